@@ -1,13 +1,15 @@
 """What every test may use: the real data and weights, when they are there."""
 
 import os
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 BESIDE = Path(__file__).resolve().parents[2] / "shared"
+
+# No test may reach the hub; set before anything imports its client.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def _find(variable: str, folder: str, name: str) -> Path:
@@ -18,7 +20,6 @@ def _find(variable: str, folder: str, name: str) -> Path:
     message = f"{name} is in none of {[str(root) for root in roots]}; set {variable} to the folder that holds it"
     if os.environ.get("CI") == "true":
         pytest.fail(message)
-    warnings.warn(f"SKIPPED: {message}", pytest.PytestWarning, stacklevel=3)
     pytest.skip(message)
 
 
@@ -32,3 +33,14 @@ def real_data() -> Callable[[str], Path]:
 def real_weights() -> Callable[[str], Path]:
     """`real_weights("mobilenet_v2_1.0_224")` is that folder; skips loudly, and fails where CI=true."""
     return lambda name: _find("DISCERN_WEIGHTS", "weights", name)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A run that looked at less than it could says so in one line before the counts."""
+    unseen = [report for report in terminalreporter.stats.get("skipped", []) if "DISCERN_" in str(report.longrepr)]
+    if unseen:
+        terminalreporter.write_line(
+            f"NOTE: {len(unseen)} tests did not run for want of real data or weights; set DISCERN_DATA and"
+            " DISCERN_WEIGHTS",
+            yellow=True,
+        )

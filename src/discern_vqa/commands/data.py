@@ -1,0 +1,146 @@
+"""`discern data ...`: what data sets there are, what is wrong with one, phantoms, and the neutral format."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from discern_vqa import paths, registry
+from discern_vqa.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from discern_vqa.data.sample import Sample
+
+app = typer.Typer(help="List, audit, draw and convert data sets.")
+
+Name = Annotated[str, typer.Argument(help="A data set's name; `discern data list` shows them.")]
+Root = Annotated[Path, typer.Argument(help="The folder that holds it, in its own layout.")]
+Options = Annotated[
+    list[str] | None, typer.Option("--option", help="key=value for the reader, may be repeated.", metavar="KEY=VALUE")
+]
+
+
+@app.callback(invoke_without_command=True)
+def _data(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command("list")
+def list_(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List the data sets that can be read.
+
+    Each with its splits, its licence, and where it was found on this machine.
+    """
+    rows = [_describe(name) for name in registry.names("datasets")]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        counts = [f"{part} {row['published'][part]:,}" if part in row["published"] else part for part in row["splits"]]
+        typer.echo(f"{row['name']:14} {row['summary']}")
+        typer.echo(f"{'':14} {', '.join(counts)} | {row['licence']} | {row['found'] or 'not found here'}")
+
+
+def _describe(name: str) -> dict[str, Any]:
+    module = registry.load("datasets", name)
+    try:
+        found = str(paths.find_data(name))
+    except DataError:
+        found = ""
+    return {
+        "name": name,
+        "summary": module.SUMMARY,
+        "licence": module.LICENCE,
+        "splits": list(module.SPLITS),
+        "published": dict(module.PUBLISHED),
+        "found": found,
+    }
+
+
+@app.command()
+def draw(
+    name: Annotated[str, typer.Argument(help="Which set to draw: phantom.")],
+    out: Annotated[Path, typer.Argument(help="A folder to draw it into.")],
+    images: Annotated[int, typer.Option(help="How many images, over all splits.", min=1)] = 1200,
+    size: Annotated[int, typer.Option(help="Width and height in pixels.", min=32)] = 128,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same set.")] = 0,
+    sheet: Annotated[Path | None, typer.Option(help="Also write a contact sheet to this PNG file.")] = None,
+) -> None:
+    """Draw a data set of phantoms.
+
+    Images with known anatomy and findings; captions, questions and answers; a mask for every finding; twins.
+    """
+    module = registry.load("datasets", name)
+    if not hasattr(module, "draw"):
+        drawn = [other for other in registry.names("datasets") if hasattr(registry.load("datasets", other), "draw")]
+        raise ConfigError(f"{name!r} is read, not drawn", hint=f"discern data draw {' or '.join(drawn)} {out}")
+    module.draw(out, images=images, size=size, seed=seed)
+    typer.echo(f"drew {images} images into {out}")
+    if sheet is not None:
+        module.contact_sheet(out, sheet)
+        typer.echo(f"contact sheet: {sheet}")
+
+
+@app.command()
+def convert(
+    name: Name,
+    root: Root,
+    out: Annotated[Path, typer.Argument(help="The JSONL file to write.")],
+    split: Annotated[list[str] | None, typer.Option(help="Only this split; may be repeated.")] = None,
+    option: Options = None,
+) -> None:
+    """Write a data set as neutral JSONL.
+
+    One question or caption a line; `discern train` and other programs read it.
+    """
+    from discern_vqa.datasets import jsonl
+
+    samples = [sample for part in _read(name, root, split or [], option or []).values() for sample in part]
+    jsonl.write(samples, out)
+    typer.echo(f"wrote {len(samples)} lines to {out}")
+
+
+@app.command()
+def audit(
+    name: Name,
+    root: Root,
+    as_json: Annotated[Path | None, typer.Option("--json", help="Also write the findings to this file.")] = None,
+    option: Options = None,
+) -> None:
+    """Say what is wrong with a data set.
+
+    Images that train and test share, near copies, test questions re-phrased in train, answers that only test has.
+    """
+    from discern_vqa import audit
+    from discern_vqa.files import atomic_write_text
+
+    found = audit.audit(_read(name, root, [], option or []))
+    if as_json is not None:
+        atomic_write_text(as_json, json.dumps(found, indent=2) + "\n")
+    typer.echo(audit.as_text(found))
+
+
+def _read(name: str, root: Path, splits: list[str], options: list[str]) -> "dict[str, list[Sample]]":
+    """The wanted splits (all, if none is named) of a data set."""
+    module = registry.load("datasets", name)
+    for split in splits:
+        if split not in module.SPLITS:
+            raise ConfigError(f"{name} has no split {split!r}", hint=f"it has: {', '.join(module.SPLITS)}")
+    folder, given = paths.find_data(name, root), _parsed(options)
+    return {split: module.read(folder, split, **given) for split in splits or module.SPLITS}
+
+
+def _parsed(options: list[str]) -> dict[str, Any]:
+    """"key=value" pairs; a value is read as JSON where it is JSON, else it is text."""
+    parsed: dict[str, Any] = {}
+    for option in options:
+        key, separator, value = option.partition("=")
+        if not separator or not key.isidentifier():
+            raise ConfigError(f"--option {option!r} is not of the form key=value", hint="e.g. --option edition=owner")
+        try:
+            parsed[key] = json.loads(value)
+        except json.JSONDecodeError:
+            parsed[key] = value
+    return parsed

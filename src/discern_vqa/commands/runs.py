@@ -1,0 +1,70 @@
+"""The verbs about runs: demo, train, evaluate, report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Run = Annotated[Path, typer.Argument(help="A run folder, as `discern train` leaves it.")]
+
+
+def demo(out: Annotated[Path, typer.Option(help="A folder for everything the demo makes.")] = Path("demo")) -> None:
+    """Walk the whole road on drawn images.
+
+    Draws phantoms, audits them, pre-trains, fine-tunes, evaluates with baselines, writes a report, answers a question.
+    """
+    from discern_vqa.experiments import demo as walk
+
+    walk.run(out)
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A recipe (TOML): a path, or the name of a shipped one.")],
+    out: Annotated[Path, typer.Option(help="The run folder to write.")],
+    data: Annotated[Path | None, typer.Option(help="The data set's folder.")] = None,
+    from_run: Annotated[Path | None, typer.Option("--from", help="Start from this run's weights.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Change one key of the recipe.", metavar="KEY=VALUE")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted training stopped.")] = False,
+) -> None:
+    """Train a model as a recipe says.
+
+    Pre-training and fine-tuning alike. An interrupted training goes on with --resume as if it had not stopped.
+    """
+    from discern_vqa.paths import find_recipe
+
+    found = find_recipe(recipe)
+    from discern_vqa.training.train import train as run_training
+
+    run_training(found, data=data, from_run=from_run, overrides=overrides or [], out=out, resume=resume)
+
+
+def evaluate(
+    run: Run,
+    data: Annotated[Path | None, typer.Option(help="The data set's folder, if it moved.")] = None,
+    split: Annotated[str, typer.Option(help="Which split to judge on.")] = "test",
+    baselines: Annotated[bool, typer.Option(help="Run the baselines and controls too.")] = True,
+) -> None:
+    """Judge a run on a split.
+
+    Writes predictions and scores into the run's folder, and prints the scores with their intervals beside those of
+    the baselines (which see less) and the controls (the model without the right image).
+    """
+    from discern_vqa.evaluation.evaluate import evaluate as judge
+    from discern_vqa.evaluation.scoring import as_table
+
+    typer.echo(as_table(judge(run, data=data, split=split, baselines=baselines)))
+
+
+def report(
+    run: Run,
+    out: Annotated[Path | None, typer.Option(help="A folder for the page; default: RUN/report.")] = None,
+) -> None:
+    """Write a run's report.
+
+    One HTML page that needs no other file.
+    """
+    from discern_vqa.evaluation.report import write_report
+
+    typer.echo(f"report: {write_report(run, out if out is not None else run / 'report')}")

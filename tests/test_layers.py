@@ -1,0 +1,156 @@
+"""The house: imports go downstairs only, what must be light is light, and every file can be read at one sitting."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from discern_vqa import registry
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "discern_vqa"
+LONGEST = 350
+
+# From the cellar to the roof. A room imports from the floors below it, never from its own floor or from above.
+FLOORS = [
+    {"errors"},
+    {"files"},
+    {"registry"},
+    {"paths"},
+    {"config"},
+    {"data", "nn"},
+    {"datasets", "models"},
+    {"objectives", "run", "baselines", "audit"},
+    {"training", "evaluation"},
+    {"experiments", "serve"},
+    {"doctor"},
+    {"commands"},
+    {"cli"},
+    {"__main__"},
+]
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+
+# Below the floor, and still not theirs to enter.
+CLOSED = {
+    ("datasets", "nn"): "a reader knows samples, not layers",
+    ("run", "datasets"): "a run folder knows no data set",
+    ("serve", "datasets"): "a deployment loads no reader",
+    ("serve", "objectives"): "a deployment learns nothing",
+    ("serve", "training"): "a deployment learns nothing",
+}
+
+LIGHT = [
+    "discern_vqa",
+    "discern_vqa.cli",
+    "discern_vqa.errors",
+    "discern_vqa.files",
+    "discern_vqa.paths",
+    "discern_vqa.registry",
+    "discern_vqa.doctor",
+    "discern_vqa.audit",
+    "discern_vqa.data.answers",
+    "discern_vqa.data.sample",
+    "discern_vqa.data.splits",
+    "discern_vqa.evaluation.metrics",
+    "discern_vqa.evaluation.predictions",
+    "discern_vqa.evaluation.report",
+    "discern_vqa.evaluation.scoring",
+    *(f"discern_vqa.datasets.{name}" for name in registry.names("datasets")),
+]
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(file: Path) -> str:
+    """The room a file stands in: its folder in the package, or its own name for a file at the top."""
+    inside = file.relative_to(PACKAGE)
+    return inside.parts[0] if len(inside.parts) > 1 else inside.stem
+
+
+def rooms_imported(source: str, file: Path) -> list[tuple[str, int]]:
+    """Every room that a file imports from, anywhere in it (also inside functions), with the line."""
+    found: list[tuple[str, int]] = []
+    for node in ast.walk(ast.parse(source, str(file))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            package = file.relative_to(PACKAGE.parent).parts[: -node.level]
+            base = ".".join([*package, *([node.module] if node.module else [])])
+            names = [f"{base}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "discern_vqa" and len(parts) > 1 and not parts[1].startswith("__version"):
+                found.append((parts[1], node.lineno))
+    return found
+
+
+def wrong_turns(room: str, source: str, file: Path) -> list[str]:
+    """What is wrong with a file's imports, a line each."""
+    wrong = []
+    for other, line in rooms_imported(source, file):
+        if other == room:
+            continue
+        if other not in FLOOR:
+            wrong.append(f"{file}:{line}: {other} has no floor; give it one in {Path(__file__).name}")
+        elif FLOOR[other] >= FLOOR[room]:
+            wrong.append(f"{file}:{line}: {room} imports {other}, which is not below it")
+        elif (room, other) in CLOSED:
+            wrong.append(f"{file}:{line}: {room} imports {other}: {CLOSED[room, other]}")
+    return wrong
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(PACKAGE).as_posix())
+def test_imports_go_downstairs_only(file):
+    room = room_of(file)
+    if room == "__init__":  # the public door: it opens what it needs inside its functions
+        return
+    assert room in FLOOR, f"{file} has no floor; give it one in {Path(__file__).name}"
+    assert not wrong_turns(room, file.read_text(encoding="utf-8"), file)
+
+
+@pytest.mark.parametrize(
+    ("room", "statement"),
+    [
+        ("data", "from discern_vqa.nn import transformer"),
+        ("nn", "import discern_vqa.data.sample"),
+        ("models", "from discern_vqa import datasets"),
+        ("evaluation", "def later():\n    from discern_vqa.training import loop"),
+        ("training", "from discern_vqa.evaluation.metrics import score"),
+        ("datasets", "from discern_vqa.nn.losses import contrast"),
+        ("errors", "from . import files"),
+    ],
+)
+def test_a_wrong_turn_is_noticed(room, statement):
+    file = PACKAGE / "errors.py" if room == "errors" else PACKAGE / room / "imaginary.py"
+    assert len(wrong_turns(room, statement, file)) == 1
+
+
+def test_a_right_turn_is_allowed():
+    statement = "from discern_vqa import __version__\nfrom discern_vqa.data.sample import Sample\nimport torch"
+    assert wrong_turns("models", statement, PACKAGE / "models" / "imaginary.py") == []
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_importing_is_silent_and_does_not_wake_torch(module):
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+    assert done.stdout == done.stderr == ""
+    assert done.returncode == 0, f"importing {module} imports torch"
+
+
+def test_there_are_data_sets_among_the_light_ones():
+    assert {"discern_vqa.datasets.vqa_rad", "discern_vqa.datasets.jsonl", "discern_vqa.datasets.phantom"} <= set(LIGHT)
+
+
+@pytest.mark.parametrize("folder", ["src", "tests"])
+def test_every_file_can_be_read_at_one_sitting(folder):
+    lengths = {file: len(file.read_text(encoding="utf-8").splitlines()) for file in (ROOT / folder).rglob("*.py")}
+    assert lengths
+    long = [f"{file.relative_to(ROOT)}: {lines} lines" for file, lines in lengths.items() if lines > LONGEST]
+    assert not long, f"a file over {LONGEST} lines is two ideas; split {', '.join(long)}"
