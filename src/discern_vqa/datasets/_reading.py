@@ -1,0 +1,213 @@
+"""What the readers share: collecting what is wrong, JSON with its place, images looked for once, tiny pictures."""
+
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from discern_vqa.data.sample import Sample
+from discern_vqa.errors import DataError
+from discern_vqa.files import atomic_write_bytes
+
+CORRECT_IT = "correct that record, or take it out of the file"
+
+
+class Problems:
+    """Gathers what is wrong with the records of one file, so that the user hears of all of it at once.
+
+    `close` raises DataError with the first problem and the number of the others. When the caller gave a list
+    `skipped`, it appends each problem to that list instead, and the broken records are the ones left out: nobody can
+    leave records out without holding the list of them.
+    """
+
+    def __init__(self, skipped: list[str] | None = None) -> None:
+        self._skipped = skipped
+        self._found: list[DataError] = []
+
+    @contextmanager
+    def record(self) -> Iterator[None]:
+        """A DataError inside the block is one problem; the record is left out."""
+        try:
+            yield
+        except DataError as error:
+            self._found.append(error)
+
+    def close(self) -> None:
+        """Call after the last record."""
+        if self._skipped is not None:
+            self._skipped.extend(str(error) for error in self._found)
+        elif self._found:
+            first, more = self._found[0], len(self._found) - 1
+            count = f" (and {more} more {'problem' if more == 1 else 'problems'} in this data set)" if more else ""
+            raise DataError(f"{first}{count}", hint=first.hint)
+
+
+class Images:
+    """The image files under `root`, each looked for once. Only existence is checked; the audit opens them."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._known: dict[tuple[str, Path | None], Path | DataError] = {}
+
+    def find(self, name: str, source: str, at: Path | None = None) -> Path:
+        """Where the image `name` (relative to the root, with "/") lies: there, or at `at` when that is given.
+
+        Raises DataError when it is not there or `name` leads out of the root.
+        """
+        if (name, at) not in self._known:
+            self._known[name, at] = self._look(name, at)
+        found = self._known[name, at]
+        if isinstance(found, DataError):
+            raise DataError(f"{source}: {found}", hint=found.hint)
+        return found
+
+    def _look(self, name: str, at: Path | None) -> Path | DataError:
+        relative = PurePosixPath(name)
+        if relative.is_absolute() or ".." in relative.parts:
+            return DataError(f"the image {name!r} leads out of the data set's folder", hint="name it from that folder")
+        path = at or self._root / relative
+        if path.is_file():
+            return path
+        return DataError(f"the image {name!r} is not there; expected {path}", hint=near_file(path))
+
+
+def near_file(path: Path) -> str:
+    """A hint for a file that is missing: the most similar name beside it, or what else to do."""
+    if not path.parent.is_dir():
+        return f"there is no folder {path.parent}; check the data set's folder"
+    names = sorted(entry.name for entry in path.parent.iterdir())
+    near = get_close_matches(path.name, names, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"put the file into {path.parent}, or take its records out"
+
+
+def require_folder(root: Path) -> None:
+    """Raises DataError when `root` is not a folder."""
+    if not root.is_dir():
+        what = "is a file, not a folder" if root.exists() else "is not there"
+        hint = near_file(root) if not root.exists() and root.parent.is_dir() else ""
+        suggestion = (
+            hint if hint.startswith("did you mean") else "give the folder that holds the data set (--data ROOT)"
+        )
+        raise DataError(f"the data set's folder {root} {what}", hint=suggestion)
+
+
+def require_split(split: str, splits: Sequence[str], name: str) -> None:
+    """Raises DataError when the data set has no such split."""
+    if split not in splits:
+        carved = "; a validation part is carved out of train" if split == "validation" else ""
+        raise DataError(f"{name} has no split {split!r}", hint=f"there are: {', '.join(splits)}{carved}")
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file. Raises DataError when it is missing, unreadable or in another encoding."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise DataError(f"the file {path} is not there", hint=near_file(path)) from error
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}",
+            hint="save the file as UTF-8",
+        ) from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}", hint="check the file and its permissions") from error
+
+
+def read_json_list(path: Path) -> list[Any]:
+    """The records of a JSON file that holds one list. Raises DataError with line and column when it is broken."""
+    try:
+        content = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{path}:{error.lineno}: broken JSON at column {error.colno}: {error.msg}",
+            hint="the file may be cut off; fetch it again, or correct it there",
+        ) from error
+    if not isinstance(content, list):
+        raise DataError(
+            f"{path} holds {_kind(content)}; expected a list of records [{{...}}, ...]",
+            hint="give the data set's own file",
+        )
+    return content
+
+
+def require_record(record: Any, source: str) -> Mapping[str, Any]:
+    """`record` itself. Raises DataError when it is not a JSON object."""
+    if not isinstance(record, Mapping):
+        raise DataError(f"{source}: the record is {_kind(record)}; expected an object {{...}}", hint=CORRECT_IT)
+    return record
+
+
+def text_of(record: Mapping[str, Any], key: str, source: str, verbatim: bool = False) -> str:
+    """The text under `key`, numbers as text: white space trimmed and collapsed (tabs too) unless `verbatim`.
+
+    Raises DataError when the key is missing, null, empty or of another type.
+    """
+    if key not in record:
+        raise DataError(f"{source}: {key!r} is missing; there are: {', '.join(map(str, record))}", hint=CORRECT_IT)
+    value = record[key]
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise DataError(f"{source}: {key!r} is {_kind(value)}; expected text", hint=CORRECT_IT)
+    text = str(value) if verbatim else " ".join(str(value).split())
+    if not text.strip():
+        raise DataError(f"{source}: {key!r} is empty; expected text", hint=CORRECT_IT)
+    return text
+
+
+def answer_type_of(record: Mapping[str, Any], key: str, source: str) -> str:
+    """ "open" or "closed", however it is written. Raises DataError for anything else."""
+    text = text_of(record, key, source)
+    if text.lower() not in ("open", "closed"):
+        raise DataError(f"{source}: {key!r} is {shown(text)}; expected OPEN or CLOSED", hint=CORRECT_IT)
+    return text.lower()
+
+
+def require_unique(samples: Sequence[Sample], problems: Problems) -> list[Sample]:
+    """`samples` without those whose id was used before; each of these is a problem."""
+    first: dict[str, Sample] = {}
+    for sample in samples:
+        with problems.record():
+            if sample.id in first:
+                raise DataError(
+                    f"{sample.source}: the id {sample.id!r} was used before, by {first[sample.id].source}",
+                    hint="give each record an id of its own",
+                )
+            first[sample.id] = sample
+    return list(first.values())
+
+
+def require_some(samples: Sequence[Sample], file: Path, split: str) -> list[Sample]:
+    """`samples` as a list. Raises DataError when there is none."""
+    if not samples:
+        raise DataError(f"{file} has no usable record of the split {split!r}", hint="check the file and the split")
+    return list(samples)
+
+
+def shown(value: object) -> str:
+    """A value in an error message: quoted, and cut when it is long."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def tiny_picture(path: Path, number: int) -> None:
+    """Writes a grey picture of 48 x 40 points: a shaded field with one disc, different for each `number`."""
+    rows, columns = np.mgrid[:40, :48]
+    random = np.random.default_rng(number)
+    field = 40 + 40 * np.sin(columns / (4 + number % 5)) + rows + random.normal(0, 4, rows.shape)
+    disc = (rows - random.integers(10, 30)) ** 2 + (columns - random.integers(10, 38)) ** 2 < random.integers(20, 80)
+    picture = Image.fromarray(np.clip(np.where(disc, 230, field), 0, 255).astype(np.uint8))
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG" if path.suffix == ".png" else "JPEG")
+    atomic_write_bytes(path, buffer.getvalue())
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "null"
+    kinds = {bool: "a truth value", int: "a number", float: "a number", str: "text", list: "a list", dict: "an object"}
+    return f"{kinds.get(type(value), type(value).__name__)} ({shown(value)})"

@@ -1,0 +1,204 @@
+"""Neutral JSON Lines: one object per line with the field names of `Sample`. For your own data, and to convert to.
+
+    {"id": "7", "split": "train", "image": "images/a.png", "question": "Is there a mass?", "answer": "yes",
+     "answer_type": "closed", "question_type": ["PRES"], "organ": "head", "modality": "ct"}
+
+Needed are `image`, `split` and either `question` with `answer`, or `caption`. `id` is the line's number where it is
+not given; `question_type` may be one text ("PRES, POS") or a list. Keys that `Sample` does not have go to `extra`.
+
+`image` is the image's identity and, relative to the JSONL file's folder, its place. Where the images lie elsewhere,
+`path` says where (relative to the same folder, or absolute); `write` adds it only then. `mask` is relative to the
+folder from which `image` is named. Empty lines are passed over.
+
+Traps: an answer that is null or missing is an error, never an empty class; two lines with the same `id` are an error
+even when they belong to different splits. Licence: that of your data.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from discern_vqa.data.sample import SPLITS as ALL_SPLITS
+from discern_vqa.data.sample import Sample
+from discern_vqa.datasets._reading import (
+    CORRECT_IT,
+    Images,
+    Problems,
+    answer_type_of,
+    near_file,
+    read_text,
+    require_folder,
+    require_record,
+    require_split,
+    require_unique,
+    shown,
+    text_of,
+    tiny_picture,
+)
+from discern_vqa.errors import DataError
+from discern_vqa.files import atomic_path
+
+SUMMARY = "your own data: JSON Lines with the field names of a sample (also what `discern data convert` writes)"
+LICENCE = "that of your data"
+SPLITS = ALL_SPLITS
+PUBLISHED: dict[str, int] = {}
+
+FILE = "samples.jsonl"
+_PLAIN = ("organ", "modality", "phrase_type", "group", "twin", "mask")
+_KNOWN = {field.name for field in dataclasses.fields(Sample)} - {"source", "extra"}
+
+
+def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sample]:
+    """The samples of one split, in the file's order.
+
+    Args:
+        root: the JSONL file, or the folder that holds `samples.jsonl`.
+        split: "pretrain", "train", "validation" or "test".
+        skipped: a list to go on at broken lines: they are left out, and what is wrong with each is appended.
+
+    Raises:
+        DataError: the file or an image is missing, or a line breaks the format (all lines are checked first).
+    """
+    file = Path(root)
+    require_split(split, SPLITS, "jsonl")
+    if file.suffix != ".jsonl":
+        require_folder(file)
+        file = file / FILE
+    images, problems, samples = Images(file.parent), Problems(skipped), []
+    counts = dict.fromkeys(SPLITS, 0)
+    for number, line in enumerate(read_text(file).split("\n"), start=1):
+        if not line.strip():
+            continue
+        with problems.record():
+            sample = _sample(_parse(line, f"{file.name}:{number}"), file, number, images, split)
+            counts[sample.split] += 1
+            samples.append(sample)
+    samples = require_unique(samples, problems)
+    problems.close()
+    chosen = [sample for sample in samples if sample.split == split]
+    if not chosen:
+        there = ", ".join(f"{name} ({count})" for name, count in counts.items() if count) or "none"
+        raise DataError(f"{file} has no line of the split {split!r}", hint=f"splits that it has: {there}")
+    return chosen
+
+
+def _parse(line: str, source: str) -> Mapping[str, Any]:
+    try:
+        return require_record(json.loads(line), source)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{source}: broken JSON at column {error.colno}: {error.msg}",
+            hint="each line must be one whole JSON object (no list around them, no commas between them)",
+        ) from error
+
+
+def _sample(record: Mapping[str, Any], file: Path, number: int, images: Images, wanted: str) -> Sample:
+    source = f"{file.name}:{number}"
+    split = text_of(record, "split", source)
+    if split not in SPLITS:
+        raise DataError(f"{source}: 'split' is {shown(split)}; expected one of {', '.join(SPLITS)}", hint=CORRECT_IT)
+    image, caption = text_of(record, "image", source, verbatim=True), _text(record, "caption", source)
+    is_question = not caption or _text(record, "question", source) != ""
+    return Sample(
+        id=text_of(record, "id", source, verbatim=True) if "id" in record else str(number),
+        split=split,
+        image=image,
+        path=_locate(record, image, file, images, source) if split == wanted else file.parent / image,
+        question=text_of(record, "question", source) if is_question else "",
+        answer=text_of(record, "answer", source) if is_question else "",
+        caption=caption,
+        answer_type=answer_type_of(record, "answer_type", source) if record.get("answer_type") else "",
+        question_type=_question_types(record.get("question_type"), source),
+        source=source,
+        extra={key: value for key, value in record.items() if key not in _KNOWN},
+        **{key: _text(record, key, source, verbatim=True) for key in _PLAIN},
+    )
+
+
+def _locate(record: Mapping[str, Any], image: str, file: Path, images: Images, source: str) -> Path:
+    """The image's file; the mask, where there is one, must be there too."""
+    elsewhere = _text(record, "path", source, verbatim=True)
+    path = images.find(image, source, at=file.parent / elsewhere if elsewhere else None)
+    mask = _text(record, "mask", source, verbatim=True)
+    if mask:
+        at = root_of(path, image) / mask
+        if not at.is_file():
+            raise DataError(f"{source}: the mask {mask!r} is not there; expected {at}", hint=near_file(at))
+    return path
+
+
+def root_of(path: Path, image: str) -> Path:
+    """The folder from which `image` is named, given where the image lies; the image's folder if they do not agree."""
+    parts = PurePosixPath(image).parts
+    return path.parents[len(parts) - 1] if path.parts[-len(parts) :] == parts else path.parent
+
+
+def _text(record: Mapping[str, Any], key: str, source: str, verbatim: bool = False) -> str:
+    """The text under an optional key; "" where it is absent or empty."""
+    return "" if record.get(key, "") == "" else text_of(record, key, source, verbatim)
+
+
+def _question_types(value: Any, source: str) -> tuple[str, ...]:
+    parts = value.split(",") if isinstance(value, str) else [] if value is None else value
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        raise DataError(
+            f"{source}: 'question_type' is {shown(value)}; expected text or a list of texts", hint=CORRECT_IT
+        )
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def write(samples: Iterable[Sample], path: Path) -> None:
+    """Writes `samples` to the JSONL file `path`, whole or not at all; `read` gives the same samples back.
+
+    The images stay where they are. A line gets a `path` only when `image` does not lie at its name below the file's
+    folder: relative when it lies below that folder, absolute otherwise. `source` is not kept: on reading it names the
+    line of the new file. Raises ValueError when a key of `extra` has the name of a field.
+    """
+    path = Path(path)
+    with atomic_path(path) as partial, open(partial, "w", encoding="utf-8") as file:
+        for sample in samples:
+            file.write(json.dumps(_line(sample, path.parent), ensure_ascii=False) + "\n")
+
+
+def _line(sample: Sample, folder: Path) -> dict[str, Any]:
+    if clash := _KNOWN & sample.extra.keys():
+        raise ValueError(f"{sample.source}: extra has the name of a field: {', '.join(sorted(clash))}")
+    line: dict[str, Any] = {"id": sample.id, "split": sample.split, "image": sample.image}
+    here, there = folder.resolve(), sample.path.resolve()
+    if here / sample.image != there:
+        line["path"] = (there.relative_to(here) if there.is_relative_to(here) else there).as_posix()
+    optional = {
+        "question": sample.question,
+        "answer": sample.answer,
+        "caption": sample.caption,
+        "answer_type": sample.answer_type,
+        "question_type": list(sample.question_type),
+    } | {key: getattr(sample, key) for key in _PLAIN}
+    return line | {key: value for key, value in optional.items() if value} | dict(sample.extra)
+
+
+def write_tiny(root: Path) -> None:
+    """Eight lines about four images: a caption, questions of every split, one key that goes to `extra`."""
+    root = Path(root)
+    images = [f"images/{name}.png" for name in ("a", "b", "c", "d")]
+    for number, image in enumerate(images):
+        tiny_picture(root / image, number)
+    asked = [
+        ("train", images[0], "Is there a mass?", "yes", "closed", "PRES"),
+        ("train", images[0], "Where is the mass?", "left", "open", "POS"),
+        ("train", images[1], "Is there a mass?", "no", "closed", "PRES"),
+        ("validation", images[2], "Is there a mass?", "no", "closed", "PRES"),
+        ("validation", images[2], "How large is the cyst?", "5.1 cm", "open", "SIZE"),
+        ("test", images[3], "Is there a mass?", "yes", "closed", "PRES"),
+        ("test", images[3], "Where is the mass?", "right", "open", "POS"),
+    ]
+    lines: list[dict[str, Any]] = [
+        {"id": "0", "split": "pretrain", "image": images[0], "caption": "Axial CT with a mass on the left."}
+    ]
+    fields = ("split", "image", "question", "answer", "answer_type", "question_type")
+    for number, row in enumerate(asked, start=1):
+        lines.append({"id": str(number), **dict(zip(fields, row, strict=True)), "organ": "head", "site": "tiny"})
+    with atomic_path(root / FILE) as partial:
+        partial.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")

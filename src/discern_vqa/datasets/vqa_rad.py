@@ -1,0 +1,213 @@
+"""VQA-RAD: 315 radiographs, CT and MR slices from MedPix with questions by clinicians. Two editions.
+
+*common*: the pair that nearly every paper uses, `trainset.json` (3,064) and `testset.json` (451), each one list of
+
+    {"qid": 1, "image_name": "synpic54610.jpg", "image_organ": "HEAD", "answer": "Yes", "answer_type": "CLOSED",
+     "question_type": "PRES", "question": "Are regions of the brain infarcted?", "phrase_type": "freeform"}
+
+*owner*: `VQA_RAD Dataset Public.json` (2,248), where `phrase_type` "test_freeform" and "test_para" are the test split.
+It adds `image_case_url` (the patient's case: here `group`) and `qid_linked_id` (a question and its paraphrase), and has
+no template re-phrasings. The images lie in `images/` or `VQA_RAD Image Folder/`.
+
+Traps, all met in the published files:
+- every test image is also a training image, and 1,267 training rows ("frame") are template re-phrasings that answer
+  many test questions: see `data.splits.image_disjoint` and `discern data audit`;
+- `question_type` may hold two values ("PRES, POS"), and is misspelt "ATRIB", "PRSE", "Other";
+- `answer_type` is "CLOSED " twice, and 21 closed test answers are neither yes nor no;
+- ten answers are numbers; five answers and six questions hold tabs (they stand where commas were);
+- eight questions end in a note to the annotators, "-open";
+- the owner's `qid` is a string once, its other numbers start at 0 and do not match the common pair's;
+- the copy without answer types (2,244 rows, "vqa-rad" on the hub) is a third edition and is not read here.
+
+Licence: CC0 1.0. Source: Lau et al., Scientific Data 5, 180251 (2018); osf.io/89kps.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from discern_vqa.data.sample import Sample
+from discern_vqa.datasets._reading import (
+    CORRECT_IT,
+    Images,
+    Problems,
+    answer_type_of,
+    read_json_list,
+    require_folder,
+    require_record,
+    require_some,
+    require_split,
+    require_unique,
+    shown,
+    text_of,
+    tiny_picture,
+)
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.files import atomic_write_text
+
+SUMMARY = "VQA-RAD: 315 radiology images, 3,515 questions by clinicians (common 3,064/451 pair or the owner's 2,248)"
+LICENCE = "CC0 1.0"
+SPLITS = ("train", "test")
+PUBLISHED = {"train": 3064, "test": 451}
+
+EDITIONS = ("common", "owner")
+PHRASE_TYPES = ("freeform", "para", "frame")
+_COMMON_FILES = {"train": "trainset.json", "test": "testset.json"}
+_OWNER_FILE, _IMAGE_FOLDERS = "vqaraddatasetpublic", ("images", "vqaradimagefolder", "imgs")
+_SPELLING = {"ATRIB": "ATTRIB", "PRSE": "PRES"}
+_NOTE_TO_ANNOTATORS = re.compile(r"\s*-\s*(open|closed)\s*$", re.IGNORECASE)
+
+
+def read(root: Path, split: str, *, edition: str | None = None, skipped: list[str] | None = None) -> list[Sample]:
+    """The questions of one split, in the file's order.
+
+    Args:
+        root: the folder that holds the JSON files and the image folder.
+        split: "train" or "test".
+        edition: "common" or "owner"; by default the common pair where it is there.
+        skipped: a list to go on at broken records: they are left out, and what is wrong with each is appended.
+
+    Raises:
+        DataError: a file or an image is missing, or a record breaks the format (all records are checked first).
+        ConfigError: there is no such edition.
+    """
+    root = Path(root)
+    require_split(split, SPLITS, "vqa_rad")
+    require_folder(root)
+    edition = edition or _edition_of(root)
+    if edition not in EDITIONS:
+        raise ConfigError(f"vqa_rad has no edition {edition!r}", hint=f"there are: {', '.join(EDITIONS)}")
+    file = root / _COMMON_FILES[split] if edition == "common" else _owner_file(root)
+    images, folder = Images(root), _image_folder(root)
+    problems, samples = Problems(skipped), []
+    for number, record in enumerate(read_json_list(file), start=1):
+        with problems.record():
+            source = f"{file.name}:item {number}"
+            record = require_record(record, source)
+            phrase_type, row_split = _phrase_type(record, source, edition, split)
+            if row_split == split:
+                samples.append(_sample(record, source, split, phrase_type, images, folder))
+    samples = require_unique(samples, problems)
+    problems.close()
+    return require_some(samples, file, split)
+
+
+def _sample(
+    record: Mapping[str, Any], source: str, split: str, phrase_type: str, images: Images, folder: str
+) -> Sample:
+    image = f"{folder}/{text_of(record, 'image_name', source, verbatim=True)}"
+    question = _NOTE_TO_ANNOTATORS.sub("", text_of(record, "question", source))
+    if not question:
+        raise DataError(f"{source}: 'question' is empty but for its ending; expected text", hint=CORRECT_IT)
+    case = _optional(record, "image_case_url")
+    extra = {"case_url": case, "linked": _optional(record, "qid_linked_id")}
+    return Sample(
+        id=text_of(record, "qid", source),
+        split=split,
+        image=image,
+        path=images.find(image, source),
+        question=question,
+        answer=text_of(record, "answer", source),
+        answer_type=answer_type_of(record, "answer_type", source),
+        question_type=_question_types(text_of(record, "question_type", source)),
+        organ=text_of(record, "image_organ", source).lower(),
+        phrase_type=phrase_type,
+        group=case,
+        source=source,
+        extra={key: value for key, value in extra.items() if value},
+    )
+
+
+def _phrase_type(record: Mapping[str, Any], source: str, edition: str, split: str) -> tuple[str, str]:
+    """The phrase type without the owner's prefix "test_", and the split that it says."""
+    text = text_of(record, "phrase_type", source)
+    plain = text.removeprefix("test_") if edition == "owner" else text
+    if plain not in PHRASE_TYPES:
+        expected = ", ".join(PHRASE_TYPES)
+        raise DataError(f"{source}: 'phrase_type' is {shown(text)}; expected one of {expected}", hint=CORRECT_IT)
+    if edition == "owner":
+        return plain, "test" if text.startswith("test_") else "train"
+    return plain, split
+
+
+def _question_types(text: str) -> tuple[str, ...]:
+    types = (part.strip().upper() for part in text.split(","))
+    return tuple(dict.fromkeys(_SPELLING.get(part, part) for part in types if part))
+
+
+def _optional(record: Mapping[str, Any], key: str) -> str:
+    value = record.get(key)
+    return value.strip() if isinstance(value, str) and value.strip() != "NULL" else ""
+
+
+def _edition_of(root: Path) -> str:
+    if any((root / name).exists() for name in _COMMON_FILES.values()):
+        return "common"
+    if _find(root, (_OWNER_FILE,)):
+        return "owner"
+    raise DataError(
+        f"{root} holds no VQA-RAD: neither trainset.json nor 'VQA_RAD Dataset Public.json'",
+        hint="give the folder that holds one of them (VQA-RAD is free at osf.io/89kps)",
+    )
+
+
+def _owner_file(root: Path) -> Path:
+    found = _find(root, (_OWNER_FILE,))
+    if found is None:
+        raise DataError(
+            f"{root} does not hold the owner's edition, 'VQA_RAD Dataset Public.json'",
+            hint="fetch it from osf.io/89kps, or read the edition 'common'",
+        )
+    return found
+
+
+def _image_folder(root: Path) -> str:
+    found = _find(root, _IMAGE_FOLDERS)
+    return found.name if found else "images"
+
+
+def _find(root: Path, wanted: tuple[str, ...]) -> Path | None:
+    """The entry of `root` whose name, without extension, spaces, underscores and capitals, is one of `wanted`."""
+    entries = {re.sub(r"[^a-z0-9]", "", entry.stem.lower()): entry for entry in sorted(root.iterdir())}
+    return next((entries[name] for name in wanted if name in entries), None)
+
+
+def write_tiny(root: Path, edition: str = "common") -> None:
+    """Eight training and four test records about four images, in the layout of `edition`, with the traps above."""
+    root = Path(root)
+    folder = "images" if edition == "common" else "VQA_RAD Image Folder"
+    names = [f"synpic{number}.jpg" for number in (101, 102, 103, 104)]
+    for number, name in enumerate(names):
+        tiny_picture(root / folder / name, number)
+    fields = ("image_name", "image_organ", "question", "answer", "answer_type", "question_type", "phrase_type")
+    train = [
+        (names[0], "HEAD", "Is there a mass?", "Yes", "CLOSED", "PRES", "freeform"),
+        (names[0], "HEAD", "Is/Are there a mass in the brain?", "yes", "CLOSED ", "PRSE", "frame"),
+        (names[0], "HEAD", "Where is the mass?", "Left \tfrontal lobe", "OPEN", "POS, PRES", "freeform"),
+        (names[1], "CHEST", "How many nodules are\tvisible?", 2, "OPEN", "COUNT", "freeform"),
+        (names[1], "CHEST", "How big is/are the nodule? -open", "5.1 cm", "OPEN", "SIZE", "frame"),
+        (names[2], "ABD", "What is the modality?", "X-ray", "OPEN", "MODALITY", "para"),
+        (names[2], "ABD", "Are the kidneys normal? ", "no", "CLOSED", "ABN", "freeform"),
+        (names[3], "CHEST", "Is the heart enlarged?", "No", "CLOSED", "Other", "para"),
+    ]
+    test = [
+        (names[0], "HEAD", "Do you see a mass?", "Yes", "CLOSED", "PRES", "freeform"),
+        (names[1], "CHEST", "What is the size of the nodule?", "5.1 cm", "OPEN", "SIZE", "para"),
+        (names[2], "ABD", "Which plane is this?", "coronal", "OPEN", "PLANE", "freeform"),
+        (names[3], "CHEST", "MRI or CT?", "CT", "CLOSED", "MODALITY, ATRIB", "para"),
+    ]
+    rows = [dict(zip(fields, row, strict=True)) for row in train + test]
+    if edition == "common":
+        numbered = [{"qid": number, **row} for number, row in enumerate(rows, start=1)]
+        atomic_write_text(root / "trainset.json", json.dumps(numbered[: len(train)], indent=1))
+        atomic_write_text(root / "testset.json", json.dumps(numbered[len(train) :], indent=1))
+        return
+    for number, row in enumerate(rows):
+        linked = {"qid_linked_id": f"link-{number // 2}", "image_case_url": f"case-{row['image_name']}"}
+        row |= {"qid": number or "0", "question_rephrase": "NULL", **linked}
+        if number >= len(train):
+            row["phrase_type"] = f"test_{row['phrase_type']}"
+    kept = [row for row in rows if row["phrase_type"] != "frame"]
+    atomic_write_text(root / "VQA_RAD Dataset Public.json", json.dumps(kept, indent=1))

@@ -1,0 +1,264 @@
+"""The readers: a contract that each on disk must keep, the traps of each format, and the published counts."""
+
+import dataclasses
+import json
+from collections import Counter
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from discern_vqa import registry
+from discern_vqa.data.sample import SPLITS, Sample
+from discern_vqa.datasets import jsonl, vqa_rad
+from discern_vqa.errors import ConfigError, DataError
+
+NAMES = registry.names("datasets")
+
+
+def readable(reader, root: Path) -> dict[str, list[Sample]]:
+    """The samples of each split that the tiny set has."""
+    found = {}
+    for split in reader.SPLITS:
+        try:
+            found[split] = reader.read(root, split)
+        except DataError:
+            continue
+    return found
+
+
+@pytest.fixture(params=NAMES)
+def tiny(request, tmp_path):
+    reader = registry.load("datasets", request.param)
+    reader.write_tiny(tmp_path / "tiny")
+    return reader, tmp_path / "tiny"
+
+
+def test_there_are_the_readers_that_the_documentation_names():
+    assert {"vqa_rad", "jsonl"} <= set(NAMES)
+
+
+def test_a_reader_says_what_it_reads_and_under_which_licence(tiny):
+    reader, _ = tiny
+    assert reader.SUMMARY
+    assert "\n" not in reader.SUMMARY
+    assert reader.LICENCE
+    assert set(reader.SPLITS) <= set(SPLITS)
+    assert set(reader.PUBLISHED) <= set(reader.SPLITS)
+    assert len(reader.__doc__) > 300
+
+
+def test_a_tiny_set_has_six_samples_that_keep_the_rules_of_a_sample(tiny):
+    reader, root = tiny
+    samples = [sample for part in readable(reader, root).values() for sample in part]
+    assert len(samples) >= 6
+    for sample in samples:
+        assert sample.is_caption or (sample.question and sample.answer), sample
+        assert sample.text == " ".join(sample.text.split())
+        assert sample.answer_type in ("open", "closed", "")
+        assert sample.organ == sample.organ.lower()
+        assert ":" in sample.source
+        assert sample.path.parts[-len(PurePosixPath(sample.image).parts) :] == PurePosixPath(sample.image).parts
+        with Image.open(sample.path) as picture:
+            picture.load()
+
+
+def test_ids_are_unique_over_all_splits(tiny):
+    reader, root = tiny
+    ids = Counter(sample.id for part in readable(reader, root).values() for sample in part)
+    assert max(ids.values()) == 1
+
+
+def test_reading_twice_gives_the_same_samples(tiny):
+    reader, root = tiny
+    assert readable(reader, root) == readable(reader, root)
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["beside the images", "in another folder"])
+def test_a_set_converted_to_jsonl_reads_back_the_same(tiny, tmp_path, beside):
+    reader, root = tiny
+    parts = readable(reader, root)
+    file = (root if beside else tmp_path / "elsewhere") / "converted.jsonl"
+    jsonl.write([sample for part in parts.values() for sample in part], file)
+    for split, part in parts.items():
+        again = jsonl.read(file, split)
+        assert [without_source(sample) for sample in again] == [without_source(sample) for sample in part]
+    assert ('"path"' in file.read_text("utf-8")) is not beside
+
+
+def without_source(sample: Sample) -> Sample:
+    return dataclasses.replace(sample, source="", path=sample.path.resolve())
+
+
+def test_an_unknown_split_is_refused(tiny):
+    reader, root = tiny
+    with pytest.raises(DataError, match="no split 'tset'") as caught:
+        reader.read(root, "tset")
+    assert "train" in caught.value.hint
+
+
+# VQA-RAD
+
+
+@pytest.mark.parametrize(
+    ("edition", "split", "questions", "images", "closed", "phrases"),
+    [
+        ("common", "train", 3064, 314, 1823, {"freeform": 1206, "para": 591, "frame": 1267}),
+        ("common", "test", 451, 203, 272, {"freeform": 308, "para": 143}),
+        ("owner", "train", 1797, 313, 1027, {"freeform": 1206, "para": 591}),
+        ("owner", "test", 451, 203, 272, {"freeform": 308, "para": 143}),
+    ],
+)
+def test_vqa_rad_has_the_published_counts(real_data, edition, split, questions, images, closed, phrases):
+    samples = vqa_rad.read(real_data("vqa_rad"), split, edition=edition)
+    assert len(samples) == questions
+    assert len({sample.image for sample in samples}) == images
+    assert sum(sample.answer_type == "closed" for sample in samples) == closed
+    assert Counter(sample.phrase_type for sample in samples) == phrases
+    assert {sample.organ for sample in samples} == {"head", "chest", "abd"}
+    types = set("PRES ABN POS MODALITY PLANE SIZE COUNT ATTRIB COLOR ORGAN OTHER".split())
+    assert {kind for sample in samples for kind in sample.question_type} == types
+    assert not any("\t" in sample.question + sample.answer for sample in samples)
+    assert not any(sample.question.lower().endswith("-open") for sample in samples)
+
+
+def test_the_owners_edition_and_the_common_pair_hold_the_same_test_questions(real_data):
+    def asked(edition):
+        rows = vqa_rad.read(real_data("vqa_rad"), "test", edition=edition)
+        return Counter((row.image, row.question, row.answer, row.answer_type) for row in rows)
+
+    assert asked("owner") == asked("common")
+
+
+def test_the_owners_edition_names_the_case_and_the_paraphrase(real_data):
+    samples = vqa_rad.read(real_data("vqa_rad"), "train", edition="owner")
+    assert all(sample.group == sample.extra["case_url"] != "" for sample in samples)
+    links = Counter(sample.extra["linked"] for sample in samples)
+    assert sum(count > 1 for count in links.values()) > 500
+
+
+def test_the_common_pair_is_read_where_it_is_there_and_the_owners_file_otherwise(tmp_path):
+    vqa_rad.write_tiny(tmp_path, edition="owner")
+    assert len(vqa_rad.read(tmp_path, "train")) == 6
+    assert vqa_rad.read(tmp_path, "train")[0].image == "VQA_RAD Image Folder/synpic101.jpg"
+    (tmp_path / "VQA_RAD Dataset Public.json").rename(tmp_path / "VQA_RAD_Dataset_Public.json")
+    assert len(vqa_rad.read(tmp_path, "test", edition="owner")) == 4
+    vqa_rad.write_tiny(tmp_path)
+    assert len(vqa_rad.read(tmp_path, "train")) == 8
+    with pytest.raises(ConfigError, match="no edition 'hub'"):
+        vqa_rad.read(tmp_path, "train", edition="hub")
+
+
+def test_the_traps_of_vqa_rad_are_repaired(tmp_path):
+    vqa_rad.write_tiny(tmp_path)
+    train = vqa_rad.read(tmp_path, "train")
+    assert train[1].answer_type == "closed"
+    assert train[1].question_type == ("PRES",)
+    assert train[2].answer == "Left frontal lobe"
+    assert train[2].question_type == ("POS", "PRES")
+    assert (train[3].question, train[3].answer) == ("How many nodules are visible?", "2")
+    assert train[4].question == "How big is/are the nodule?"
+    assert train[7].question_type == ("OTHER",)
+    assert train[3].source == "trainset.json:item 4"
+
+
+def test_a_question_that_ends_in_the_word_open_keeps_it(tmp_path):
+    vqa_rad.write_tiny(tmp_path)
+    rows = json.loads((tmp_path / "trainset.json").read_text())
+    rows[0]["question"] = "Is the celiac trunk open?"
+    rows[1]["question"] = "Is the trunk wide - open"
+    (tmp_path / "trainset.json").write_text(json.dumps(rows))
+    assert [row.question for row in vqa_rad.read(tmp_path, "train")[:2]] == [
+        "Is the celiac trunk open?",
+        "Is the trunk wide",
+    ]
+
+
+# Neutral JSON Lines
+
+TEXT = st.text(alphabet=st.characters(codec="utf-8"), min_size=1, max_size=20).map(lambda text: " ".join(text.split()))
+WORDS = TEXT.filter(bool)
+VERBATIM = st.text(alphabet=st.characters(codec="utf-8"), max_size=9).filter(lambda text: text == "" or text.strip())
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | WORDS, lambda inner: st.lists(inner, max_size=3))
+
+
+@given(
+    rows=st.lists(
+        st.builds(
+            dict,
+            question=WORDS,
+            answer=WORDS,
+            caption=TEXT,
+            answer_type=st.sampled_from(["open", "closed", ""]),
+            question_type=st.lists(st.sampled_from(["PRES", "POS", "quantity (of organs)"]), max_size=2).map(tuple),
+            organ=VERBATIM,
+            group=VERBATIM,
+            twin=VERBATIM,
+            extra=st.dictionaries(WORDS.map("x{}".format), JSON, max_size=2),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_any_sample_survives_the_jsonl_file(tmp_path_factory, rows):
+    root = tmp_path_factory.mktemp("any")
+    (root / "a  picture.png").write_bytes(b"")
+    samples = [
+        Sample(id=str(number), split="train", image="a  picture.png", path=root / "a  picture.png", **row)
+        for number, row in enumerate(rows)
+    ]
+    jsonl.write(samples, root / "out.jsonl")
+    assert [without_source(sample) for sample in jsonl.read(root / "out.jsonl", "train")] == [
+        without_source(sample) for sample in samples
+    ]
+
+
+def test_a_line_of_ones_own_needs_no_more_than_image_split_question_and_answer(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"")
+    line = {"image": "a.png", "split": "train", "question": "What?", "answer": 3, "question_type": "PRES, POS"}
+    (tmp_path / "samples.jsonl").write_text("\n" + json.dumps(line | {"ward": 7}) + "\n\n")
+    (sample,) = jsonl.read(tmp_path, "train")
+    assert (sample.id, sample.answer, sample.question_type) == ("2", "3", ("PRES", "POS"))
+    assert sample.extra == {"ward": 7}
+    assert sample.source == "samples.jsonl:2"
+
+
+def test_a_split_that_the_file_does_not_have_is_said_with_those_that_it_has(tmp_path):
+    jsonl.write_tiny(tmp_path)
+    kept = [line for line in (tmp_path / "samples.jsonl").read_text().splitlines() if '"test"' not in line]
+    (tmp_path / "samples.jsonl").write_text("\n".join(kept))
+    with pytest.raises(DataError, match="no line of the split 'test'") as caught:
+        jsonl.read(tmp_path, "test")
+    assert caught.value.hint == "splits that it has: pretrain (1), train (3), validation (2)"
+
+
+def test_a_mask_is_looked_for_from_the_folder_that_the_image_is_named_from(tmp_path):
+    root = tmp_path / "set"
+    (root / "images").mkdir(parents=True)
+    (root / "masks").mkdir()
+    for name in ("images/a.png", "masks/a.png"):
+        (root / name).write_bytes(b"")
+    sample = Sample(
+        id="1",
+        split="train",
+        image="images/a.png",
+        path=root / "images/a.png",
+        question="Where?",
+        answer="left",
+        mask="masks/a.png",
+    )
+    jsonl.write([sample], tmp_path / "elsewhere.jsonl")
+    (again,) = jsonl.read(tmp_path / "elsewhere.jsonl", "train")
+    assert jsonl.root_of(again.path, again.image) / again.mask == root / "masks/a.png"
+    (root / "masks/a.png").unlink()
+    with pytest.raises(DataError, match=r"elsewhere.jsonl:1: the mask 'masks/a.png' is not there"):
+        jsonl.read(tmp_path / "elsewhere.jsonl", "train")
+
+
+def test_an_extra_key_named_like_a_field_is_our_own_mistake(tmp_path):
+    sample = Sample(id="1", split="train", image="a", path=tmp_path / "a", caption="c", extra={"answer": "x"})
+    with pytest.raises(ValueError, match="extra has the name of a field: answer"):
+        jsonl.write([sample], tmp_path / "out.jsonl")
+    assert not (tmp_path / "out.jsonl").exists()
