@@ -59,7 +59,7 @@ def test_the_environment_may_name_the_data_set_itself(tmp_path, monkeypatch):
 def test_a_given_folder_that_is_missing_is_not_replaced_by_another(tmp_path, monkeypatch):
     (tmp_path / "env" / "vqa_rad").mkdir(parents=True)
     monkeypatch.setenv("DISCERN_DATA", str(tmp_path / "env"))
-    with pytest.raises(DataError, match="typo does not exist"):
+    with pytest.raises(DataError, match="typo does not exist; it should hold the data set 'vqa_rad'"):
         paths.find_data("vqa_rad", tmp_path / "typo")
 
 

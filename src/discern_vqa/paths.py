@@ -55,15 +55,14 @@ def weights_roots() -> list[Path]:
 
 
 def find_data(name: str, given: Path | None = None) -> Path:
-    """The folder of the data set `name`; `given`, when there is one, is the only place looked at.
+    """The folder (or the one file) of the data set `name`; `given`, when there is one, is the only place looked at.
 
     Raises DataError whose hint says how to get the set.
     """
     if given is not None:
-        if Path(given).is_dir():
+        if Path(given).exists():
             return Path(given)
-        what = "is a file, not a folder" if Path(given).exists() else "does not exist"
-        raise DataError(f"the data folder {given} {what}", hint=_how_to_get_data(name))
+        raise DataError(f"{given} does not exist; it should hold the data set {name!r}", hint=_how_to_get_data(name))
     for root in data_roots():
         for folder in (root / name, root):
             if folder.name == name and folder.is_dir():

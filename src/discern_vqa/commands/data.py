@@ -1,5 +1,6 @@
 """`discern data ...`: what data sets there are, what is wrong with one, phantoms, and the neutral format."""
 
+import inspect
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,8 @@ Root = Annotated[Path, typer.Argument(help="The folder that holds it, in its own
 Options = Annotated[
     list[str] | None, typer.Option("--option", help="key=value for the reader, may be repeated.", metavar="KEY=VALUE")
 ]
+
+SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Leave broken records out, and say how many.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -90,6 +93,7 @@ def convert(
     out: Annotated[Path, typer.Argument(help="The JSONL file to write.")],
     split: Annotated[list[str] | None, typer.Option(help="Only this split; may be repeated.")] = None,
     option: Options = None,
+    skip_broken: SkipBroken = False,
 ) -> None:
     """Write a data set as neutral JSONL.
 
@@ -97,7 +101,8 @@ def convert(
     """
     from discern_vqa.datasets import jsonl
 
-    samples = [sample for part in _read(name, root, split or [], option or []).values() for sample in part]
+    parts = _read(name, root, split or [], option or [], skip_broken)
+    samples = [sample for part in parts.values() for sample in part]
     jsonl.write(samples, out)
     typer.echo(f"wrote {len(samples)} lines to {out}")
 
@@ -108,6 +113,7 @@ def audit(
     root: Root,
     as_json: Annotated[Path | None, typer.Option("--json", help="Also write the findings to this file.")] = None,
     option: Options = None,
+    skip_broken: SkipBroken = False,
 ) -> None:
     """Say what is wrong with a data set.
 
@@ -116,20 +122,32 @@ def audit(
     from discern_vqa import audit
     from discern_vqa.files import atomic_write_text
 
-    found = audit.audit(_read(name, root, [], option or []))
+    found = audit.audit(_read(name, root, [], option or [], skip_broken))
     if as_json is not None:
         atomic_write_text(as_json, json.dumps(found, indent=2) + "\n")
     typer.echo(audit.as_text(found))
 
 
-def _read(name: str, root: Path, splits: list[str], options: list[str]) -> "dict[str, list[Sample]]":
-    """The wanted splits (all, if none is named) of a data set."""
+def _read(
+    name: str, root: Path, splits: list[str], options: list[str], skip_broken: bool
+) -> "dict[str, list[Sample]]":
+    """The wanted splits (all, if none is named) of a data set; broken records are counted on stderr, if left out."""
     module = registry.load("datasets", name)
     for split in splits:
         if split not in module.SPLITS:
             raise ConfigError(f"{name} has no split {split!r}", hint=f"it has: {', '.join(module.SPLITS)}")
-    folder, given = paths.find_data(name, root), _parsed(options)
-    return {split: module.read(folder, split, **given) for split in splits or module.SPLITS}
+    given: dict[str, Any] = _parsed(options)
+    skipped: list[str] = []
+    if skip_broken:
+        given["skipped"] = skipped
+    known = list(inspect.signature(module.read).parameters)[2:]
+    for key in given.keys() - known:
+        raise ConfigError(f"{name} has no option {key!r}", hint=f"it has: {', '.join(known) or 'none'}")
+    folder = paths.find_data(name, root)
+    read = {split: module.read(folder, split, **given) for split in splits or module.SPLITS}
+    if skipped:
+        typer.echo(f"left out {len(skipped)} broken records, the first: {skipped[0]}", err=True)
+    return read
 
 
 def _parsed(options: list[str]) -> dict[str, Any]:

@@ -1,0 +1,250 @@
+"""The command line: few verbs, frozen flags, quick help, mistakes in two lines."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+import typer
+
+from discern_vqa import __version__, cli
+from discern_vqa.errors import DataError
+
+# A new knob goes into a recipe; this table changes when the interface that others build on does.
+VERBS = {
+    "ask": {"--json"},
+    "data audit": {"--json", "--option", "--skip-broken"},
+    "data convert": {"--option", "--skip-broken", "--split"},
+    "data draw": {"--images", "--seed", "--sheet", "--size"},
+    "data list": {"--json"},
+    "demo": {"--out"},
+    "doctor": {"--json"},
+    "evaluate": {"--baselines", "--data", "--no-baselines", "--split"},
+    "predict": set(),
+    "report": {"--out"},
+    "score": {"--json", "--normalise"},
+    "train": {"--data", "--from", "--out", "--resume", "--set"},
+}
+
+
+def verbs() -> dict[str, set[str]]:
+    """What the program itself says: verb -> its options."""
+    found = {}
+    root = typer.main.get_command(cli.app)
+    for name, command in root.commands.items():
+        for path, leaf in [(f"{name} {inner}", leaf) for inner, leaf in getattr(command, "commands", {}).items()] or [
+            (name, command)
+        ]:
+            flags = {flag for one in leaf.params for flag in [*one.opts, *one.secondary_opts] if flag.startswith("--")}
+            found[path] = flags - {"--help"}
+    return found
+
+
+def lines_of_a_mistake(capsys) -> tuple[str, str]:
+    """The two lines on stderr, without their prefixes; anything else fails."""
+    said = capsys.readouterr()
+    first, second = said.err.splitlines()
+    assert first.startswith("error: ")
+    assert second.startswith("try: ")
+    return first.removeprefix("error: "), second.removeprefix("try: ")
+
+
+def test_the_verbs_and_their_flags_are_frozen():
+    assert verbs() == VERBS
+
+
+def test_every_help_answers_without_torch():
+    code = (
+        "import sys; from discern_vqa.cli import main\n"
+        f"for verb in {['', 'data', *VERBS]!r}:\n"
+        "    assert main([*verb.split(), '--help']) == 0\n"
+        "sys.exit('torch' in sys.modules or 'transformers' in sys.modules or 'numpy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Usage: discern") == len(VERBS) + 2
+
+
+def test_help_answers_at_once():
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "discern_vqa", "--help"], check=True, capture_output=True)
+    assert time.perf_counter() - started < 3.0  # a fifth of a second on an idle machine
+
+
+@pytest.mark.parametrize("module", ["discern_vqa", "discern_vqa.cli"])
+def test_the_package_runs_as_a_module_as_launchers_need_it(module):
+    done = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"discern {__version__}\n")
+
+
+def test_no_verb_shows_the_help(capsys):
+    assert cli.main([]) == 0
+    assert "Commands:" in capsys.readouterr().out
+    assert cli.main(["data"]) == 0
+    assert "audit" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "hint"),
+    [
+        ("trian", "No such command 'trian'", "did you mean train?"),
+        ("data drow", "No such command 'drow'", "did you mean draw?"),
+        ("train r.toml --form x --out y", "No such option: --form", "did you mean --from?"),
+        ("xyzzy", "No such command 'xyzzy'", "discern --help"),
+        ("train r.toml", "Missing option '--out'", "discern train --help"),
+        ("ask", "Missing argument", "discern ask --help"),
+        ("data draw phantom x --images many", "Invalid value for '--images'", "discern data draw --help"),
+        ("train no/such.toml --out x", "there is no recipe no/such.toml", ""),
+        ("data audit vqa_rid .", "there is no 'vqa_rid' among the datasets", "did you mean 'vqa_rad'?"),
+        ("data audit vqa_rad no/such/folder", "no/such/folder does not exist", "--data FOLDER"),
+        ("data convert vqa_rad . out.jsonl --split tset", "vqa_rad has no split 'tset'", "it has: train, test"),
+        ("data convert vqa_rad . out.jsonl --option editon=owner", "has no option 'editon'", "edition"),
+        ("data convert vqa_rad . out.jsonl --option edition", "not of the form key=value", "--option"),
+        ("data draw vqa_rad out", "'vqa_rad' is read, not drawn", "discern data draw phantom out"),
+        ("score no/such.jsonl", "no/such.jsonl", ""),
+        ("ask no/such/run image.png why", "no/such/run", ""),
+        ("evaluate no/such/run", "no/such/run", ""),
+        ("report no/such/run", "no/such/run", ""),
+        ("predict no/such/run questions.csv out.jsonl", "no/such/run", ""),
+    ],
+)
+def test_a_mistake_is_two_lines_and_exit_code_2(line, error, hint, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(line.split()) == 2
+    said, advised = lines_of_a_mistake(capsys)
+    assert error in said
+    assert hint in advised
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_mistakes_at_once_stay_on_one_line(capsys, monkeypatch):
+    def broken(*arguments: object, **options: object) -> None:
+        raise DataError("first wrong\n  second wrong\n", hint="mend\nboth")
+
+    monkeypatch.setattr("discern_vqa.doctor.examine", broken)
+    assert cli.main(["doctor"]) == 2
+    assert lines_of_a_mistake(capsys) == ("first wrong; second wrong", "mend; both")
+
+
+def test_a_mistake_without_a_hint_still_says_what_to_type(capsys, monkeypatch):
+    def broken() -> None:
+        raise DataError("wrong")
+
+    monkeypatch.setattr("discern_vqa.doctor.examine", broken)
+    assert cli.main(["doctor"]) == 2
+    assert lines_of_a_mistake(capsys) == ("wrong", "discern --help")
+
+
+def test_a_bug_of_ours_is_not_dressed_up_as_the_users(monkeypatch):
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("discern_vqa.doctor.examine", broken)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["doctor"])
+
+
+def test_an_interrupted_training_says_how_to_go_on(capsys, monkeypatch, tmp_path):
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text("")
+
+    def interrupted(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("discern_vqa.training.train.train", interrupted)
+    assert cli.main(["train", str(recipe), "--out", "a run"]) == 130
+    error, hint = lines_of_a_mistake(capsys)
+    assert error.startswith("interrupted")
+    assert hint == f"discern train {recipe} --out 'a run' --resume"
+
+
+def test_train_hands_over_exactly_what_was_typed(monkeypatch, tmp_path):
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text("")
+    handed: dict[str, object] = {}
+
+    def remember(found: object, **options: object) -> None:
+        handed.update(options, recipe=found)
+
+    monkeypatch.setattr("discern_vqa.training.train.train", remember)
+    line = f"train {recipe} --data d --from r --set optim.lr=1e-4 --set run.seed=3 --out o --resume"
+    assert cli.main(line.split()) == 0
+    assert {key: str(value) for key, value in handed.items() if key != "overrides"} == {
+        "recipe": str(recipe),
+        "data": "d",
+        "from_run": "r",
+        "out": "o",
+        "resume": "True",
+    }
+    assert handed["overrides"] == ["optim.lr=1e-4", "run.seed=3"]
+
+
+def test_data_list_names_every_reader_with_its_licence_and_place(capsys, monkeypatch, tmp_path):
+    (tmp_path / "vqa_rad").mkdir()
+    monkeypatch.setenv("DISCERN_DATA", str(tmp_path))
+    assert cli.main(["data", "list", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert {"vqa_rad", "jsonl", "phantom"} <= rows.keys()
+    assert rows["vqa_rad"]["found"] == str(tmp_path / "vqa_rad")
+    assert rows["vqa_rad"]["licence"] == "CC0 1.0"
+    assert cli.main(["data", "list"]) == 0
+    assert "train 3,064, test 451 | CC0 1.0" in capsys.readouterr().out
+
+
+def test_data_list_does_not_wake_torch():
+    code = "import sys; from discern_vqa.cli import main; main(['data', 'list']); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_a_set_converts_to_lines_that_read_back_the_same(capsys, tmp_path):
+    from discern_vqa.datasets import jsonl, vqa_rad
+
+    vqa_rad.write_tiny(tmp_path / "rad")
+    assert cli.main(["data", "convert", "vqa_rad", str(tmp_path / "rad"), str(tmp_path / "rad.jsonl")]) == 0
+    assert capsys.readouterr().out.startswith("wrote ")
+    for split in vqa_rad.SPLITS:
+        there = vqa_rad.read(tmp_path / "rad", split)
+        back = jsonl.read(tmp_path / "rad.jsonl", split)
+        assert [(one.id, one.question, one.answer) for one in back] == [(o.id, o.question, o.answer) for o in there]
+
+
+def test_broken_records_are_left_out_only_when_asked_and_then_counted(capsys, tmp_path):
+    from discern_vqa.datasets import jsonl
+
+    jsonl.write_tiny(tmp_path)
+    file = tmp_path / jsonl.FILE
+    count = len(file.read_text().splitlines())
+    file.write_text(file.read_text() + '{"split": "train", "image": "gone.png", "question": "Why?", "answer": "yes"}\n')
+    line = ["data", "convert", "jsonl", str(tmp_path), str(tmp_path / "out.jsonl")]
+    assert cli.main(line) == 2
+    assert f"{jsonl.FILE}:{count + 1}" in lines_of_a_mistake(capsys)[0]
+    assert not (tmp_path / "out.jsonl").exists()
+    assert cli.main([*line, "--skip-broken"]) == 0
+    assert "left out 1 broken records" in capsys.readouterr().err
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == count
+
+
+def test_doctor_says_what_the_machine_has(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("DISCERN_DATA", str(tmp_path))
+    assert cli.main(["doctor", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["discern"] == __version__
+    assert facts["threads"] >= 1
+    assert facts["disk_free_gib"] > 0
+    assert facts["extras"].keys() == {"dicom", "nifti", "data", "serve", "sweep", "track", "onnx", "peft", "lite"}
+    assert cli.main(["doctor"]) == 0
+    text = capsys.readouterr().out
+    assert f"torch {facts['torch']}" in text
+    assert "vqa_rad                not found" in text
+
+
+def test_the_processor_flags_are_read_from_either_family(tmp_path):
+    from discern_vqa.doctor import processor_flags
+
+    listing = tmp_path / "cpuinfo"
+    listing.write_text("processor\t: 0\nflags\t\t: fpu avx2 amx_bf16\n")
+    assert processor_flags(listing) == {"fpu", "avx2", "amx_bf16"}
+    listing.write_text("processor\t: 0\nFeatures\t: fp asimd bf16\n")
+    assert "bf16" in processor_flags(listing)
+    assert processor_flags(tmp_path / "absent") == set()
