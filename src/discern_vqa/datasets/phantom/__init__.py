@@ -1,0 +1,84 @@
+"""The phantom set: radiographs, CT- and MR-like slices that the package draws itself, with exact answers and masks.
+
+Layout of ROOT (made by `discern data draw phantom ROOT`):
+
+    phantom.json                  version, seed, size, images per split
+    samples.jsonl                 one question or caption a line, in the neutral format
+    cases.jsonl                   one image a line: everything it shows, and its masks
+    images/<split>/<anatomy>.png  8-bit grey; <anatomy>a.png and <anatomy>b.png are a pair of twins
+    masks/<split>/...             one PNG per image and finding; non-zero pixels are the finding
+
+A record of samples.jsonl:
+
+    {"id": "test-00004a-9", "split": "test", "image": "images/test/00004a.png", "organ": "head", "modality": "ct",
+     "group": "test-00004", "question": "On which side is the hemorrhage?", "answer": "left", "answer_type": "open",
+     "question_type": ["POS"], "twin": "test-00004-side:hemorrhage", "mask": "masks/test/00004a-hemorrhage.png"}
+
+Traps: left and right are the patient's (the patient's left is on the image's right, as radiologists look at it).
+A `twin` is on exactly two samples, one per member of a pair; both members share one `group` and one split. Captions
+are in "pretrain" only. Licence: Apache-2.0, like the package; no patient was involved.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from discern_vqa.data.sample import SPLITS as SPLITS
+from discern_vqa.data.sample import Sample
+from discern_vqa.errors import DataError
+
+SUMMARY = "drawn by the package: chest x-ray, head CT/MR and abdominal CT phantoms, exact answers, masks and twins"
+LICENCE = "Apache-2.0"
+PUBLISHED: dict[str, int] = {}
+
+
+def draw(
+    root: Path,
+    *,
+    images: int = 1200,
+    seed: int = 0,
+    size: int = 128,
+    splits: Mapping[str, float] | None = None,
+    counts: Mapping[str, int] | None = None,
+    twins: float = 1 / 3,
+    workers: int | None = None,
+) -> None:
+    """Draws a set into `root`; see `drawing.draw`."""
+    from discern_vqa.datasets.phantom import drawing
+
+    drawing.draw(root, images=images, seed=seed, size=size, splits=splits, counts=counts, twins=twins, workers=workers)
+
+
+def contact_sheet(
+    root: Path, split: str, out_png: Path, columns: int = 8, rows: int = 5, outline: bool = False
+) -> None:
+    """Writes a page of images with what they show; see `sheet.contact_sheet`."""
+    from discern_vqa.datasets.phantom import sheet
+
+    sheet.contact_sheet(root, split, out_png, columns, rows, outline)
+
+
+def read(root: Path, split: str) -> list[Sample]:
+    """The questions and captions of a split. Raises DataError when `root` holds no phantom set."""
+    listing = Path(root) / "samples.jsonl"
+    if not listing.exists():
+        raise DataError(
+            f"{root} holds no phantom set: {listing} does not exist", hint=f"discern data draw phantom {root}"
+        )
+    samples = []
+    for number, line in enumerate(listing.read_text("utf-8").splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            if row["split"] == split:
+                row["question_type"] = tuple(row.get("question_type", ()))
+                samples.append(Sample(path=Path(root) / row["image"], source=f"{listing}:{number}", **row))
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{listing}:{number}: not a phantom record ({error})", hint=f"discern data draw phantom {root}"
+            ) from error
+    return samples
+
+
+def write_tiny(root: Path) -> None:
+    """A set of 26 images of 32 pixels."""
+    draw(root, size=32, counts={"pretrain": 8, "train": 8, "validation": 2, "test": 8}, workers=1)

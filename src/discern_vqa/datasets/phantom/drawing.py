@@ -1,0 +1,315 @@
+"""Draws a whole set: plans anatomies, draws images and masks in several processes, writes samples.jsonl."""
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from discern_vqa.data.sample import CLOSED, OPEN, SPLITS
+from discern_vqa.datasets.phantom import abdomen, chest, head
+from discern_vqa.datasets.phantom.canvas import Canvas, Exposure, Mask, Pose, expose
+from discern_vqa.datasets.phantom.captions import caption
+from discern_vqa.datasets.phantom.findings import Case, Finding, cells, changed, draw_findings, kinds, twin_ways
+from discern_vqa.datasets.phantom.questions import NORMAL_SHARE, Candidate, candidates, choose, is_closed
+from discern_vqa.errors import DataError
+from discern_vqa.files import atomic_write_text
+
+VERSION = 1
+DEFAULT_SPLITS = {"pretrain": 0.50, "train": 0.25, "validation": 0.05, "test": 0.20}
+_REGIONS = ("chest", "head", "abdomen")
+_CHUNK = 40  # anatomies that a process draws at a time
+_ANATOMY, _EXPOSURE, _FINDINGS, _TEXT, _NOISE = range(5)  # streams of randomness of one anatomy
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One anatomy: a single image, or a pair of twins."""
+
+    seed: int
+    split: str
+    number: int
+    pair: bool
+    size: int
+
+    @property
+    def group(self) -> str:
+        return f"{self.split}-{self.number:05d}"
+
+    def random(self, stream: int, member: int = 0) -> np.random.Generator:
+        return np.random.default_rng([self.seed, SPLITS.index(self.split), self.number, stream, member])
+
+
+def plan(counts: Mapping[str, int], seed: int, size: int, twins: float) -> list[Unit]:
+    """The anatomies of every split: `counts[split]` images, of which a share `twins` are members of a pair."""
+    share = twins / (2 - twins)  # of anatomies that are drawn twice
+    units = []
+    for split, images in counts.items():
+        number = left = 0
+        left = images
+        while left > 0:
+            pair = left > 1 and math.floor((number + 1) * share + 1e-9) > math.floor(number * share + 1e-9)
+            units.append(Unit(seed, split, number, pair, size))
+            number, left = number + 1, left - (2 if pair else 1)
+    return units
+
+
+def draw(
+    root: Path,
+    *,
+    images: int = 1200,
+    seed: int = 0,
+    size: int = 128,
+    splits: Mapping[str, float] | None = None,
+    counts: Mapping[str, int] | None = None,
+    twins: float = 1 / 3,
+    workers: int | None = None,
+) -> None:
+    """Draws a phantom set into `root`.
+
+    Args:
+        root: a new or empty folder, or one that holds the same set (it is drawn again).
+        images: number of images, shared out by `splits` (shares by split) unless `counts` states them.
+        size: pixels along a side. The same seed gives the same bodies and questions at any size.
+        twins: share of the images that are members of a pair.
+        workers: processes; None for one per core. The result does not depend on it.
+
+    Raises DataError when `root` holds something else or an argument is out of range.
+    """
+    root = Path(root)
+    counts = _counted(images, splits, counts)
+    _check(size, twins)
+    about = {"version": VERSION, "seed": seed, "size": size, "twins": round(twins, 6), "counts": dict(counts)}
+    _claim(root, about)
+    units = plan(counts, seed, size, twins)
+    chunks = [units[k : k + _CHUNK] for k in range(0, len(units), _CHUNK)]
+    for split in counts:
+        for kind in ("images", "masks"):
+            (root / kind / split).mkdir(parents=True, exist_ok=True)
+    workers = min(workers or os.cpu_count() or 1, len(chunks)) or 1
+    rows: list[dict[str, Any]] = []
+    cases: list[dict[str, Any]] = []
+    for chunk_rows, chunk_cases in _map(root, chunks, workers):
+        rows += chunk_rows
+        cases += chunk_cases
+    about["images"], about["samples"] = len(cases), len(rows)
+    atomic_write_text(root / "cases.jsonl", _lines(cases))
+    atomic_write_text(root / "samples.jsonl", _lines(rows))
+    atomic_write_text(root / "phantom.json", json.dumps(about, indent=2) + "\n")
+
+
+def _counted(images: int, splits: Mapping[str, float] | None, counts: Mapping[str, int] | None) -> dict[str, int]:
+    if counts is None:
+        shares = dict(splits or DEFAULT_SPLITS)
+        total = sum(shares.values())
+        ends = np.round(np.cumsum(list(shares.values())) / total * images).astype(int)
+        counts = dict(zip(shares, np.diff([0, *ends]).tolist(), strict=True))
+    for split, number in counts.items():
+        if split not in SPLITS:
+            raise DataError(f"there is no split {split!r} in a phantom set", hint=f"splits are: {', '.join(SPLITS)}")
+        if number < 0:
+            raise DataError(f"{number} images asked for in split {split!r}", hint="give a number of 0 or more")
+    return {split: int(counts[split]) for split in SPLITS if split in counts}
+
+
+def _check(size: int, twins: float) -> None:
+    if not 32 <= size <= 1024:
+        raise DataError(f"a phantom of {size} pixels was asked for", hint="choose a size between 32 and 1024")
+    if not 0 <= twins <= 1:
+        raise DataError(f"a share of twins of {twins} was asked for", hint="choose a share between 0 and 1")
+
+
+def _claim(root: Path, about: dict[str, Any]) -> None:
+    """Refuses a folder that holds anything but the very same set."""
+    known, samples = root / "phantom.json", root / "samples.jsonl"
+    if known.exists():
+        there = json.loads(known.read_text("utf-8"))
+        if {key: there.get(key) for key in about} != about:
+            raise DataError(
+                f"{root} already holds another phantom set (seed {there.get('seed')})", hint="draw into another folder"
+            )
+    elif samples.exists():
+        raise DataError(f"{root} already holds a data set that is no phantom set", hint="draw into another folder")
+
+
+def _map(
+    root: Path, chunks: list[list[Unit]], workers: int
+) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
+    if workers <= 1:
+        yield from (_draw_chunk(root, chunk) for chunk in chunks)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        yield from pool.map(_draw_chunk, [root] * len(chunks), chunks)
+
+
+def _lines(rows: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _draw_chunk(root: Path, units: list[Unit]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    rows: list[dict[str, Any]] = []
+    cases: list[dict[str, Any]] = []
+    for unit in units:
+        unit_rows, unit_cases = _draw_unit(root, unit)
+        rows += unit_rows
+        cases += unit_cases
+    return rows, cases
+
+
+def _draw_unit(root: Path, unit: Unit) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    members, exposure = invent(unit)
+    names = ["a", "b"] if unit.pair else [""]
+    found = [candidates(case) for case in members]
+    shared = _twin_questions(unit, found) if unit.pair else []
+    without = frozenset(key for key, _ in shared)
+    rows, cases = [], []
+    for member, (case, letter) in enumerate(zip(members, names, strict=True)):
+        stem = f"{unit.number:05d}{letter}"
+        picture, masks = render(unit, case, exposure)
+        image = f"images/{unit.split}/{stem}.png"
+        Image.fromarray(picture).save(root / image, compress_level=3)
+        mask_files = {}
+        for name, mask in masks.items():
+            mask_files[name] = f"masks/{unit.split}/{stem}-{name.replace(' ', '-')}.png"
+            Image.fromarray(mask.astype(np.uint8) * 255).save(root / mask_files[name], compress_level=1)
+        common = {
+            "split": unit.split,
+            "image": image,
+            "organ": case.region,
+            "modality": case.modality,
+            "group": unit.group,
+        }
+        random = unit.random(_TEXT, member + 1)
+        asked = [(one, text, "") for one, text in choose(random, found[member], without)]
+        by_key = {one.key: one for one in found[member]}
+        asked += [(by_key[key], text, f"{unit.group}-{key.replace(' ', '-')}") for key, text in shared]
+        if unit.split == "pretrain":
+            rows.append({"id": f"{unit.split}-{stem}-caption", **common, "caption": caption(random, case)})
+        for number, (one, text, twin) in enumerate(asked):
+            rows.append(_row(f"{unit.split}-{stem}-{number}", common, one, text, twin, mask_files))
+        cases.append({**common, **_described(case), "masks": mask_files})
+    return rows, cases
+
+
+def _row(
+    id: str, common: dict[str, str], one: Candidate, text: str, twin: str, masks: dict[str, str]
+) -> dict[str, Any]:
+    row = {
+        "id": id,
+        **common,
+        "question": text,
+        "answer": one.answer,
+        "answer_type": CLOSED if is_closed(text, one.answer) else OPEN,
+        "question_type": [one.type],
+        "twin": twin,
+        "mask": masks.get(one.about, ""),
+    }
+    return {key: value for key, value in row.items() if value}
+
+
+def _described(case: Case) -> dict[str, Any]:
+    findings = [
+        {"kind": one.kind.name, "side": one.side, "zone": one.zone, "size": one.size, "count": one.count}
+        for one in case.findings
+    ]
+    return {"sequence": case.sequence, "contrast": case.contrast, "marker": case.marker, "findings": findings}
+
+
+def _twin_questions(unit: Unit, found: list[list[Candidate]]) -> list[tuple[str, str]]:
+    """One or two questions that fit both members and whose answers differ: (key, wording)."""
+    random = unit.random(_TEXT)
+    first, second = ({one.key: one for one in side} for side in found)
+    differing = [
+        key
+        for key in first
+        if key in second and first[key].answer != second[key].answer and first[key].wordings == second[key].wordings
+    ]
+    order = [differing[k] for k in random.permutation(len(differing))][: int(random.integers(1, 3))]
+    return [(key, str(random.choice(first[key].wordings))) for key in order]
+
+
+def invent(unit: Unit) -> tuple[list[Case], Exposure]:
+    """What the unit's one or two images show, and how they are exposed."""
+    random = unit.random(_FINDINGS)
+    region = _REGIONS[unit.number % 3]
+    modality, sequence, contrast = "x-ray", "x-ray", False
+    if region == "abdomen":
+        modality, sequence, contrast = "ct", "ct", bool(random.random() < 0.5)
+    if region == "head":
+        sequence = str(random.choice(["ct", "ct", "ct", "t1", "t2", "flair"]))
+        modality = "ct" if sequence == "ct" else "mri"
+    marker = ("L", "R", "")[int(random.integers(3))]
+    available = kinds(region, modality)
+    number = int(random.choice(3, p=[NORMAL_SHARE, 1 - 2 * NORMAL_SHARE, NORMAL_SHARE]))
+    case = Case(region, modality, sequence, contrast, marker, ())
+    exposure = _exposure(unit, region, modality, marker)
+    if not unit.pair:
+        return [replace(case, findings=draw_findings(random, available, number))], exposure
+    for _ in range(100):
+        twin = _twin(random, case, available)
+        if twin is not None:
+            return twin, exposure
+    raise AssertionError("no twin could be drawn in 100 attempts")
+
+
+def _twin(random: np.random.Generator, case: Case, available: tuple) -> list[Case] | None:  # type: ignore[type-arg]
+    """Two cases that differ in one finding, in random order; None when this attempt would put two findings in one place."""
+    (subject,) = draw_findings(random, available, 1)
+    way = str(random.choice(twin_ways(subject)))
+    other = changed(random, subject, way, available)
+    rest: tuple[Finding, ...] = ()
+    if way != "kind" and random.random() < 0.35:
+        rest = draw_findings(random, available, 1, (subject,))[1:]
+        if other is not None and any(not cells(other).isdisjoint(cells(one)) for one in rest):
+            return None
+    pair = [
+        replace(case, findings=(subject, *rest)),
+        replace(case, findings=(*(() if other is None else (other,)), *rest)),
+    ]
+    return pair[:: 1 if random.random() < 0.5 else -1]
+
+
+def _exposure(unit: Unit, region: str, modality: str, marker: str) -> Exposure:
+    random = unit.random(_EXPOSURE)
+    draw = random.uniform
+    noise = {"x-ray": (0.010, 0.022), "ct": (0.016, 0.034), "mri": (0.010, 0.024)}[modality]
+    shading = {"x-ray": 0.02, "ct": 0.0, "mri": 0.05}[modality]
+    borders = [draw(0.01, 0.06) if region == "chest" and random.random() < 0.35 else 0.0 for _ in range(4)]
+    return Exposure(
+        gain=draw(0.92, 1.08),
+        offset=draw(-0.015, 0.03),
+        gamma=draw(0.88, 1.14),
+        blur=draw(0.35, 0.75),
+        noise=draw(*noise),
+        shading=shading,
+        marker=marker,
+        marker_place=(draw(0.035, 0.08), draw(0.05, 0.14)),
+        borders=(borders[0] * 0.6, borders[1] * 0.6, borders[2], borders[3]),
+    )
+
+
+def render(unit: Unit, case: Case, exposure: Exposure) -> tuple[np.ndarray, dict[str, Mask]]:
+    """The 8-bit image of a case and the mask of each finding. Twins share everything but the findings."""
+    random = unit.random(_ANATOMY)
+    draw = random.uniform
+    turn = 0.05 if case.region == "chest" else 0.09
+    stretch = draw(0.94, 1.03)
+    pose = Pose(
+        turn=float(draw(-turn, turn)),
+        shift=(float(draw(-0.045, 0.045)), float(draw(-0.04, 0.04))),
+        scale=(float(stretch * draw(0.97, 1.03)), float(stretch * draw(0.97, 1.03))),
+    )
+    canvas = Canvas(unit.size, pose, random)
+    if case.region == "chest":
+        masks = chest.draw(canvas, random, case.findings)
+    elif case.region == "head":
+        masks = head.draw(canvas, random, case.findings, case.sequence)
+    else:
+        masks = abdomen.draw(canvas, random, case.findings, case.contrast)
+    return expose(canvas.image, exposure, unit.random(_NOISE)), masks

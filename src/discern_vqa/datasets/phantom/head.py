@@ -1,0 +1,218 @@
+"""An axial slice of the head at the level of the lateral ventricles: CT in a brain window, or MR (T1, T2, FLAIR)."""
+
+import numpy as np
+
+from discern_vqa.datasets.phantom.canvas import Canvas, Field, Mask, Random, Shape, smooth_field, soft, wobble
+from discern_vqa.datasets.phantom.findings import Finding, spots
+
+_SIGN = {"left": 1.0, "right": -1.0}
+# Grey value of each tissue by sequence. "rim" is the enhancing border of a mass, "edema" what surrounds it.
+_GREY = {
+    "ct": dict(
+        fat=0.20, bone=0.97, marrow=0.86, csf=0.16, grey=0.49, white=0.41, infarct=0.27, core=0.34, rim=0.68, edema=0.31
+    ),
+    "t1": dict(
+        fat=0.88, bone=0.06, marrow=0.55, csf=0.12, grey=0.42, white=0.58, infarct=0.29, core=0.24, rim=0.86, edema=0.40
+    ),
+    "t2": dict(
+        fat=0.70, bone=0.05, marrow=0.40, csf=0.93, grey=0.50, white=0.36, infarct=0.74, core=0.66, rim=0.20, edema=0.70
+    ),
+    "flair": dict(
+        fat=0.60, bone=0.05, marrow=0.38, csf=0.09, grey=0.50, white=0.38, infarct=0.80, core=0.28, rim=0.90, edema=0.72
+    ),
+}
+_RADIUS = {
+    "mass": {"small": 0.055, "medium": 0.085, "large": 0.125},
+    "hemorrhage": {"small": 0.055, "medium": 0.09, "large": 0.135},
+}
+_DOWN = {"anterior": -0.34, "posterior": 0.34}
+
+
+class _Head:
+    """One patient's measures (body units)."""
+
+    def __init__(self, random: Random) -> None:
+        draw = random.uniform
+        self.half = draw(0.66, 0.73), draw(0.83, 0.90)
+        self.scalp, self.skull = draw(0.04, 0.06), draw(0.055, 0.08)
+        self.egg = draw(0.02, 0.09)
+        self.ventricles = draw(0.85, 1.10)
+        self.dilated = draw(1.75, 2.0)
+        self.sulci = draw(0.10, 0.20)
+        self.cortex = draw(0.085, 0.11)
+        self.horn_turn = draw(0.22, 0.36)
+        self.calcified = random.random() < 0.5
+
+
+def draw(canvas: Canvas, random: Random, findings: tuple[Finding, ...], sequence: str) -> dict[str, Mask]:
+    """Draws the slice; returns each finding's mask by its kind's name."""
+    head, grey = _Head(random), _GREY[sequence]
+    present = {finding.kind.name: finding for finding in findings}
+    u, v = canvas.u, canvas.v
+    rx, ry = head.half
+    radius = np.sqrt((u / (rx * (1 + head.egg * v))) ** 2 + (v / ry) ** 2)
+    depth = (1 - radius) * np.float32(rx)  # body units below the skin
+    image = canvas.image
+    inner = head.scalp + head.skull
+    _coverings(image, depth, head, grey, sequence)
+    brain = soft(depth - inner - 0.012, 0.02)
+    bulk = _parenchyma(canvas, random, depth - inner - 0.012, head, grey)
+    image += brain * (bulk - image)
+    masks: dict[str, Mask] = {}
+
+    shift, swollen = 0.0, present.get("midline shift")
+    if swollen is not None:
+        shift = _SIGN[swollen.side] * float(swollen.random().uniform(0.085, 0.12))
+    scale = head.ventricles * (head.dilated if "hydrocephalus" in present else 1)
+    _deep_grey(canvas, grey, shift, scale)
+    middle = _middle(canvas, grey, depth - inner, shift, head, scale, sequence)
+    if swollen is not None:
+        masks["midline shift"] = canvas.mask(*middle)
+    if "hydrocephalus" in present:
+        masks["hydrocephalus"] = canvas.mask(*middle[2:])
+    for name, paint in (
+        ("infarct", _infarct),
+        ("hemorrhage", _hemorrhage),
+        ("subdural hematoma", _subdural),
+        ("mass", _masses),
+    ):
+        if name in present:
+            masks[name] = paint(canvas, present[name], grey, depth - inner, sequence)
+    return masks
+
+
+def _coverings(image: Field, depth: Field, head: _Head, grey: dict[str, float], sequence: str) -> None:
+    """Skin and fat, skull with its marrow, and the fluid below it, from outside in."""
+    skin = 0.55 if sequence == "ct" else 0.45
+    for outside, value in (
+        (0.0, skin),
+        (0.014, grey["fat"]),
+        (head.scalp, grey["bone"]),
+        (head.scalp + 0.33 * head.skull, grey["marrow"]),
+        (head.scalp + 0.67 * head.skull, grey["bone"]),
+        (head.scalp + head.skull, grey["csf"]),
+    ):
+        image += soft(depth - np.float32(outside), 0.016) * (np.float32(value) - image)
+
+
+def _parenchyma(canvas: Canvas, random: Random, depth: Field, head: _Head, grey: dict[str, float]) -> Field:
+    """White matter under a folded cortex; sulci are valleys of a random field that fade inwards."""
+    folds, fine = smooth_field(random, canvas.size, 13), smooth_field(random, canvas.size, 24)
+    ribbon = soft(np.float32(head.cortex) + 0.028 * folds - depth, 0.03)
+    valley = np.exp(-((folds / np.float32(0.16)) ** 2)) * soft(np.float32(head.sulci) - depth, 0.10)
+    ribbon = np.maximum(
+        ribbon, 0.8 * np.exp(-((folds / np.float32(0.5)) ** 2)) * soft(np.float32(head.sulci) + 0.03 - depth, 0.08)
+    )
+    bulk = grey["white"] + (grey["grey"] - grey["white"]) * ribbon + 0.008 * fine
+    return bulk + np.float32(0.75) * valley * (grey["csf"] - bulk)
+
+
+def _deep_grey(canvas: Canvas, grey: dict[str, float], shift: float, scale: float) -> None:
+    """Caudate, lentiform nucleus and thalamus of both sides."""
+    away = 0.05 * (scale - 1)
+    for sign in (-1, 1):
+        for x, y, rx, ry, turn in (
+            (0.125 + away, -0.20, 0.040, 0.085, 0.35),
+            (0.245 + away, -0.06, 0.060, 0.125, 0.25),
+            (0.110 + away, 0.08, 0.070, 0.110, -0.30),
+        ):
+            shape = canvas.ellipse(sign * x + 0.6 * shift, y, rx, ry, -sign * turn, edge=0.03)
+            canvas.fill(shape, grey["grey"], 0.9)
+
+
+def _middle(
+    canvas: Canvas, grey: dict[str, float], depth: Field, shift: float, head: _Head, scale: float, sequence: str
+) -> list[Shape]:
+    """Falx, third ventricle and lateral ventricles; a shift bows them to one side, most in the middle."""
+    ry = head.half[1]
+    bow = [(shift * float(np.cos(np.pi / 2 * y / ry)) ** 1.5, y) for y in np.linspace(-0.82 * ry, -0.24, 6)]
+    back = [(shift * float(np.cos(np.pi / 2 * y / ry)) ** 1.5, y) for y in np.linspace(0.36, 0.82 * ry, 6)]
+    inside = soft(depth, 0.02)
+    lines = []
+    for points in (bow, back):
+        for width, value, strength in ((0.020, grey["csf"], 0.6), (0.008, 0.62 if sequence == "ct" else 0.30, 0.7)):
+            line = canvas.stroke(points, width, soften=0.016)
+            line = Shape(line.window, line.alpha * inside[line.window])
+            canvas.fill(line, value, strength)
+        lines.append(line)
+    third = canvas.ellipse(0.85 * shift, 0.06, 0.014 * scale, 0.075 * (0.7 + 0.3 * scale))
+    shapes = [*lines, third]
+    for sign in (-1, 1):
+        centre = 0.9 * shift
+        away = 1 + 0.55 * (scale - 1)
+        front = canvas.ellipse(
+            centre + sign * 0.082 * away, -0.235, 0.036 * scale, 0.115 * (0.75 + 0.25 * scale), -sign * head.horn_turn
+        )
+        body = canvas.ellipse(
+            centre + sign * 0.165 * away, 0.225, 0.042 * scale, 0.12 * (0.75 + 0.25 * scale), sign * 0.45
+        )
+        shapes += [front, body]
+    for shape in shapes[2:]:
+        canvas.fill(shape, grey["csf"])
+    if head.calcified and sequence == "ct":
+        for x, y in ((0.9 * shift - 0.175, 0.24), (0.9 * shift + 0.175, 0.24), (0.85 * shift, 0.16)):
+            canvas.fill(canvas.ellipse(x, y, 0.016, 0.018), 0.9, 0.8)
+    return shapes
+
+
+def _infarct(canvas: Canvas, finding: Finding, grey: dict[str, float], depth: Field, sequence: str) -> Mask:
+    """A wedge with its base on the cortex: the territory of one vessel."""
+    random = finding.random()
+    sign = _SIGN[finding.side]
+    angle = random.uniform(0.42, 0.62) * (-1 if finding.zone == "anterior" else 1)  # from the side, in radians
+    spread = random.uniform(0.30, 0.42)
+    x, y = canvas.u * sign - 0.10, canvas.v
+    away = np.abs(np.arctan2(y, x) - np.float32(angle))
+    reach = np.hypot(x, y)
+    rough = 0.02 * smooth_field(random, canvas.size, 9)
+    wedge = soft((np.float32(spread) - away) * reach + rough, 0.05) * soft(reach - 0.19 + rough, 0.05)
+    wedge = wedge * soft(depth - 0.01, 0.02) * (x > 0)
+    canvas.image += np.float32(0.85) * wedge * (np.float32(grey["infarct"]) - canvas.image)
+    return wedge > 0.5
+
+
+def _place(random: Random, side: str, zone: str) -> tuple[float, float]:
+    return _SIGN[side] * random.uniform(0.27, 0.36), _DOWN[zone] + random.uniform(-0.07, 0.07)
+
+
+def _hemorrhage(canvas: Canvas, finding: Finding, grey: dict[str, float], depth: Field, sequence: str) -> Mask:
+    random = finding.random()
+    x, y = _place(random, finding.side, finding.zone)
+    radius = _RADIUS["hemorrhage"][finding.size] * random.uniform(0.95, 1.06)
+    bumps, stretch, turn = wobble(random, 0.10), random.uniform(0.8, 1.0), random.uniform(0, 3)
+    light = random.uniform(0.72, 0.84)
+    around = canvas.ellipse(x, y, radius + 0.035, radius * stretch + 0.035, turn, 0.04, bumps)
+    blood = canvas.ellipse(x, y, radius, radius * stretch, turn, 0.02, bumps)
+    canvas.fill(around, grey["edema"], 0.7)
+    canvas.fill(blood, light, 0.95)
+    return canvas.mask(blood)
+
+
+def _subdural(canvas: Canvas, finding: Finding, grey: dict[str, float], depth: Field, sequence: str) -> Mask:
+    """A bright crescent between skull and brain."""
+    random = finding.random()
+    thick = random.uniform(0.055, 0.07) if finding.size == "small" else random.uniform(0.12, 0.145)
+    angle = np.arctan2(canvas.v, canvas.u * np.float32(_SIGN[finding.side]))
+    reach = random.uniform(0.95, 1.2)
+    profile = np.clip(1 - ((angle - np.float32(random.uniform(-0.25, 0.25))) / reach) ** 2, 0, 1) ** 0.7
+    blood = soft(thick * profile - depth - 0.008, 0.025) * soft(depth, 0.015)
+    canvas.image += blood * (np.float32(random.uniform(0.70, 0.80)) - canvas.image)
+    return blood > 0.5
+
+
+def _masses(canvas: Canvas, finding: Finding, grey: dict[str, float], depth: Field, sequence: str) -> Mask:
+    """Round, with a rim that takes up contrast and swelling around it."""
+    shapes = []
+    for k, (side, zone) in enumerate(spots(finding)):
+        random = np.random.default_rng(finding.seed + k + 1)
+        x, y = _place(random, side, zone)
+        radius = _RADIUS["mass"][finding.size] * random.uniform(0.95, 1.06)
+        bumps = wobble(random, 0.07)
+        swelling = canvas.ellipse(x, y, radius + 0.055, radius + 0.065, 0, 0.05, wobble(random, 0.18))
+        tumour = canvas.ellipse(x, y, radius, radius, 0, 0.02, bumps)
+        centre = canvas.ellipse(x, y, radius * 0.56, radius * 0.56, 0, 0.02, bumps)
+        canvas.fill(swelling, grey["edema"], 0.8)
+        canvas.fill(tumour, grey["rim"], 0.9)
+        canvas.fill(centre, grey["core"], 0.9)
+        shapes.append(tumour)
+    return canvas.mask(*shapes)

@@ -1,0 +1,60 @@
+"""A contact sheet: many phantoms on one page, to be looked at."""
+
+import json
+import textwrap
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from discern_vqa.errors import DataError
+from discern_vqa.files import atomic_path
+
+_CELL, _TEXT, _GAP = 256, 46, 6
+
+
+def contact_sheet(
+    root: Path, split: str, out_png: Path, columns: int = 8, rows: int = 5, outline: bool = False, start: int = 0
+) -> None:
+    """Writes images of one split side by side, what each shows below it; `outline` draws the masks' borders in red.
+
+    Raises DataError when `root` holds no phantom set.
+    """
+    root = Path(root)
+    listing = root / "cases.jsonl"
+    if not listing.exists():
+        raise DataError(f"{listing} does not exist", hint=f"discern data draw phantom {root}")
+    cases = [case for line in listing.read_text("utf-8").splitlines() if (case := json.loads(line))["split"] == split]
+    page = Image.new("RGB", (columns * (_CELL + _GAP) + _GAP, rows * (_CELL + _TEXT + _GAP) + _GAP), "white")
+    pen = ImageDraw.Draw(page)
+    font = ImageFont.load_default(13)
+    for k, case in enumerate(cases[start : start + columns * rows]):
+        x = _GAP + k % columns * (_CELL + _GAP)
+        y = _GAP + k // columns * (_CELL + _TEXT + _GAP)
+        picture = Image.open(root / case["image"]).convert("RGB").resize((_CELL, _CELL), Image.Resampling.BICUBIC)
+        if outline:
+            for name in case["masks"].values():
+                _border(picture, Image.open(root / name))
+        page.paste(picture, (x, y))
+        words = textwrap.wrap(f"{Path(case['image']).stem} {describe(case)}", 38)[:3]
+        pen.multiline_text((x + 2, y + _CELL + 1), "\n".join(words), "black", font, spacing=1)
+    with atomic_path(Path(out_png)) as partial:
+        page.save(partial, format="PNG")
+
+
+def describe(case: dict) -> str:  # type: ignore[type-arg]
+    """One line on what a case shows."""
+    how = case["sequence"] + (" + contrast" if case["contrast"] else "")
+    found = []
+    for one in case["findings"]:
+        number = f"{one['count']}x" if one["count"] > 1 else ""
+        place = [] if one["count"] > 1 else [one["side"], one["zone"]]
+        found.append(" ".join(word for word in (number, one["size"], *place, one["kind"]) if word))
+    return f"{how}: {', '.join(found) or 'normal'}"
+
+
+def _border(picture: Image.Image, mask: Image.Image) -> None:
+    from PIL import ImageChops, ImageFilter
+
+    large = mask.convert("L").resize(picture.size, Image.Resampling.NEAREST)
+    edge = ImageChops.subtract(large.filter(ImageFilter.MaxFilter(3)), large)
+    picture.paste((255, 40, 40), mask=edge.point(lambda value: 255 if value else 0))
