@@ -67,6 +67,15 @@ def smooth_field(random: Random, size: int, cells: int) -> Field:
     return np.float32(2.1) * (rows @ control @ rows.T)
 
 
+def polar(table: Field, turn: Field, reach: Field) -> Field:
+    """Bilinear look-up of table[reach, turn]; turn wraps round, reach stops at the last row."""
+    table = np.pad(table, ((0, 1), (0, 1)), mode="edge")
+    table[:, -1] = table[:, 0]
+    place = np.stack([np.minimum(reach, np.float32(table.shape[0] - 1)), turn % np.float32(table.shape[1] - 1)])
+    found: Field = ndimage.map_coordinates(table, place, np.float32, order=1)
+    return found
+
+
 @lru_cache(maxsize=4)
 def _grid(size: int) -> tuple[Field, Field]:
     line = ((np.arange(size, dtype=np.float32) + 0.5) / size * 2 - 1).astype(np.float32)

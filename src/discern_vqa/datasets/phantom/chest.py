@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from discern_vqa.datasets.phantom.canvas import Canvas, Field, Mask, Random, Shape, smooth_field, soft, wobble
+from discern_vqa.datasets.phantom.canvas import Canvas, Field, Mask, Random, Shape, polar, smooth_field, soft, wobble
 from discern_vqa.datasets.phantom.findings import Finding, spots
 
 _SIGN = {"left": 1.0, "right": -1.0}  # the patient's left is on the image's right
@@ -16,19 +16,19 @@ class _Thorax:
 
     def __init__(self, random: Random) -> None:
         draw = random.uniform
-        self.cage = draw(0.70, 0.77)  # half-width of the rib cage
+        self.cage = draw(0.73, 0.80)  # half-width of the rib cage
         self.apex = draw(-0.82, -0.76)
         self.widest = draw(0.28, 0.42)
         self.dome = {"right": draw(0.47, 0.54), "left": draw(0.53, 0.60)}
-        self.heart = draw(0.90, 1.06)
-        self.enlarged = draw(1.36, 1.50)
+        self.heart = draw(0.94, 1.08)
+        self.enlarged = draw(1.40, 1.52)
         self.rib_step = draw(0.128, 0.142)
         self.rib_phase = draw(0, 1)
-        self.rib_light = draw(0.06, 0.10)
+        self.rib_light = draw(0.07, 0.11)
         self.clavicle = draw(-0.60, -0.54)
-        self.air = draw(0.36, 0.42)
+        self.air = draw(0.40, 0.46)
         self.body = draw(0.60, 0.66)
-        self.width = draw(0.92, 1.02)
+        self.width = draw(0.94, 1.04)
         self.knob = draw(0.055, 0.075)
         self.breast = draw(-0.08, 0.08)  # above 0: breast shadows of that strength
         self.bubble = draw(0.08, 0.15), draw(0.30, 0.42)
@@ -101,6 +101,7 @@ def draw(canvas: Canvas, random: Random, findings: tuple[Finding, ...]) -> dict[
         masks["nodule"] = _nodules(canvas, present["nodule"])
     if "pacemaker" in present:
         masks["pacemaker"] = _pacemaker(canvas, present["pacemaker"])
+    image[:] = 1.22 * (1 - np.exp(np.float32(-1.15) * image))  # film: bright parts are compressed
     return masks
 
 
@@ -132,13 +133,13 @@ def _bones(canvas: Canvas, field: _Field) -> None:
     image += cage * soft(out - 0.30, 0.15) * soft(0.42 - v, 0.3) * front * np.float32(0.45 * thorax.rib_light)
     curve = thorax.clavicle - 0.20 * (out - 0.07) - 0.035 * np.sin((out - 0.07) * 7.5)
     bar = soft(0.030 - np.abs(v - curve), 0.02) * soft(out - 0.06, 0.03) * soft(0.80 - out, 0.05)
-    image += bar * np.float32(0.11)
+    image += bar * np.float32(0.15)
     for sign in (-1, 1):
         canvas.add(canvas.ellipse(sign * 0.95, -0.66, 0.13, 0.14, edge=0.04), 0.14)
         canvas.add(canvas.ellipse(sign * 0.80, -0.34, 0.09, 0.30, turn=sign * 0.22, edge=0.05), 0.06)
     column = soft(0.085 - out, 0.03)
     disc = np.cos((v + 0.3 * thorax.rib_phase) * np.float32(2 * np.pi / 0.135))
-    image += column * (np.float32(0.085) + np.float32(0.035) * disc)
+    image += column * (np.float32(0.075) + np.float32(0.035) * disc)
 
 
 def _rib_family(height: Field, step: float, half: float) -> Field:
@@ -150,8 +151,8 @@ def _rib_family(height: Field, step: float, half: float) -> Field:
 
 def _mediastinum(canvas: Canvas, field: _Field, random: Random) -> None:
     thorax, out, v = field.thorax, field.out, field.v
-    band = soft(0.135 + 0.03 * np.clip(v, -0.5, 0.5) - out, 0.06) * soft(v + 0.72, 0.2)
-    canvas.image += band * np.float32(0.13)
+    band = soft(0.125 + 0.05 * np.clip(v, -0.6, 0.4) - out, 0.06) * soft(v + 0.72, 0.25) * soft(0.52 - v, 0.2)
+    canvas.image += band * np.float32(0.11)
     canvas.add(canvas.ellipse(0.125, -0.28, thorax.knob, thorax.knob * 1.15, edge=0.03), 0.14)
     canvas.add(canvas.stroke([(0.13, -0.22), (0.12, 0.1), (0.09, 0.55)], 0.045, soften=0.04), 0.05)
     canvas.add(canvas.stroke([(0.0, -0.95), (0.005, -0.45), (-0.012, -0.20)], 0.032, soften=0.03), -0.13)
@@ -167,12 +168,12 @@ def _mediastinum(canvas: Canvas, field: _Field, random: Random) -> None:
 def _heart(canvas: Canvas, thorax: _Thorax, scale: float) -> Field:
     """Adds the heart; returns its coverage of the whole image."""
     grown = scale - 1
-    main = canvas.inside(0.10 + 0.10 * grown, 0.30, 0.30 * scale, 0.235 * (1 + 0.6 * grown), turn=0.42)
-    right = canvas.inside(-0.07 - 0.08 * grown, 0.27, 0.15 * scale, 0.21 * (1 + 0.4 * grown))
-    trunk = canvas.inside(0.06, 0.02, 0.12 * (1 + 0.5 * grown), 0.16)
+    main = canvas.inside(0.12 + 0.10 * grown, 0.31, 0.29 * scale, 0.235 * (1 + 0.6 * grown), turn=0.45)
+    right = canvas.inside(-0.06 - 0.08 * grown, 0.28, 0.17 * scale, 0.24 * (1 + 0.4 * grown))
+    trunk = canvas.inside(0.07, 0.02, 0.13 * (1 + 0.5 * grown), 0.20, turn=-0.25)
     inside = np.maximum(np.maximum(main, right), trunk)
     alpha = soft(inside, 0.035)
-    canvas.image += alpha * (np.float32(0.17) + np.float32(0.09) * np.clip(inside / 0.2, 0, 1))
+    canvas.image += alpha * (np.float32(0.20) + np.float32(0.13) * np.clip(inside / 0.2, 0, 1))
     return alpha
 
 
@@ -182,24 +183,11 @@ def _vessels(field: _Field, random: Random, size: int) -> Field:
     reach = np.sqrt(du * du + dv * dv)
     angle = np.arctan2(dv, du) * np.float32(1 / np.pi) + np.where(field.on_left, np.float32(2.0), np.float32(0.0))
     streaks = np.zeros_like(reach)
-    for count, light, fade in ((9, 0.10, 0.28), (18, 0.06, 0.45)):
+    for count, light, fade in ((9, 0.10, 0.30), (20, 0.07, 0.45)):
         table = np.maximum(random.standard_normal((5, 4 * count), dtype=np.float32), -0.5)
-        streaks += (
-            np.float32(light) * _polar(table, angle * count + count, reach * 5) ** 2 * np.exp(-reach / np.float32(fade))
-        )
-    return streaks * 0.55 + 0.012 * smooth_field(random, size, 30)
-
-
-def _polar(table: Field, turn: Field, reach: Field) -> Field:
-    """Bilinear look-up of table[reach, turn]; turn wraps round."""
-    rows, columns = table.shape
-    row = np.clip(reach, 0, rows - 1.001)
-    top, left = row.astype(np.int32), np.floor(turn).astype(np.int32)
-    a, b = row - top, turn - left
-    left, right = left % columns, (left + 1) % columns
-    upper = table[top, left] * (1 - b) + table[top, right] * b
-    lower = table[top + 1, left] * (1 - b) + table[top + 1, right] * b
-    return upper * (1 - a) + lower * a
+        branches = polar(table, angle * count + count, reach * 5)
+        streaks += np.float32(light) * branches * branches * np.exp(-reach / np.float32(fade))
+    return streaks * 0.85 + 0.010 * smooth_field(random, size, 30)
 
 
 def _on(field: _Field, side: str) -> Field:
@@ -225,10 +213,10 @@ def _pneumothorax(canvas: Canvas, field: _Field, finding: Finding, lungs: Field)
 def _effusion(canvas: Canvas, field: _Field, finding: Finding, aerated: Field, air: Field) -> Mask:
     """Fluid in the pleural space, its upper border rising towards the chest wall."""
     random = finding.random()
-    level = random.uniform(0.41, 0.47) if finding.size == "small" else random.uniform(0.08, 0.20)
-    rise = random.uniform(0.14, 0.20)
-    border = level - rise * np.clip((field.out - 0.12) / 0.58, 0, 1.2) ** 2
-    fluid = aerated * soft(field.v - border, 0.06) * _on(field, finding.side)
+    above = random.uniform(-0.10, -0.05) if finding.size == "small" else random.uniform(0.28, 0.40)
+    level = field.thorax.dome[finding.side] - above
+    border = level - random.uniform(0.11, 0.16) * np.clip((field.out - 0.12) / 0.58, 0, 1.2) ** 2
+    fluid = aerated * soft(field.v - border, 0.05) * _on(field, finding.side)
     canvas.image += fluid * (air * np.float32(0.85) + np.float32(0.05))
     return fluid > 0.5
 
@@ -273,5 +261,5 @@ def _pacemaker(canvas: Canvas, finding: Finding) -> Mask:
         [(x, y - 0.05), (x - sign * 0.18, y - 0.10), (-0.06, -0.30), (-0.07, 0.10), (0.16, 0.40)], 0.011
     )
     for shape in (lead, case):
-        canvas.fill(shape, 0.93, 0.85)
+        canvas.fill(shape, 1.5, 0.85)
     return canvas.mask(case, lead)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from discern_vqa.datasets.phantom.canvas import Canvas, Field, Mask, Random, Shape, smooth_field, soft, wobble
+from discern_vqa.datasets.phantom.canvas import Canvas, Field, Mask, Random, Shape, polar, smooth_field, soft, wobble
 from discern_vqa.datasets.phantom.findings import Finding, spots
 
 _SIGN = {"left": 1.0, "right": -1.0}
@@ -25,6 +25,7 @@ _RADIUS = {
     "mass": {"small": 0.055, "medium": 0.085, "large": 0.125},
     "hemorrhage": {"small": 0.055, "medium": 0.09, "large": 0.135},
 }
+_FOLDS = 56  # humps of the field that folds the cortex, once round the head
 _DOWN = {"anterior": -0.34, "posterior": 0.34}
 
 
@@ -38,8 +39,9 @@ class _Head:
         self.egg = draw(0.02, 0.09)
         self.ventricles = draw(0.85, 1.10)
         self.dilated = draw(1.75, 2.0)
-        self.sulci = draw(0.10, 0.20)
-        self.cortex = draw(0.085, 0.11)
+        self.sulci = draw(0.08, 0.13)
+        self.atrophy = draw(0.45, 0.85)
+        self.cortex = draw(0.040, 0.055)
         self.horn_turn = draw(0.22, 0.36)
         self.calcified = random.random() < 0.5
 
@@ -62,9 +64,10 @@ def draw(canvas: Canvas, random: Random, findings: tuple[Finding, ...], sequence
 
     shift, swollen = 0.0, present.get("midline shift")
     if swollen is not None:
-        shift = _SIGN[swollen.side] * float(swollen.random().uniform(0.085, 0.12))
+        shift = _SIGN[swollen.side] * float(swollen.random().uniform(0.11, 0.15))
     scale = head.ventricles * (head.dilated if "hydrocephalus" in present else 1)
     _deep_grey(canvas, grey, shift, scale)
+    _sylvian(canvas, grey, head)
     middle = _middle(canvas, grey, depth - inner, shift, head, scale, sequence)
     if swollen is not None:
         masks["midline shift"] = canvas.mask(*middle)
@@ -96,15 +99,19 @@ def _coverings(image: Field, depth: Field, head: _Head, grey: dict[str, float], 
 
 
 def _parenchyma(canvas: Canvas, random: Random, depth: Field, head: _Head, grey: dict[str, float]) -> Field:
-    """White matter under a folded cortex; sulci are valleys of a random field that fade inwards."""
-    folds, fine = smooth_field(random, canvas.size, 13), smooth_field(random, canvas.size, 24)
-    ribbon = soft(np.float32(head.cortex) + 0.028 * folds - depth, 0.03)
-    valley = np.exp(-((folds / np.float32(0.16)) ** 2)) * soft(np.float32(head.sulci) - depth, 0.10)
-    ribbon = np.maximum(
-        ribbon, 0.8 * np.exp(-((folds / np.float32(0.5)) ** 2)) * soft(np.float32(head.sulci) + 0.03 - depth, 0.08)
-    )
-    bulk = grey["white"] + (grey["grey"] - grey["white"]) * ribbon + 0.008 * fine
-    return bulk + np.float32(0.75) * valley * (grey["csf"] - bulk)
+    """White matter under a folded cortex. Sulci are the valleys of a random field in polar coordinates."""
+    size = canvas.size
+    turn = np.arctan2(canvas.v, canvas.u) * np.float32(1 / np.pi) + 1
+    table = random.standard_normal((4, _FOLDS), dtype=np.float32)
+    bent = 0.35 * smooth_field(random, size, 9)
+    folds = np.abs(polar(table, turn * np.float32(_FOLDS / 2) + bent, np.clip(depth, 0, 1) * np.float32(14)))
+    reach = np.float32(head.sulci) * (1 + 0.20 * smooth_field(random, size, 6))
+    ribbon = soft(np.float32(head.cortex) + 0.015 * smooth_field(random, size, 16) - depth, 0.03)
+    along = np.exp(-((folds / np.float32(0.55)) ** 2)) * soft(reach + 0.035 - depth, 0.05)
+    valley = np.exp(-((folds / np.float32(0.20)) ** 2)) * soft(reach - depth, 0.06)
+    bulk = grey["white"] + (grey["grey"] - grey["white"]) * np.maximum(ribbon, along)
+    bulk += 0.007 * smooth_field(random, size, 24)
+    return bulk + np.float32(head.atrophy) * valley * (grey["csf"] - bulk)
 
 
 def _deep_grey(canvas: Canvas, grey: dict[str, float], shift: float, scale: float) -> None:
@@ -118,6 +125,14 @@ def _deep_grey(canvas: Canvas, grey: dict[str, float], shift: float, scale: floa
         ):
             shape = canvas.ellipse(sign * x + 0.6 * shift, y, rx, ry, -sign * turn, edge=0.03)
             canvas.fill(shape, grey["grey"], 0.9)
+
+
+def _sylvian(canvas: Canvas, grey: dict[str, float], head: _Head) -> None:
+    """The cleft between temporal lobe and the rest, with the insula at its end."""
+    rx = head.half[0] - head.scalp - head.skull
+    for sign in (-1, 1):
+        cleft = [(sign * (rx - 0.03), -0.13), (sign * 0.41, -0.06), (sign * 0.375, 0.03), (sign * 0.41, 0.12)]
+        canvas.fill(canvas.stroke(cleft, 0.010, soften=0.022), grey["csf"], head.atrophy)
 
 
 def _middle(
@@ -141,10 +156,10 @@ def _middle(
         centre = 0.9 * shift
         away = 1 + 0.55 * (scale - 1)
         front = canvas.ellipse(
-            centre + sign * 0.082 * away, -0.235, 0.036 * scale, 0.115 * (0.75 + 0.25 * scale), -sign * head.horn_turn
+            centre + sign * 0.082 * away, -0.235, 0.036 * scale, 0.115 * (0.75 + 0.25 * scale), sign * head.horn_turn
         )
         body = canvas.ellipse(
-            centre + sign * 0.165 * away, 0.225, 0.042 * scale, 0.12 * (0.75 + 0.25 * scale), sign * 0.45
+            centre + sign * 0.165 * away, 0.225, 0.042 * scale, 0.12 * (0.75 + 0.25 * scale), -sign * 0.45
         )
         shapes += [front, body]
     for shape in shapes[2:]:
