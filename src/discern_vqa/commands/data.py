@@ -69,7 +69,7 @@ def draw(
     images: Annotated[int, typer.Option(help="How many images, over all splits.", min=1)] = 1200,
     size: Annotated[int, typer.Option(help="Width and height in pixels.", min=32)] = 128,
     seed: Annotated[int, typer.Option(help="The same seed draws the same set.")] = 0,
-    sheet: Annotated[Path | None, typer.Option(help="Also write a contact sheet to this PNG file.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Also write a contact sheet of the test split here.")] = None,
 ) -> None:
     """Draw a data set of phantoms.
 
@@ -82,7 +82,7 @@ def draw(
     module.draw(out, images=images, size=size, seed=seed)
     typer.echo(f"drew {images} images into {out}")
     if sheet is not None:
-        module.contact_sheet(out, sheet)
+        module.contact_sheet(out, "test", sheet)
         typer.echo(f"contact sheet: {sheet}")
 
 

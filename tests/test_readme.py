@@ -1,0 +1,105 @@
+"""The README is true: its cheap commands run, the others name verbs, options, recipes and files that exist."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from discern_vqa import cli
+from discern_vqa.paths import find_recipe
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+FENCES = re.findall(r"^```(\S+)( run)?\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+COMMANDS = [
+    line.split("  #")[0].strip().removeprefix(".venv/bin/")
+    for language, _, body in FENCES
+    if language == "sh"
+    for line in body.splitlines()
+    if "discern " in line
+]
+
+
+def test_what_is_marked_to_run_runs_in_order(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    ran = 0
+    for language, marked, body in FENCES:
+        if not marked:
+            continue
+        if language == "python":
+            done = subprocess.run([sys.executable, "-W", "error", "-c", body], capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            ran += 1
+            continue
+        for line in body.splitlines():
+            program, *arguments = shlex.split(line)
+            assert program == "discern"
+            assert cli.main(arguments) == 0, f"{line}: {capsys.readouterr().err}"
+            ran += 1
+    assert ran >= 6
+    said = capsys.readouterr().out
+    assert "66.7" in said or "0.667" in said  # two of the three answers of the README's own file are right
+
+
+def test_the_readme_shows_commands():
+    assert len(COMMANDS) >= 10
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_names_a_verb_and_options_that_exist(line):
+    program, *words = shlex.split(line)
+    assert program == "discern"
+    command = typer.main.get_command(cli.app)
+    while getattr(command, "commands", None):
+        command = command.commands[words.pop(0)]
+    known = {flag for one in command.params for flag in [*one.opts, *one.secondary_opts]}
+    for word in words:
+        if word.startswith("-"):
+            assert word in known
+        if word.endswith(".toml"):
+            assert find_recipe(Path(word)).is_file()
+
+
+def test_the_tree_is_there():
+    tree = next(body for _, _, body in re.findall(r"^```()()\n(src/.*?)^```$", README, flags=re.MULTILINE | re.DOTALL))
+    checked = 0
+    folder = ROOT
+    for line in tree.splitlines():
+        name = line.split()[0]
+        place = (folder if line.startswith("  ") else ROOT) / name
+        assert place.exists(), f"README's tree names {name}"
+        if line.startswith("src/"):
+            folder = place
+        checked += 1
+    assert checked >= 15
+
+
+def test_links_and_named_recipes_are_there():
+    recipes = set(re.findall(r"`(recipes/\S+?\.toml)`", README))
+    assert recipes
+    missing = [name for name in recipes if not (ROOT / name).is_file()]
+    assert not missing
+    documents = set(re.findall(r"`(docs/\S+?\.md)`", README)) | {
+        f"docs/{name}" for name in re.findall(r"(\w+\.md)", README.split("docs/            ")[1].splitlines()[0])
+    }
+    assert len(documents) >= 4
+    assert not [name for name in documents if not (ROOT / name).is_file()]
+
+
+def test_the_python_of_the_readme_uses_what_the_package_offers():
+    import discern_vqa
+
+    snippet = next(body for language, marked, body in FENCES if language == "python" and not marked)
+    compile(snippet, "README.md", "exec")
+    used = set(re.findall(r"discern_vqa\.(\w+)", snippet))
+    assert used
+    assert used <= set(discern_vqa.__all__)
+
+
+def test_it_says_what_it_is_not():
+    assert "not for diagnosis" in README.lower()
+    assert README.index("## Results") < README.index("## The tree") < README.index("## What it does not do")
