@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +20,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from discern_vqa.errors import ConfigError, ImageError
 
-Mode = Literal["rgb", "grey"]
-Fit = Literal["pad", "stretch", "crop"]
 MODES, FITS = ("rgb", "grey"), ("pad", "stretch", "crop")
 
 MOST_POINTS = 100_000_000
@@ -31,7 +28,7 @@ FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 _HINT_FETCH = "the file may be cut off or damaged: fetch it again"
 
 
-def load_image(path: Path, size: int, mode: Mode = "rgb", fit: Fit = "pad") -> NDArray[np.uint8]:
+def load_image(path: Path, size: int, mode: str = "rgb", fit: str = "pad") -> NDArray[np.uint8]:
     """The image as an array (size, size, C) of 0-255, with C = 3 for "rgb" and 1 for "grey".
 
     Args:

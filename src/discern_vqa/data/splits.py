@@ -1,0 +1,166 @@
+"""Splits that keep apart what belongs together: a validation part out of train, and image-disjoint folds. No torch.
+
+What belongs together is found as connected components: samples share a component when they share an image, a group
+(patient, case, anatomy) or a twin pair. A split deals whole components, so none of these lies on two sides. The
+same samples, numbers and seed give the same split whatever the order of the samples.
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import replace
+
+from discern_vqa.data.answers import normaliser
+from discern_vqa.data.sample import Sample
+from discern_vqa.errors import ConfigError, DataError
+
+WAYS = ("image", "question")
+
+
+def carve_validation(
+    samples: Sequence[Sample], ratio: float, by: str = "image", seed: int = 0
+) -> tuple[list[Sample], list[Sample]]:
+    """(train, validation): about `ratio` of the questions become validation, both in the order of `samples`.
+
+    Args:
+        samples: the training split; captions go with their image.
+        ratio: share of the questions, 0 <= ratio < 1; it is not overstepped.
+        by: "image" deals whole images: validation shows images that train does not. "question" mirrors VQA-RAD's
+            usual test split, whose images are all in train: validation is made of questions that are no template
+            re-phrasings, their re-phrasings stay in train, and a question and its paraphrase (same image, type and
+            answer) or repetition are not divided.
+        seed: another seed, another part.
+
+    Raises:
+        ConfigError: `ratio` or `by` is out of range.
+        DataError: there is too little to take the part from.
+    """
+    if not 0 <= ratio < 1:
+        raise ConfigError(f"the validation ratio is {ratio}; expected 0 <= ratio < 1", hint="0.1 is usual")
+    if by not in WAYS:
+        raise ConfigError(f"validation cannot be carved by {by!r}", hint=f"there are: {', '.join(WAYS)}")
+    if not ratio:
+        return list(samples), []
+    units = components(samples) if by == "image" else _question_units(samples)
+    wanted = ratio * sum(not sample.is_caption for sample in samples)
+    chosen: set[int] = set()
+    taken = 0
+    for unit in _shuffled(units, samples, seed):
+        questions = sum(not samples[place].is_caption for place in unit)
+        if questions and taken + questions <= wanted:
+            taken += questions
+            chosen.update(unit)
+    if not taken:
+        raise DataError(
+            f"no validation part of {ratio:.0%} can be taken out of {len(samples)} samples by {by}",
+            hint="raise the ratio, carve by 'question', or give more data",
+        )
+    train = [sample for place, sample in enumerate(samples) if place not in chosen]
+    validation = [replace(sample, split="validation") for place, sample in enumerate(samples) if place in chosen]
+    return train, validation
+
+
+def image_disjoint(
+    samples: Sequence[Sample], folds: int, fold: int, seed: int = 0
+) -> tuple[list[Sample], list[Sample]]:
+    """(train, test) of one of `folds` folds, with no image, group or twin pair on both sides.
+
+    All splits are pooled. The fold's images are its test images; train is every sample of the other images. Of the
+    test images only questions as people asked them are tested: template re-phrasings ("frame") and captions of
+    test images are in neither part. The folds are balanced by the number of questions, and together test every
+    such question once.
+
+    Args:
+        samples: all samples of the data set (train and test).
+        folds: how many folds, at least 2.
+        fold: which one, 0 <= fold < folds.
+        seed: another seed, other folds.
+
+    Raises:
+        ConfigError: `folds` or `fold` is out of range.
+        DataError: there are fewer independent groups of images than folds.
+    """
+    if folds < 2 or not 0 <= fold < folds:
+        raise ConfigError(
+            f"there is no fold {fold} of {folds}; expected at least 2 folds and 0 <= fold < folds",
+            hint="use 5 folds and fold 0, 1, 2, 3, 4",
+        )
+    units = components(samples)
+    if len(units) < folds:
+        raise DataError(
+            f"{len(units)} independent groups of images cannot be dealt into {folds} folds", hint="use fewer folds"
+        )
+    loads, here = [0] * folds, set()
+    ordered = sorted(
+        _shuffled(units, samples, seed), key=lambda unit: -sum(map(_is_tested, (samples[i] for i in unit)))
+    )
+    for unit in ordered:
+        lightest = loads.index(min(loads))
+        loads[lightest] += sum(_is_tested(samples[place]) for place in unit)
+        if lightest == fold:
+            here.update(unit)
+    train = [replace(sample, split="train") for place, sample in enumerate(samples) if place not in here]
+    test = [replace(samples[place], split="test") for place in sorted(here) if _is_tested(samples[place])]
+    return train, test
+
+
+def components(samples: Sequence[Sample]) -> list[list[int]]:
+    """The places of the samples that hang together by image, group or twin pair, one list per component."""
+    return _connected(
+        [[("image", sample.image), *((kind, key) for kind, key in _bonds(sample) if key)] for sample in samples]
+    )
+
+
+def _bonds(sample: Sample) -> Iterable[tuple[str, str]]:
+    return ("group", sample.group), ("twin", sample.twin)
+
+
+def _is_tested(sample: Sample) -> bool:
+    return not sample.is_caption and sample.phrase_type != "frame"
+
+
+def _question_units(samples: Sequence[Sample]) -> list[list[int]]:
+    """What carving by question may take: questions with their repetitions and paraphrases, without re-phrasings.
+
+    Where the data set links a question with its paraphrase (`extra["linked"]`) that link is taken. Elsewhere a
+    paraphrase ("para") hangs together with the questions of the same image, type and answer.
+    """
+    plain = normaliser("m3ae")
+    keys: list[list[Hashable]] = []
+    for sample in samples:
+        about = (sample.image, plain(sample.question))
+        bonds: list[Hashable] = [("question", *about)]
+        if sample.twin:
+            bonds.append(("twin", sample.twin))
+        if linked := sample.extra.get("linked"):
+            bonds.append(("linked", linked))
+        elif sample.phrase_type in ("freeform", "para"):
+            bonds.append(("answer", sample.image, sample.kind, plain(sample.answer)))
+        keys.append(bonds)
+    return [unit for unit in _connected(keys) if all(_is_tested(samples[place]) for place in unit)]
+
+
+def _connected(keys: Sequence[Sequence[Hashable]]) -> list[list[int]]:
+    """Union-find: places that share a key, directly or through others, form one list; in order of appearance."""
+    parent = list(range(len(keys)))
+
+    def root(place: int) -> int:
+        while parent[place] != place:
+            parent[place] = place = parent[parent[place]]
+        return place
+
+    first: dict[Hashable, int] = {}
+    for place, shared in enumerate(keys):
+        for key in shared:
+            parent[root(place)] = root(first.setdefault(key, place))
+    units: dict[int, list[int]] = defaultdict(list)
+    for place in range(len(keys)):
+        units[root(place)].append(place)
+    return list(units.values())
+
+
+def _shuffled(units: list[list[int]], samples: Sequence[Sample], seed: int) -> list[list[int]]:
+    """The units in an order that depends on the seed and on the samples' ids alone."""
+    ordered = sorted(units, key=lambda unit: min(samples[place].id for place in unit))
+    random.Random(seed).shuffle(ordered)
+    return ordered
