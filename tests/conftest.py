@@ -35,6 +35,47 @@ def real_weights() -> Callable[[str], Path]:
     return lambda name: _find("DISCERN_WEIGHTS", "weights", name)
 
 
+TINY_RECIPE = """
+[data]
+dataset = "phantom"
+text_length = 16
+
+[model]
+name = "cmdpi"
+width = 32
+layers = 1
+heads = 2
+ffn = 64
+compact_text = true
+image = { kind = "tiny", size = 64, patch = 16, channels = 8, layers = 1, heads = 2 }
+text = { kind = "tiny", layers = 1, heads = 2 }
+
+[objective]
+name = "cmdpi_finetune"
+
+[optim]
+lr = 1e-3
+batch = 32
+
+[run]
+epochs = 1
+baselines = ["majority", "question_only"]
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run folder of a model that has learned next to nothing; `phantoms` and `tiny.toml` lie beside it."""
+    from discern_vqa.datasets import phantom
+    from discern_vqa.training.train import train
+
+    folder = tmp_path_factory.mktemp("tiny")
+    phantom.draw(folder / "phantoms", images=40, size=64, workers=1)
+    (folder / "tiny.toml").write_text(TINY_RECIPE, encoding="utf-8")
+    train(folder / "tiny.toml", data=folder / "phantoms", out=folder / "run", quiet=True)
+    return folder / "run"
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """A run that looked at less than it could says so in one line before the counts."""
     unseen = [report for report in terminalreporter.stats.get("skipped", []) if "DISCERN_" in str(report.longrepr)]

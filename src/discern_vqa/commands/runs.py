@@ -54,7 +54,8 @@ def evaluate(
     from discern_vqa.evaluation.evaluate import evaluate as judge
     from discern_vqa.evaluation.scoring import as_table
 
-    typer.echo(as_table(judge(run, data=data, split=split, baselines=baselines)))
+    scores = judge(run, data=data, split=split, baselines=baselines, say=lambda text: typer.echo(text, err=True))
+    typer.echo(as_table(scores))
 
 
 def report(

@@ -1,0 +1,130 @@
+"""The verbs that need a trained run, on a tiny one: ask, predict, evaluate, score, report, and the public `load`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import discern_vqa
+from discern_vqa import cli
+from discern_vqa.data.answers import Answer
+
+
+@pytest.fixture
+def image(tiny_run) -> Path:
+    return sorted((tiny_run.parent / "phantoms" / "images" / "test").glob("*.png"))[0]
+
+
+def test_ask_prints_the_answer_the_next_best_and_the_disclaimer(tiny_run, image, capsys):
+    assert cli.main(["ask", str(tiny_run), str(image), "Is there a mass?"]) == 0
+    first, *others, last = capsys.readouterr().out.splitlines()
+    assert last == "Research software: not for diagnosis."
+    assert 0 <= float(first.split()[-1]) <= 1
+    assert len(others) >= 2
+    assert cli.main(["ask", str(tiny_run), str(image), "Is there a mass?", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["answer"] == first.rsplit(maxsplit=1)[0]
+    assert said["alternatives"][0] == [said["answer"], said["score"]]
+    assert "not for diagnosis" in said["note"]
+
+
+def test_the_public_door_gives_the_same_answer(tiny_run, image, capsys):
+    answer = discern_vqa.load(str(tiny_run)).ask(image, "Is there a mass?")
+    assert isinstance(answer, discern_vqa.Answer)
+    assert discern_vqa.Answer is Answer
+    assert cli.main(["ask", str(tiny_run), str(image), "Is there a mass?", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["answer"] == answer.text
+
+
+def test_the_public_door_has_no_other_names():
+    with pytest.raises(AttributeError, match="no attribute 'Anwser'"):
+        _ = discern_vqa.Anwser
+
+
+def test_predict_answers_a_file_of_questions_in_order(tiny_run, image, tmp_path, capsys):
+    questions, out = tmp_path / "questions.csv", tmp_path / "answers.jsonl"
+    questions.write_text(f"image,question\n{image},Is there a mass?\n{image},Which organ is shown?\n")
+    assert cli.main(["predict", str(tiny_run), str(questions), str(out)]) == 0
+    assert "not for diagnosis" in capsys.readouterr().out
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [row["question"] for row in rows] == ["Is there a mass?", "Which organ is shown?"]
+    assert all(row["prediction"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        ("picture,question\na.png,Why?\n", "questions.csv:2: 'image' is missing"),
+        ("image,question\na.png,\n", "questions.csv:2: 'question' is missing or empty"),
+        ("image,question\ngone.png,Why?\n", "gone.png is not there"),
+    ],
+)
+def test_a_broken_file_of_questions_is_said_and_nothing_is_written(tiny_run, tmp_path, capsys, content, error):
+    questions, out = tmp_path / "questions.csv", tmp_path / "answers.jsonl"
+    questions.write_text(content)
+    assert cli.main(["predict", str(tiny_run), str(questions), str(out)]) == 2
+    first, second = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+    assert error in first
+    assert second.startswith("try: ")
+    assert not out.exists()
+
+
+def test_an_image_that_is_none_and_an_empty_question_are_two_lines(tiny_run, tmp_path, image, capsys):
+    (tmp_path / "text.png").write_text("not an image")
+    for arguments, error in (
+        ([str(tmp_path / "text.png"), "Why?"], "text.png is no image"),
+        ([str(tmp_path / "gone.png"), "Why?"], "gone.png is not there"),
+        ([str(image), " "], "the question is empty"),
+    ):
+        assert cli.main(["ask", str(tiny_run), *arguments]) == 2
+        first, second = capsys.readouterr().err.splitlines()
+        assert error in first
+        assert second.startswith("try: ")
+
+
+def test_a_run_that_is_half_written_is_said(tmp_path, capsys, image):
+    (tmp_path / "config.json").write_text('{"version": 1')
+    assert cli.main(["ask", str(tmp_path), str(image), "Why?"]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert "config.json" in first
+    assert second.startswith("try: ")
+
+
+def test_a_wrong_recipe_says_every_mistake_at_once(tiny_run, capsys, tmp_path):
+    recipe = tiny_run.parent / "tiny.toml"
+    line = ["train", str(recipe), "--out", str(tmp_path / "run"), "--set", "optim.lrr=1", "--set", "run.epoch=2"]
+    assert cli.main(line) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert "did you mean 'lr'?" in first
+    assert "did you mean 'epochs'?" in first
+    assert second.startswith("try: ")
+    assert not (tmp_path / "run").exists()
+
+
+def test_evaluate_score_and_report_tell_the_same_figures(tiny_run, tmp_path, capsys):
+    assert cli.main(["evaluate", str(tiny_run)]) == 0
+    table = capsys.readouterr().out
+    scores = json.loads((tiny_run / "scores.test.json").read_text())
+    assert {"majority", "question_only"} <= scores["baselines"].keys()
+    assert {"blank_image", "shuffled_image"} <= scores["controls"].keys()
+    assert str(scores["overall"]["n"]) in table
+    predictions = tiny_run / "predictions.test.jsonl"
+    assert cli.main(["score", str(predictions), "--json", str(tmp_path / "again.json")]) == 0
+    capsys.readouterr()
+    again = json.loads((tmp_path / "again.json").read_text())
+    assert {part: again[part] for part in ("overall", "open", "closed")} == {
+        part: scores[part] for part in ("overall", "open", "closed")
+    }
+    assert cli.main(["report", str(tiny_run), "--out", str(tmp_path / "report")]) == 0
+    page = Path(capsys.readouterr().out.strip().removeprefix("report: "))
+    html = page.read_text(encoding="utf-8")
+    assert page == tmp_path / "report" / "index.html"
+    assert "not for diagnosis" in html.lower()
+    assert "http://" not in html.replace("http://www.w3.org/", "")
+
+
+def test_evaluate_without_a_split_that_exists_is_two_lines(tiny_run, capsys):
+    assert cli.main(["evaluate", str(tiny_run), "--split", "tset"]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert "'tset'" in first
+    assert second.startswith("try: ")
