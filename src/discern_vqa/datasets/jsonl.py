@@ -51,7 +51,7 @@ _KNOWN = {field.name for field in dataclasses.fields(Sample)} - {"source", "extr
 
 
 def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sample]:
-    """The samples of one split, in the file's order.
+    """The samples of one split, in the file's order; none when all lines belong to other splits.
 
     Args:
         root: the JSONL file, or the folder that holds `samples.jsonl`.
@@ -59,7 +59,8 @@ def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sa
         skipped: a list to go on at broken lines: they are left out, and what is wrong with each is appended.
 
     Raises:
-        DataError: the file or an image is missing, or a line breaks the format (all lines are checked first).
+        DataError: the file or an image is missing, the file is empty, or a line breaks the format (all are checked
+            first).
     """
     file = Path(root)
     require_split(split, SPLITS, "jsonl")
@@ -67,21 +68,18 @@ def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sa
         require_folder(file)
         file = file / FILE
     images, problems, samples = Images(file.parent), Problems(skipped), []
-    counts = dict.fromkeys(SPLITS, 0)
     for number, line in enumerate(read_text(file).split("\n"), start=1):
         if not line.strip():
             continue
         with problems.record():
-            sample = _sample(_parse(line, f"{file.name}:{number}"), file, number, images, split)
-            counts[sample.split] += 1
-            samples.append(sample)
+            samples.append(_sample(_parse(line, f"{file.name}:{number}"), file, number, images, split))
     samples = require_unique(samples, problems)
     problems.close()
-    chosen = [sample for sample in samples if sample.split == split]
-    if not chosen:
-        there = ", ".join(f"{name} ({count})" for name, count in counts.items() if count) or "none"
-        raise DataError(f"{file} has no line of the split {split!r}", hint=f"splits that it has: {there}")
-    return chosen
+    if not samples:
+        raise DataError(
+            f"{file} has no usable line", hint='expected {"image": ..., "split": ..., "question": ...} a line'
+        )
+    return [sample for sample in samples if sample.split == split]
 
 
 def _parse(line: str, source: str) -> Mapping[str, Any]:
