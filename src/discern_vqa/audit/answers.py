@@ -1,0 +1,60 @@
+"""Answers: how many of the judged answers a classifier can give at all, when it learns its answers from train."""
+
+from collections import Counter
+from typing import Any
+
+from discern_vqa.audit._given import Given, share
+from discern_vqa.data.answers import NORMALISERS, AnswerVocabulary
+
+TITLE = "Answers"
+_MOST_NAMED = 20
+
+
+def check(given: Given) -> dict[str, Any]:
+    """Vocabulary sizes and coverage by normaliser, and the judged answers that train does not have.
+
+    `coverage` of a normaliser is the ceiling of any classifier whose answers come from train alone.
+    """
+    found: dict[str, Any] = {}
+    for known, judged in given.pairs:
+        train, rows = given.questions[known], given.questions[judged]
+        by_normaliser = {}
+        for name in NORMALISERS:
+            vocabulary = AnswerVocabulary.from_answers((row.answer for row in train), name)
+            covered = sum(vocabulary.index(row.answer) >= 0 for row in rows)
+            by_normaliser[name] = {
+                "vocabulary": len(vocabulary),
+                "covered": covered,
+                "coverage": share(covered, len(rows)),
+            }
+        vocabulary = AnswerVocabulary.from_answers((row.answer for row in train), given.normalise)
+        strange = [row for row in rows if vocabulary.index(row.answer) < 0]
+        found[judged] = {
+            "questions": len(rows),
+            "normalisers": by_normaliser,
+            "only_here": len(strange),
+            "only_here_open": sum(row.answer_type == "open" for row in strange),
+            "examples": [answer for answer, _ in Counter(row.answer for row in strange).most_common(_MOST_NAMED)],
+        }
+    return found
+
+
+def verdict(found: dict[str, Any]) -> list[str]:
+    """Said when train does not have every judged answer."""
+    return [
+        f"{counts['only_here']:,} of {counts['questions']:,} {judged} questions have an answer that train does not "
+        f"have ({counts['only_here_open']:,} of them open): a classifier with train's answers reaches at most "
+        f"{100 * (1 - counts['only_here'] / counts['questions']):.1f} %."
+        for judged, counts in found.items()
+        if counts["only_here"]
+    ]
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """One line per normaliser and judged split."""
+    return [
+        f"{judged}, normaliser {name}: train has {counts['vocabulary']:,} answers, covers {counts['covered']:,} of "
+        f"{whole['questions']:,} ({100 * counts['coverage']:.1f} %)"
+        for judged, whole in found.items()
+        for name, counts in whole["normalisers"].items()
+    ]

@@ -1,0 +1,68 @@
+"""What is reached without an image: the most frequent answer, and the most frequent answer of the same question."""
+
+from collections import Counter, defaultdict
+from typing import Any
+
+from discern_vqa.audit._given import Given, share
+
+TITLE = "Reached without looking"
+
+
+def check(given: Given) -> dict[str, Any]:
+    """Per judged split, correct answers and accuracy of two rules learned from train.
+
+    `majority`: the most frequent answer among train's questions of the same answer type. `same_question`: the most
+    frequent answer to the same words in train, and train's most frequent answer where the words are new
+    (`questions_seen` says how often they are not).
+    """
+    found: dict[str, Any] = {}
+    plain = given.plain
+    for known, judged in given.pairs:
+        by_type: dict[str, Counter[str]] = defaultdict(Counter)
+        by_words: dict[str, Counter[str]] = defaultdict(Counter)
+        overall: Counter[str] = Counter()
+        for row in given.questions[known]:
+            answer = plain(row.answer)
+            overall[answer] += 1
+            by_type[row.answer_type][answer] += 1
+            by_words[plain(row.question)][answer] += 1
+        rows = given.questions[judged]
+        majority = sum(plain(row.answer) == _most(by_type.get(row.answer_type) or overall) for row in rows)
+        same = sum(plain(row.answer) == _most(by_words.get(plain(row.question)) or overall) for row in rows)
+        seen = sum(plain(row.question) in by_words for row in rows)
+        found[judged] = {
+            "questions": len(rows),
+            "majority": {"correct": majority, "accuracy": share(majority, len(rows))},
+            "same_question": {"correct": same, "accuracy": share(same, len(rows))},
+            "questions_seen": seen,
+            "answers": {kind or "untyped": _most(counts) for kind, counts in sorted(by_type.items())},
+        }
+    return found
+
+
+def _most(counts: Counter[str]) -> str:
+    """The most frequent answer; of equally frequent ones the first in the alphabet."""
+    return min(counts, key=lambda answer: (-counts[answer], answer))
+
+
+def verdict(found: dict[str, Any]) -> list[str]:
+    """Said when the words of the question alone go far beyond the most frequent answer."""
+    return [
+        f"the words of the question alone answer {100 * counts['same_question']['accuracy']:.0f} % of {judged} "
+        f"(the most frequent answer: {100 * counts['majority']['accuracy']:.0f} %), without an image."
+        for judged, counts in found.items()
+        if counts["same_question"]["accuracy"] > counts["majority"]["accuracy"] + 0.1
+    ]
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """Two lines per judged split."""
+    said = []
+    for judged, counts in found.items():
+        answers = ", ".join(f"{kind} {answer!r}" for kind, answer in counts["answers"].items())
+        said += [
+            f"{judged}, the most frequent answer of its type ({answers}): {100 * counts['majority']['accuracy']:.1f} %",
+            f"{judged}, the most frequent answer to the same words ({counts['questions_seen']:,} of "
+            f"{counts['questions']:,} are in train): {100 * counts['same_question']['accuracy']:.1f} %",
+        ]
+    return said

@@ -1,0 +1,69 @@
+"""Repetitions and contradictions: the same question about the same image, with the same or with another answer."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from discern_vqa.audit._given import Given
+from discern_vqa.data.sample import Sample
+
+TITLE = "Repetitions and contradictions"
+_MOST_NAMED = 20
+
+
+def check(given: Given) -> dict[str, Any]:
+    """Per split, the rows that repeat an earlier one, and the questions that have several answers; both across splits.
+
+    `conflicts` lists up to 20 of the latter with their answers and sources; a set whose questions rightly have
+    several answers shows them here too.
+    """
+    found = {split: _within(rows, given) for split, rows in given.questions.items()}
+    every = [row for rows in given.questions.values() for row in rows]
+    return {"splits": found, "all": _within(every, given)}
+
+
+def _within(rows: Sequence[Sample], given: Given) -> dict[str, Any]:
+    asked: dict[tuple[str, str], list[Sample]] = defaultdict(list)
+    for row in rows:
+        asked[row.image, given.plain(row.question)].append(row)
+    answers = [{given.plain(row.answer) for row in group} for group in asked.values()]
+    groups = [group for group, different in zip(asked.values(), answers, strict=True) if len(different) > 1]
+    return {
+        "repeated_rows": len(rows) - sum(len(different) for different in answers),
+        "conflicting_questions": len(groups),
+        "conflicts": [
+            {
+                "image": group[0].image,
+                "question": group[0].question,
+                "answers": [row.answer for row in group],
+                "sources": [row.source for row in group],
+            }
+            for group in groups[:_MOST_NAMED]
+        ],
+    }
+
+
+def verdict(found: dict[str, Any]) -> list[str]:
+    """Contradictions with one example, and repetitions when they are many."""
+    said = []
+    whole = found["all"]
+    if whole["conflicting_questions"]:
+        example = whole["conflicts"][0]
+        answers = " / ".join(dict.fromkeys(example["answers"]))
+        said.append(
+            f"{whole['conflicting_questions']:,} questions are asked about the same image with different answers, "
+            f"e.g. {example['question']!r}: {answers} ({' and '.join(example['sources'][:2])})."
+        )
+    for split, counts in found["splits"].items():
+        if counts["repeated_rows"]:
+            said.append(f"{counts['repeated_rows']:,} rows of {split} repeat an earlier row of it.")
+    return said
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """One line per split, one for all together."""
+    return [
+        f"{name}: {counts['repeated_rows']:,} repeated rows, {counts['conflicting_questions']:,} questions with "
+        "different answers"
+        for name, counts in [*found["splits"].items(), ("all splits together", found["all"])]
+    ]

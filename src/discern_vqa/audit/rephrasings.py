@@ -1,0 +1,76 @@
+"""Template re-phrasings: test questions that train already answers, about the same image, in other words."""
+
+from typing import Any
+
+from discern_vqa.audit._given import Given, percent, share
+
+TITLE = "Re-phrasings of test questions in train"
+
+
+def check(given: Given) -> dict[str, Any]:
+    """Per judged split: how many of its questions have, in train, a row with the same image, types and answer.
+
+    `through_frames` counts rows that are template re-phrasings, `through_others` all other rows; for open questions,
+    where chance agreement is small, image and answer alone are compared. `answer_only_through_frames` counts the
+    questions whose answer train has in re-phrasings only. `verbatim` counts those that train asks in the same words.
+    """
+    found: dict[str, Any] = {}
+    plain = given.plain
+    for known, judged in given.pairs:
+        train, rows = given.questions[known], given.questions[judged]
+        frames = [row for row in train if row.phrase_type == "frame"]
+        others = [row for row in train if row.phrase_type != "frame"]
+        opened = [row for row in rows if row.answer_type == "open"]
+        by_frames, by_others = ({given.about(row) for row in part} for part in (frames, others))
+        open_frames, open_others = ({(row.image, plain(row.answer)) for row in part} for part in (frames, others))
+        answers_of_frames, answers_of_others = ({plain(row.answer) for row in part} for part in (frames, others))
+        words = {(row.image, plain(row.question)) for row in train}
+        found[judged] = {
+            "questions": len(rows),
+            "frames_in_train": len(frames),
+            "of_train": len(train),
+            "through_frames": sum(given.about(row) in by_frames for row in rows),
+            "through_others": sum(given.about(row) in by_others for row in rows),
+            "open_questions": len(opened),
+            "open_through_frames": sum((row.image, plain(row.answer)) in open_frames for row in opened),
+            "open_through_others": sum((row.image, plain(row.answer)) in open_others for row in opened),
+            "answer_only_through_frames": sum(
+                plain(row.answer) in answers_of_frames - answers_of_others for row in rows
+            ),
+            "verbatim": sum((row.image, plain(row.question)) in words for row in rows),
+        }
+        found[judged]["share"] = share(found[judged]["through_frames"], len(rows))
+    return found
+
+
+def verdict(found: dict[str, Any]) -> list[str]:
+    """Said when a tenth of the questions are answered by re-phrasings, or repeated word for word."""
+    said = []
+    for judged, counts in found.items():
+        total = counts["questions"]
+        if counts["through_frames"] > 0.1 * total:
+            said.append(
+                f"{percent(counts['through_frames'], total)} {judged} questions have a template re-phrasing in train "
+                "with the same image, question type and answer: a table of image names and questions answers them "
+                "without looking. Compare every score with the baselines `lookup` and `image_identity`."
+            )
+        if counts["verbatim"]:
+            said.append(f"{percent(counts['verbatim'], total)} {judged} questions stand in train word for word.")
+    return said
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """Four lines per judged split."""
+    said = []
+    for judged, counts in found.items():
+        total, opened = counts["questions"], counts["open_questions"]
+        said += [
+            f"template re-phrasings among the rows of train: {percent(counts['frames_in_train'], counts['of_train'])}",
+            f"{judged} questions with one of same image, type and answer: {percent(counts['through_frames'], total)}"
+            f" (through other rows: {counts['through_others']:,})",
+            f"open {judged} questions, same image and answer: {percent(counts['open_through_frames'], opened)}"
+            f" (through other rows: {counts['open_through_others']:,})",
+            f"{judged} questions whose answer train has in re-phrasings only: {counts['answer_only_through_frames']:,};"
+            f" asked in train word for word: {counts['verbatim']:,}",
+        ]
+    return said
