@@ -173,7 +173,7 @@ def _score(value: Any, where: str) -> float | None:
 
 
 def _alternatives(value: Any, where: str) -> tuple[tuple[str, float], ...]:
-    pairs = value if isinstance(value, list) else [None]
+    pairs: list[Any] = value if isinstance(value, list) else [None]
     for pair in pairs:
         if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) and pair[1] is not None):
             raise DataError(
