@@ -4,16 +4,19 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from discern_vqa.data.answers import NORMALISERS, Answer, AnswerVocabulary, normaliser
 from discern_vqa.errors import ConfigError, DataError
 
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # machines may be busy
+
 AWKWARD = st.text(alphabet="aAthe onxry-/.,;?!'\"()5<>_\t\n1023dsmİΣ", max_size=24) | st.text(max_size=24)
 
 
 @pytest.mark.parametrize("name", NORMALISERS)
+@unhurried
 @given(answer=AWKWARD)
 def test_normalising_twice_is_normalising_once(name, answer):
     once = normaliser(name)(answer)
@@ -21,6 +24,7 @@ def test_normalising_twice_is_normalising_once(name, answer):
 
 
 @pytest.mark.parametrize("name", NORMALISERS)
+@unhurried
 @given(answer=AWKWARD)
 def test_no_answer_is_normalised_away(name, answer):
     assert bool(normaliser(name)(answer)) == bool(answer.strip() if name != "none" else answer)

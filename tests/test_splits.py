@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from discern_vqa.data.answers import normaliser
@@ -14,6 +14,8 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.data.splits import carve_validation, components, image_disjoint
 from discern_vqa.datasets import vqa_rad
 from discern_vqa.errors import ConfigError, DataError
+
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # machines may be busy
 
 
 def sample(number: int, image: str, **fields) -> Sample:
@@ -60,6 +62,7 @@ def ids(samples) -> list[str]:
     return [row.id for row in samples]
 
 
+@unhurried
 @given(samples=SAMPLES, seed=st.integers(0, 3))
 def test_no_image_group_or_twin_is_on_both_sides_of_a_fold(samples, seed):
     if len(components(samples)) < 2:
@@ -75,6 +78,7 @@ def test_no_image_group_or_twin_is_on_both_sides_of_a_fold(samples, seed):
     assert sorted(tested) == ids(row for row in samples if row.phrase_type != "frame" and not row.is_caption)
 
 
+@unhurried
 @given(samples=SAMPLES, ratio=st.floats(0.1, 0.6), seed=st.integers(0, 3))
 def test_validation_by_image_shares_no_image_group_or_twin_with_train(samples, ratio, seed):
     try:
@@ -88,6 +92,7 @@ def test_validation_by_image_shares_no_image_group_or_twin_with_train(samples, r
     assert 0 < sum(not row.is_caption for row in validation) <= ratio * questions
 
 
+@unhurried
 @given(samples=SAMPLES, ratio=st.floats(0.1, 0.6), seed=st.integers(0, 3))
 def test_validation_by_question_has_no_rephrasing_and_divides_no_repeated_question(samples, ratio, seed):
     try:
