@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from discern_vqa.errors import DataError
+from discern_vqa.evaluation import predictions
 from discern_vqa.evaluation.intervals import clustered_bootstrap, interval, wilson
-from discern_vqa.evaluation.metrics import check_parts, score
+from discern_vqa.evaluation.metrics import check_parts, figure, score
 from discern_vqa.evaluation.predictions import Prediction
+from discern_vqa.evaluation.scoring import as_table, score_file, warnings
 
 
 def row(number: int, right: bool, answer_type: str = "closed", **more: str) -> Prediction:
@@ -132,6 +135,31 @@ def test_all_right_and_few_images_still_leave_room_for_doubt() -> None:
 
 
 def test_scoring_does_not_wake_torch() -> None:
-    modules = "predictions, metrics, intervals"
+    modules = "predictions, metrics, intervals, scoring"
     code = f"import sys; from discern_vqa.evaluation import {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_file_is_scored_and_printed_with_baselines_controls_and_a_warning(tmp_path: Path) -> None:
+    predictions.write(tmp_path / "p.jsonl", [row(i, i % 4 != 0, twin=f"t{i // 2}") for i in range(80)])
+    scores = score_file(tmp_path / "p.jsonl")
+    assert scores["overall"]["accuracy"] == 0.75
+    assert "WARNING" not in as_table(scores)
+    weak, strong = {"overall": figure(np.arange(80) < 20, [str(i) for i in range(80)])}, {"overall": scores["overall"]}
+    scores |= {"split": "test", "baselines": {"majority": weak, "image_identity": strong}, "controls": {"blank": weak}}
+    scores["vocabulary"] = {"size": 2, "coverage": 0.9}
+    table = as_table(scores, "cmdpi")
+    assert table.splitlines()[0].startswith("test: 80 questions about 80 images, answers compared by 'm3ae'")
+    assert "cmdpi" in table
+    assert table.index("image_identity") < table.index("majority") < table.index("blank")
+    assert "25.0 [" in table
+    assert "no more than 90.0 can be right" in table
+    warned = [line for line in table.splitlines() if line.startswith("WARNING")]
+    assert len(warned) == 1
+    assert "a model that sees no pixels does as well: image_identity reaches 75.0" in warned[0]
+
+
+def test_a_model_that_does_not_need_its_image_is_warned_of() -> None:
+    scores = score([row(i, i % 2 == 0) for i in range(40)])
+    scores["controls"] = {"blank_image": {"overall": scores["overall"]}}
+    assert "the image hardly matters to this model: blank_image" in warnings(scores)[0]

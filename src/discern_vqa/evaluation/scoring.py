@@ -1,0 +1,117 @@
+"""Anybody's `predictions.jsonl` to figures, and figures to a table for the terminal. No torch here.
+
+What the table says is in the words of docs/metrics.md: accuracies in %, each with its 95 % interval clustered by
+image, the model beside baselines that see no pixels and controls that see the wrong ones.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from discern_vqa.evaluation import predictions
+from discern_vqa.evaluation.metrics import check_parts, score
+
+COLUMNS = ("overall", "open", "closed", "unknown", "twins")
+BASELINES = ("image_identity", "lookup", "question_only", "majority")
+_GAP = "  "
+
+
+def score_file(path: Path, normalise: str = "m3ae") -> dict[str, Any]:
+    """The scores of a predictions file; see `metrics.score`.
+
+    Raises DataError with file and line where the file is not as the schema says, ConfigError for a normaliser that
+    does not exist.
+    """
+    scores = {"file": Path(path).name} | score(predictions.read(path), normalise)
+    check_parts(scores, str(path))
+    return scores
+
+
+def as_table(scores: dict[str, Any], name: str = "model") -> str:
+    """The figures as lines of plain text: a row each for the model, the baselines and the controls; then warnings."""
+    columns = [column for column in COLUMNS if (scores.get(column) or {}).get("n")]
+    groups = [
+        ("", {name: scores}),
+        ("baselines (see no pixels)", _sorted(scores.get("baselines") or {})),
+        ("controls (the model, without the right image)", scores.get("controls") or {}),
+    ]
+    rows: list[list[str]] = [["", *columns], ["n", *(f"{scores[column]['n']:,}" for column in columns)]]
+    for title, members in groups:
+        if title and members:
+            rows.append([title])
+        rows += [
+            [f"{_GAP if title else ''}{member}", *(cell(figures.get(column)) for column in columns)]
+            for member, figures in members.items()
+        ]
+    lines = [_headline(scores), "", *_aligned(rows), ""]
+    for by, figures in (scores.get("by") or {}).items():
+        if figures:
+            lines.append(f"by {by.replace('_', ' ')}: {', '.join(_short(key, figures[key]) for key in figures)}")
+    vocabulary = scores.get("vocabulary")
+    if vocabulary:
+        most = f"{100 * vocabulary['coverage']:.1f}"
+        lines.append(f"vocabulary: {vocabulary['size']:,} answers; no more than {most} can be right with it")
+    lines += [f"WARNING: {warning}" for warning in warnings(scores)]
+    return "\n".join(lines)
+
+
+def warnings(scores: dict[str, Any]) -> list[str]:
+    """What a reader must know before believing the score, a sentence each.
+
+    A baseline or control does as well as the model when its overall accuracy reaches the model's interval.
+    """
+    model = scores["overall"]
+    if not model.get("ci95"):
+        return []
+    low, high = model["ci95"]
+    interval = f"the model's interval is {100 * low:.1f} to {100 * high:.1f}"
+    said = []
+    for name, figures in _sorted(scores.get("baselines") or {}).items():
+        accuracy = figures["overall"]["accuracy"]
+        if accuracy is not None and accuracy >= low:
+            seeing = "a model that sees no pixels" if name == "image_identity" else "one that sees no pixels"
+            said.append(f"{seeing} does as well: {name} reaches {100 * accuracy:.1f}, {interval}")
+    for name, figures in (scores.get("controls") or {}).items():
+        accuracy = figures["overall"]["accuracy"]
+        if accuracy is not None and accuracy >= low:
+            said.append(f"the image hardly matters to this model: {name} reaches {100 * accuracy:.1f}, {interval}")
+    return said
+
+
+def cell(figure: dict[str, Any] | None) -> str:
+    """One figure as text: accuracy in % and its interval; a dash for nothing."""
+    if not figure or figure.get("accuracy") is None:
+        return "-"
+    text = f"{100 * figure['accuracy']:.1f}"
+    if figure.get("ci95"):
+        text += f" [{100 * figure['ci95'][0]:.1f}, {100 * figure['ci95'][1]:.1f}]"
+    return text
+
+
+def _sorted(baselines: dict[str, Any]) -> dict[str, Any]:
+    """The hardest to beat first; baselines of the user's own after ours."""
+    order = {name: place for place, name in enumerate(BASELINES)}
+    return dict(sorted(baselines.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
+
+
+def _headline(scores: dict[str, Any]) -> str:
+    what = scores.get("split") or scores.get("file") or "predictions"
+    images = f" about {scores['images']:,} images" if "images" in scores else ""
+    how = f", answers compared by {scores['normaliser']!r}" if "normaliser" in scores else ""
+    return f"{what}: {scores['n']:,} questions{images}{how}; accuracy in % [95 % interval, clustered by image]"
+
+
+def _short(name: str, figure: dict[str, Any]) -> str:
+    return f"{name} {100 * figure['accuracy']:.1f} (n {figure['n']:,})"
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    """Columns as wide as their widest cell, the first one flush left; a row of one cell may run on."""
+    count = max(len(row) for row in rows)
+    whole = [row for row in rows if len(row) == count]
+    widths = [max(len(row[place]) for row in whole) for place in range(count)]
+    return [
+        row[0]
+        if len(row) < count
+        else _GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
