@@ -13,9 +13,8 @@ _PLAIN = dict(
 _CONTRAST = dict(
     fat=0.17, muscle=0.50, liver=0.66, spleen=0.69, cortex=0.80, pelvis=0.70, vessel=0.84, gut=0.52, fluid=0.33
 )
-_RADIUS = {"small": 0.045, "medium": 0.072, "large": 0.11}
-_LIVER_PLACES = ((-0.52, -0.10), (-0.30, -0.22), (-0.50, 0.14), (-0.24, 0.02))
-_STONE_PLACES = (("y", -0.075), ("y", 0.075))
+_RADIUS = {"small": 0.050, "medium": 0.076, "large": 0.108}
+_LIVER_PLACES = ((-0.54, -0.15), (-0.30, -0.25), (-0.56, 0.09), (-0.28, -0.01))
 
 
 class _Belly:
@@ -170,7 +169,7 @@ def _spleen(canvas: Canvas, belly: _Belly, grey: dict[str, float], cavity: np.nd
 def _kidneys(canvas: Canvas, belly: _Belly, grey: dict[str, float], contrast: bool) -> None:
     for side, (x, y) in belly.kidney.items():
         sign, k = _SIGN[side], belly.kidney_size
-        canvas.fill(canvas.ellipse(sign * x, y, 0.150 * k, 0.175 * k, 0.25 * sign, edge=0.03), grey["fat"])
+        canvas.fill(canvas.ellipse(sign * x, y, 0.136 * k, 0.165 * k, 0.25 * sign, edge=0.03), grey["fat"])
         canvas.fill(canvas.ellipse(sign * x, y, 0.115 * k, 0.145 * k, 0.25 * sign), grey["cortex"])
         canvas.fill(canvas.ellipse(sign * (x - 0.01), y, 0.06 * k, 0.085 * k, 0.25 * sign, edge=0.03), grey["pelvis"])
         canvas.fill(
@@ -181,7 +180,7 @@ def _kidneys(canvas: Canvas, belly: _Belly, grey: dict[str, float], contrast: bo
 def _ascites(canvas: Canvas, finding: Finding, cavity: np.ndarray, grey: dict[str, float]) -> Mask:
     """Fluid between the wall and the organs, deepest in the flanks."""
     random = finding.random()
-    thick = random.uniform(0.075, 0.095) if finding.size == "small" else random.uniform(0.17, 0.21)
+    thick = random.uniform(0.10, 0.12) if finding.size == "small" else random.uniform(0.20, 0.24)
     flank = np.clip(np.abs(canvas.u) * 1.5, 0.25, 1.0)
     front = soft(0.42 - canvas.v, 0.1)
     fluid = soft(cavity, 0.016) * soft(np.float32(thick) * flank - cavity, 0.02) * front
@@ -207,8 +206,8 @@ def _liver_lesions(canvas: Canvas, finding: Finding, liver: np.ndarray, contrast
             lesion = canvas.ellipse(x, y, radius * 1.15, radius * 1.1, 0, 0.03, bumps)
             lesion = Shape(lesion.window, lesion.alpha * liver[lesion.window])
             core = canvas.ellipse(x, y, radius * 0.62, radius * 0.58, 0, 0.04, bumps)
-            canvas.fill(lesion, grey["liver"] + (0.17 if contrast else 0.13), 0.9)
-            canvas.fill(core, grey["liver"] - 0.16, 0.9)
+            canvas.fill(lesion, grey["liver"] + (0.19 if contrast else 0.17), 0.9)
+            canvas.fill(core, grey["liver"] - 0.18, 0.9)
         shapes.append(lesion)
     return canvas.mask(*shapes)
 
@@ -217,7 +216,7 @@ def _kidney_cyst(canvas: Canvas, finding: Finding, belly: _Belly, grey: dict[str
     """A round bulge of fluid on the outer side of a kidney."""
     random = finding.random()
     sign, (x, y) = _SIGN[finding.side], belly.kidney[finding.side]
-    radius = random.uniform(0.050, 0.058) if finding.size == "small" else random.uniform(0.095, 0.11)
+    radius = random.uniform(0.062, 0.070) if finding.size == "small" else random.uniform(0.110, 0.125)
     angle = random.uniform(-0.5, 0.6)
     out = 0.095 + 0.35 * radius
     cyst = canvas.ellipse(sign * (x + out * float(np.cos(angle))), y + out * float(np.sin(angle)), radius, radius)
@@ -236,7 +235,7 @@ def _stones(canvas: Canvas, finding: Finding, belly: _Belly) -> Mask:
     shapes = []
     for where, up in places[: finding.count]:
         x, y = belly.kidney[where]
-        radius = random.uniform(0.024, 0.032)
+        radius = random.uniform(0.036, 0.044)
         stone = canvas.ellipse(
             _SIGN[where] * (x + random.uniform(-0.015, 0.01)), y + up * random.uniform(0.055, 0.07), radius, radius
         )

@@ -37,7 +37,6 @@ _NORMAL = {
     "nodule": ("No nodule.", "No pulmonary nodule is seen."),
     "consolidation": ("No consolidation.", "The lungs are clear of consolidation."),
     "hemorrhage": ("No hemorrhage.", "No intracranial hemorrhage."),
-    "subdural hematoma": ("No subdural hematoma.", "No extra-axial collection."),
     "infarct": ("No infarct.", "No sign of an infarct."),
     "mass": ("No mass.", "No mass is seen."),
     "midline shift": ("The midline is central.", "No midline shift."),
@@ -117,5 +116,5 @@ def _place(random: Random, finding: Finding) -> str:
         return _pick(random, (f"{finding.zone} part of the {side} hemisphere", f"{side} {finding.zone} brain"))
     if not side:
         return ""
-    noun = {"pleura": "pleural space", "meninges": "subdural space", "kidney": "kidney", "": "chest wall"}[kind.organ]
+    noun = {"pleura": "pleural space", "kidney": "kidney", "": "chest wall"}[kind.organ]
     return f"{side} {noun}"

@@ -8,7 +8,7 @@ from discern_vqa.datasets.phantom.findings import Finding, spots
 _SIGN = {"left": 1.0, "right": -1.0}  # the patient's left is on the image's right
 _ZONE_DOWN = {"upper": -0.36, "middle": 0.0, "lower": 0.33}
 _ZONE_OUT = {"upper": 0.36, "middle": 0.47, "lower": 0.53}
-_NODULE_RADIUS = {"small": 0.044, "medium": 0.07, "large": 0.105}
+_NODULE_RADIUS = {"small": 0.052, "medium": 0.082, "large": 0.122}
 
 
 class _Thorax:
@@ -213,7 +213,7 @@ def _pneumothorax(canvas: Canvas, field: _Field, finding: Finding, lungs: Field)
 def _effusion(canvas: Canvas, field: _Field, finding: Finding, aerated: Field, air: Field) -> Mask:
     """Fluid in the pleural space, its upper border rising towards the chest wall."""
     random = finding.random()
-    above = random.uniform(-0.10, -0.05) if finding.size == "small" else random.uniform(0.28, 0.40)
+    above = random.uniform(-0.06, 0.0) if finding.size == "small" else random.uniform(0.28, 0.40)
     level = field.thorax.dome[finding.side] - above
     border = level - random.uniform(0.11, 0.16) * np.clip((field.out - 0.12) / 0.58, 0, 1.2) ** 2
     fluid = aerated * soft(field.v - border, 0.05) * _on(field, finding.side)
@@ -229,7 +229,7 @@ def _consolidation(canvas: Canvas, thorax: _Thorax, finding: Finding, aerated: F
     rx, ry = random.uniform(0.15, 0.20), random.uniform(0.12, 0.15)
     cloud = canvas.ellipse(x, y, rx, ry, random.uniform(-0.5, 0.5), edge=0.10, wobble=wobble(random, 0.12))
     patches = smooth_field(random, canvas.size, 14)[cloud.window]
-    light = np.float32(random.uniform(0.15, 0.21)) * np.clip(1 + 0.30 * patches, 0.3, 1.5)
+    light = np.float32(random.uniform(0.20, 0.28)) * np.clip(1 + 0.30 * patches, 0.3, 1.5)
     seen = Shape(cloud.window, cloud.alpha * aerated[cloud.window])
     canvas.add(seen, light)
     return canvas.mask(seen, level=0.25)
@@ -237,7 +237,7 @@ def _consolidation(canvas: Canvas, thorax: _Thorax, finding: Finding, aerated: F
 
 def _nodules(canvas: Canvas, finding: Finding) -> Mask:
     random = finding.random()
-    light = random.uniform(0.16, 0.24)
+    light = random.uniform(0.20, 0.32)
     shapes = []
     for k, (side, zone) in enumerate(spots(finding)):
         jitter = np.random.default_rng(finding.seed + k + 1)

@@ -16,8 +16,8 @@ from discern_vqa.data.sample import CLOSED, OPEN, SPLITS
 from discern_vqa.datasets.phantom import abdomen, chest, head
 from discern_vqa.datasets.phantom.canvas import Canvas, Exposure, Mask, Pose, expose
 from discern_vqa.datasets.phantom.captions import caption
-from discern_vqa.datasets.phantom.findings import Case, Finding, cells, changed, draw_findings, kinds, twin_ways
-from discern_vqa.datasets.phantom.questions import NORMAL_SHARE, Candidate, candidates, choose, is_closed
+from discern_vqa.datasets.phantom.findings import NUMBERS, Case, Finding, cells, changed, draw_findings, kinds, twin_ways
+from discern_vqa.datasets.phantom.questions import Candidate, candidates, choose, is_closed
 from discern_vqa.errors import DataError
 from discern_vqa.files import atomic_write_text
 
@@ -246,7 +246,7 @@ def invent(unit: Unit) -> tuple[list[Case], Exposure]:
         modality = "ct" if sequence == "ct" else "mri"
     marker = ("L", "R", "")[int(random.integers(3))]
     available = kinds(region, modality)
-    number = int(random.choice(3, p=[NORMAL_SHARE, 1 - 2 * NORMAL_SHARE, NORMAL_SHARE]))
+    number = int(random.choice(len(NUMBERS), p=NUMBERS))
     case = Case(region, modality, sequence, contrast, marker, ())
     exposure = _exposure(unit, region, modality, marker)
     if not unit.pair:
@@ -264,7 +264,7 @@ def _twin(random: np.random.Generator, case: Case, available: tuple) -> list[Cas
     way = str(random.choice(twin_ways(subject)))
     other = changed(random, subject, way, available)
     rest: tuple[Finding, ...] = ()
-    if way != "kind" and random.random() < 0.35:
+    if way != "kind" and random.random() < 0.5:
         rest = draw_findings(random, available, 1, (subject,))[1:]
         if other is not None and any(not cells(other).isdisjoint(cells(one)) for one in rest):
             return None

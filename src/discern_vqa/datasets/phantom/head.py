@@ -22,8 +22,8 @@ _GREY = {
     ),
 }
 _RADIUS = {
-    "mass": {"small": 0.055, "medium": 0.085, "large": 0.125},
-    "hemorrhage": {"small": 0.055, "medium": 0.09, "large": 0.135},
+    "mass": {"small": 0.065, "medium": 0.100, "large": 0.145},
+    "hemorrhage": {"small": 0.060, "medium": 0.095, "large": 0.140},
 }
 _FOLDS = 56  # humps of the field that folds the cortex, once round the head
 _DOWN = {"anterior": -0.34, "posterior": 0.34}
@@ -76,7 +76,6 @@ def draw(canvas: Canvas, random: Random, findings: tuple[Finding, ...], sequence
     for name, paint in (
         ("infarct", _infarct),
         ("hemorrhage", _hemorrhage),
-        ("subdural hematoma", _subdural),
         ("mass", _masses),
     ):
         if name in present:
@@ -201,18 +200,6 @@ def _hemorrhage(canvas: Canvas, finding: Finding, grey: dict[str, float], depth:
     canvas.fill(around, grey["edema"], 0.7)
     canvas.fill(blood, light, 0.95)
     return canvas.mask(blood)
-
-
-def _subdural(canvas: Canvas, finding: Finding, grey: dict[str, float], depth: Field, sequence: str) -> Mask:
-    """A bright crescent between skull and brain."""
-    random = finding.random()
-    thick = random.uniform(0.055, 0.07) if finding.size == "small" else random.uniform(0.12, 0.145)
-    angle = np.arctan2(canvas.v, canvas.u * np.float32(_SIGN[finding.side]))
-    reach = random.uniform(0.95, 1.2)
-    profile = np.clip(1 - ((angle - np.float32(random.uniform(-0.25, 0.25))) / reach) ** 2, 0, 1) ** 0.7
-    blood = soft(thick * profile - depth - 0.008, 0.025) * soft(depth, 0.015)
-    canvas.image += blood * (np.float32(random.uniform(0.70, 0.80)) - canvas.image)
-    return blood > 0.5
 
 
 def _masses(canvas: Canvas, finding: Finding, grey: dict[str, float], depth: Field, sequence: str) -> Mask:

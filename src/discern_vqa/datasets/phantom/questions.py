@@ -14,8 +14,8 @@ from discern_vqa.datasets.phantom.findings import SIDES, Case, Finding, Kind, ki
 
 Random = np.random.Generator
 
-NORMAL_SHARE = 0.25  # of images without any abnormality; `drawing` draws that many
-_HEDGE = 1.0
+_NORMAL_SHARE = 0.20  # of images that show no abnormality, measured over many
+_KINDS_SHOWN = 1.24  # kinds of findings in an image, on average
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,13 @@ def _presence(case: Case) -> list[Candidate]:
 
 def _absent_share(available: Sequence[Kind]) -> float:
     """How often to ask about an absent kind so that "no" is as frequent as "yes": p / (1 - p), p its prevalence."""
-    prevalence = 1.0 / len(available)  # one finding per image on average
-    return _HEDGE * prevalence / (1 - prevalence)
+    prevalence = _KINDS_SHOWN / len(available)
+    return prevalence / (1 - prevalence)
 
 
 def _abnormality(case: Case) -> list[Candidate]:
     ill = case.abnormalities
-    even = NORMAL_SHARE / (1 - NORMAL_SHARE)
+    even = _NORMAL_SHARE / (1 - _NORMAL_SHARE)
     weight = 0.5 * (even if ill else 1.0)
     about = ill[0].kind.name if len(ill) == 1 else ""
     found = [

@@ -1,0 +1,216 @@
+"""Recipes: TOML files of five tables, `[data] [model] [objective] [optim] [run]`, checked whole before anything starts.
+
+A model's own keys are declared beside the model (`models/<name>.py: Config`), an objective's beside the objective;
+this file knows the tables that every recipe has, reads the file, applies `--set key=value`, and reports *all*
+mistakes at once, each with the nearest key that exists.
+"""
+
+import difflib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from discern_vqa import registry
+from discern_vqa.errors import ConfigError
+
+TABLES = ("data", "model", "objective", "optim", "run")
+
+
+class Table(BaseModel):
+    """A table of a recipe: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(Table):
+    """[data]: which samples, how they are split, what counts as an answer."""
+
+    dataset: str
+    root: str = ""
+    """Folder of the data set; empty: `--data`, then DISCERN_DATA, then the user's cache."""
+    options: dict[str, Any] = {}
+    """Keyword arguments of the reader, e.g. `{edition = "owner"}`."""
+    draw: dict[str, Any] = {}
+    """For `phantom` only: arguments of `phantom.draw`; the set is drawn once into the user's cache."""
+    split: Literal["train", "pretrain"] = "train"
+    protocol: Literal["usual", "image_disjoint"] = "usual"
+    folds: int = Field(5, ge=2)
+    fold: int = Field(0, ge=0)
+    validation_ratio: float = Field(0.1, ge=0.0, lt=1.0)
+    """Share of train carved out for validation where the data set has no validation split; 0: none (a refit)."""
+    validation_by: Literal["image", "question"] = "image"
+    normaliser: str = "m3ae"
+    min_count: int = Field(1, ge=1)
+    vocabulary_from: list[str] = []
+    """Further data sets whose *training* answers join the answer table, so that fine-tuning adds no parameter."""
+    text_length: int = Field(32, ge=4)
+    """M: text positions, the reserved answer slot included."""
+    limit: int = Field(0, ge=0)
+    """At most so many samples of each split (0: all), for a quick look."""
+    views: int = Field(1, ge=1)
+    """Frozen image encoder: cached views of each image (the first is not augmented)."""
+    augment: bool = False
+    """Pixels: a fresh small rotation, shift, scale, contrast each time; never a flip, since sides are asked about."""
+
+
+class OptimConfig(Table):
+    """[optim]: AdamW and its schedule."""
+
+    lr: float = Field(7.5e-6, gt=0)
+    encoder_lr: float | None = Field(None, gt=0)
+    """Learning rate of the pre-trained encoders' own parameters; none: `lr`."""
+    weight_decay: float = Field(0.01, ge=0)
+    batch: int = Field(32, ge=1)
+    """Texts in a batch (per process)."""
+    per_image: int = Field(0, ge=0)
+    """0: texts drawn one by one, in pairs of the same organ and question type. k > 0: up to k texts of an image
+    travel together, so that the image is encoded once for all of them."""
+    accumulate: int = Field(1, ge=1)
+    clip: float = Field(1.0, gt=0)
+    schedule: Literal["constant", "cosine"] = "cosine"
+    warmup: float = Field(0.05, ge=0, lt=1)
+    """Share of all steps over which the learning rate rises from 0."""
+    ema: float = Field(0.0, ge=0, lt=1)
+    """Decay of the running mean of the weights that is evaluated and saved; 0: the weights themselves."""
+    betas: tuple[float, float] = (0.9, 0.999)
+
+
+class RunConfig(Table):
+    """[run]: how long, from what, how precisely, and what is kept."""
+
+    epochs: int = Field(1, ge=1)
+    seed: int = Field(0, ge=0)
+    precision: Literal["fp32", "bf16"] = "fp32"
+    after: str = ""
+    """A recipe (path beside this one) that is trained first, into `<run>/before`, when `--from` names no run."""
+    select: Literal["best", "last"] = "best"
+    """Which weights are kept: the best epoch on validation, or the last."""
+    patience: int = Field(0, ge=0)
+    """Stop after so many validations without gain (0: never)."""
+    validate_every: int = Field(1, ge=1)
+    save_every: int = Field(0, ge=0)
+    """Steps between checkpoints; 0: at the end of every epoch."""
+    views_at_test: int = Field(1, ge=1)
+    """Cached views over which the scores are averaged when answering."""
+    tensorboard: bool = False
+    baselines: list[str] = ["majority", "question_only", "lookup", "image_identity"]
+    """Rows that `evaluate` prints beside the model."""
+
+
+class Recipe(Table):
+    """A whole recipe. `model` and `objective` are instances of the `Config` classes of the modules they name."""
+
+    data: DataConfig
+    model: Any
+    objective: Any
+    optim: OptimConfig
+    run: RunConfig
+
+    def to_json(self) -> dict[str, Any]:
+        """The resolved recipe as plain data, for `config.json`."""
+        return {name: getattr(self, name).model_dump(mode="json") for name in TABLES}
+
+
+def read_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
+    """Reads a TOML recipe, applies `key=value` overrides, and checks everything.
+
+    Raises ConfigError: the file is missing or is no TOML (with line), or a list of every wrong key and value.
+    """
+    path = Path(path)
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        near = sorted(str(found) for found in path.parent.glob("*.toml")) if path.parent.is_dir() else []
+        raise ConfigError(
+            f"there is no recipe {path}",
+            hint=f"there are: {', '.join(near)}" if near else "see the folder recipes/, or write one (docs/adding.md)",
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is no TOML: {error}", hint="strings need quotes; tables look like [data]") from None
+    for override in overrides or []:
+        _override(tables, override)
+    return check_recipe(tables, str(path))
+
+
+def check_recipe(tables: dict[str, Any], where: str) -> Recipe:
+    """Builds a Recipe from plain tables (a TOML file's, or a run's config.json). Raises ConfigError with all mistakes."""
+    mistakes = [
+        f"unknown table [{name}]{_suggest(name, list(TABLES))}" for name in tables if name not in TABLES
+    ]
+    classes: dict[str, type[BaseModel] | None] = {"data": DataConfig, "optim": OptimConfig, "run": RunConfig}
+    for name, kind in (("model", "models"), ("objective", "objectives")):
+        chosen = tables.get(name, {}).get("name") if isinstance(tables.get(name, {}), dict) else None
+        if not chosen:
+            mistakes.append(f"[{name}] needs `name`: one of {', '.join(registry.names(kind))}")
+            classes[name] = None
+            continue
+        try:
+            classes[name] = registry.load(kind, str(chosen)).Config
+        except ConfigError as error:
+            mistakes.append(f"[{name}] {error}; {error.hint}")
+            classes[name] = None
+    built: dict[str, Any] = {}
+    for name, cls in classes.items():
+        if cls is None:
+            continue
+        try:
+            built[name] = cls.model_validate(tables.get(name, {}))
+        except ValidationError as error:
+            mistakes += [_explain(name, cls, detail) for detail in error.errors()]
+    if "data" in built and built["data"].fold >= built["data"].folds:
+        mistakes.append(f"[data] fold = {built['data'].fold}: expected less than folds = {built['data'].folds}")
+    if mistakes:
+        count = f"{len(mistakes)} mistakes" if len(mistakes) > 1 else "a mistake"
+        raise ConfigError(f"{count} in {where}: " + "; ".join(mistakes), hint="mend the recipe and start again")
+    return Recipe(**{name: built[name] for name in TABLES})
+
+
+def _override(tables: dict[str, Any], override: str) -> None:
+    """`optim.lr=1e-4` into the tables; the value is read as TOML, then as a bare string."""
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or len(parts) < 2 or not all(parts):
+        raise ConfigError(f"--set {override!r}: expected table.key=value", hint="for example: --set optim.lr=1e-4")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    table = tables
+    for part in parts[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set {override!r}: {part!r} is a value, no table", hint="see the recipe's own keys")
+    table[parts[-1]] = value
+
+
+def _explain(table: str, cls: type[BaseModel], detail: ErrorDetails) -> str:
+    """One pydantic error in the words of the recipe: `[optim] lrr: unknown key (did you mean 'lr'?)`."""
+    location = [str(part) for part in detail["loc"]]
+    where = f"[{table}] {'.'.join(location)}".rstrip()
+    if detail["type"] == "extra_forbidden":
+        return f"{where}: unknown key{_suggest(location[-1], _keys(cls, location[:-1]))}"
+    if detail["type"] == "missing":
+        return f"{where}: is missing"
+    given = json.dumps(detail["input"], default=str)
+    return f"{where} = {given}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+
+
+def _keys(cls: type[BaseModel], path: list[str]) -> list[str]:
+    """The keys that the (nested) table at `path` knows."""
+    known: type[BaseModel] = cls
+    for part in path:
+        field = known.model_fields.get(part)
+        kinds = [kind for kind in (field.annotation, *get_args(field.annotation)) if field] if field else []
+        nested = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if nested:
+            known = nested[0]
+    return list(known.model_fields)
+
+
+def _suggest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else f" (there are: {', '.join(known)})"

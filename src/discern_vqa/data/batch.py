@@ -1,0 +1,187 @@
+"""What a batch is: `Inputs` (all that a model may see), `Targets` (what only a loss may see), and how they are made.
+
+B texts about U distinct images: `which` says which row of `image` a text is about, so that an image is encoded once
+for all the questions on it. Letters as in docs/notation.md.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from discern_vqa.data.answers import AnswerVocabulary
+from discern_vqa.data.sample import Sample
+from discern_vqa.data.sources import ImageSource, TextSource
+from discern_vqa.data.text import Tokenizer
+
+
+class _Record:
+    """Moves every tensor of a record to a device."""
+
+    def to(self, device: torch.device | str) -> Self:
+        moved = {}
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if isinstance(value, Tensor | _Record):
+                moved[field.name] = value.to(device)
+        return replace(self, **moved)  # type: ignore[type-var]
+
+
+@dataclass(frozen=True)
+class Inputs(_Record):
+    """What a radiologist would be sent: pictures and questions.
+
+    Args:
+        image: (U, 3, H, W) pixels in [0, 1], or (U, 1 + N, c) cached states of a frozen encoder (global state first).
+        which: (B,) row of `image` for each text.
+        tokens: (B, M) ids; the last slot is always padding (the answer slot).
+        keep: (B, M) True = a real token.
+        words: (B, M) True = a real token that is no special token: may be hidden and reconstructed.
+        text_states: (B, M, c) cached states of a frozen text encoder, or none.
+    """
+
+    image: Tensor
+    which: Tensor
+    tokens: Tensor
+    keep: Tensor
+    words: Tensor
+    text_states: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Targets(_Record):
+    """What only a loss may see.
+
+    Args:
+        answer: (B,) class of the answer; -1: a caption, or an answer outside the table.
+        is_caption: (B,) True = a caption.
+        picture: (U, C, h, w) the picture to reconstruct, in [0, 1], cut into as many patches as there are cells.
+        image_key, text_key: (B,) equal numbers = equal image, equal text (false negatives of a contrast).
+        near: (B,) row of `image` that shows a similar image (Eq. 8); -1: none.
+        partner: (B,) row of the batch with the same organ and question type (Eq. 11); -1: none.
+    """
+
+    answer: Tensor
+    is_caption: Tensor
+    picture: Tensor
+    image_key: Tensor
+    text_key: Tensor
+    near: Tensor
+    partner: Tensor
+
+
+@dataclass(frozen=True)
+class Batch(_Record):
+    """Inputs, targets, and the samples' ids in the same order."""
+
+    inputs: Inputs
+    targets: Targets
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a model decides: scores (B, K) before the softmax, one column for each answer of the table."""
+
+    scores: Tensor
+
+
+class Batcher:
+    """Turns samples into batches; holds what that needs (tokenizer, answer table, where pictures come from).
+
+    `similar`: for each image its similar images of the training split (Eq. 8); empty: none are added.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        vocabulary: AnswerVocabulary,
+        length: int,
+        images: ImageSource,
+        texts: TextSource | None = None,
+    ) -> None:
+        self.tokenizer, self.vocabulary, self.length = tokenizer, vocabulary, length
+        self.images, self.texts = images, texts
+        self.similar: dict[str, list[str]] = {}
+        self._paths: dict[str, Path] = {}
+
+    def pictures(self, samples: Sequence[Sample], view: int = 0) -> tuple[Tensor, list[str]]:
+        """The distinct images of the samples as a model sees them, and their names in the same order."""
+        paths = {sample.image: sample.path for sample in samples}
+        return self.images.get(list(paths.items()), view=view)[0], list(paths)
+
+    def inputs(self, samples: Sequence[Sample], view: int = 0) -> Inputs:
+        """Batch without targets, for answering: nothing gold is read. `view`: which cached view of the pictures."""
+        return self._inputs(samples, *self.pictures(samples, view))
+
+    def batch(self, samples: Sequence[Sample], rng: torch.Generator) -> Batch:
+        """Batch with targets. All choices (view, similar image, partner) come from `rng`."""
+        keys = list(dict.fromkeys(sample.image for sample in samples))
+        paths = {sample.image: sample.path for sample in samples}
+        near_keys = [self._near(sample, set(keys), rng) for sample in samples]
+        for key in near_keys:
+            if key is not None and key[0] not in paths:
+                paths[key[0]] = key[1]
+                keys.append(key[0])
+        rows = {key: row for row, key in enumerate(keys)}
+        image, picture = self.images.get([(key, paths[key]) for key in keys], rng=rng)
+        texts = {text: row for row, text in enumerate(dict.fromkeys(sample.text for sample in samples))}
+        targets = Targets(
+            answer=torch.tensor([-1 if s.is_caption else self.vocabulary.index(s.answer) for s in samples]),
+            is_caption=torch.tensor([s.is_caption for s in samples]),
+            picture=picture,
+            image_key=torch.tensor([rows[s.image] for s in samples]),
+            text_key=torch.tensor([texts[s.text] for s in samples]),
+            near=torch.tensor([-1 if key is None else rows[key[0]] for key in near_keys]),
+            partner=choose_partners(samples, rng),
+        )
+        return Batch(self._inputs(samples, image, keys), targets, tuple(sample.id for sample in samples))
+
+    def _inputs(self, samples: Sequence[Sample], image: Tensor, keys: list[str]) -> Inputs:
+        rows = {key: row for row, key in enumerate(keys)}
+        tokens = self.tokenizer.encode([sample.text for sample in samples], self.length)
+        return Inputs(
+            image=image,
+            which=torch.tensor([rows[sample.image] for sample in samples]),
+            tokens=tokens.ids,
+            keep=tokens.keep,
+            words=tokens.words,
+            text_states=self.texts.get(tokens) if self.texts else None,
+        )
+
+    def _near(self, sample: Sample, here: set[str], rng: torch.Generator) -> tuple[str, Path] | None:
+        """A similar image of the sample's: one of the batch's own when there is one (already encoded), else any."""
+        candidates = self.similar.get(sample.image, [])
+        if not candidates:
+            return None
+        candidates = [key for key in candidates if key in here] or candidates
+        key = candidates[int(torch.randint(len(candidates), (1,), generator=rng))]
+        return key, self._paths[key]
+
+    def use_similar(self, similar: dict[str, list[str]], samples: Sequence[Sample]) -> None:
+        """Sets the similar-image index over the images of `samples` (the training split)."""
+        self.similar = similar
+        self._paths = {sample.image: sample.path for sample in samples}
+
+
+def choose_partners(samples: Sequence[Sample], rng: torch.Generator) -> Tensor:
+    """Eq. 11's other sample: for each row another row of the batch with the same organ and primary question type.
+
+    (B,) rows; -1 where there is none. A partner is never the sample itself.
+    """
+    groups: dict[tuple[str, str], list[int]] = {}
+    for row, sample in enumerate(samples):
+        if not sample.is_caption:
+            groups.setdefault((sample.organ, sample.kind), []).append(row)
+    partner = torch.full((len(samples),), -1, dtype=torch.int64)
+    for rows in groups.values():
+        if len(rows) < 2:
+            continue
+        step = torch.randint(1, len(rows), (len(rows),), generator=rng).tolist()
+        for place, row in enumerate(rows):
+            partner[row] = rows[(place + step[place]) % len(rows)]
+    return partner
+

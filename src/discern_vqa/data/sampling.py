@@ -1,0 +1,104 @@
+"""Which samples travel together in an epoch. Everything is a function of (samples, seed, epoch): a resumed run
+draws the same batches as an unbroken one."""
+
+import random
+from collections.abc import Sequence
+from itertools import chain
+
+from discern_vqa.data.sample import Sample
+
+Unit = list[int]
+
+
+def epoch_batches(
+    samples: Sequence[Sample], batch: int, seed: int, epoch: int, per_image: int = 0, mixed: bool = False
+) -> list[list[int]]:
+    """The batches of one epoch, as rows of `samples`.
+
+    Args:
+        batch: texts in a batch.
+        per_image: 0: texts in pairs of the same organ and question type, so that a mixup partner is in the batch
+            (cmdpi.md section 4, saving d). k > 0: up to k questions of an image travel together, with the image's
+            caption if it has one, so that an image is encoded once for all of them; each epoch draws others.
+        mixed: captions and questions in one batch; else each batch is of one type, and types come in random order
+            in proportion to their numbers (cmdpi.md A15). A batch of captions never holds an image twice (A21).
+    """
+    rng = random.Random(f"{seed}:{epoch}")
+    captions = [row for row, sample in enumerate(samples) if sample.is_caption]
+    questions = [row for row, sample in enumerate(samples) if not sample.is_caption]
+    if per_image and mixed:
+        return _fill(_image_units(samples, questions, captions, per_image, rng), batch)
+    batches = _distinct(samples, captions, batch, rng)
+    if per_image:
+        batches += _fill(_image_units(samples, questions, [], per_image, rng), batch)
+    else:
+        batches += _fill(_pair_units(samples, questions, rng), batch)
+    rng.shuffle(batches)
+    return batches
+
+
+def _pair_units(samples: Sequence[Sample], rows: list[int], rng: random.Random) -> list[Unit]:
+    """Questions in twos of one (organ, primary type); an odd one stays alone."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for row in rows:
+        groups.setdefault((samples[row].organ, samples[row].kind), []).append(row)
+    units: list[Unit] = []
+    for members in groups.values():
+        rng.shuffle(members)
+        units += [members[start : start + 2] for start in range(0, len(members), 2)]
+    rng.shuffle(units)
+    return units
+
+
+def _image_units(
+    samples: Sequence[Sample], questions: list[int], captions: list[int], per_image: int, rng: random.Random
+) -> list[Unit]:
+    """Up to `per_image` questions of an image, and its caption; images of one group (twins) stand side by side."""
+    images: dict[str, list[int]] = {}
+    for row in questions:
+        images.setdefault(samples[row].image, []).append(row)
+    caption_of = {samples[row].image: row for row in captions}
+    groups: dict[str, list[Unit]] = {}
+    for image in dict.fromkeys(chain(images, caption_of)):
+        rows = images.get(image, [])
+        chosen = rng.sample(rows, min(per_image, len(rows)))
+        if image in caption_of:
+            chosen.append(caption_of[image])
+        groups.setdefault(samples[chosen[0]].group or image, []).append(chosen)
+    order = list(groups.values())
+    rng.shuffle(order)
+    return [unit for group in order for unit in group]
+
+
+def _distinct(samples: Sequence[Sample], rows: list[int], batch: int, rng: random.Random) -> list[list[int]]:
+    """Batches of captions without a repeated image; a last batch of one is dropped, for it has no negatives."""
+    rows = rows.copy()
+    rng.shuffle(rows)
+    batches: list[list[int]] = []
+    while rows:
+        chosen: list[int] = []
+        seen: set[str] = set()
+        rest: list[int] = []
+        for row in rows:
+            if len(chosen) < batch and samples[row].image not in seen:
+                chosen.append(row)
+                seen.add(samples[row].image)
+            else:
+                rest.append(row)
+        batches.append(chosen)
+        rows = rest
+    return [chosen for chosen in batches if len(chosen) > 1]
+
+
+def _fill(units: list[Unit], batch: int) -> list[list[int]]:
+    """Units in their order into batches of about `batch` rows; a unit is never torn apart."""
+    batches: list[list[int]] = []
+    current: list[int] = []
+    for unit in units:
+        if current and len(current) + len(unit) > batch:
+            batches.append(current)
+            current = []
+        current.extend(unit)
+    if current:
+        batches.append(current)
+    return batches

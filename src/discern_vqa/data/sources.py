@@ -1,0 +1,165 @@
+"""Where a batch's pictures and text states come from: decoded pixels kept in memory, or states of frozen encoders.
+
+Both kinds of image source answer the same call, `get([(key, path), ...]) -> (image, picture)`:
+`image` is what the model sees and `picture` what it is asked to reconstruct.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from discern_vqa.data.images import load_image
+from discern_vqa.data.text import Tokens
+
+Key = tuple[str, Path]
+
+
+class ImageSource(Protocol):
+    """`views`: how many different views of an image there are to choose from when answering."""
+
+    views: int
+
+    def get(self, keys: Sequence[Key], rng: torch.Generator | None = None, view: int = 0) -> tuple[Tensor, Tensor]:
+        """image and picture for each key; with `rng` a random view (learning), without it view number `view`."""
+        ...
+
+
+class PixelSource:
+    """Images as pixels (U, 3, size, size) in [0, 1], decoded once and kept as bytes.
+
+    `picture_size` is the side of what is reconstructed (grey, one channel, when `grey`).
+    """
+
+    views = 1
+
+    def __init__(self, size: int, picture_size: int, grey: bool, augment: bool, fit: str = "pad") -> None:
+        self.size, self.picture_size, self.grey, self.augment, self.fit = size, picture_size, grey, augment, fit
+        self._pixels: dict[str, Tensor] = {}
+
+    def get(self, keys: Sequence[Key], rng: torch.Generator | None = None, view: int = 0) -> tuple[Tensor, Tensor]:
+        """See ImageSource. Augments when `augment` and `rng` is given."""
+        image = torch.stack([self._load(key, path) for key, path in keys]).float().div_(255)
+        if rng is not None and self.augment:
+            image = augment(image, rng)
+        return image.expand(-1, 3, -1, -1), self.picture(image)
+
+    def picture(self, image: Tensor) -> Tensor:
+        """(U, C, size, size) -> what is reconstructed, (U, 1 or 3, picture_size, picture_size)."""
+        picture = image.mean(1, keepdim=True) if self.grey else image.expand(-1, 3, -1, -1)
+        if picture.shape[-1] == self.picture_size:
+            return picture
+        return F.interpolate(picture, size=self.picture_size, mode="area")
+
+    def _load(self, key: str, path: Path) -> Tensor:
+        if key not in self._pixels:
+            array = torch.from_numpy(load_image(path, self.size, "rgb", self.fit).copy()).permute(2, 0, 1)
+            # Three equal channels are kept as one: a third of the memory for radiographs.
+            same = bool((array[0] == array[1]).all() and (array[0] == array[2]).all())
+            self._pixels[key] = (array[:1] if same else array).contiguous()
+        pixels = self._pixels[key]
+        return pixels.expand(3, -1, -1)
+
+
+class StateSource:
+    """Cached states of a frozen image encoder: (views, 1 + N, c) for each image, with the pictures beside them.
+
+    `encode` maps pixels (U, 3, size, size) to states (U, 1 + N, c). View 0 is the image itself, the others are fixed
+    augmented copies; learning draws one at random, answering may average over several.
+    """
+
+    def __init__(self, pixels: PixelSource, encode: Callable[[Tensor], Tensor], views: int, seed: int = 0) -> None:
+        self.pixels, self.encode, self.views, self.seed = pixels, encode, views, seed
+        self._states: dict[str, Tensor] = {}
+        self._pictures: dict[str, Tensor] = {}
+
+    def get(self, keys: Sequence[Key], rng: torch.Generator | None = None, view: int = 0) -> tuple[Tensor, Tensor]:
+        """See ImageSource."""
+        for key, path in keys:
+            if not self.has(key):
+                self.add(key, path)
+        chosen = [view] * len(keys)
+        if rng is not None:
+            chosen = torch.randint(self.views, (len(keys),), generator=rng).tolist()
+        image = torch.stack([self._states[key][one] for (key, _), one in zip(keys, chosen, strict=True)])
+        picture = torch.stack([self._pictures[key][one] for (key, _), one in zip(keys, chosen, strict=True)])
+        return image.float(), picture.float().div_(255)
+
+    def has(self, key: str) -> bool:
+        """True when the image's states are here."""
+        return key in self._states and key in self._pictures
+
+    def add(self, key: str, path: Path) -> None:
+        """Computes the states of one image (all views)."""
+        image, _ = self.pixels.get([(key, path)])
+        # The views of an image depend on its name and the seed alone, so that a cache can be filled in any order.
+        rng = torch.Generator().manual_seed(_stable_hash(f"{self.seed}:{key}"))
+        copies = torch.cat([image, augment(image.expand(self.views - 1, -1, -1, -1), rng)]) if self.views > 1 else image
+        with torch.inference_mode():
+            self._states[key] = self.encode(copies).to(torch.bfloat16).clone()
+        self._pictures[key] = self.pixels.picture(copies).mul(255).round().to(torch.uint8)
+
+    def dump(self) -> dict[str, Tensor]:
+        """All that is cached, as plain tensors for a safetensors file."""
+        both = (("states", self._states), ("pictures", self._pictures))
+        return {f"{kind}:{key}": tensor.contiguous() for kind, table in both for key, tensor in table.items()}
+
+    def fill(self, tensors: dict[str, Tensor]) -> None:
+        """The inverse of `dump`."""
+        for name, tensor in tensors.items():
+            kind, _, key = name.partition(":")
+            (self._states if kind == "states" else self._pictures)[key] = tensor
+
+
+class TextSource:
+    """Cached states of a frozen text encoder, (M, c) for each distinct text. `encode(ids, keep) -> (B, M, c)`."""
+
+    def __init__(self, encode: Callable[[Tensor, Tensor], Tensor]) -> None:
+        self.encode = encode
+        self._states: dict[tuple[int, ...], Tensor] = {}
+
+    def get(self, tokens: Tokens) -> Tensor:
+        """(B, M, c) states; unseen texts are encoded one by one, so that a text's state never depends on others."""
+        keys = [tuple(row) for row in tokens.ids.tolist()]
+        for row, key in enumerate(keys):
+            if key not in self._states:
+                self.add(Tokens(*(part[row : row + 1] for part in (tokens.ids, tokens.keep, tokens.words))))
+        return torch.stack([self._states[key] for key in keys]).float()
+
+    def add(self, tokens: Tokens) -> None:
+        """Encodes these texts in one go; in the same order and number they get the same states to the last bit."""
+        with torch.inference_mode():
+            states = self.encode(tokens.ids, tokens.keep).to(torch.bfloat16)
+        for key, state in zip(tokens.ids.tolist(), states, strict=True):
+            self._states[tuple(key)] = state.clone()
+
+
+def augment(image: Tensor, rng: torch.Generator) -> Tensor:
+    """Small rotation (10 degrees), shift (4 %), scale (0.9 to 1.1), contrast and brightness, a draw for each image.
+
+    (U, C, H, W) in [0, 1] -> the same. Never a flip: questions ask about left and right.
+    """
+    count = len(image)
+
+    def draw(low: float, high: float) -> Tensor:
+        return torch.empty(count).uniform_(low, high, generator=rng)
+
+    angle, scale = draw(-0.175, 0.175), draw(0.9, 1.1)
+    theta = torch.zeros(count, 2, 3)
+    theta[:, 0, 0] = theta[:, 1, 1] = torch.cos(angle) * scale
+    theta[:, 0, 1], theta[:, 1, 0] = -torch.sin(angle) * scale, torch.sin(angle) * scale
+    theta[:, 0, 2], theta[:, 1, 2] = draw(-0.08, 0.08), draw(-0.08, 0.08)  # in half widths
+    grid = F.affine_grid(theta, list(image.shape), align_corners=False)
+    moved = F.grid_sample(image, grid, padding_mode="zeros", align_corners=False)
+    contrast, brightness = draw(0.8, 1.2).view(-1, 1, 1, 1), draw(-0.1, 0.1).view(-1, 1, 1, 1)
+    middle = moved.mean((1, 2, 3), keepdim=True)
+    return ((moved - middle) * contrast + middle + brightness).clamp_(0, 1)
+
+
+def _stable_hash(text: str) -> int:
+    import hashlib
+
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")

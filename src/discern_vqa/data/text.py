@@ -1,0 +1,108 @@
+"""Text into token ids: a word-level tokenizer of our own, or any tokenizer folder of `transformers`.
+
+Every text becomes M positions: at most M - 1 ids, padding, and the last slot always padding: it is reserved for the
+answer (CMDPI Eq. 4 reads index -1). The constant length makes a sample independent of its neighbours.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from discern_vqa.errors import ConfigError
+
+WORD = re.compile(r"[a-z0-9]+(?:[.'/-][a-z0-9]+)*|[^\sa-z0-9]")
+PAD, UNKNOWN, BEGIN, END = range(4)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Texts as ids. ids (B, M) int64; keep (B, M) True = a real token (specials included); words (B, M) True = a
+    real token that may be masked and reconstructed (neither special nor padding)."""
+
+    ids: Tensor
+    keep: Tensor
+    words: Tensor
+
+
+class WordTokenizer:
+    """Lower-cased words; the vocabulary is that of the training texts and travels with the run."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = tuple(words)
+        self._ids = {word: index + 4 for index, word in enumerate(self.words)}
+
+    @classmethod
+    def from_texts(cls, texts: Iterable[str], min_count: int = 1) -> "WordTokenizer":
+        """Words of the training texts that occur `min_count` times, commonest first."""
+        counts = Counter(word for text in texts for word in WORD.findall(text.lower()))
+        kept = [word for word, count in counts.items() if count >= min_count]
+        return cls(sorted(kept, key=lambda word: (-counts[word], word)))
+
+    @property
+    def size(self) -> int:
+        """V: how many ids there are."""
+        return len(self.words) + 4
+
+    def encode(self, texts: Sequence[str], length: int) -> Tokens:
+        """`[begin, words..., end]`, cut to length - 1, padded to `length`."""
+        rows = [
+            [BEGIN, *[self._ids.get(word, UNKNOWN) for word in WORD.findall(text.lower())][: length - 3], END]
+            for text in texts
+        ]
+        return _pad(rows, length, PAD, {PAD, BEGIN, END})
+
+    def to_json(self) -> dict[str, Any]:
+        """What `vocabulary.json` keeps."""
+        return {"kind": "words", "words": list(self.words)}
+
+
+class FolderTokenizer:
+    """A tokenizer folder of `transformers` (CLIP's byte pairs, BERT's word pieces), read from local files only.
+
+    `used`: the ids that occur in the training texts. With a frozen text encoder the reconstruction layer has one row
+    for each of those instead of one for each id of the tokenizer (the `compact` option of the model).
+    """
+
+    def __init__(self, folder: Path, used: Sequence[int] = ()) -> None:
+        from transformers import AutoTokenizer
+
+        self.folder = Path(folder)
+        self.inner = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
+        pad = self.inner.pad_token_id if self.inner.pad_token_id is not None else self.inner.eos_token_id
+        if pad is None:
+            raise ConfigError(f"the tokenizer in {folder} has neither a padding nor an end token", hint="name another")
+        self.pad = int(pad)
+        self.used = tuple(used)
+
+    @property
+    def size(self) -> int:
+        """V: how many ids there are."""
+        return len(self.inner)
+
+    def encode(self, texts: Sequence[str], length: int) -> Tokens:
+        """The tokenizer's own ids with its special tokens, cut to length - 1, padded to `length`."""
+        rows = self.inner(list(texts), truncation=True, max_length=length - 1, padding=False)["input_ids"]
+        return _pad(rows, length, self.pad, set(self.inner.all_special_ids) - {self.inner.unk_token_id} | {self.pad})
+
+    def to_json(self) -> dict[str, Any]:
+        """What `vocabulary.json` keeps: no path of this machine, only the name under which weights are looked for."""
+        return {"kind": "folder", "name": self.folder.name, "used": list(self.used)}
+
+
+Tokenizer = WordTokenizer | FolderTokenizer
+
+
+def _pad(rows: list[list[int]], length: int, pad: int, special: set[int]) -> Tokens:
+    ids = torch.full((len(rows), length), pad, dtype=torch.int64)
+    keep = torch.zeros(len(rows), length, dtype=torch.bool)
+    for row, line in enumerate(rows):
+        ids[row, : len(line)] = torch.tensor(line)
+        keep[row, : len(line)] = True
+    is_special = torch.isin(ids, torch.tensor(sorted(special)))
+    return Tokens(ids, keep, keep & ~is_special)

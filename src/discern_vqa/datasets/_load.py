@@ -1,0 +1,130 @@
+"""Which samples a recipe learns from and which it is tested on. The test rows of a recipe are read by `evaluate`
+alone; learning gets train and validation, and nothing else leaves this file."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from discern_vqa import registry
+from discern_vqa.data.sample import Sample
+from discern_vqa.data.splits import carve_validation, image_disjoint
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.paths import cache_dir, find_data
+
+
+class Choice(Protocol):
+    """The keys of a recipe's [data] table that are needed here (see `config.DataConfig`)."""
+
+    dataset: str
+    root: str
+    options: dict[str, Any]
+    draw: dict[str, Any]
+    split: str
+    protocol: str
+    folds: int
+    fold: int
+    validation_ratio: float
+    validation_by: str
+    vocabulary_from: list[str]
+    limit: int
+
+
+def find_root(choice: Choice, given: Path | None = None) -> Path:
+    """The data set's folder: `given` (`--data`), the recipe's `root`, a drawn phantom set, or wherever data lies."""
+    if given is not None or choice.root:
+        root = given or Path(choice.root)
+        # A single file is a data set too (neutral JSONL).
+        return root if root.is_file() else find_data(choice.dataset, root)
+    if choice.dataset == "phantom" and choice.draw:
+        return _drawn(choice.draw)
+    return find_data(choice.dataset)
+
+
+def learning_samples(choice: Choice, root: Path, seed: int) -> tuple[list[Sample], list[Sample]]:
+    """(train, validation): the data set's own validation split when it has one, else carved out of train."""
+    module = registry.load("datasets", choice.dataset)
+    if choice.protocol == "image_disjoint":
+        train, _ = image_disjoint(_pooled(module, choice, root), choice.folds, choice.fold, seed=0)
+        validation: list[Sample] = []
+    else:
+        train = _read(module, choice, root, choice.split)
+        own = choice.split == "train" and "validation" in module.SPLITS and choice.validation_ratio > 0
+        validation = _read(module, choice, root, "validation") if own else []
+    questions = [sample for sample in train if not sample.is_caption]
+    if not validation and choice.validation_ratio and questions:
+        by = "question" if choice.validation_by == "question" else "image"
+        train, validation = carve_validation(train, choice.validation_ratio, by, seed)
+    validation = [sample for sample in validation if not sample.is_caption]
+    return _limited(train, choice.limit), _limited(validation, choice.limit)
+
+
+def test_samples(choice: Choice, root: Path, split: str) -> list[Sample]:
+    """The questions that `evaluate` asks."""
+    module = registry.load("datasets", choice.dataset)
+    if split not in module.SPLITS:
+        raise ConfigError(
+            f"{choice.dataset} has no split {split!r}", hint=f"it has: {', '.join(module.SPLITS)}"
+        )
+    if choice.protocol == "image_disjoint" and split == "test":
+        _, samples = image_disjoint(_pooled(module, choice, root), choice.folds, choice.fold, seed=0)
+    else:
+        samples = _read(module, choice, root, split)
+    samples = [sample for sample in samples if not sample.is_caption]
+    if not samples:
+        raise DataError(f"{root}: the split {split!r} has no question", hint="choose another split with --split")
+    return _limited(samples, choice.limit)
+
+
+def vocabulary_samples(choice: Choice, root: Path) -> list[Sample]:
+    """Training samples of the further data sets whose answers and words join the tables."""
+    samples: list[Sample] = []
+    for name in choice.vocabulary_from:
+        module = registry.load("datasets", name)
+        own = name == choice.dataset
+        samples += _read(module, choice, root, "train") if own else module.read(find_data(name), "train")
+    return samples
+
+
+def _pooled(module: Any, choice: Choice, root: Path) -> list[Sample]:
+    return [sample for split in ("train", "test") for sample in _read(module, choice, root, split)]
+
+
+def _read(module: Any, choice: Choice, root: Path, split: str) -> list[Sample]:
+    if split not in module.SPLITS:
+        raise ConfigError(
+            f"[data] split = {split!r}: {choice.dataset} has none", hint=f"it has: {', '.join(module.SPLITS)}"
+        )
+    try:
+        samples: list[Sample] = module.read(root, split, **choice.options)
+    except TypeError as error:
+        if "keyword argument" not in str(error):
+            raise
+        raise ConfigError(
+            f"[data] options = {choice.options}: the reader of {choice.dataset} does not know one of them",
+            hint=f"see the docstring of discern_vqa.datasets.{choice.dataset}.read",
+        ) from error
+    return samples
+
+
+def _limited(samples: list[Sample], limit: int) -> list[Sample]:
+    return samples[:limit] if limit else samples
+
+
+def _drawn(arguments: dict[str, Any]) -> Path:
+    """The phantom set of these arguments, drawn once into the user's cache."""
+    from discern_vqa.datasets import phantom
+    from discern_vqa.datasets.phantom.drawing import VERSION
+
+    key = hashlib.sha256(json.dumps([VERSION, arguments], sort_keys=True).encode()).hexdigest()[:12]
+    root = cache_dir() / "phantom" / key
+    if not (root / "samples.jsonl").is_file():
+        partial = root.with_name(f".{root.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        draw: Callable[..., None] = phantom.draw
+        draw(partial, **arguments)
+        shutil.rmtree(root, ignore_errors=True)
+        partial.replace(root)
+    return root

@@ -1,0 +1,111 @@
+"""`discern evaluate`: the run's answers on a split beside baselines and controls, as files that stand alone."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from discern_vqa import registry
+from discern_vqa.audit import audit
+from discern_vqa.data.answers import Answer
+from discern_vqa.data.sample import Sample
+from discern_vqa.datasets._load import find_root, learning_samples, test_samples
+from discern_vqa.errors import DataError
+from discern_vqa.evaluation import metrics, predictions
+from discern_vqa.evaluation.predict import Pictures, Predictor
+from discern_vqa.files import atomic_write_text
+
+CONTROLS: dict[str, Pictures] = {"blank_image": "blank", "shuffled_image": "shuffled"}
+EXPLAINED = 60
+"""So many questions get a heat map for the report (right, wrong and twins alike, the first of the file)."""
+
+
+def evaluate(
+    run: Path,
+    *,
+    data: Path | None = None,
+    split: str = "test",
+    baselines: bool = True,
+    say: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Answers every question of `split`; writes `predictions.<split>.jsonl`, `scores.<split>.json`,
+    `explanations.<split>.jsonl` and `audit.json` into the run folder, and returns the scores.
+
+    Args:
+        data: the data set's folder; none: where it lay when the run was made, then where data is looked for.
+        baselines: also fit the baselines on the run's own training split (cached in the run folder).
+    """
+    predictor = Predictor.open(run)
+    opened = predictor.run
+    config = opened.recipe.data
+    root = find_root(config, data) if data is not None or not opened.root.exists() else opened.root
+    samples = test_samples(config, root, split)
+    train, validation = learning_samples(config, root, opened.recipe.run.seed)
+    train = [sample for sample in train if not sample.is_caption]
+    say(f"{len(samples):,} questions of {len({s.image for s in samples}):,} images")
+    normalise = config.normaliser
+    rows = predictions.from_answers(samples, predictor.answer(samples))
+    scores = {"split": split} | metrics.score(rows, normalise)
+    metrics.check_parts(scores, str(run))
+    scores["baselines"] = {}
+    if baselines:
+        learned = [*train, *validation]
+        for name in opened.recipe.run.baselines:
+            say(f"baseline: {name}")
+            scores["baselines"][name] = _brief(
+                _baseline(opened.folder, name, learned, samples, split, opened), normalise
+            )
+    scores["controls"] = {
+        name: _brief(predictions.from_answers(samples, predictor.answer(samples, pictures)), normalise)
+        for name, pictures in CONTROLS.items()
+    }
+    scores["vocabulary"] = {
+        "size": len(opened.vocabulary),
+        "coverage": opened.vocabulary.coverage([sample.answer for sample in samples]),
+        "normaliser": normalise,
+    }
+    scores["protocols"] = {normalise: {key: scores[key] for key in ("overall", "open", "closed")}}
+    scores["protocol"] = config.protocol if config.protocol == "usual" else f"image_disjoint fold {config.fold}"
+    predictions.write(opened.folder / f"predictions.{split}.jsonl", rows)
+    _write(opened.folder / f"scores.{split}.json", scores)
+    _write(opened.folder / "audit.json", audit({"train": train, "validation": validation, split: list(samples)}))
+    explain(predictor, samples, opened.folder / f"explanations.{split}.jsonl")
+    return scores
+
+
+def explain(predictor: Predictor, samples: Sequence[Sample], out: Path) -> None:
+    """Heat maps of the first questions of each kind, for the report."""
+    chosen = list(samples[:EXPLAINED]) + [sample for sample in samples[EXPLAINED:] if sample.twin][:EXPLAINED]
+    lines = [
+        json.dumps({"id": sample.id, "method": "attention", "grid": [[round(x, 3) for x in row] for row in grid]})
+        for sample, grid in zip(chosen, predictor.attention(chosen), strict=False)
+    ]
+    atomic_write_text(out, "".join(f"{line}\n" for line in lines))
+
+
+def _baseline(
+    folder: Path, name: str, train: list[Sample], samples: list[Sample], split: str, opened: Any
+) -> list[predictions.Prediction]:
+    """The baseline's predictions, kept beside the run's own: a file is read again when its questions are the same."""
+    path = folder / "baselines" / f"{name}.{split}.jsonl"
+    if path.is_file():
+        try:
+            kept = predictions.read(path)
+        except DataError:
+            kept = []
+        if [row.id for row in kept] == [sample.id for sample in samples]:
+            return kept
+    module = registry.load("baselines", name)
+    answers: list[Answer] = module.answer(train, samples, vocabulary=opened.vocabulary, seed=opened.recipe.run.seed)
+    rows = predictions.from_answers(samples, answers)
+    predictions.write(path, rows)
+    return rows
+
+
+def _brief(rows: list[predictions.Prediction], normalise: str) -> dict[str, Any]:
+    full = metrics.score(rows, normalise)
+    return {key: full[key] for key in ("n", "overall", "open", "closed", "twins") if key in full}
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    atomic_write_text(path, json.dumps(content, indent=1, ensure_ascii=False))

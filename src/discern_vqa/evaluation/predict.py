@@ -1,0 +1,171 @@
+"""Answers from a run: one question, a file of questions, or a split; with pictures, without, or with somebody else's."""
+
+import csv
+import io
+import json
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from discern_vqa.data.answers import Answer
+from discern_vqa.data.batch import Batcher
+from discern_vqa.data.sample import Sample
+from discern_vqa.data.sources import StateSource
+from discern_vqa.errors import DataError
+from discern_vqa.files import atomic_write_text
+from discern_vqa.models._answering import answer_scores
+from discern_vqa.run import Run, read_tensors
+
+Pictures = Literal["real", "blank", "shuffled"]
+
+
+class Predictor:
+    """An open run with its model in memory."""
+
+    def __init__(self, run: Run, model: Any, batcher: Batcher) -> None:
+        self.run, self.model, self.batcher = run, model, batcher
+
+    @classmethod
+    def open(cls, run: Path, device: str | None = None) -> "Predictor":
+        """Loads a finished run. Raises RunError."""
+        opened = Run.open(run)
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        model: Any = opened.load_model().to(device)
+        batcher = opened.batcher(model, views=opened.recipe.data.views, device=device)
+        path = opened.cache_of_states()
+        if isinstance(batcher.images, StateSource) and path.is_file():
+            batcher.images.fill(read_tensors(path))
+        return cls(opened, model, batcher)
+
+    def ask(self, image: Path, question: str) -> Answer:
+        """The answer to one question about one image file. Raises DataError, ImageError."""
+        if not question.strip():
+            raise DataError("the question is empty", hint='for example: discern ask RUN IMAGE "Is there a mass?"')
+        return self.answer([_asked("1", Path(image), question.strip())])[0]
+
+    def answer(self, samples: Sequence[Sample], pictures: Pictures = "real", seed: int = 0) -> list[Answer]:
+        """One answer for each sample. `pictures`: "blank" shows a grey image instead of each, "shuffled" another
+        image of the same samples (the controls: a model that does as well without the picture does not look)."""
+        if not samples:
+            return []
+        batcher, asked = self.batcher, list(samples)
+        if pictures == "shuffled":
+            asked = shuffled(asked, seed)
+        elif pictures == "blank":
+            batcher = self._blank()
+        views = self.run.recipe.run.views_at_test
+        device = next(self.model.parameters()).device
+        scores = answer_scores(self.model, batcher, asked, views=views, device=device)
+        return [Answer.from_scores(row, self.run.vocabulary) for row in scores.tolist()]
+
+    def _blank(self) -> Batcher:
+        source = _Blank(self.batcher.images)
+        return Batcher(self.batcher.tokenizer, self.batcher.vocabulary, self.batcher.length, source, self.batcher.texts)
+
+    def predict_file(self, questions: Path, out: Path, progress: Callable[[int, int], None] | None = None) -> int:
+        """Answers every line of a CSV (columns image, question) or JSONL file into `out` (a line of predictions.jsonl
+        each: what was read, with `prediction`, `score`, `alternatives`). Returns how many. Raises DataError."""
+        rows = list(read_questions(Path(questions)))
+        lines: list[str] = []
+        for start in range(0, len(rows), 64):
+            chunk = rows[start : start + 64]
+            answers = self.answer([sample for sample, _ in chunk])
+            for (sample, row), answer in zip(chunk, answers, strict=True):
+                given = row | {"id": sample.id, "prediction": answer.text, "score": round(answer.score, 4)}
+                given["alternatives"] = [[text, round(score, 4)] for text, score in answer.alternatives]
+                lines.append(json.dumps(given, ensure_ascii=False))
+            if progress:
+                progress(len(lines), len(rows))
+        atomic_write_text(Path(out), "".join(f"{line}\n" for line in lines))
+        return len(lines)
+
+    @torch.inference_mode()
+    def attention(self, samples: Sequence[Sample]) -> list[list[list[float]]]:
+        """Where the answer slot looked, one (rows, columns) grid for each sample, scaled to [0, 1]."""
+        if not hasattr(self.model, "attention"):
+            return []
+        grids: list[list[list[float]]] = []
+        device = next(self.model.parameters()).device
+        for start in range(0, len(samples), 32):
+            maps = self.model.attention(self.batcher.inputs(samples[start : start + 32]).to(device)).cpu()
+            low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
+            grids += ((maps - low) / (high - low).clamp(min=1e-9)).tolist()
+        return grids
+
+
+class _Blank:
+    """An image source that shows mid-grey, whatever it is asked for."""
+
+    views = 1
+
+    def __init__(self, inner: Any) -> None:
+        pixels = inner.pixels if isinstance(inner, StateSource) else inner
+        grey = torch.full((1, 3, pixels.size, pixels.size), 0.5)
+        self.picture = pixels.picture(grey)
+        self.image = grey
+        if isinstance(inner, StateSource):
+            with torch.inference_mode():
+                self.image = inner.encode(grey).float().clone()
+
+    def get(self, keys: Sequence[Any], rng: Any = None, view: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+        """See ImageSource."""
+        count = len(keys)
+        return self.image.expand(count, *self.image.shape[1:]), self.picture.expand(count, *self.picture.shape[1:])
+
+
+def shuffled(samples: Sequence[Sample], seed: int) -> list[Sample]:
+    """Each sample with another image of the same list: images trade places in a cycle, so none keeps its own."""
+    images = list(dict.fromkeys(sample.image for sample in samples))
+    paths = {sample.image: sample.path for sample in samples}
+    random.Random(seed).shuffle(images)
+    other = dict(zip(images, images[1:] + images[:1], strict=True))
+    return [replace(sample, image=other[sample.image], path=paths[other[sample.image]]) for sample in samples]
+
+
+def read_questions(path: Path) -> Iterator[tuple[Sample, dict[str, Any]]]:
+    """Each question of a CSV or JSONL file, with the row as it stood. Images are relative to the file's folder.
+
+    Raises DataError naming file and line: no such file, a missing column, an empty question, broken JSON.
+    """
+    hint = "a CSV with the columns image and question, or JSONL with those keys"
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"there is no file {path}", hint=hint) from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8: {error}", hint="save it as UTF-8") from None
+    rows = _csv_rows(text) if path.suffix.lower() == ".csv" else _jsonl_rows(path, text)
+    for line, row in rows:
+        for column in ("image", "question"):
+            if not str(row.get(column) or "").strip():
+                raise DataError(f"{path}:{line}: {column!r} is missing or empty", hint=hint)
+        name, question = str(row["image"]).strip(), str(row["question"]).strip()
+        yield _asked(str(row.get("id") or line), path.parent / name, question, name), row
+
+
+def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    reader = csv.DictReader(io.StringIO(text))
+    for row in reader:
+        yield reader.line_num, dict(row)
+
+
+def _jsonl_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for line, content in enumerate(text.splitlines(), 1):
+        if not content.strip():
+            continue
+        try:
+            row = json.loads(content)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path}:{line}: no JSON: {error.msg}", hint="one object on each line") from None
+        if not isinstance(row, dict):
+            raise DataError(f"{path}:{line}: expected an object, found {type(row).__name__}", hint="{...} on each line")
+        yield line, row
+
+
+def _asked(key: str, path: Path, question: str, image: str = "") -> Sample:
+    # The absolute path is the identity: a cached state of a data set's own image never answers for another file.
+    return Sample(id=key, split="test", image=image or str(path.resolve()), path=path, question=question)

@@ -1,0 +1,275 @@
+"""CMDPI: Cross-Modality Discriminative Pattern Identification (He, Ren, Pan, Zhang, Li: "Rethinking Medical VQA
+Models: Towards Data-Efficient Learning"). This file is the network of section 3.1 (Eq. 1, 3, 4); how it learns is in
+`objectives/cmdpi_pretrain.py` (Eq. 2, 5-7) and `objectives/cmdpi_finetune.py` (Eq. 8-13).
+
+Letters: B texts, U images, N cells, M text positions, T = 1 + N + M, d width, V ids, K answers (docs/notation.md).
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from einops import rearrange
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from discern_vqa.data.batch import Decision, Inputs
+from discern_vqa.nn.encoders import Encoded, EncoderConfig, image_encoder, text_encoder
+from discern_vqa.nn.transformer import FeedForward, PostNormBlock
+
+
+class Config(BaseModel):
+    """[model]. Defaults are the paper's; `profile = "robust"` changes those whose literal reading is weak."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Literal["cmdpi"] = "cmdpi"
+    profile: Literal["paper", "robust"] = "paper"
+    image: EncoderConfig = EncoderConfig()
+    text: EncoderConfig = EncoderConfig()
+    width: int = Field(512, ge=8)
+    """d, of h, H and RecNet."""
+    layers: int = Field(4, ge=1)
+    heads: int = Field(8, ge=1)
+    ffn: int = Field(2048, ge=8)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    attention_dropout: float | None = Field(None, ge=0, lt=1)
+    """None: as `dropout`."""
+    answer_slot: Literal["last_text", "eot", "ans_token", "global"] = "last_text"
+    """A1: where the answer is read; the paper's index -1 is the reserved last text slot."""
+    head_T: Literal["eot", "bos"] = "eot"
+    """A3: "bos" reads the text's first position as its global state (bidirectional text encoders)."""
+    fusion: Literal["ffn", "linear"] = "ffn"
+    image_target: Literal["pixel", "pixel_patchnorm", "embed_sg"] | None = None
+    """A6: what L_img regresses. None: "pixel" (paper), "pixel_patchnorm" (robust)."""
+    picture_size: int = 0
+    """Side of the picture to reconstruct; 0: the image's own."""
+    picture_grey: bool = False
+    text_head: Literal["linear", "mlm", "tied"] = "linear"
+    """A10."""
+    compact_text: bool = False
+    """FFN_T has a row for each id of the training texts only (laptop recipes), instead of one for each of V ids."""
+    input_ln: bool | None = None
+    """A38: LayerNorm on [h, H_I, H_T] before positions. None: off (paper), on (robust)."""
+    tau_learned: bool = False
+    """Learn the temperature of Eq. 7 (CLIP's logit scale), clamped to 0.01 .. 0.2; else it is fixed in the objective."""
+
+    def resolved(self) -> "Config":
+        """With the profile's choice wherever a key was left open."""
+        robust = self.profile == "robust"
+        return self.model_copy(
+            update={
+                "image_target": self.image_target or ("pixel_patchnorm" if robust else "pixel"),
+                "input_ln": robust if self.input_ln is None else self.input_ln,
+                "attention_dropout": self.dropout if self.attention_dropout is None else self.attention_dropout,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Features:
+    """Eq. 1: global and local features of images and texts, texts' rows aligned (B)."""
+
+    h_img: Tensor  # (B d)
+    H_img: Tensor  # (B N d)
+    h_txt: Tensor  # (B d)
+    H_txt: Tensor  # (B M d)
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Eq. 3 and 4: RecNet's last layer and the state of the answer slot; the three outputs are methods of the model."""
+
+    H_out: Tensor  # (B T d)
+    h_ans: Tensor  # (B d)
+
+
+class Model(nn.Module):
+    """CMDPI. `answers`: K; `text_ids`: the ids that FFN_T can name (all V of them unless `compact_text`)."""
+
+    def __init__(
+        self,
+        config: Config,
+        answers: int,
+        vocabulary: int,
+        length: int,
+        text_ids: list[int] | None = None,
+        image_folder: Path | None = None,
+        text_folder: Path | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config = config.resolved()
+        d, self.length = config.width, length
+        self.image = image_encoder(config.image, d, image_folder)
+        self.text = text_encoder(config.text, d, vocabulary, length, text_folder)
+        self.fusion: nn.Module = FeedForward(2 * d, 4 * d, d) if config.fusion == "ffn" else nn.Linear(2 * d, d)
+        positions = 1 + self.image.cells + length + (config.answer_slot == "ans_token")
+        self.pos = nn.Parameter(torch.randn(positions, d) * 0.02)
+        self.h_shared = nn.Parameter(torch.randn(d) * 0.02)  # h~ of Eq. 2
+        if config.answer_slot == "ans_token":
+            self.ans_token = nn.Parameter(torch.randn(d) * 0.02)
+        self.enter = nn.LayerNorm(d) if config.input_ln else nn.Identity()
+        self.blocks = nn.ModuleList(
+            PostNormBlock(d, config.heads, config.ffn, config.dropout, config.attention_dropout or 0.0)
+            for _ in range(config.layers)
+        )
+        self.ffn_image = nn.Linear(d, self.target_width)
+        outputs = len(text_ids) if config.compact_text and text_ids else vocabulary
+        if config.text_head == "linear":
+            self.ffn_text: nn.Module = nn.Linear(d, outputs)
+        elif config.text_head == "mlm":
+            self.ffn_text = nn.Sequential(nn.Linear(d, d), nn.GELU(), nn.LayerNorm(d), nn.Linear(d, outputs))
+        else:
+            self.ffn_text = _Tied(self.text, d)
+        self.ffn_answer = nn.Linear(d, answers)
+        rows = torch.arange(vocabulary)
+        if config.compact_text and text_ids:
+            rows = torch.zeros(vocabulary, dtype=torch.int64)
+            rows[torch.tensor(text_ids)] = torch.arange(len(text_ids))
+        self.register_buffer("text_rows", rows, persistent=False)
+        if config.tau_learned:
+            self.log_tau = nn.Parameter(torch.tensor(0.07).log())
+
+    # -- Eq. 1 -------------------------------------------------------------------------------------------------------
+
+    def encode(self, inputs: Inputs, hidden_cells: Tensor | None = None, hidden_words: Tensor | None = None) -> Features:
+        """Eq. 1, lines 1-2 (Eq. 2, lines 1-2 when something is hidden): encodes each image once, then aligns rows.
+
+        hidden_cells (U, N), hidden_words (B, M): True = hidden.
+        """
+        picture = self.image(inputs.image, hidden_cells)
+        return self.align(picture, self.encode_text(inputs, hidden_words), inputs.which)
+
+    def encode_text(self, inputs: Inputs, hidden_words: Tensor | None = None) -> Encoded:
+        """The text side of Eq. 1."""
+        text = self.text(inputs.tokens, inputs.keep, hidden_words, inputs.text_states)
+        return replace(text, h=text.H[:, 0]) if self.config.head_T == "bos" else text
+
+    def align(self, picture: Encoded, text: Encoded, which: Tensor) -> Features:
+        """Rows of U images repeated for the B texts about them."""
+        return Features(h_img=picture.h[which], H_img=picture.H[which], h_txt=text.h, H_txt=text.H)
+
+    def fuse(self, h_img: Tensor, h_txt: Tensor) -> Tensor:
+        """Eq. 1, line 3: h_F = GlobalFusion(h_I, h_T), a feed-forward network on the pair."""
+        return self.fusion(torch.cat([h_img, h_txt], dim=-1))
+
+    # -- Eq. 3 -------------------------------------------------------------------------------------------------------
+
+    def recnet(self, h: Tensor, H_img: Tensor, H_txt: Tensor, keep: Tensor) -> Reconstruction:
+        """Eq. 3: RecNet on v_0 = [h, H_I, H_T] + pos. Padding is no key; the answer slot is one.
+
+        h (B, d): h_F, or h~ for the local pass; keep (B, M) True = a real token.
+        """
+        v, may = self.sequence(h, H_img, H_txt, keep)
+        for block in self.blocks:
+            v = block(v, may)
+        return Reconstruction(H_out=v, h_ans=v[torch.arange(len(v), device=v.device), self.slot(keep)])
+
+    def sequence(self, h: Tensor, H_img: Tensor, H_txt: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+        """v_0 (B, T, d) of Eq. 3 and which positions may be attended to (B, T)."""
+        parts = [h[:, None], H_img, H_txt]
+        keep = keep.clone()
+        if self.config.answer_slot == "last_text":
+            keep[:, -1] = True
+        kept = [keep.new_ones(len(h), 1 + H_img.shape[1]), keep]
+        if self.config.answer_slot == "ans_token":
+            parts.append(self.ans_token.expand(len(h), 1, -1).to(h.dtype))
+            kept.append(keep.new_ones(len(h), 1))
+        return self.enter(torch.cat(parts, dim=1)) + self.pos, torch.cat(kept, dim=1)
+
+    def slot(self, keep: Tensor) -> Tensor:
+        """(B,) the position of T at which the answer is read (A1)."""
+        if self.config.answer_slot == "global":
+            return keep.new_zeros(len(keep), dtype=torch.int64)
+        if self.config.answer_slot == "eot":
+            return keep.sum(1) + self.image.cells
+        return torch.full((len(keep),), len(self.pos) - 1, device=keep.device)
+
+    # -- Eq. 4 -------------------------------------------------------------------------------------------------------
+
+    def output_image(self, H_out: Tensor) -> Tensor:
+        """Eq. 4, line 1: Output_I = FFN_I(H_o[1 .. N]), (B, N, p)."""
+        return self.ffn_image(H_out[:, 1 : 1 + self.image.cells])
+
+    def output_text(self, H_out: Tensor, where: Tensor) -> Tensor:
+        """Eq. 4, line 2: Output_T = FFN_T(H_o[N+1 .. N+M]) at the positions that enter the loss.
+
+        where (B, M) True = wanted; returns (n, V), rows in the order of `where`'s True entries.
+        """
+        start = 1 + self.image.cells
+        return self.ffn_text(H_out[:, start : start + self.length][where])
+
+    def output_answer(self, h_ans: Tensor) -> Tensor:
+        """Eq. 4, line 3: Ans' = FFN_A(H_o[-1]), (B, K) before the softmax."""
+        return self.ffn_answer(h_ans)
+
+    # -- what is reconstructed (Eq. 5's Input_I and Input_T) -----------------------------------------------------------
+
+    @property
+    def target_width(self) -> int:
+        """p: numbers in a patch of the picture, or the encoder's states' width."""
+        if self.config.image_target == "embed_sg":
+            return self.config.width
+        side = (self.config.picture_size or self.image.size) // self.image.grid[0]
+        return side * side * (1 if self.config.picture_grey else 3)
+
+    def patches(self, picture: Tensor) -> Tensor:
+        """P(I): (U, C, h, w) in [0, 1] -> (U, N, p), normalised over the picture or over each patch (MAE)."""
+        rows, columns = self.image.grid
+        height, width = picture.shape[-2] // rows, picture.shape[-1] // columns
+        picture = (picture[..., : rows * height, : columns * width] - 0.45) / 0.27  # about CLIP's mean and spread
+        patches = rearrange(picture, "u c (r h) (k w) -> u (r k) (c h w)", r=rows, k=columns)
+        if self.config.image_target == "pixel_patchnorm":
+            spread = patches.var(-1, keepdim=True).add(1e-4).sqrt()
+            patches = (patches - patches.mean(-1, keepdim=True)) / spread
+        return patches
+
+    def text_targets(self, tokens: Tensor, where: Tensor) -> Tensor:
+        """Input_T at the positions that enter the loss: (n,) rows of FFN_T."""
+        return self.text_rows[tokens[where]]
+
+    # -- 2.6 inference -------------------------------------------------------------------------------------------------
+
+    def forward(self, inputs: Inputs) -> Reconstruction:
+        """One pass without masking, deviation or mixup."""
+        features = self.encode(inputs)
+        h_fused = self.fuse(features.h_img, features.h_txt)
+        return self.recnet(h_fused, features.H_img, features.H_txt, inputs.keep)
+
+    def decide(self, inputs: Inputs) -> Decision:
+        """argmax of these scores is the answer, the same for open and closed questions."""
+        return Decision(scores=self.output_answer(self(inputs).h_ans).float())
+
+    def attention(self, inputs: Inputs) -> Tensor:
+        """Attention roll-out of the answer slot to the cells (cmdpi.md 6.4): (B, rows, columns), each summing to 1."""
+        features = self.encode(inputs)
+        h_fused = self.fuse(features.h_img, features.h_txt)
+        v, may = self.sequence(h_fused, features.H_img, features.H_txt, inputs.keep)
+        rolled = torch.eye(v.shape[1], device=v.device).expand(len(v), -1, -1)
+        for block in self.blocks:
+            weights = block.attention(v, may).mean(1)
+            rolled = (weights + torch.eye(v.shape[1], device=v.device)) / 2 @ rolled
+            v = block(v, may)
+        cells = rolled[torch.arange(len(v), device=v.device), self.slot(inputs.keep)][:, 1 : 1 + self.image.cells]
+        cells = cells / cells.sum(-1, keepdim=True)
+        return rearrange(cells, "b (r c) -> b r c", r=self.image.grid[0])
+
+    def parameter_count(self) -> int:
+        """By the rule of cmdpi.md section 4: everything trained, without the vectors that stand for hidden places."""
+        skipped = {"image.mask", "text.mask", "image.grey"}
+        return sum(p.numel() for name, p in self.named_parameters() if name not in skipped)
+
+
+class _Tied(nn.Module):
+    """A10, `tied`: scores against the text encoder's own word embeddings."""
+
+    def __init__(self, text: nn.Module, d: int) -> None:
+        super().__init__()
+        embeddings = [module for module in text.modules() if isinstance(module, nn.Embedding)]
+        self.embedding = [max(embeddings, key=lambda one: one.num_embeddings)]  # a list: not registered twice
+        self.project = nn.Linear(d, self.embedding[0].embedding_dim)
+
+    def forward(self, H: Tensor) -> Tensor:
+        """(n, d) -> (n, V)."""
+        return self.project(H) @ self.embedding[0].weight.T

@@ -1,0 +1,138 @@
+"""What every encoder is: pixels or ids (or cached states of them) in, `Encoded(h, H)` out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from discern_vqa.errors import RunError
+
+
+class EncoderConfig(BaseModel):
+    """[model.image] and [model.text]."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["tiny", "lite", "hf"] = "tiny"
+    weights: str = ""
+    """Name of a weights folder (or a hub id); empty with `hf`: the architecture of CLIP ViT-B/32, random."""
+    frozen: bool = False
+    """No gradient into the pre-trained part; its states are computed once and cached."""
+    size: int = 0
+    """Image side in pixels; 0: the encoder's own."""
+    width: int = 0
+    """Width of the random `tiny` encoder; 0: the model's width."""
+    layers: int = 2
+    """Transformer layers of `tiny`."""
+    heads: int = 4
+    dropout: float = 0.0
+    patch: int = 16
+    """Pixels of a cell's side in `tiny`'s convolutional stem (8, 16 or 32)."""
+    channels: int = 32
+    """Channels of the first stage of `tiny`'s stem; they double with every halving up to its width."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """h (B, d): one vector for the whole; H (B, N or M, d): one for each place."""
+
+    h: Tensor
+    H: Tensor
+
+
+class ImageEncoder(nn.Module):
+    """An image encoder of a grid of cells.
+
+    Attributes:
+        size: side in pixels of the images it reads.
+        grid: (rows, columns) of cells; N = rows * columns.
+        state_width: c, width of the states that may be cached.
+        random: names of the parameters that stayed random when pre-trained weights were loaded.
+    """
+
+    size: int
+    grid: tuple[int, int]
+    state_width: int
+    random: list[str]
+
+    @property
+    def cells(self) -> int:
+        """N."""
+        return self.grid[0] * self.grid[1]
+
+    def states(self, image: Tensor) -> Tensor:
+        """(U, 3, size, size) pixels in [0, 1] -> (U, 1 + N, c) states, global first: what a frozen encoder caches."""
+        raise NotImplementedError(f"{type(self).__name__} has no states that could be cached")
+
+    def forward(self, image: Tensor, hidden: Tensor | None = None) -> Encoded:
+        """image: pixels (U, 3, size, size) or cached states (U, 1 + N, c); hidden (U, N) True = hide this cell."""
+        raise NotImplementedError
+
+    def pretrained(self) -> list[nn.Parameter]:
+        """The parameters that came from elsewhere and may want their own learning rate."""
+        return []
+
+
+class TextEncoder(nn.Module):
+    """A text encoder of M positions, the last of which is the answer slot.
+
+    Attributes:
+        state_width: c, width of the states that may be cached.
+        random: as in ImageEncoder.
+    """
+
+    state_width: int
+    random: list[str]
+
+    def states(self, tokens: Tensor, keep: Tensor) -> Tensor:
+        """(B, M) ids -> (B, M, c) states: what a frozen encoder caches."""
+        raise NotImplementedError(f"{type(self).__name__} has no states that could be cached")
+
+    def forward(
+        self, tokens: Tensor, keep: Tensor, hidden: Tensor | None = None, states: Tensor | None = None
+    ) -> Encoded:
+        """tokens, keep (B, M); hidden (B, M) True = hide this word; states: cached ones, instead of reading tokens."""
+        raise NotImplementedError
+
+    def pretrained(self) -> list[nn.Parameter]:
+        """See ImageEncoder."""
+        return []
+
+
+def from_folder(cls: Any, folder: Path, **settings: Any) -> tuple[nn.Module, list[str]]:
+    """A `transformers` module from a folder, and the names of its parameters that stayed random.
+
+    A folder with a configuration and no weights (as a run folder keeps it) gives the bare architecture.
+    """
+    from transformers.utils import logging
+
+    # What stays random is listed by us; the library's own bars and tables would bury it.
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    if not any(folder.glob("*.safetensors")):
+        from transformers import AutoConfig
+
+        # from_config of the Auto classes and the constructor of the concrete ones are the same thing.
+        build = getattr(cls, "from_config", None) or cls._from_config
+        bare: nn.Module = build(_own_config(cls, AutoConfig.from_pretrained(folder, local_files_only=True)), **settings)
+        return bare, ["all"]
+    module, report = cls.from_pretrained(
+        folder, local_files_only=True, output_loading_info=True, dtype=torch.float32, **settings
+    )
+    wrong = list(report.get("mismatched_keys", []))
+    if wrong:
+        raise RunError(f"{folder} does not fit its own configuration: {wrong[:3]}", hint="download the folder again")
+    return module, sorted(report.get("missing_keys", []))
+
+
+def _own_config(cls: Any, config: Any) -> Any:
+    """A whole CLIP folder describes two towers; a tower's class wants its own part."""
+    wanted = getattr(cls, "config_class", None)
+    if wanted is None or isinstance(config, wanted):
+        return config
+    part = config.vision_config if "Vision" in wanted.__name__ else config.text_config
+    part.projection_dim = config.projection_dim
+    return part

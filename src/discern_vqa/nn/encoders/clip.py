@@ -1,0 +1,126 @@
+"""`hf`: CLIP's two towers from a `transformers` folder, or its ViT-B/32 architecture with random weights.
+
+CLIP's own projections (`visual_projection`, `text_projection`) are applied to every place, so that h and H share one
+space and no parameter is added (cmdpi.md 2.1, A3-A5). Hidden patches and words are replaced after embedding, before
+positions are added (cmdpi.md 2.3). The logit scale is kept, as the learnable temperature of the contrast.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from discern_vqa.errors import ConfigError
+from discern_vqa.nn.encoders.base import Encoded, EncoderConfig, ImageEncoder, TextEncoder, from_folder
+
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+
+class ClipImage(ImageEncoder):
+    """CLIP's vision transformer; the class token is the global state."""
+
+    def __init__(self, config: EncoderConfig, d: int, folder: Path | None) -> None:
+        super().__init__()
+        from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+        if folder is None:
+            settings = CLIPVisionConfig(projection_dim=d, **({"image_size": config.size} if config.size else {}))
+            tower, self.random = CLIPVisionModelWithProjection(settings), ["all"]
+        else:
+            tower, self.random = from_folder(CLIPVisionModelWithProjection, folder)
+        _check_width(tower.config.projection_dim, d, "image")
+        self.tower, self.frozen = tower.requires_grad_(not config.frozen), config.frozen
+        vision = tower.config
+        self.size = vision.image_size
+        side = self.size // vision.patch_size
+        self.grid, self.state_width = (side, side), d
+        self.mask = nn.Parameter(torch.randn(vision.hidden_size) * 0.02)
+        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
+
+    def states(self, image: Tensor) -> Tensor:
+        """See ImageEncoder: the projected states, so that a frozen tower needs nothing more."""
+        return self._run(image, None)
+
+    def forward(self, image: Tensor, hidden: Tensor | None = None) -> Encoded:
+        """See ImageEncoder."""
+        states = image if image.ndim == 3 else self._run(image, hidden)
+        return Encoded(h=states[:, 0], H=states[:, 1:])
+
+    def _run(self, image: Tensor, hidden: Tensor | None) -> Tensor:
+        vision = self.tower.vision_model
+        patches = vision.embeddings.patch_embedding((image - self.mean) / self.std).flatten(2).transpose(1, 2)
+        if hidden is not None:
+            patches = torch.where(hidden[..., None], self.mask.to(patches.dtype), patches)
+        head = vision.embeddings.class_embedding.expand(len(patches), 1, -1)
+        positions = vision.embeddings.position_embedding(vision.embeddings.position_ids)
+        v = vision.pre_layrnorm(torch.cat([head.to(patches.dtype), patches], dim=1) + positions)
+        v = vision.encoder(inputs_embeds=v).last_hidden_state
+        return self.tower.visual_projection(vision.post_layernorm(v))
+
+    def pretrained(self) -> list[nn.Parameter]:
+        """The whole tower."""
+        return list(self.tower.parameters())
+
+
+class ClipText(TextEncoder):
+    """CLIP's causal text transformer; the end-of-text state is the global one.
+
+    Padding is masked as a key (CLIP itself has no padding mask, but never reads past the end of the text): position
+    M - 1, the answer slot, has then seen the whole text and nothing else, whatever the text's length.
+    """
+
+    def __init__(self, config: EncoderConfig, d: int, length: int, folder: Path | None) -> None:
+        super().__init__()
+        from transformers import CLIPTextConfig, CLIPTextModelWithProjection
+
+        if folder is None:
+            tower, self.random = CLIPTextModelWithProjection(CLIPTextConfig(projection_dim=d)), ["all"]
+        else:
+            tower, self.random = from_folder(CLIPTextModelWithProjection, folder)
+        _check_width(tower.config.projection_dim, d, "text")
+        if length > tower.config.max_position_embeddings:
+            raise ConfigError(
+                f"[data] text_length = {length}: this CLIP reads at most {tower.config.max_position_embeddings}",
+                hint=f"set text_length = {tower.config.max_position_embeddings}",
+            )
+        self.tower = tower.requires_grad_(not config.frozen)
+        self.state_width = d
+        self.mask = nn.Parameter(torch.randn(tower.config.hidden_size) * 0.02)
+
+    def states(self, tokens: Tensor, keep: Tensor) -> Tensor:
+        """See TextEncoder."""
+        return self._run(tokens, keep, None)
+
+    def forward(
+        self, tokens: Tensor, keep: Tensor, hidden: Tensor | None = None, states: Tensor | None = None
+    ) -> Encoded:
+        """See TextEncoder."""
+        states = self._run(tokens, keep, hidden) if states is None else states
+        end = keep.sum(1) - 1
+        return Encoded(h=states[torch.arange(len(states), device=states.device), end], H=states)
+
+    def _run(self, tokens: Tensor, keep: Tensor, hidden: Tensor | None) -> Tensor:
+        text = self.tower.text_model
+        v = text.embeddings.token_embedding(tokens)
+        if hidden is not None:
+            v = torch.where(hidden[..., None], self.mask.to(v.dtype), v)
+        v = v + text.embeddings.position_embedding.weight[: tokens.shape[1]]
+        length = tokens.shape[1]
+        causal = torch.ones(length, length, dtype=torch.bool, device=tokens.device).tril()
+        itself = torch.eye(length, dtype=torch.bool, device=tokens.device)
+        may = (causal & (keep[:, None, :] | itself))[:, None]  # (B 1 M M)
+        penalty = torch.zeros(may.shape, dtype=v.dtype, device=v.device).masked_fill(~may, torch.finfo(v.dtype).min)
+        v = text.encoder(inputs_embeds=v, attention_mask=penalty, is_causal=False).last_hidden_state
+        return self.tower.text_projection(text.final_layer_norm(v))
+
+    def pretrained(self) -> list[nn.Parameter]:
+        """The whole tower."""
+        return list(self.tower.parameters())
+
+
+def _check_width(projection: int, d: int, which: str) -> None:
+    if projection != d:
+        raise ConfigError(
+            f"[model] width = {d}, but this CLIP {which} tower projects to {projection}", hint=f"set width = {projection}"
+        )

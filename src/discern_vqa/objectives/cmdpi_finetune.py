@@ -1,0 +1,188 @@
+"""CMDPI's fine-tuning (section 3.3): difference reconstruction from similar images (Eq. 8-10), head mixup with a
+partner of the same organ and question type (Eq. 11-12), their sum (Eq. 13). No parameter is added to the model.
+
+The partner is another row of the batch, whose undeviated pass is needed anyway: two RecNet passes per sample in all
+(cmdpi.md section 4, saving d), run as one batch of 2B.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from discern_vqa.data.batch import Batch, Batcher
+from discern_vqa.data.pairs import similar_images
+from discern_vqa.data.sample import Sample
+from discern_vqa.models.cmdpi import Model
+from discern_vqa.nn.losses import masked_mse, mixed_cross_entropy, token_cross_entropy
+from discern_vqa.nn.masking import hide_words
+
+
+class Config(BaseModel):
+    """[objective] of a fine-tuning. `profile` chooses whatever is left None."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Literal["cmdpi_finetune"] = "cmdpi_finetune"
+    profile: Literal["paper", "robust"] = "paper"
+    similar_above: float = Field(0.75, ge=-1, le=1)
+    """Cosine above which two images are similar (Fig. 14)."""
+    similar_percentile: float | None = Field(None, ge=0, le=1)
+    """A24: instead of the threshold, this quantile of all cosines."""
+    similar_nearest: int = Field(0, ge=0)
+    similar_same_organ: bool = False
+    deviate: bool = True
+    """Eq. 8; off: epsilon = 1."""
+    eps_min: float | None = Field(None, ge=0, le=1)
+    """epsilon ~ U[eps_min, 1]: 0 (paper), 0.5 (robust), A26."""
+    near_gradient: bool | None = None
+    """A27: gradient through the similar image's features: yes (paper), no (robust)."""
+    mixup: bool = True
+    """Eq. 11; off: lambda = 1."""
+    lam: Literal["uniform", "beta", "fixed"] = "uniform"
+    lam_beta: tuple[float, float] = (0.4, 0.4)
+    lam_fixed: float = Field(0.5, ge=0, le=1)
+    lam_per: Literal["sample", "batch"] = "sample"
+    """A30."""
+    partner_deviated: bool = False
+    """A28: the paper's text restricts deviation to the current sample."""
+    rho_text: float | None = Field(None, ge=0, lt=1)
+    """A31: words hidden (and reconstructed) in fine-tuning: 0 (paper: every word, none hidden), 0.15 (robust)."""
+    smoothing: float = Field(0.0, ge=0, lt=1)
+    weights: dict[str, float] = {"mix": 1.0, "diff_img": 1.0, "diff_txt": 1.0}
+    """Eq. 13 and 10, all 1 (Table 4)."""
+
+    def resolved(self) -> "Config":
+        """With the profile's choice wherever a key was left open."""
+        robust = self.profile == "robust"
+        defaults = {
+            "eps_min": 0.5 if robust else 0.0,
+            "near_gradient": not robust,
+            "rho_text": 0.15 if robust else 0.0,
+        }
+        return self.model_copy(update={key: value for key, value in defaults.items() if getattr(self, key) is None})
+
+
+class Objective(nn.Module):
+    """batch, rng -> the named parts of L_ft = L_mix + L_diff."""
+
+    mixed = False
+
+    def __init__(self, config: Config, model: Model) -> None:
+        super().__init__()
+        self.config, self.model = config.resolved(), model
+
+    @torch.no_grad()
+    def similar(self, samples: Sequence[Sample], batcher: Batcher) -> dict[str, list[str]]:
+        """Each training image's similar images by the model as it is before fine-tuning (section 4.2); computed once,
+        and frozen (A24)."""
+        if not self.config.deviate:
+            return {}
+        images = list({sample.image: sample for sample in samples}.values())
+        was_training = self.model.training
+        self.model.eval()
+        device = next(self.model.parameters()).device
+        chunks = [images[start : start + 64] for start in range(0, len(images), 64)]
+        h_img = torch.cat([self.model.image(batcher.pictures(chunk)[0].to(device)).h.cpu() for chunk in chunks])
+        self.model.train(was_training)
+        return similar_images(
+            [sample.image for sample in images],
+            h_img,
+            self.config.similar_above,
+            [sample.organ for sample in images] if self.config.similar_same_organ else None,
+            self.config.similar_percentile,
+            self.config.similar_nearest,
+        )
+
+    def forward(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
+        """Parts: mix (Eq. 12), diff_img and diff_txt (Eq. 10)."""
+        inputs, targets, model, config = batch.inputs, batch.targets, self.model, self.config
+        hidden = hide_words(inputs.words, config.rho_text or 0, rng) if config.rho_text else None
+        picture = model.image(inputs.image)
+        text = model.encode_text(inputs, hidden)
+        plain = model.align(picture, text, inputs.which)
+        h_fused = model.fuse(plain.h_img, plain.h_txt)
+        H_img_mixed = self.deviated(plain.H_img, picture.H, targets.near, rng)
+        lam = self.lam(targets.partner, rng)
+        needs_partner = config.mixup and bool((targets.partner >= 0).any())
+        if needs_partner and not config.partner_deviated:
+            both = model.recnet(
+                h_fused.repeat(2, 1),
+                torch.cat([H_img_mixed, plain.H_img]),
+                plain.H_txt.repeat(2, 1, 1),
+                inputs.keep.repeat(2, 1),
+            )
+            size = len(h_fused)
+            H_out, h_ans, h_plain = both.H_out[:size], both.h_ans[:size], both.h_ans[size:]
+        else:
+            out = model.recnet(h_fused, H_img_mixed, plain.H_txt, inputs.keep)
+            H_out, h_ans, h_plain = out.H_out, out.h_ans, out.h_ans
+        parts = {"mix": self.mix(h_ans, h_plain, batch, lam)}
+        return parts | self.difference(batch, H_out, plain.H_img, hidden)
+
+    def deviated(self, H_img: Tensor, H_all: Tensor, near: Tensor, rng: torch.Generator) -> Tensor:
+        """Eq. 8, line 3: H~_I = eps H_I + (1 - eps) H^_I, one eps for each sample; no similar image: H_I itself.
+
+        H_img (B, N, d) aligned with texts; H_all (U, N, d) all images of the batch; near (B,) rows of it, or -1.
+        """
+        if not self.config.deviate:
+            return H_img
+        low = self.config.eps_min or 0.0
+        share = (low + (1 - low) * torch.rand(len(H_img), generator=rng)).to(H_img.device)
+        share = torch.where(near >= 0, share, 1.0)[:, None, None].to(H_img.dtype)
+        H_img_near = H_all[near.clamp(min=0)]
+        if not self.config.near_gradient:
+            H_img_near = H_img_near.detach()
+        return share * H_img + (1 - share) * H_img_near
+
+    def lam(self, partner: Tensor, rng: torch.Generator) -> Tensor:
+        """Eq. 11's lambda (B,): uniform on [0, 1] unless the recipe says otherwise; 1 where there is no partner."""
+        count = 1 if self.config.lam_per == "batch" else len(partner)
+        if not self.config.mixup:
+            draws = torch.ones(count)
+        elif self.config.lam == "uniform":
+            draws = torch.rand(count, generator=rng)
+        elif self.config.lam == "fixed":
+            draws = torch.full((count,), self.config.lam_fixed)
+        else:
+            draws = _beta(*self.config.lam_beta, count, rng)
+        return torch.where(partner >= 0, draws.to(partner.device), 1.0)
+
+    def mix(self, h_ans: Tensor, h_plain: Tensor, batch: Batch, lam: Tensor) -> Tensor:
+        """Eq. 11 and 12: h_mix = lam h_D + (1 - lam) h^_D, cross-entropy with the mixed label."""
+        partner = batch.targets.partner.clamp(min=0)
+        h_mix = lam[:, None].to(h_ans.dtype) * h_ans + (1 - lam)[:, None].to(h_ans.dtype) * h_plain[partner]
+        answer = batch.targets.answer
+        return mixed_cross_entropy(
+            self.model.output_answer(h_mix), answer, answer[partner], lam, self.config.smoothing
+        )
+
+    def difference(self, batch: Batch, H_out: Tensor, H_img: Tensor, hidden: Tensor | None) -> dict[str, Tensor]:
+        """Eq. 9 and 10: the current image and text from the deviated pass. Weight 0 skips the work."""
+        inputs, model, weights = batch.inputs, self.model, self.config.weights
+        zero = H_out.sum() * 0
+        parts = {"diff_img": zero, "diff_txt": zero}
+        if weights["diff_img"]:
+            sg = model.config.image_target == "embed_sg"
+            target = H_img.detach() if sg else model.patches(batch.targets.picture)[inputs.which]
+            parts["diff_img"] = masked_mse(model.output_image(H_out), target)
+        if weights["diff_txt"]:
+            where = inputs.keep if hidden is None else hidden
+            parts["diff_txt"] = token_cross_entropy(
+                model.output_text(H_out, where), model.text_targets(inputs.tokens, where)
+            )
+        return parts
+
+    def after_step(self) -> None:
+        """Nothing moves beside the model."""
+
+
+def _beta(a: float, b: float, count: int, rng: torch.Generator) -> Tensor:
+    """Beta(a, b) draws from a generator (Johnk's method by ratios of gammas needs one that torch lacks): by inverse
+    transform of uniforms."""
+    from scipy.stats import beta
+
+    uniform = torch.rand(count, generator=rng, dtype=torch.float64)
+    return torch.from_numpy(beta.ppf(uniform.numpy(), a, b)).float()

@@ -1,0 +1,246 @@
+"""The run folder: what a training leaves behind and everything else starts from. It reads alone.
+
+    recipe.toml          as given                    metrics.jsonl       a line for each logged step and validation
+    config.json          resolved, with versions     model.safetensors   the weights that answer
+    vocabulary.json      answers and tokenizer       state.safetensors   what --resume needs (removed at the end)
+    encoders/, tokenizer/                            architecture and tokenizer files of pre-trained encoders
+    predictions.<split>.jsonl, scores.<split>.json, audit.json, report/, README.md
+
+Nothing here is a pickle; weights are safetensors, all else is text.
+"""
+
+import hashlib
+import json
+import platform
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from discern_vqa import registry
+from discern_vqa.config import Recipe, check_recipe
+from discern_vqa.data.answers import AnswerVocabulary
+from discern_vqa.data.batch import Batcher
+from discern_vqa.data.sources import ImageSource, PixelSource, StateSource, TextSource
+from discern_vqa.data.text import FolderTokenizer, Tokenizer, WordTokenizer
+from discern_vqa.errors import RunError
+from discern_vqa.files import atomic_path, atomic_write_text
+from discern_vqa.paths import cache_dir, find_weights
+
+CONFIG, VOCABULARY, WEIGHTS, STATE, METRICS = (
+    "config.json",
+    "vocabulary.json",
+    "model.safetensors",
+    "state.safetensors",
+    "metrics.jsonl",
+)
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """An open run folder."""
+
+    folder: Path
+    recipe: Recipe
+    vocabulary: AnswerVocabulary
+    tokenizer: Tokenizer
+    root: Path
+    """Where the data lay when the run was made."""
+
+    @classmethod
+    def create(
+        cls, folder: Path, source: Path, recipe: Recipe, vocabulary: AnswerVocabulary, tokenizer: Tokenizer, root: Path
+    ) -> "Run":
+        """Writes everything that is known before the first step. Raises RunError when the folder is another run's."""
+        if (folder / CONFIG).exists():
+            raise RunError(f"{folder} already holds a run", hint="add --resume to go on with it, or choose another --out")
+        _copy_encoder_files(folder, recipe, tokenizer)
+        atomic_write_text(folder / "recipe.toml", Path(source).read_text(encoding="utf-8"))
+        content = {"answers": vocabulary.to_json(), "text": tokenizer.to_json()}
+        atomic_write_text(folder / VOCABULARY, json.dumps(content, indent=1, ensure_ascii=False))
+        config = recipe.to_json() | {
+            "version": VERSION,
+            "name": folder.name,
+            "root": str(Path(root).resolve()),
+            "environment": environment(),
+        }
+        config["data"]["root"] = config["root"]
+        atomic_write_text(folder / CONFIG, json.dumps(config, indent=1, ensure_ascii=False))
+        return cls(folder, recipe, vocabulary, tokenizer, Path(root))
+
+    @classmethod
+    def open(cls, folder: Path, *, finished: bool = True) -> "Run":
+        """Reads a run folder. Raises RunError: not a run, half written, or (when `finished`) without weights."""
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise RunError(f"there is no run folder {folder}", hint="discern train RECIPE --out RUN makes one")
+        config = _read_json(folder / CONFIG)
+        content = _read_json(folder / VOCABULARY)
+        if finished and not (folder / WEIGHTS).is_file():
+            raise RunError(
+                f"{folder} has no {WEIGHTS}: its training has not ended",
+                hint=f"discern train {folder / 'recipe.toml'} --out {folder} --resume",
+            )
+        tables = {name: config[name] for name in ("data", "model", "objective", "optim", "run") if name in config}
+        recipe = check_recipe(tables, str(folder / CONFIG))
+        try:
+            vocabulary = AnswerVocabulary.from_json(content["answers"])
+            tokenizer = _tokenizer(content["text"], folder)
+            root = Path(config["root"])
+        except KeyError as error:
+            raise RunError(f"{folder} lacks the entry {error} in its JSON files", hint="train it again") from error
+        return cls(folder, recipe, vocabulary, tokenizer, root)
+
+    def build_model(self, *, pretrained: bool = False) -> torch.nn.Module:
+        """The model of this run: with its encoders' pre-trained weights (before training), or bare, to be loaded."""
+        config = self.recipe.model
+        folders = {}
+        for side in ("image", "text"):
+            encoder = getattr(config, side)
+            kept = self.folder / "encoders" / side
+            folders[f"{side}_folder"] = weights_folder(encoder, side) if pretrained else kept if kept.is_dir() else None
+        used = list(getattr(self.tokenizer, "used", ()))
+        module = registry.load("models", config.name)
+        return module.Model(
+            config,
+            answers=len(self.vocabulary),
+            vocabulary=self.tokenizer.size,
+            length=self.recipe.data.text_length,
+            text_ids=used or None,
+            **folders,
+        )
+
+    def load_model(self) -> torch.nn.Module:
+        """The trained model in eval mode; every name and shape must fit."""
+        model = self.build_model()
+        load_weights(model, self.folder / WEIGHTS)
+        return model.eval()
+
+    def batcher(self, model: torch.nn.Module, *, views: int | None = None, device: str = "cpu") -> Batcher:
+        """What turns samples into this model's batches; frozen encoders' states are cached through it."""
+        data, config = self.recipe.data, self.recipe.model
+        picture = config.picture_size or model.image.size
+        pixels = PixelSource(model.image.size, picture, config.picture_grey, data.augment and not config.image.frozen)
+        images: ImageSource = pixels
+        if config.image.frozen:
+            images = StateSource(pixels, lambda x: model.image.states(x.to(device)).cpu(), views or data.views)
+        texts = None
+        if config.text.frozen:
+            texts = TextSource(lambda ids, keep: model.text.states(ids.to(device), keep.to(device)).cpu())
+        return Batcher(self.tokenizer, self.vocabulary, data.text_length, images, texts)
+
+    def cache_of_states(self) -> Path:
+        """Where the states of this run's frozen image encoder are kept between commands."""
+        image, data = self.recipe.model.image, self.recipe.data
+        key = json.dumps([image.model_dump(), data.views, str(self.root.resolve())], sort_keys=True)
+        return cache_dir() / "states" / f"{data.dataset}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.safetensors"
+
+
+def weights_folder(encoder: Any, side: str) -> Path | None:
+    """The folder of an encoder's pre-trained weights; none for random ones (`tiny`, or `hf` without weights)."""
+    from discern_vqa.nn.encoders import lite
+
+    if encoder.kind == "lite":
+        return find_weights(encoder.weights or (lite.IMAGE_WEIGHTS if side == "image" else lite.TEXT_WEIGHTS))
+    return find_weights(encoder.weights) if encoder.weights else None
+
+
+def make_tokenizer(recipe: Recipe, texts: list[str]) -> Tokenizer:
+    """Words of the training texts for `tiny`; the encoder's own tokenizer otherwise (CLIP's where none is named)."""
+    encoder = recipe.model.text
+    if encoder.kind == "tiny":
+        return WordTokenizer.from_texts(texts)
+    folder = weights_folder(encoder, "text") or find_weights("clip_tokenizer")
+    tokenizer = FolderTokenizer(folder)
+    if not recipe.model.compact_text:
+        return tokenizer
+    ids = tokenizer.encode(sorted(set(texts)), recipe.data.text_length).ids
+    return FolderTokenizer(folder, used=sorted(set(ids.flatten().tolist())))
+
+
+def save_weights(model: torch.nn.Module, path: Path, metadata: dict[str, str] | None = None) -> None:
+    """The model's parameters and buffers as safetensors, whole or not at all."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with atomic_path(path) as partial:
+        save_file(tensors, partial, metadata={"format": "pt"} | (metadata or {}))
+
+
+def load_weights(model: torch.nn.Module, path: Path) -> None:
+    """Strictly: a name or shape that does not fit is a RunError which lists it."""
+    tensors = read_tensors(path)
+    own = model.state_dict()
+    missing, extra = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
+    odd = sorted(name for name in own.keys() & tensors.keys() if own[name].shape != tensors[name].shape)
+    if missing or extra or odd:
+        said = [f"{len(names)} {what} ({', '.join(names[:3])})" for names, what in
+                ((missing, "missing"), (extra, "unknown"), (odd, "of another shape")) if names]
+        raise RunError(f"{path} does not fit the model: {'; '.join(said)}", hint="use the recipe it was trained with")
+    model.load_state_dict(tensors)
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """A safetensors file; RunError when it is missing or broken."""
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise RunError(f"{path} does not exist", hint="train the run first, or go on with --resume") from None
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{path} is damaged: {error}", hint="restore the file, or train again") from error
+
+
+def environment() -> dict[str, Any]:
+    """What a reader needs to judge or repeat a result; no host name, no user name."""
+    from importlib.metadata import version
+
+    names = ("discern-vqa", "torch", "transformers", "accelerate", "numpy", "scikit-learn")
+    versions = {}
+    for name in names:
+        try:
+            versions[name] = version(name)
+        except ModuleNotFoundError:  # run from a source tree that is not installed
+            versions[name] = "source tree"
+    return {
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+        "versions": versions,
+    }
+
+
+def _tokenizer(content: dict[str, Any], folder: Path) -> Tokenizer:
+    if content["kind"] == "words":
+        return WordTokenizer(content["words"])
+    return FolderTokenizer(folder / "tokenizer", used=content["used"])
+
+
+def _copy_encoder_files(folder: Path, recipe: Recipe, tokenizer: Tokenizer) -> None:
+    """Architecture and tokenizer of pre-trained encoders travel with the run, so that it opens anywhere."""
+    for side in ("image", "text"):
+        source = weights_folder(getattr(recipe.model, side), side)
+        if source is not None:
+            target = folder / "encoders" / side
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / "config.json", target / "config.json")
+    if isinstance(tokenizer, FolderTokenizer):
+        tokenizer.inner.save_pretrained(str(folder / "tokenizer"))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(
+            f"{path.parent} is no run folder: it has no {path.name}",
+            hint="discern train RECIPE --out RUN makes one",
+        ) from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RunError(f"{path} is broken: {error}", hint="restore the file, or train the run again") from error
+    if not isinstance(content, dict):
+        raise RunError(f"{path} is broken: expected an object", hint="restore the file, or train the run again")
+    return content

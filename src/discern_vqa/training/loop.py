@@ -1,0 +1,237 @@
+"""The one training loop. It knows steps, parts, weights, rates, saves and validations; it knows no image, no text,
+no stage and no paper.
+
+Randomness is a function of (seed, step): batches, masks, shares, mixing coefficients and dropout of a resumed run equal
+those of an unbroken one, to the last bit on one kind of machine.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from discern_vqa.config import OptimConfig, RunConfig
+from discern_vqa.data.batch import Batch
+from discern_vqa.errors import DiscernError
+from discern_vqa.files import atomic_write_text
+from discern_vqa.nn.losses import total
+from discern_vqa.nn.momentum import RunningMean
+from discern_vqa.run import METRICS, STATE, WEIGHTS, load_weights, save_weights
+from discern_vqa.training.optim import make_optimizer, rate
+from discern_vqa.training.state import Progress, load_state, save_state
+
+LOG_EVERY = 10
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the loop runs on.
+
+    batches: epoch number -> the rows of each batch; batch: rows and a generator -> a Batch;
+    validate: () -> figures of the model as it stands ("accuracy" decides), or none.
+    """
+
+    model: nn.Module
+    objective: nn.Module
+    batches: Callable[[int], list[list[int]]]
+    batch: Callable[[list[int], torch.Generator], Batch]
+    validate: Callable[[], dict[str, float]] | None
+
+
+def rng_for(seed: int, step: int) -> torch.Generator:
+    """The generator of one step."""
+    return torch.Generator().manual_seed(seed * 1_000_003 + step)
+
+
+def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume: bool, show: Any) -> Progress:
+    """Trains until the epochs are done or patience ends; leaves `model.safetensors` in `folder`.
+
+    Args:
+        resume: go on from `state.safetensors` if it is there.
+        show: an object with `epoch(number, batches)`, `step(figures)` and `said(text)` (a progress bar).
+
+    Raises DiscernError naming the part of the loss that is no longer finite.
+    """
+    accelerator = make_accelerator(optim, run)
+    optimizer = make_optimizer(work.model, optim)
+    mean = RunningMean(work.model, optim.ema) if optim.ema else None
+    if mean is not None:
+        mean.mean = {name: tensor.to(accelerator.device) for name, tensor in mean.mean.items()}
+    objective, optimizer = accelerator.prepare(work.objective, optimizer)
+    plain = accelerator.unwrap_model(objective)
+    progress, state = Progress(), folder / STATE
+    if resume and state.is_file():
+        progress = load_state(state, plain, optimizer.optimizer, mean)
+    log = Log(folder / METRICS, progress.step, accelerator.is_main_process, run.tensorboard)
+    weights = plain.config.weights
+    first_rates = [group["lr"] for group in optimizer.param_groups]
+
+    def save() -> None:
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            log.flush()
+            save_state(state, progress, plain, optimizer.optimizer, mean)
+
+    while progress.epoch < run.epochs and not progress.ended:
+        batches = _shard(work.batches(progress.epoch), accelerator)
+        show.epoch(progress.epoch, len(batches), progress.batch)
+        objective.train()
+        while progress.batch < len(batches):
+            started = time.perf_counter()
+            factor = rate((progress.epoch + progress.batch / len(batches)) / run.epochs, optim)
+            for group, first in zip(optimizer.param_groups, first_rates, strict=True):
+                group["lr"] = first * factor
+            seed = run.seed + 7919 * accelerator.process_index
+            torch.manual_seed(seed * 1_000_003 + progress.step)  # dropout's
+            batch = work.batch(batches[progress.batch], rng_for(seed, progress.step)).to(accelerator.device)
+            with accelerator.accumulate(objective):
+                parts = objective(batch, rng_for(seed + 1, progress.step))
+                loss = total(parts, weights)
+                check_finite(loss, parts, progress)
+                accelerator.backward(loss)
+                if accelerator.sync_gradients:
+                    accelerator.clip_grad_norm_(objective.parameters(), optim.clip)
+                optimizer.step()
+                optimizer.zero_grad()
+            if accelerator.sync_gradients:
+                plain.after_step()
+                if mean is not None:
+                    mean.update(work.model, progress.step)
+            figures = {"loss": loss.detach(), **{name: part.detach() for name, part in parts.items()}}
+            progress.step += 1
+            progress.batch += 1
+            if progress.step % LOG_EVERY == 0 or progress.batch == len(batches):
+                seconds = time.perf_counter() - started
+                numbers = {name: round(float(value), 5) for name, value in figures.items()}
+                line = {"step": progress.step, "epoch": progress.epoch, "split": "train", **numbers}
+                log.write(line | {"lr": first_rates[0] * factor, "seconds": round(seconds, 4)})
+                show.step(numbers)
+            else:
+                show.step(None)
+            if run.save_every and progress.step % run.save_every == 0 and progress.batch < len(batches):
+                save()
+        progress.epoch += 1
+        progress.batch = 0
+        if work.validate and (progress.epoch % run.validate_every == 0 or progress.epoch == run.epochs):
+            _validate(work, run, folder, progress, mean, log, accelerator, show)
+        save()
+    _finish(work, run, folder, progress, mean, accelerator)
+    log.close()
+    return progress
+
+
+def make_accelerator(optim: OptimConfig, run: RunConfig) -> Accelerator:
+    """Devices, mixed precision and accumulation; several processes when started by `accelerate launch` or `torchrun`."""
+    return Accelerator(
+        mixed_precision="bf16" if run.precision == "bf16" else "no",
+        gradient_accumulation_steps=optim.accumulate,
+        step_scheduler_with_optimizer=False,
+    )
+
+
+def check_finite(loss: torch.Tensor, parts: dict[str, torch.Tensor], progress: Progress) -> None:
+    """Stops a training whose loss is no number, with the part's name. Raises DiscernError."""
+    if bool(torch.isfinite(loss)):
+        return
+    broken = [f"{name} = {float(part)}" for name, part in parts.items() if not bool(torch.isfinite(part))]
+    raise DiscernError(
+        f"the loss is not finite at step {progress.step} (epoch {progress.epoch}): {', '.join(broken) or 'their sum'}",
+        hint="lower optim.lr, or set run.precision = \"fp32\"; the state before is kept, --resume goes on from it",
+    )
+
+
+def _validate(
+    work: Work, run: RunConfig, folder: Path, progress: Progress, mean: RunningMean | None, log: "Log",
+    accelerator: Accelerator, show: Any,
+) -> None:
+    """Scores the (mean) weights on validation; keeps them when they are the best so far."""
+    if mean is not None:
+        mean.swap(work.model)
+    figures = work.validate() if work.validate else {}
+    better = figures["accuracy"] > progress.best
+    if better:
+        progress.best, progress.best_epoch, progress.stale = figures["accuracy"], progress.epoch - 1, 0
+        if run.select == "best" and accelerator.is_main_process:
+            save_weights(work.model, folder / f".best.{WEIGHTS}")
+    else:
+        progress.stale += 1
+    if mean is not None:
+        mean.swap(work.model)
+    log.write({"step": progress.step, "epoch": progress.epoch - 1, "split": "validation", **figures})
+    show.said(f"epoch {progress.epoch}: validation {figures['accuracy']:.3f} (best {progress.best:.3f})")
+    progress.ended = bool(run.patience) and progress.stale >= run.patience
+
+
+def _finish(
+    work: Work, run: RunConfig, folder: Path, progress: Progress, mean: RunningMean | None, accelerator: Accelerator
+) -> None:
+    """The chosen weights become `model.safetensors`, last of all: a folder with that file has ended."""
+    accelerator.wait_for_everyone()
+    best = folder / f".best.{WEIGHTS}"
+    if run.select == "best" and best.is_file():
+        load_weights(work.model, best)
+    elif mean is not None:
+        mean.swap(work.model)
+    if accelerator.is_main_process:
+        save_weights(work.model, folder / WEIGHTS, {"epochs": str(progress.epoch), "step": str(progress.step)})
+        best.unlink(missing_ok=True)
+        (folder / STATE).unlink(missing_ok=True)
+
+
+def _shard(batches: list[list[int]], accelerator: Accelerator) -> list[list[int]]:
+    """This process's batches: every process makes the same number of steps."""
+    processes = accelerator.num_processes
+    whole = len(batches) - len(batches) % processes if processes > 1 else len(batches)
+    return batches[accelerator.process_index : whole : processes]
+
+
+class Log:
+    """`metrics.jsonl`, cut back to the step that a resumed run goes on from; TensorBoard beside it when asked for."""
+
+    def __init__(self, path: Path, step: int, active: bool, tensorboard: bool) -> None:
+        self.path, self.active = path, active
+        self.lines: list[str] = []
+        self.board: Any = None
+        if not active:
+            return
+        if path.is_file():
+            kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step(line) <= step and step]
+            atomic_write_text(path, "".join(f"{line}\n" for line in kept))
+        if tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.board = SummaryWriter(str(path.parent / "tensorboard"))
+
+    def write(self, line: dict[str, Any]) -> None:
+        """One line; written to disk at the next `flush`."""
+        self.lines.append(json.dumps(line))
+        if self.board is not None:
+            for name, value in line.items():
+                if isinstance(value, float):
+                    self.board.add_scalar(f"{line['split']}/{name}", value, line["step"])
+
+    def flush(self) -> None:
+        """Appends what has gathered."""
+        if self.active and self.lines:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write("".join(f"{line}\n" for line in self.lines))
+            self.lines = []
+
+    def close(self) -> None:
+        """Writes what is left."""
+        self.flush()
+        if self.board is not None:
+            self.board.close()
+
+
+def _step(line: str) -> int:
+    try:
+        return int(json.loads(line)["step"])
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return 1 << 62  # a torn last line of a killed run goes

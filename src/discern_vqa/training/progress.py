@@ -1,0 +1,55 @@
+"""What a person sees while a training runs: one bar over all epochs, and a line for each validation."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class Bar:
+    """A rich progress bar; silent when `quiet`. Where the output is no terminal, only the lines are printed."""
+
+    def __init__(self, epochs: int, quiet: bool) -> None:
+        self.epochs, self.quiet = epochs, quiet
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"),
+            disable=quiet,
+            transient=True,
+        )
+        self.task = self.bar.add_task("training", total=None, figures="")
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def epoch(self, number: int, batches: int, done: int) -> None:
+        """A new epoch (or the rest of one) begins."""
+        self.bar.update(
+            self.task,
+            description=f"epoch {number + 1}/{self.epochs}",
+            total=batches * self.epochs,
+            completed=batches * number + done,
+        )
+
+    def step(self, figures: dict[str, float] | None) -> None:
+        """One step is done."""
+        if figures is None:
+            self.bar.advance(self.task)
+        else:
+            text = "  ".join(f"{name} {value:.3g}" for name, value in figures.items())
+            self.bar.update(self.task, advance=1, figures=text)
+
+    def said(self, text: str) -> None:
+        """A line above the bar."""
+        if not self.quiet:
+            self.bar.console.print(text, highlight=False)

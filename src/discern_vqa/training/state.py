@@ -1,0 +1,84 @@
+"""What `--resume` needs, in one safetensors file: weights, optimiser moments, momentum twins, running means, counters.
+
+One file, renamed into place: a training killed at any moment finds either the old state or the new one, whole. The
+optimiser's moments are stored by the names of their parameters; nothing is pickled.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from discern_vqa.errors import RunError
+from discern_vqa.files import atomic_path
+from discern_vqa.nn.momentum import RunningMean
+from discern_vqa.run import read_tensors
+
+
+@dataclass
+class Progress:
+    """Counters of a training. `step`: optimiser and batch steps done; `best`: best validation figure so far."""
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    """Batches of `epoch` that are done."""
+    best: float = -1.0
+    best_epoch: int = -1
+    stale: int = 0
+    """Validations since the best one."""
+    ended: bool = False
+
+
+def save_state(
+    path: Path, progress: Progress, objective: nn.Module, optimizer: torch.optim.Optimizer, mean: RunningMean | None
+) -> None:
+    """Writes everything, atomically."""
+    tensors = {f"objective.{name}": tensor for name, tensor in objective.state_dict().items()}
+    names = _names(objective)
+    for parameter, moments in optimizer.state.items():
+        for key, value in moments.items():
+            tensors[f"optimizer.{names[id(parameter)]}.{key}"] = value
+    if mean is not None:
+        tensors |= {f"mean.{name}": tensor for name, tensor in mean.mean.items()}
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    with atomic_path(path) as partial:
+        save_file(plain, partial, metadata={"progress": json.dumps(asdict(progress))})
+
+
+def load_state(
+    path: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, mean: RunningMean | None
+) -> Progress:
+    """The inverse of `save_state`. Raises RunError when the file is damaged or of another recipe."""
+    tensors = read_tensors(path)
+    with safe_open(path, "pt") as file:
+        progress = Progress(**json.loads((file.metadata() or {}).get("progress", "{}")))
+    part = _part(tensors, "objective.")
+    if part.keys() != objective.state_dict().keys():
+        raise RunError(f"{path} belongs to another recipe", hint="resume with the recipe the run was started with")
+    objective.load_state_dict(part)
+    moments = _part(tensors, "optimizer.")
+    device = next(objective.parameters()).device
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            name = _names(objective)[id(parameter)]
+            found = {key.rsplit(".", 1)[1]: value for key, value in moments.items() if key.rsplit(".", 1)[0] == name}
+            if found:
+                optimizer.state[parameter] = {
+                    key: value if key == "step" else value.to(device) for key, value in found.items()
+                }
+    if mean is not None:
+        mean.mean = {name: value.to(device) for name, value in _part(tensors, "mean.").items()}
+    return progress
+
+
+def _names(module: nn.Module) -> dict[int, str]:
+    return {id(parameter): name for name, parameter in module.named_parameters()}
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

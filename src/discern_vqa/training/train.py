@@ -1,0 +1,203 @@
+"""`discern train`: a recipe becomes a run folder. Pre-training and fine-tuning alike: the recipe's objective decides."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from discern_vqa import registry
+from discern_vqa.config import Recipe, read_recipe
+from discern_vqa.data.answers import AnswerVocabulary
+from discern_vqa.data.batch import Batcher
+from discern_vqa.data.sample import CLOSED, OPEN, Sample
+from discern_vqa.data.sampling import epoch_batches
+from discern_vqa.data.sources import StateSource
+from discern_vqa.datasets._load import find_root, learning_samples, vocabulary_samples
+from discern_vqa.errors import ConfigError, DataError, RunError
+from discern_vqa.files import atomic_path, atomic_write_text
+from discern_vqa.models._answering import answer_scores
+from discern_vqa.paths import find_recipe
+from discern_vqa.run import CONFIG, WEIGHTS, Run, load_weights, make_tokenizer, read_tensors
+from discern_vqa.training.loop import Work, fit
+from discern_vqa.training.progress import Bar
+
+
+def train(
+    recipe: Path,
+    *,
+    data: Path | None = None,
+    from_run: Path | None = None,
+    overrides: list[str] | None = None,
+    out: Path,
+    resume: bool = False,
+    quiet: bool = False,
+) -> Run:
+    """Trains what `recipe` says into the folder `out`.
+
+    Args:
+        recipe: a TOML file; `config.read_recipe` says what is checked.
+        data: the data set's folder; none: where `paths.find_data` looks.
+        from_run: a finished run whose weights, words and answers are taken over (fine-tuning adds no parameter).
+        overrides: `table.key=value`, as `--set`.
+        resume: go on with a run that was stopped; a finished one is left as it is.
+    """
+    started = time.monotonic()
+    out, recipe = Path(out), find_recipe(recipe)
+    settings = read_recipe(recipe, overrides)
+    say = (lambda text: None) if quiet else lambda text: print(text, flush=True)
+    if resume and (out / WEIGHTS).is_file():
+        say(f"{out} has ended already; nothing to resume")
+        return Run.open(out)
+    if from_run is None and settings.run.after:
+        from_run = out / "before"
+        if not (from_run / WEIGHTS).is_file():
+            say(f"first: {settings.run.after} into {from_run}")
+            before = recipe.parent / settings.run.after
+            inherited = [one for one in overrides or [] if one.startswith(("data.draw", "run.seed"))]
+            train(before, data=_data_for(before, settings, data), overrides=inherited, out=from_run,
+                  resume=resume or (from_run / CONFIG).is_file(), quiet=quiet)
+    root = find_root(settings.data, data)
+    samples, validation = learning_samples(settings.data, root, settings.run.seed)
+    if not samples:
+        raise DataError(f"{root}: nothing to learn from", hint="see: discern data audit")
+    torch.manual_seed(settings.run.seed)
+    if resume and (out / CONFIG).is_file():
+        run = Run.open(out, finished=False)
+        _same_recipe(run.recipe, settings, out)
+    else:
+        run = _new_run(out, recipe, settings, root, samples, from_run)
+    model = run.build_model(pretrained=from_run is None)
+    if from_run is not None:
+        load_weights(model, Path(from_run) / WEIGHTS)
+    said_random(model, say)
+    say(
+        f"{len(samples):,} samples of {len({sample.image for sample in samples}):,} images, "
+        f"{len(validation):,} for validation, {len(run.vocabulary):,} answers, "
+        f"{sum(p.numel() for p in model.parameters() if p.requires_grad):,} trained parameters"
+    )
+    batcher = run.batcher(model)
+    warm_states(run, batcher, [*samples, *validation], say)
+    objective = registry.load("objectives", settings.objective.name).Objective(settings.objective, model)
+    if hasattr(objective, "similar"):
+        say(use_similar(run, objective, samples, batcher))
+    work = Work(
+        model=model,
+        objective=objective,
+        batches=lambda epoch: epoch_batches(
+            samples, settings.optim.batch, settings.run.seed, epoch, settings.optim.per_image, objective.mixed
+        ),
+        batch=lambda rows, rng: batcher.batch([samples[row] for row in rows], rng),
+        validate=(lambda: validation_figures(model, batcher, validation)) if validation else None,
+    )
+    with Bar(settings.run.epochs, quiet) as bar:
+        progress = fit(work, settings.optim, settings.run, out, resume=resume, show=bar)
+    best = f", best validation {progress.best:.3f} after epoch {progress.best_epoch + 1}" if validation else ""
+    say(f"{out}: {progress.epoch} epochs, {progress.step:,} steps in {time.monotonic() - started:.0f} s{best}")
+    return Run.open(out)
+
+
+def _data_for(before: Path, settings: Recipe, data: Path | None) -> Path | None:
+    """`--data` names the folder of this recipe's data set: the first recipe gets it only if it is of the same set."""
+    return data if read_recipe(before).data.dataset == settings.data.dataset else None
+
+
+def _new_run(
+    out: Path, source: Path, settings: Recipe, root: Path, samples: list[Sample], from_run: Path | None
+) -> Run:
+    if from_run is not None:
+        before = Run.open(from_run)
+        if before.recipe.model.resolved() != settings.model.resolved():
+            raise ConfigError(
+                f"[model] of {source} differs from that of {from_run}: {_differences(before.recipe, settings)}",
+                hint="fine-tuning adds no parameter: use the same [model] table in both recipes",
+            )
+        vocabulary, tokenizer = before.vocabulary, before.tokenizer
+    else:
+        learned = [*samples, *vocabulary_samples(settings.data, root)]
+        answers = [sample.answer for sample in learned if not sample.is_caption]
+        vocabulary = AnswerVocabulary.from_answers(answers, settings.data.normaliser, settings.data.min_count)
+        tokenizer = make_tokenizer(settings, [sample.text for sample in learned])
+    return Run.create(out, source, settings, vocabulary, tokenizer, root)
+
+
+def _differences(before: Recipe, now: Recipe) -> str:
+    old, new = before.model.resolved().model_dump(), now.model.resolved().model_dump()
+    return ", ".join(f"{key} = {old[key]!r} there, {new[key]!r} here" for key in old if old[key] != new.get(key))
+
+
+def _same_recipe(before: Recipe, now: Recipe, out: Path) -> None:
+    """A resumed run must go on with its own recipe; only the data folder may have moved."""
+    old, new = before.to_json(), now.to_json()
+    for tables in (old, new):
+        tables["data"].pop("root")
+    odd = [f"[{table}] {key}" for table in old for key in old[table] if old[table][key] != new[table].get(key)]
+    if odd:
+        raise RunError(f"{out} was started with another recipe: {', '.join(odd)}", hint="resume with the same recipe")
+
+
+def said_random(model: Any, say: Any) -> None:
+    """Lists the parameters that no pre-trained file filled."""
+    for side in ("image", "text"):
+        names = getattr(model, side).random
+        if names:
+            shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+            say(f"{side} encoder: stays random: {shown}")
+
+
+def use_similar(run: Run, objective: Any, samples: list[Sample], batcher: Batcher) -> str:
+    """Hands the similar-image index (Eq. 8) to the batcher; it is kept in the run, so that a resumed training has the
+    same one. Returns a line for the log (A25: the share of images that have any)."""
+    path = run.folder / "similar.json"
+    if not path.is_file():
+        atomic_write_text(path, json.dumps(objective.similar(samples, batcher), ensure_ascii=False))
+    similar: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
+    batcher.use_similar(similar, samples)
+    found = [len(others) for others in similar.values()]
+    if not any(found):
+        return "similar images: none"
+    share = sum(count > 0 for count in found) / len(found)
+    return f"similar images: {share:.0%} of {len(found):,} have one, {sum(found) / len(found):.1f} on average"
+
+
+def warm_states(run: Run, batcher: Batcher, samples: list[Sample], say: Any) -> None:
+    """Computes the states of frozen encoders: all texts in a fixed order, and the images that the cache lacks."""
+    if batcher.texts is not None:
+        texts = sorted({sample.text for sample in samples})
+        for start in range(0, len(texts), 64):
+            batcher.texts.add(batcher.tokenizer.encode(texts[start : start + 64], batcher.length))
+    source = batcher.images
+    if not isinstance(source, StateSource):
+        return
+    path = run.cache_of_states()
+    keys = {sample.image: sample.path for sample in samples}
+    if path.is_file():
+        source.fill({name: value for name, value in read_tensors(path).items() if name.partition(":")[2] in keys})
+    missing = [(key, file) for key, file in keys.items() if not source.has(key)]
+    if not missing:
+        return
+    say(f"frozen image encoder: states of {len(missing):,} images, {source.views} views each")
+    for key, file in missing:
+        source.add(key, file)
+    with atomic_path(path) as partial:
+        save_file(source.dump(), partial)
+
+
+def validation_figures(model: Any, batcher: Batcher, samples: list[Sample]) -> dict[str, float]:
+    """Accuracy on validation (overall, open, closed) and the cross-entropy of the answers that the table knows."""
+    device = next(model.parameters()).device
+    probabilities = answer_scores(model, batcher, samples, device=device)
+    gold = torch.tensor([batcher.vocabulary.index(sample.answer) for sample in samples])
+    right = (probabilities.argmax(-1) == gold).float()
+    figures = {"accuracy": float(right.mean())}
+    for kind in (OPEN, CLOSED):
+        chosen = torch.tensor([sample.answer_type == kind for sample in samples])
+        if bool(chosen.any()):
+            figures[f"accuracy_{kind}"] = float(right[chosen].mean())
+    known = gold >= 0
+    if bool(known.any()):
+        picked = probabilities[known].gather(1, gold[known, None]).clamp(min=1e-9)
+        figures["loss"] = float(-picked.log().mean())
+    return {name: round(value, 5) for name, value in figures.items()}
