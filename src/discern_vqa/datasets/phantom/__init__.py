@@ -19,12 +19,12 @@ A `twin` is on exactly two samples, one per member of a pair; both members share
 are in "pretrain" only. Licence: Apache-2.0, like the package; no patient was involved.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from discern_vqa.data.sample import SPLITS as SPLITS
 from discern_vqa.data.sample import Sample
+from discern_vqa.datasets import jsonl
 from discern_vqa.errors import DataError
 
 SUMMARY = "drawn by the package: chest x-ray, head CT/MR and abdominal CT phantoms, exact answers, masks and twins"
@@ -58,25 +58,14 @@ def contact_sheet(
     sheet.contact_sheet(root, split, out_png, columns, rows, outline)
 
 
-def read(root: Path, split: str) -> list[Sample]:
-    """The questions and captions of a split. Raises DataError when `root` holds no phantom set."""
-    listing = Path(root) / "samples.jsonl"
-    if not listing.exists():
+def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sample]:
+    """The questions and captions of a split (see `jsonl.read`). Raises DataError when `root` holds no phantom set."""
+    root = Path(root)
+    if not (root / jsonl.FILE).exists():
         raise DataError(
-            f"{root} holds no phantom set: {listing} does not exist", hint=f"discern data draw phantom {root}"
+            f"{root} holds no phantom set ({jsonl.FILE} is not there)", hint=f"discern data draw phantom {root}"
         )
-    samples = []
-    for number, line in enumerate(listing.read_text("utf-8").splitlines(), start=1):
-        try:
-            row = json.loads(line)
-            if row["split"] == split:
-                row["question_type"] = tuple(row.get("question_type", ()))
-                samples.append(Sample(path=Path(root) / row["image"], source=f"{listing}:{number}", **row))
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{listing}:{number}: not a phantom record ({error})", hint=f"discern data draw phantom {root}"
-            ) from error
-    return samples
+    return jsonl.read(root, split, skipped=skipped)
 
 
 def write_tiny(root: Path) -> None:

@@ -2,18 +2,18 @@
 
 import numpy as np
 
-from discern_vqa.datasets.phantom.canvas import Canvas, Mask, Random, Shape, smooth_field, soft, wobble
+from discern_vqa.datasets.phantom.canvas import Canvas, Mask, Random, Shape, smooth_field, soft, within, wobble
 from discern_vqa.datasets.phantom.findings import Finding
 
 _SIGN = {"left": 1.0, "right": -1.0}
 # Grey value of each tissue without and with contrast (soft-tissue window).
 _PLAIN = dict(
-    fat=0.17, muscle=0.47, liver=0.55, spleen=0.51, cortex=0.47, pelvis=0.44, vessel=0.46, gut=0.46, fluid=0.33
+    fat=0.17, muscle=0.47, liver=0.55, spleen=0.51, cortex=0.51, pelvis=0.47, vessel=0.46, gut=0.46, fluid=0.31
 )
 _CONTRAST = dict(
-    fat=0.17, muscle=0.50, liver=0.66, spleen=0.69, cortex=0.80, pelvis=0.70, vessel=0.84, gut=0.52, fluid=0.33
+    fat=0.17, muscle=0.50, liver=0.66, spleen=0.69, cortex=0.76, pelvis=0.64, vessel=0.84, gut=0.52, fluid=0.31
 )
-_RADIUS = {"small": 0.050, "medium": 0.076, "large": 0.108}
+_RADIUS = {"small": 0.060, "large": 0.108}
 _LIVER_PLACES = ((-0.54, -0.15), (-0.30, -0.25), (-0.56, 0.09), (-0.28, -0.01))
 
 
@@ -22,7 +22,7 @@ class _Belly:
 
     def __init__(self, random: Random) -> None:
         draw = random.uniform
-        self.half = draw(0.84, 0.93), draw(0.62, 0.70)
+        self.half = draw(0.82, 0.90), draw(0.62, 0.70)
         self.fat = draw(0.035, 0.10)
         self.wall = draw(0.040, 0.055)
         self.kidney = {side: (draw(0.34, 0.38), draw(0.19, 0.24)) for side in ("left", "right")}
@@ -138,7 +138,7 @@ def _liver(canvas: Canvas, belly: _Belly, grey: dict[str, float], cavity: np.nda
     alpha = soft(inside, 0.02)
     canvas.image += alpha * (np.float32(grey["liver"]) - canvas.image)
     fissure = canvas.stroke([(-0.12, -0.44), (-0.17, -0.26)], 0.011)
-    canvas.fill(Shape(fissure.window, fissure.alpha * alpha[fissure.window]), grey["fat"], 0.7)
+    canvas.fill(within(fissure, alpha), grey["fat"], 0.7)
     brighter = grey["vessel"] > 0.6
     for points in (
         [(-0.14, 0.08), (-0.30, 0.06), (-0.40, -0.04)],
@@ -146,9 +146,7 @@ def _liver(canvas: Canvas, belly: _Belly, grey: dict[str, float], cavity: np.nda
         [(-0.40, -0.26), (-0.36, -0.10)],
     ):
         vein = canvas.stroke(points, 0.014, soften=0.02)
-        canvas.fill(
-            Shape(vein.window, vein.alpha * alpha[vein.window]), grey["liver"] + (0.09 if brighter else -0.05), 0.8
-        )
+        canvas.fill(within(vein, alpha), grey["liver"] + (0.09 if brighter else -0.05), 0.8)
     if belly.gallbladder:
         canvas.fill(canvas.ellipse(-0.13, -0.10, 0.075, 0.05, 0.6), grey["fluid"])
     return alpha
@@ -185,7 +183,7 @@ def _ascites(canvas: Canvas, finding: Finding, cavity: np.ndarray, grey: dict[st
     front = soft(0.42 - canvas.v, 0.1)
     fluid = soft(cavity, 0.016) * soft(np.float32(thick) * flank - cavity, 0.02) * front
     canvas.image += fluid * (np.float32(grey["fluid"]) - canvas.image)
-    return fluid > 0.5
+    return fluid > 0.25
 
 
 def _liver_lesions(canvas: Canvas, finding: Finding, liver: np.ndarray, contrast: bool, grey: dict[str, float]) -> Mask:
@@ -199,15 +197,15 @@ def _liver_lesions(canvas: Canvas, finding: Finding, liver: np.ndarray, contrast
         radius = _RADIUS[finding.size] * random.uniform(0.95, 1.06)
         if finding.kind.name == "liver cyst":
             lesion = canvas.ellipse(x, y, radius, radius * random.uniform(0.9, 1), random.uniform(0, 3))
-            lesion = Shape(lesion.window, lesion.alpha * liver[lesion.window])
+            lesion = within(lesion, liver)
             canvas.fill(lesion, grey["fluid"] - 0.01, 0.97)
         else:
             bumps = wobble(random, 0.14, 4)
-            lesion = canvas.ellipse(x, y, radius * 1.15, radius * 1.1, 0, 0.03, bumps)
-            lesion = Shape(lesion.window, lesion.alpha * liver[lesion.window])
+            lesion = canvas.ellipse(x, y, radius * 1.18, radius * 1.12, 0, 0.03, bumps)
+            lesion = within(lesion, liver)
             core = canvas.ellipse(x, y, radius * 0.62, radius * 0.58, 0, 0.04, bumps)
             canvas.fill(lesion, grey["liver"] + (0.19 if contrast else 0.17), 0.9)
-            canvas.fill(core, grey["liver"] - 0.18, 0.9)
+            canvas.fill(core, grey["liver"] - 0.24, 0.9)
         shapes.append(lesion)
     return canvas.mask(*shapes)
 
@@ -218,7 +216,7 @@ def _kidney_cyst(canvas: Canvas, finding: Finding, belly: _Belly, grey: dict[str
     sign, (x, y) = _SIGN[finding.side], belly.kidney[finding.side]
     radius = random.uniform(0.062, 0.070) if finding.size == "small" else random.uniform(0.110, 0.125)
     angle = random.uniform(-0.5, 0.6)
-    out = 0.095 + 0.35 * radius
+    out = 0.060 + 0.35 * radius
     cyst = canvas.ellipse(sign * (x + out * float(np.cos(angle))), y + out * float(np.sin(angle)), radius, radius)
     canvas.fill(cyst, grey["fluid"], 0.97)
     return canvas.mask(cyst)
@@ -235,7 +233,7 @@ def _stones(canvas: Canvas, finding: Finding, belly: _Belly) -> Mask:
     shapes = []
     for where, up in places[: finding.count]:
         x, y = belly.kidney[where]
-        radius = random.uniform(0.036, 0.044)
+        radius = random.uniform(0.040, 0.050)
         stone = canvas.ellipse(
             _SIGN[where] * (x + random.uniform(-0.015, 0.01)), y + up * random.uniform(0.055, 0.07), radius, radius
         )

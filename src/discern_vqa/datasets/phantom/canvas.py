@@ -42,9 +42,15 @@ class Shape:
     alpha: Field
 
 
+def within(shape: Shape, region: Field) -> Shape:
+    """The part of a shape that a region (coverage of the whole image) leaves."""
+    return Shape(shape.window, shape.alpha * region[shape.window])
+
+
 def soft(distance: Field, edge: float) -> Field:
     """Coverage from the distance inside an outline: 0.5 on it, 0 and 1 half an `edge` away."""
-    return np.clip(distance * np.float32(1.0 / edge) + np.float32(0.5), 0.0, 1.0)
+    covered: Field = np.clip(distance * np.float32(1.0 / edge) + np.float32(0.5), 0.0, 1.0)
+    return covered
 
 
 @lru_cache(maxsize=64)
@@ -64,7 +70,8 @@ def smooth_field(random: Random, size: int, cells: int) -> Field:
     """A smooth random field (size, size), mean 0 and deviation about 1, with `cells` humps along a side."""
     rows = _spline_rows(size, cells)
     control = random.standard_normal((cells + 3, cells + 3), dtype=np.float32)
-    return np.float32(2.1) * (rows @ control @ rows.T)
+    field: Field = np.float32(2.1) * (rows @ control @ rows.T)
+    return field
 
 
 def polar(table: Field, turn: Field, reach: Field) -> Field:
@@ -79,7 +86,8 @@ def polar(table: Field, turn: Field, reach: Field) -> Field:
 @lru_cache(maxsize=4)
 def _grid(size: int) -> tuple[Field, Field]:
     line = ((np.arange(size, dtype=np.float32) + 0.5) / size * 2 - 1).astype(np.float32)
-    return np.meshgrid(line, line)  # type: ignore[return-value]
+    across, down = np.meshgrid(line, line)
+    return across, down
 
 
 class Canvas:
@@ -208,18 +216,19 @@ def expose(drawing: Field, exposure: Exposure, random: Random) -> NDArray[np.uin
     """8-bit grey image of a drawing. All randomness comes from `random`, none from what is drawn."""
     size = drawing.shape[0]
     scale = size / 128
-    image = ndimage.gaussian_filter(drawing, exposure.blur * scale, truncate=3.0)
+    image: Field = ndimage.gaussian_filter(drawing, exposure.blur * scale, truncate=3.0)
     drift = np.float32(exposure.shading) * smooth_field(random, size, 2)
     image = np.clip(image * (np.float32(exposure.gain) + drift) + np.float32(exposure.offset), 0, 1)
     image = image ** np.float32(exposure.gamma)
-    grain = random.standard_normal((size, size), dtype=np.float32)
+    grain: Field = random.standard_normal((size, size), dtype=np.float32)
     grain = np.float32(0.6) * grain + np.float32(0.9) * smooth_field(random, size, int(size // 2.5))
     image += np.float32(exposure.noise) * grain
     _letter(image, exposure, scale)
     top, bottom, left, right = (round(part * size) for part in exposure.borders)
     for edge in (np.s_[:top, :], np.s_[size - bottom :, :], np.s_[:, :left], np.s_[:, size - right :]):
         image[edge] = image[edge] * 0.04 + 0.02
-    return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
+    picture: NDArray[np.uint8] = (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return picture
 
 
 def _letter(image: Field, exposure: Exposure, scale: float) -> None:

@@ -2,13 +2,23 @@
 
 import numpy as np
 
-from discern_vqa.datasets.phantom.canvas import Canvas, Field, Mask, Random, Shape, polar, smooth_field, soft, wobble
+from discern_vqa.datasets.phantom.canvas import (
+    Canvas,
+    Field,
+    Mask,
+    Random,
+    polar,
+    smooth_field,
+    soft,
+    within,
+    wobble,
+)
 from discern_vqa.datasets.phantom.findings import Finding, spots
 
 _SIGN = {"left": 1.0, "right": -1.0}  # the patient's left is on the image's right
 _ZONE_DOWN = {"upper": -0.36, "middle": 0.0, "lower": 0.33}
 _ZONE_OUT = {"upper": 0.36, "middle": 0.47, "lower": 0.53}
-_NODULE_RADIUS = {"small": 0.052, "medium": 0.082, "large": 0.122}
+_NODULE_RADIUS = {"small": 0.058, "large": 0.118}
 
 
 class _Thorax:
@@ -91,7 +101,7 @@ def draw(canvas: Canvas, random: Random, findings: tuple[Finding, ...]) -> dict[
     if "pneumothorax" in present:
         free = _pneumothorax(canvas, field, present["pneumothorax"], lungs)
         markings = markings * (1 - free)
-        masks["pneumothorax"] = free > 0.5
+        masks["pneumothorax"] = free > 0.25
     image += markings
     if "pleural effusion" in present:
         masks["pleural effusion"] = _effusion(canvas, field, present["pleural effusion"], aerated, air)
@@ -123,7 +133,7 @@ def _trunk(field: _Field) -> Field:
 
 
 def _bones(canvas: Canvas, field: _Field) -> None:
-    """Ribs as two families of curves (behind: falling outwards; in front: falling inwards), clavicles, shoulders, spine."""
+    """Ribs as two families of curves (those behind fall outwards, those in front inwards), shoulders, spine."""
     thorax, out, v = field.thorax, field.out, field.v
     cage = soft(field.half_width(v) + 0.035 - out, 0.03)
     behind = _rib_family(v - 0.50 * out**2 + 0.10 * out - 0.02 * thorax.rib_phase, thorax.rib_step, 0.20)
@@ -205,8 +215,6 @@ def _pneumothorax(canvas: Canvas, field: _Field, finding: Finding, lungs: Field)
     canvas.image -= free * np.float32(random.uniform(0.085, 0.12))
     line = cavity * soft(0.008 - np.abs(collapsed), 1.5 * canvas.pixel) * floor
     canvas.image += line * np.float32(0.13)
-    if finding.size == "large":
-        canvas.image += cavity * soft(collapsed, 0.05) * floor * np.float32(0.06)
     return free
 
 
@@ -217,8 +225,10 @@ def _effusion(canvas: Canvas, field: _Field, finding: Finding, aerated: Field, a
     level = field.thorax.dome[finding.side] - above
     border = level - random.uniform(0.11, 0.16) * np.clip((field.out - 0.12) / 0.58, 0, 1.2) ** 2
     fluid = aerated * soft(field.v - border, 0.05) * _on(field, finding.side)
+    if finding.size == "small":
+        fluid = fluid * soft(field.out - 0.30, 0.1)
     canvas.image += fluid * (air * np.float32(0.85) + np.float32(0.05))
-    return fluid > 0.5
+    return fluid > 0.25
 
 
 def _consolidation(canvas: Canvas, thorax: _Thorax, finding: Finding, aerated: Field) -> Mask:
@@ -229,15 +239,15 @@ def _consolidation(canvas: Canvas, thorax: _Thorax, finding: Finding, aerated: F
     rx, ry = random.uniform(0.15, 0.20), random.uniform(0.12, 0.15)
     cloud = canvas.ellipse(x, y, rx, ry, random.uniform(-0.5, 0.5), edge=0.10, wobble=wobble(random, 0.12))
     patches = smooth_field(random, canvas.size, 14)[cloud.window]
-    light = np.float32(random.uniform(0.20, 0.28)) * np.clip(1 + 0.30 * patches, 0.3, 1.5)
-    seen = Shape(cloud.window, cloud.alpha * aerated[cloud.window])
+    light = np.float32(random.uniform(0.26, 0.36)) * np.clip(1 + 0.30 * patches, 0.3, 1.5)
+    seen = within(cloud, aerated)
     canvas.add(seen, light)
     return canvas.mask(seen, level=0.25)
 
 
 def _nodules(canvas: Canvas, finding: Finding) -> Mask:
     random = finding.random()
-    light = random.uniform(0.20, 0.32)
+    light = random.uniform(0.22, 0.36)
     shapes = []
     for k, (side, zone) in enumerate(spots(finding)):
         jitter = np.random.default_rng(finding.seed + k + 1)

@@ -1,11 +1,9 @@
 """Draws a whole set: plans anatomies, draws images and masks in several processes, writes samples.jsonl."""
 
 import json
-import math
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,51 +11,17 @@ import numpy as np
 from PIL import Image
 
 from discern_vqa.data.sample import CLOSED, OPEN, SPLITS
-from discern_vqa.datasets.phantom import abdomen, chest, head
-from discern_vqa.datasets.phantom.canvas import Canvas, Exposure, Mask, Pose, expose
+from discern_vqa.datasets.phantom.anatomy import TEXT, Unit, invent, plan, render
+from discern_vqa.datasets.phantom.candidate import Candidate, choose, is_closed
 from discern_vqa.datasets.phantom.captions import caption
-from discern_vqa.datasets.phantom.findings import NUMBERS, Case, Finding, cells, changed, draw_findings, kinds, twin_ways
-from discern_vqa.datasets.phantom.questions import Candidate, candidates, choose, is_closed
+from discern_vqa.datasets.phantom.findings import Case
+from discern_vqa.datasets.phantom.questions import candidates
 from discern_vqa.errors import DataError
 from discern_vqa.files import atomic_write_text
 
-VERSION = 1
+VERSION = 4  # goes up when the same seed draws other images
 DEFAULT_SPLITS = {"pretrain": 0.50, "train": 0.25, "validation": 0.05, "test": 0.20}
-_REGIONS = ("chest", "head", "abdomen")
 _CHUNK = 40  # anatomies that a process draws at a time
-_ANATOMY, _EXPOSURE, _FINDINGS, _TEXT, _NOISE = range(5)  # streams of randomness of one anatomy
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One anatomy: a single image, or a pair of twins."""
-
-    seed: int
-    split: str
-    number: int
-    pair: bool
-    size: int
-
-    @property
-    def group(self) -> str:
-        return f"{self.split}-{self.number:05d}"
-
-    def random(self, stream: int, member: int = 0) -> np.random.Generator:
-        return np.random.default_rng([self.seed, SPLITS.index(self.split), self.number, stream, member])
-
-
-def plan(counts: Mapping[str, int], seed: int, size: int, twins: float) -> list[Unit]:
-    """The anatomies of every split: `counts[split]` images, of which a share `twins` are members of a pair."""
-    share = twins / (2 - twins)  # of anatomies that are drawn twice
-    units = []
-    for split, images in counts.items():
-        number = left = 0
-        left = images
-        while left > 0:
-            pair = left > 1 and math.floor((number + 1) * share + 1e-9) > math.floor(number * share + 1e-9)
-            units.append(Unit(seed, split, number, pair, size))
-            number, left = number + 1, left - (2 if pair else 1)
-    return units
 
 
 def draw(
@@ -83,7 +47,7 @@ def draw(
     Raises DataError when `root` holds something else or an argument is out of range.
     """
     root = Path(root)
-    counts = _counted(images, splits, counts)
+    counts = _checked(shared_out(images, splits) if counts is None else counts)
     _check(size, twins)
     about = {"version": VERSION, "seed": seed, "size": size, "twins": round(twins, 6), "counts": dict(counts)}
     _claim(root, about)
@@ -104,12 +68,17 @@ def draw(
     atomic_write_text(root / "phantom.json", json.dumps(about, indent=2) + "\n")
 
 
-def _counted(images: int, splits: Mapping[str, float] | None, counts: Mapping[str, int] | None) -> dict[str, int]:
-    if counts is None:
-        shares = dict(splits or DEFAULT_SPLITS)
-        total = sum(shares.values())
-        ends = np.round(np.cumsum(list(shares.values())) / total * images).astype(int)
-        counts = dict(zip(shares, np.diff([0, *ends]).tolist(), strict=True))
+def shared_out(images: int, splits: Mapping[str, float] | None) -> dict[str, int]:
+    """`images` shared out over the splits in proportion to `splits`, without a remainder."""
+    shares = dict(splits or DEFAULT_SPLITS)
+    total = sum(shares.values())
+    if images < 1 or total <= 0:
+        raise DataError(f"no image to draw: {images} images shared out as {shares}", hint="ask for one image or more")
+    ends = np.round(np.cumsum(list(shares.values())) / total * images).astype(int)
+    return dict(zip(shares, np.diff([0, *ends]).tolist(), strict=True))
+
+
+def _checked(counts: Mapping[str, int]) -> dict[str, int]:
     for split, number in counts.items():
         if split not in SPLITS:
             raise DataError(f"there is no split {split!r} in a phantom set", hint=f"splits are: {', '.join(SPLITS)}")
@@ -185,7 +154,7 @@ def _draw_unit(root: Path, unit: Unit) -> tuple[list[dict[str, Any]], list[dict[
             "modality": case.modality,
             "group": unit.group,
         }
-        random = unit.random(_TEXT, member + 1)
+        random = unit.random(TEXT, member + 1)
         asked = [(one, text, "") for one, text in choose(random, found[member], without)]
         by_key = {one.key: one for one in found[member]}
         asked += [(by_key[key], text, f"{unit.group}-{key.replace(' ', '-')}") for key, text in shared]
@@ -223,7 +192,7 @@ def _described(case: Case) -> dict[str, Any]:
 
 def _twin_questions(unit: Unit, found: list[list[Candidate]]) -> list[tuple[str, str]]:
     """One or two questions that fit both members and whose answers differ: (key, wording)."""
-    random = unit.random(_TEXT)
+    random = unit.random(TEXT)
     first, second = ({one.key: one for one in side} for side in found)
     differing = [
         key
@@ -232,84 +201,3 @@ def _twin_questions(unit: Unit, found: list[list[Candidate]]) -> list[tuple[str,
     ]
     order = [differing[k] for k in random.permutation(len(differing))][: int(random.integers(1, 3))]
     return [(key, str(random.choice(first[key].wordings))) for key in order]
-
-
-def invent(unit: Unit) -> tuple[list[Case], Exposure]:
-    """What the unit's one or two images show, and how they are exposed."""
-    random = unit.random(_FINDINGS)
-    region = _REGIONS[unit.number % 3]
-    modality, sequence, contrast = "x-ray", "x-ray", False
-    if region == "abdomen":
-        modality, sequence, contrast = "ct", "ct", bool(random.random() < 0.5)
-    if region == "head":
-        sequence = str(random.choice(["ct", "ct", "ct", "t1", "t2", "flair"]))
-        modality = "ct" if sequence == "ct" else "mri"
-    marker = ("L", "R", "")[int(random.integers(3))]
-    available = kinds(region, modality)
-    number = int(random.choice(len(NUMBERS), p=NUMBERS))
-    case = Case(region, modality, sequence, contrast, marker, ())
-    exposure = _exposure(unit, region, modality, marker)
-    if not unit.pair:
-        return [replace(case, findings=draw_findings(random, available, number))], exposure
-    for _ in range(100):
-        twin = _twin(random, case, available)
-        if twin is not None:
-            return twin, exposure
-    raise AssertionError("no twin could be drawn in 100 attempts")
-
-
-def _twin(random: np.random.Generator, case: Case, available: tuple) -> list[Case] | None:  # type: ignore[type-arg]
-    """Two cases that differ in one finding, in random order; None when this attempt would put two findings in one place."""
-    (subject,) = draw_findings(random, available, 1)
-    way = str(random.choice(twin_ways(subject)))
-    other = changed(random, subject, way, available)
-    rest: tuple[Finding, ...] = ()
-    if way != "kind" and random.random() < 0.5:
-        rest = draw_findings(random, available, 1, (subject,))[1:]
-        if other is not None and any(not cells(other).isdisjoint(cells(one)) for one in rest):
-            return None
-    pair = [
-        replace(case, findings=(subject, *rest)),
-        replace(case, findings=(*(() if other is None else (other,)), *rest)),
-    ]
-    return pair[:: 1 if random.random() < 0.5 else -1]
-
-
-def _exposure(unit: Unit, region: str, modality: str, marker: str) -> Exposure:
-    random = unit.random(_EXPOSURE)
-    draw = random.uniform
-    noise = {"x-ray": (0.010, 0.022), "ct": (0.016, 0.034), "mri": (0.010, 0.024)}[modality]
-    shading = {"x-ray": 0.02, "ct": 0.0, "mri": 0.05}[modality]
-    borders = [draw(0.01, 0.06) if region == "chest" and random.random() < 0.35 else 0.0 for _ in range(4)]
-    return Exposure(
-        gain=draw(0.92, 1.08),
-        offset=draw(-0.015, 0.03),
-        gamma=draw(0.88, 1.14),
-        blur=draw(0.35, 0.75),
-        noise=draw(*noise),
-        shading=shading,
-        marker=marker,
-        marker_place=(draw(0.035, 0.08), draw(0.05, 0.14)),
-        borders=(borders[0] * 0.6, borders[1] * 0.6, borders[2], borders[3]),
-    )
-
-
-def render(unit: Unit, case: Case, exposure: Exposure) -> tuple[np.ndarray, dict[str, Mask]]:
-    """The 8-bit image of a case and the mask of each finding. Twins share everything but the findings."""
-    random = unit.random(_ANATOMY)
-    draw = random.uniform
-    turn = 0.05 if case.region == "chest" else 0.09
-    stretch = draw(0.94, 1.03)
-    pose = Pose(
-        turn=float(draw(-turn, turn)),
-        shift=(float(draw(-0.045, 0.045)), float(draw(-0.04, 0.04))),
-        scale=(float(stretch * draw(0.97, 1.03)), float(stretch * draw(0.97, 1.03))),
-    )
-    canvas = Canvas(unit.size, pose, random)
-    if case.region == "chest":
-        masks = chest.draw(canvas, random, case.findings)
-    elif case.region == "head":
-        masks = head.draw(canvas, random, case.findings, case.sequence)
-    else:
-        masks = abdomen.draw(canvas, random, case.findings, case.contrast)
-    return expose(canvas.image, exposure, unit.random(_NOISE)), masks

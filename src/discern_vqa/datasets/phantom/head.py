@@ -1,8 +1,21 @@
 """An axial slice of the head at the level of the lateral ventricles: CT in a brain window, or MR (T1, T2, FLAIR)."""
 
+import math
+
 import numpy as np
 
-from discern_vqa.datasets.phantom.canvas import Canvas, Field, Mask, Random, Shape, polar, smooth_field, soft, wobble
+from discern_vqa.datasets.phantom.canvas import (
+    Canvas,
+    Field,
+    Mask,
+    Random,
+    Shape,
+    polar,
+    smooth_field,
+    soft,
+    within,
+    wobble,
+)
 from discern_vqa.datasets.phantom.findings import Finding, spots
 
 _SIGN = {"left": 1.0, "right": -1.0}
@@ -66,13 +79,24 @@ def draw(canvas: Canvas, random: Random, findings: tuple[Finding, ...], sequence
     if swollen is not None:
         shift = _SIGN[swollen.side] * float(swollen.random().uniform(0.11, 0.15))
     scale = head.ventricles * (head.dilated if "hydrocephalus" in present else 1)
-    _deep_grey(canvas, grey, shift, scale)
     _sylvian(canvas, grey, head)
-    middle = _middle(canvas, grey, depth - inner, shift, head, scale, sequence)
-    if swollen is not None:
-        masks["midline shift"] = canvas.mask(*middle)
+    nuclei, falx, ventricles = _deep(canvas, head, shift, scale, soft(depth - inner, 0.02))
+    for nucleus in nuclei:
+        canvas.fill(nucleus, grey["grey"], 0.9)
+    for fissure, fold in falx:
+        canvas.fill(fissure, grey["csf"], 0.6)
+        canvas.fill(fold, 0.62 if sequence == "ct" else 0.30, 0.7)
+    for ventricle in ventricles:
+        canvas.fill(ventricle, grey["csf"])
+    if head.calcified and sequence == "ct":
+        for x, y in ((0.9 * shift - 0.175, 0.24), (0.9 * shift + 0.175, 0.24), (0.85 * shift, 0.16)):
+            canvas.fill(canvas.ellipse(x, y, 0.016, 0.018), 0.9, 0.8)
     if "hydrocephalus" in present:
-        masks["hydrocephalus"] = canvas.mask(*middle[2:])
+        masks["hydrocephalus"] = canvas.mask(*ventricles)
+    if swollen is not None:  # what was displaced: where it is and where it should be
+        rest = _deep(canvas, head, 0.0, scale, soft(depth - inner, 0.02))
+        displaced = [*nuclei, *ventricles, *rest[0], *rest[2], *(line[0] for line in (*falx, *rest[1]))]
+        masks["midline shift"] = canvas.mask(*displaced)
     for name, paint in (
         ("infarct", _infarct),
         ("hemorrhage", _hemorrhage),
@@ -113,19 +137,6 @@ def _parenchyma(canvas: Canvas, random: Random, depth: Field, head: _Head, grey:
     return bulk + np.float32(head.atrophy) * valley * (grey["csf"] - bulk)
 
 
-def _deep_grey(canvas: Canvas, grey: dict[str, float], shift: float, scale: float) -> None:
-    """Caudate, lentiform nucleus and thalamus of both sides."""
-    away = 0.05 * (scale - 1)
-    for sign in (-1, 1):
-        for x, y, rx, ry, turn in (
-            (0.125 + away, -0.20, 0.040, 0.085, 0.35),
-            (0.245 + away, -0.06, 0.060, 0.125, 0.25),
-            (0.110 + away, 0.08, 0.070, 0.110, -0.30),
-        ):
-            shape = canvas.ellipse(sign * x + 0.6 * shift, y, rx, ry, -sign * turn, edge=0.03)
-            canvas.fill(shape, grey["grey"], 0.9)
-
-
 def _sylvian(canvas: Canvas, grey: dict[str, float], head: _Head) -> None:
     """The cleft between temporal lobe and the rest, with the insula at its end."""
     rx = head.half[0] - head.scalp - head.skull
@@ -134,39 +145,36 @@ def _sylvian(canvas: Canvas, grey: dict[str, float], head: _Head) -> None:
         canvas.fill(canvas.stroke(cleft, 0.010, soften=0.022), grey["csf"], head.atrophy)
 
 
-def _middle(
-    canvas: Canvas, grey: dict[str, float], depth: Field, shift: float, head: _Head, scale: float, sequence: str
-) -> list[Shape]:
-    """Falx, third ventricle and lateral ventricles; a shift bows them to one side, most in the middle."""
-    ry = head.half[1]
-    bow = [(shift * float(np.cos(np.pi / 2 * y / ry)) ** 1.5, y) for y in np.linspace(-0.82 * ry, -0.24, 6)]
-    back = [(shift * float(np.cos(np.pi / 2 * y / ry)) ** 1.5, y) for y in np.linspace(0.36, 0.82 * ry, 6)]
-    inside = soft(depth, 0.02)
-    lines = []
-    for points in (bow, back):
-        for width, value, strength in ((0.020, grey["csf"], 0.6), (0.008, 0.62 if sequence == "ct" else 0.30, 0.7)):
-            line = canvas.stroke(points, width, soften=0.016)
-            line = Shape(line.window, line.alpha * inside[line.window])
-            canvas.fill(line, value, strength)
-        lines.append(line)
-    third = canvas.ellipse(0.85 * shift, 0.06, 0.014 * scale, 0.075 * (0.7 + 0.3 * scale))
-    shapes = [*lines, third]
+def _deep(
+    canvas: Canvas, head: _Head, shift: float, scale: float, inside: Field
+) -> tuple[list[Shape], list[tuple[Shape, Shape]], list[Shape]]:
+    """Deep grey nuclei; falx (fissure, fold) in front and behind; third and lateral ventricles.
+
+    A shift bows all of them to one side, most in the middle of the head.
+    """
+    nuclei = [
+        canvas.ellipse(sign * x + 0.6 * shift, y, rx, ry, -sign * turn, edge=0.03)
+        for sign in (-1, 1)
+        for x, y, rx, ry, turn in (
+            (0.125, -0.20, 0.040, 0.085, 0.35),  # caudate
+            (0.245, -0.06, 0.060, 0.125, 0.25),  # lentiform
+            (0.110, 0.08, 0.070, 0.110, -0.30),  # thalamus
+        )
+    ]
+    falx = []
+    for y0, y1 in ((-0.82 * head.half[1], -0.24), (0.36, 0.82 * head.half[1])):
+        bow = [(shift * max(0.0, math.cos(math.pi / 2 * y / head.half[1])) ** 1.5, y) for y in np.linspace(y0, y1, 6)]
+        wide, thin = (canvas.stroke(bow, width, soften=0.016) for width in (0.020, 0.008))
+        falx.append((within(wide, inside), within(thin, inside)))
+    ventricles = [canvas.ellipse(0.85 * shift, 0.06, 0.014 * scale, 0.075 * (0.7 + 0.3 * scale))]
+    out, long = 1 + 0.55 * (scale - 1), 0.75 + 0.25 * scale
     for sign in (-1, 1):
-        centre = 0.9 * shift
-        away = 1 + 0.55 * (scale - 1)
-        front = canvas.ellipse(
-            centre + sign * 0.082 * away, -0.235, 0.036 * scale, 0.115 * (0.75 + 0.25 * scale), sign * head.horn_turn
-        )
-        body = canvas.ellipse(
-            centre + sign * 0.165 * away, 0.225, 0.042 * scale, 0.12 * (0.75 + 0.25 * scale), -sign * 0.45
-        )
-        shapes += [front, body]
-    for shape in shapes[2:]:
-        canvas.fill(shape, grey["csf"])
-    if head.calcified and sequence == "ct":
-        for x, y in ((0.9 * shift - 0.175, 0.24), (0.9 * shift + 0.175, 0.24), (0.85 * shift, 0.16)):
-            canvas.fill(canvas.ellipse(x, y, 0.016, 0.018), 0.9, 0.8)
-    return shapes
+        x = 0.9 * shift
+        ventricles += [
+            canvas.ellipse(x + sign * 0.082 * out, -0.235, 0.036 * scale, 0.115 * long, sign * head.horn_turn),
+            canvas.ellipse(x + sign * 0.165 * out, 0.225, 0.042 * scale, 0.120 * long, -sign * 0.45),
+        ]
+    return nuclei, falx, ventricles
 
 
 def _infarct(canvas: Canvas, finding: Finding, grey: dict[str, float], depth: Field, sequence: str) -> Mask:
@@ -195,8 +203,9 @@ def _hemorrhage(canvas: Canvas, finding: Finding, grey: dict[str, float], depth:
     radius = _RADIUS["hemorrhage"][finding.size] * random.uniform(0.95, 1.06)
     bumps, stretch, turn = wobble(random, 0.10), random.uniform(0.8, 1.0), random.uniform(0, 3)
     light = random.uniform(0.72, 0.84)
-    around = canvas.ellipse(x, y, radius + 0.035, radius * stretch + 0.035, turn, 0.04, bumps)
-    blood = canvas.ellipse(x, y, radius, radius * stretch, turn, 0.02, bumps)
+    brain = soft(depth - 0.01, 0.02)
+    around = within(canvas.ellipse(x, y, radius + 0.035, radius * stretch + 0.035, turn, 0.04, bumps), brain)
+    blood = within(canvas.ellipse(x, y, radius, radius * stretch, turn, 0.02, bumps), brain)
     canvas.fill(around, grey["edema"], 0.7)
     canvas.fill(blood, light, 0.95)
     return canvas.mask(blood)
@@ -204,15 +213,15 @@ def _hemorrhage(canvas: Canvas, finding: Finding, grey: dict[str, float], depth:
 
 def _masses(canvas: Canvas, finding: Finding, grey: dict[str, float], depth: Field, sequence: str) -> Mask:
     """Round, with a rim that takes up contrast and swelling around it."""
-    shapes = []
+    shapes, brain = [], soft(depth - 0.01, 0.02)
     for k, (side, zone) in enumerate(spots(finding)):
         random = np.random.default_rng(finding.seed + k + 1)
         x, y = _place(random, side, zone)
         radius = _RADIUS["mass"][finding.size] * random.uniform(0.95, 1.06)
         bumps = wobble(random, 0.07)
-        swelling = canvas.ellipse(x, y, radius + 0.055, radius + 0.065, 0, 0.05, wobble(random, 0.18))
-        tumour = canvas.ellipse(x, y, radius, radius, 0, 0.02, bumps)
-        centre = canvas.ellipse(x, y, radius * 0.56, radius * 0.56, 0, 0.02, bumps)
+        swelling = within(canvas.ellipse(x, y, radius + 0.055, radius + 0.065, 0, 0.05, wobble(random, 0.07)), brain)
+        tumour = within(canvas.ellipse(x, y, radius, radius, 0, 0.02, bumps), brain)
+        centre = within(canvas.ellipse(x, y, radius * 0.56, radius * 0.56, 0, 0.02, bumps), brain)
         canvas.fill(swelling, grey["edema"], 0.8)
         canvas.fill(tumour, grey["rim"], 0.9)
         canvas.fill(centre, grey["core"], 0.9)

@@ -1,0 +1,67 @@
+"""A question that may be asked, and which ones are asked. Weights keep guessing from paying.
+
+Every question is a `Candidate` with a `weight`: the chance of its being asked. Weights are chosen so that, over many
+images, each answer of a question is about as frequent as any other: an absent finding is asked about as often as a
+present one, modalities and planes evenly, and so on. The question alone then says little about the answer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from discern_vqa.datasets.phantom.findings import Kind
+
+Random = np.random.Generator
+Wordings = tuple[str, ...]
+
+_KINDS_SHOWN = 1.32  # kinds of findings in an image, on average (measured)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A question that fits a case.
+
+    Args:
+        key: what is asked, independent of the wording; the same for both members of a twin pair.
+        type: VQA-RAD's question type.
+        wordings: paraphrases of one and the same question.
+        answer: lower-case.
+        weight: chance of its being asked.
+        about: the kind of finding that the answer rests on, when it is present ("" else): its mask is the evidence.
+    """
+
+    key: str
+    type: str
+    wordings: Wordings
+    answer: str
+    weight: float
+    about: str = ""
+
+
+def is_closed(question: str, answer: str) -> bool:
+    """Closed: yes or no, or a choice between alternatives that the question names."""
+    return answer in ("yes", "no") or f" {answer} or " in question or f" or {answer}?" in question
+
+
+def choose(
+    random: Random, found: Sequence[Candidate], without: frozenset[str] = frozenset()
+) -> list[tuple[Candidate, str]]:
+    """The questions that are asked, each with its wording; none whose key is in `without`."""
+    chances = random.random(len(found))
+    wording = random.random(len(found))
+    return [
+        (one, one.wordings[int(pick * len(one.wordings))])
+        for one, chance, pick in zip(found, chances, wording, strict=True)
+        if chance < one.weight and one.key not in without
+    ]
+
+
+def yes(true: bool) -> str:
+    return "yes" if true else "no"
+
+
+def absent_share(available: Sequence[Kind]) -> float:
+    """How often to ask about an absent kind so that "no" is as frequent as "yes": p / (1 - p), p its prevalence."""
+    prevalence = _KINDS_SHOWN / len(available)
+    return prevalence / (1 - prevalence)
