@@ -167,7 +167,7 @@ def _spleen(canvas: Canvas, belly: _Belly, grey: dict[str, float], cavity: np.nd
 def _kidneys(canvas: Canvas, belly: _Belly, grey: dict[str, float], contrast: bool) -> None:
     for side, (x, y) in belly.kidney.items():
         sign, k = _SIGN[side], belly.kidney_size
-        canvas.fill(canvas.ellipse(sign * x, y, 0.136 * k, 0.165 * k, 0.25 * sign, edge=0.03), grey["fat"])
+        canvas.fill(canvas.ellipse(sign * x, y, 0.130 * k, 0.160 * k, 0.25 * sign, edge=0.03), grey["fat"])
         canvas.fill(canvas.ellipse(sign * x, y, 0.115 * k, 0.145 * k, 0.25 * sign), grey["cortex"])
         canvas.fill(canvas.ellipse(sign * (x - 0.01), y, 0.06 * k, 0.085 * k, 0.25 * sign, edge=0.03), grey["pelvis"])
         canvas.fill(

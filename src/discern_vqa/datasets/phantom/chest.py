@@ -31,7 +31,7 @@ class _Thorax:
         self.widest = draw(0.28, 0.42)
         self.dome = {"right": draw(0.47, 0.54), "left": draw(0.53, 0.60)}
         self.heart = draw(0.94, 1.08)
-        self.enlarged = draw(1.40, 1.52)
+        self.enlarged = draw(1.38, 1.48)
         self.rib_step = draw(0.128, 0.142)
         self.rib_phase = draw(0, 1)
         self.rib_light = draw(0.07, 0.11)
@@ -53,6 +53,8 @@ class _Field:
         self.u, self.v = canvas.u, canvas.v
         self.out = np.abs(canvas.u)
         self.on_left = canvas.u > 0
+        right, left = (self._diaphragm(self.out, thorax.dome[side]) - self.v for side in ("right", "left"))
+        self.above = np.where(self.on_left, left, right)  # distance above the diaphragm
 
     def half_width(self, v: Field) -> Field:
         """Half-width of the rib cage's inside at height v: a rounded cone, widest low down."""
@@ -67,8 +69,7 @@ class _Field:
             out, v = (out - 0.16) / shrink + 0.16, (v + 0.02) / shrink - 0.02
         wall = (self.half_width(v) - out) * 0.9
         middle = out - 0.115 - 0.05 * np.exp(-(((v + 0.02) / 0.14) ** 2)) * (shrink == 1)
-        right, left = (self._diaphragm(out, self.thorax.dome[side]) - v for side in ("right", "left"))
-        floor = np.where(self.on_left, left, right) if shrink == 1 else np.float32(0.9) - v
+        floor = self.above if shrink == 1 else np.float32(0.9) - v
         return np.minimum(np.minimum(wall, middle), floor) * np.float32(shrink)
 
     @staticmethod
@@ -94,7 +95,7 @@ def draw(canvas: Canvas, random: Random, findings: tuple[Finding, ...]) -> dict[
     masks: dict[str, Mask] = {}
     present = {finding.kind.name: finding for finding in findings}
     heart = thorax.heart * (thorax.enlarged if "cardiomegaly" in present else 1)
-    heart_alpha = _heart(canvas, thorax, heart)
+    heart_alpha = _heart(canvas, field, heart)
     if "cardiomegaly" in present:
         masks["cardiomegaly"] = heart_alpha > 0.5
     markings = aerated * vessels
@@ -118,14 +119,12 @@ def draw(canvas: Canvas, random: Random, findings: tuple[Finding, ...]) -> dict[
 def _trunk(field: _Field) -> Field:
     """Soft tissue: neck, shoulders, trunk, thicker towards the middle and below the diaphragm."""
     thorax, v, out = field.thorax, field.v, field.out
-    slope = np.clip((v + 0.93) / 0.2, 0, 1)
-    half = 0.24 + (thorax.width - 0.24) * slope**0.55
+    slope = np.clip((v + 1.04) / 0.36, 0, 1)
+    half = 0.17 + (thorax.width - 0.17) * slope**1.9
     inside = soft(half - out, 0.05)
     thickness = np.sqrt(np.clip(1.02 - (out / (half + 0.15)) ** 2, 0, 1))
     trunk = inside * (np.float32(thorax.body) * (0.55 + 0.45 * thickness))
-    for side in ("right", "left"):
-        below = soft(v - field._diaphragm(out, thorax.dome[side]), 0.04)
-        trunk += inside * below * np.float32(0.10) * (field.on_left == (side == "left"))
+    trunk += inside * soft(-field.above, 0.04) * np.float32(0.10)
     if thorax.breast > 0.02:
         breast = soft(0.26 - np.hypot((out - 0.42) * 0.9, v - 0.34), 0.06) * soft(v - 0.15, 0.4)
         trunk += np.float32(thorax.breast) * breast
@@ -175,14 +174,14 @@ def _mediastinum(canvas: Canvas, field: _Field, random: Random) -> None:
         canvas.add(canvas.ellipse(place, thorax.dome["left"] + 0.12, size, size * 0.6, edge=0.03), -0.20)
 
 
-def _heart(canvas: Canvas, thorax: _Thorax, scale: float) -> Field:
+def _heart(canvas: Canvas, field: _Field, scale: float) -> Field:
     """Adds the heart; returns its coverage of the whole image."""
     grown = scale - 1
-    main = canvas.inside(0.12 + 0.10 * grown, 0.31, 0.29 * scale, 0.235 * (1 + 0.6 * grown), turn=0.45)
-    right = canvas.inside(-0.06 - 0.08 * grown, 0.28, 0.17 * scale, 0.24 * (1 + 0.4 * grown))
+    main = canvas.inside(0.12 + 0.08 * grown, 0.30, 0.315 * scale, 0.25 * (1 + 0.5 * grown), turn=0.48)
+    right = canvas.inside(-0.07 - 0.06 * grown, 0.27, 0.18 * scale, 0.25 * (1 + 0.4 * grown))
     trunk = canvas.inside(0.07, 0.02, 0.13 * (1 + 0.5 * grown), 0.20, turn=-0.25)
     inside = np.maximum(np.maximum(main, right), trunk)
-    alpha = soft(inside, 0.035)
+    alpha = soft(inside, 0.035) * soft(field.above + 0.02, 0.05)
     canvas.image += alpha * (np.float32(0.20) + np.float32(0.13) * np.clip(inside / 0.2, 0, 1))
     return alpha
 
@@ -267,9 +266,16 @@ def _pacemaker(canvas: Canvas, finding: Finding) -> Mask:
     sign = _SIGN[finding.side]
     x, y = sign * random.uniform(0.46, 0.54), random.uniform(-0.50, -0.44)
     case = canvas.ellipse(x, y, 0.095, 0.075, sign * 0.4, edge=0.02)
-    lead = canvas.stroke(
-        [(x, y - 0.05), (x - sign * 0.18, y - 0.10), (-0.06, -0.30), (-0.07, 0.10), (0.16, 0.40)], 0.011
-    )
+    bends = np.array([(x, y), (x - sign * 0.16, y - 0.16), (-0.05, -0.40), (-0.10, -0.10), (-0.08, 0.22), (0.20, 0.42)])
+    way = [tuple(_spline(bends, t)) for t in np.linspace(0, 1, 12)]
+    lead = canvas.stroke(way, 0.009)
     for shape in (lead, case):
         canvas.fill(shape, 1.5, 0.85)
     return canvas.mask(case, lead)
+
+
+def _spline(points: Field, t: float) -> Field:
+    """The point at t in [0, 1] of the Bezier curve of these control points."""
+    while len(points) > 1:
+        points = (1 - t) * points[:-1] + t * points[1:]
+    return points[0]
