@@ -36,28 +36,29 @@ def clustered_bootstrap(
     seed: int = SEED,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """Percentile bootstrap of an accuracy that draws whole clusters with replacement (ratio of two sums).
+    """Percentile bootstrap of a mean that draws whole clusters with replacement (ratio of two sums).
 
     Args:
-        right: (n,) whether each question was answered right.
+        right: (n,) whether each question was answered right; or, for two answers to the same questions, the
+            difference of the two (-1, 0 or 1), which gives the interval of a paired difference.
         clusters: (n,) the cluster of each question, as a rule its image.
         resamples: how many times the clusters are drawn anew.
         seed: of the draws; the same file always gives the same interval.
         level: the share of the draws between the two ends.
 
     Returns:
-        The two ends, fractions in [0, 1].
+        The two ends, as fractions.
     """
     rights, sizes = _per_cluster(right, clusters)
     n_clusters = len(sizes)
     rng = np.random.default_rng(seed)
     step = max(1, _CELLS // n_clusters)
-    accuracies = []
+    means = []
     for start in range(0, resamples, step):
         drawn = rng.integers(0, n_clusters, size=(min(step, resamples - start), n_clusters))
-        accuracies.append(rights[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
+        means.append(rights[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
     tail = (1 - level) / 2
-    low, high = np.quantile(np.concatenate(accuracies), [tail, 1 - tail])
+    low, high = np.quantile(np.concatenate(means), [tail, 1 - tail])
     return float(low), float(high)
 
 

@@ -1,0 +1,309 @@
+"""The report of a made-up run folder: one page that needs nothing else, and says what is missing or broken."""
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from discern_vqa.errors import DataError, RunError
+from discern_vqa.evaluation import metrics, predictions
+from discern_vqa.evaluation.predictions import Prediction
+from discern_vqa.evaluation.report import write_report, write_reports
+from discern_vqa.evaluation.report_cases import gallery
+from discern_vqa.evaluation.report_figures import best_epoch, curves
+from discern_vqa.evaluation.report_read import read_run
+from discern_vqa.evaluation.report_view import difference, view
+
+N = 40
+
+
+def rows_of(right: set[int]) -> list[Prediction]:
+    """40 questions about 20 pairs of twins; the images are not square."""
+    return [
+        Prediction(
+            id=f"q{i}",
+            image=f"img/{i}.png",
+            question=f"Is there a <nodule> in lung {i}?",
+            gold="yes" if i % 2 else "no",
+            answer_type="open" if i < 10 else "closed",
+            question_type="PRES" if i % 3 else "POS",
+            organ="chest",
+            prediction=("yes" if i % 2 else "no") if i in right else "maybe",
+            score=0.5 + i / 100,
+            alternatives=(("maybe", 0.5), ("yes", 0.3), ("no", 0.2)),
+            twin=f"t{i // 2}",
+            mask=f"mask/{i}.png" if i % 2 else "",
+        )
+        for i in range(N)
+    ]
+
+
+def write_json(path: Path, content: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A finished and evaluated run whose data lie beside it; one image is missing."""
+    folder, root = tmp_path / "run", tmp_path / "secret-place" / "data"
+    for i in range(1, N):
+        for kind in ("img", "mask"):
+            picture = Image.new("L", (60, 40))
+            picture.paste(200, (10, 10, 30, 30))
+            (root / kind).mkdir(parents=True, exist_ok=True)
+            picture.save(root / kind / f"{i}.png")
+    rows, weak = rows_of(set(range(30))), rows_of(set(range(0, 30, 3)))
+    scores = {"split": "test"} | metrics.score(rows)
+    scores["baselines"] = {"image_identity": metrics.score(weak), "ours_too": metrics.score(weak)}
+    scores["controls"] = {"blank_image": metrics.score(weak)}
+    scores["vocabulary"] = {"size": 3, "coverage": 1.0}
+    write_json(folder / "scores.test.json", scores)
+    predictions.write(folder / "predictions.test.jsonl", rows)
+    predictions.write(folder / "baselines" / "image_identity.test.jsonl", weak)
+    config = {
+        "name": "lung <run>",
+        "root": str(root),
+        "data": {"dataset": "phantom", "root": str(root)},
+        "model": {"name": "cmdpi", "image": {"weights": f"{root}/weights", "frozen": True}},
+        "environment": {"versions": {"torch": "2.13"}},
+    }
+    write_json(folder / "config.json", config)
+    (folder / "recipe.toml").write_text('[model]\nname = "cmdpi"\n', encoding="utf-8")
+    write_json(folder / "audit.json", {"verdict": ["every test image is a <training> image."]})
+    learned = [
+        {"step": s, "epoch": s // 10, "split": "train", "loss": 9.0 / (s + 1), "contrast": 4.0 / (s + 1), "lr": 0.1}
+        for s in range(30)
+    ]
+    learned += [
+        {"step": s, "epoch": s // 10, "split": "validation", "loss": 2.0, "accuracy": s / 40, "accuracy_open": 0.1}
+        for s in (9, 19, 29)
+    ]
+    write_lines(folder / "metrics.jsonl", learned)
+    write_lines(folder / "before" / "metrics.jsonl", learned[:30])
+    heat = [{"id": f"q{i}", "method": "attention", "grid": [[0.0, 0.5], [0.2, 1.0]]} for i in range(N)]
+    write_lines(folder / "explanations.test.jsonl", heat)
+    return folder
+
+
+class Links(HTMLParser):
+    """Every address that a page loads or leads to, every tag, and whether all tags are closed."""
+
+    VOID = frozenset({"meta", "img", "br", "input", "link", "path", "use", "rect"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+def test_the_page_needs_no_other_file_no_network_and_no_script(run: Path, tmp_path: Path) -> None:
+    page = write_report(run, tmp_path / "out")
+    assert page == tmp_path / "out" / "index.html"
+    text = page.read_text(encoding="utf-8")
+    links = Links()
+    links.feed(text)
+    assert not links.open
+    assert "script" not in links.tags
+    assert {"svg", "table", "img", "details"} <= set(links.tags)
+    assert all(address.startswith(("data:image/", "#")) for address in links.addresses)
+    assert "@import" not in text
+    assert not re.search(r"url\((?!#)", text)
+    assert len(text) < 10_000_000
+
+
+def test_the_page_says_what_must_be_said_and_nothing_about_this_machine(run: Path, tmp_path: Path) -> None:
+    text = write_report(run, tmp_path / "out").read_text(encoding="utf-8")
+    for said in (
+        "not for diagnosis",
+        "lung &lt;run&gt;",
+        "75.0",
+        "image_identity",
+        "ours_too",
+        "blank_image",
+        "95 % interval",
+        "Every test image is a &lt;training&gt; image.",
+        "Is there a &lt;nodule&gt; in lung",
+        "Twins",
+        "Parts of the loss",
+        "The stage before",
+        "is not where the run",
+        "prefers-color-scheme",
+    ):
+        assert said in text
+    assert "secret-place" not in text
+    assert "<nodule>" not in text
+
+
+def test_markdown_and_json_hold_the_same_figures(run: Path, tmp_path: Path) -> None:
+    write_report(run, tmp_path / "out")
+    (content,) = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert content["scores"]["overall"]["accuracy"] == 0.75
+    assert content["differences"]["image_identity"]["points"] == pytest.approx(0.5)
+    assert content["best_epoch"] == [3, 0.725]
+    markdown = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    low, high = (100 * end for end in content["scores"]["overall"]["ci95"])
+    assert f"| **lung <run>** | 75.0 [{low:.1f}, {high:.1f}] |" in markdown
+    assert "| image_identity | 25.0" in markdown
+    assert "Research software, not for diagnosis" in markdown
+
+
+def test_a_bare_run_without_baselines_images_curves_and_audit_still_has_a_page(tmp_path: Path) -> None:
+    folder = tmp_path / "bare"
+    rows = [Prediction(id=str(i), image=f"{i}", gold="a", answer_type="closed", prediction="a") for i in range(3)]
+    write_json(folder / "config.json", {})
+    write_json(folder / "scores.validation.json", metrics.score(rows))
+    predictions.write(folder / "predictions.validation.jsonl", rows)
+    text = write_report(folder, tmp_path / "out").read_text(encoding="utf-8")
+    assert "bare" in text
+    assert "(validation)" in text
+    assert "100.0" in text
+
+
+def test_several_runs_are_compared_first(run: Path, tmp_path: Path) -> None:
+    text = write_reports([run, run], tmp_path / "out").read_text(encoding="utf-8")
+    assert "<title>2 runs" in text
+    assert text.index('href="#run2"') < text.index('id="run1"')
+    with pytest.raises(RunError, match="no run"):
+        write_reports([], tmp_path / "out")
+
+
+def test_cases_are_chosen_by_rule_and_a_missing_image_is_a_placeholder(run: Path) -> None:
+    twins, wrong, right = gallery(read_run(run), most=24)
+    assert [len(pair) for pair in twins.sets] == [2] * 4
+    both = [all(case.right for case in pair) for pair in twins.sets]
+    assert both == [True, False, True, False]
+    assert not any(case.right for (case,) in wrong.sets)
+    assert all(case.right for (case,) in right.sets)
+    scores = [case.row.score or 0 for (case,) in wrong.sets if case.row.question_type == "PRES"]
+    assert scores == sorted(scores, reverse=True)
+    cards = [case for group in (twins, wrong, right) for cases in group.sets for case in cases]
+    assert len(cards) <= 24
+    for case in cards:
+        shown = case.row.image != "img/0.png"
+        assert bool(case.picture) == bool(case.heat) == shown
+        assert bool(case.outline) == bool(case.row.mask)
+        assert [gold for _, _, gold in case.bars].count(True) == 1
+
+
+def test_an_image_outside_the_data_set_is_not_opened(run: Path) -> None:
+    rows = predictions.read(run / "predictions.test.jsonl")
+    (run.parent / "outside.png").write_bytes((run.parent / "secret-place/data/img/1.png").read_bytes())
+    escaped = [Prediction(**{**row.__dict__, "image": "../../outside.png"}) for row in rows]
+    predictions.write(run / "predictions.test.jsonl", escaped)
+    assert all(not case.picture for group in gallery(read_run(run)) for cases in group.sets for case in cases)
+
+
+def test_a_paired_difference_needs_the_same_questions(run: Path) -> None:
+    opened = read_run(run)
+    found = difference(opened, "image_identity")
+    assert found is not None
+    assert found["points"] == pytest.approx(0.5)
+    low, high = found["ci95"]
+    assert 0 < low < 0.5 < high < 1
+    assert difference(opened, "ours_too") is None
+    predictions.write(run / "baselines" / "image_identity.test.jsonl", opened.rows[:-1])
+    assert difference(read_run(run), "image_identity") is None
+
+
+def test_rows_stand_in_order_and_the_model_is_warned_of_its_equals(run: Path) -> None:
+    scores = json.loads((run / "scores.test.json").read_text())
+    scores["baselines"]["lookup"] = scores["baselines"]["image_identity"] | {"overall": scores["overall"]}
+    write_json(run / "scores.test.json", scores)
+    shown = view(read_run(run))
+    assert [row["name"] for row in shown["rows"]] == [
+        "lung <run>",
+        "image_identity",
+        "lookup",
+        "ours_too",
+        "blank_image",
+    ]
+    assert shown["strongest"] == "lookup"
+    assert "lookup reaches 75.0" in shown["warnings"][0]
+
+
+def test_curves_take_every_loss_and_nothing_else() -> None:
+    lines = [{"step": s, "split": "train", "loss": 1.0, "mix": 0.5, "lr": 0.1, "grad_norm": 3.0} for s in range(5)]
+    (loss, parts) = curves(lines)
+    assert loss["words"] == "train 1 to 1"
+    assert parts["words"] == "mix 0.5 to 0.5"
+    assert "#0" not in loss["svg"]
+    assert "var(--c0)" in loss["svg"]
+    assert curves([]) == []
+    assert curves([{"split": "train", "loss": 1.0, "step": 0}]) == []
+    assert best_epoch(lines) is None
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("config.json", None, "no run folder, or half written"),
+        ("config.json", "{", "config.json is broken"),
+        ("config.json", "[]", "expected an object"),
+        ("scores.test.json", None, "has no scores yet"),
+        ("scores.test.json", '{"n": 3}', "has no 'overall'"),
+        ("predictions.test.jsonl", None, "there is no file"),
+        ("predictions.test.jsonl", '{"id": "1"}\n', "predictions.test.jsonl:1: missing image"),
+        ("metrics.jsonl", '{"step": 1}\nbroken\n{"step": 2}\n', "metrics.jsonl:2: not JSON"),
+        ("explanations.test.jsonl", '{"id": "1", "grid": [[1], [1, 2]]}\n', "heat map 1"),
+    ],
+)
+def test_a_broken_run_folder_is_said_with_its_file(
+    run: Path, tmp_path: Path, file: str, content: str | None, said: str
+) -> None:
+    if content is None:
+        (run / file).unlink()
+    else:
+        (run / file).write_text(content, encoding="utf-8")
+    with pytest.raises((RunError, DataError), match=re.escape(said)) as caught:
+        write_report(run, tmp_path / "out")
+    assert caught.value.hint
+    assert not (tmp_path / "out").exists()
+
+
+def test_scores_that_do_not_add_up_are_refused(run: Path, tmp_path: Path) -> None:
+    scores = json.loads((run / "scores.test.json").read_text())
+    scores["overall"] |= {"correct": 35, "accuracy": 35 / 40}
+    write_json(run / "scores.test.json", scores)
+    with pytest.raises(DataError, match="its parts add up to 30 of 40"):
+        write_report(run, tmp_path / "out")
+
+
+def test_a_torn_last_line_of_a_killed_run_is_left_out(run: Path, tmp_path: Path) -> None:
+    with open(run / "metrics.jsonl", "a", encoding="utf-8") as file:
+        file.write('{"step": 99, "spl')
+    assert write_report(run, tmp_path / "out").is_file()
+
+
+def test_writing_a_report_does_not_wake_torch(run: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from discern_vqa.evaluation.report import write_report; "
+        f"write_report(Path({str(run)!r}), Path({str(tmp_path / 'out')!r})); sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
