@@ -106,6 +106,7 @@ def test_no_verb_shows_the_help(capsys):
         ("ask no/such/run image.png why", "no/such/run", ""),
         ("evaluate no/such/run", "no/such/run", ""),
         ("report no/such/run", "no/such/run", ""),
+        ("report no/such/run no/other/run", "2 runs need a folder", "--out DIR"),
         ("predict no/such/run questions.csv out.jsonl", "no/such/run", ""),
     ],
 )

@@ -59,13 +59,18 @@ def evaluate(
 
 
 def report(
-    run: Run,
-    out: Annotated[Path | None, typer.Option(help="A folder for the page; default: RUN/report.")] = None,
+    runs: Annotated[list[Path], typer.Argument(help="A run folder, or several to be compared.", metavar="RUN...")],
+    out: Annotated[Path | None, typer.Option(help="A folder for the page; default for one run: RUN/report.")] = None,
 ) -> None:
-    """Write a run's report.
+    """Write the report of a run, or of several.
 
-    One HTML page that needs no other file.
+    One HTML page that needs no other file, and the same as Markdown and JSON.
     """
-    from discern_vqa.evaluation.report import write_report
+    from discern_vqa.errors import ConfigError
+    from discern_vqa.evaluation.report import write_reports
 
-    typer.echo(f"report: {write_report(run, out if out is not None else run / 'report')}")
+    if out is None and len(runs) > 1:
+        raise ConfigError(
+            f"{len(runs)} runs need a folder for their page", hint="discern report RUN RUN --out DIR"
+        )
+    typer.echo(f"report: {write_reports(runs, out if out is not None else runs[0] / 'report')}")
