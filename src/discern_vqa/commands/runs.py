@@ -59,7 +59,7 @@ def evaluate(
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="A run folder, or several to be compared.", metavar="RUN...")],
+    runs: Annotated[list[Path], typer.Argument(help="A run folder, or several to be compared.")],
     out: Annotated[Path | None, typer.Option(help="A folder for the page; default for one run: RUN/report.")] = None,
 ) -> None:
     """Write the report of a run, or of several.
