@@ -75,12 +75,19 @@ def smooth_field(random: Random, size: int, cells: int) -> Field:
 
 
 def polar(table: Field, turn: Field, reach: Field) -> Field:
-    """Bilinear look-up of table[reach, turn]; turn wraps round, reach stops at the last row."""
-    table = np.pad(table, ((0, 1), (0, 1)), mode="edge")
-    table[:, -1] = table[:, 0]
-    place = np.stack([np.minimum(reach, np.float32(table.shape[0] - 1)), turn % np.float32(table.shape[1] - 1)])
-    found: Field = ndimage.map_coordinates(table, place, np.float32, order=1)
-    return found
+    """Look-up of table[reach, turn]: bilinear; turn >= 0 wraps round, reach >= 0 stops at the last row."""
+    rows, columns = table.shape
+    wide = np.concatenate([table, table[:, :1]], axis=1)
+    wide = np.concatenate([wide, wide[-1:]]).ravel()
+    reach = np.minimum(reach, np.float32(rows - 1))
+    row, column = reach.astype(np.int32), turn.astype(np.int32)
+    down, across = reach - row, turn - column
+    at = row * (columns + 1) + column % columns
+    here, below = wide.take(at), wide.take(at + (columns + 1))
+    here += across * (wide.take(at + 1) - here)
+    below += across * (wide.take(at + (columns + 2)) - below)
+    here += down * (below - here)
+    return here
 
 
 @lru_cache(maxsize=4)
@@ -163,16 +170,26 @@ class Canvas:
 
     def stroke(self, points: list[tuple[float, float]], width: float, soften: float = 0.0) -> Shape:
         """A line through `points` of the given half-width."""
-        middle = np.mean(points, axis=0)
-        reach = float(max(np.hypot(*(np.array(point) - middle)) for point in points)) + width
-        window = self.window(float(middle[0]), float(middle[1]), reach)
+        return self.strokes(points, (width,), soften)[0]
+
+    def strokes(self, points: list[tuple[float, float]], widths: tuple[float, ...], soften: float) -> list[Shape]:
+        """Lines through the same points, one of each half-width."""
+        middle_x, middle_y = (sum(values) / len(points) for values in zip(*points, strict=True))
+        reach = max(math.hypot(x - middle_x, y - middle_y) for x, y in points) + max(widths)
+        window = self.window(middle_x, middle_y, reach)
         u, v = self.u[window], self.v[window]
-        nearest = np.full(u.shape, np.inf, np.float32)
+        nearest = np.full(u.shape, np.inf, np.float32)  # squared distance
         for (ax, ay), (bx, by) in zip(points, points[1:], strict=False):
             dx, dy = bx - ax, by - ay
-            along = np.clip(((u - ax) * dx + (v - ay) * dy) / (dx * dx + dy * dy + 1e-9), 0, 1)
-            nearest = np.minimum(nearest, np.hypot(u - ax - along * dx, v - ay - along * dy))
-        return Shape(window, soft(np.float32(width) - nearest, max(soften, 1.5 * self.pixel)))
+            fromx, fromy = u - np.float32(ax), v - np.float32(ay)
+            along = fromx * np.float32(dx) + fromy * np.float32(dy)
+            along = np.clip(along * np.float32(1 / (dx * dx + dy * dy + 1e-9)), 0, 1)
+            fromx -= along * np.float32(dx)
+            fromy -= along * np.float32(dy)
+            np.minimum(nearest, fromx * fromx + fromy * fromy, out=nearest)
+        distance = np.sqrt(nearest)
+        edge = max(soften, 1.5 * self.pixel)
+        return [Shape(window, soft(np.float32(width) - distance, edge)) for width in widths]
 
     def fill(self, shape: Shape, value: float | Field, strength: float = 1.0) -> None:
         """Covers what is there with `value`."""

@@ -46,7 +46,7 @@ class _Thorax:
 
 
 class _Field:
-    """The lung fields as distances (body units, positive inside), also of a lung shrunk towards its hilum."""
+    """Trunk and lung fields as distances (body units, positive inside), also a lung shrunk towards its hilum."""
 
     def __init__(self, canvas: Canvas, thorax: _Thorax) -> None:
         self.thorax = thorax
@@ -55,11 +55,14 @@ class _Field:
         self.on_left = canvas.u > 0
         right, left = (self._diaphragm(self.out, thorax.dome[side]) - self.v for side in ("right", "left"))
         self.above = np.where(self.on_left, left, right)  # distance above the diaphragm
+        slope = np.clip((self.v + 1.04) / 0.36, 0, 1)
+        self.trunk = 0.17 + (thorax.width - 0.17) * slope * slope  # half-width of neck, shoulders and trunk
+        self.inside = soft(self.trunk - self.out, 0.05)
 
     def half_width(self, v: Field) -> Field:
         """Half-width of the rib cage's inside at height v: a rounded cone, widest low down."""
         t = np.clip((self.thorax.widest - v) / (self.thorax.widest - self.thorax.apex), 0, 1)
-        return np.float32(self.thorax.cage) * np.sqrt(1 - t**2.6) - np.float32(0.05) * np.clip(
+        return np.float32(self.thorax.cage) * np.sqrt(1 - t * t * np.sqrt(t)) - np.float32(0.05) * np.clip(
             v - self.thorax.widest, 0, 1
         )
 
@@ -119,12 +122,9 @@ def draw(canvas: Canvas, random: Random, findings: tuple[Finding, ...]) -> dict[
 def _trunk(field: _Field) -> Field:
     """Soft tissue: neck, shoulders, trunk, thicker towards the middle and below the diaphragm."""
     thorax, v, out = field.thorax, field.v, field.out
-    slope = np.clip((v + 1.04) / 0.36, 0, 1)
-    half = 0.17 + (thorax.width - 0.17) * slope**1.9
-    inside = soft(half - out, 0.05)
-    thickness = np.sqrt(np.clip(1.02 - (out / (half + 0.15)) ** 2, 0, 1))
-    trunk = inside * (np.float32(thorax.body) * (0.55 + 0.45 * thickness))
-    trunk += inside * soft(-field.above, 0.04) * np.float32(0.10)
+    thickness = np.sqrt(np.clip(1.02 - (out / (field.trunk + 0.15)) ** 2, 0, 1))
+    trunk = field.inside * (np.float32(thorax.body) * (0.55 + 0.45 * thickness))
+    trunk += field.inside * soft(-field.above, 0.04) * np.float32(0.10)
     if thorax.breast > 0.02:
         breast = soft(0.26 - np.hypot((out - 0.42) * 0.9, v - 0.34), 0.06) * soft(v - 0.15, 0.4)
         trunk += np.float32(thorax.breast) * breast
@@ -144,8 +144,8 @@ def _bones(canvas: Canvas, field: _Field) -> None:
     bar = soft(0.030 - np.abs(v - curve), 0.02) * soft(out - 0.06, 0.03) * soft(0.80 - out, 0.05)
     image += bar * np.float32(0.15)
     for sign in (-1, 1):
-        canvas.add(canvas.ellipse(sign * 0.95, -0.66, 0.13, 0.14, edge=0.04), 0.14)
-        canvas.add(canvas.ellipse(sign * 0.80, -0.34, 0.09, 0.30, turn=sign * 0.22, edge=0.05), 0.06)
+        canvas.add(within(canvas.ellipse(sign * 0.90, -0.60, 0.12, 0.13, edge=0.04), field.inside), 0.13)
+        canvas.add(within(canvas.ellipse(sign * 0.80, -0.34, 0.09, 0.30, sign * 0.22, 0.05), field.inside), 0.06)
     column = soft(0.085 - out, 0.03)
     disc = np.cos((v + 0.3 * thorax.rib_phase) * np.float32(2 * np.pi / 0.135))
     image += column * (np.float32(0.075) + np.float32(0.035) * disc)
@@ -191,11 +191,9 @@ def _vessels(field: _Field, random: Random, size: int) -> Field:
     du, dv = field.out - 0.13, field.v + 0.0
     reach = np.sqrt(du * du + dv * dv)
     angle = np.arctan2(dv, du) * np.float32(1 / np.pi) + np.where(field.on_left, np.float32(2.0), np.float32(0.0))
-    streaks = np.zeros_like(reach)
-    for count, light, fade in ((9, 0.10, 0.30), (20, 0.07, 0.45)):
-        table = np.maximum(random.standard_normal((5, 4 * count), dtype=np.float32), -0.5)
-        branches = polar(table, angle * count + count, reach * 5)
-        streaks += np.float32(light) * branches * branches * np.exp(-reach / np.float32(fade))
+    table = np.maximum(random.standard_normal((5, 60), dtype=np.float32), -0.5)
+    branches = np.minimum(polar(table, angle * 15 + 15, reach * 5), np.float32(1.3))
+    streaks = np.float32(0.15) * branches * branches * np.exp(-reach / np.float32(0.36))
     return streaks * 0.85 + 0.010 * smooth_field(random, size, 30)
 
 

@@ -163,8 +163,11 @@ def _deep(
     ]
     falx = []
     for y0, y1 in ((-0.82 * head.half[1], -0.24), (0.36, 0.82 * head.half[1])):
-        bow = [(shift * max(0.0, math.cos(math.pi / 2 * y / head.half[1])) ** 1.5, y) for y in np.linspace(y0, y1, 6)]
-        wide, thin = (canvas.stroke(bow, width, soften=0.016) for width in (0.020, 0.008))
+        bow = [
+            (shift * max(0.0, math.cos(math.pi / 2 * y / head.half[1])) ** 1.5, y)
+            for y in np.linspace(y0, y1, 5).tolist()
+        ]
+        wide, thin = canvas.strokes(bow, (0.020, 0.008), soften=0.016)
         falx.append((within(wide, inside), within(thin, inside)))
     ventricles = [canvas.ellipse(0.85 * shift, 0.06, 0.014 * scale, 0.075 * (0.7 + 0.3 * scale))]
     out, long = 1 + 0.55 * (scale - 1), 0.75 + 0.25 * scale
