@@ -268,7 +268,7 @@ def test_a_folder_without_phantoms_says_how_to_draw_them(tmp_path):
 def test_drawing_refuses_a_folder_that_holds_something_else(tmp_path):
     phantom.write_tiny(tmp_path / "tiny")
     before = content(tmp_path / "tiny")
-    with pytest.raises(DataError, match=r"already holds another phantom set \(seed 0\)"):
+    with pytest.raises(DataError, match="already holds another phantom set .*seed 0 instead of 1"):
         phantom.draw(tmp_path / "tiny", images=4, size=32, seed=1)
     phantom.write_tiny(tmp_path / "tiny")  # the very same set may be drawn again
     assert content(tmp_path / "tiny") == before
@@ -287,6 +287,7 @@ def test_drawing_refuses_a_folder_that_holds_something_else(tmp_path):
         ({"counts": {"train": -3}}, "-3 images"),
         ({"splits": {"train": 0.0}}, "no image"),
         ({"images": 0}, "no image"),
+        ({"seed": -1}, "a seed of -1"),
     ],
 )
 def test_impossible_wishes_are_refused_before_anything_is_written(tmp_path, wrong, said):

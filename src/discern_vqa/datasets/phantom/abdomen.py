@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from discern_vqa.datasets.phantom.canvas import Canvas, Mask, Random, Shape, smooth_field, soft, within, wobble
-from discern_vqa.datasets.phantom.findings import Finding
+from discern_vqa.datasets.phantom.canvas import Canvas, Field, Mask, Random, Shape, smooth_field, soft, within, wobble
+from discern_vqa.datasets.phantom.findings import SIGN, Finding
 
-_SIGN = {"left": 1.0, "right": -1.0}
 # Grey value of each tissue without and with contrast (soft-tissue window).
 _PLAIN = dict(
     fat=0.17, muscle=0.47, liver=0.55, spleen=0.51, cortex=0.51, pelvis=0.47, vessel=0.46, gut=0.46, fluid=0.31
@@ -61,11 +60,12 @@ def draw(canvas: Canvas, random: Random, findings: tuple[Finding, ...], contrast
     _spine(canvas, grey)
     if "ascites" in present:
         masks["ascites"] = _ascites(canvas, present["ascites"], cavity, grey)
-    _gut(canvas, belly, grey, cavity)
+    _gut(canvas, belly, grey)
     liver = _liver(canvas, belly, grey, cavity)
     spleen = _spleen(canvas, belly, grey, cavity, "splenomegaly" in present)
-    _kidneys(canvas, belly, grey, contrast)
-    aorta = canvas.ellipse(0.05, 0.22, *2 * (belly.aorta * (belly.aneurysm if "aortic aneurysm" in present else 1),))
+    _kidneys(canvas, belly, grey)
+    wide = belly.aorta * (belly.aneurysm if "aortic aneurysm" in present else 1)
+    aorta = canvas.ellipse(0.05, 0.22, wide, wide)
     canvas.fill(canvas.ellipse(-0.11, 0.22, 0.065, 0.048), grey["vessel"], 0.9 if contrast else 1)
     canvas.fill(aorta, grey["vessel"])
     inside = soft(cavity, 0.02)
@@ -113,7 +113,7 @@ def _spine(canvas: Canvas, grey: dict[str, float]) -> None:
     canvas.fill(canvas.ellipse(0.0, 0.468, 0.040, 0.030), 0.42)
 
 
-def _gut(canvas: Canvas, belly: _Belly, grey: dict[str, float], cavity: np.ndarray) -> None:
+def _gut(canvas: Canvas, belly: _Belly, grey: dict[str, float]) -> None:
     """Stomach with a level of air over fluid, loops of bowel with gas or contents, pancreas."""
     rx, ry = belly.stomach
     wall = canvas.ellipse(0.30, -0.28, rx + 0.02, ry + 0.02, 0.35)
@@ -129,7 +129,7 @@ def _gut(canvas: Canvas, belly: _Belly, grey: dict[str, float], cavity: np.ndarr
     canvas.fill(canvas.stroke([(-0.06, 0.10), (0.10, 0.06), (0.30, 0.09)], 0.038, soften=0.03), grey["gut"])
 
 
-def _liver(canvas: Canvas, belly: _Belly, grey: dict[str, float], cavity: np.ndarray) -> np.ndarray:
+def _liver(canvas: Canvas, belly: _Belly, grey: dict[str, float], cavity: Field) -> Field:
     """Right and left lobe, cut by the abdominal wall and by a fissure. Returns the coverage of the whole image."""
     k = belly.liver
     right = canvas.inside(-0.46, -0.02, 0.36 * k, 0.40 * k, 0.25)
@@ -152,7 +152,7 @@ def _liver(canvas: Canvas, belly: _Belly, grey: dict[str, float], cavity: np.nda
     return alpha
 
 
-def _spleen(canvas: Canvas, belly: _Belly, grey: dict[str, float], cavity: np.ndarray, enlarged: bool) -> Shape:
+def _spleen(canvas: Canvas, belly: _Belly, grey: dict[str, float], cavity: Field, enlarged: bool) -> Shape:
     k = belly.spleen * (belly.big_spleen if enlarged else 1)
     grown = k - 1
     window = canvas.window(0.66 - 0.10 * grown, 0.10, 0.30 * k)
@@ -164,9 +164,9 @@ def _spleen(canvas: Canvas, belly: _Belly, grey: dict[str, float], cavity: np.nd
     return spleen
 
 
-def _kidneys(canvas: Canvas, belly: _Belly, grey: dict[str, float], contrast: bool) -> None:
+def _kidneys(canvas: Canvas, belly: _Belly, grey: dict[str, float]) -> None:
     for side, (x, y) in belly.kidney.items():
-        sign, k = _SIGN[side], belly.kidney_size
+        sign, k = SIGN[side], belly.kidney_size
         canvas.fill(canvas.ellipse(sign * x, y, 0.130 * k, 0.160 * k, 0.25 * sign, edge=0.03), grey["fat"])
         canvas.fill(canvas.ellipse(sign * x, y, 0.115 * k, 0.145 * k, 0.25 * sign), grey["cortex"])
         canvas.fill(canvas.ellipse(sign * (x - 0.01), y, 0.06 * k, 0.085 * k, 0.25 * sign, edge=0.03), grey["pelvis"])
@@ -175,7 +175,7 @@ def _kidneys(canvas: Canvas, belly: _Belly, grey: dict[str, float], contrast: bo
         )
 
 
-def _ascites(canvas: Canvas, finding: Finding, cavity: np.ndarray, grey: dict[str, float]) -> Mask:
+def _ascites(canvas: Canvas, finding: Finding, cavity: Field, grey: dict[str, float]) -> Mask:
     """Fluid between the wall and the organs, deepest in the flanks."""
     random = finding.random()
     thick = random.uniform(0.10, 0.12) if finding.size == "small" else random.uniform(0.20, 0.24)
@@ -186,7 +186,7 @@ def _ascites(canvas: Canvas, finding: Finding, cavity: np.ndarray, grey: dict[st
     return fluid > 0.25
 
 
-def _liver_lesions(canvas: Canvas, finding: Finding, liver: np.ndarray, contrast: bool, grey: dict[str, float]) -> Mask:
+def _liver_lesions(canvas: Canvas, finding: Finding, liver: Field, contrast: bool, grey: dict[str, float]) -> Mask:
     """Cysts: sharp, dark, even. A mass: irregular, its rim lighter and its centre darker than the liver."""
     order = finding.random().permutation(len(_LIVER_PLACES))
     shapes = []
@@ -213,7 +213,7 @@ def _liver_lesions(canvas: Canvas, finding: Finding, liver: np.ndarray, contrast
 def _kidney_cyst(canvas: Canvas, finding: Finding, belly: _Belly, grey: dict[str, float]) -> Mask:
     """A round bulge of fluid on the outer side of a kidney."""
     random = finding.random()
-    sign, (x, y) = _SIGN[finding.side], belly.kidney[finding.side]
+    sign, (x, y) = SIGN[finding.side], belly.kidney[finding.side]
     radius = random.uniform(0.062, 0.070) if finding.size == "small" else random.uniform(0.110, 0.125)
     angle = random.uniform(-0.5, 0.6)
     out = 0.060 + 0.35 * radius
@@ -235,7 +235,7 @@ def _stones(canvas: Canvas, finding: Finding, belly: _Belly) -> Mask:
         x, y = belly.kidney[where]
         radius = random.uniform(0.040, 0.050)
         stone = canvas.ellipse(
-            _SIGN[where] * (x + random.uniform(-0.015, 0.01)), y + up * random.uniform(0.055, 0.07), radius, radius
+            SIGN[where] * (x + random.uniform(-0.015, 0.01)), y + up * random.uniform(0.055, 0.07), radius, radius
         )
         canvas.fill(stone, 1.0)
         shapes.append(stone)

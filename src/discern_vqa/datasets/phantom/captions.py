@@ -88,7 +88,7 @@ def _sentence(random: Random, finding: Finding) -> str:
     place = _place(random, finding) if not several else ""
     phrase = " ".join(words)
     if random.random() < 0.3 and place:
-        return f"In the {place} there is {_article(phrase)}{phrase}." if not several else f"{phrase.capitalize()}."
+        return f"In the {place} there is {_article(phrase)}{phrase}."
     end = f" in the {place}" if place else ""
     return _pick(
         random,

@@ -13,9 +13,8 @@ from discern_vqa.datasets.phantom.canvas import (
     within,
     wobble,
 )
-from discern_vqa.datasets.phantom.findings import Finding, spots
+from discern_vqa.datasets.phantom.findings import SIGN, Finding, spots
 
-_SIGN = {"left": 1.0, "right": -1.0}  # the patient's left is on the image's right
 _ZONE_DOWN = {"upper": -0.36, "middle": 0.0, "lower": 0.33}
 _ZONE_OUT = {"upper": 0.36, "middle": 0.47, "lower": 0.53}
 _NODULE_RADIUS = {"small": 0.058, "large": 0.118}
@@ -231,7 +230,7 @@ def _effusion(canvas: Canvas, field: _Field, finding: Finding, aerated: Field, a
 def _consolidation(canvas: Canvas, thorax: _Thorax, finding: Finding, aerated: Field) -> Mask:
     """A cloudy, patchy opacity without a sharp border."""
     random = finding.random()
-    x = _SIGN[finding.side] * (_ZONE_OUT[finding.zone] - 0.05 + random.uniform(-0.03, 0.03))
+    x = SIGN[finding.side] * (_ZONE_OUT[finding.zone] - 0.05 + random.uniform(-0.03, 0.03))
     y = _ZONE_DOWN[finding.zone] + random.uniform(-0.03, 0.03)
     rx, ry = random.uniform(0.15, 0.20), random.uniform(0.12, 0.15)
     cloud = canvas.ellipse(x, y, rx, ry, random.uniform(-0.5, 0.5), edge=0.10, wobble=wobble(random, 0.12))
@@ -248,7 +247,7 @@ def _nodules(canvas: Canvas, finding: Finding) -> Mask:
     shapes = []
     for k, (side, zone) in enumerate(spots(finding)):
         jitter = np.random.default_rng(finding.seed + k + 1)
-        x = _SIGN[side] * (_ZONE_OUT[zone] + jitter.uniform(-0.07, 0.06))
+        x = SIGN[side] * (_ZONE_OUT[zone] + jitter.uniform(-0.07, 0.06))
         y = _ZONE_DOWN[zone] + jitter.uniform(-0.06, 0.06)
         radius = _NODULE_RADIUS[finding.size] * jitter.uniform(0.94, 1.08)
         shape = canvas.ellipse(
@@ -261,7 +260,7 @@ def _nodules(canvas: Canvas, finding: Finding) -> Mask:
 
 def _pacemaker(canvas: Canvas, finding: Finding) -> Mask:
     random = finding.random()
-    sign = _SIGN[finding.side]
+    sign = SIGN[finding.side]
     x, y = sign * random.uniform(0.46, 0.54), random.uniform(-0.50, -0.44)
     case = canvas.ellipse(x, y, 0.095, 0.075, sign * 0.4, edge=0.02)
     bends = np.array([(x, y), (x - sign * 0.16, y - 0.16), (-0.05, -0.40), (-0.10, -0.10), (-0.08, 0.22), (0.20, 0.42)])

@@ -48,7 +48,7 @@ def draw(
     """
     root = Path(root)
     counts = _checked(shared_out(images, splits) if counts is None else counts)
-    _check(size, twins)
+    _check(seed, size, twins)
     about = {"version": VERSION, "seed": seed, "size": size, "twins": round(twins, 6), "counts": dict(counts)}
     _claim(root, about)
     units = plan(counts, seed, size, twins)
@@ -87,7 +87,9 @@ def _checked(counts: Mapping[str, int]) -> dict[str, int]:
     return {split: int(counts[split]) for split in SPLITS if split in counts}
 
 
-def _check(size: int, twins: float) -> None:
+def _check(seed: int, size: int, twins: float) -> None:
+    if seed < 0:
+        raise DataError(f"a seed of {seed} was given", hint="choose a whole number of 0 or more")
     if not 32 <= size <= 1024:
         raise DataError(f"a phantom of {size} pixels was asked for", hint="choose a size between 32 and 1024")
     if not 0 <= twins <= 1:
@@ -99,9 +101,10 @@ def _claim(root: Path, about: dict[str, Any]) -> None:
     known, samples = root / "phantom.json", root / "samples.jsonl"
     if known.exists():
         there = json.loads(known.read_text("utf-8"))
-        if {key: there.get(key) for key in about} != about:
+        other = [f"{key} {there.get(key)} instead of {about[key]}" for key in about if there.get(key) != about[key]]
+        if other:
             raise DataError(
-                f"{root} already holds another phantom set (seed {there.get('seed')})", hint="draw into another folder"
+                f"{root} already holds another phantom set ({'; '.join(other)})", hint="draw into another folder"
             )
     elif samples.exists():
         raise DataError(f"{root} already holds a data set that is no phantom set", hint="draw into another folder")
@@ -143,9 +146,8 @@ def _draw_unit(root: Path, unit: Unit) -> tuple[list[dict[str, Any]], list[dict[
         picture, masks = render(unit, case, exposure)
         image = f"images/{unit.split}/{stem}.png"
         Image.fromarray(picture).save(root / image, compress_level=3)
-        mask_files = {}
+        mask_files = {name: f"masks/{unit.split}/{stem}-{name.replace(' ', '-')}.png" for name in masks}
         for name, mask in masks.items():
-            mask_files[name] = f"masks/{unit.split}/{stem}-{name.replace(' ', '-')}.png"
             Image.fromarray(mask.astype(np.uint8) * 255).save(root / mask_files[name], compress_level=1)
         common = {
             "split": unit.split,
@@ -161,17 +163,14 @@ def _draw_unit(root: Path, unit: Unit) -> tuple[list[dict[str, Any]], list[dict[
         if unit.split == "pretrain":
             rows.append({"id": f"{unit.split}-{stem}-caption", **common, "caption": caption(random, case)})
         for number, (one, text, twin) in enumerate(asked):
-            rows.append(_row(f"{unit.split}-{stem}-{number}", common, one, text, twin, mask_files))
+            rows.append({"id": f"{unit.split}-{stem}-{number}", **common, **_answered(one, text, twin, mask_files)})
         cases.append({**common, **_described(case), "masks": mask_files})
     return rows, cases
 
 
-def _row(
-    id: str, common: dict[str, str], one: Candidate, text: str, twin: str, masks: dict[str, str]
-) -> dict[str, Any]:
+def _answered(one: Candidate, text: str, twin: str, masks: dict[str, str]) -> dict[str, Any]:
+    """What a line of samples.jsonl says about a question; empty fields are left out."""
     row = {
-        "id": id,
-        **common,
         "question": text,
         "answer": one.answer,
         "answer_type": CLOSED if is_closed(text, one.answer) else OPEN,

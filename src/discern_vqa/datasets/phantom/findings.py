@@ -7,6 +7,7 @@ import numpy as np
 
 Random = np.random.Generator
 SIDES = ("left", "right")  # the patient's; the patient's left is on the image's right
+SIGN = {"left": 1.0, "right": -1.0}  # of body coordinates that run to the image's right
 SIZES = ("small", "medium", "large")
 NUMBERS = (0.20, 0.33, 0.30, 0.17)  # share of images with 0, 1, 2, 3 kinds of findings
 
@@ -197,14 +198,8 @@ def changed(random: Random, finding: Finding, way: str, available: Sequence[Kind
     if way == "zone":
         return replace(finding, zone=_other(random, kind.zones, finding.zone))
     if way == "size":
-        return replace(
-            finding,
-            size="large"
-            if finding.size == "small"
-            else "small"
-            if finding.size == "large"
-            else _other(random, kind.sizes, "medium"),
-        )
+        ends = {"small": "large", "large": "small"}
+        return replace(finding, size=ends.get(finding.size) or _other(random, kind.sizes, finding.size))
     if way == "count":
         return replace(finding, count=int(random.choice([n for n in range(1, kind.most + 1) if n != finding.count])))
     others = [other for other in available if other.name != kind.name and not other.device]

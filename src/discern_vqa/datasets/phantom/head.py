@@ -16,9 +16,8 @@ from discern_vqa.datasets.phantom.canvas import (
     within,
     wobble,
 )
-from discern_vqa.datasets.phantom.findings import Finding, spots
+from discern_vqa.datasets.phantom.findings import SIGN, Finding, spots
 
-_SIGN = {"left": 1.0, "right": -1.0}
 # Grey value of each tissue by sequence. "rim" is the enhancing border of a mass, "edema" what surrounds it.
 _GREY = {
     "ct": dict(
@@ -77,7 +76,7 @@ def draw(canvas: Canvas, random: Random, findings: tuple[Finding, ...], sequence
 
     shift, swollen = 0.0, present.get("midline shift")
     if swollen is not None:
-        shift = _SIGN[swollen.side] * float(swollen.random().uniform(0.11, 0.15))
+        shift = SIGN[swollen.side] * float(swollen.random().uniform(0.11, 0.15))
     scale = head.ventricles * (head.dilated if "hydrocephalus" in present else 1)
     _sylvian(canvas, grey, head)
     nuclei, falx, ventricles = _deep(canvas, head, shift, scale, soft(depth - inner, 0.02))
@@ -103,7 +102,7 @@ def draw(canvas: Canvas, random: Random, findings: tuple[Finding, ...], sequence
         ("mass", _masses),
     ):
         if name in present:
-            masks[name] = paint(canvas, present[name], grey, depth - inner, sequence)
+            masks[name] = paint(canvas, present[name], grey, depth - inner)
     return masks
 
 
@@ -180,10 +179,10 @@ def _deep(
     return nuclei, falx, ventricles
 
 
-def _infarct(canvas: Canvas, finding: Finding, grey: dict[str, float], depth: Field, sequence: str) -> Mask:
+def _infarct(canvas: Canvas, finding: Finding, grey: dict[str, float], depth: Field) -> Mask:
     """A wedge with its base on the cortex: the territory of one vessel."""
     random = finding.random()
-    sign = _SIGN[finding.side]
+    sign = SIGN[finding.side]
     angle = random.uniform(0.42, 0.62) * (-1 if finding.zone == "anterior" else 1)  # from the side, in radians
     spread = random.uniform(0.30, 0.42)
     x, y = canvas.u * sign - 0.10, canvas.v
@@ -197,10 +196,10 @@ def _infarct(canvas: Canvas, finding: Finding, grey: dict[str, float], depth: Fi
 
 
 def _place(random: Random, side: str, zone: str) -> tuple[float, float]:
-    return _SIGN[side] * random.uniform(0.27, 0.36), _DOWN[zone] + random.uniform(-0.07, 0.07)
+    return SIGN[side] * random.uniform(0.27, 0.36), _DOWN[zone] + random.uniform(-0.07, 0.07)
 
 
-def _hemorrhage(canvas: Canvas, finding: Finding, grey: dict[str, float], depth: Field, sequence: str) -> Mask:
+def _hemorrhage(canvas: Canvas, finding: Finding, grey: dict[str, float], depth: Field) -> Mask:
     random = finding.random()
     x, y = _place(random, finding.side, finding.zone)
     radius = _RADIUS["hemorrhage"][finding.size] * random.uniform(0.95, 1.06)
@@ -214,7 +213,7 @@ def _hemorrhage(canvas: Canvas, finding: Finding, grey: dict[str, float], depth:
     return canvas.mask(blood)
 
 
-def _masses(canvas: Canvas, finding: Finding, grey: dict[str, float], depth: Field, sequence: str) -> Mask:
+def _masses(canvas: Canvas, finding: Finding, grey: dict[str, float], depth: Field) -> Mask:
     """Round, with a rim that takes up contrast and swelling around it."""
     shapes, brain = [], soft(depth - 0.01, 0.02)
     for k, (side, zone) in enumerate(spots(finding)):

@@ -4,7 +4,7 @@ import json
 import textwrap
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from discern_vqa.errors import DataError
 from discern_vqa.files import atomic_path
@@ -53,8 +53,6 @@ def describe(case: dict) -> str:  # type: ignore[type-arg]
 
 
 def _border(picture: Image.Image, mask: Image.Image) -> None:
-    from PIL import ImageChops, ImageFilter
-
     large = mask.convert("L").resize(picture.size, Image.Resampling.NEAREST)
     edge = ImageChops.subtract(large.filter(ImageFilter.MaxFilter(3)), large)
     picture.paste((255, 40, 40), mask=edge.point(lambda value: 255 if value else 0))
