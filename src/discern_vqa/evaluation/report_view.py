@@ -149,7 +149,9 @@ def _sentences(run: RunFiles, strongest: str) -> list[str]:
             said.append(f"{gain:+.1f} points against {strongest}, the strongest baseline, which sees no pixels.")
     blank = ((run.scores.get("controls") or {}).get("blank_image") or {}).get("overall", {}).get("accuracy")
     if blank is not None:
-        said.append(f"{100 * (overall['accuracy'] - blank):.1f} points are lost when the image is blank.")
+        lost = 100 * (overall["accuracy"] - blank)
+        blanked = f"{lost:.1f} points are lost" if lost > 0 else "Nothing is lost"
+        said.append(f"{blanked} when the image is blank.")
     vocabulary = run.scores.get("vocabulary")
     if vocabulary:
         said.append(

@@ -68,8 +68,9 @@ def warnings(scores: dict[str, Any]) -> list[str]:
     for name, figures in _sorted(scores.get("baselines") or {}).items():
         accuracy = figures["overall"]["accuracy"]
         if accuracy is not None and accuracy >= low:
-            seeing = "a model that sees no pixels" if name == "image_identity" else "one that sees no pixels"
-            said.append(f"{seeing} does as well: {name} reaches {100 * accuracy:.1f}, {interval}")
+            who = "a model that sees no pixels" if name == "image_identity" else "one that sees no pixels"
+            how = "as well" if accuracy <= model["accuracy"] else "better"
+            said.append(f"{who} does {how}: {name} reaches {100 * accuracy:.1f}, {interval}")
     for name, figures in (scores.get("controls") or {}).items():
         accuracy = figures["overall"]["accuracy"]
         if accuracy is not None and accuracy >= low:
