@@ -12,7 +12,10 @@ _PLAIN = dict(
 _CONTRAST = dict(
     fat=0.17, muscle=0.50, liver=0.66, spleen=0.69, cortex=0.76, pelvis=0.64, vessel=0.84, gut=0.52, fluid=0.31
 )
-_RADIUS = {"small": 0.060, "large": 0.108}
+_RADIUS = {
+    "liver cyst": {"small": 0.060, "large": 0.108},
+    "liver mass": {"small": 0.080, "large": 0.135},
+}
 _LIVER_PLACES = ((-0.54, -0.15), (-0.30, -0.25), (-0.56, 0.09), (-0.28, -0.01))
 
 
@@ -63,7 +66,8 @@ def draw(canvas: Canvas, random: Random, findings: tuple[Finding, ...], contrast
     _gut(canvas, belly, grey)
     liver = _liver(canvas, belly, grey, cavity)
     spleen = _spleen(canvas, belly, grey, cavity, "splenomegaly" in present)
-    _kidneys(canvas, belly, grey)
+    for kidney in _kidneys(canvas, belly, grey):
+        liver[kidney.window] *= 1 - kidney.alpha  # lesions of the liver leave the kidney free
     wide = belly.aorta * (belly.aneurysm if "aortic aneurysm" in present else 1)
     aorta = canvas.ellipse(0.05, 0.22, wide, wide)
     canvas.fill(canvas.ellipse(-0.11, 0.22, 0.065, 0.048), grey["vessel"], 0.9 if contrast else 1)
@@ -164,15 +168,19 @@ def _spleen(canvas: Canvas, belly: _Belly, grey: dict[str, float], cavity: Field
     return spleen
 
 
-def _kidneys(canvas: Canvas, belly: _Belly, grey: dict[str, float]) -> None:
+def _kidneys(canvas: Canvas, belly: _Belly, grey: dict[str, float]) -> list[Shape]:
+    """Both kidneys in their fat; returns the fat's coverage."""
+    beds = []
     for side, (x, y) in belly.kidney.items():
         sign, k = SIGN[side], belly.kidney_size
-        canvas.fill(canvas.ellipse(sign * x, y, 0.130 * k, 0.160 * k, 0.25 * sign, edge=0.03), grey["fat"])
+        beds.append(canvas.ellipse(sign * x, y, 0.130 * k, 0.160 * k, 0.25 * sign, edge=0.03))
+        canvas.fill(beds[-1], grey["fat"])
         canvas.fill(canvas.ellipse(sign * x, y, 0.115 * k, 0.145 * k, 0.25 * sign), grey["cortex"])
         canvas.fill(canvas.ellipse(sign * (x - 0.01), y, 0.06 * k, 0.085 * k, 0.25 * sign, edge=0.03), grey["pelvis"])
         canvas.fill(
             canvas.ellipse(sign * (x - 0.085), y - 0.01, 0.055, 0.035, -0.3 * sign, edge=0.02), grey["fat"] + 0.05
         )
+    return beds
 
 
 def _ascites(canvas: Canvas, finding: Finding, cavity: Field, grey: dict[str, float]) -> Mask:
@@ -194,18 +202,18 @@ def _liver_lesions(canvas: Canvas, finding: Finding, liver: Field, contrast: boo
         random = np.random.default_rng(finding.seed + k + 1)
         x, y = _LIVER_PLACES[order[k]]
         x, y = x + random.uniform(-0.02, 0.02), y + random.uniform(-0.02, 0.02)
-        radius = _RADIUS[finding.size] * random.uniform(0.95, 1.06)
+        radius = _RADIUS[finding.kind.name][finding.size] * random.uniform(0.95, 1.06)
         if finding.kind.name == "liver cyst":
             lesion = canvas.ellipse(x, y, radius, radius * random.uniform(0.9, 1), random.uniform(0, 3))
             lesion = within(lesion, liver)
             canvas.fill(lesion, grey["fluid"] - 0.01, 0.97)
         else:
             bumps = wobble(random, 0.14, 4)
-            lesion = canvas.ellipse(x, y, radius * 1.18, radius * 1.12, 0, 0.03, bumps)
+            lesion = canvas.ellipse(x, y, radius, radius * 0.95, 0, 0.03, bumps)
             lesion = within(lesion, liver)
-            core = canvas.ellipse(x, y, radius * 0.62, radius * 0.58, 0, 0.04, bumps)
-            canvas.fill(lesion, grey["liver"] + (0.19 if contrast else 0.17), 0.9)
-            canvas.fill(core, grey["liver"] - 0.24, 0.9)
+            core = canvas.ellipse(x, y, radius * 0.58, radius * 0.54, 0, 0.03, bumps)
+            canvas.fill(lesion, grey["liver"] + (0.22 if contrast else 0.20), 0.9)
+            canvas.fill(core, grey["liver"] - 0.26, 0.9)
         shapes.append(lesion)
     return canvas.mask(*shapes)
 

@@ -68,7 +68,7 @@ def invent(unit: Unit) -> tuple[list[Case], Exposure]:
     if region == "abdomen":
         modality, sequence, contrast = "ct", "ct", bool(random.random() < 0.5)
     if region == "head":
-        sequence = str(random.choice(["ct", "ct", "ct", "t1", "t2", "flair"]))
+        sequence = str(random.choice(["ct", "ct", "ct", "ct", "t1", "t2", "flair"]))
         modality = "ct" if sequence == "ct" else "mri"
     marker = ("L", "R", "")[int(random.integers(3))]
     available = kinds(region, modality)

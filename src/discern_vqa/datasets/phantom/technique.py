@@ -26,14 +26,15 @@ def _look(case: Case) -> list[Candidate]:
         found.append(Candidate("color aorta", "COLOR", colour, "white" if case.contrast else "gray", 0.35))
     if case.region == "head":
         bone = ("What color is the skull?", "Is the skull black or white?", "What color does the bone have?")
-        found.append(Candidate("color bone", "COLOR", bone, "white" if case.modality == "ct" else "black", 0.5))
+        even = 0.45 if case.modality == "ct" else 0.6
+        found.append(Candidate("color bone", "COLOR", bone, "white" if case.modality == "ct" else "black", even))
         fluid = (
             "What color is the cerebrospinal fluid?",
             "Is the fluid in the ventricles black or white?",
             "What color are the ventricles?",
         )
         white = case.sequence == "t2"
-        found.append(Candidate("color fluid", "COLOR", fluid, "white" if white else "black", 0.9 if white else 0.18))
+        found.append(Candidate("color fluid", "COLOR", fluid, "white" if white else "black", 0.9 if white else 0.15))
     return found
 
 
@@ -44,7 +45,7 @@ def _technique(case: Case) -> list[Candidate]:
         "What type of imaging is this?",
         "Which imaging method was used?",
     )
-    weight = {"x-ray": 0.6, "ct": 0.4, "mri": 1.0}[case.modality]
+    weight = {"x-ray": 0.48, "ct": 0.32, "mri": 1.0}[case.modality]
     found = [Candidate("modality", "MODALITY", open_, case.modality, weight)]
     is_ct = ("Is this a ct scan?", "Is this a ct image?", "Was this taken by ct?")
     found.append(Candidate("is ct", "MODALITY", is_ct, yes(case.modality == "ct"), 0.2))
