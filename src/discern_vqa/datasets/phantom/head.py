@@ -30,7 +30,7 @@ _GREY = {
         fat=0.70, bone=0.05, marrow=0.40, csf=0.93, grey=0.50, white=0.36, infarct=0.74, core=0.66, rim=0.20, edema=0.70
     ),
     "flair": dict(
-        fat=0.60, bone=0.05, marrow=0.38, csf=0.09, grey=0.50, white=0.38, infarct=0.80, core=0.28, rim=0.90, edema=0.72
+        fat=0.62, bone=0.05, marrow=0.40, csf=0.10, grey=0.56, white=0.44, infarct=0.80, core=0.28, rim=0.90, edema=0.72
     ),
 }
 _RADIUS = {

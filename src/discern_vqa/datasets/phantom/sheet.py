@@ -9,7 +9,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 from discern_vqa.errors import DataError
 from discern_vqa.files import atomic_path
 
-_CELL, _TEXT, _GAP = 256, 46, 6
+_CELL, _TEXT, _GAP = 256, 58, 6
 
 
 def contact_sheet(
