@@ -137,7 +137,7 @@ def read_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
 
 
 def check_recipe(tables: dict[str, Any], where: str) -> Recipe:
-    """Builds a Recipe from plain tables (a TOML file's, or a run's config.json). Raises ConfigError with all mistakes."""
+    """A Recipe from plain tables (a TOML file's, or a run's config.json). Raises ConfigError with all mistakes."""
     mistakes = [
         f"unknown table [{name}]{_suggest(name, list(TABLES))}" for name in tables if name not in TABLES
     ]

@@ -12,7 +12,7 @@ from discern_vqa.errors import ConfigError
 
 
 def names(kind: str) -> list[str]:
-    """The modules of `discern_vqa/<kind>/`, sorted; names that begin with an underscore are machinery, not instances."""
+    """The modules of `discern_vqa/<kind>/`, sorted; a name with a leading underscore is machinery, not an instance."""
     package = importlib.import_module(f"discern_vqa.{kind}")
     return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.name.startswith("_"))
 

@@ -56,9 +56,9 @@ class Run:
     def create(
         cls, folder: Path, source: Path, recipe: Recipe, vocabulary: AnswerVocabulary, tokenizer: Tokenizer, root: Path
     ) -> "Run":
-        """Writes everything that is known before the first step. Raises RunError when the folder is another run's."""
+        """Writes all that is known before the first step. Raises RunError when the folder is another run's."""
         if (folder / CONFIG).exists():
-            raise RunError(f"{folder} already holds a run", hint="add --resume to go on with it, or choose another --out")
+            raise RunError(f"{folder} already holds a run", hint="add --resume to go on, or choose another --out")
         _copy_encoder_files(folder, recipe, tokenizer)
         atomic_write_text(folder / "recipe.toml", Path(source).read_text(encoding="utf-8"))
         content = {"answers": vocabulary.to_json(), "text": tokenizer.to_json()}
@@ -226,7 +226,9 @@ def _copy_encoder_files(folder: Path, recipe: Recipe, tokenizer: Tokenizer) -> N
         if source is not None:
             target = folder / "encoders" / side
             target.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / "config.json", target / "config.json")
+            for name in ("config.json", "preprocessor_config.json"):
+                if (source / name).is_file():
+                    shutil.copyfile(source / name, target / name)
     if isinstance(tokenizer, FolderTokenizer):
         tokenizer.inner.save_pretrained(str(folder / "tokenizer"))
 

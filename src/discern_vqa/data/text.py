@@ -36,6 +36,7 @@ class WordTokenizer:
     def __init__(self, words: Sequence[str]) -> None:
         self.words = tuple(words)
         self._ids = {word: index + 4 for index, word in enumerate(self.words)}
+        self._known: dict[str, list[int]] = {}
 
     @classmethod
     def from_texts(cls, texts: Iterable[str], min_count: int = 1) -> "WordTokenizer":
@@ -51,11 +52,16 @@ class WordTokenizer:
 
     def encode(self, texts: Sequence[str], length: int) -> Tokens:
         """`[begin, words..., end]`, cut to length - 1, padded to `length`."""
-        rows = [
-            [BEGIN, *[self._ids.get(word, UNKNOWN) for word in WORD.findall(text.lower())][: length - 3], END]
-            for text in texts
-        ]
+        rows = [[BEGIN, *self._words(text)[: length - 3], END] for text in texts]
         return _pad(rows, length, PAD, {PAD, BEGIN, END})
+
+    def _words(self, text: str) -> list[int]:
+        """The ids of a text's words; kept, since the same questions come again in every epoch."""
+        ids = self._known.get(text)
+        if ids is None:
+            ids = [self._ids.get(word, UNKNOWN) for word in WORD.findall(text.lower())]
+            self._known[text] = ids
+        return ids
 
     def to_json(self) -> dict[str, Any]:
         """What `vocabulary.json` keeps."""
@@ -99,10 +105,7 @@ Tokenizer = WordTokenizer | FolderTokenizer
 
 
 def _pad(rows: list[list[int]], length: int, pad: int, special: set[int]) -> Tokens:
-    ids = torch.full((len(rows), length), pad, dtype=torch.int64)
-    keep = torch.zeros(len(rows), length, dtype=torch.bool)
-    for row, line in enumerate(rows):
-        ids[row, : len(line)] = torch.tensor(line)
-        keep[row, : len(line)] = True
+    ids = torch.tensor([line + [pad] * (length - len(line)) for line in rows], dtype=torch.int64)
+    keep = torch.arange(length) < torch.tensor([len(line) for line in rows])[:, None]
     is_special = torch.isin(ids, torch.tensor(sorted(special)))
     return Tokens(ids, keep, keep & ~is_special)

@@ -46,19 +46,23 @@ def find_root(choice: Choice, given: Path | None = None) -> Path:
 def learning_samples(choice: Choice, root: Path, seed: int) -> tuple[list[Sample], list[Sample]]:
     """(train, validation): the data set's own validation split when it has one, else carved out of train."""
     module = registry.load("datasets", choice.dataset)
-    if choice.protocol == "image_disjoint":
-        train, _ = image_disjoint(_pooled(module, choice, root), choice.folds, choice.fold, seed=0)
-        validation: list[Sample] = []
-    else:
-        train = _read(module, choice, root, choice.split)
-        own = choice.split == "train" and "validation" in module.SPLITS and choice.validation_ratio > 0
-        validation = _read(module, choice, root, "validation") if own else []
-    questions = [sample for sample in train if not sample.is_caption]
-    if not validation and choice.validation_ratio and questions:
-        by = "question" if choice.validation_by == "question" else "image"
-        train, validation = carve_validation(train, choice.validation_ratio, by, seed)
+    train = _train(module, choice, root)
+    validation: list[Sample] = []
+    if choice.validation_ratio and any(not sample.is_caption for sample in train):
+        if choice.protocol == "usual" and choice.split == "train" and "validation" in module.SPLITS:
+            validation = _read(module, choice, root, "validation")
+        if not validation:
+            by = "question" if choice.validation_by == "question" else "image"
+            train, validation = carve_validation(train, choice.validation_ratio, by, seed)
     validation = [sample for sample in validation if not sample.is_caption]
     return _limited(train, choice.limit), _limited(validation, choice.limit)
+
+
+def _train(module: Any, choice: Choice, root: Path) -> list[Sample]:
+    """All that may be learned from, before validation is carved out of it."""
+    if choice.protocol == "image_disjoint":
+        return image_disjoint(_pooled(module, choice, root), choice.folds, choice.fold, seed=0)[0]
+    return _read(module, choice, root, choice.split)
 
 
 def test_samples(choice: Choice, root: Path, split: str) -> list[Sample]:
@@ -79,12 +83,14 @@ def test_samples(choice: Choice, root: Path, split: str) -> list[Sample]:
 
 
 def vocabulary_samples(choice: Choice, root: Path) -> list[Sample]:
-    """Training samples of the further data sets whose answers and words join the tables."""
-    samples: list[Sample] = []
+    """The samples whose answers and words make the tables: the whole training split (a part carved out of it for
+    validation included) and those of the further data sets that the recipe names. Never validation or test files."""
+    module = registry.load("datasets", choice.dataset)
+    samples = _train(module, choice, root)
     for name in choice.vocabulary_from:
-        module = registry.load("datasets", name)
         own = name == choice.dataset
-        samples += _read(module, choice, root, "train") if own else module.read(find_data(name), "train")
+        further = registry.load("datasets", name)
+        samples = samples + (_read(module, choice, root, "train") if own else further.read(find_data(name), "train"))
     return samples
 
 

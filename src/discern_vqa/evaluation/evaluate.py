@@ -8,6 +8,7 @@ from typing import Any
 from discern_vqa import registry
 from discern_vqa.audit import audit
 from discern_vqa.data.answers import Answer
+from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import Sample
 from discern_vqa.datasets._load import find_root, learning_samples, test_samples
 from discern_vqa.errors import DataError
@@ -53,7 +54,7 @@ def evaluate(
         for name in opened.recipe.run.baselines:
             say(f"baseline: {name}")
             scores["baselines"][name] = _brief(
-                _baseline(opened.folder, name, learned, samples, split, opened), normalise
+                _baseline(opened.folder, name, learned, samples, split, opened, predictor.batcher), normalise
             )
     scores["controls"] = {
         name: _brief(predictions.from_answers(samples, predictor.answer(samples, pictures)), normalise)
@@ -84,7 +85,7 @@ def explain(predictor: Predictor, samples: Sequence[Sample], out: Path) -> None:
 
 
 def _baseline(
-    folder: Path, name: str, train: list[Sample], samples: list[Sample], split: str, opened: Any
+    folder: Path, name: str, train: list[Sample], samples: list[Sample], split: str, opened: Any, batcher: Batcher
 ) -> list[predictions.Prediction]:
     """The baseline's predictions, kept beside the run's own: a file is read again when its questions are the same."""
     path = folder / "baselines" / f"{name}.{split}.jsonl"
@@ -96,7 +97,10 @@ def _baseline(
         if [row.id for row in kept] == [sample.id for sample in samples]:
             return kept
     module = registry.load("baselines", name)
-    answers: list[Answer] = module.answer(train, samples, vocabulary=opened.vocabulary, seed=opened.recipe.run.seed)
+    needs = {"batcher": batcher} if getattr(module, "NEEDS_STATES", False) else {}
+    answers: list[Answer] = module.answer(
+        train, samples, vocabulary=opened.vocabulary, seed=opened.recipe.run.seed, **needs
+    )
     rows = predictions.from_answers(samples, answers)
     predictions.write(path, rows)
     return rows

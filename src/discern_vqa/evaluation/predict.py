@@ -1,4 +1,4 @@
-"""Answers from a run: one question, a file of questions, or a split; with pictures, without, or with somebody else's."""
+"""Answers from a run: one question, a file, or a split; with its pictures, without, or with somebody else's."""
 
 import csv
 import io

@@ -53,7 +53,7 @@ class Config(BaseModel):
     input_ln: bool | None = None
     """A38: LayerNorm on [h, H_I, H_T] before positions. None: off (paper), on (robust)."""
     tau_learned: bool = False
-    """Learn the temperature of Eq. 7 (CLIP's logit scale), clamped to 0.01 .. 0.2; else it is fixed in the objective."""
+    """Learn the temperature of Eq. 7 (CLIP's logit scale) within 0.01 .. 0.2; else the objective fixes it."""
 
     def resolved(self) -> "Config":
         """With the profile's choice wherever a key was left open."""
@@ -133,7 +133,9 @@ class Model(nn.Module):
 
     # -- Eq. 1 -------------------------------------------------------------------------------------------------------
 
-    def encode(self, inputs: Inputs, hidden_cells: Tensor | None = None, hidden_words: Tensor | None = None) -> Features:
+    def encode(
+        self, inputs: Inputs, hidden_cells: Tensor | None = None, hidden_words: Tensor | None = None
+    ) -> Features:
         """Eq. 1, lines 1-2 (Eq. 2, lines 1-2 when something is hidden): encodes each image once, then aligns rows.
 
         hidden_cells (U, N), hidden_words (B, M): True = hidden.

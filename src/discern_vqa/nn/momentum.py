@@ -32,11 +32,11 @@ class Momentum(nn.Module):
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
         """One step towards `module`; buffers are copied. Parameters that are not trained are left alone."""
-        for slow, fast in zip(self.twin.parameters(), module.parameters(), strict=True):
-            if fast.requires_grad:
-                slow.lerp_(fast.detach(), 1 - self.m)
-        for slow, fast in zip(self.twin.buffers(), module.buffers(), strict=True):
-            slow.copy_(fast)
+        pairs = zip(self.twin.parameters(), module.parameters(), strict=True)
+        slow, fast = zip(*[(one, other.detach()) for one, other in pairs if other.requires_grad], strict=True)
+        torch._foreach_lerp_(list(slow), list(fast), 1 - self.m)
+        for kept, now in zip(self.twin.buffers(), module.buffers(), strict=True):
+            kept.copy_(now)
 
 
 class RunningMean:
@@ -55,9 +55,8 @@ class RunningMean:
     def update(self, module: nn.Module, step: int) -> None:
         """After optimiser step number `step`."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        for name, parameter in module.named_parameters():
-            if name in self.mean:
-                self.mean[name].lerp_(parameter.detach(), 1 - decay)
+        now = {name: parameter.detach() for name, parameter in module.named_parameters() if name in self.mean}
+        torch._foreach_lerp_([self.mean[name] for name in now], list(now.values()), 1 - decay)
 
     @torch.no_grad()
     def swap(self, module: nn.Module) -> None:

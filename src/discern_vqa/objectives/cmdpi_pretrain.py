@@ -30,6 +30,8 @@ class Config(BaseModel):
     """A8: 0.25 (paper), 0.5 (robust)."""
     rho_text: float | None = Field(None, ge=0, lt=1)
     """A8: 0.25 (paper), 0.15 (robust)."""
+    rho_question: float | None = Field(None, ge=0, lt=1)
+    """As rho_text, for questions: a question with few words left cannot be answered. None: rho_text."""
     loss_scope: Literal["all", "masked"] | None = None
     """A7: positions that enter L_img and L_txt: all (paper) or the hidden ones (robust)."""
     global_reconstruction: bool = True
@@ -78,7 +80,7 @@ class Objective(nn.Module):
         inputs, targets = batch.inputs, batch.targets
         device = inputs.tokens.device
         hidden_cells = hide_cells(len(inputs.image), self.model.image.cells, self.config.rho_image or 0, rng, device)
-        hidden_words = hide_words(inputs.words, self.config.rho_text or 0, rng)
+        hidden_words = self.hide_words(batch, rng)
         plain, masked, picture = self._encode(inputs, hidden_cells, hidden_words)
         parts = self._reconstruct(batch, plain, masked, hidden_cells, hidden_words)
         chosen = targets.is_caption | self.config.contra_vqa
@@ -86,6 +88,16 @@ class Objective(nn.Module):
         parts["inter"] = self.inter(batch, plain, chosen) if self.config.inter_contrast else zero
         parts["intra"] = self.intra(batch, plain, picture, chosen, rng) if self.config.intra_contrast else zero
         return parts
+
+    def hide_words(self, batch: Batch, rng: torch.Generator) -> Tensor:
+        """Eq. 2's Mask for texts: (B, M) True = hidden, at one ratio for captions and one for questions."""
+        words, is_caption = batch.inputs.words, batch.targets.is_caption
+        rho = self.config.rho_text or 0.0
+        rho_question = rho if self.config.rho_question is None else self.config.rho_question
+        if rho == rho_question:
+            return hide_words(words, rho, rng)
+        captions = hide_words(words, rho, rng)
+        return torch.where(is_caption[:, None], captions, hide_words(words, rho_question, rng))
 
     def _encode(
         self, inputs: Inputs, hidden_cells: Tensor, hidden_words: Tensor

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import nn
 
 from discern_vqa.config import OptimConfig, RunConfig
@@ -70,6 +71,7 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
         progress = load_state(state, plain, optimizer.optimizer, mean)
     log = Log(folder / METRICS, progress.step, accelerator.is_main_process, run.tensorboard)
     weights = plain.config.weights
+    saved = progress.step
     first_rates = [group["lr"] for group in optimizer.param_groups]
 
     def save() -> None:
@@ -90,6 +92,8 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
             seed = run.seed + 7919 * accelerator.process_index
             torch.manual_seed(seed * 1_000_003 + progress.step)  # dropout's
             batch = work.batch(batches[progress.batch], rng_for(seed, progress.step)).to(accelerator.device)
+            # Groups of accumulated batches begin and end with their epoch: nothing half gathered crosses a save there.
+            accelerator.step = -1 if progress.batch + 1 == len(batches) else progress.batch
             with accelerator.accumulate(objective):
                 parts = objective(batch, rng_for(seed + 1, progress.step))
                 loss = total(parts, weights)
@@ -114,8 +118,10 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
                 show.step(numbers)
             else:
                 show.step(None)
-            if run.save_every and progress.step % run.save_every == 0 and progress.batch < len(batches):
+            due = run.save_every and progress.step - saved >= run.save_every and accelerator.sync_gradients
+            if due and progress.batch < len(batches):
                 save()
+                saved = progress.step
         progress.epoch += 1
         progress.batch = 0
         if work.validate and (progress.epoch % run.validate_every == 0 or progress.epoch == run.epochs):
@@ -127,7 +133,9 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
 
 
 def make_accelerator(optim: OptimConfig, run: RunConfig) -> Accelerator:
-    """Devices, mixed precision and accumulation; several processes when started by `accelerate launch` or `torchrun`."""
+    """Devices, mixed precision, accumulation; several processes when started by `accelerate launch` or `torchrun`."""
+    # One process may train twice (a recipe's `after`), each time at its own precision.
+    AcceleratorState._reset_state()
     return Accelerator(
         mixed_precision="bf16" if run.precision == "bf16" else "no",
         gradient_accumulation_steps=optim.accumulate,

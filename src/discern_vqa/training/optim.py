@@ -26,6 +26,7 @@ def make_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
             for (from_encoder, is_vector), members in groups.items()
         ],
         betas=config.betas,
+        fused=True,  # one pass over all parameters: a third of the time on a CPU
     )
 
 

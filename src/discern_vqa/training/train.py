@@ -1,4 +1,4 @@
-"""`discern train`: a recipe becomes a run folder. Pre-training and fine-tuning alike: the recipe's objective decides."""
+"""`discern train`: a recipe becomes a run folder. Pre-training and fine-tuning alike: the objective decides."""
 
 import json
 import time
@@ -68,7 +68,7 @@ def train(
         run = Run.open(out, finished=False)
         _same_recipe(run.recipe, settings, out)
     else:
-        run = _new_run(out, recipe, settings, root, samples, from_run)
+        run = _new_run(out, recipe, settings, root, from_run)
     model = run.build_model(pretrained=from_run is None)
     if from_run is not None:
         load_weights(model, Path(from_run) / WEIGHTS)
@@ -105,7 +105,7 @@ def _data_for(before: Path, settings: Recipe, data: Path | None) -> Path | None:
 
 
 def _new_run(
-    out: Path, source: Path, settings: Recipe, root: Path, samples: list[Sample], from_run: Path | None
+    out: Path, source: Path, settings: Recipe, root: Path, from_run: Path | None
 ) -> Run:
     if from_run is not None:
         before = Run.open(from_run)
@@ -116,7 +116,7 @@ def _new_run(
             )
         vocabulary, tokenizer = before.vocabulary, before.tokenizer
     else:
-        learned = [*samples, *vocabulary_samples(settings.data, root)]
+        learned = vocabulary_samples(settings.data, root)
         answers = [sample.answer for sample in learned if not sample.is_caption]
         vocabulary = AnswerVocabulary.from_answers(answers, settings.data.normaliser, settings.data.min_count)
         tokenizer = make_tokenizer(settings, [sample.text for sample in learned])

@@ -1,5 +1,6 @@
-"""Encoders of three kinds behind one record: `hf` (any `transformers` folder), `lite` (MobileNetV2 + MiniLM), `tiny`."""
+"""Encoders of three kinds behind one record: `hf` (a `transformers` folder), `lite` (MobileNetV2 + MiniLM), `tiny`."""
 
+import json
 from pathlib import Path
 
 from discern_vqa.nn.encoders.base import Encoded, EncoderConfig, ImageEncoder, TextEncoder
@@ -13,7 +14,7 @@ def image_encoder(config: EncoderConfig, d: int, folder: Path | None) -> ImageEn
         from discern_vqa.nn.encoders.tiny import TinyImage
 
         return TinyImage(config, d)
-    if config.kind == "lite":
+    if config.kind == "lite" or not _is_clip(folder):
         from discern_vqa.nn.encoders.lite import LiteImage
 
         return LiteImage(config, d, folder)
@@ -28,10 +29,18 @@ def text_encoder(config: EncoderConfig, d: int, vocabulary: int, length: int, fo
         from discern_vqa.nn.encoders.tiny import TinyText
 
         return TinyText(config, d, vocabulary, length)
-    if config.kind == "lite":
+    if config.kind == "lite" or not _is_clip(folder):
         from discern_vqa.nn.encoders.lite import LiteText
 
         return LiteText(config, d, folder)
     from discern_vqa.nn.encoders.clip import ClipText
 
     return ClipText(config, d, length, folder)
+
+
+def _is_clip(folder: Path | None) -> bool:
+    """CLIP's towers have classes of their own; without a folder `hf` means CLIP's architecture."""
+    if folder is None:
+        return True
+    content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return str(content.get("model_type", "")).startswith("clip")

@@ -122,5 +122,6 @@ class ClipText(TextEncoder):
 def _check_width(projection: int, d: int, which: str) -> None:
     if projection != d:
         raise ConfigError(
-            f"[model] width = {d}, but this CLIP {which} tower projects to {projection}", hint=f"set width = {projection}"
+            f"[model] width = {d}, but this CLIP {which} tower projects to {projection}",
+            hint=f"set width = {projection}",
         )

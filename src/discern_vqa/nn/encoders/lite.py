@@ -1,9 +1,11 @@
-"""`lite`: MobileNetV2 (ImageNet) and all-MiniLM-L6-v2, small pre-trained encoders that run on a laptop.
+"""`lite`: MobileNetV2 (ImageNet) and all-MiniLM-L6-v2, small pre-trained encoders that run on a laptop; the same two
+classes wrap any other `transformers` folder that is no CLIP (`kind = "hf"`).
 
 Both may be frozen: then their states are computed once (`states`) and only the projections here are trained. A
 hidden cell of cached states is replaced by a learned vector; with pixels its block of pixels is covered by grey.
 """
 
+import json
 import math
 from pathlib import Path
 
@@ -18,23 +20,41 @@ IMAGE_WEIGHTS, TEXT_WEIGHTS = "mobilenet_v2_1.0_224", "all-minilm-l6-v2"
 
 
 class LiteImage(ImageEncoder):
-    """MobileNetV2: cells of 32 pixels, 1,280 channels; input RGB in [-1, 1].
-
-    Batch norm is folded in the weights at hand (running mean 0, variance 1), so its statistics stay frozen.
+    """MobileNetV2 (cells of 32 pixels, 1,280 channels), or any image model of `transformers` (`kind = "hf"`): maps of
+    channels, or patch tokens after a class token. Batch norm keeps its statistics: in the MobileNetV2 at hand it is
+    folded (mean 0, variance 1), and small batches would spoil it anyway.
     """
 
     def __init__(self, config: EncoderConfig, d: int, folder: Path | None) -> None:
         super().__init__()
-        from transformers import MobileNetV2Config, MobileNetV2Model
+        from transformers import AutoModel, MobileNetV2Config, MobileNetV2Model
 
         if folder is None:
             self.backbone, self.random = MobileNetV2Model(MobileNetV2Config()), ["all"]
         else:
-            self.backbone, self.random = from_folder(MobileNetV2Model, folder)
+            self.backbone, self.random = from_folder(AutoModel, folder)
+            if any(True for _ in getattr(self.backbone, "pooler", nn.Identity()).parameters()):
+                self.backbone.pooler = None  # a trained pooler would never receive a gradient: its output is not used
+                self.random = [name for name in self.random if not name.startswith("pooler.")]
         self.backbone.requires_grad_(not config.frozen)
-        self.size = config.size or 224
-        side = math.ceil(self.size / 32)
-        self.grid, self.state_width = (side, side), 1280
+        self.size = config.size or getattr(self.backbone.config, "image_size", 224)
+        mean, std = _normalisation(folder)
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+        self.backbone.eval()
+        with torch.no_grad():
+            map_ = self.backbone(torch.zeros(1, 3, self.size, self.size)).last_hidden_state
+        self.is_map = map_.ndim == 4
+        if self.is_map:
+            self.grid, self.state_width = (map_.shape[2], map_.shape[3]), map_.shape[1]
+        else:
+            side = math.isqrt(map_.shape[1] - 1)
+            if side * side != map_.shape[1] - 1:
+                raise ConfigError(
+                    f"{folder}: {map_.shape[1]} states are no class token and a square of patches",
+                    hint="name a ViT, a CLIP or a convolutional model",
+                )
+            self.grid, self.state_width = (side, side), map_.shape[2]
         self.mask = nn.Parameter(torch.zeros(self.state_width))
         self.project_global = nn.Sequential(nn.LayerNorm(self.state_width), nn.Linear(self.state_width, d))
         self.project_cells = nn.Sequential(nn.LayerNorm(self.state_width), nn.Linear(self.state_width, d))
@@ -46,8 +66,10 @@ class LiteImage(ImageEncoder):
         return self
 
     def states(self, image: Tensor) -> Tensor:
-        """See ImageEncoder; the global state is the mean of the cells."""
-        features = self.backbone(image.contiguous() * 2 - 1).last_hidden_state
+        """See ImageEncoder; the global state is the class token, or the mean of the cells of a map."""
+        features = self.backbone((image - self.mean) / self.std).last_hidden_state
+        if not self.is_map:
+            return features
         cells = rearrange(features, "u w r c -> u (r c) w")
         return torch.cat([cells.mean(1, keepdim=True), cells], dim=1)
 
@@ -56,8 +78,9 @@ class LiteImage(ImageEncoder):
         if image.ndim == 4:
             if hidden is not None:
                 block = rearrange(hidden, "u (r c) -> u 1 r c", r=self.grid[0])
-                block = block.repeat_interleave(32, 2).repeat_interleave(32, 3)[..., : self.size, : self.size]
-                image = image.masked_fill(block, 0.5)
+                for axis, cells in ((2, self.grid[0]), (3, self.grid[1])):
+                    block = block.repeat_interleave(math.ceil(self.size / cells), axis)
+                image = image.masked_fill(block[..., : self.size, : self.size], 0.5)
             image = self.states(image)
         cells = image[:, 1:]
         if hidden is not None:
@@ -65,8 +88,15 @@ class LiteImage(ImageEncoder):
         return Encoded(h=self.project_global(image[:, 0]), H=self.project_cells(cells))
 
     def pretrained(self) -> list[nn.Parameter]:
-        """MobileNetV2's own."""
+        """The backbone's own."""
         return list(self.backbone.parameters())
+
+
+def _normalisation(folder: Path | None) -> tuple[list[float], list[float]]:
+    """Mean and spread that the folder's preprocessor_config.json asks for; 0.5 each (pixels in [-1, 1]) without."""
+    path = folder / "preprocessor_config.json" if folder is not None else None
+    content = json.loads(path.read_text(encoding="utf-8")) if path is not None and path.is_file() else {}
+    return content.get("image_mean", [0.5] * 3), content.get("image_std", [0.5] * 3)
 
 
 class LiteText(TextEncoder):

@@ -1,0 +1,59 @@
+"""`discern demo`: the whole road on phantoms, offline: draw, audit, pre-train, fine-tune, evaluate, report, ask."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from discern_vqa.audit import as_text, audit
+from discern_vqa.config import read_recipe
+from discern_vqa.datasets import phantom
+from discern_vqa.evaluation.evaluate import evaluate
+from discern_vqa.evaluation.predict import Predictor
+from discern_vqa.evaluation.report import write_report
+from discern_vqa.evaluation.scoring import as_table
+from discern_vqa.paths import find_recipe
+from discern_vqa.training.train import train
+
+RECIPE = Path("cmdpi/demo.toml")
+
+
+def run(out: Path, recipe: Path = RECIPE) -> None:
+    """Makes `out/phantom` (the set), `out/run` (the model and its scores) and `out/report/index.html`.
+
+    What is already there is kept, so a demo that was stopped goes on where it was.
+    """
+    started = time.monotonic()
+    out = Path(out)
+    say = _clock(started)
+    found = find_recipe(recipe)
+    root, folder = out / "phantom", out / "run"
+    if not (root / "samples.jsonl").is_file():
+        say("drawing phantoms: chest radiographs, head CT and MR, abdominal CT, with exact answers")
+        phantom.draw(root, **read_recipe(found).data.draw)
+        phantom.contact_sheet(root, "test", out / "phantoms.png")
+    say("audit of what was drawn")
+    print(as_text(audit({split: phantom.read(root, split) for split in ("train", "validation", "test")})))
+    say("training CMDPI: co-regularised pre-training, then fine-tuning")
+    train(found, data=root, out=folder, resume=True)
+    say("evaluating on the test split, beside baselines and controls")
+    print(as_table(evaluate(folder, say=lambda text: None)))
+    report = write_report(folder, out / "report")
+    say(f"report: {report}")
+    _ask(folder, root)
+    say("done. Research software: not for diagnosis.")
+
+
+def _ask(folder: Path, root: Path) -> None:
+    """One question about one test image, answered as `discern ask` would."""
+    sample = next(one for one in phantom.read(root, "test") if one.mask)
+    answer = Predictor.open(folder).ask(sample.path, sample.question)
+    print(f"\n$ discern ask {folder} {sample.path} {json.dumps(sample.question)}")
+    print(f"{answer.text} ({answer.score:.2f}); true answer: {sample.answer}\n")
+
+
+def _clock(started: float) -> Callable[[str], None]:
+    def say(text: str) -> None:
+        print(f"[{time.monotonic() - started:5.0f} s] {text}", flush=True)
+
+    return say
