@@ -1,0 +1,117 @@
+"""Small models, samples and batches that the tests of the learning side share. Everything follows from a seed."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from discern_vqa.data.answers import AnswerVocabulary
+from discern_vqa.data.batch import Batch, Batcher, Inputs
+from discern_vqa.data.sample import Sample
+from discern_vqa.data.text import WordTokenizer
+from discern_vqa.models.cmdpi import Config, Model
+
+SIZE, PATCH, LENGTH = 32, 8, 12
+ENCODER = {"kind": "tiny", "size": SIZE, "patch": PATCH, "channels": 4, "layers": 1, "heads": 2}
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    """A generator."""
+    return torch.Generator().manual_seed(seed)
+
+
+def config(**changes: Any) -> Config:
+    """A model of width 16 without dropout."""
+    small = {"width": 16, "layers": 2, "heads": 2, "ffn": 32, "dropout": 0.0}
+    return Config(**{**small, "image": ENCODER, "text": {"kind": "tiny", "layers": 1, "heads": 2}, **changes})
+
+
+def question(number: int, image: str, text: str, answer: str, **more: Any) -> Sample:
+    """One question."""
+    given = {"split": "train", "organ": "chest", "question_type": ("PRES",), "answer_type": "closed", **more}
+    return Sample(id=f"q{number}", image=image, path=Path(image), question=text, answer=answer, **given)
+
+
+def caption(number: int, image: str, text: str, **more: Any) -> Sample:
+    """One caption."""
+    return Sample(id=f"c{number}", split="pretrain", image=image, path=Path(image), caption=text, **more)
+
+
+QUESTIONS = [
+    question(0, "a", "is there a mass", "yes"),
+    question(1, "a", "on which side is the large round mass", "left", question_type=("POS",), answer_type="open"),
+    question(2, "b", "is there any mass in this film", "no"),
+    question(3, "b", "where is the effusion", "right", question_type=("POS",), answer_type="open"),
+    question(4, "c", "is the brain normal", "yes", organ="head"),
+    question(5, "c", "bleed", "no", organ="head"),
+    question(6, "d", "what is shown", "ct", organ="head", question_type=("MODALITY",), answer_type="open"),
+]
+CAPTIONS = [
+    caption(0, "a", "a chest film with a large mass on the left"),
+    caption(1, "b", "effusion on the right"),
+    caption(2, "c", "a normal brain", organ="head"),
+    caption(3, "d", "a bleed in the brain", organ="head"),
+]
+
+
+class Noise:
+    """An image source whose pictures follow from their names."""
+
+    views = 1
+
+    def __init__(self, size: int = SIZE, picture_size: int = 0, grey: bool = False) -> None:
+        self.size, self.picture_size, self.grey = size, picture_size or size, grey
+
+    def get(self, keys: Sequence[Any], rng: Any = None, view: int = 0) -> tuple[Tensor, Tensor]:
+        """See ImageSource."""
+        seeds = [sum(ord(letter) * 31**place for place, letter in enumerate(key)) for key, _ in keys]
+        image = torch.stack([torch.rand(3, self.size, self.size, generator=_rng(seed)) for seed in seeds])
+        picture = image.mean(1, keepdim=True) if self.grey else image
+        return image, torch.nn.functional.interpolate(picture, size=self.picture_size, mode="area")
+
+
+_rng = rng
+TOKENIZER = WordTokenizer.from_texts([sample.text for sample in [*QUESTIONS, *CAPTIONS]])
+VOCABULARY = AnswerVocabulary.from_answers([sample.answer for sample in QUESTIONS], "lower")
+
+
+def model(seed: int = 0, **changes: Any) -> Model:
+    """A random model in eval mode that fits `batch()`."""
+    torch.manual_seed(seed)
+    return Model(config(**changes), len(VOCABULARY), TOKENIZER.size, LENGTH, text_ids=list(range(TOKENIZER.size))).eval()
+
+
+def batcher(net: Model | None = None, similar: dict[str, list[str]] | None = None) -> Batcher:
+    """Turns the samples above into batches."""
+    source = Noise() if net is None else Noise(net.image.size, net.config.picture_size, net.config.picture_grey)
+    made = Batcher(TOKENIZER, VOCABULARY, LENGTH, source)
+    if similar is not None:
+        made.use_similar(similar, [*QUESTIONS, *CAPTIONS])
+    return made
+
+
+def batch(samples: Sequence[Sample] = (), net: Model | None = None, seed: int = 0, **more: Any) -> Batch:
+    """A batch of the given samples (all of them when none is given)."""
+    return batcher(net, **more).batch(list(samples) or [*QUESTIONS, *CAPTIONS], rng(seed))
+
+
+def rows(inputs: Inputs, chosen: Sequence[int]) -> Inputs:
+    """Some texts of a batch, each with an image of its own."""
+    index = torch.tensor(chosen)
+    return replace(
+        inputs,
+        image=inputs.image[inputs.which[index]],
+        which=torch.arange(len(chosen)),
+        tokens=inputs.tokens[index],
+        keep=inputs.keep[index],
+        words=inputs.words[index],
+    )
+
+
+def zero_grad(*modules: torch.nn.Module) -> None:
+    """Forgets all gradients."""
+    for module in modules:
+        module.zero_grad(set_to_none=True)
