@@ -115,3 +115,8 @@ def zero_grad(*modules: torch.nn.Module) -> None:
     """Forgets all gradients."""
     for module in modules:
         module.zero_grad(set_to_none=True)
+
+
+def value(loss: Tensor) -> float:
+    """A loss as a number."""
+    return float(loss.detach())
