@@ -47,7 +47,7 @@ layers = 1
 heads = 2
 ffn = 64
 compact_text = true
-image = { kind = "tiny", size = 64, patch = 16, channels = 8, layers = 1, heads = 2 }
+image = { kind = "tiny", size = 64, patch = 16, channels = 16, layers = 1, heads = 2 }
 text = { kind = "tiny", layers = 1, heads = 2 }
 
 [objective]

@@ -1,9 +1,9 @@
 """The command line: few verbs, frozen flags, quick help, mistakes in two lines."""
 
 import json
+import os
 import subprocess
 import sys
-import time
 
 import pytest
 import typer
@@ -67,9 +67,11 @@ def test_every_help_answers_without_torch():
 
 
 def test_help_answers_at_once():
-    started = time.perf_counter()
+    before = os.times()
     subprocess.run([sys.executable, "-m", "discern_vqa", "--help"], check=True, capture_output=True)
-    assert time.perf_counter() - started < 3.0  # a fifth of a second on an idle machine
+    after = os.times()
+    spent = after.children_user - before.children_user + after.children_system - before.children_system
+    assert spent < 1.5  # processor time, a fifth of a second as a rule: a busy machine does not fail this
 
 
 @pytest.mark.parametrize("module", ["discern_vqa", "discern_vqa.cli"])
