@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor, nn
 
 from discern_vqa.data.batch import Batch, Batcher
 from discern_vqa.data.pairs import similar_images
 from discern_vqa.data.sample import Sample
 from discern_vqa.models.cmdpi import Model
-from discern_vqa.nn.losses import masked_mse, mixed_cross_entropy, token_cross_entropy
+from discern_vqa.nn.losses import check_weights, masked_mse, mixed_cross_entropy, token_cross_entropy
 from discern_vqa.nn.masking import hide_words
 
 
@@ -53,6 +53,11 @@ class Config(BaseModel):
     smoothing: float = Field(0.0, ge=0, lt=1)
     weights: dict[str, float] = {"mix": 1.0, "diff_img": 1.0, "diff_txt": 1.0}
     """Eq. 13 and 10, all 1 (Table 4)."""
+
+    @field_validator("weights")
+    @classmethod
+    def _name_every_part(cls, weights: dict[str, float]) -> dict[str, float]:
+        return check_weights(weights, cls.model_fields["weights"].default)
 
     def resolved(self) -> "Config":
         """With the profile's choice wherever a key was left open."""

@@ -8,13 +8,13 @@ h_F and the contrast; global and local RecNet run as one batch of 2B; FFN_T runs
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor, nn
 
 from discern_vqa.data.batch import Batch, Inputs
 from discern_vqa.models.cmdpi import Features, Model
 from discern_vqa.nn.encoders import Encoded
-from discern_vqa.nn.losses import answer_cross_entropy, contrast, masked_mse, token_cross_entropy
+from discern_vqa.nn.losses import answer_cross_entropy, check_weights, contrast, masked_mse, token_cross_entropy
 from discern_vqa.nn.masking import hide_cells, hide_words
 from discern_vqa.nn.momentum import Momentum
 
@@ -49,6 +49,11 @@ class Config(BaseModel):
     smoothing: float = Field(0.0, ge=0, lt=1)
     weights: dict[str, float] = {"img": 1.0, "txt": 1.0, "ans": 1.0, "inter": 0.5, "intra": 1.0}
     """Eq. 5 (1, 1, 1) and Eq. 6 (alpha = 0.5, alpha' = 1)."""
+
+    @field_validator("weights")
+    @classmethod
+    def _name_every_part(cls, weights: dict[str, float]) -> dict[str, float]:
+        return check_weights(weights, cls.model_fields["weights"].default)
 
     def resolved(self) -> "Config":
         """With the profile's choice wherever a key was left open."""

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 from torch import nn
 
 from discern_vqa.config import OptimConfig, RunConfig
@@ -137,6 +138,8 @@ def make_accelerator(optim: OptimConfig, run: RunConfig) -> Accelerator:
     # One process may train twice (a recipe's `after`), each time at its own precision.
     AcceleratorState._reset_state()
     return Accelerator(
+        cpu=not torch.cuda.is_available(),
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         mixed_precision="bf16" if run.precision == "bf16" else "no",
         gradient_accumulation_steps=optim.accumulate,
         step_scheduler_with_optimizer=False,
@@ -147,7 +150,7 @@ def check_finite(loss: torch.Tensor, parts: dict[str, torch.Tensor], progress: P
     """Stops a training whose loss is no number, with the part's name. Raises DiscernError."""
     if bool(torch.isfinite(loss)):
         return
-    broken = [f"{name} = {float(part)}" for name, part in parts.items() if not bool(torch.isfinite(part))]
+    broken = [f"{name} = {float(part.detach())}" for name, part in parts.items() if not bool(torch.isfinite(part))]
     raise DiscernError(
         f"the loss is not finite at step {progress.step} (epoch {progress.epoch}): {', '.join(broken) or 'their sum'}",
         hint="lower optim.lr, or set run.precision = \"fp32\"; the state before is kept, --resume goes on from it",
@@ -161,7 +164,8 @@ def _validate(
     """Scores the (mean) weights on validation; keeps them when they are the best so far."""
     if mean is not None:
         mean.swap(work.model)
-    figures = work.validate() if work.validate else {}
+    figures = work.validate() if work.validate and accelerator.is_main_process else {}
+    figures = broadcast_object_list([figures])[0]
     better = figures["accuracy"] > progress.best
     if better:
         progress.best, progress.best_epoch, progress.stale = figures["accuracy"], progress.epoch - 1, 0
@@ -184,12 +188,14 @@ def _finish(
     best = folder / f".best.{WEIGHTS}"
     if run.select == "best" and best.is_file():
         load_weights(work.model, best)
+        accelerator.wait_for_everyone()
     elif mean is not None:
         mean.swap(work.model)
     if accelerator.is_main_process:
         save_weights(work.model, folder / WEIGHTS, {"epochs": str(progress.epoch), "step": str(progress.step)})
         best.unlink(missing_ok=True)
         (folder / STATE).unlink(missing_ok=True)
+    accelerator.wait_for_everyone()
 
 
 def _shard(batches: list[list[int]], accelerator: Accelerator) -> list[list[int]]:

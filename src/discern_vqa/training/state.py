@@ -67,10 +67,9 @@ def load_state(
         for parameter in group["params"]:
             name = _names(objective)[id(parameter)]
             found = {key.rsplit(".", 1)[1]: value for key, value in moments.items() if key.rsplit(".", 1)[0] == name}
-            if found:
-                optimizer.state[parameter] = {
-                    key: value if key == "step" else value.to(device) for key, value in found.items()
-                }
+            if found:  # the fused optimiser counts its steps beside the weights, the others on the CPU
+                on_device = {key: value for key, value in found.items() if key != "step" or group.get("fused")}
+                optimizer.state[parameter] = found | {key: value.to(device) for key, value in on_device.items()}
     if mean is not None:
         mean.mean = {name: value.to(device) for name, value in _part(tensors, "mean.").items()}
     return progress

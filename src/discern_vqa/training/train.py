@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from safetensors.torch import save_file
 
 from discern_vqa import registry
@@ -47,6 +48,8 @@ def train(
     started = time.monotonic()
     out, recipe = Path(out), find_recipe(recipe)
     settings = read_recipe(recipe, overrides)
+    among = PartialState(cpu=not torch.cuda.is_available())
+    quiet = quiet or not among.is_main_process
     say = (lambda text: None) if quiet else lambda text: print(text, flush=True)
     if resume and (out / WEIGHTS).is_file():
         say(f"{out} has ended already; nothing to resume")
@@ -59,16 +62,18 @@ def train(
             inherited = [one for one in overrides or [] if one.startswith(("data.draw", "run.seed"))]
             train(before, data=_data_for(before, settings, data), overrides=inherited, out=from_run,
                   resume=resume or (from_run / CONFIG).is_file(), quiet=quiet)
-    root = find_root(settings.data, data)
+    with among.main_process_first():
+        root = find_root(settings.data, data)
     samples, validation = learning_samples(settings.data, root, settings.run.seed)
     if not samples:
         raise DataError(f"{root}: nothing to learn from", hint="see: discern data audit")
     torch.manual_seed(settings.run.seed)
-    if resume and (out / CONFIG).is_file():
-        run = Run.open(out, finished=False)
-        _same_recipe(run.recipe, settings, out)
-    else:
-        run = _new_run(out, recipe, settings, root, from_run)
+    with among.main_process_first():
+        if (resume or not among.is_main_process) and (out / CONFIG).is_file():
+            run = Run.open(out, finished=False)
+            _same_recipe(run.recipe, settings, out)
+        else:
+            run = _new_run(out, recipe, settings, root, from_run)
     model = run.build_model(pretrained=from_run is None)
     if from_run is not None:
         load_weights(model, Path(from_run) / WEIGHTS)
@@ -79,10 +84,12 @@ def train(
         f"{sum(p.numel() for p in model.parameters() if p.requires_grad):,} trained parameters"
     )
     batcher = run.batcher(model)
-    warm_states(run, batcher, [*samples, *validation], say)
+    with among.main_process_first():
+        warm_states(run, batcher, [*samples, *validation], say)
     objective = registry.load("objectives", settings.objective.name).Objective(settings.objective, model)
     if hasattr(objective, "similar"):
-        say(use_similar(run, objective, samples, batcher))
+        with among.main_process_first():
+            say(use_similar(run, objective, samples, batcher))
     work = Work(
         model=model,
         objective=objective,
