@@ -81,7 +81,8 @@ VOCABULARY = AnswerVocabulary.from_answers([sample.answer for sample in QUESTION
 def model(seed: int = 0, **changes: Any) -> Model:
     """A random model in eval mode that fits `batch()`."""
     torch.manual_seed(seed)
-    return Model(config(**changes), len(VOCABULARY), TOKENIZER.size, LENGTH, text_ids=list(range(TOKENIZER.size))).eval()
+    ids = list(range(TOKENIZER.size))
+    return Model(config(**changes), len(VOCABULARY), TOKENIZER.size, LENGTH, text_ids=ids).eval()
 
 
 def batcher(net: Model | None = None, similar: dict[str, list[str]] | None = None) -> Batcher:

@@ -1,4 +1,4 @@
-"""Batches: one image for many texts, targets apart from inputs, partners and similar images; where pictures come from."""
+"""Batches: one image for many texts, targets apart from inputs, partners, similar images; where pictures come from."""
 
 from dataclasses import fields, replace
 
@@ -36,7 +36,8 @@ def test_targets_say_answers_captions_and_what_is_equal():
 def test_what_a_model_sees_holds_no_answer():
     assert {field.name for field in fields(Inputs)} == {"image", "which", "tokens", "keep", "words", "text_states"}
     given = batcher().inputs(QUESTIONS)
-    other = batcher().inputs([replace(sample, answer="x", answer_type="open", question_type=()) for sample in QUESTIONS])
+    changed = [replace(sample, answer="x", answer_type="open", question_type=()) for sample in QUESTIONS]
+    other = batcher().inputs(changed)
     for field in fields(Inputs):
         one, two = getattr(given, field.name), getattr(other, field.name)
         assert one is two is None or torch.equal(one, two)
@@ -92,7 +93,7 @@ def test_a_batch_follows_from_its_generator_and_moves_to_a_device_whole():
     assert moved.ids == one.ids
 
 
-# -- pictures ------------------------------------------------------------------------------------------------------------
+# -- pictures --------------------------------------------------------------------------------------
 
 
 @pytest.fixture

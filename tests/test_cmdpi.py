@@ -1,4 +1,4 @@
-"""CMDPI's network: shapes, the slices of Eq. 4, the parameter count, independence of neighbours and padding, options."""
+"""CMDPI's network: shapes, the slices of Eq. 4, the parameter count, independence of neighbours and padding."""
 
 from dataclasses import replace
 
@@ -60,9 +60,8 @@ def test_shapes_are_those_of_the_paper():
 
 def test_the_base_architecture_has_the_published_number_of_parameters():
     with torch.device("meta"):
-        net = Model(
-            Config(image={"kind": "hf"}, text={"kind": "hf"}, tau_learned=True), answers=458, vocabulary=49_408, length=77
-        )
+        paper = Config(image={"kind": "hf"}, text={"kind": "hf"}, tau_learned=True)
+        net = Model(paper, answers=458, vocabulary=49_408, length=77)
     assert net.parameter_count() == 194_257_867
     assert net.pos.shape == (127, 512)
     assert net.image.cells == 49

@@ -23,7 +23,7 @@ def finetuning(net: Model, **settings) -> finetune.Objective:
     return finetune.Objective(finetune.Config(**settings), net)
 
 
-# -- pre-training: Eq. 2, 5, 6 -------------------------------------------------------------------------------------------
+# -- pre-training: Eq. 2, 5, 6 ---------------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -138,7 +138,8 @@ def test_the_momentum_branch_gets_no_gradient_and_moves_after_the_step():
 
 def test_equal_images_and_equal_texts_are_no_negatives():
     net = model()
-    twice = [*CAPTIONS, replace(CAPTIONS[0], id="again", caption="another text"), replace(CAPTIONS[1], id="third", image="e")]
+    same_image, same_text = replace(CAPTIONS[0], id="again", caption="another text"), replace(CAPTIONS[1], image="e")
+    twice = [*CAPTIONS, same_image, same_text]
     data = batch(twice)
     masked, literal = pretraining(net)(data, rng()), pretraining(net, mask_duplicates=False)(data, rng())
     assert value(masked["inter"]) < value(literal["inter"])
@@ -210,12 +211,13 @@ def test_further_settings_of_pretraining_take_a_step(settings):
 def test_profiles_of_pretraining_differ_in_what_was_left_open():
     paper, robust = pretrain.Config().resolved(), pretrain.Config(profile="robust", rho_text=0.4).resolved()
     assert (paper.rho_image, paper.rho_text, paper.loss_scope, paper.intra_view) == (0.25, 0.25, "all", "same")
-    assert (robust.rho_image, robust.rho_text, robust.loss_scope, robust.intra_view) == (0.5, 0.4, "masked", "augmented")
+    assert (robust.rho_image, robust.rho_text) == (0.5, 0.4)
+    assert (robust.loss_scope, robust.intra_view) == ("masked", "augmented")
     assert paper.weights == {"img": 1.0, "txt": 1.0, "ans": 1.0, "inter": 0.5, "intra": 1.0}
     assert paper.tau == 0.07
 
 
-# -- fine-tuning: Eq. 8 to 13 --------------------------------------------------------------------------------------------
+# -- fine-tuning: Eq. 8 to 13 ----------------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -259,8 +261,8 @@ def test_deviation_mixes_each_image_with_a_similar_one_by_one_share():
 @pytest.mark.parametrize("low", [0.0, 0.5])
 def test_epsilon_lies_between_its_bounds(low):
     objective = finetuning(model(), eps_min=low)
-    count = 500
-    shares = objective.deviated(torch.ones(count, 1, 1), torch.zeros(1, 1, 1), torch.zeros(count, dtype=torch.int64), rng())
+    near = torch.zeros(500, dtype=torch.int64)
+    shares = objective.deviated(torch.ones(500, 1, 1), torch.zeros(1, 1, 1), near, rng())
     assert float(shares.min()) >= low
     assert float(shares.max()) <= 1
     assert float(shares.mean()) == pytest.approx((1 + low) / 2, abs=0.05)
@@ -324,7 +326,8 @@ def test_a_partner_within_the_batch_equals_a_pass_of_its_own():
         atol=1e-5,
         rtol=1e-5,
     )
-    torch.testing.assert_close(total(parts, objective.config.weights), parts["mix"] + parts["diff_img"] + parts["diff_txt"])
+    whole = total(parts, objective.config.weights)
+    torch.testing.assert_close(whole, parts["mix"] + parts["diff_img"] + parts["diff_txt"])
 
 
 def test_the_partner_may_be_deviated_too():
@@ -365,7 +368,7 @@ def test_fine_tuning_adds_no_parameter_to_a_pretrained_model():
             if name.startswith("model.")} == shapes
 
 
-# -- contracts -----------------------------------------------------------------------------------------------------------
+# -- contracts -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("options", [{}, *OPTIONS], ids=named)

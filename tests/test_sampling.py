@@ -1,4 +1,4 @@
-"""Which samples travel together, and which images are similar: functions of (samples, seed, epoch), and nothing is lost."""
+"""Which samples travel together, and which images are similar: functions of (samples, seed, epoch); nothing is lost."""
 
 import math
 from collections import Counter
@@ -91,7 +91,7 @@ def test_one_sample_is_one_batch_and_none_is_none():
     assert epoch_batches(CAPTIONS[:1], 8, 0, 0) == [], "a caption alone has no negatives"
 
 
-# -- similar images ------------------------------------------------------------------------------------------------------
+# -- similar images --------------------------------------------------------------------------------
 
 KEYS = [f"image{n}" for n in range(12)]
 

@@ -1,0 +1,129 @@
+"""Recipes are checked whole before anything starts: every mistake at once, with the nearest key that exists."""
+
+import pytest
+
+from discern_vqa.config import check_recipe, read_recipe
+from discern_vqa.errors import ConfigError
+
+PLAIN = """
+[data]
+dataset = "phantom"
+[model]
+name = "cmdpi"
+image = { kind = "tiny", size = 64 }
+[objective]
+name = "cmdpi_finetune"
+[optim]
+lr = 1e-3
+[run]
+epochs = 2
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "plain.toml"
+    path.write_text(PLAIN)
+    return path
+
+
+def test_a_recipe_is_read_with_its_defaults(recipe):
+    read = read_recipe(recipe)
+    assert (read.data.dataset, read.optim.lr, read.run.epochs) == ("phantom", 1e-3, 2)
+    assert read.model.image.size == 64
+    assert read.objective.similar_above == 0.75
+    assert read.optim.batch == 32
+
+
+def test_the_resolved_recipe_survives_being_written(recipe):
+    read = read_recipe(recipe)
+    assert check_recipe(read.to_json(), "config.json") == read
+
+
+def test_a_recipe_cannot_be_changed_afterwards(recipe):
+    read = read_recipe(recipe)
+    with pytest.raises(ValueError, match="frozen"):
+        read.optim.lr = 1.0
+
+
+@pytest.mark.parametrize(
+    ("override", "found"),
+    [
+        ("optim.lr=1e-4", ("optim", "lr", 1e-4)),
+        ("optim.batch=7", ("optim", "batch", 7)),
+        ("optim.betas=[0.8, 0.99]", ("optim", "betas", (0.8, 0.99))),
+        ("data.normaliser=lower", ("data", "normaliser", "lower")),
+        ('data.normaliser="lower"', ("data", "normaliser", "lower")),
+        ("data.augment=true", ("data", "augment", True)),
+        ("data.draw.seed=3", ("data", "draw", {"seed": 3})),
+        ("run.after=", ("run", "after", "")),
+        (" run.epochs = 5", ("run", "epochs", 5)),
+    ],
+)
+def test_an_override_is_read_as_toml_or_else_as_text(recipe, override, found):
+    table, key, value = found
+    assert getattr(getattr(read_recipe(recipe, [override]), table), key) == value
+
+
+def test_an_override_reaches_nested_tables_and_the_last_one_wins(recipe):
+    read = read_recipe(recipe, ["model.image.size=32", "model.image.patch=8", "model.image.size=96"])
+    assert (read.model.image.size, read.model.image.patch, read.model.image.kind) == (96, 8, "tiny")
+
+
+@pytest.mark.parametrize("override", ["optim.lr", "lr=3", "optim.=3", "=3", "optim.lr.deep=3"])
+def test_an_override_that_is_none_is_said(recipe, override):
+    with pytest.raises(ConfigError, match="--set"):
+        read_recipe(recipe, [override])
+
+
+def test_all_mistakes_are_said_at_once_with_suggestions(recipe):
+    with pytest.raises(ConfigError) as caught:
+        wrong = "optim.lrr=1 data.datasett=x model.image.sise=3 run.epochs=0 objective.lam=gamma modle.width=3"
+        read_recipe(recipe, wrong.split())
+    said = str(caught.value)
+    assert said.startswith("6 mistakes in")
+    for part in (
+        "[optim] lrr: unknown key (did you mean 'lr'?)",
+        "[data] datasett: unknown key (did you mean 'dataset'?)",
+        "[model] image.sise: unknown key (did you mean 'size'?)",
+        "[run] epochs = 0: ",
+        '[objective] lam = "gamma": ',
+        "unknown table [modle] (did you mean 'model'?)",
+    ):
+        assert part in said
+    assert caught.value.hint
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (PLAIN.replace('name = "cmdpi"\n', ""), "[model] needs `name`: one of"),
+        (PLAIN.replace('"cmdpi"', '"cmpdi"'), "did you mean 'cmdpi'?"),
+        (PLAIN.replace('dataset = "phantom"', ""), "[data] dataset: is missing"),
+        (PLAIN.replace('[data]\ndataset = "phantom"', "data = 3"), "[data]"),
+        (PLAIN.replace("lr = 1e-3", "lr = -1"), "[optim] lr = -1: "),
+        (PLAIN.replace("lr = 1e-3", "lr ="), "is no TOML"),
+        (PLAIN.replace('"phantom"', '"phantom"\nfold = 5'), "fold = 5: expected less than folds = 5"),
+    ],
+)
+def test_a_broken_recipe_is_one_clear_line(recipe, content, said):
+    recipe.write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        read_recipe(recipe)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value).strip()
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("weights", ["{ mix = 1.0 }", "{ mix = 1.0, diff_img = 1.0, diff_text = 1.0 }"])
+def test_weights_must_name_every_part_of_the_loss_before_anything_starts(recipe, weights):
+    with pytest.raises(ConfigError, match="expected a weight for each of mix, diff_img, diff_txt"):
+        read_recipe(recipe, [f"objective.weights={weights}"])
+
+
+def test_a_recipe_that_is_not_there_names_those_that_are(recipe):
+    with pytest.raises(ConfigError) as caught:
+        read_recipe(recipe.parent / "plane.toml")
+    assert "plane.toml" in str(caught.value)
+    assert "plain.toml" in caught.value.hint

@@ -1,0 +1,82 @@
+"""A recipe is code: every one of them resolves, builds its model and takes a step."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from _tiny import CAPTIONS, LENGTH, QUESTIONS, TOKENIZER, VOCABULARY, batch, rng
+
+from discern_vqa import registry
+from discern_vqa.config import read_recipe
+from discern_vqa.nn.losses import total
+from discern_vqa.training.optim import make_optimizer
+
+ROOT = Path(__file__).resolve().parents[1] / "recipes"
+RECIPES = sorted(ROOT.rglob("*.toml"))
+SHRINK = [
+    "model.width=16", "model.layers=1", "model.heads=2", "model.ffn=32", "model.picture_size=16",
+    "model.image.size=32", "model.image.patch=8", "model.image.layers=1", "model.image.channels=4",
+    "model.image.heads=2", "model.text.layers=1", "model.text.heads=2",
+]  # fmt: skip
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def kinds(path: Path) -> set[str]:
+    model = read_recipe(path).model
+    return {model.image.kind, model.text.kind}
+
+
+TINY = [path for path in RECIPES if kinds(path) == {"tiny"}]
+OTHERS = [path for path in RECIPES if path not in TINY]
+
+
+def test_every_recipe_is_checked():
+    print(f"{len(RECIPES)} recipes: {len(TINY)} take a step, {len(OTHERS)} build their architecture")
+    assert len(TINY) >= 2
+    assert len(RECIPES) == len(TINY) + len(OTHERS)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=named)
+def test_a_recipe_resolves_and_what_it_names_exists(path):
+    recipe = read_recipe(path)
+    assert recipe.data.dataset in registry.names("datasets")
+    assert set(recipe.data.vocabulary_from) <= set(registry.names("datasets"))
+    assert set(recipe.run.baselines) <= set(registry.names("baselines"))
+    assert path.read_text(encoding="utf-8").startswith("#"), "a recipe says what it is for"
+    if recipe.run.after:
+        before = read_recipe(path.parent / recipe.run.after)
+        assert before.model.resolved() == recipe.model.resolved(), "fine-tuning adds no parameter"
+        assert before.data.text_length == recipe.data.text_length
+        assert before.data.normaliser == recipe.data.normaliser
+
+
+@pytest.mark.parametrize("path", TINY, ids=named)
+def test_a_recipe_takes_one_step_with_its_model_shrunk(path):
+    recipe = read_recipe(path, SHRINK)
+    torch.manual_seed(0)
+    net = registry.load("models", recipe.model.name).Model(recipe.model, len(VOCABULARY), TOKENIZER.size, LENGTH)
+    objective = registry.load("objectives", recipe.objective.name).Objective(recipe.objective, net)
+    optimizer = make_optimizer(net, recipe.optim)
+    data = batch([*QUESTIONS, *CAPTIONS] if objective.mixed else QUESTIONS, net=net, similar={"a": ["b"], "b": ["a"]})
+    before = {name: tensor.clone() for name, tensor in net.named_parameters()}
+    loss = total(objective(data, rng()), recipe.objective.weights)
+    loss.backward()
+    optimizer.step()
+    objective.after_step()
+    assert bool(loss.isfinite())
+    assert any(not torch.equal(parameter, before[name]) for name, parameter in net.named_parameters())
+
+
+@pytest.mark.parametrize("path", OTHERS, ids=named)
+def test_a_recipe_with_pretrained_encoders_builds_its_architecture(path):
+    recipe = read_recipe(path)
+    with torch.device("meta"):
+        net = registry.load("models", recipe.model.name).Model(
+            recipe.model, answers=10, vocabulary=1000, length=recipe.data.text_length
+        )
+        objective = registry.load("objectives", recipe.objective.name).Objective(recipe.objective, net)
+    assert objective.config.weights.keys() == recipe.objective.weights.keys()
+    assert len(make_optimizer(net, recipe.optim).param_groups) >= 2
