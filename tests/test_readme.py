@@ -90,11 +90,22 @@ def test_links_and_named_recipes_are_there():
     assert not [name for name in documents if not (ROOT / name).is_file()]
 
 
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_file_that_a_document_names_is_there(document):
+    text = document.read_text(encoding="utf-8")
+    named = re.findall(r"(?<![\w/<>*.~-])((?:tests|docs|recipes|src|benchmarks)/[\w./-]+\.(?:py|md|toml))", text)
+    missing = sorted({name for name in named if not (ROOT / name).is_file()})
+    assert not missing, f"{document.name} names files that are not there"
+
+
 def test_the_python_of_the_readme_answers(tiny_run, tmp_path, monkeypatch, capsys):
     snippet = next(body for language, marked, body in FENCES if language == "python" and not marked)
     image = sorted((tiny_run.parent / "phantoms" / "images" / "test").glob("*.png"))[0]
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "phantom").symlink_to(tiny_run)
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "run").symlink_to(tiny_run)
     (tmp_path / "chest.png").symlink_to(image)
     monkeypatch.chdir(tmp_path)
     exec(compile(snippet, "README.md", "exec"), {})
