@@ -212,7 +212,7 @@ def _liver_lesions(canvas: Canvas, finding: Finding, liver: Field, contrast: boo
             lesion = canvas.ellipse(x, y, radius, radius * 0.95, 0, 0.03, bumps)
             lesion = within(lesion, liver)
             core = canvas.ellipse(x, y, radius * 0.58, radius * 0.54, 0, 0.03, bumps)
-            canvas.fill(lesion, grey["liver"] + (0.22 if contrast else 0.20), 0.9)
+            canvas.fill(lesion, grey["liver"] + (0.24 if contrast else 0.26), 0.9)
             canvas.fill(core, grey["liver"] - 0.26, 0.9)
         shapes.append(lesion)
     return canvas.mask(*shapes)
@@ -222,7 +222,7 @@ def _kidney_cyst(canvas: Canvas, finding: Finding, belly: _Belly, grey: dict[str
     """A round bulge of fluid on the outer side of a kidney."""
     random = finding.random()
     sign, (x, y) = SIGN[finding.side], belly.kidney[finding.side]
-    radius = random.uniform(0.062, 0.070) if finding.size == "small" else random.uniform(0.110, 0.125)
+    radius = random.uniform(0.070, 0.080) if finding.size == "small" else random.uniform(0.120, 0.135)
     angle = random.uniform(-0.5, 0.6)
     out = 0.060 + 0.35 * radius
     cyst = canvas.ellipse(sign * (x + out * float(np.cos(angle))), y + out * float(np.sin(angle)), radius, radius)

@@ -34,7 +34,7 @@ _GREY = {
     ),
 }
 _RADIUS = {
-    "mass": {"small": 0.065, "medium": 0.100, "large": 0.145},
+    "mass": {"small": 0.065, "large": 0.145},
     "hemorrhage": {"small": 0.060, "medium": 0.095, "large": 0.140},
 }
 _FOLDS = 56  # humps of the field that folds the cortex, once round the head
