@@ -77,8 +77,8 @@ def test_an_override_that_is_none_is_said(recipe, override):
 
 
 def test_all_mistakes_are_said_at_once_with_suggestions(recipe):
+    wrong = "optim.lrr=1 data.datasett=x model.image.sise=3 run.epochs=0 objective.lam=gamma modle.width=3"
     with pytest.raises(ConfigError) as caught:
-        wrong = "optim.lrr=1 data.datasett=x model.image.sise=3 run.epochs=0 objective.lam=gamma modle.width=3"
         read_recipe(recipe, wrong.split())
     said = str(caught.value)
     assert said.startswith("6 mistakes in")

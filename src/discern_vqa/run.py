@@ -94,6 +94,8 @@ class Run:
             root = Path(config["root"])
         except KeyError as error:
             raise RunError(f"{folder} lacks the entry {error} in its JSON files", hint="train it again") from error
+        except (TypeError, AttributeError, OSError) as error:
+            raise RunError(f"{folder} has a broken {VOCABULARY} or {CONFIG}: {error}", hint="train it again") from error
         return cls(folder, recipe, vocabulary, tokenizer, root)
 
     def build_model(self, *, pretrained: bool = False) -> torch.nn.Module:

@@ -164,8 +164,13 @@ class Model(nn.Module):
         h (B, d): h_F, or h~ for the local pass; keep (B, M) True = a real token.
         """
         v, may = self.sequence(h, H_img, H_txt, keep)
+        # Positions that no row of the batch may attend to change nothing; with short questions they are a fifth.
+        used = may.any(0)
+        v_used, may_used = v[:, used], may[:, used]
         for block in self.blocks:
-            v = block(v, may)
+            v_used = block(v_used, may_used)
+        v = v_used.new_zeros(v.shape)
+        v[:, used] = v_used
         return Reconstruction(H_out=v, h_ans=v[torch.arange(len(v), device=v.device), self.slot(keep)])
 
     def sequence(self, h: Tensor, H_img: Tensor, H_txt: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:

@@ -68,6 +68,9 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
     objective, optimizer = accelerator.prepare(work.objective, optimizer)
     plain = accelerator.unwrap_model(objective)
     progress, state = Progress(), folder / STATE
+    if accelerator.is_main_process:
+        for torn in folder.glob(".*.partial"):  # a training killed in the middle of a save left it
+            torn.unlink()
     if resume and state.is_file():
         progress = load_state(state, plain, optimizer.optimizer, mean)
     log = Log(folder / METRICS, progress.step, accelerator.is_main_process, run.tensorboard)

@@ -118,7 +118,7 @@ def from_folder(cls: Any, folder: Path, **settings: Any) -> tuple[nn.Module, lis
         # from_config of the Auto classes and the constructor of the concrete ones are the same thing.
         build = getattr(cls, "from_config", None) or cls._from_config
         bare: nn.Module = build(_own_config(cls, AutoConfig.from_pretrained(folder, local_files_only=True)), **settings)
-        return bare, ["all"]
+        return bare.float(), ["all"]  # a configuration may name the half precision of the weights it came with
     module, report = cls.from_pretrained(
         folder, local_files_only=True, output_loading_info=True, dtype=torch.float32, **settings
     )
