@@ -96,6 +96,8 @@ class RunConfig(Table):
     """Steps between checkpoints; 0: at the end of every epoch."""
     views_at_test: int = Field(1, ge=1)
     """Cached views over which the scores are averaged when answering."""
+    threads: int = Field(0, ge=0)
+    """Threads of a process on a CPU; 0: torch's own choice. Small models are often fastest on one (docs/LOG.md)."""
     tensorboard: bool = False
     baselines: list[str] = ["majority", "question_only", "lookup", "image_identity"]
     """Rows that `evaluate` prints beside the model."""

@@ -86,7 +86,7 @@ class Run:
                 f"{folder} has no {WEIGHTS}: its training has not ended",
                 hint=f"discern train {folder / 'recipe.toml'} --out {folder} --resume",
             )
-        tables = {name: config[name] for name in ("data", "model", "objective", "optim", "run") if name in config}
+        tables: dict[str, Any] = {name: config[name] for name in ("data", "model", "objective", "optim", "run") if name in config}
         recipe = check_recipe(tables, str(folder / CONFIG))
         try:
             vocabulary = AnswerVocabulary.from_json(content["answers"])
@@ -123,7 +123,7 @@ class Run:
         load_weights(model, self.folder / WEIGHTS)
         return model.eval()
 
-    def batcher(self, model: torch.nn.Module, *, views: int | None = None, device: str = "cpu") -> Batcher:
+    def batcher(self, model: Any, *, views: int | None = None, device: str = "cpu") -> Batcher:
         """What turns samples into this model's batches; frozen encoders' states are cached through it."""
         data, config = self.recipe.data, self.recipe.model
         picture = config.picture_size or model.image.size

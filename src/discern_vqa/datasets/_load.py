@@ -6,33 +6,17 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from discern_vqa import registry
+from discern_vqa.config import DataConfig
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.splits import carve_validation, image_disjoint
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.paths import cache_dir, find_data
 
 
-class Choice(Protocol):
-    """The keys of a recipe's [data] table that are needed here (see `config.DataConfig`)."""
-
-    dataset: str
-    root: str
-    options: dict[str, Any]
-    draw: dict[str, Any]
-    split: str
-    protocol: str
-    folds: int
-    fold: int
-    validation_ratio: float
-    validation_by: str
-    vocabulary_from: list[str]
-    limit: int
-
-
-def find_root(choice: Choice, given: Path | None = None) -> Path:
+def find_root(choice: DataConfig, given: Path | None = None) -> Path:
     """The data set's folder: `given` (`--data`), the recipe's `root`, a drawn phantom set, or wherever data lies."""
     if given is not None or choice.root:
         root = given or Path(choice.root)
@@ -43,7 +27,7 @@ def find_root(choice: Choice, given: Path | None = None) -> Path:
     return find_data(choice.dataset)
 
 
-def learning_samples(choice: Choice, root: Path, seed: int) -> tuple[list[Sample], list[Sample]]:
+def learning_samples(choice: DataConfig, root: Path, seed: int) -> tuple[list[Sample], list[Sample]]:
     """(train, validation): the data set's own validation split when it has one, else carved out of train."""
     module = registry.load("datasets", choice.dataset)
     train = _train(module, choice, root)
@@ -58,14 +42,14 @@ def learning_samples(choice: Choice, root: Path, seed: int) -> tuple[list[Sample
     return _limited(train, choice.limit), _limited(validation, choice.limit)
 
 
-def _train(module: Any, choice: Choice, root: Path) -> list[Sample]:
+def _train(module: Any, choice: DataConfig, root: Path) -> list[Sample]:
     """All that may be learned from, before validation is carved out of it."""
     if choice.protocol == "image_disjoint":
         return image_disjoint(_pooled(module, choice, root), choice.folds, choice.fold, seed=0)[0]
     return _read(module, choice, root, choice.split)
 
 
-def test_samples(choice: Choice, root: Path, split: str) -> list[Sample]:
+def test_samples(choice: DataConfig, root: Path, split: str) -> list[Sample]:
     """The questions that `evaluate` asks."""
     module = registry.load("datasets", choice.dataset)
     if split not in module.SPLITS:
@@ -82,7 +66,7 @@ def test_samples(choice: Choice, root: Path, split: str) -> list[Sample]:
     return _limited(samples, choice.limit)
 
 
-def vocabulary_samples(choice: Choice, root: Path) -> list[Sample]:
+def vocabulary_samples(choice: DataConfig, root: Path) -> list[Sample]:
     """The samples whose answers and words make the tables: the whole training split (a part carved out of it for
     validation included) and those of the further data sets that the recipe names. Never validation or test files."""
     module = registry.load("datasets", choice.dataset)
@@ -94,11 +78,11 @@ def vocabulary_samples(choice: Choice, root: Path) -> list[Sample]:
     return samples
 
 
-def _pooled(module: Any, choice: Choice, root: Path) -> list[Sample]:
+def _pooled(module: Any, choice: DataConfig, root: Path) -> list[Sample]:
     return [sample for split in ("train", "test") for sample in _read(module, choice, root, split)]
 
 
-def _read(module: Any, choice: Choice, root: Path, split: str) -> list[Sample]:
+def _read(module: Any, choice: DataConfig, root: Path, split: str) -> list[Sample]:
     if split not in module.SPLITS:
         raise ConfigError(
             f"[data] split = {split!r}: {choice.dataset} has none", hint=f"it has: {', '.join(module.SPLITS)}"

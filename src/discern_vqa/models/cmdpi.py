@@ -7,7 +7,7 @@ Letters: B texts, U images, N cells, M text positions, T = 1 + N + M, d width, V
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from einops import rearrange
@@ -87,6 +87,8 @@ class Reconstruction:
 
 class Model(nn.Module):
     """CMDPI. `answers`: K; `text_ids`: the ids that FFN_T can name (all V of them unless `compact_text`)."""
+
+    text_rows: Tensor
 
     def __init__(
         self,
@@ -255,7 +257,7 @@ class Model(nn.Module):
         v, may = self.sequence(h_fused, features.H_img, features.H_txt, inputs.keep)
         rolled = torch.eye(v.shape[1], device=v.device).expand(len(v), -1, -1)
         for block in self.blocks:
-            weights = block.attention(v, may).mean(1)
+            weights = cast(PostNormBlock, block).attention(v, may).mean(1)
             rolled = (weights + torch.eye(v.shape[1], device=v.device)) / 2 @ rolled
             v = block(v, may)
         cells = rolled[torch.arange(len(v), device=v.device), self.slot(inputs.keep)][:, 1 : 1 + self.image.cells]

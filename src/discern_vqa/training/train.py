@@ -48,6 +48,8 @@ def train(
     started = time.monotonic()
     out, recipe = Path(out), find_recipe(recipe)
     settings = read_recipe(recipe, overrides)
+    if settings.run.threads:
+        torch.set_num_threads(settings.run.threads)
     among = PartialState(cpu=not torch.cuda.is_available())
     quiet = quiet or not among.is_main_process
     say = (lambda text: None) if quiet else lambda text: print(text, flush=True)

@@ -19,7 +19,7 @@ A `twin` is on exactly two samples, one per member of a pair; both members share
 are in "pretrain" only. Licence: Apache-2.0, like the package; no patient was involved.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from discern_vqa.data.sample import SPLITS as SPLITS
@@ -41,12 +41,23 @@ def draw(
     splits: Mapping[str, float] | None = None,
     counts: Mapping[str, int] | None = None,
     twins: float = 1 / 3,
+    regions: Sequence[str] = ("chest", "head", "abdomen"),
     workers: int | None = None,
 ) -> None:
     """Draws a set into `root`; see `drawing.draw`."""
     from discern_vqa.datasets.phantom import drawing
 
-    drawing.draw(root, images=images, seed=seed, size=size, splits=splits, counts=counts, twins=twins, workers=workers)
+    drawing.draw(
+        root,
+        images=images,
+        seed=seed,
+        size=size,
+        splits=splits,
+        counts=counts,
+        twins=twins,
+        regions=regions,
+        workers=workers,
+    )
 
 
 def contact_sheet(

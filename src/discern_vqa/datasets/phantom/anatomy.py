@@ -25,7 +25,7 @@ from discern_vqa.datasets.phantom.findings import (
     twin_ways,
 )
 
-_REGIONS = ("chest", "head", "abdomen")
+REGIONS = ("chest", "head", "abdomen")
 _ANATOMY, _EXPOSURE, _FINDINGS, TEXT, _NOISE = range(5)  # streams of randomness
 
 
@@ -38,6 +38,7 @@ class Unit:
     number: int
     pair: bool
     size: int
+    regions: tuple[str, ...] = REGIONS
 
     @property
     def group(self) -> str:
@@ -47,7 +48,9 @@ class Unit:
         return np.random.default_rng([self.seed, SPLITS.index(self.split), self.number, stream, member])
 
 
-def plan(counts: Mapping[str, int], seed: int, size: int, twins: float) -> list[Unit]:
+def plan(
+    counts: Mapping[str, int], seed: int, size: int, twins: float, regions: tuple[str, ...] = REGIONS
+) -> list[Unit]:
     """The anatomies of every split: `counts[split]` images, of which a share `twins` are members of a pair."""
     share = twins / (2 - twins)  # of anatomies that are drawn twice
     units = []
@@ -55,7 +58,7 @@ def plan(counts: Mapping[str, int], seed: int, size: int, twins: float) -> list[
         number, left = 0, images
         while left > 0:
             pair = left > 1 and math.floor((number + 1) * share + 1e-9) > math.floor(number * share + 1e-9)
-            units.append(Unit(seed, split, number, pair, size))
+            units.append(Unit(seed, split, number, pair, size, regions))
             number, left = number + 1, left - (2 if pair else 1)
     return units
 
@@ -63,7 +66,7 @@ def plan(counts: Mapping[str, int], seed: int, size: int, twins: float) -> list[
 def invent(unit: Unit) -> tuple[list[Case], Exposure]:
     """What the unit's one or two images show, and how they are exposed."""
     random = unit.random(_FINDINGS)
-    region = _REGIONS[unit.number % 3]
+    region = unit.regions[unit.number % len(unit.regions)]
     modality, sequence, contrast = "x-ray", "x-ray", False
     if region == "abdomen":
         modality, sequence, contrast = "ct", "ct", bool(random.random() < 0.5)

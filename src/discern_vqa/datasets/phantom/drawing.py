@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from discern_vqa.data.sample import CLOSED, OPEN, SPLITS
-from discern_vqa.datasets.phantom.anatomy import TEXT, Unit, invent, plan, render
+from discern_vqa.datasets.phantom.anatomy import REGIONS, TEXT, Unit, invent, plan, render
 from discern_vqa.datasets.phantom.candidate import Candidate, choose, is_closed
 from discern_vqa.datasets.phantom.captions import caption
 from discern_vqa.datasets.phantom.findings import Case
@@ -33,6 +33,7 @@ def draw(
     splits: Mapping[str, float] | None = None,
     counts: Mapping[str, int] | None = None,
     twins: float = 1 / 3,
+    regions: Sequence[str] = REGIONS,
     workers: int | None = None,
 ) -> None:
     """Draws a phantom set into `root`.
@@ -42,6 +43,7 @@ def draw(
         images: number of images, shared out by `splits` (shares by split) unless `counts` states them.
         size: pixels along a side. The same seed gives the same bodies and questions at any size.
         twins: share of the images that are members of a pair.
+        regions: which of "chest", "head" and "abdomen" are drawn, in equal shares.
         workers: processes; None for one per core. The result does not depend on it.
 
     Raises DataError when `root` holds something else or an argument is out of range.
@@ -49,9 +51,15 @@ def draw(
     root = Path(root)
     counts = _checked(shared_out(images, splits) if counts is None else counts)
     _check(seed, size, twins)
-    about = {"version": VERSION, "seed": seed, "size": size, "twins": round(twins, 6), "counts": dict(counts)}
+    unknown = [region for region in regions if region not in REGIONS]
+    if unknown or not regions:
+        raise DataError(f"regions = {list(regions)} was asked for", hint=f"choose among {', '.join(REGIONS)}")
+    about: dict[str, Any] = {"version": VERSION, "seed": seed, "size": size}
+    about |= {"twins": round(twins, 6), "counts": dict(counts)}
+    if tuple(regions) != REGIONS:
+        about["regions"] = list(regions)
     _claim(root, about)
-    units = plan(counts, seed, size, twins)
+    units = plan(counts, seed, size, twins, tuple(regions))
     chunks = [units[k : k + _CHUNK] for k in range(0, len(units), _CHUNK)]
     for split in counts:
         for kind in ("images", "masks"):

@@ -19,6 +19,9 @@ MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.2757
 class ClipImage(ImageEncoder):
     """CLIP's vision transformer; the class token is the global state."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: EncoderConfig, d: int, folder: Path | None) -> None:
         super().__init__()
         from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection

@@ -25,6 +25,9 @@ class LiteImage(ImageEncoder):
     folded (mean 0, variance 1), and small batches would spoil it anyway.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: EncoderConfig, d: int, folder: Path | None) -> None:
         super().__init__()
         from transformers import AutoModel, MobileNetV2Config, MobileNetV2Model
@@ -78,8 +81,8 @@ class LiteImage(ImageEncoder):
         if image.ndim == 4:
             if hidden is not None:
                 block = rearrange(hidden, "u (r c) -> u 1 r c", r=self.grid[0])
-                for axis, cells in ((2, self.grid[0]), (3, self.grid[1])):
-                    block = block.repeat_interleave(math.ceil(self.size / cells), axis)
+                for axis, along in ((2, self.grid[0]), (3, self.grid[1])):
+                    block = block.repeat_interleave(math.ceil(self.size / along), axis)
                 image = image.masked_fill(block[..., : self.size, : self.size], 0.5)
             image = self.states(image)
         cells = image[:, 1:]

@@ -71,8 +71,8 @@ class TinyImage(ImageEncoder):
         head = self.summary(torch.cat([x.mean((2, 3)), x.amax((2, 3)), thin], dim=1))
         cells = rearrange(x, "u w r c -> u (r c) w")
         v = self.enter(torch.cat([head[:, None], cells], dim=1) + self.pos)
-        for block in self.blocks:
-            v = block(v)
+        for layer in self.blocks:
+            v = layer(v)
         v = self.project(v)
         return Encoded(h=v[:, 0], H=v[:, 1:])
 
