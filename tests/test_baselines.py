@@ -14,7 +14,8 @@ from discern_vqa.errors import DataError
 from discern_vqa.evaluation.metrics import score
 from discern_vqa.evaluation.predictions import from_answers
 
-NAMES = registry.names("baselines")
+# Baselines over a run's frozen features are tested with a run (test_evaluate.py).
+NAMES = [name for name in registry.names("baselines") if not hasattr(registry.load("baselines", name), "NEEDS_STATES")]
 
 
 def ask(number: int, image: str, question: str, answer: str = "", answer_type: str = "closed") -> Sample:

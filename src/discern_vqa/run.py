@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from discern_vqa import registry
-from discern_vqa.config import Recipe, check_recipe
+from discern_vqa.config import TABLES, Recipe, check_recipe
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sources import ImageSource, PixelSource, StateSource, TextSource
@@ -86,7 +86,7 @@ class Run:
                 f"{folder} has no {WEIGHTS}: its training has not ended",
                 hint=f"discern train {folder / 'recipe.toml'} --out {folder} --resume",
             )
-        tables: dict[str, Any] = {name: config[name] for name in ("data", "model", "objective", "optim", "run") if name in config}
+        tables: dict[str, Any] = {name: config[name] for name in TABLES if name in config}
         recipe = check_recipe(tables, str(folder / CONFIG))
         try:
             vocabulary = AnswerVocabulary.from_json(content["answers"])

@@ -106,6 +106,7 @@ class Batcher:
         self.tokenizer, self.vocabulary, self.length = tokenizer, vocabulary, length
         self.images, self.texts = images, texts
         self.similar: dict[str, list[str]] = {}
+        self.similar_in_batch = False
         self._paths: dict[str, Path] = {}
 
     def pictures(self, samples: Sequence[Sample], view: int = 0) -> tuple[Tensor, list[str]]:
@@ -157,7 +158,10 @@ class Batcher:
         candidates = self.similar.get(sample.image, [])
         if not candidates:
             return None
-        candidates = [key for key in candidates if key in here] or candidates
+        near = [key for key in candidates if key in here]
+        candidates = near if near or self.similar_in_batch else candidates
+        if not candidates:
+            return None
         key = candidates[int(torch.randint(len(candidates), (1,), generator=rng))]
         return key, self._paths[key]
 

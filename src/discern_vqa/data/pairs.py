@@ -12,6 +12,7 @@ def similar_images(
     h_img: Tensor,
     similar_above: float = 0.75,
     organs: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
     percentile: float | None = None,
     nearest: int = 0,
 ) -> dict[str, list[str]]:
@@ -22,6 +23,8 @@ def similar_images(
         h_img: (U, d) their global features by the pre-trained model.
         similar_above: the paper's threshold, 0.75 (Fig. 14).
         organs: (U) when given, only images of the same organ are candidates.
+        groups: (U) when given, images of the same non-empty group (patient, anatomy) are no candidates: a twin that
+            differs in the very finding asked about would teach the answer to ignore it.
         percentile: in [0, 1]; when given, the threshold is this quantile of all pairs' cosines instead (a feature
             space can be so narrow that every pair passes 0.75).
         nearest: k > 0 keeps only the k most similar of the candidates.
@@ -39,6 +42,11 @@ def similar_images(
         numbers = {organ: number for number, organ in enumerate(dict.fromkeys(organs))}
         organ = torch.tensor([numbers[name] for name in organs])
         similar &= organ[:, None] == organ[None, :]
+    if groups is not None:
+        numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+        group = torch.tensor([numbers[name] for name in groups])
+        named = torch.tensor([bool(name) for name in groups])
+        similar &= ~((group[:, None] == group[None, :]) & named[:, None])
     index = {}
     for row, key in enumerate(keys):
         columns = similar[row].nonzero().flatten()

@@ -33,6 +33,9 @@ class Config(BaseModel):
     """A24: instead of the threshold, this quantile of all cosines."""
     similar_nearest: int = Field(0, ge=0)
     similar_same_organ: bool = False
+    similar_in_batch: bool = False
+    """Only similar images that are in the batch anyway, so that none is encoded for Eq. 8 alone; a sample without one
+    is not deviated (A25)."""
     deviate: bool = True
     """Eq. 8; off: epsilon = 1."""
     eps_min: float | None = Field(None, ge=0, le=1)
@@ -97,6 +100,7 @@ class Objective(nn.Module):
             h_img,
             self.config.similar_above,
             [sample.organ for sample in images] if self.config.similar_same_organ else None,
+            [sample.group for sample in images],
             self.config.similar_percentile,
             self.config.similar_nearest,
         )

@@ -164,6 +164,7 @@ def use_similar(run: Run, objective: Any, samples: list[Sample], batcher: Batche
         atomic_write_text(path, json.dumps(objective.similar(samples, batcher), ensure_ascii=False))
     similar: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
     batcher.use_similar(similar, samples)
+    batcher.similar_in_batch = objective.config.similar_in_batch
     found = [len(others) for others in similar.values()]
     if not any(found):
         return "similar images: none"
