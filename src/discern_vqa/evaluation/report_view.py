@@ -23,6 +23,7 @@ SEES = {
     "question_only": "the question",
     "lookup": "the question and the image's file name, in a table",
     "image_identity": "the question and which image it is, no pixels",
+    "plain_transformer": "the question and the same frozen features, two plain layers",
     "blank_image": "the model, shown an empty image",
     "shuffled_image": "the model, shown another question's image",
 }
@@ -146,7 +147,7 @@ def _sentences(run: RunFiles, strongest: str) -> list[str]:
         else:
             beside = run.scores["baselines"][strongest]["overall"]["accuracy"]
             gain = 100 * (overall["accuracy"] - beside)
-            said.append(f"{gain:+.1f} points against {strongest}, the strongest baseline, which sees no pixels.")
+            said.append(f"{gain:+.1f} points against {strongest}, the strongest baseline.")
     blank = ((run.scores.get("controls") or {}).get("blank_image") or {}).get("overall", {}).get("accuracy")
     if blank is not None:
         lost = 100 * (overall["accuracy"] - blank)

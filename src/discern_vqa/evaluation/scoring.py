@@ -12,6 +12,8 @@ from discern_vqa.evaluation.metrics import check_parts, score
 
 COLUMNS = ("overall", "open", "closed", "unknown", "twins")
 BASELINES = ("image_identity", "lookup", "question_only", "majority")
+SEEING = ("plain_transformer",)
+"""Baselines that see what the model sees; all others see no pixels."""
 _GAP = "  "
 
 
@@ -31,7 +33,8 @@ def as_table(scores: dict[str, Any], name: str = "model") -> str:
     columns = [column for column in COLUMNS if (scores.get(column) or {}).get("n")]
     groups = [
         ("", {name: scores}),
-        ("baselines (see no pixels)", _sorted(scores.get("baselines") or {})),
+        ("baselines (see no pixels)", _sorted(_seeing(scores, False))),
+        ("baselines (see the same features)", _sorted(_seeing(scores, True))),
         ("controls (the model, without the right image)", scores.get("controls") or {}),
     ]
     rows: list[list[str]] = [["", *columns], ["n", *(f"{scores[column]['n']:,}" for column in columns)]]
@@ -54,6 +57,11 @@ def as_table(scores: dict[str, Any], name: str = "model") -> str:
     return "\n".join(lines)
 
 
+def _seeing(scores: dict[str, Any], seeing: bool) -> dict[str, Any]:
+    baselines: dict[str, Any] = scores.get("baselines") or {}
+    return {name: figures for name, figures in baselines.items() if (name in SEEING) == seeing}
+
+
 def warnings(scores: dict[str, Any]) -> list[str]:
     """What a reader must know before believing the score, a sentence each.
 
@@ -68,7 +76,7 @@ def warnings(scores: dict[str, Any]) -> list[str]:
     for name, figures in _sorted(scores.get("baselines") or {}).items():
         accuracy = figures["overall"]["accuracy"]
         if accuracy is not None and accuracy >= low:
-            who = "a model that sees no pixels" if name == "image_identity" else "one that sees no pixels"
+            who = "a plain model on the same features" if name in SEEING else "a model that sees no pixels"
             how = "as well" if accuracy <= model["accuracy"] else "better"
             said.append(f"{who} does {how}: {name} reaches {100 * accuracy:.1f}, {interval}")
     for name, figures in (scores.get("controls") or {}).items():

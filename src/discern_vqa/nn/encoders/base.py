@@ -23,6 +23,9 @@ class EncoderConfig(BaseModel):
     """No gradient into the pre-trained part; its states are computed once and cached."""
     size: int = 0
     """Image side in pixels; 0: the encoder's own."""
+    pool: int = 0
+    """`lite`, `hf` with maps: cells are averaged into pool x pool; 0: as the model makes them. A third of the cells
+    costs half of a training step."""
     width: int = 0
     """Width of the random `tiny` encoder; 0: the model's width."""
     layers: int = 2

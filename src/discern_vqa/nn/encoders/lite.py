@@ -10,6 +10,7 @@ import math
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -47,9 +48,10 @@ class LiteImage(ImageEncoder):
         self.backbone.eval()
         with torch.no_grad():
             map_ = self.backbone(torch.zeros(1, 3, self.size, self.size)).last_hidden_state
-        self.is_map = map_.ndim == 4
+        self.is_map, self.pool = map_.ndim == 4, config.pool
         if self.is_map:
-            self.grid, self.state_width = (map_.shape[2], map_.shape[3]), map_.shape[1]
+            side = config.pool or map_.shape[2]
+            self.grid, self.state_width = (side, config.pool or map_.shape[3]), map_.shape[1]
         else:
             side = math.isqrt(map_.shape[1] - 1)
             if side * side != map_.shape[1] - 1:
@@ -73,8 +75,10 @@ class LiteImage(ImageEncoder):
         features = self.backbone((image - self.mean) / self.std).last_hidden_state
         if not self.is_map:
             return features
-        cells = rearrange(features, "u w r c -> u (r c) w")
-        return torch.cat([cells.mean(1, keepdim=True), cells], dim=1)
+        mean = features.mean((2, 3))[:, None]
+        if self.pool:
+            features = F.adaptive_avg_pool2d(features, self.pool)
+        return torch.cat([mean, rearrange(features, "u w r c -> u (r c) w")], dim=1)
 
     def forward(self, image: Tensor, hidden: Tensor | None = None) -> Encoded:
         """See ImageEncoder."""
