@@ -13,7 +13,7 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.datasets import phantom
 from discern_vqa.datasets.phantom import anatomy, drawing, sheet
 from discern_vqa.datasets.phantom.candidate import choose, is_closed
-from discern_vqa.datasets.phantom.findings import Case, cells, changed, draw_finding, kinds, twin_ways
+from discern_vqa.datasets.phantom.findings import REGIONS, Case, cells, changed, draw_finding, kinds, twin_ways
 from discern_vqa.datasets.phantom.questions import candidates
 from discern_vqa.errors import DataError
 
@@ -198,12 +198,13 @@ def test_captions_are_in_pretrain_only_one_per_image(samples):
     assert len({sample.caption for sample in captions}) > 0.8 * len(captions)
 
 
-def asked(images: int, seed: int) -> list[tuple[str, str, str]]:
+def asked(images: int, seed: int, regions: tuple[str, ...] = REGIONS) -> list[tuple[str, str, str]]:
     """(question, answer, type) of many single images, without drawing them."""
     rows = []
-    for unit in anatomy.plan({"train": images}, seed, 64, 0.0):
+    for unit in anatomy.plan({"train": images}, seed, 64, 0.0, regions):
         (case,), _ = anatomy.invent(unit)
-        rows += [(text, one.answer, one.type) for one, text in choose(unit.random(anatomy.TEXT, 1), candidates(case))]
+        chosen = choose(unit.random(anatomy.TEXT, 1), candidates(case, regions))
+        rows += [(text, one.answer, one.type) for one, text in chosen]
     return rows
 
 
@@ -220,6 +221,34 @@ def test_the_question_alone_does_not_give_the_answer_away():
     assert set(by_type) == TYPES
     assert max(np.mean(found) for found in by_type.values()) <= 0.65
     assert 0.4 < sum(is_closed(question, answer) for question, answer, _ in test) / len(test) < 0.7
+
+
+@pytest.mark.parametrize("regions", [("chest",), ("head",), ("abdomen",), ("abdomen", "chest")])
+def test_a_set_of_fewer_regions_seldom_asks_what_all_its_images_answer_alike(regions):
+    answers = defaultdict(Counter)
+    for question, answer, _ in asked(700, seed=1, regions=regions):
+        answers[question][answer] += 1
+    test = asked(300, seed=2, regions=regions)
+    right = sum(
+        question in answers and answers[question].most_common(1)[0][0] == answer for question, answer, _ in test
+    )
+    assert right / len(test) <= 0.57
+    assert {kind for _, _, kind in test} >= TYPES - {"COLOR"}
+
+
+def test_regions_are_drawn_in_equal_shares_and_unknown_ones_refused(tmp_path):
+    phantom.draw(tmp_path / "set", counts={"test": 9}, size=32, regions=("chest", "abdomen"), twins=0.0)
+    assert Counter(
+        sample.organ for sample in {s.image: s for s in phantom.read(tmp_path / "set", "test")}.values()
+    ) == {
+        "chest": 5,
+        "abdomen": 4,
+    }
+    with pytest.raises(DataError, match="another phantom set .*regions"):
+        phantom.draw(tmp_path / "set", counts={"test": 9}, size=32, twins=0.0)
+    for wrong in (("knee",), ()):
+        with pytest.raises(DataError, match="regions = "):
+            phantom.draw(tmp_path / "none", counts={"test": 9}, regions=wrong)
 
 
 def test_answers_are_lower_case_few_and_all_seen_often():

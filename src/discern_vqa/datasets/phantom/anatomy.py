@@ -15,6 +15,7 @@ from discern_vqa.datasets.phantom import abdomen, chest, head
 from discern_vqa.datasets.phantom.canvas import Canvas, Exposure, Mask, Pose, expose
 from discern_vqa.datasets.phantom.findings import (
     NUMBERS,
+    REGIONS,
     Case,
     Finding,
     Kind,
@@ -25,7 +26,6 @@ from discern_vqa.datasets.phantom.findings import (
     twin_ways,
 )
 
-REGIONS = ("chest", "head", "abdomen")
 _ANATOMY, _EXPOSURE, _FINDINGS, TEXT, _NOISE = range(5)  # streams of randomness
 
 

@@ -11,15 +11,15 @@ import numpy as np
 from PIL import Image
 
 from discern_vqa.data.sample import CLOSED, OPEN, SPLITS
-from discern_vqa.datasets.phantom.anatomy import REGIONS, TEXT, Unit, invent, plan, render
+from discern_vqa.datasets.phantom.anatomy import TEXT, Unit, invent, plan, render
 from discern_vqa.datasets.phantom.candidate import Candidate, choose, is_closed
 from discern_vqa.datasets.phantom.captions import caption
-from discern_vqa.datasets.phantom.findings import Case
+from discern_vqa.datasets.phantom.findings import REGIONS, Case
 from discern_vqa.datasets.phantom.questions import candidates
 from discern_vqa.errors import DataError
 from discern_vqa.files import atomic_write_text
 
-VERSION = 9  # goes up when the same seed draws other images
+VERSION = 10  # goes up when the same seed draws other images
 DEFAULT_SPLITS = {"pretrain": 0.50, "train": 0.25, "validation": 0.05, "test": 0.20}
 _CHUNK = 40  # anatomies that a process draws at a time
 
@@ -55,9 +55,7 @@ def draw(
     if unknown or not regions:
         raise DataError(f"regions = {list(regions)} was asked for", hint=f"choose among {', '.join(REGIONS)}")
     about: dict[str, Any] = {"version": VERSION, "seed": seed, "size": size}
-    about |= {"twins": round(twins, 6), "counts": dict(counts)}
-    if tuple(regions) != REGIONS:
-        about["regions"] = list(regions)
+    about |= {"twins": round(twins, 6), "regions": list(regions), "counts": dict(counts)}
     _claim(root, about)
     units = plan(counts, seed, size, twins, tuple(regions))
     chunks = [units[k : k + _CHUNK] for k in range(0, len(units), _CHUNK)]
@@ -145,7 +143,7 @@ def _draw_chunk(root: Path, units: list[Unit]) -> tuple[list[dict[str, Any]], li
 def _draw_unit(root: Path, unit: Unit) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     members, exposure = invent(unit)
     names = ["a", "b"] if unit.pair else [""]
-    found = [candidates(case) for case in members]
+    found = [candidates(case, unit.regions) for case in members]
     shared = _twin_questions(unit, found) if unit.pair else []
     without = frozenset(key for key, _ in shared)
     rows, cases = [], []

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 Random = np.random.Generator
+REGIONS = ("chest", "head", "abdomen")
 SIDES = ("left", "right")  # the patient's; the patient's left is on the image's right
 SIGN = {"left": 1.0, "right": -1.0}  # of body coordinates that run to the image's right
 SIZES = ("small", "medium", "large")

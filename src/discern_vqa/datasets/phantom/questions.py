@@ -1,7 +1,9 @@
 """Questions about findings, with exact answers: presence, abnormality, place, size, number, look."""
 
+from collections.abc import Sequence
+
 from discern_vqa.datasets.phantom.candidate import Candidate, Wordings, absent_share, yes
-from discern_vqa.datasets.phantom.findings import SIDES, Case, Finding, kinds
+from discern_vqa.datasets.phantom.findings import REGIONS, SIDES, Case, Finding, kinds
 from discern_vqa.datasets.phantom.technique import about_image
 
 _NORMAL_SHARE = 0.19  # of images that show no abnormality (measured)
@@ -33,12 +35,12 @@ _ENLARGED: dict[str, tuple[str, Wordings]] = {
 }
 
 
-def candidates(case: Case) -> list[Candidate]:
-    """All questions that fit the case."""
+def candidates(case: Case, regions: Sequence[str] = REGIONS) -> list[Candidate]:
+    """All questions that fit the case, in a set that shows these regions."""
     found = [*_presence(case), *_abnormality(case)]
     for finding in case.findings:
         found += [*_side(finding), *_zone(finding), *_size(finding), *_count(finding)]
-    return [*found, *_tone(case), *about_image(case)]
+    return [*found, *_tone(case), *about_image(case, regions)]
 
 
 def _presence(case: Case) -> list[Candidate]:

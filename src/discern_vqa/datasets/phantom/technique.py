@@ -1,12 +1,28 @@
 """Questions about the image as an image: contrast, colours, modality, plane, region, marker, devices."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from discern_vqa.datasets.phantom.candidate import Candidate, absent_share, yes
-from discern_vqa.datasets.phantom.findings import Case, kinds
+from discern_vqa.datasets.phantom.findings import REGIONS, Case, kinds
+
+_MODALITIES = {"chest": {"x-ray"}, "head": {"ct", "mri"}, "abdomen": {"ct"}}
+_PLANES = {"chest": "frontal", "head": "axial", "abdomen": "axial"}
+_IDLE = 0.15  # how much less often a question is asked when every image of the set has the same answer
 
 
-def about_image(case: Case) -> list[Candidate]:
-    """All questions that fit the image whatever its findings are."""
-    return [*_look(case), *_technique(case), *_region(case), *_other(case)]
+def about_image(case: Case, regions: Sequence[str] = REGIONS) -> list[Candidate]:
+    """All questions that fit the image whatever its findings are, in a set that shows these regions."""
+    technique = [replace(one, weight=one.weight * _IDLE) if _idle(one, regions) else one for one in _technique(case)]
+    region = [replace(one, weight=one.weight * (_IDLE if len(regions) == 1 else 1)) for one in _region(case)]
+    return [*_look(case), *technique, *region, *_other(case)]
+
+
+def _idle(one: Candidate, regions: Sequence[str]) -> bool:
+    """Whether a question on technique has the same answer for every image of these regions."""
+    if one.type == "PLANE":
+        return len({_PLANES[region] for region in regions}) == 1
+    return one.key != "sequence" and len(set().union(*(_MODALITIES[region] for region in regions))) == 1
 
 
 def _look(case: Case) -> list[Candidate]:
