@@ -211,7 +211,6 @@ def test_a_file_that_is_not_there_or_no_text_is_said(tmp_path):
         list(read_questions(tmp_path / "latin.csv"))
 
 
-@pytest.mark.xfail(reason="read_questions takes the bare name for the image's identity, and pixels are cached by it")
 def test_two_files_of_one_name_in_different_folders_are_different_images(predictor, samples, tmp_path):
     one = samples[0]
     other = next(sample for sample in samples if sample.image != one.image)

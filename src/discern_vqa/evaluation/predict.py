@@ -144,7 +144,7 @@ def read_questions(path: Path) -> Iterator[tuple[Sample, dict[str, Any]]]:
             if not str(row.get(column) or "").strip():
                 raise DataError(f"{path}:{line}: {column!r} is missing or empty", hint=hint)
         name, question = str(row["image"]).strip(), str(row["question"]).strip()
-        yield _asked(str(row.get("id") or line), path.parent / name, question, name), row
+        yield _asked(str(row.get("id") or line), path.parent / name, question), row
 
 
 def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -166,6 +166,6 @@ def _jsonl_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         yield line, row
 
 
-def _asked(key: str, path: Path, question: str, image: str = "") -> Sample:
-    # The absolute path is the identity: a cached state of a data set's own image never answers for another file.
-    return Sample(id=key, split="test", image=image or str(path.resolve()), path=path, question=question)
+def _asked(key: str, path: Path, question: str) -> Sample:
+    # The absolute path is the identity: what is kept of one file never answers for another of the same name.
+    return Sample(id=key, split="test", image=str(path.resolve()), path=path, question=question)

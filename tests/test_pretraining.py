@@ -1,0 +1,213 @@
+"""How CMDPI pre-trains: what each pass may see, what each loss is made of, savings that equal the slow way."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from _tiny import CAPTIONS, QUESTIONS, batch, model, rng, value
+
+from discern_vqa.models.cmdpi import Model
+from discern_vqa.nn.losses import contrast, total
+from discern_vqa.objectives import cmdpi_finetune as finetune
+from discern_vqa.objectives import cmdpi_pretrain as pretrain
+
+SIMILAR = {"a": ["b"], "b": ["a"], "c": ["d"], "d": []}
+
+
+def pretraining(net: Model, **settings) -> pretrain.Objective:
+    return pretrain.Objective(pretrain.Config(**settings), net)
+
+
+def finetuning(net: Model, **settings) -> finetune.Objective:
+    return finetune.Objective(finetune.Config(**settings), net)
+
+
+@torch.no_grad()
+def test_without_masking_the_masked_features_are_the_features():
+    net = model()
+    inputs = batch().inputs
+    nothing = torch.zeros(len(inputs.image), net.image.cells, dtype=torch.bool)
+    plain, masked = net.encode(inputs), net.encode(inputs, nothing, torch.zeros_like(inputs.words))
+    assert torch.equal(plain.H_img, masked.H_img)
+    assert torch.equal(plain.H_txt, masked.H_txt)
+    hidden = torch.ones_like(nothing)
+    assert not torch.allclose(net.encode(inputs, hidden).H_img, plain.H_img)
+    assert not torch.allclose(net.encode(inputs, None, inputs.words).H_txt, plain.H_txt)
+
+
+@torch.no_grad()
+def test_the_local_pass_does_not_depend_on_the_unmasked_input_and_the_global_one_does():
+    net = model()
+    data = batch(QUESTIONS)
+    alone = {"inter_contrast": False, "intra_contrast": False}
+    local = pretraining(net, global_reconstruction=False, **alone)
+    whole = pretraining(net, local_reconstruction=False, **alone)
+    before = local(data, rng()), whole(data, rng())
+    net.fusion[2].weight.data *= -30.0  # h_F becomes another
+    after = local(data, rng()), whole(data, rng())
+    for part in ("img", "txt", "ans"):
+        assert torch.equal(before[0][part], after[0][part])
+        assert not torch.allclose(before[1][part], after[1][part])
+
+
+@torch.no_grad()
+def test_the_local_pass_cannot_read_what_is_hidden():
+    net = model()
+    local = pretraining(net, global_reconstruction=False, inter_contrast=False, intra_contrast=False, rho_image=0.5)
+    data = batch(QUESTIONS)
+    before = local(data, rng())
+    seen = local.hide_words(data, advanced(len(data.inputs.image), net)) if hasattr(local, "hide_words") else None
+    assert seen is not None
+    tokens = data.inputs.tokens.clone()
+    tokens[seen] = (tokens[seen] + 1) % 5 + 4  # another word in every hidden place
+    other = replace(data, inputs=replace(data.inputs, tokens=tokens))
+    after = local(other, rng())
+    assert torch.equal(before["ans"], after["ans"])
+    assert torch.equal(before["img"], after["img"])
+    assert not torch.equal(before["txt"], after["txt"]), "the words to be named have changed"
+
+
+def advanced(images: int, net: Model) -> torch.Generator:
+    """The generator as it stands once the cells are drawn."""
+    generator = rng()
+    torch.rand(images, net.image.cells, generator=generator)
+    return generator
+
+
+def test_captions_contribute_nothing_to_the_answer_loss():
+    net = model()
+    objective = pretraining(net)
+    assert value(objective(batch(CAPTIONS), rng())["ans"]) == 0
+    both = batch([*QUESTIONS, *CAPTIONS])
+    parts = objective(both, rng())
+    gradient = torch.autograd.grad(parts["ans"], net.ffn_answer.weight)[0]
+    assert gradient.any()
+    wrong = replace(both, targets=replace(both.targets, answer=torch.full_like(both.targets.answer, -1)))
+    assert value(objective(wrong, rng())["ans"]) == 0
+
+
+def test_questions_contribute_nothing_to_the_contrast_unless_asked():
+    net = model()
+    only_questions = batch(QUESTIONS)
+    parts = pretraining(net)(only_questions, rng())
+    assert value(parts["inter"]) == value(parts["intra"]) == 0
+    parts = pretraining(net, contra_vqa=True)(only_questions, rng())
+    assert value(parts["inter"]) > 0
+    assert value(parts["intra"]) > 0
+    mixed, captions = batch([*QUESTIONS, *CAPTIONS]), batch(CAPTIONS)
+    for part in ("inter", "intra"):
+        torch.testing.assert_close(
+            pretraining(net)(mixed, rng())[part], pretraining(net)(captions, rng())[part], atol=1e-5, rtol=1e-5
+        )
+
+
+def test_the_contrast_is_eq_6_of_the_unmasked_features():
+    net = model()
+    data = batch(CAPTIONS)
+    objective = pretraining(net, tau=0.2)
+    parts = objective(data, rng())
+    features = net.encode(data.inputs)
+    torch.testing.assert_close(
+        parts["inter"],
+        contrast(features.h_img, features.h_txt, 0.2) + contrast(features.h_txt, features.h_img, 0.2),
+    )
+    slow_img = objective.image_ema(data.inputs.image).h
+    slow_txt = objective.text_ema(data.inputs.tokens, data.inputs.keep).h
+    torch.testing.assert_close(
+        parts["intra"], contrast(features.h_img, slow_img, 0.2) + contrast(features.h_txt, slow_txt, 0.2)
+    )
+
+
+def test_the_momentum_branch_gets_no_gradient_and_moves_after_the_step():
+    net = model()
+    objective = pretraining(net, momentum=0.9)
+    parts = objective(batch(CAPTIONS), rng())
+    parts["intra"].backward()
+    assert all(parameter.grad is None for parameter in objective.image_ema.parameters())
+    assert all(parameter.grad is None for parameter in objective.text_ema.parameters())
+    assert net.image.pos.grad.any()
+    old = objective.text_ema.twin.pos.clone()
+    net.text.pos.data += 1.0
+    objective.after_step()
+    torch.testing.assert_close(objective.text_ema.twin.pos, old + 0.1)
+
+
+def test_equal_images_and_equal_texts_are_no_negatives():
+    net = model()
+    same_image, same_text = replace(CAPTIONS[0], id="again", caption="another text"), replace(CAPTIONS[1], image="e")
+    twice = [*CAPTIONS, same_image, same_text]
+    data = batch(twice)
+    masked, literal = pretraining(net)(data, rng()), pretraining(net, mask_duplicates=False)(data, rng())
+    assert value(masked["inter"]) < value(literal["inter"])
+
+
+def test_global_and_local_as_one_batch_equal_two_passes():
+    net = model()
+    data = batch()
+    alone = {"inter_contrast": False, "intra_contrast": False}
+    both = pretraining(net, **alone)(data, rng())
+    one = pretraining(net, local_reconstruction=False, **alone)(data, rng())
+    two = pretraining(net, global_reconstruction=False, **alone)(data, rng())
+    for part in ("img", "txt", "ans"):
+        torch.testing.assert_close(both[part], one[part] + two[part], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("scope", ["all", "masked"])
+def test_the_reconstruction_losses_are_eq_5_spelled_out(scope):
+    net = model()
+    data = batch(QUESTIONS)
+    objective = pretraining(
+        net, local_reconstruction=False, inter_contrast=False, intra_contrast=False, loss_scope=scope, rho_image=0.5
+    )
+    parts = objective(data, rng())
+    generator = rng()
+    hidden_cells = torch.zeros(len(data.inputs.image), 16, dtype=torch.bool)
+    order = torch.rand(hidden_cells.shape, generator=generator).argsort(1)
+    hidden_cells.scatter_(1, order[:, :8], True)
+    hidden_words = objective.hide_words(data, generator)
+    plain, masked = net.encode(data.inputs), net.encode(data.inputs, hidden_cells, hidden_words)
+    out = net.recnet(net.fuse(plain.h_img, plain.h_txt), masked.H_img, masked.H_txt, data.inputs.keep)
+    error = (net.ffn_image(out.H_out[:, 1:17]) - net.patches(data.targets.picture)[data.inputs.which]).square()
+    counted = hidden_cells[data.inputs.which] if scope == "masked" else torch.ones(7, 16, dtype=torch.bool)
+    torch.testing.assert_close(parts["img"], error[counted].mean())
+    words = hidden_words if scope == "masked" else data.inputs.keep
+    logits = net.ffn_text(out.H_out[:, 17:])
+    torch.testing.assert_close(
+        parts["txt"], torch.nn.functional.cross_entropy(logits[words], data.inputs.tokens[words])
+    )
+    torch.testing.assert_close(
+        parts["ans"], torch.nn.functional.cross_entropy(net.ffn_answer(out.H_out[:, -1]), data.targets.answer)
+    )
+
+
+@pytest.mark.parametrize(
+    ("switch", "part"), [("inter_contrast", "inter"), ("intra_contrast", "intra")]
+)
+def test_a_contrast_that_is_off_costs_nothing(switch, part):
+    parts = pretraining(model(), **{switch: False})(batch(), rng())
+    assert value(parts[part]) == 0
+    assert set(parts) == {"img", "txt", "ans", "inter", "intra"}
+
+
+def test_without_either_reconstruction_only_the_contrast_is_left():
+    parts = pretraining(model(), global_reconstruction=False, local_reconstruction=False)(batch(), rng())
+    assert [value(parts[name]) for name in ("img", "txt", "ans")] == [0, 0, 0]
+    assert value(parts["inter"]) > 0
+
+
+@pytest.mark.parametrize("settings", [{"profile": "robust"}, {"rho_question": 0.1}, {"smoothing": 0.1}])
+def test_further_settings_of_pretraining_take_a_step(settings):
+    net = model().train()
+    objective = pretraining(net, **settings)
+    loss = total(objective(batch(), rng()), objective.config.weights)
+    loss.backward()
+    assert bool(loss.isfinite())
+
+
+def test_profiles_of_pretraining_differ_in_what_was_left_open():
+    paper, robust = pretrain.Config().resolved(), pretrain.Config(profile="robust", rho_text=0.4).resolved()
+    assert (paper.rho_image, paper.rho_text, paper.loss_scope, paper.intra_view) == (0.25, 0.25, "all", "same")
+    assert (robust.rho_image, robust.rho_text) == (0.5, 0.4)
+    assert (robust.loss_scope, robust.intra_view) == ("masked", "augmented")
+    assert paper.weights == {"img": 1.0, "txt": 1.0, "ans": 1.0, "inter": 0.5, "intra": 1.0}
+    assert paper.tau == 0.07
