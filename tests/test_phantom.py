@@ -236,6 +236,14 @@ def test_a_set_of_fewer_regions_seldom_asks_what_all_its_images_answer_alike(reg
     assert {kind for _, _, kind in test} >= TYPES - {"COLOR"}
 
 
+def test_every_image_is_asked_something():
+    for unit in anatomy.plan({"train": 600}, 1, 64, 0.0, ("chest",)):
+        (case,), _ = anatomy.invent(unit)
+        assert choose(unit.random(anatomy.TEXT, 1), candidates(case, unit.regions)), unit
+    idle = candidates(case)[:2]
+    assert choose(np.random.default_rng(0), idle, frozenset({idle[0].key}))[0][0] == idle[1]
+
+
 def test_regions_are_drawn_in_equal_shares_and_unknown_ones_refused(tmp_path):
     phantom.draw(tmp_path / "set", counts={"test": 9}, size=32, regions=("chest", "abdomen"), twins=0.0)
     assert Counter(

@@ -47,14 +47,12 @@ def is_closed(question: str, answer: str) -> bool:
 def choose(
     random: Random, found: Sequence[Candidate], without: frozenset[str] = frozenset()
 ) -> list[tuple[Candidate, str]]:
-    """The questions that are asked, each with its wording; none whose key is in `without`."""
-    chances = random.random(len(found))
-    wording = random.random(len(found))
-    return [
-        (one, one.wordings[int(pick * len(one.wordings))])
-        for one, chance, pick in zip(found, chances, wording, strict=True)
-        if chance < one.weight and one.key not in without
-    ]
+    """The questions that are asked, one at least, each with its wording; none whose key is in `without`."""
+    chances, picks = random.random(len(found)), random.random(len(found))
+    worded = [(one, one.wordings[int(pick * len(one.wordings))]) for one, pick in zip(found, picks, strict=True)]
+    free = [(pair, chance) for pair, chance in zip(worded, chances, strict=True) if pair[0].key not in without]
+    asked = [pair for pair, chance in free if chance < pair[0].weight]
+    return asked or [max(free, key=lambda item: item[0][0].weight - item[1])[0]]
 
 
 def yes(true: bool) -> str:
