@@ -41,7 +41,8 @@ class Candidate:
 
 def is_closed(question: str, answer: str) -> bool:
     """Closed: yes or no, or a choice between alternatives that the question names."""
-    return answer in ("yes", "no") or f" {answer} or " in question or f" or {answer}?" in question
+    words = question.replace(",", " ").replace("?", " ").split()
+    return answer in ("yes", "no") or ("or" in words and answer in words)
 
 
 def choose(

@@ -19,7 +19,7 @@ from discern_vqa.datasets.phantom.questions import candidates
 from discern_vqa.errors import DataError
 from discern_vqa.files import atomic_write_text
 
-VERSION = 11  # goes up when the same seed draws other images or asks other questions
+VERSION = 12  # goes up when the same seed draws other images or asks other questions
 DEFAULT_SPLITS = {"pretrain": 0.50, "train": 0.25, "validation": 0.05, "test": 0.20}
 _CHUNK = 40  # anatomies that a process draws at a time
 
