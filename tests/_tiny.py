@@ -13,6 +13,8 @@ from discern_vqa.data.batch import Batch, Batcher, Inputs
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.text import WordTokenizer
 from discern_vqa.models.cmdpi import Config, Model
+from discern_vqa.objectives import cmdpi_finetune as finetune
+from discern_vqa.objectives import cmdpi_pretrain as pretrain
 
 SIZE, PATCH, LENGTH = 32, 8, 12
 ENCODER = {"kind": "tiny", "size": SIZE, "patch": PATCH, "channels": 4, "layers": 1, "heads": 2}
@@ -121,3 +123,24 @@ def zero_grad(*modules: torch.nn.Module) -> None:
 def value(loss: Tensor) -> float:
     """A loss as a number."""
     return float(loss.detach())
+
+
+SIMILAR = {"a": ["b"], "b": ["a"], "c": ["d"], "d": []}
+
+
+def pretraining(net: Model, **settings) -> pretrain.Objective:
+    return pretrain.Objective(pretrain.Config(**settings), net)
+
+
+def finetuning(net: Model, **settings) -> finetune.Objective:
+    return finetune.Objective(finetune.Config(**settings), net)
+
+
+class Silent:
+    """Nobody watches."""
+
+    def epoch(self, number: int, batches: int, done: int) -> None: ...
+
+    def step(self, figures: object) -> None: ...
+
+    def said(self, text: str) -> None: ...

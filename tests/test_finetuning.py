@@ -3,22 +3,9 @@
 
 import pytest
 import torch
-from _tiny import QUESTIONS, batch, batcher, model, rng, rows, value
+from _tiny import QUESTIONS, SIMILAR, batch, batcher, finetuning, model, pretraining, rng, rows, value
 
-from discern_vqa.models.cmdpi import Model
 from discern_vqa.nn.losses import masked_mse, mixed_cross_entropy, token_cross_entropy, total
-from discern_vqa.objectives import cmdpi_finetune as finetune
-from discern_vqa.objectives import cmdpi_pretrain as pretrain
-
-SIMILAR = {"a": ["b"], "b": ["a"], "c": ["d"], "d": []}
-
-
-def pretraining(net: Model, **settings) -> pretrain.Objective:
-    return pretrain.Objective(pretrain.Config(**settings), net)
-
-
-def finetuning(net: Model, **settings) -> finetune.Objective:
-    return finetune.Objective(finetune.Config(**settings), net)
 
 
 @torch.no_grad()

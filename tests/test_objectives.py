@@ -3,23 +3,12 @@
 
 import pytest
 import torch
-from _tiny import CAPTIONS, QUESTIONS, batch, model, question, rng, value
+from _tiny import CAPTIONS, QUESTIONS, SIMILAR, batch, finetuning, model, pretraining, question, rng, value
 from test_cmdpi import OPTIONS, named
 
-from discern_vqa.models.cmdpi import Model
 from discern_vqa.nn.losses import total
 from discern_vqa.objectives import cmdpi_finetune as finetune
 from discern_vqa.objectives import cmdpi_pretrain as pretrain
-
-SIMILAR = {"a": ["b"], "b": ["a"], "c": ["d"], "d": []}
-
-
-def pretraining(net: Model, **settings) -> pretrain.Objective:
-    return pretrain.Objective(pretrain.Config(**settings), net)
-
-
-def finetuning(net: Model, **settings) -> finetune.Objective:
-    return finetune.Objective(finetune.Config(**settings), net)
 
 
 @pytest.mark.parametrize("options", [{}, *OPTIONS], ids=named)

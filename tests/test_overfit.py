@@ -2,7 +2,7 @@
 
 
 import torch
-from _tiny import LENGTH, SIZE, config, question
+from _tiny import LENGTH, SIZE, Silent, config, question
 
 from discern_vqa.config import OptimConfig, RunConfig
 from discern_vqa.data.answers import AnswerVocabulary
@@ -12,16 +12,6 @@ from discern_vqa.models.cmdpi import Model
 from discern_vqa.objectives import cmdpi_finetune as finetune
 from discern_vqa.training.loop import Work, fit
 from discern_vqa.training.train import validation_figures
-
-
-class Silent:
-    """Nobody watches."""
-
-    def epoch(self, number: int, batches: int, done: int) -> None: ...
-
-    def step(self, figures: object) -> None: ...
-
-    def said(self, text: str) -> None: ...
 
 
 class Drawn:

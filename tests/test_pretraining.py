@@ -4,22 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from _tiny import CAPTIONS, QUESTIONS, batch, model, rng, value
+from _tiny import CAPTIONS, QUESTIONS, batch, model, pretraining, rng, value
 
 from discern_vqa.models.cmdpi import Model
 from discern_vqa.nn.losses import contrast, total
-from discern_vqa.objectives import cmdpi_finetune as finetune
 from discern_vqa.objectives import cmdpi_pretrain as pretrain
-
-SIMILAR = {"a": ["b"], "b": ["a"], "c": ["d"], "d": []}
-
-
-def pretraining(net: Model, **settings) -> pretrain.Objective:
-    return pretrain.Objective(pretrain.Config(**settings), net)
-
-
-def finetuning(net: Model, **settings) -> finetune.Objective:
-    return finetune.Objective(finetune.Config(**settings), net)
 
 
 @torch.no_grad()

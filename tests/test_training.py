@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from _tiny import CAPTIONS, QUESTIONS, batch, batcher, model, question, rng
+from _tiny import CAPTIONS, QUESTIONS, Silent, batch, batcher, model, question, rng
 
 from discern_vqa.config import OptimConfig, RunConfig
 from discern_vqa.errors import DiscernError, RunError
@@ -22,16 +22,6 @@ from discern_vqa.training.loop import Log, Work, check_finite, fit, rng_for
 from discern_vqa.training.optim import make_optimizer, rate
 from discern_vqa.training.state import Progress, load_state, save_state
 from discern_vqa.training.train import validation_figures
-
-
-class Silent:
-    """Nobody watches."""
-
-    def epoch(self, number: int, batches: int, done: int) -> None: ...
-
-    def step(self, figures: object) -> None: ...
-
-    def said(self, text: str) -> None: ...
 
 
 def work(net: Model, samples=QUESTIONS, objective=finetune, validate=None, **settings) -> Work:
