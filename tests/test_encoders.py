@@ -247,3 +247,41 @@ def test_cached_states_of_the_frozen_text_encoder_give_what_the_words_give(real_
     net.train()
     assert not net.backbone.training, "a frozen encoder has no dropout"
     assert not any(parameter.requires_grad for parameter in net.pretrained())
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory):
+    """A folder of a small BERT of three layers."""
+    from transformers import BertConfig, BertModel
+    from transformers.utils import logging
+
+    torch.manual_seed(0)
+    small = {"hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
+    folder = tmp_path_factory.mktemp("bert")
+    logging.disable_progress_bar()
+    BertModel(BertConfig(**small, vocab_size=40), add_pooling_layer=False).save_pretrained(folder)
+    return folder
+
+
+def test_the_last_layers_over_cached_states_give_what_the_whole_encoder_gives(bert):
+    ids, keep = clip_text()
+    sides = []
+    for last in (0, 2):
+        torch.manual_seed(1)
+        side = text_encoder(EncoderConfig(kind="hf", frozen=True, train_last=last), 16, 40, 12, bert).eval()
+        sides.append(side(ids, keep, states=side.states(ids, keep)))
+    whole, risen = sides
+    torch.testing.assert_close(risen.h, whole.h, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(risen.H[keep], whole.H[keep], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(risen.H[:, -1], whole.H[:, -1], atol=1e-5, rtol=1e-4)
+    risen.H[:, -1].sum().backward()
+    learned = [name for name, p in side.named_parameters() if p.grad is not None and not name.startswith("project")]
+    assert learned
+    assert all(name.startswith("upper") for name in learned)
+    assert not side.train().upper.training, "its dropout stays off, like the frozen part's"
+
+
+def test_more_last_layers_than_there_are_is_refused(bert):
+    with pytest.raises(ConfigError, match="train_last = 4: this encoder has 3 layers") as caught:
+        text_encoder(EncoderConfig(kind="hf", frozen=True, train_last=4), 16, 40, 12, bert)
+    assert "frozen = false" in caught.value.hint

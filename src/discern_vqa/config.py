@@ -60,6 +60,10 @@ class DataConfig(Table):
 class OptimConfig(Table):
     """[optim]: AdamW and its schedule."""
 
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """"muon": matrices of what starts from nothing take Muon's step, the rest AdamW's (training/muon.py)."""
+    muon_lr: float = Field(2e-3, gt=0)
+    """Learning rate of the matrices that Muon moves."""
     lr: float = Field(7.5e-6, gt=0)
     encoder_lr: float | None = Field(None, gt=0)
     """Learning rate of the pre-trained encoders' own parameters; none: `lr`."""

@@ -13,7 +13,7 @@ import hashlib
 import json
 import platform
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +116,12 @@ class Run:
             text_ids=used or None,
             **folders,
         )
+
+    def untrained(self) -> "Run":
+        """This run with its encoders as they came, frozen whole: what a baseline on the same features starts from."""
+        model, still = self.recipe.model, {"frozen": True, "train_last": 0}
+        sides = {side: getattr(model, side).model_copy(update=still) for side in ("image", "text")}
+        return replace(self, recipe=self.recipe.model_copy(update={"model": model.model_copy(update=sides)}))
 
     def load_model(self) -> torch.nn.Module:
         """The trained model in eval mode; every name and shape must fit."""

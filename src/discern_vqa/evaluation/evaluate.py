@@ -15,6 +15,7 @@ from discern_vqa.errors import DataError
 from discern_vqa.evaluation import metrics, predictions
 from discern_vqa.evaluation.predict import Pictures, Predictor
 from discern_vqa.files import atomic_write_text
+from discern_vqa.run import Run
 
 CONTROLS: dict[str, Pictures] = {"blank_image": "blank", "shuffled_image": "shuffled"}
 EXPLAINED = 60
@@ -85,7 +86,7 @@ def explain(predictor: Predictor, samples: Sequence[Sample], out: Path) -> None:
 
 
 def _baseline(
-    folder: Path, name: str, train: list[Sample], samples: list[Sample], split: str, opened: Any, batcher: Batcher
+    folder: Path, name: str, train: list[Sample], samples: list[Sample], split: str, opened: Run, batcher: Batcher
 ) -> list[predictions.Prediction]:
     """The baseline's predictions, kept beside the run's own: a file is read again when its questions are the same."""
     path = folder / "baselines" / f"{name}.{split}.jsonl"
@@ -97,13 +98,21 @@ def _baseline(
         if [row.id for row in kept] == [sample.id for sample in samples]:
             return kept
     module = registry.load("baselines", name)
-    needs = {"batcher": batcher} if getattr(module, "NEEDS_STATES", False) else {}
+    needs = {"batcher": _features(opened, batcher)} if getattr(module, "NEEDS_STATES", False) else {}
     answers: list[Answer] = module.answer(
         train, samples, vocabulary=opened.vocabulary, seed=opened.recipe.run.seed, **needs
     )
     rows = predictions.from_answers(samples, answers)
     predictions.write(path, rows)
     return rows
+
+
+def _features(opened: Run, batcher: Batcher) -> Batcher:
+    """The states of the encoders as they came: the run's own batcher when it trained none of their layers."""
+    if not opened.recipe.model.text.train_last:
+        return batcher
+    plain = opened.untrained()
+    return plain.batcher(plain.build_model(pretrained=True).eval())
 
 
 def _brief(rows: list[predictions.Prediction], normalise: str) -> dict[str, Any]:

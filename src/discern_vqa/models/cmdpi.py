@@ -89,6 +89,7 @@ class Model(nn.Module):
     """CMDPI. `answers`: K; `text_ids`: the ids that FFN_T can name (all V of them unless `compact_text`)."""
 
     text_rows: Tensor
+    output_layers = ("ffn_image", "ffn_text", "ffn_answer")
 
     def __init__(
         self,

@@ -25,9 +25,9 @@ class Dropout(nn.Module):
             return F.dropout(x, self.p)
         out_of_256 = max(1, round(self.p * 256))
         seed = int(torch.randint(2**62, (1,)))
-        drawn = np.random.Generator(np.random.SFC64(seed)).integers(0, 256, x.numel(), dtype=np.uint8)
-        kept = torch.from_numpy(drawn).view(x.shape) >= out_of_256
-        return x * (kept * (256 / (256 - out_of_256))).to(x.dtype)
+        drawn = np.frombuffer(np.random.Generator(np.random.SFC64(seed)).bytes(x.numel()), dtype=np.uint8)
+        kept = torch.from_numpy(drawn >= out_of_256).view(x.shape)
+        return x * kept.to(x.dtype).mul_(256 / (256 - out_of_256))
 
 
 class PostNormBlock(nn.Module):

@@ -61,7 +61,7 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
     Raises DiscernError naming the part of the loss that is no longer finite.
     """
     accelerator = make_accelerator(optim, run)
-    optimizer = make_optimizer(work.model, optim)
+    optimizer = make_optimizer(work.model, optim, run.precision)
     mean = RunningMean(work.model, optim.ema) if optim.ema else None
     if mean is not None:
         mean.mean = {name: tensor.to(accelerator.device) for name, tensor in mean.mean.items()}

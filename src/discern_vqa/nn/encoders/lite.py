@@ -107,7 +107,11 @@ def _normalisation(folder: Path | None) -> tuple[list[float], list[float]]:
 
 
 class LiteText(TextEncoder):
-    """all-MiniLM-L6-v2 (a BERT of 6 layers, width 384); the global state is the mean over the real tokens."""
+    """all-MiniLM-L6-v2 (a BERT of 6 layers, width 384); the global state is the mean over the real tokens.
+
+    With `frozen` and `train_last = k` the states that are cached are those below the last k layers, which are trained
+    (without dropout: a frozen backbone stays in eval mode).
+    """
 
     def __init__(self, config: EncoderConfig, d: int, folder: Path | None) -> None:
         super().__init__()
@@ -122,6 +126,7 @@ class LiteText(TextEncoder):
             raise ConfigError(f"{folder} is no text encoder", hint=f"name a folder such as {TEXT_WEIGHTS}")
         self.frozen = config.frozen
         self.backbone.requires_grad_(not config.frozen)
+        self.upper = _last_layers(self.backbone, config) if config.frozen and config.train_last else nn.ModuleList()
         self.state_width = self.backbone.config.hidden_size
         self.mask = nn.Parameter(torch.zeros(self.state_width))
         self.project_global = nn.Sequential(nn.LayerNorm(self.state_width), nn.Linear(self.state_width, d))
@@ -132,11 +137,26 @@ class LiteText(TextEncoder):
         super().train(mode)
         if self.frozen:
             self.backbone.eval()
+            self.upper.eval()
         return self
 
     def states(self, tokens: Tensor, keep: Tensor) -> Tensor:
         """See TextEncoder; the answer slot's state is a padding token's that has seen the whole text."""
         return self.backbone(input_ids=tokens, attention_mask=keep.long()).last_hidden_state
+
+    def _rise(self, states: Tensor, keep: Tensor) -> Tensor:
+        """States (B, M, c) below the trained layers -> those above them. Positions that no text of the batch uses,
+        but for the answer slot, are left out: they change nothing, and short questions leave half of them empty."""
+        used = keep.any(0)
+        used[-1] = True
+        penalty = torch.zeros(keep.shape, dtype=states.dtype, device=states.device)
+        penalty = penalty.masked_fill(~keep, torch.finfo(states.dtype).min)[:, None, None, used]
+        v = states[:, used]
+        for layer in self.upper:
+            v = layer(v, penalty)
+        risen = v.new_zeros(states.shape)
+        risen[:, used] = v
+        return risen
 
     def forward(
         self, tokens: Tensor, keep: Tensor, hidden: Tensor | None = None, states: Tensor | None = None
@@ -150,10 +170,27 @@ class LiteText(TextEncoder):
             states = self.states(tokens, keep) if states is None else states
             if hidden is not None:
                 states = torch.where(hidden[..., None], self.mask.to(states.dtype), states)
+            states = self._rise(states, keep) if self.upper else states
         weight = keep.to(states.dtype)[..., None]
         mean = (states * weight).sum(1) / weight.sum(1).clamp(min=1)
         return Encoded(h=self.project_global(mean), H=self.project_words(states))
 
     def pretrained(self) -> list[nn.Parameter]:
         """MiniLM's own."""
-        return list(self.backbone.parameters())
+        return [*self.backbone.parameters(), *self.upper.parameters()]
+
+
+def _last_layers(backbone: nn.Module, config: EncoderConfig) -> nn.ModuleList:
+    """Takes the last `train_last` layers out of a BERT-like backbone, to be trained; plain attention in both parts, for
+    the fused kernel is slow backwards on a CPU and its mask differs. Raises ConfigError."""
+    layers = getattr(getattr(backbone, "encoder", None), "layer", None)
+    if not isinstance(layers, nn.ModuleList) or len(layers) < config.train_last:
+        found = f"{len(layers)} layers" if isinstance(layers, nn.ModuleList) else "no list `encoder.layer`"
+        raise ConfigError(
+            f"[model.text] train_last = {config.train_last}: this encoder has {found}",
+            hint="set train_last = 0, or frozen = false to train all of it",
+        )
+    backbone.set_attn_implementation("eager")
+    upper = layers[len(layers) - config.train_last :]
+    backbone.encoder.layer = layers[: len(layers) - config.train_last]
+    return upper.requires_grad_(True)
