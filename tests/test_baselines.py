@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from discern_vqa import registry
 from discern_vqa.baselines import image_identity, lookup, majority, question_only
+from discern_vqa.baselines._ridge import Ridge, ridge_answers
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import DataError
@@ -161,3 +163,34 @@ def test_settings_are_chosen_without_a_test_answer(monkeypatch: pytest.MonkeyPat
     image_identity.answer(train, test, vocabulary=vocabulary(train), seed=0)
     assert all(int(one) < 300 for asked in seen[:-1] for one in asked)
     assert seen[-1] == [sample.id for sample in test]
+
+
+def _many(count: int, images: int, seed: int = 0) -> list[Sample]:
+    random = np.random.default_rng(seed)
+    words = ["mass", "effusion", "nodule", "left", "right", "large", "small", "lung", "heart", "rib"]
+    samples = []
+    for number in range(count):
+        text = "is there a " + " ".join(random.choice(words, 2))
+        image = f"{random.integers(images)}.png"
+        said = "yes" if (len(text) + len(image)) % 3 else "no" if number % 2 else "maybe"
+        samples.append(ask(number, image, text, said))
+    return samples
+
+
+@pytest.mark.parametrize("setting", [Ridge(0.3), Ridge(0.3, own=1.0, offset=0.3)])
+def test_rows_that_repeat_count_as_often_and_iteration_reaches_what_the_factorisation_does(
+    setting: Ridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, test = _many(400, 6), _many(40, 8, seed=1)
+    table = vocabulary(train)
+    merged = [answer.score for answer in ridge_answers(setting, train, test, table)]
+    monkeypatch.setattr("discern_vqa.baselines._ridge.LARGE", 0)
+    iterated = [answer.score for answer in ridge_answers(setting, train, test, table)]
+    assert iterated == pytest.approx(merged, abs=2e-3)
+    monkeypatch.setattr("discern_vqa.baselines._ridge.LARGE", 10**6)
+    monkeypatch.setattr(
+        "discern_vqa.baselines._ridge._merged",
+        lambda keys: (len(keys), list(range(len(keys))), np.arange(len(keys)), np.ones(len(keys), np.float32)),
+    )
+    apart = [answer.score for answer in ridge_answers(setting, train, test, table)]
+    assert merged == pytest.approx(apart, abs=2e-3)
