@@ -22,7 +22,7 @@ SMALL = [
     "model.width=16", "model.dropout=0.2", "model.image.size=32", "model.image.channels=4", "model.image.patch=8",
     "data.augment=true", "optim.batch=16", "optim.ema=0.9", "run.epochs=3", "run.save_every=2",
 ]  # fmt: skip
-ACCUMULATED = [*SMALL, "optim.accumulate=2", "optim.batch=12"]
+ACCUMULATED = [*SMALL, "optim.accumulate=2", "optim.batch=12", "optim.optimizer=muon"]
 JOBS = [
     {"name": "whole", "recipe": "tune.toml", "set": SMALL, "kill": []},
     # before anything is saved, inside an epoch, in the middle of a save

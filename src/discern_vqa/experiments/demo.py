@@ -29,8 +29,10 @@ def run(out: Path, recipe: Path = RECIPE) -> None:
     found = find_recipe(recipe)
     root, folder = out / "phantom", out / "run"
     if not (root / "samples.jsonl").is_file():
-        say("drawing phantoms: chest radiographs, head CT and MR, abdominal CT, with exact answers")
-        phantom.draw(root, **read_recipe(found).data.draw)
+        draw = read_recipe(found).data.draw
+        regions = ", ".join(draw.get("regions", phantom.REGIONS))
+        say(f"drawing {sum(draw['counts'].values()):,} phantoms ({regions}) with exact answers and masks")
+        phantom.draw(root, **draw)
         phantom.contact_sheet(root, "test", out / "phantoms.png")
     say("audit of what was drawn")
     found_wrong = audit({split: phantom.read(root, split) for split in ("train", "validation", "test")})

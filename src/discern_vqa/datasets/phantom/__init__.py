@@ -25,6 +25,7 @@ from pathlib import Path
 from discern_vqa.data.sample import SPLITS as SPLITS
 from discern_vqa.data.sample import Sample
 from discern_vqa.datasets import jsonl
+from discern_vqa.datasets.phantom.findings import REGIONS as REGIONS
 from discern_vqa.errors import DataError
 
 SUMMARY = "drawn by the package: chest x-ray, head CT/MR and abdominal CT phantoms, exact answers, masks and twins"
@@ -41,7 +42,7 @@ def draw(
     splits: Mapping[str, float] | None = None,
     counts: Mapping[str, int] | None = None,
     twins: float = 1 / 3,
-    regions: Sequence[str] = ("chest", "head", "abdomen"),
+    regions: Sequence[str] = REGIONS,
     workers: int | None = None,
 ) -> None:
     """Draws a set into `root`; see `drawing.draw`."""

@@ -1,0 +1,111 @@
+"""How long one training step of a recipe takes, for several settings in turn in one run.
+
+    python benchmarks/step.py recipes/cmdpi/demo.toml --data ROOT \\
+        --variant adamw 'optim.optimizer="adamw"' --variant muon 'optim.optimizer="muon"'
+
+Each variant is a name and `table.key=value` overrides. Variants take turns (A B C A B C ...), so that a machine whose
+speed drifts drifts for all of them; the table gives medians and the ratio to the first, pair by pair.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from discern_vqa import registry
+from discern_vqa.config import read_recipe
+from discern_vqa.data.answers import AnswerVocabulary
+from discern_vqa.data.sampling import epoch_batches
+from discern_vqa.datasets._load import find_root, learning_samples, vocabulary_samples
+from discern_vqa.nn.losses import total
+from discern_vqa.run import Run, make_tokenizer
+from discern_vqa.training.loop import rng_for
+from discern_vqa.training.optim import make_optimizer
+from discern_vqa.training.train import warm_states
+
+WARM = 3
+
+
+def stepper(recipe: Path, overrides: list[str], data: Path | None, folder: Path) -> Callable[[int], None]:
+    """Builds all that a training of this recipe builds; the result takes step number i of its first epoch."""
+    settings = read_recipe(recipe, overrides)
+    root = find_root(settings.data, data)
+    samples, _ = learning_samples(settings.data, root, settings.run.seed)
+    learned = vocabulary_samples(settings.data, root)
+    answers = AnswerVocabulary.from_answers([s.answer for s in learned if not s.is_caption], settings.data.normaliser)
+    run = Run.create(folder, recipe, settings, answers, make_tokenizer(settings, [s.text for s in learned]), root)
+    torch.manual_seed(settings.run.seed)
+    model = run.build_model(pretrained=True)
+    batcher = run.batcher(model)
+    optim = settings.optim
+    objective = registry.load("objectives", settings.objective.name).Objective(settings.objective, model)
+    batches = epoch_batches(samples, optim.batch, 0, 0, optim.per_image, objective.mixed)[:200]
+    warm_states(run, batcher, [samples[row] for rows in batches for row in rows], print)
+    optimizer = make_optimizer(model, optim, settings.run.precision)
+    objective.train()
+
+    def step(number: int) -> None:
+        rng = rng_for(0, number)
+        batch = batcher.batch([samples[row] for row in batches[number % len(batches)]], rng)
+        with torch.autocast("cpu", torch.bfloat16, enabled=settings.run.precision == "bf16"):
+            loss = total(objective(batch, rng), objective.config.weights)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(objective.parameters(), optim.clip)
+        optimizer.step()
+        optimizer.zero_grad()
+        objective.after_step()
+
+    return step
+
+
+def main() -> None:
+    """Reads the arguments, times, prints and (with --json) writes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--variant", nargs="+", action="append", default=[], metavar=("NAME", "KEY=VALUE"))
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    variants = [(name, overrides) for name, *overrides in arguments.variant] or [("as it stands", [])]
+    with tempfile.TemporaryDirectory() as scratch:
+        steps = {
+            name: stepper(arguments.recipe, overrides, arguments.data, Path(scratch) / str(number))
+            for number, (name, overrides) in enumerate(variants)
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in steps}
+        for number in range(WARM + arguments.steps):
+            for name, step in steps.items():
+                started = time.perf_counter()
+                step(number)
+                if number >= WARM:
+                    seconds[name].append(time.perf_counter() - started)
+    first = next(iter(seconds.values()))
+    rows = [
+        {
+            "variant": name,
+            "overrides": dict(variants)[name],
+            "median_ms": round(1000 * statistics.median(taken), 2),
+            "ratio": round(statistics.median(a / b for a, b in zip(taken, first, strict=True)), 3),
+        }
+        for name, taken in seconds.items()
+    ]
+    print(f"{arguments.recipe.name}, {arguments.steps} steps each, {arguments.threads} thread(s)")
+    for row in rows:
+        print(f"{row['variant']:24} {row['median_ms']:9.2f} ms   x {row['ratio']:.3f}")
+    if arguments.json:
+        about = {"machine": platform.machine(), "torch": torch.__version__, "threads": arguments.threads}
+        content = about | {"recipe": arguments.recipe.name, "steps": arguments.steps, "rows": rows}
+        arguments.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
