@@ -13,7 +13,7 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.datasets._load import find_root, learning_samples, test_samples
 from discern_vqa.errors import DataError
 from discern_vqa.evaluation import metrics, predictions
-from discern_vqa.evaluation.predict import Pictures, Predictor
+from discern_vqa.evaluation.predict import Pictures, Predictor, answering_batcher
 from discern_vqa.files import atomic_write_text
 from discern_vqa.run import Run
 
@@ -112,7 +112,7 @@ def _features(opened: Run, batcher: Batcher) -> Batcher:
     if not opened.recipe.model.text.train_last:
         return batcher
     plain = opened.untrained()
-    return plain.batcher(plain.build_model(pretrained=True).eval())
+    return answering_batcher(plain, plain.build_model(pretrained=True).eval())
 
 
 def _brief(rows: list[predictions.Prediction], normalise: str) -> dict[str, Any]:

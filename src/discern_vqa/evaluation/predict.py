@@ -35,11 +35,7 @@ class Predictor:
         opened = Run.open(run)
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         model: Any = opened.load_model().to(device)
-        batcher = opened.batcher(model, views=opened.recipe.data.views, device=device)
-        path = opened.cache_of_states()
-        if isinstance(batcher.images, StateSource) and path.is_file():
-            batcher.images.fill(read_tensors(path))
-        return cls(opened, model, batcher)
+        return cls(opened, model, answering_batcher(opened, model, device))
 
     def ask(self, image: Path, question: str) -> Answer:
         """The answer to one question about one image file. Raises DataError, ImageError."""
@@ -95,6 +91,15 @@ class Predictor:
             low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
             grids += ((maps - low) / (high - low).clamp(min=1e-9)).tolist()
         return grids
+
+
+def answering_batcher(run: Run, model: Any, device: str = "cpu") -> Batcher:
+    """The run's batcher with the image states that training left in the user's cache."""
+    batcher = run.batcher(model, views=run.recipe.data.views, device=device)
+    path = run.cache_of_states()
+    if isinstance(batcher.images, StateSource) and path.is_file():
+        batcher.images.fill(read_tensors(path))
+    return batcher
 
 
 class _Blank:
