@@ -51,6 +51,7 @@ LIGHT = [
     "discern_vqa.doctor",
     "discern_vqa.audit",
     "discern_vqa.data.answers",
+    "discern_vqa.data.regions",
     "discern_vqa.data.sample",
     "discern_vqa.data.splits",
     "discern_vqa.evaluation.metrics",

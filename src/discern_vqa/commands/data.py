@@ -131,7 +131,9 @@ def audit(
 def _read(
     name: str, root: Path, splits: list[str], options: list[str], skip_broken: bool
 ) -> "dict[str, list[Sample]]":
-    """The wanted splits (all, if none is named) of a data set; broken records are counted on stderr, if left out."""
+    """The wanted splits (all that are there, if none is named) of a data set; broken records are counted on stderr."""
+    from discern_vqa.datasets._reading import present_splits
+
     module = registry.load("datasets", name)
     for split in splits:
         if split not in module.SPLITS:
@@ -144,7 +146,7 @@ def _read(
     for key in given.keys() - known:
         raise ConfigError(f"{name} has no option {key!r}", hint=f"it has: {', '.join(known) or 'none'}")
     folder = paths.find_data(name, root)
-    read = {split: module.read(folder, split, **given) for split in splits or module.SPLITS}
+    read = {split: module.read(folder, split, **given) for split in splits or present_splits(module, folder)}
     if skipped:
         typer.echo(f"left out {len(skipped)} broken records, the first: {skipped[0]}", err=True)
     return read

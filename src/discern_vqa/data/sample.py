@@ -28,13 +28,17 @@ class Sample:
             primary one; empty where there is none.
         organ: the data set's own organ or region, lower-case; "" where there is none.
         modality: lower-case; "" where the data set does not say.
+        language: of question and answer, as a two-letter code ("en", "zh"); "" where the data set has but one.
+        choices: the answers that are offered, in their order; empty where none are.
         phrase_type: "freeform", "para" or "frame" (VQA-RAD's terms); "" elsewhere.
         group: what must stay on one side of a disjoint split beside the image (patient, study, anatomy); "" for none.
+        patient: whose image it is, as a pseudonym or a hash, never a name or a number of the clinic; "" if not known.
+        study: the examination that the image belongs to, as a pseudonym or a hash; "" if not known.
         twin: id of the pair this sample belongs to: two images that differ in one finding, the same question,
             two different answers; "" for none.
         mask: path relative to the root of a PNG whose non-zero pixels are the finding asked about; "" for none.
         source: "file:line" or "file:item", for error messages.
-        extra: further fields of the source, kept for conversion (`linked`, `language`, `choices`, `boxes`, ...).
+        extra: further fields of the source, kept for conversion (`linked`, `triple`, `boxes`, ...); JSON values.
     """
 
     id: str
@@ -48,8 +52,12 @@ class Sample:
     question_type: tuple[str, ...] = ()
     organ: str = ""
     modality: str = ""
+    language: str = ""
+    choices: tuple[str, ...] = ()
     phrase_type: str = ""
     group: str = ""
+    patient: str = ""
+    study: str = ""
     twin: str = ""
     mask: str = ""
     source: str = ""

@@ -12,6 +12,7 @@ from discern_vqa import registry
 from discern_vqa.config import DataConfig
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.splits import carve_validation, image_disjoint
+from discern_vqa.datasets._reading import present_splits
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.paths import cache_dir, find_data
 
@@ -33,7 +34,8 @@ def learning_samples(choice: DataConfig, root: Path, seed: int) -> tuple[list[Sa
     train = _train(module, choice, root)
     validation: list[Sample] = []
     if choice.validation_ratio and any(not sample.is_caption for sample in train):
-        if choice.protocol == "usual" and choice.split == "train" and "validation" in module.SPLITS:
+        usual = choice.protocol == "usual" and choice.split == "train"
+        if usual and "validation" in present_splits(module, root):
             validation = _read(module, choice, root, "validation")
         if not validation:
             by = "question" if choice.validation_by == "question" else "image"
@@ -53,9 +55,7 @@ def test_samples(choice: DataConfig, root: Path, split: str) -> list[Sample]:
     """The questions that `evaluate` asks."""
     module = registry.load("datasets", choice.dataset)
     if split not in module.SPLITS:
-        raise ConfigError(
-            f"{choice.dataset} has no split {split!r}", hint=f"it has: {', '.join(module.SPLITS)}"
-        )
+        raise ConfigError(f"{choice.dataset} has no split {split!r}", hint=f"it has: {', '.join(module.SPLITS)}")
     if choice.protocol == "image_disjoint" and split == "test":
         _, samples = image_disjoint(_pooled(module, choice, root), choice.folds, choice.fold, seed=0)
     else:
@@ -79,7 +79,8 @@ def vocabulary_samples(choice: DataConfig, root: Path) -> list[Sample]:
 
 
 def _pooled(module: Any, choice: DataConfig, root: Path) -> list[Sample]:
-    return [sample for split in ("train", "test") for sample in _read(module, choice, root, split)]
+    parts = [split for split in present_splits(module, root) if split != "pretrain"]
+    return [sample for split in parts for sample in _read(module, choice, root, split)]
 
 
 def _read(module: Any, choice: DataConfig, root: Path, split: str) -> list[Sample]:

@@ -2,10 +2,12 @@
 
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,9 @@ from discern_vqa.errors import DataError
 from discern_vqa.files import atomic_write_bytes
 
 CORRECT_IT = "correct that record, or take it out of the file"
+
+MANY_FILES = 20_000
+"""In a folder of more files no similar name is looked for: it would take longer than reading the set."""
 
 
 class Problems:
@@ -54,6 +59,7 @@ class Images:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._known: dict[tuple[str, Path | None], Path | DataError] = {}
+        self._missing = 0
 
     def find(self, name: str, source: str, at: Path | None = None) -> Path:
         """Where the image `name` (relative to the root, with "/") lies: there, or at `at` when that is given.
@@ -72,18 +78,30 @@ class Images:
         if relative.is_absolute() or ".." in relative.parts:
             return DataError(f"the image {name!r} leads out of the data set's folder", hint="name it from that folder")
         path = at or self._root / relative
-        if path.is_file():
+        if is_file(path):
             return path
-        return DataError(f"the image {name!r} is not there; expected {path}", hint=near_file(path))
+        self._missing += 1
+        hint = near_file(path) if self._missing <= 3 else "the first of these errors has a hint"
+        return DataError(f"the image {name!r} is not there; expected {one_line(path)}", hint=hint)
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; False for a name that no file can have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def near_file(path: Path) -> str:
     """A hint for a file that is missing: the most similar name beside it, or what else to do."""
     if not path.parent.is_dir():
-        return f"there is no folder {path.parent}; check the data set's folder"
+        return f"there is no folder {one_line(path.parent)}; check the data set's folder"
     names = sorted(entry.name for entry in path.parent.iterdir())
-    near = get_close_matches(path.name, names, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"put the file into {path.parent}, or take its records out"
+    near = get_close_matches(path.name, names, n=1) if len(names) <= MANY_FILES else []
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"put the file into {one_line(path.parent)}, or take its records out"
 
 
 def require_folder(root: Path) -> None:
@@ -95,6 +113,13 @@ def require_folder(root: Path) -> None:
             hint if hint.startswith("did you mean") else "give the folder that holds the data set (--data ROOT)"
         )
         raise DataError(f"the data set's folder {root} {what}", hint=suggestion)
+
+
+def present_splits(reader: ModuleType, root: Path) -> tuple[str, ...]:
+    """The splits of a reader's set that are in `root`: all of them, unless the reader has a `present` that says."""
+    present: Callable[[Path], tuple[str, ...]] | None = getattr(reader, "present", None)
+    splits: tuple[str, ...] = reader.SPLITS
+    return present(root) if present else splits
 
 
 def require_split(split: str, splits: Sequence[str], name: str) -> None:
@@ -119,15 +144,37 @@ def read_text(path: Path) -> str:
         raise DataError(f"cannot read {path}: {error.strerror}", hint="check the file and its permissions") from error
 
 
+def parse_json(text: str, place: str, lines: bool = True, hint: str = "") -> Any:
+    """The JSON value that `text` holds.
+
+    Args:
+        text: JSON.
+        place: what is read, for messages: a path, or "file:line" where `lines` is False.
+        lines: say the line within `text`.
+        hint: what to do about broken JSON.
+
+    Raises:
+        DataError: it is no JSON, nested too deep, or holds a number or a character that no file can hold.
+    """
+    try:
+        content = json.loads(text)
+        if "\\ud" in text.lower():
+            json.dumps(content, ensure_ascii=False).encode("utf-8")
+    except json.JSONDecodeError as error:
+        where = f"{place}:{error.lineno}" if lines else place
+        hint = hint or "the file may be cut off; fetch it again, or correct it there"
+        raise DataError(f"{where}: broken JSON at column {error.colno}: {error.msg}", hint=hint) from error
+    except UnicodeEncodeError as error:
+        raise DataError(f"{place}: a text holds half a character (\\ud800 to \\udfff)", hint=CORRECT_IT) from error
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deep" if isinstance(error, RecursionError) else "a number is too long"
+        raise DataError(f"{place}: the JSON cannot be read: {reason}", hint=CORRECT_IT) from error
+    return content
+
+
 def read_json_list(path: Path) -> list[Any]:
     """The records of a JSON file that holds one list. Raises DataError with line and column when it is broken."""
-    try:
-        content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{path}:{error.lineno}: broken JSON at column {error.colno}: {error.msg}",
-            hint="the file may be cut off; fetch it again, or correct it there",
-        ) from error
+    content = parse_json(read_text(path), str(path))
     if not isinstance(content, list):
         raise DataError(
             f"{path} holds {_kind(content)}; expected a list of records [{{...}}, ...]",
@@ -151,7 +198,8 @@ def text_of(record: Mapping[str, Any], key: str, source: str, verbatim: bool = F
     if key not in record:
         raise DataError(f"{source}: {key!r} is missing; there are: {', '.join(map(str, record))}", hint=CORRECT_IT)
     value = record[key]
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    unfit = isinstance(value, bool) or not isinstance(value, str | int | float)
+    if unfit or (isinstance(value, float) and not math.isfinite(value)):
         raise DataError(f"{source}: {key!r} is {_kind(value)}; expected text", hint=CORRECT_IT)
     text = str(value) if verbatim else " ".join(str(value).split())
     if not text.strip():
@@ -192,6 +240,11 @@ def shown(value: object) -> str:
     """A value in an error message: quoted, and cut when it is long."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def one_line(value: object) -> str:
+    """A path in an error message: as it is, but for line breaks and other characters that cannot be seen."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in str(value))
 
 
 def tiny_picture(path: Path, number: int) -> None:

@@ -4,7 +4,8 @@
      "answer_type": "closed", "question_type": ["PRES"], "organ": "head", "modality": "ct"}
 
 Needed are `image`, `split` and either `question` with `answer`, or `caption`. `id` is the line's number where it is
-not given; `question_type` may be one text ("PRES, POS") or a list. Keys that `Sample` does not have go to `extra`.
+not given; `question_type` may be one text ("PRES, POS") or a list; `choices` is a list of texts. Keys that `Sample`
+does not have go to `extra`.
 
 `image` is the image's identity and, relative to the JSONL file's folder, its place. Where the images lie elsewhere,
 `path` says where (relative to the same folder, or absolute); `write` adds it only then. `mask` is relative to the
@@ -27,7 +28,9 @@ from discern_vqa.datasets._reading import (
     Images,
     Problems,
     answer_type_of,
+    is_file,
     near_file,
+    parse_json,
     read_text,
     require_folder,
     require_record,
@@ -46,7 +49,7 @@ SPLITS = ALL_SPLITS
 PUBLISHED: dict[str, int] = {}
 
 FILE = "samples.jsonl"
-_PLAIN = ("organ", "modality", "phrase_type", "group", "twin", "mask")
+_PLAIN = ("organ", "modality", "language", "phrase_type", "group", "patient", "study", "twin", "mask")
 _KNOWN = {field.name for field in dataclasses.fields(Sample)} - {"source", "extra"}
 
 
@@ -83,13 +86,8 @@ def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sa
 
 
 def _parse(line: str, source: str) -> Mapping[str, Any]:
-    try:
-        return require_record(json.loads(line), source)
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{source}: broken JSON at column {error.colno}: {error.msg}",
-            hint="each line must be one whole JSON object (no list around them, no commas between them)",
-        ) from error
+    hint = "each line must be one whole JSON object (no list around them, no commas between them)"
+    return require_record(parse_json(line, source, lines=False, hint=hint), source)
 
 
 def _sample(record: Mapping[str, Any], file: Path, number: int, images: Images, wanted: str) -> Sample:
@@ -108,7 +106,8 @@ def _sample(record: Mapping[str, Any], file: Path, number: int, images: Images, 
         answer=text_of(record, "answer", source) if is_question else "",
         caption=caption,
         answer_type=answer_type_of(record, "answer_type", source) if record.get("answer_type") else "",
-        question_type=_question_types(record.get("question_type"), source),
+        question_type=_texts(record, "question_type", source),
+        choices=_texts(record, "choices", source),
         source=source,
         extra={key: value for key, value in record.items() if key not in _KNOWN},
         **{key: _text(record, key, source, verbatim=True) for key in _PLAIN},
@@ -122,7 +121,7 @@ def _locate(record: Mapping[str, Any], image: str, file: Path, images: Images, s
     mask = _text(record, "mask", source, verbatim=True)
     if mask:
         at = root_of(path, image) / mask
-        if not at.is_file():
+        if not is_file(at):
             raise DataError(f"{source}: the mask {mask!r} is not there; expected {at}", hint=near_file(at))
     return path
 
@@ -138,12 +137,15 @@ def _text(record: Mapping[str, Any], key: str, source: str, verbatim: bool = Fal
     return "" if record.get(key, "") == "" else text_of(record, key, source, verbatim)
 
 
-def _question_types(value: Any, source: str) -> tuple[str, ...]:
-    parts = value.split(",") if isinstance(value, str) else [] if value is None else value
+def _texts(record: Mapping[str, Any], key: str, source: str) -> tuple[str, ...]:
+    """The texts under an optional key: a list, or (for question types) one text with commas; empty ones left out."""
+    value = record.get(key)
+    if isinstance(value, str) and key == "question_type":
+        value = value.split(",")
+    parts = [] if value is None else value
     if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
-        raise DataError(
-            f"{source}: 'question_type' is {shown(value)}; expected text or a list of texts", hint=CORRECT_IT
-        )
+        expected = "text or a list of texts" if key == "question_type" else "a list of texts"
+        raise DataError(f"{source}: {key!r} is {shown(value)}; expected {expected}", hint=CORRECT_IT)
     return tuple(part.strip() for part in parts if part.strip())
 
 
@@ -173,6 +175,7 @@ def _line(sample: Sample, folder: Path) -> dict[str, Any]:
         "caption": sample.caption,
         "answer_type": sample.answer_type,
         "question_type": list(sample.question_type),
+        "choices": list(sample.choices),
     } | {key: getattr(sample, key) for key in _PLAIN}
     return line | {key: value for key, value in optional.items() if value} | dict(sample.extra)
 
