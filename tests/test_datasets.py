@@ -144,7 +144,7 @@ def test_the_common_pair_is_read_where_it_is_there_and_the_owners_file_otherwise
     vqa_rad.write_tiny(tmp_path)
     assert len(vqa_rad.read(tmp_path, "train")) == 8
     with pytest.raises(ConfigError, match="no edition 'hub'"):
-        vqa_rad.read(tmp_path, "train", edition="hub")
+        vqa_rad.read(tmp_path, "train", edition="third")
 
 
 def test_the_traps_of_vqa_rad_are_repaired(tmp_path):

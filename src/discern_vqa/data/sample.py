@@ -39,6 +39,7 @@ class Sample:
         mask: path relative to the root of a PNG whose non-zero pixels are the finding asked about; "" for none.
         source: "file:line" or "file:item", for error messages.
         extra: further fields of the source, kept for conversion (`linked`, `triple`, `boxes`, ...); JSON values.
+            `derived` lists the fields that the reader worked out where the data set does not state them.
     """
 
     id: str

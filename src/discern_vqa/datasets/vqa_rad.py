@@ -1,4 +1,4 @@
-"""VQA-RAD: 315 radiographs, CT and MR slices from MedPix with questions by clinicians. Two editions.
+"""VQA-RAD: 315 radiographs, CT and MR slices from MedPix with questions by clinicians. Three editions.
 
 *common*: the pair that nearly every paper uses, `trainset.json` (3,064) and `testset.json` (451), each one list of
 
@@ -9,6 +9,10 @@
 It adds `image_case_url` (the patient's case: here `group`) and `qid_linked_id` (a question and its paraphrase), and has
 no template re-phrasings. The images lie in `images/` or `VQA_RAD Image Folder/`.
 
+*hub*: the hub's Parquet copy, `data/{train,test}-*.parquet` (1,793 / 451): the owner's questions in lower case, without
+image names, types, organs, cases and links. Its answer types are *derived* (closed: yes, no, or a choice is offered),
+and `extra["derived"]` says so; on the test split that rule gives the owner's own types for all 451.
+
 Traps, all met in the published files:
 - every test image is also a training image, and 1,267 training rows ("frame") are template re-phrasings that answer
   many test questions: see `data.splits.image_disjoint` and `discern data audit`;
@@ -17,18 +21,20 @@ Traps, all met in the published files:
 - ten answers are numbers; five answers and six questions hold tabs (they stand where commas were);
 - eight questions end in a note to the annotators, "-open";
 - the owner's `qid` is a string once, its other numbers start at 0 and do not match the common pair's;
-- the copy without answer types (2,244 rows, "vqa-rad" on the hub) is a third edition and is not read here.
+- the editions are different benchmarks: a lookup by image and question answers 62.5 % of the test split from the
+  common pair's training rows, and 24 % from the hub's, which has no template re-phrasings.
 
 Licence: CC0 1.0. Source: Lau et al., Scientific Data 5, 180251 (2018); osf.io/89kps.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from discern_vqa.data.sample import Sample
+from discern_vqa.datasets import _hub
 from discern_vqa.datasets._reading import (
     CORRECT_IT,
     Images,
@@ -52,7 +58,7 @@ LICENCE = "CC0 1.0"
 SPLITS = ("train", "test")
 PUBLISHED = {"train": 3064, "test": 451}
 
-EDITIONS = ("common", "owner")
+EDITIONS = ("common", "owner", "hub")
 PHRASE_TYPES = ("freeform", "para", "frame")
 _COMMON_FILES = {"train": "trainset.json", "test": "testset.json"}
 _OWNER_FILE, _IMAGE_FOLDERS = "vqaraddatasetpublic", ("images", "vqaradimagefolder", "imgs")
@@ -66,7 +72,7 @@ def read(root: Path, split: str, *, edition: str | None = None, skipped: list[st
     Args:
         root: the folder that holds the JSON files and the image folder.
         split: "train" or "test".
-        edition: "common" or "owner"; by default the common pair where it is there.
+        edition: "common", "owner" or "hub"; by default the first of them that is there.
         skipped: a list to go on at broken records: they are left out, and what is wrong with each is appended.
 
     Raises:
@@ -79,6 +85,8 @@ def read(root: Path, split: str, *, edition: str | None = None, skipped: list[st
     edition = edition or _edition_of(root)
     if edition not in EDITIONS:
         raise ConfigError(f"vqa_rad has no edition {edition!r}", hint=f"there are: {', '.join(EDITIONS)}")
+    if edition == "hub":
+        return _hub.read(root, split, (split,), "vqa_rad", skipped)
     file = root / _COMMON_FILES[split] if edition == "common" else _owner_file(root)
     images, folder = Images(root), _image_folder(root)
     problems, samples = Problems(skipped), []
@@ -147,8 +155,10 @@ def _edition_of(root: Path) -> str:
         return "common"
     if _find(root, (_OWNER_FILE,)):
         return "owner"
+    if any(root.glob("*.parquet")) or any(root.glob("data/*.parquet")):
+        return "hub"
     raise DataError(
-        f"{root} holds no VQA-RAD: neither trainset.json nor 'VQA_RAD Dataset Public.json'",
+        f"{root} holds no VQA-RAD: neither trainset.json nor 'VQA_RAD Dataset Public.json' nor Parquet files",
         hint="give the folder that holds one of them (VQA-RAD is free at osf.io/89kps)",
     )
 
@@ -179,7 +189,7 @@ def write_tiny(root: Path, edition: str = "common") -> None:
     root = Path(root)
     folder = "images" if edition == "common" else "VQA_RAD Image Folder"
     names = [f"synpic{number}.jpg" for number in (101, 102, 103, 104)]
-    for number, name in enumerate(names):
+    for number, name in enumerate(names if edition != "hub" else ()):
         tiny_picture(root / folder / name, number)
     fields = ("image_name", "image_organ", "question", "answer", "answer_type", "question_type", "phrase_type")
     train = [
@@ -199,6 +209,9 @@ def write_tiny(root: Path, edition: str = "common") -> None:
         (names[3], "CHEST", "MRI or CT?", "CT", "CLOSED", "MODALITY, ATRIB", "para"),
     ]
     rows = [dict(zip(fields, row, strict=True)) for row in train + test]
+    if edition == "hub":
+        _write_tiny_hub(root, rows, len(test))
+        return
     if edition == "common":
         numbered = [{"qid": number, **row} for number, row in enumerate(rows, start=1)]
         atomic_write_text(root / "trainset.json", json.dumps(numbered[: len(train)], indent=1))
@@ -211,3 +224,14 @@ def write_tiny(root: Path, edition: str = "common") -> None:
             row["phrase_type"] = f"test_{row['phrase_type']}"
     kept = [row for row in rows if row["phrase_type"] != "frame"]
     atomic_write_text(root / "VQA_RAD Dataset Public.json", json.dumps(kept, indent=1))
+
+
+def _write_tiny_hub(root: Path, rows: Sequence[Mapping[str, Any]], tests: int) -> None:
+    """Those of `rows` that are no template re-phrasings, the last `tests` of them as test."""
+    parts: dict[str, list[tuple[int, str, str]]] = {"train": [], "test": []}
+    for place, row in enumerate(rows):
+        if row["phrase_type"] != "frame":
+            number = int(str(row["image_name"])[6:9])
+            said = (number, str(row["question"]).lower(), str(row["answer"]).lower())
+            parts["test" if place >= len(rows) - tests else "train"].append(said)
+    _hub.write(root, parts)

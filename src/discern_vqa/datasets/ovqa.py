@@ -1,0 +1,136 @@
+"""OVQA: orthopaedic images from patient records, about 19,000 questions from templates, checked by physicians.
+
+    trainset.json, valset.json, testset.json     one list of records each, in the folder `OVQA_publish/`
+    img/                                         the images
+
+    {"qid": 1, "image_name": "0a1b2c.jpg", "image_organ": "LEG", "question": "Is there a fracture?",
+     "question_type": "Condition Presence", "answer": "Yes", "answer_type": "CLOSED"}
+
+The paper counts 2,001 images and 19,020 questions, divided 8:1:1; the counts of the splits are not printed there, so
+none are checked here. ROOT may be `OVQA_publish/` or the folder above it.
+
+Traps: the field names are VQA-RAD's, the values are not (`question_type` in words; several spellings of OPEN and
+CLOSED, with spaces); numbers of questions may start again in each file, so an id is the split with the number; the
+only address is a bare number without encryption, and has often been away.
+
+Licence: none is stated; ask the authors before publishing anything with an image. Source: Huang et al., SIGIR 2022,
+doi 10.1145/3477495.3531724.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from discern_vqa.data.sample import Sample
+from discern_vqa.datasets._reading import (
+    Images,
+    Problems,
+    answer_type_of,
+    near_file,
+    read_json_list,
+    require_folder,
+    require_record,
+    require_some,
+    require_split,
+    require_unique,
+    text_of,
+    tiny_picture,
+)
+from discern_vqa.errors import DataError
+from discern_vqa.files import atomic_write_text
+
+SUMMARY = "OVQA: 2,001 orthopaedic images from patient records, 19,020 questions from templates"
+LICENCE = "none stated; ask the authors"
+SPLITS = ("train", "validation", "test")
+PUBLISHED: dict[str, int] = {}
+
+_FILES = {"train": "trainset.json", "validation": "valset.json", "test": "testset.json"}
+_FOLDERS, _IMAGE_FOLDERS = ("", "OVQA_publish"), ("img", "imgs", "images")
+
+
+def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sample]:
+    """The questions of one split, in the file's order.
+
+    Args:
+        root: the folder that holds the JSON files and `img/`, or the folder above it.
+        split: "train", "validation" or "test".
+        skipped: a list to go on at broken records: they are left out, and what is wrong with each is appended.
+
+    Raises:
+        DataError: a file or an image is missing, or a record breaks the format (all records are checked first).
+    """
+    root = Path(root)
+    require_split(split, SPLITS, "ovqa")
+    folder = _folder(root)
+    file = folder / _FILES[split]
+    inside = next((name for name in _IMAGE_FOLDERS if (folder / name).is_dir()), _IMAGE_FOLDERS[0])
+    base = (folder / inside).relative_to(root).as_posix()
+    images, problems, samples = Images(root), Problems(skipped), []
+    for number, record in enumerate(read_json_list(file), start=1):
+        with problems.record():
+            source = f"{file.name}:item {number}"
+            samples.append(_sample(require_record(record, source), source, split, images, base))
+    samples = require_unique(samples, problems)
+    problems.close()
+    return require_some(samples, file, split)
+
+
+def present(root: Path) -> tuple[str, ...]:
+    """The splits whose files are there. Raises DataError when `root` holds no OVQA."""
+    folder = _folder(Path(root))
+    return tuple(split for split, name in _FILES.items() if (folder / name).exists())
+
+
+def _folder(root: Path) -> Path:
+    require_folder(root)
+    for inner in _FOLDERS:
+        if any((root / inner / name).exists() for name in _FILES.values()):
+            return root / inner
+    raise DataError(
+        f"{root} holds no OVQA: {', '.join(_FILES.values())} are not there", hint=near_file(root / "trainset.json")
+    )
+
+
+def _sample(record: Mapping[str, Any], source: str, split: str, images: Images, base: str) -> Sample:
+    image = f"{base}/{text_of(record, 'image_name', source, verbatim=True)}"
+    return Sample(
+        id=f"{split}-{text_of(record, 'qid', source)}",
+        split=split,
+        image=image,
+        path=images.find(image, source),
+        question=text_of(record, "question", source),
+        answer=text_of(record, "answer", source),
+        answer_type=answer_type_of(record, "answer_type", source),
+        question_type=(text_of(record, "question_type", source).upper(),),
+        organ=text_of(record, "image_organ", source).lower(),
+        source=source,
+    )
+
+
+def write_tiny(root: Path) -> None:
+    """Nine records about five images: numbers that start again in each file, spaces and spellings in the types."""
+    root = Path(root)
+    said = {
+        "train": [
+            ("a1.jpg", "LEG", "Is there a fracture?", "Yes", "CLOSED", "Condition Presence"),
+            ("a1.jpg", "LEG", "What is the modality?", "X-ray", "OPEN", "Modality"),
+            ("b2.jpg", "HAND", "Which bone is  abnormal?", "scaphoid", "open", "Abnormality"),
+            ("b2.jpg", "HAND", "How many fractures are shown?", 2, "OPEN ", "Attribute Other"),
+            ("c3.jpg", "CHEST", "Is this a CT or an MRI?", "CT", "Closed", "Modality"),
+        ],
+        "validation": [
+            ("d4.jpg", "HEAD", "In which plane is this image?", "axial", "OPEN", "Plane"),
+            ("d4.jpg", "HEAD", "Is the skull intact?", "No", "CLOSED", "Condition Presence"),
+        ],
+        "test": [
+            ("e5.jpg", "LEG", "Is there a fracture?", "No", "CLOSED", "Condition Presence"),
+            ("e5.jpg", "LEG", "Which organ is shown?", "knee", "OPEN", "Organ System"),
+        ],
+    }
+    fields = ("image_name", "image_organ", "question", "answer", "answer_type", "question_type")
+    for number, name in enumerate(("a1.jpg", "b2.jpg", "c3.jpg", "d4.jpg", "e5.jpg")):
+        tiny_picture(root / "img" / name, number)
+    for split, rows in said.items():
+        records = [{"qid": number, **dict(zip(fields, row, strict=True))} for number, row in enumerate(rows, start=1)]
+        atomic_write_text(root / _FILES[split], json.dumps(records, indent=1))

@@ -1,0 +1,165 @@
+"""PathVQA: 5,004 pathology pictures from textbooks and a digital library, 32,795 questions made from their captions.
+
+*hub*: the hub's Parquet copy, `data/{train,validation,test}-*.parquet`, with columns image, question, answer. Repeated
+rows were dropped there: 19,654 / 6,259 / 6,719 questions about 2,599 / 832 / 858 images.
+
+*owner*: the owners' release. Its question files are Python pickles, which this package never opens. Where you trust
+them, save each as JSON once (`qas/train_vqa.pkl` as `qas/train_vqa.json`); then this layout is read:
+
+    images/{train,val,test}/train_0422.jpg
+    qas/{train,val,test}_vqa.json
+    {"img_id": "train_0422", "question_id": 100422000, "sent": "Where are liver stem cells (oval cells) located?",
+     "label": {"in the canals of hering": 1}, "question_type": "where", "answer_type": "other"}
+
+`question_type` is the question's first word ("WHERE"); in the hub's copy it is missing. `answer_type` of the owners is
+"yes/no", "number" or "other": the first is closed, the others open, as papers report them. In the hub's copy it is
+derived (see `_reading.derived_answer_type`), and `extra["derived"]` says so.
+
+Published: 19,755 / 6,279 / 6,761.
+
+Traps: questions were generated from captions, so many ask about what no image shows; questions "Is ... ?" are nearly
+half of all; some answers are whole phrases of captions; the hub's copy names no image, so equal pictures are one.
+
+Licence: MIT, as the hub's card states it; the pictures come from textbooks and the PEIR library. Source: He et al.,
+arXiv 2003.10286.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from discern_vqa.data.sample import Sample
+from discern_vqa.datasets import _hub
+from discern_vqa.datasets._reading import (
+    CORRECT_IT,
+    Images,
+    Problems,
+    near_file,
+    read_json_list,
+    require_folder,
+    require_record,
+    require_some,
+    require_split,
+    require_unique,
+    shown,
+    text_of,
+    tiny_picture,
+)
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.files import atomic_write_text
+
+SUMMARY = "PathVQA: 5,004 pathology pictures, 32,795 questions made from their captions"
+LICENCE = "MIT, as the hub's card states it"
+SPLITS = ("train", "validation", "test")
+PUBLISHED = {"train": 19755, "validation": 6279, "test": 6761}
+
+EDITIONS = ("hub", "owner")
+_OWNERS = {"train": "train", "validation": "val", "test": "test"}
+_TYPES = {"yes/no": "closed", "number": "open", "other": "open"}
+
+
+def read(root: Path, split: str, *, edition: str | None = None, skipped: list[str] | None = None) -> list[Sample]:
+    """The questions of one split, in the order of the files.
+
+    Args:
+        root: the folder that holds `data/`, or `images/` and `qas/`.
+        split: "train", "validation" or "test".
+        edition: "hub" or "owner"; by default the one that is there.
+        skipped: a list to go on at broken records: they are left out, and what is wrong with each is appended.
+
+    Raises:
+        DataError: a file or an image is missing, or a record breaks the format (all records are checked first).
+        ConfigError: there is no such edition, or pyarrow is not installed.
+    """
+    root = Path(root)
+    require_split(split, SPLITS, "pathvqa")
+    require_folder(root)
+    edition = edition or ("owner" if (root / "qas").is_dir() else "hub")
+    if edition not in EDITIONS:
+        raise ConfigError(f"pathvqa has no edition {edition!r}", hint=f"there are: {', '.join(EDITIONS)}")
+    if edition == "hub":
+        return _hub.read(root, split, (split, _OWNERS[split]), "pathvqa", skipped)
+    file = _owners_file(root, split)
+    images, problems, samples = Images(root), Problems(skipped), []
+    for number, record in enumerate(read_json_list(file), start=1):
+        with problems.record():
+            source = f"{file.name}:item {number}"
+            samples.append(_sample(require_record(record, source), source, split, images))
+    samples = require_unique(samples, problems)
+    problems.close()
+    return require_some(samples, file, split)
+
+
+def present(root: Path) -> tuple[str, ...]:
+    """The splits whose files are there. Raises DataError when `root` is no folder."""
+    root = Path(root)
+    require_folder(root)
+    if (root / "qas").is_dir():
+        return tuple(split for split, name in _OWNERS.items() if any((root / "qas").glob(f"{name}_vqa.*")))
+    folder = root / "data" if (root / "data").is_dir() else root
+    names = {split: {split, name} for split, name in _OWNERS.items()}
+    return tuple(split for split in SPLITS if any(any(folder.glob(f"{name}-*.parquet")) for name in names[split]))
+
+
+def _owners_file(root: Path, split: str) -> Path:
+    file = root / "qas" / f"{_OWNERS[split]}_vqa.json"
+    if not file.exists() and file.with_suffix(".pkl").exists():
+        raise DataError(
+            f"{file.with_suffix('.pkl')} is a pickle, which can run any program; {file.name} was expected beside it",
+            hint="get the hub's Parquet copy (discern data get pathvqa), or save the pickle as JSON where you trust it",
+        )
+    if not file.exists():
+        raise DataError(f"the file {file} is not there", hint=near_file(file))
+    return file
+
+
+def _sample(record: Mapping[str, Any], source: str, split: str, images: Images) -> Sample:
+    image = f"images/{_OWNERS[split]}/{text_of(record, 'img_id', source, verbatim=True)}.jpg"
+    label = record.get("label")
+    if not isinstance(label, Mapping) or len(label) != 1:
+        raise DataError(f"{source}: 'label' is {shown(label)}; expected one answer {{answer: 1}}", hint=CORRECT_IT)
+    kind = text_of(record, "answer_type", source).lower()
+    if kind not in _TYPES:
+        raise DataError(
+            f"{source}: 'answer_type' is {shown(kind)}; expected one of {', '.join(_TYPES)}", hint=CORRECT_IT
+        )
+    return Sample(
+        id=text_of(record, "question_id", source),
+        split=split,
+        image=image,
+        path=images.find(image, source),
+        question=text_of(record, "sent", source),
+        answer=text_of({"label": next(iter(label))}, "label", source),
+        answer_type=_TYPES[kind],
+        question_type=(text_of(record, "question_type", source).upper(),),
+        source=source,
+        extra={"published_answer_type": kind},
+    )
+
+
+def write_tiny(root: Path, edition: str = "hub") -> None:
+    """Eight questions about five pictures, two of them asked about in several rows, in the layout of `edition`."""
+    root = Path(root)
+    said = {
+        "train": [
+            (1, "where are liver stem cells (oval cells) located?", "in the canals of hering", "other"),
+            (1, "are liver stem cells present?", "yes", "yes/no"),
+            (2, "what does the section show?", "necrosis", "other"),
+            (2, "is the  tumour benign or malignant?", "malignant", "other"),
+        ],
+        "validation": [(3, "how many follicles are there?", "2", "number"), (3, "is it inflamed?", "no", "yes/no")],
+        "test": [(4, "what is present?", "endocrine", "other"), (5, "is this kidney?", "no", "yes/no")],
+    }
+    if edition == "hub":
+        _hub.write(root, {split: [row[:3] for row in rows] for split, rows in said.items()})
+        return
+    for place, (split, rows) in enumerate(said.items(), start=1):
+        name, records = _OWNERS[split], []
+        for number, (picture, question, answer, kind) in enumerate(rows):
+            tiny_picture(root / "images" / name / f"{name}_{picture:04}.jpg", picture)
+            records.append(
+                {"img_id": f"{name}_{picture:04}", "question_id": place * 100_000 + number, "sent": question}
+                | {"label": {answer: 1}, "question_type": question.split()[0], "answer_type": kind}
+            )
+        atomic_write_text(root / "qas" / f"{name}_vqa.json", json.dumps(records, indent=1))
