@@ -1,8 +1,8 @@
 """Splits that keep apart what belongs together: a validation part out of train, and image-disjoint folds. No torch.
 
 What belongs together is found as connected components: samples share a component when they share an image, a group
-(patient, case, anatomy) or a twin pair. A split deals whole components, so none of these lies on two sides. The
-same samples, numbers and seed give the same split whatever the order of the samples.
+(case, anatomy), a patient, a study or a twin pair. A split deals whole components, so none of these lies on two sides.
+The same samples, numbers and seed give the same split whatever the order of the samples.
 """
 
 import random
@@ -105,14 +105,15 @@ def image_disjoint(
 
 
 def components(samples: Sequence[Sample]) -> list[list[int]]:
-    """The places of the samples that hang together by image, group or twin pair, one list per component."""
+    """The places of the samples that hang together by image, group, patient, study or twin pair: a list for each."""
     return _connected(
         [[("image", sample.image), *((kind, key) for kind, key in _bonds(sample) if key)] for sample in samples]
     )
 
 
 def _bonds(sample: Sample) -> Iterable[tuple[str, str]]:
-    return ("group", sample.group), ("twin", sample.twin)
+    names = ("group", "patient", "study", "twin")
+    return ((name, getattr(sample, name)) for name in names)
 
 
 def _is_tested(sample: Sample) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from discern_vqa.data.sample import Sample
-from discern_vqa.errors import DataError
+from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import atomic_write_bytes
 
 CORRECT_IT = "correct that record, or take it out of the file"
@@ -24,16 +24,27 @@ MANY_FILES = 20_000
 """In a folder of more files no similar name is looked for: it would take longer than reading the set."""
 
 
+class MissingImage(DataError):
+    """A record's image is not there."""
+
+    @classmethod
+    def may_go(cls, missing: str) -> tuple[type[DataError], ...]:
+        """What the option `missing` of a reader lets go: "stop" nothing, "leave_out" missing images."""
+        if missing not in ("stop", "leave_out"):
+            raise ConfigError(f"missing is {missing!r}", hint="it is one of: stop, leave_out")
+        return (cls,) if missing == "leave_out" else ()
+
+
 class Problems:
     """Gathers what is wrong with the records of one file, so that the user hears of all of it at once.
 
     `close` raises DataError with the first problem and the number of the others. When the caller gave a list
     `skipped`, it appends each problem to that list instead, and the broken records are the ones left out: nobody can
-    leave records out without holding the list of them.
+    leave records out without holding the list of them, or saying of which kind (`leave_out`).
     """
 
-    def __init__(self, skipped: list[str] | None = None) -> None:
-        self._skipped = skipped
+    def __init__(self, skipped: list[str] | None = None, leave_out: tuple[type[DataError], ...] = ()) -> None:
+        self._skipped, self._leave_out = skipped, leave_out
         self._found: list[DataError] = []
 
     @contextmanager
@@ -48,8 +59,10 @@ class Problems:
         """Call after the last record."""
         if self._skipped is not None:
             self._skipped.extend(str(error) for error in self._found)
-        elif self._found:
-            first, more = self._found[0], len(self._found) - 1
+            return
+        found = [error for error in self._found if not isinstance(error, self._leave_out)]
+        if found:
+            first, more = found[0], len(found) - 1
             count = f" (and {more} more {'problem' if more == 1 else 'problems'} in this data set)" if more else ""
             raise DataError(f"{first}{count}", hint=first.hint)
 
@@ -71,7 +84,7 @@ class Images:
             self._known[name, at] = self._look(name, at)
         found = self._known[name, at]
         if isinstance(found, DataError):
-            raise DataError(f"{source}: {found}", hint=found.hint)
+            raise type(found)(f"{source}: {found}", hint=found.hint)
         return found
 
     def _look(self, name: str, at: Path | None) -> Path | DataError:
@@ -83,15 +96,24 @@ class Images:
             return path
         self._missing += 1
         hint = near_file(path) if self._missing <= 3 else "the first of these errors has a hint"
-        return DataError(f"the image {name!r} is not there; expected {one_line(path)}", hint=hint)
+        return MissingImage(f"the image {name!r} is not there; expected {one_line(path)}", hint=hint)
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; False for a name that no file can have."""
+    """Whether there is such a file, with or without a choice behind its name (`volume.nii#slice=3`).
+
+    False for a name that no file can have.
+    """
     try:
-        return path.is_file()
+        return path.is_file() or split_choice(path)[0].is_file()
     except (OSError, ValueError):
         return False
+
+
+def split_choice(path: Path) -> tuple[Path, str]:
+    """The file, and the choice of a frame or slice behind its name ("#frame=3"); "" where there is none."""
+    name, choice = re.fullmatch(r"(.*?)((?:#[A-Za-z_]+=[^#]*)*)", path.name, re.DOTALL).groups()  # type: ignore[union-attr]
+    return (path.with_name(name), choice) if name and choice and not path.is_file() else (path, "")
 
 
 def near_file(path: Path) -> str:
@@ -130,17 +152,24 @@ def require_split(split: str, splits: Sequence[str], name: str) -> None:
         raise DataError(f"{name} has no split {split!r}", hint=f"there are: {', '.join(splits)}{carved}")
 
 
-def read_text(path: Path) -> str:
-    """The text of a UTF-8 file. Raises DataError when it is missing, unreadable or in another encoding."""
+def read_text(path: Path, encoding: str = "utf-8-sig") -> str:
+    """The text of a file (UTF-8 unless `encoding` says another), without its byte order mark.
+
+    Raises DataError when it is missing, unreadable or in another encoding, and ConfigError for an encoding that does
+    not exist.
+    """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding=encoding)
+    except LookupError as error:
+        raise ConfigError(f"there is no encoding {encoding!r}", hint="utf-8, cp1252 and utf-16 are usual") from error
     except FileNotFoundError as error:
         raise DataError(f"the file {path} is not there", hint=near_file(path)) from error
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}",
-            hint="save the file as UTF-8",
-        ) from error
+    except UnicodeError as error:
+        where = (
+            f": byte {error.start} is {error.object[error.start]:#04x}" if isinstance(error, UnicodeDecodeError) else ""
+        )
+        name = "UTF-8" if encoding == "utf-8-sig" else encoding
+        raise DataError(f"{path} is not {name} text{where}", hint="save the file as UTF-8") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}", hint="check the file and its permissions") from error
 

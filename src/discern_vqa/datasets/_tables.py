@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from discern_vqa.datasets._reading import CORRECT_IT, read_text
@@ -36,3 +36,29 @@ def rows(file: Path, delimiter: str = ",", text: str | None = None) -> Iterator[
         if any(field.strip() for field in fields):
             yield line, fields
         line = reader.line_num + 1
+
+
+def named_rows(
+    file: Path, needed: Sequence[str], delimiter: str = ","
+) -> Iterator[tuple[int, dict[str, str] | DataError]]:
+    """(line, row) of each row of a table whose first line names its columns; for a row of too many cells its error.
+
+    Cells that are missing at the end of a row are absent from it; the names are trimmed.
+
+    Raises:
+        DataError: as `rows`, or a needed column is missing.
+    """
+    names: list[str] | None = None
+    for line, cells in rows(file, delimiter):
+        if names is None:
+            names = [name.strip() for name in cells]
+            if missing := [name for name in needed if name not in names]:
+                raise DataError(
+                    f"{file.name}:{line}: no column {missing[0]!r}; there are: {', '.join(names)[:200]}",
+                    hint="give the data set's own file",
+                )
+            continue
+        if len(cells) > len(names):
+            yield line, DataError(f"{file.name}:{line}: {len(cells)} cells for {len(names)} columns", hint=CORRECT_IT)
+        else:
+            yield line, dict(zip(names, cells, strict=False))

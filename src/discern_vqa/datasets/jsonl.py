@@ -15,19 +15,18 @@ Traps: an answer that is null or missing is an error, never an empty class; two 
 even when they belong to different splits. Licence: that of your data.
 """
 
-import dataclasses
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from discern_vqa.data.sample import SPLITS as ALL_SPLITS
 from discern_vqa.data.sample import Sample
+from discern_vqa.datasets._neutral import record_of, sample_of, split_of, text
+from discern_vqa.datasets._neutral import root_of as root_of
 from discern_vqa.datasets._reading import (
-    CORRECT_IT,
     Images,
     Problems,
-    answer_type_of,
     is_file,
     near_file,
     parse_json,
@@ -36,7 +35,6 @@ from discern_vqa.datasets._reading import (
     require_record,
     require_split,
     require_unique,
-    shown,
     text_of,
     tiny_picture,
 )
@@ -49,8 +47,6 @@ SPLITS = ALL_SPLITS
 PUBLISHED: dict[str, int] = {}
 
 FILE = "samples.jsonl"
-_PLAIN = ("organ", "modality", "language", "phrase_type", "group", "patient", "study", "twin", "mask")
-_KNOWN = {field.name for field in dataclasses.fields(Sample)} - {"source", "extra"}
 
 
 def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sample]:
@@ -92,61 +88,22 @@ def _parse(line: str, source: str) -> Mapping[str, Any]:
 
 def _sample(record: Mapping[str, Any], file: Path, number: int, images: Images, wanted: str) -> Sample:
     source = f"{file.name}:{number}"
-    split = text_of(record, "split", source)
-    if split not in SPLITS:
-        raise DataError(f"{source}: 'split' is {shown(split)}; expected one of {', '.join(SPLITS)}", hint=CORRECT_IT)
-    image, caption = text_of(record, "image", source, verbatim=True), _text(record, "caption", source)
-    is_question = not caption or _text(record, "question", source) != ""
-    return Sample(
-        id=text_of(record, "id", source, verbatim=True) if "id" in record else str(number),
-        split=split,
-        image=image,
-        path=_locate(record, image, file, images, source) if split == wanted else file.parent / image,
-        question=text_of(record, "question", source) if is_question else "",
-        answer=text_of(record, "answer", source) if is_question else "",
-        caption=caption,
-        answer_type=answer_type_of(record, "answer_type", source) if record.get("answer_type") else "",
-        question_type=_texts(record, "question_type", source),
-        choices=_texts(record, "choices", source),
-        source=source,
-        extra={key: value for key, value in record.items() if key not in _KNOWN},
-        **{key: _text(record, key, source, verbatim=True) for key in _PLAIN},
-    )
+    image = text_of(record, "image", source, verbatim=True)
+    is_wanted = split_of(record, source) == wanted
+    path = _locate(record, image, file, images, source) if is_wanted else file.parent / image
+    return sample_of(record, source, number, path)
 
 
 def _locate(record: Mapping[str, Any], image: str, file: Path, images: Images, source: str) -> Path:
     """The image's file; the mask, where there is one, must be there too."""
-    elsewhere = _text(record, "path", source, verbatim=True)
+    elsewhere = text(record, "path", source, verbatim=True)
     path = images.find(image, source, at=file.parent / elsewhere if elsewhere else None)
-    mask = _text(record, "mask", source, verbatim=True)
+    mask = text(record, "mask", source, verbatim=True)
     if mask:
         at = root_of(path, image) / mask
         if not is_file(at):
             raise DataError(f"{source}: the mask {mask!r} is not there; expected {at}", hint=near_file(at))
     return path
-
-
-def root_of(path: Path, image: str) -> Path:
-    """The folder from which `image` is named, given where the image lies; the image's folder if they do not agree."""
-    parts = PurePosixPath(image).parts
-    return path.parents[len(parts) - 1] if path.parts[-len(parts) :] == parts else path.parent
-
-
-def _text(record: Mapping[str, Any], key: str, source: str, verbatim: bool = False) -> str:
-    """The text under an optional key; "" where it is absent or empty."""
-    return "" if record.get(key, "") == "" else text_of(record, key, source, verbatim)
-
-
-def _texts(record: Mapping[str, Any], key: str, source: str) -> tuple[str, ...]:
-    """The texts under an optional key: a list, or (for question types) one text with commas; empty ones left out."""
-    value = record.get(key)
-    if isinstance(value, str) and key == "question_type":
-        value = value.split(",")
-    parts = [] if value is None else value
-    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
-        expected = "text or a list of texts" if key == "question_type" else "a list of texts"
-        raise DataError(f"{source}: {key!r} is {shown(value)}; expected {expected}", hint=CORRECT_IT)
-    return tuple(part.strip() for part in parts if part.strip())
 
 
 def write(samples: Iterable[Sample], path: Path) -> None:
@@ -163,21 +120,11 @@ def write(samples: Iterable[Sample], path: Path) -> None:
 
 
 def _line(sample: Sample, folder: Path) -> dict[str, Any]:
-    if clash := _KNOWN & sample.extra.keys():
-        raise ValueError(f"{sample.source}: extra has the name of a field: {', '.join(sorted(clash))}")
-    line: dict[str, Any] = {"id": sample.id, "split": sample.split, "image": sample.image}
+    record = record_of(sample)
     here, there = folder.resolve(), sample.path.resolve()
     if here / sample.image != there:
-        line["path"] = (there.relative_to(here) if there.is_relative_to(here) else there).as_posix()
-    optional = {
-        "question": sample.question,
-        "answer": sample.answer,
-        "caption": sample.caption,
-        "answer_type": sample.answer_type,
-        "question_type": list(sample.question_type),
-        "choices": list(sample.choices),
-    } | {key: getattr(sample, key) for key in _PLAIN}
-    return line | {key: value for key, value in optional.items() if value} | dict(sample.extra)
+        record["path"] = (there.relative_to(here) if there.is_relative_to(here) else there).as_posix()
+    return record
 
 
 def write_tiny(root: Path) -> None:

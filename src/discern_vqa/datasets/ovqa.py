@@ -111,7 +111,7 @@ def _sample(record: Mapping[str, Any], source: str, split: str, images: Images, 
 def write_tiny(root: Path) -> None:
     """Nine records about five images: numbers that start again in each file, spaces and spellings in the types."""
     root = Path(root)
-    said = {
+    said: dict[str, list[tuple[str | int, ...]]] = {
         "train": [
             ("a1.jpg", "LEG", "Is there a fracture?", "Yes", "CLOSED", "Condition Presence"),
             ("a1.jpg", "LEG", "What is the modality?", "X-ray", "OPEN", "Modality"),

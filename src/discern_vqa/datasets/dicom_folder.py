@@ -1,0 +1,180 @@
+"""DICOM studies of your own: a folder of files as an archive exports it, and a table of questions.
+
+    ROOT/questions.csv (or questions.jsonl)        image,question,answer,answer_type,split
+                                                   CT/SER1/IM003.dcm,Is there a mass?,yes,closed,train
+    ROOT/**/*                                      DICOM files in any folders; other images and NIfTI may lie among them
+
+`image` names a file (relative to ROOT), or holds a SOPInstanceUID, SeriesInstanceUID or StudyInstanceUID. A series or
+study of several files needs `pick`: "first", "middle" or "last" in the order of series and instance numbers; without
+it, it is an error, for the answer would be guessed. A frame of a file with several is chosen by a column `frame`, or
+behind the name: `IM003.dcm#frame=7`. The other columns are those of the reader `csv`, with the option `columns`; a
+column that is no field of a sample is dropped, unless the option `keep` names it.
+
+Nothing that identifies a patient is kept. Of each file six tags are read: SOPInstanceUID, SeriesInstanceUID,
+StudyInstanceUID, PatientID, Modality and BodyPartExamined. The first four become pseudonyms, keyed hashes (BLAKE2b)
+that nobody can compute without the key: `image` is "dicom/<pseudonym>", `study` and `patient` likewise, and `group` is
+the patient, so that no split divides one. The key is the option `key`, or a random one that is made once for you in
+`~/.config/discern/pseudonyms.key`; another key, other pseudonyms. Names, dates and the other tags are never read.
+
+Traps: `id` and `group` are taken as the table has them: put no number of the clinic there. File names can hold names
+of patients: `Sample.path` keeps them, and so do the `path` of a converted JSONL file (leave it where the studies are)
+and messages about broken files. Text burned into the pixels is still there. `modality` is the tag's code in words
+where it is a common one ("CT" -> "ct"; "CR", "DX" -> "x-ray"). Reports and other objects without pixels are refused
+when a question names one.
+
+Licence: that of your data.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from discern_vqa.data.sample import SPLITS as ALL_SPLITS
+from discern_vqa.data.sample import Sample
+from discern_vqa.datasets._columns import records, tidied
+from discern_vqa.datasets._dicom_tags import Studies, pseudonym
+from discern_vqa.datasets._neutral import KNOWN, sample_of
+from discern_vqa.datasets._reading import (
+    CORRECT_IT,
+    Problems,
+    near_file,
+    require_folder,
+    require_split,
+    require_unique,
+    shown,
+    text_of,
+)
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.files import atomic_write_text
+
+SUMMARY = "your own data: a folder of DICOM studies and a table of questions; no patient data is kept"
+LICENCE = "that of your data"
+SPLITS = ALL_SPLITS
+PUBLISHED: dict[str, int] = {}
+
+FILES = ("questions.csv", "questions.jsonl")
+
+
+def read(
+    root: Path,
+    split: str,
+    *,
+    questions: str = "",
+    columns: Mapping[str, str] | None = None,
+    pick: str = "",
+    use_as: str = "train",
+    key: str = "",
+    keep: Sequence[str] = (),
+    delimiter: str = "",
+    encoding: str = "utf-8-sig",
+    skipped: list[str] | None = None,
+) -> list[Sample]:
+    """The samples of one split, in the order of the questions; none when all rows belong to other splits.
+
+    Args:
+        root: the folder of the studies.
+        split: "pretrain", "train", "validation" or "test".
+        questions: the table, relative to `root`; by default questions.csv or questions.jsonl.
+        columns: field -> column, where the column has another name than the field.
+        pick: which file of a series or study with several: "first", "middle" or "last".
+        use_as: the split of rows that say none.
+        key: what pseudonyms are made with; by default your own key.
+        keep: further columns of the table that go to `extra`.
+        delimiter, encoding: of the table, see the reader `csv`.
+        skipped: a list to go on at broken rows: they are left out, and what is wrong with each is appended.
+
+    Raises:
+        DataError: a file is missing or no DICOM, a row names none or several, or breaks the format.
+        ConfigError: an option is wrong, or pydicom is not installed.
+    """
+    root = Path(root)
+    require_split(split, SPLITS, "dicom_folder")
+    require_folder(root)
+    if use_as not in SPLITS:
+        raise ConfigError(f"use_as is {use_as!r}", hint=f"it is one of: {', '.join(SPLITS)}")
+    file = _table(root, questions)
+    studies = Studies(root, pick, key.encode() if key else own_key())
+    problems, samples = Problems(skipped), []
+    for number, row in records(file, columns or {}, delimiter, encoding, "image"):
+        with problems.record():
+            if isinstance(row, DataError):
+                raise row
+            source = f"{file.name}:{number}"
+            kept = {field: value for field, value in row.items() if field in (*KNOWN, "frame", *keep)}
+            record = tidied(kept, source, use_as)
+            if record["split"] == split:
+                samples.append(_sample(record, source, number, studies))
+            else:
+                record["image"] = text_of(record, "image", source)
+                samples.append(sample_of(record, source, number, root))
+    samples = require_unique(samples, problems)
+    problems.close()
+    if not samples:
+        raise DataError(f"{file} has no usable row", hint="expected a line of column names and a row for each question")
+    return [sample for sample in samples if sample.split == split]
+
+
+def _table(root: Path, questions: str) -> Path:
+    if questions:
+        return root / questions
+    found = next((root / name for name in FILES if (root / name).exists()), None)
+    if found is None:
+        raise DataError(f"{root} has no {FILES[0]} and no {FILES[1]}", hint=near_file(root / FILES[0]))
+    return found
+
+
+def _sample(record: dict[str, object], source: str, number: int, studies: Studies) -> Sample:
+    named = text_of(record, "image", source, verbatim=True).replace("\\", "/")
+    frame = record.pop("frame", "")
+    if frame not in ("", None):
+        if not str(frame).isdecimal() or str(frame) == "0":
+            raise DataError(f"{source}: 'frame' is {shown(frame)}; expected a number from 1 on", hint=CORRECT_IT)
+        named = f"{named}#frame={frame}"
+    found = studies.find(named, source)
+    record["image"] = found.image
+    for field, value in (("patient", found.patient), ("study", found.study)):
+        given = record.get(field)
+        record[field] = pseudonym(studies.key, field, str(given)) if given else value
+    record.setdefault("group", record["patient"] or record["study"])
+    for field, tag in (("modality", found.modality), ("organ", found.organ)):
+        record.setdefault(field, tag)
+    return sample_of(record, source, number, found.path)
+
+
+def own_key() -> bytes:
+    """The user's key for pseudonyms: `~/.config/discern/pseudonyms.key` (honours XDG_CONFIG_HOME), made when missing.
+
+    Raises DataError when it cannot be read or written.
+    """
+    folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "discern"
+    file = folder / "pseudonyms.key"
+    try:
+        if not file.exists():
+            atomic_write_text(file, os.urandom(32).hex())
+            file.chmod(0o600)
+        return bytes.fromhex(file.read_text(encoding="ascii").strip())
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"the key for pseudonyms, {file}, cannot be read: {error}",
+            hint="remove it (other pseudonyms will be made), or give one with --option key=TEXT",
+        ) from error
+
+
+def write_tiny(root: Path) -> None:
+    """Two patients, three studies, one with a series of three, one file of two frames, and nine questions."""
+    from discern_vqa.datasets._dicom_tags import write_tiny_files
+
+    root = Path(root)
+    uids = write_tiny_files(root)
+    rows = [
+        "image,question,answer,answer_type,split,frame,ward",
+        "export/DOE^JANE/ct/IM1.dcm,Is there a mass?,yes,closed,train,,3",
+        "export/DOE^JANE/ct/IM2.dcm,Where is the mass?,left,open,train,,3",
+        f"{uids['ct 3']},Is there a mass?,no,closed,train,,3",
+        "export\\DOE^JANE\\us\\CINE.dcm,Is the valve open?,yes,closed,validation,1,",
+        "export/DOE^JANE/us/CINE.dcm#frame=2,Is the valve open?,no,closed,validation,,",
+        f"{uids['chest study']},Is the heart enlarged?,no,closed,test,,",
+        f"{uids['chest series']},Which projection is this?,ap,open,test,,",
+        f"{uids['chest']},CT or X-ray?,X-ray,closed,test,,4",
+    ]
+    atomic_write_text(root / FILES[0], "\n".join(rows) + "\n")

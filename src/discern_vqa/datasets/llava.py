@@ -1,0 +1,245 @@
+"""Conversations about images as LLaVA trains on them, and as many medical sets are passed on (LLaVA-Med, PubMedVision).
+
+    train.json: one list of records; train.jsonl: one record a line
+    {"id": "7", "image": "synpic1.jpg", "conversations": [
+        {"from": "human", "value": "<image>\\nIs there a mass?"}, {"from": "gpt", "value": "Yes."},
+        {"from": "human", "value": "Where?"}, {"from": "gpt", "value": "In the left lobe."}]}
+
+Each question with its answer is a sample, "7-1" and "7-2" (or "7", where there is one question). Later questions may
+refer to earlier ones; `extra["turn"]` counts from 1. With `use="captions"` the answer to the first question is a
+caption (the alignment sets ask no more than "describe the image"). `answer_type` is taken where the record has it
+("OPEN", "CLOSED"); `domain` of LLaVA-Med ({"ct_scan": true, ...}) gives `modality`; other keys go to `extra`.
+
+Ids need not be unique in this format: a repeated one gets the record's number behind it ("7@31"), and where each split
+has a file of its own, the split's name before it ("train-7").
+
+ROOT is the file, or a folder with train.json, val.json (validation, dev) and test.json (or .jsonl). A single file
+is the split that `use_as` says, or that each record's key "split" says. `images` is the folder of the images,
+relative to the file's.
+
+Repaired on the way: "<image>" and white space around it are taken out; turns from "user" and "assistant" are read
+too; LLaVA-Med's misspelt key "conversatons" as well.
+
+Traps: a record without an image is text alone and is left out only when `text_only="leave_out"`; several images in one
+record are refused; an answer is a whole sentence, for which exact match is no fair measure.
+
+Licence: that of the data (LLaVA-Med: CC BY-NC 4.0, research only).
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from discern_vqa.data.sample import SPLITS as ALL_SPLITS
+from discern_vqa.data.sample import Sample
+from discern_vqa.datasets._columns import SPLITS_AS_WRITTEN
+from discern_vqa.datasets._neutral import published, split_of
+from discern_vqa.datasets._reading import (
+    CORRECT_IT,
+    Images,
+    Problems,
+    answer_type_of,
+    near_file,
+    parse_json,
+    read_json_list,
+    read_text,
+    require_folder,
+    require_record,
+    require_split,
+    shown,
+    text_of,
+    tiny_picture,
+)
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.files import atomic_write_text
+
+SUMMARY = "LLaVA-style conversations (JSON or JSONL): each question with its answer, or captions"
+LICENCE = "that of the data (LLaVA-Med: CC BY-NC 4.0)"
+SPLITS = ALL_SPLITS
+PUBLISHED: dict[str, int] = {}
+
+USES = ("questions", "captions")
+_NAMES = {
+    "pretrain": ("pretrain", "alignment"),
+    "train": ("train",),
+    "validation": ("validation", "val", "dev"),
+    "test": ("test",),
+}
+_ASKS, _ANSWERS = ("human", "user"), ("gpt", "assistant")
+_DOMAINS = {"ct_scan": "ct", "mri": "mri", "chest_xray": "x-ray", "histology": "histology", "gross": "gross pathology"}
+_KNOWN = {"id", "image", "conversations", "conversatons", "answer_type", "domain", "split"}
+
+
+def read(
+    root: Path,
+    split: str,
+    *,
+    images: str = "",
+    use: str = "questions",
+    use_as: str = "train",
+    text_only: str = "stop",
+    skipped: list[str] | None = None,
+) -> list[Sample]:
+    """The samples of one split, in the file's order; none when all records belong to other splits.
+
+    Args:
+        root: the file, or the folder of the files.
+        split: "pretrain", "train", "validation" or "test".
+        images: the folder of the images, relative to the file's folder.
+        use: "questions" or "captions".
+        use_as: the split of a single file, where its records say none.
+        text_only: "stop" at a record without an image, or "leave_out".
+        skipped: a list to go on at broken records: they are left out, and what is wrong with each is appended.
+
+    Raises:
+        DataError: a file or an image is missing, or a record breaks the format (all records are checked first).
+        ConfigError: an option is none of those above.
+    """
+    root = Path(root)
+    require_split(split, SPLITS, "llava")
+    for name, value, known in (("use", use, USES), ("use_as", use_as, SPLITS), ("text_only", text_only, _TEXT_ONLY)):
+        if value not in known:
+            raise ConfigError(f"{name} is {value!r}", hint=f"it is one of: {', '.join(known)}")
+    file = root if _is_file(root) else _file(root, split)
+    default = use_as if _is_file(root) else split
+    found, problems = Images(file.parent), Problems(skipped)
+    samples: dict[str, Sample] = {}
+    for source, record in _records(file, problems):
+        with problems.record():
+            record = require_record(record, source)
+            if not record.get("image") and text_only == "leave_out":
+                continue
+            said = str(record.get("split") or default).lower()
+            belongs = split_of({"split": SPLITS_AS_WRITTEN.get(said, said)}, source)
+            if belongs == split:
+                for sample in _samples(record, source, split, found, images.strip("/"), use):
+                    name = sample.id if _is_file(root) else f"{split}-{sample.id}"
+                    name = name if name not in samples else f"{name}@{_number(source)}"
+                    samples[name] = replace(sample, id=name)
+    problems.close()
+    return list(samples.values())
+
+
+_TEXT_ONLY = ("stop", "leave_out")
+
+
+def present(root: Path) -> tuple[str, ...]:
+    """The splits that have a file of their own; all four for a single file. Raises DataError when there is none."""
+    root = Path(root)
+    if _is_file(root):
+        return SPLITS
+    require_folder(root)
+    there = tuple(split for split in SPLITS if any(file.exists() for file in _candidates(root, split)))
+    return there or SPLITS
+
+
+def _is_file(root: Path) -> bool:
+    return root.suffix in (".json", ".jsonl")
+
+
+def _candidates(root: Path, split: str) -> list[Path]:
+    return [root / f"{name}{ending}" for name in _NAMES[split] for ending in (".json", ".jsonl")]
+
+
+def _file(root: Path, split: str) -> Path:
+    require_folder(root)
+    candidates = _candidates(root, split)
+    found = next((file for file in candidates if file.exists()), None)
+    if found is None:
+        raise DataError(f"{root} has no file {candidates[0].name}", hint=near_file(candidates[0]))
+    return found
+
+
+def _records(file: Path, problems: Problems) -> Iterable[tuple[str, Any]]:
+    if file.suffix == ".json":
+        yield from ((f"{file.name}:item {number}", one) for number, one in enumerate(read_json_list(file), start=1))
+        return
+    for number, line in enumerate(read_text(file).split("\n"), start=1):
+        if line.strip():
+            with problems.record():
+                yield f"{file.name}:{number}", parse_json(line, f"{file.name}:{number}", lines=False)
+
+
+def _samples(record: Mapping[str, Any], source: str, split: str, images: Images, folder: str, use: str) -> list[Sample]:
+    name = text_of(record, "image", source, verbatim=True).replace("\\", "/")
+    image = f"{folder}/{name}" if folder else name
+    path = images.find(image, source)
+    number = text_of(record, "id", source) if "id" in record else _number(source)
+    turns = _turns(record, source)
+    common: dict[str, Any] = {"split": split, "image": image, "path": path, "modality": _modality(record)}
+    rest = published(record, _KNOWN)
+    if use == "captions":
+        return [Sample(id=f"caption-{number}", source=source, caption=turns[0][1], extra=rest, **common)]
+    kind = answer_type_of(record, "answer_type", source) if record.get("answer_type") else ""
+    return [
+        Sample(
+            id=number if len(turns) == 1 else f"{number}-{turn}",
+            question=question,
+            answer=answer,
+            answer_type=kind if turn == 1 else "",
+            source=source,
+            extra=rest if len(turns) == 1 else {**rest, "turn": turn},
+            **common,
+        )
+        for turn, (question, answer) in enumerate(turns, start=1)
+    ]
+
+
+def _number(source: str) -> str:
+    return source.rsplit(":", 1)[1].removeprefix("item ")
+
+
+def _turns(record: Mapping[str, Any], source: str) -> list[tuple[str, str]]:
+    """(question, answer) of each turn. Raises DataError when they do not take turns, or there is none."""
+    said = record.get("conversations", record.get("conversatons"))
+    if not isinstance(said, list) or not said or len(said) % 2:
+        raise DataError(
+            f"{source}: 'conversations' is {shown(said)}; expected questions and answers in turn", hint=CORRECT_IT
+        )
+    texts = []
+    for place, one in enumerate(said):
+        one = require_record(one, f"{source}, turn {place + 1}")
+        speaker = str(one.get("from", one.get("role")))
+        if speaker not in (_ANSWERS if place % 2 else _ASKS):
+            expected = _ANSWERS[0] if place % 2 else _ASKS[0]
+            raise DataError(f"{source}, turn {place + 1}: from {shown(speaker)}; expected {expected}", hint=CORRECT_IT)
+        key = "value" if "value" in one else "content"
+        plain = {key: one[key].replace("<image>", " ")} if isinstance(one.get(key), str) else one
+        texts.append(text_of(plain, key, f"{source}, turn {place + 1}"))
+    return list(zip(texts[::2], texts[1::2], strict=True))
+
+
+def _modality(record: Mapping[str, Any]) -> str:
+    domain = record.get("domain")
+    return next((_DOMAINS[key] for key in _DOMAINS if isinstance(domain, Mapping) and domain.get(key) is True), "")
+
+
+def write_tiny(root: Path) -> None:
+    """Three splits: several turns, a misspelt key, another spelling of the speakers, a domain, JSON Lines."""
+    root = Path(root)
+    for number, name in enumerate(("a.jpg", "b.jpg", "c.jpg", "d.jpg")):
+        tiny_picture(root / "images" / name, number)
+
+    def turns(*texts: str, asks: str = "human", answers: str = "gpt") -> list[dict[str, str]]:
+        return [{"from": answers if place % 2 else asks, "value": text} for place, text in enumerate(texts)]
+
+    domain = {"chest_xray": False, "mri": False, "ct_scan": True, "histology": False, "gross": False}
+    train: list[dict[str, Any]] = [
+        {"id": "r1", "image": "images/a.jpg", "domain": domain, "pmid": "123"}
+        | {"conversations": turns("<image>\nWhat is shown?", "A mass.", "Where is it?", "In the  left lobe.")},
+        {
+            "id": "r2",
+            "image": "images\\b.jpg",
+            "conversatons": turns("Describe it.\n<image>", "An axial CT of a head."),
+        },
+        {"id": "r3", "image": "images/b.jpg", "answer_type": "CLOSED"}
+        | {"conversations": turns("<image>\nIs it normal?", "no", asks="user", answers="assistant")},
+    ]
+    validation = [{"id": "r4", "image": "images/c.jpg", "conversations": turns("Is it normal?\n<image>", "yes")}]
+    test = {"id": 5, "image": "images/d.jpg", "conversations": turns("What is it?<image>", "A cyst.")}
+    atomic_write_text(root / "pretrain.json", json.dumps([{**train[1], "id": "p1"}]))
+    atomic_write_text(root / "train.json", json.dumps(train, indent=1))
+    atomic_write_text(root / "val.json", json.dumps(validation, indent=1))
+    atomic_write_text(root / "test.jsonl", json.dumps(test) + "\n\n")

@@ -1,0 +1,269 @@
+"""ROCO: radiological images of open-access articles with their captions, for pre-training. Two versions.
+
+*v2* (ROCOv2, 2024; 59,958 / 9,904 / 9,927 captions):
+
+    train_captions.csv, valid_captions.csv, test_captions.csv      ID,Caption
+                                               ROCOv2_2023_train_000001,Head CT demonstrating left parotiditis.
+    train_concepts.csv, ...                    ID,CUIs: ROCOv2_2023_train_000001,C0040405;C0030580
+    train/ROCOv2_2023_train_000001.jpg         or train_images/...
+
+*v1* (ROCO, 2018; 81,825 radiological captions, of which 65,419-65,423 / 8,175 / 8,176 kept their image in practice):
+
+    data/train/radiology/captions.txt          ROCO_00002<tab> Computed tomography scan in axial view showing ...
+    data/train/radiology/keywords.txt, cuis.txt, semtypes.txt      ROCO_00002<tab>keyword<tab>keyword...
+    data/train/radiology/dlinks.txt            ROCO_00002<tab>wget -r ftp://.../PMC4083729.tar.gz ...<tab>g002.jpg
+    data/train/radiology/images/ROCO_00002.jpg or PMC4083729_g002.jpg, as the owners' script names it
+    data/train/non-radiology/...               the same for pictures of other kinds (`part="non-radiology"`)
+
+Folders: train, validation (val), test, in ROOT, `data/` or `all_data/`. Files may have other endings to their names
+("cuis_tp_val_revised.txt").
+
+Every sample is a caption: "pretrain" is the train folder, "validation" and "test" are theirs. `modality` of v2 comes
+from its concept of modality (C0040405 is CT). `extra` holds `cuis`, `keywords` and `semtypes` where they are; `group`
+is the article, where v1 says it.
+
+Traps: fetching v1 article by article leaves images out: a caption without its image is an error, or left out with
+`missing="leave_out"`; captions begin with a space; some are of one or two
+words (`least_words=3` leaves those out, as M3AE does); some are French; articles stand on both sides of the splits.
+
+Licence: each image has its article's (CC BY or CC BY-NC); v2 as a whole CC BY-NC. Source: Pelka et al., LABELS 2018;
+Rueckert et al., Scientific Data 11, 688 (2024).
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from discern_vqa.data.sample import Sample
+from discern_vqa.datasets._reading import (
+    CORRECT_IT,
+    Images,
+    MissingImage,
+    Problems,
+    is_file,
+    near_file,
+    read_text,
+    require_folder,
+    require_some,
+    require_split,
+    require_unique,
+    shown,
+    text_of,
+    tiny_picture,
+)
+from discern_vqa.datasets._tables import named_rows
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.files import atomic_write_text
+
+SUMMARY = "ROCO and ROCOv2: radiological images of open-access articles with their captions, for pre-training"
+LICENCE = "CC BY or CC BY-NC, image by image (v2 as a whole: CC BY-NC)"
+SPLITS = ("pretrain", "validation", "test")
+PUBLISHED = {"pretrain": 59958, "validation": 9904, "test": 9927}
+
+VERSIONS, PARTS = ("v2", "v1"), ("radiology", "non-radiology")
+_V2 = {"pretrain": "train", "validation": "valid", "test": "test"}
+_V1 = {"pretrain": ("train",), "validation": ("validation", "val"), "test": ("test",)}
+_ABOVE = ("", "data", "all_data")
+_MODALITIES = {
+    "C0040405": "ct",
+    "C1306645": "x-ray",
+    "C0024485": "mri",
+    "C0041618": "ultrasound",
+    "C0002978": "angiography",
+    "C0032743": "pet",
+}
+_PACKAGE = re.compile(r"(PMC[0-9]+)\.tar\.gz")
+
+
+def read(
+    root: Path,
+    split: str,
+    *,
+    version: str | None = None,
+    part: str = "radiology",
+    least_words: int = 1,
+    missing: str = "stop",
+    skipped: list[str] | None = None,
+) -> list[Sample]:
+    """The captions of one split, in the file's order.
+
+    Args:
+        root: the folder of the set.
+        split: "pretrain" (its train folder), "validation" or "test".
+        version: "v2" or "v1"; by default the one that is there.
+        part: of v1, "radiology" or "non-radiology".
+        least_words: shorter captions are left out.
+        missing: "stop" at a caption whose image is missing, or "leave_out".
+        skipped: a list to go on at broken lines: they are left out, and what is wrong with each is appended.
+
+    Raises:
+        DataError: a file or an image is missing, or a line breaks the format (all lines are checked first).
+        ConfigError: an option is none of those above.
+    """
+    root = Path(root)
+    require_split(split, SPLITS, "roco")
+    require_folder(root)
+    version = version or _version_of(root)
+    for name, value, known in (("version", version, VERSIONS), ("part", part, PARTS)):
+        if value not in known:
+            raise ConfigError(f"roco has no {name} {value!r}", hint=f"there are: {', '.join(known)}")
+    problems = Problems(skipped, leave_out=MissingImage.may_go(missing))
+    file = _captions_v2(root, split) if version == "v2" else _captions_v1(root, split, part)
+    lines = _v2(root, file, split, problems) if version == "v2" else _v1(root, file, split, problems)
+    samples = require_unique([one for one in lines if len(one.caption.split()) >= least_words], problems)
+    problems.close()
+    return require_some(samples, file, split)
+
+
+def present(root: Path) -> tuple[str, ...]:
+    """The splits that are there. Raises DataError when `root` holds neither ROCO nor ROCOv2."""
+    root = Path(root)
+    require_folder(root)
+    if _version_of(root) == "v2":
+        return tuple(split for split in SPLITS if _captions_v2(root, split).exists())
+    return tuple(split for split in SPLITS if _captions_v1(root, split, PARTS[0]).exists())
+
+
+def _version_of(root: Path) -> str:
+    if any(_captions_v2(root, split).exists() for split in SPLITS):
+        return "v2"
+    if any(_captions_v1(root, split, PARTS[0]).exists() for split in SPLITS):
+        return "v1"
+    raise DataError(
+        f"{root} holds no ROCO: neither train_captions.csv nor train/radiology/captions.txt is there",
+        hint=near_file(root / "train_captions.csv"),
+    )
+
+
+def _captions_v2(root: Path, split: str) -> Path:
+    return root / f"{_V2[split]}_captions.csv"
+
+
+def _captions_v1(root: Path, split: str, part: str) -> Path:
+    folders = [root / above / name / part for above in _ABOVE for name in _V1[split]]
+    return next((folder for folder in folders if folder.is_dir()), folders[0]) / "captions.txt"
+
+
+def _v2(root: Path, file: Path, split: str, problems: Problems) -> Iterator[Sample]:
+    name = _V2[split]
+    concepts: dict[str, list[str]] = {}
+    table = root / f"{name}_concepts.csv"
+    for _, row in named_rows(table, ("ID", "CUIs")) if table.exists() else ():
+        if not isinstance(row, DataError):
+            concepts[row["ID"].strip()] = [cui.strip() for cui in row.get("CUIs", "").split(";") if cui.strip()]
+    places = (name, f"{name}_images", f"{name}_images/{name}", "images")
+    folder = next((place for place in places if (root / place).is_dir()), name)
+    images = Images(root)
+    for line, row in named_rows(file, ("ID", "Caption")):
+        with problems.record():
+            if isinstance(row, DataError):
+                raise row
+            source = f"{file.name}:{line}"
+            number = text_of(row, "ID", source)
+            cuis = concepts.get(number, [])
+            image = f"{folder}/{number}.jpg"
+            yield Sample(
+                id=number,
+                split=split,
+                image=image,
+                path=images.find(image, source),
+                caption=text_of(row, "Caption", source),
+                modality=next((_MODALITIES[cui] for cui in cuis if cui in _MODALITIES), ""),
+                source=source,
+                extra={"cuis": cuis} if cuis else {},
+            )
+
+
+def _v1(root: Path, file: Path, split: str, problems: Problems) -> Iterator[Sample]:
+    further = {kind: _lists(file.parent, kind) for kind in ("keywords", "cuis", "semtypes")}
+    links = _links(file.parent)
+    images, base = Images(root), file.parent.relative_to(root).as_posix()
+    for line, text in enumerate(read_text(file).split("\n"), start=1):
+        if not text.strip():
+            continue
+        with problems.record():
+            source = f"{file.name}:{line}"
+            number, tab, caption = text.partition("\t")
+            number = number.strip()
+            if not tab or not number:
+                raise DataError(f"{source}: {shown(text)}; expected name, tab, caption", hint=CORRECT_IT)
+            article, fetched = links.get(number, ("", ""))
+            image = f"{base}/images/{number}.jpg"
+            if fetched and not is_file(root / image):
+                image = f"{base}/images/{fetched}"
+            extra = {kind: lists[number] for kind, lists in further.items() if number in lists}
+            yield Sample(
+                id=f"{split}-{number}" if file.parent.name == PARTS[0] else f"{split}-other-{number}",
+                split=split,
+                image=image,
+                path=images.find(image, source),
+                caption=text_of({"caption": caption}, "caption", source),
+                group=article,
+                source=source,
+                extra=extra,
+            )
+
+
+def _further(folder: Path, kind: str) -> Path | None:
+    """keywords.txt, or keywords_tp_val_revised.txt: the first that is there."""
+    return next(iter(sorted(folder.glob(f"{kind}*.txt"), key=lambda file: len(file.name))), None)
+
+
+def _lists(folder: Path, kind: str) -> dict[str, list[str]]:
+    """Name -> what the file of that kind lists for it; empty where there is no such file."""
+    file = _further(folder, kind)
+    found = {}
+    for line in read_text(file).split("\n") if file else ():
+        number, *listed = (part.strip() for part in line.split("\t"))
+        if number and any(listed):
+            found[number] = [part for part in listed if part]
+    return found
+
+
+def _links(folder: Path) -> dict[str, tuple[str, str]]:
+    """Name -> (article, file name that the owners' script gives the image); empty where there are no links."""
+    file = _further(folder, "dlinks")
+    found = {}
+    for line in read_text(file).split("\n") if file else ():
+        parts = [part.strip() for part in line.split("\t")]
+        package = _PACKAGE.search(line)
+        if len(parts) >= 3 and package:
+            found[parts[0]] = (package[1], f"{package[1]}_{parts[-1]}")
+    return found
+
+
+def write_tiny(root: Path, version: str = "v2") -> None:
+    """Six captions about six images in the layout of `version`: a comma, a space in front, an image of another name."""
+    root = Path(root)
+    said = {
+        "pretrain": [
+            "Head CT demonstrating left parotiditis.",
+            "Axial T2 image, with a mass (arrow) in the left kidney.",
+            "Postoperative radiograph",
+        ],
+        "validation": ["Ultrasound of the liver showing a cyst."],
+        "test": ["Chest radiograph with an effusion on the right.", "Coronary angiogram after stenting."],
+    }
+    number = 0
+    for split, captions in said.items():
+        names, rows, links, concepts = [], [], [], []
+        name = _V2[split] if version == "v2" else _V1[split][0]
+        folder = root / name if version == "v2" else root / "data" / name / "radiology"
+        for caption in captions:
+            number += 1
+            picture = f"ROCOv2_2023_{name}_{number:06}" if version == "v2" else f"ROCO_{number:05}"
+            names.append(picture)
+            rows.append(f'{picture},"{caption}"' if version == "v2" else f"{picture}\t {caption}")
+            fetched = f"PMC{number}00_g{number:03}"
+            tiny_picture(
+                folder / ("" if version == "v2" else "images") / f"{picture if number % 2 else fetched}.jpg", number
+            )
+            links.append(f"{picture}\twget -r ftp://x.org/PMC{number}00.tar.gz -P /path\tg{number:03}.jpg")
+            concepts.append(f"{picture},{'C0040405;C0030580' if number == 1 else 'C1306645'}")
+        if version == "v2":
+            atomic_write_text(root / f"{name}_captions.csv", "\n".join(["ID,Caption", *rows]) + "\n")
+            atomic_write_text(root / f"{name}_concepts.csv", "\n".join(["ID,CUIs", *concepts]) + "\n")
+        else:
+            atomic_write_text(folder / "captions.txt", "\n".join(rows) + "\n")
+            atomic_write_text(folder / "dlinks.txt", "\n".join(links) + "\n")
+            atomic_write_text(folder / "keywords.txt", "\n".join(f"{one}\tscan\tleft" for one in names) + "\n")
