@@ -15,8 +15,9 @@ from discern_vqa.errors import DataError
 VERBS = {
     "ask": {"--json"},
     "data audit": {"--json", "--option", "--skip-broken"},
-    "data convert": {"--option", "--skip-broken", "--split"},
+    "data convert": {"--embed", "--no-embed", "--option", "--skip-broken", "--split"},
     "data draw": {"--images", "--seed", "--sheet", "--size"},
+    "data get": {"--accept-licence", "--dry-run", "--out", "--part"},
     "data list": {"--json"},
     "demo": {"--out"},
     "doctor": {"--json"},

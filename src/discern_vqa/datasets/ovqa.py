@@ -44,6 +44,7 @@ SUMMARY = "OVQA: 2,001 orthopaedic images from patient records, 19,020 questions
 LICENCE = "none stated; ask the authors"
 SPLITS = ("train", "validation", "test")
 PUBLISHED: dict[str, int] = {}
+SOURCE = "from its authors, who give the address in their paper (doi 10.1145/3477495.3531724): ask them, and register"
 
 _FILES = {"train": "trainset.json", "validation": "valset.json", "test": "testset.json"}
 _FOLDERS, _IMAGE_FOLDERS = ("", "OVQA_publish"), ("img", "imgs", "images")

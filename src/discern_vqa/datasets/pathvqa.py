@@ -46,6 +46,7 @@ from discern_vqa.datasets._reading import (
     text_of,
     tiny_picture,
 )
+from discern_vqa.datasets._sources import Hub
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import atomic_write_text
 
@@ -53,6 +54,8 @@ SUMMARY = "PathVQA: 5,004 pathology pictures, 32,795 questions made from their c
 LICENCE = "MIT, as the hub's card states it"
 SPLITS = ("train", "validation", "test")
 PUBLISHED = {"train": 19755, "validation": 6279, "test": 6761}
+SOURCE = "at github.com/UCSD-AI4H/PathVQA (pickles); the hub's copy is flaviagiammarino/path-vqa"
+GET = {"hub": (Hub(repository="flaviagiammarino/path-vqa", patterns=[f"data/{split}-*.parquet" for split in SPLITS]),)}
 
 EDITIONS = ("hub", "owner")
 _OWNERS = {"train": "train", "validation": "val", "test": "test"}

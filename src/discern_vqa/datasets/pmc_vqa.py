@@ -20,7 +20,7 @@ figures are related and often alike. `extra["figure_caption"]` is v2's caption: 
 The figures lie in `images/`, `images_2/` or `figures/` (or `images_2/figures/`), as the archives unpack.
 
 Traps: older files spell the column "Anwser"; some rows of v1 have an `Answer` that differs from the choice of their
-letter: the letter's choice is taken, and `extra["published_answer"]` keeps the text; train and test share articles;
+letter: the letter's choice is taken, and `extra["published_answer"]` keeps the text; train and test may share articles;
 many figures are charts or micrographs. A row whose figure is missing is an error, or left out with
 `missing="leave_out"`.
 
@@ -46,6 +46,7 @@ from discern_vqa.datasets._reading import (
     text_of,
     tiny_picture,
 )
+from discern_vqa.datasets._sources import Hub
 from discern_vqa.datasets._tables import named_rows
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import atomic_write_text
@@ -54,6 +55,12 @@ SUMMARY = "PMC-VQA: multiple-choice questions about figures of open-access artic
 LICENCE = "CC BY-SA"
 SPLITS = ("train", "test")
 PUBLISHED = {"train": 152603, "test": 33430}
+SOURCE = "on the hub, RadGenome/PMC-VQA"
+_HUB = "RadGenome/PMC-VQA"
+GET = {
+    "v2": (Hub(repository=_HUB, patterns=("train_2.csv", "test_2.csv", "images_2.zip")),),
+    "v1": (Hub(repository=_HUB, patterns=("train.csv", "test.csv", "test_clean.csv", "images.zip")),),
+}
 
 VERSIONS = ("v2", "v1", "v1_clean")
 _FILES = {

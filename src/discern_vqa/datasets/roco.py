@@ -23,8 +23,8 @@ from its concept of modality (C0040405 is CT). `extra` holds `cuis`, `keywords` 
 is the article, where v1 says it.
 
 Traps: fetching v1 article by article leaves images out: a caption without its image is an error, or left out with
-`missing="leave_out"`; captions begin with a space; some are of one or two
-words (`least_words=3` leaves those out, as M3AE does); some are French; articles stand on both sides of the splits.
+`missing="leave_out"`; captions begin with a space; some are of one or two words (`least_words=3` leaves those out, as
+M3AE does); some are French; an article's figures may stand on both sides of the splits.
 
 Licence: each image has its article's (CC BY or CC BY-NC); v2 as a whole CC BY-NC. Source: Pelka et al., LABELS 2018;
 Rueckert et al., Scientific Data 11, 688 (2024).
@@ -51,6 +51,7 @@ from discern_vqa.datasets._reading import (
     text_of,
     tiny_picture,
 )
+from discern_vqa.datasets._sources import Zenodo
 from discern_vqa.datasets._tables import named_rows
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import atomic_write_text
@@ -59,6 +60,10 @@ SUMMARY = "ROCO and ROCOv2: radiological images of open-access articles with the
 LICENCE = "CC BY or CC BY-NC, image by image (v2 as a whole: CC BY-NC)"
 SPLITS = ("pretrain", "validation", "test")
 PUBLISHED = {"pretrain": 59958, "validation": 9904, "test": 9927}
+SOURCE = "at zenodo.org/records/10821435 (v2); v1 with the script of github.com/razorx89/roco-dataset"
+_TABLES = tuple(f"{name}_{kind}.csv" for name in ("train", "valid", "test") for kind in ("captions", "concepts"))
+_PICTURES = tuple(f"{name}_images.zip" for name in ("train", "valid", "test"))
+GET = {"v2": (Zenodo(record=10821435, names=(*_TABLES, "license_information.csv", *_PICTURES)),)}
 
 VERSIONS, PARTS = ("v2", "v1"), ("radiology", "non-radiology")
 _V2 = {"pretrain": "train", "validation": "valid", "test": "test"}
@@ -254,10 +259,10 @@ def write_tiny(root: Path, version: str = "v2") -> None:
             picture = f"ROCOv2_2023_{name}_{number:06}" if version == "v2" else f"ROCO_{number:05}"
             names.append(picture)
             rows.append(f'{picture},"{caption}"' if version == "v2" else f"{picture}\t {caption}")
-            fetched = f"PMC{number}00_g{number:03}"
-            tiny_picture(
-                folder / ("" if version == "v2" else "images") / f"{picture if number % 2 else fetched}.jpg", number
-            )
+            name_of_file = picture
+            if version == "v1":
+                name_of_file = f"images/{picture if number % 2 else f'PMC{number}00_g{number:03}'}"
+            tiny_picture(folder / f"{name_of_file}.jpg", number)
             links.append(f"{picture}\twget -r ftp://x.org/PMC{number}00.tar.gz -P /path\tg{number:03}.jpg")
             concepts.append(f"{picture},{'C0040405;C0030580' if number == 1 else 'C1306645'}")
         if version == "v2":

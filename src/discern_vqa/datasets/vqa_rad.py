@@ -50,6 +50,7 @@ from discern_vqa.datasets._reading import (
     text_of,
     tiny_picture,
 )
+from discern_vqa.datasets._sources import File, Hub
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import atomic_write_text
 
@@ -57,6 +58,20 @@ SUMMARY = "VQA-RAD: 315 radiology images, 3,515 questions by clinicians (common 
 LICENCE = "CC0 1.0"
 SPLITS = ("train", "test")
 PUBLISHED = {"train": 3064, "test": 451}
+SOURCE = "at osf.io/89kps; the common pair came with MEVF, github.com/aioz-ai/MICCAI19-MedVQA"
+_OSF = "https://files.osf.io/v1/resources/89kps/providers/osfstorage"
+GET = {
+    "owner": (
+        File(name="VQA_RAD Dataset Public.json", urls=("https://osf.io/download/6qdas/",)),
+        File(
+            name="VQA_RAD Image Folder.zip",
+            urls=(f"{_OSF}/5b21453986d8510011c277bc/?zip=",),
+            unpack=True,
+            into="VQA_RAD Image Folder",
+        ),
+    ),
+    "hub": (Hub(repository="flaviagiammarino/vqa-rad", patterns=("data/train-*.parquet", "data/test-*.parquet")),),
+}
 
 EDITIONS = ("common", "owner", "hub")
 PHRASE_TYPES = ("freeform", "para", "frame")

@@ -55,6 +55,7 @@ from discern_vqa.datasets._reading import (
     text_of,
     tiny_picture,
 )
+from discern_vqa.datasets._sources import Hub
 from discern_vqa.datasets.slake.marks import FILES, boxes_of, folder_of
 from discern_vqa.datasets.slake.marks import knowledge as knowledge
 from discern_vqa.datasets.slake.marks import regions as regions
@@ -65,6 +66,15 @@ SUMMARY = "SLAKE: 642 CT, MR and X-ray images, 14,028 questions in English and C
 LICENCE = "CC BY 4.0"
 SPLITS = ("train", "validation", "test")
 PUBLISHED = {"train": 4919, "validation": 1053, "test": 1061}
+SOURCE = "at med-vqa.com/slake; the authors' copy on the hub is BoKelvin/SLAKE"
+GET = {
+    "all": (
+        Hub(
+            repository="BoKelvin/SLAKE",
+            patterns=("train.json", "validation.json", "test.json", "mask.txt", "imgs.zip", "KG.zip"),
+        ),
+    )
+}
 
 LANGUAGES = ("en", "zh", "both")
 _NO_TRIPLE = ["vhead", "_", "_"]

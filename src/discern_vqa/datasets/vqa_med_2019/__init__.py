@@ -56,6 +56,7 @@ from discern_vqa.datasets._reading import (
     shown,
     tiny_picture,
 )
+from discern_vqa.datasets._sources import Zenodo
 from discern_vqa.datasets.vqa_med_2019.captions import caption_of as caption_of
 from discern_vqa.datasets.vqa_med_2019.captions import pretraining, with_image_facts
 from discern_vqa.errors import DataError
@@ -65,6 +66,23 @@ SUMMARY = "VQA-Med 2019: 4,200 images, 15,292 questions, captions made of them; 
 LICENCE = "CC BY 4.0"
 SPLITS = ("pretrain", "train", "validation", "test")
 PUBLISHED = {"train": 12792, "validation": 2000, "test": 500}
+SOURCE = "at zenodo.org/records/10499039, or github.com/abachaa/VQA-Med-2019"
+_ARCHIVES = {
+    "ImageClef-2019-VQA-Med-Training.zip": "train",
+    "ImageClef-2019-VQA-Med-Validation.zip": "val",
+    "VQAMed2019Test.zip": "test",
+}
+_MIRROR = "https://github.com/abachaa/VQA-Med-2019/raw/master"
+GET = {
+    "all": (
+        Zenodo(
+            record=10499039,
+            names=tuple(_ARCHIVES),
+            inner=("VQAMed2019_Test_Images.zip",),
+            mirrors={name: f"{_MIRROR}/{name}" for name in _ARCHIVES if "ImageClef" in name},
+        ),
+    )
+}
 
 OVERLAP = "overlap_with_vqa_rad.json"
 _CATEGORIES = {"C1_Modality": "MODALITY", "C2_Plane": "PLANE", "C3_Organ": "ORGAN", "C4_Abnormality": "ABN"}

@@ -1,0 +1,67 @@
+"""`discern data get NAME`: fetches a public data set from its owners, after its licence was shown and accepted."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from discern_vqa import paths, registry
+from discern_vqa.errors import ConfigError
+
+if TYPE_CHECKING:
+    from discern_vqa.datasets._download import Progress
+    from discern_vqa.datasets._sources import File
+
+
+def get(
+    name: Annotated[str, typer.Argument(help="A data set's name; `discern data list` shows them.")],
+    out: Annotated[Path | None, typer.Option(help="Where to put it; by default where `discern` looks for it.")] = None,
+    part: Annotated[str, typer.Option(help="Which part or version, where there are several.")] = "",
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="Say yes to the licence without being asked.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be fetched, and stop.")] = False,
+) -> None:
+    """Download a data set from its owners.
+
+    Shows the licence first. What breaks off is gone on with by the same command; checksums are compared where the
+    owners state them.
+    """
+    from discern_vqa.datasets import _get
+
+    reader = registry.load("datasets", name)
+    _get.parts_of(reader, name)
+    root = out if out is not None else paths.cache_dir() / "data" / name
+    typer.echo(f"{reader.SUMMARY}\nlicence: {reader.LICENCE}\nto be had: {reader.SOURCE}")
+    part, files = _get.plan(reader, name, part)
+    known = sum(file.size for file in files)
+    typer.echo(f"{part}: {len(files)} files{f', {known / 1e6:,.0f} MB' if known else ''}, into {root}")
+    if dry_run:
+        for file in files:
+            checked = file.checksum.partition(":")[0] or "no checksum"
+            typer.echo(f"  {file.name}  {f'{file.size:,} bytes' if file.size else 'size unknown'}  {checked}")
+            for url in file.urls:
+                typer.echo(f"    {url}")
+        return
+    if not accept_licence:
+        if not sys.stdin.isatty():
+            raise ConfigError(f"the licence of {name} was not accepted", hint="read it, then add --accept-licence")
+        typer.confirm("Do you accept this licence?", abort=True)
+    _get.get(files, root, reader.LICENCE, tell=typer.echo, progress=_progress)
+    typer.echo(f"discern data audit {name} {root}")
+
+
+def _progress(file: "File") -> "Progress":
+    """Says how far a file is, on stderr: every ten percent, or every 100 MB where its size is not known."""
+    said = 0
+
+    def tell(done: int, whole: int) -> None:
+        nonlocal said
+        step = 10 * done // whole if whole else done // 100_000_000
+        if step > said:
+            said = step
+            much = f"{100 * done // whole} %" if whole else f"{done / 1e6:,.0f} MB"
+            typer.echo(f"{file.name}: {much}", err=True)
+
+    return tell

@@ -1,0 +1,89 @@
+"""Archives from the network, unpacked without trusting them: nothing leaves the folder, nothing fills the disk."""
+
+import shutil
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from discern_vqa.errors import DataError
+from discern_vqa.files import atomic_path
+
+MOST_TIMES_LARGER = 300
+"""An archive that grows by more than this is refused: images grow by 1 to 2, JSON by 10 to 20."""
+
+_PASSED_OVER = ("__MACOSX/", ".DS_Store", "Thumbs.db")
+_HINT = "do not use this file; fetch it from its owners by hand and look at it"
+
+
+def unpack(archive: Path, folder: Path) -> int:
+    """Unpacks a zip or tar file into `folder`, each file whole or not at all; returns how many files there were.
+
+    Raises DataError when it is no archive, damaged, holds a name that leads out or a link, or is too large unpacked.
+    """
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as opened:
+                return _unzip(opened, archive, folder)
+        with tarfile.open(archive) as tape:
+            return _untar(tape, archive, folder)
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DataError(f"{archive} cannot be unpacked: {error}", hint="it may be cut off: fetch it again") from error
+
+
+def _unzip(opened: zipfile.ZipFile, archive: Path, folder: Path) -> int:
+    members = [one for one in opened.infolist() if not one.is_dir() and not _is_passed_over(one.filename)]
+    _require_size(sum(one.file_size for one in members), archive, folder)
+    for one in members:
+        if (one.external_attr >> 16) & 0o170000 == 0o120000:
+            raise DataError(f"{archive} holds a link, {one.filename!r}", hint=_HINT)
+        target = _target(one.filename, archive, folder)
+        with opened.open(one) as source:
+            _copy(source, target, one.file_size, archive)
+    return len(members)
+
+
+def _untar(tape: tarfile.TarFile, archive: Path, folder: Path) -> int:
+    members = [one for one in tape.getmembers() if not one.isdir() and not _is_passed_over(one.name)]
+    _require_size(sum(one.size for one in members), archive, folder)
+    for one in members:
+        source = tape.extractfile(one) if one.isfile() else None
+        if source is None:
+            raise DataError(f"{archive} holds a link or a device, {one.name!r}", hint=_HINT)
+        _copy(source, _target(one.name, archive, folder), one.size, archive)
+    return len(members)
+
+
+def _is_passed_over(name: str) -> bool:
+    return name.startswith(_PASSED_OVER[0]) or name.rsplit("/", 1)[-1] in _PASSED_OVER
+
+
+def _target(name: str, archive: Path, folder: Path) -> Path:
+    plain = PurePosixPath(name.replace("\\", "/"))
+    if plain.is_absolute() or ".." in plain.parts or ":" in plain.parts[0] or "\0" in name:
+        raise DataError(f"{archive} holds a name that leads out of its folder, {name!r}", hint=_HINT)
+    return folder / plain
+
+
+def _copy(source: IO[bytes], target: Path, size: int, archive: Path) -> None:
+    with atomic_path(target) as partial:
+        written = 0
+        with open(partial, "wb") as file:
+            while chunk := source.read(1 << 20):
+                written += len(chunk)
+                if written > size:
+                    raise DataError(f"{archive} holds more than it says, in {target.name!r}", hint=_HINT)
+                file.write(chunk)
+
+
+def _require_size(size: int, archive: Path, folder: Path) -> None:
+    if size > MOST_TIMES_LARGER * archive.stat().st_size + 1_000_000:
+        raise DataError(f"{archive} would grow to {size / 1e9:.1f} GB: that is no archive of images", hint=_HINT)
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(there).free
+    if size > free:
+        raise DataError(
+            f"{archive.name} needs {size / 1e9:.1f} GB; {there} has room for {free / 1e9:.1f} GB",
+            hint="free some space, or name another folder with --out",
+        )

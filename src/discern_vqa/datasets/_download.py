@@ -1,0 +1,186 @@
+"""One file from the network: resumed where it broke off, checked, tried from one address after the other."""
+
+import hashlib
+import http.client
+import json
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from discern_vqa.errors import DataError
+from discern_vqa.files import atomic_write_text
+
+TIMEOUT_S = 30
+TRIES = 3
+"""At one address, each going on where the last one broke off."""
+
+_CHUNK = 1 << 20
+_AGENT = {"User-Agent": "discern-vqa (https://pypi.org/project/discern-vqa)"}
+Progress = Callable[[int, int], None]
+"""Called with (bytes so far, bytes in all or 0)."""
+
+
+class Unreachable(Exception):
+    """An address that does not give what was asked; the text says why. Never leaves this package's `get`."""
+
+
+def fetch_text(url: str) -> str:
+    """A small text from the network. Raises Unreachable."""
+    try:
+        with _open(url, {}) as answer:
+            text: str = answer.read(20_000_000).decode("utf-8")
+            return text
+    except UnicodeDecodeError as error:
+        raise Unreachable(f"{url} gives no text") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise Unreachable(f"{url}: {_reason(error)}") from error
+
+
+def download(
+    urls: Sequence[str],
+    target: Path,
+    size: int = 0,
+    checksum: str = "",
+    progress: Progress = lambda done, whole: None,
+    wait_s: float = 2.0,
+) -> str:
+    """Downloads to `target`, whole or not at all, and returns the address it came from.
+
+    What broke off stays beside it as `.NAME.part` and is gone on with, by this call or a later one: if the server still
+    has the same file (its ETag), or if a checksum will tell.
+
+    Args:
+        urls: addresses, tried in order.
+        target: the file.
+        size: what it must have, in bytes; 0 for not known.
+        checksum: "sha256:...", "md5:..." or "git:..."; "" for not known.
+        progress: told how far it is.
+        wait_s: before the second try at an address; twice as long before the third.
+
+    Raises:
+        DataError: no address gives the file as it should be, or there is no room for it.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _require_room(target, size)
+    failures = []
+    for url in urls:
+        for attempt in range(TRIES):
+            if attempt:
+                time.sleep(wait_s * attempt)
+            try:
+                _one_try(url, target, size, checksum, progress)
+                return url
+            except Unreachable as error:
+                failures.append(f"{url}: {error}")
+                if not error.__cause__ or isinstance(error.__cause__, urllib.error.HTTPError):
+                    break  # the server has answered: asking again would not change it
+    reasons = "; ".join(dict.fromkeys(failures))
+    raise DataError(
+        f"cannot download {target.name}: {reasons}",
+        hint="run the same command again to go on where it broke off, or fetch the file by hand",
+    )
+
+
+def _one_try(url: str, target: Path, size: int, checksum: str, progress: Progress) -> None:
+    part, about = target.with_name(f".{target.name}.part"), target.with_name(f".{target.name}.part.json")
+    start = part.stat().st_size if part.exists() else 0
+    etag = _known_etag(about, url)
+    if start and not (etag or checksum) or (size and start > size):
+        part.unlink()
+        start = 0
+    if not (size and start == size):
+        try:
+            _receive(url, part, about, start, etag, size, progress)
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(_reason(error)) from error
+    found = part.stat().st_size
+    if size and found != size:
+        if found > size:
+            part.unlink()
+        raise Unreachable(f"{found:,} bytes came, {size:,} were expected") from ConnectionError("broke off")
+    if checksum and not holds(part, checksum):
+        part.unlink()
+        about.unlink(missing_ok=True)
+        raise Unreachable("the checksum is another than its owner states")
+    part.replace(target)
+    about.unlink(missing_ok=True)
+
+
+def _receive(url: str, part: Path, about: Path, start: int, etag: str, size: int, progress: Progress) -> None:
+    headers = {"Range": f"bytes={start}-"} if start else {}
+    if start and etag:
+        headers["If-Range"] = etag
+    with _open(url, headers) as answer:
+        goes_on = answer.status == 206 and _starts_at(answer, start)
+        done = start if goes_on else 0
+        announced = int(answer.headers.get("Content-Length") or 0)
+        whole = size or (done + announced if announced else 0)
+        strong = answer.headers.get("ETag", "")
+        atomic_write_text(about, json.dumps({"url": url, "etag": "" if strong.startswith("W/") else strong}))
+        with open(part, "ab" if goes_on else "wb") as file:
+            while chunk := answer.read(_CHUNK):
+                file.write(chunk)
+                done += len(chunk)
+                if size and done > size:
+                    return  # more than it should be: judged by the caller
+                progress(done, whole)
+        if whole and done < whole:
+            raise ConnectionError(f"the connection broke off after {done:,} of {whole:,} bytes")
+
+
+def _open(url: str, headers: dict[str, str]) -> Any:
+    if not url.startswith(("https://", "http://")):
+        raise OSError(f"{url} is no http address")
+    request = urllib.request.Request(url, headers=_AGENT | headers)
+    return urllib.request.urlopen(request, timeout=TIMEOUT_S)
+
+
+def _starts_at(answer: Any, start: int) -> bool:
+    return str(answer.headers.get("Content-Range", "")).startswith(f"bytes {start}-")
+
+
+def _known_etag(about: Path, url: str) -> str:
+    """The server's mark of the file whose beginning is there, if it came from this address."""
+    try:
+        known = json.loads(about.read_text(encoding="utf-8"))
+        return str(known["etag"]) if known["url"] == url else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def holds(file: Path, checksum: str) -> bool:
+    """Whether a file has that checksum: "sha256:...", "md5:...", or "git:..." (SHA-1 of the git object)."""
+    kind, _, expected = checksum.partition(":")
+    found = hashlib.new({"git": "sha1"}.get(kind, kind), usedforsecurity=False)
+    if kind == "git":
+        found.update(f"blob {file.stat().st_size}\0".encode())
+    with open(file, "rb") as opened:
+        _feed(opened, found)
+    return found.hexdigest() == expected.lower()
+
+
+def _feed(opened: IO[bytes], found: Any) -> None:
+    while chunk := opened.read(_CHUNK):
+        found.update(chunk)
+
+
+def _require_room(target: Path, size: int) -> None:
+    free = shutil.disk_usage(target.parent).free
+    if size > free:
+        raise DataError(
+            f"{target.name} has {size / 1e9:.1f} GB; {target.parent} has room for {free / 1e9:.1f} GB",
+            hint="free some space, or name another folder with --out",
+        )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        more = " (it may need a registration)" if error.code in (401, 403) else ""
+        return f"HTTP {error.code}{more}"
+    if isinstance(error, urllib.error.URLError):
+        return str(error.reason)
+    return str(error) or type(error).__name__

@@ -1,0 +1,292 @@
+"""Neutral Parquet: the records of neutral JSON Lines in a table that carries its images. For the hub, to convert to.
+
+    data/train-00000-of-00001.parquet, ...   or one file with all splits
+    id, split, question, answer, caption, answer_type, organ, modality, language, phrase_type, group, patient, study,
+    twin, mask: text ("" where there is none); question_type, choices: lists of text
+    image: {"path": "images/a.png", "bytes": b"..."}       path is the image's identity, as in JSON Lines
+    files: [{"path": "masks/a.png", "bytes": b"..."}]      masks and label maps, named like images
+    extra: JSON text of an object
+
+`datasets.load_dataset("parquet", data_files=...)`, or `load_dataset(FOLDER)`, reads it with `image` decoded. Written by
+`discern data convert NAME ROOT OUT.parquet`, or into a folder by `... OUT` without an ending, a file for each split
+there. With `embed=False` the bytes are left out and `location` says where the image lies.
+
+On reading, images and other files are unpacked once into the user's cache, under their own names, so that the samples
+are those that were written (`path` and `source` aside). Further columns go to `extra`, if JSON can hold their values.
+
+Traps: a picture that many questions are about is written once in each row group, by a dictionary; programs that rewrite
+the table without one make it much larger. `image` may be null for no row. Licence: that of the data.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from discern_vqa.data.images import open_image
+from discern_vqa.data.sample import SPLITS as ALL_SPLITS
+from discern_vqa.data.sample import Sample
+from discern_vqa.datasets import _parquet
+from discern_vqa.datasets._neutral import KNOWN, PLAIN, record_of, root_of, sample_of, split_of
+from discern_vqa.datasets._reading import (
+    CORRECT_IT,
+    Problems,
+    is_file,
+    near_file,
+    parse_json,
+    require_folder,
+    require_record,
+    require_split,
+    require_unique,
+    shown,
+    text_of,
+    tiny_picture,
+)
+from discern_vqa.datasets._unpacked import Unpacked, extension
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.files import atomic_path
+
+SUMMARY = "your own data as Parquet with its images (what `discern data convert` writes; loadable with `datasets`)"
+LICENCE = "that of your data"
+SPLITS = ALL_SPLITS
+PUBLISHED: dict[str, int] = {}
+
+_TEXTS = ("id", "split", "question", "answer", "caption", "answer_type", *PLAIN)
+_LISTS = ("question_type", "choices")
+_OWN = {*_TEXTS, *_LISTS, "image", "files", "extra", "location"}
+_ROWS_IN_GROUP = 512
+_DICTIONARY_BYTES = 1 << 30
+"""No limit in practice: the pictures of one row group, each once."""
+
+
+def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sample]:
+    """The samples of one split, in the order of files and rows; none when all rows belong to other splits.
+
+    Args:
+        root: a Parquet file, or a folder that holds some (or `data/` with some).
+        split: "pretrain", "train", "validation" or "test".
+        skipped: a list to go on at broken rows: they are left out, and what is wrong with each is appended.
+
+    Raises:
+        DataError: a file is missing or damaged, or a row breaks the format (all rows are checked first).
+        ConfigError: pyarrow is not installed.
+    """
+    require_split(split, SPLITS, "parquet")
+    problems, samples, rows = Problems(skipped), [], 0
+    files = _files(Path(root))
+    unpacked = Unpacked(_folder_of(files))
+    for file in files:
+        for source, row in _rows(file):
+            rows += 1
+            with problems.record():
+                record = _record(row, source)
+                wanted = split_of(record, source) == split
+                path = _place(row, record, file, unpacked, source) if wanted else file
+                samples.append(sample_of(record, source, rows, path))
+    samples = require_unique(samples, problems)
+    problems.close()
+    if not samples:
+        raise DataError(f"{root} has no usable row", hint="give a file that discern data convert wrote")
+    return [sample for sample in samples if sample.split == split]
+
+
+def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    names = _parquet.columns(file)
+    return _parquet.rows(file, ("image", "split"), [name for name in names if name not in ("image", "split")])
+
+
+def _files(root: Path) -> list[Path]:
+    if root.suffix == ".parquet":
+        return [root]
+    require_folder(root)
+    found = sorted([*root.glob("*.parquet"), *root.glob("data/*.parquet")])
+    if not found:
+        raise DataError(f"{root} holds no Parquet file", hint=near_file(root / "data.parquet"))
+    return found
+
+
+def _folder_of(files: Sequence[Path]) -> str:
+    """The folder in the cache: of these very files, as they are now."""
+    named = hashlib.sha256()
+    for file in files:
+        if not is_file(file):
+            raise DataError(f"the file {file} is not there", hint=near_file(file))
+        about = file.stat()
+        named.update(f"{file.resolve()}:{about.st_size}:{about.st_mtime_ns}\n".encode())
+    return f"parquet/{named.hexdigest()[:20]}"
+
+
+def _record(row: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """The neutral record of a row: what is null or empty is left out, `extra` is taken apart."""
+    image = row["image"]
+    if not isinstance(image, Mapping) or not image.get("path"):
+        raise DataError(f"{source}: 'image' has no path, which is the image's name", hint=CORRECT_IT)
+    record = {key: row[key] for key in (*_TEXTS, *_LISTS) if row.get(key) not in (None, "", [])}
+    extra = parse_json(row.get("extra") or "{}", f"{source}: 'extra'", lines=False)
+    if not isinstance(extra, dict):
+        raise DataError(f"{source}: 'extra' is {shown(extra)}; expected a JSON object", hint=CORRECT_IT)
+    further = {key: value for key, value in row.items() if key not in _OWN and _is_json(value)}
+    if clash := KNOWN & {*extra, *further}:
+        raise DataError(f"{source}: 'extra' has the name of a field, {min(clash)!r}", hint=CORRECT_IT)
+    return {**further, **extra, **record, "image": text_of(image, "path", source, verbatim=True)}
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return value is not None
+
+
+def _place(row: Mapping[str, Any], record: Mapping[str, Any], file: Path, unpacked: Unpacked, source: str) -> Path:
+    """Where the row's image lies: unpacked with the row's other files, or where `location` says."""
+    for other in row.get("files") or ():
+        other = require_record(other, source)
+        name = text_of(other, "path", source, verbatim=True)
+        unpacked.by_name(name, _parquet.embedded(other, source), source)
+    if row["image"].get("bytes") is None:
+        location = file.parent / str(row.get("location") or record["image"])
+        if not is_file(location):
+            raise DataError(f"{source}: the image {record['image']!r} is not at {location}", hint=near_file(location))
+        return location
+    return unpacked.by_name(record["image"], _parquet.embedded(row["image"], source), source)
+
+
+def write(samples: Sequence[Sample], path: Path, embed: bool = True) -> list[Path]:
+    """Writes `samples` to Parquet; `read` gives the same samples back. Returns the files, each whole or not there.
+
+    Args:
+        samples: what to write, in that order.
+        path: a file that ends in .parquet, or a folder, in which `data/` gets a file for each split.
+        embed: put the images into the table; otherwise their places.
+
+    Raises:
+        ConfigError: pyarrow is not installed.
+        DataError: an image cannot be read, or is none.
+        ValueError: a key of `extra` has the name of a field.
+    """
+    path = Path(path)
+    if path.suffix == ".parquet":
+        _write(samples, path, embed)
+        return [path]
+    if path.suffix:
+        raise ConfigError(f"{path} ends in {path.suffix}", hint="name a file .parquet, or a folder without an ending")
+    files = []
+    for split in dict.fromkeys(sample.split for sample in samples):
+        files.append(path / "data" / f"{split}-00000-of-00001.parquet")
+        _write([sample for sample in samples if sample.split == split], files[-1], embed)
+    return files
+
+
+def _write(samples: Sequence[Sample], path: Path, embed: bool) -> None:
+    pyarrow, parquet = _parquet.arrow()
+    held = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    schema = pyarrow.schema(
+        [
+            *((name, pyarrow.string()) for name in _TEXTS),
+            *((name, pyarrow.list_(pyarrow.string())) for name in _LISTS),
+            ("image", held),
+            ("files", pyarrow.list_(held)),
+            ("location", pyarrow.string()),
+            ("extra", pyarrow.string()),
+        ],
+        metadata={"huggingface": json.dumps({"info": {"features": _features()}})},
+    )
+    with atomic_path(path) as partial:
+        with parquet.ParquetWriter(
+            partial, schema, compression="zstd", use_dictionary=True, dictionary_pagesize_limit=_DICTIONARY_BYTES
+        ) as writer:
+            for start in range(0, len(samples), _ROWS_IN_GROUP):
+                rows = list(_table(samples[start : start + _ROWS_IN_GROUP], embed))
+                writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema), row_group_size=_ROWS_IN_GROUP)
+
+
+def _features() -> dict[str, Any]:
+    """What the hub's library needs to know: that `image` is a picture."""
+    text = {"dtype": "string", "_type": "Value"}
+    held = {"bytes": {"dtype": "binary", "_type": "Value"}, "path": text}
+    return {
+        **{name: text for name in _TEXTS},
+        **{name: {"feature": text, "_type": "List"} for name in _LISTS},
+        "image": {"_type": "Image"},
+        "files": {"feature": held, "_type": "List"},
+        "location": text,
+        "extra": text,
+    }
+
+
+def _table(samples: Iterable[Sample], embed: bool) -> Iterator[dict[str, Any]]:
+    read_before: dict[Path, bytes] = {}
+    for sample in samples:
+        record = record_of(sample)
+        row: dict[str, Any] = {name: record.get(name, "") for name in _TEXTS}
+        row |= {name: record.get(name, []) for name in _LISTS}
+        names = [name for name in (sample.mask, sample.extra.get("label_map")) if isinstance(name, str) and name]
+        root = root_of(sample.path, sample.image)
+        beside = [{"bytes": _bytes(root / name, sample, read_before), "path": name} for name in names]
+        row |= {
+            "image": {"bytes": _bytes(sample.path, sample, read_before) if embed else None, "path": sample.image},
+            "files": beside,
+            "location": "" if embed else sample.path.resolve().as_posix(),
+            "extra": json.dumps(dict(sample.extra), ensure_ascii=False) if sample.extra else "",
+        }
+        yield row
+
+
+def _bytes(path: Path, sample: Sample, before: dict[Path, bytes]) -> bytes:
+    """The file as it is where every program opens it; what DICOM and NIfTI show as PNG (their tags stay behind)."""
+    if path not in before:
+        try:
+            content = path.read_bytes() if path.is_file() else b""
+            extension(content, sample.source)
+        except OSError as error:
+            raise DataError(
+                f"{sample.source}: cannot read {path}: {error.strerror}", hint="check the file and its permissions"
+            ) from error
+        except DataError:
+            buffer = io.BytesIO()
+            open_image(path).save(buffer, format="PNG")
+            content = buffer.getvalue()
+        before[path] = content
+    return before[path]
+
+
+def write_tiny(root: Path) -> None:
+    """Eight rows of four splits about four images, one with a mask, in a file for each split."""
+    root = Path(root)
+    pictures = root.parent / f".{root.name}.pictures"
+    for number, name in enumerate(("images/a.png", "images/b.png", "images/c.png", "images/d.png", "masks/a.png")):
+        tiny_picture(pictures / name, number)
+    said: list[tuple[str, str, str, str, str, dict[str, Any]]] = [
+        ("pretrain", "a", "", "", "", {}),
+        ("train", "a", "Is there a mass?", "yes", "closed", {"mask": "masks/a.png", "twin": "t1"}),
+        ("train", "a", "Where is the mass?", "left", "open", {"question_type": ("POS",), "extra": {"ward": 3}}),
+        ("train", "b", "CT or MRI?", "CT", "closed", {"choices": ("CT", "MRI"), "twin": "t1"}),
+        ("validation", "c", "这是什么?", "肿块", "open", {"language": "zh"}),
+        ("validation", "c", "Which plane?", "axial", "", {"patient": "p3", "study": "s4", "group": "p3"}),
+        ("test", "d", "Is there a mass?", "no", "closed", {"organ": "head", "modality": "ct"}),
+        ("test", "d", "How large is it?", "5.1 cm", "open", {"phrase_type": "para"}),
+    ]
+    samples = [
+        Sample(
+            id=str(number),
+            split=split,
+            image=f"images/{name}.png",
+            path=pictures / "images" / f"{name}.png",
+            question=question,
+            answer=answer,
+            caption="" if question else "Axial CT with a mass on the left.",
+            answer_type=kind,
+            **more,
+        )
+        for number, (split, name, question, answer, kind, more) in enumerate(said)
+    ]
+    write(samples, root)
+    for name in ("images", "masks"):
+        for file in (pictures / name).iterdir():
+            file.unlink()
+        (pictures / name).rmdir()
+    pictures.rmdir()
