@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa.datasets._neutral import KNOWN
-from discern_vqa.datasets._reading import CORRECT_IT, parse_json, read_text, require_record, shown
+from discern_vqa.datasets._reading import CORRECT_IT, one_line, parse_json, read_text, require_record, shown
 from discern_vqa.datasets._tables import rows
 from discern_vqa.errors import ConfigError, DataError
 
@@ -99,7 +99,7 @@ def _fields(file: Path, names: list[str], columns: Mapping[str, str], needed: st
     if absent := [column for column in columns.values() if column not in names]:
         near = get_close_matches(absent[0], names, n=1)
         raise ConfigError(
-            f"{file} has no column {absent[0]!r}; there are: {', '.join(names)}",
+            f"{file} has no column {absent[0]!r}; there are: {one_line(', '.join(names))}",
             hint=f"did you mean {near[0]!r}?" if near else "name one of them",
         )
     mapped = {column: field for field, column in columns.items()}
@@ -111,7 +111,7 @@ def _fields(file: Path, names: list[str], columns: Mapping[str, str], needed: st
         )
     if needed not in fields:
         raise DataError(
-            f"{file} has no column {needed!r}; there are: {', '.join(names)}",
+            f"{file} has no column {needed!r}; there are: {one_line(', '.join(names))}",
             hint=f"name the column that holds it: --option columns.{needed}=NAME",
         )
     return fields

@@ -98,15 +98,20 @@ def _one_try(url: str, target: Path, size: int, checksum: str, progress: Progres
         except (OSError, http.client.HTTPException) as error:
             raise Unreachable(_reason(error)) from error
     found = part.stat().st_size
-    if size and found != size:
-        if found > size:
-            part.unlink()
+    if size and found < size:
         raise Unreachable(f"{found:,} bytes came, {size:,} were expected") from ConnectionError("broke off")
+    if size and found > size:
+        _discard(part, about)
+        raise Unreachable(f"{found:,} bytes came, {size:,} were expected")
     if checksum and not holds(part, checksum):
-        part.unlink()
-        about.unlink(missing_ok=True)
+        _discard(part, about)
         raise Unreachable("the checksum is another than its owner states")
     part.replace(target)
+    about.unlink(missing_ok=True)
+
+
+def _discard(part: Path, about: Path) -> None:
+    part.unlink(missing_ok=True)
     about.unlink(missing_ok=True)
 
 

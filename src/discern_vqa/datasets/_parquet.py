@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from discern_vqa.datasets._reading import near_file, require_folder
+from discern_vqa.datasets._reading import near_file, one_line, require_folder
 from discern_vqa.errors import ConfigError, DataError
 
 BATCH = 64
@@ -78,7 +78,7 @@ def rows(file: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> It
         there = opened.schema_arrow.names
         if missing := [name for name in columns if name not in there]:
             raise DataError(
-                f"{file} has no column {missing[0]!r}; there are: {', '.join(there)}",
+                f"{file} has no column {missing[0]!r}; there are: {one_line(', '.join(there))}",
                 hint="give the data set's own file",
             )
         wanted = [*columns, *(name for name in optional if name in there)]

@@ -226,7 +226,8 @@ def text_of(record: Mapping[str, Any], key: str, source: str, verbatim: bool = F
     Raises DataError when the key is missing, null, empty or of another type.
     """
     if key not in record:
-        raise DataError(f"{source}: {key!r} is missing; there are: {', '.join(map(str, record))}", hint=CORRECT_IT)
+        names = one_line(", ".join(map(str, record)))
+        raise DataError(f"{source}: {key!r} is missing; there are: {names}", hint=CORRECT_IT)
     value = record[key]
     unfit = isinstance(value, bool) or not isinstance(value, str | int | float)
     if unfit or (isinstance(value, float) and not math.isfinite(value)):

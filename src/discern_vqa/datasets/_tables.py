@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from discern_vqa.datasets._reading import CORRECT_IT, read_text
+from discern_vqa.datasets._reading import CORRECT_IT, one_line, read_text
 from discern_vqa.errors import DataError
 
 MOST_CHARACTERS = 10_000_000
@@ -54,7 +54,7 @@ def named_rows(
             names = [name.strip() for name in cells]
             if missing := [name for name in needed if name not in names]:
                 raise DataError(
-                    f"{file.name}:{line}: no column {missing[0]!r}; there are: {', '.join(names)[:200]}",
+                    f"{file.name}:{line}: no column {missing[0]!r}; there are: {one_line(', '.join(names))[:200]}",
                     hint="give the data set's own file",
                 )
             continue

@@ -14,8 +14,8 @@ there. With `embed=False` the bytes are left out and `location` says where the i
 On reading, images and other files are unpacked once into the user's cache, under their own names, so that the samples
 are those that were written (`path` and `source` aside). Further columns go to `extra`, if JSON can hold their values.
 
-Traps: a picture that many questions are about is written once in each row group, by a dictionary; programs that rewrite
-the table without one make it much larger. `image` may be null for no row. Licence: that of the data.
+Traps: a picture that many questions are about is stored once in a row group (of some 64 MB), by a dictionary; programs
+that rewrite the table without one make it much larger. Licence: that of the data.
 """
 
 import hashlib
@@ -23,6 +23,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from discern_vqa.data.images import open_image
@@ -56,9 +57,8 @@ PUBLISHED: dict[str, int] = {}
 _TEXTS = ("id", "split", "question", "answer", "caption", "answer_type", *PLAIN)
 _LISTS = ("question_type", "choices")
 _OWN = {*_TEXTS, *_LISTS, "image", "files", "extra", "location"}
-_ROWS_IN_GROUP = 512
-_DICTIONARY_BYTES = 1 << 30
-"""No limit in practice: the pictures of one row group, each once."""
+_BYTES_IN_GROUP = 64_000_000
+"""Pictures of one row group, each once: what writing and reading hold at a time."""
 
 
 def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sample]:
@@ -183,25 +183,45 @@ def write(samples: Sequence[Sample], path: Path, embed: bool = True) -> list[Pat
 
 def _write(samples: Sequence[Sample], path: Path, embed: bool) -> None:
     pyarrow, parquet = _parquet.arrow()
-    held = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    held = [("bytes", pyarrow.binary()), ("path", pyarrow.string())]
     schema = pyarrow.schema(
         [
             *((name, pyarrow.string()) for name in _TEXTS),
             *((name, pyarrow.list_(pyarrow.string())) for name in _LISTS),
-            ("image", held),
-            ("files", pyarrow.list_(held)),
+            ("image", pyarrow.struct([("bytes", pyarrow.dictionary(pyarrow.int32(), pyarrow.binary())), held[1]])),
+            ("files", pyarrow.list_(pyarrow.struct(held))),
             ("location", pyarrow.string()),
             ("extra", pyarrow.string()),
-        ],
-        metadata={"huggingface": json.dumps({"info": {"features": _features()}})},
+        ]
     )
-    with atomic_path(path) as partial:
-        with parquet.ParquetWriter(
-            partial, schema, compression="zstd", use_dictionary=True, dictionary_pagesize_limit=_DICTIONARY_BYTES
-        ) as writer:
-            for start in range(0, len(samples), _ROWS_IN_GROUP):
-                rows = list(_table(samples[start : start + _ROWS_IN_GROUP], embed))
-                writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema), row_group_size=_ROWS_IN_GROUP)
+    with (
+        atomic_path(path) as partial,
+        parquet.ParquetWriter(
+            partial, schema, compression="zstd", dictionary_pagesize_limit=1 << 31, store_schema=False
+        ) as writer,
+    ):
+        writer.add_key_value_metadata({"huggingface": json.dumps({"info": {"features": _features()}})})
+        for group in _groups(samples, embed):
+            writer.write_table(group.table(pyarrow, schema), row_group_size=len(group.rows))
+
+
+class _Group:
+    """The rows of one row group; `bytes` of the column `image` are kept once and pointed at."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.pictures: dict[Path, int] = {}
+        self.held: list[bytes] = []
+
+    def table(self, pyarrow: ModuleType, schema: Any) -> Any:
+        """As a table of `schema`, the pictures as a dictionary: Parquet stores each once."""
+        plain = [name for name in schema.names if name != "image"]
+        columns = {name: pyarrow.array([row[name] for row in self.rows], schema.field(name).type) for name in plain}
+        places = pyarrow.array([row["image"] for row in self.rows], pyarrow.int32())
+        pictures = pyarrow.DictionaryArray.from_arrays(places, pyarrow.array(self.held, pyarrow.binary()))
+        names = pyarrow.array([row["path"] for row in self.rows], pyarrow.string())
+        columns["image"] = pyarrow.StructArray.from_arrays([pictures, names], names=["bytes", "path"])
+        return pyarrow.table([columns[name] for name in schema.names], schema=schema)
 
 
 def _features() -> dict[str, Any]:
@@ -218,40 +238,47 @@ def _features() -> dict[str, Any]:
     }
 
 
-def _table(samples: Iterable[Sample], embed: bool) -> Iterator[dict[str, Any]]:
-    read_before: dict[Path, bytes] = {}
+def _groups(samples: Iterable[Sample], embed: bool) -> Iterator[_Group]:
+    group, size = _Group(), 0
     for sample in samples:
+        if size > _BYTES_IN_GROUP:
+            yield group
+            group, size = _Group(), 0
         record = record_of(sample)
         row: dict[str, Any] = {name: record.get(name, "") for name in _TEXTS}
         row |= {name: record.get(name, []) for name in _LISTS}
         names = [name for name in (sample.mask, sample.extra.get("label_map")) if isinstance(name, str) and name]
         root = root_of(sample.path, sample.image)
-        beside = [{"bytes": _bytes(root / name, sample, read_before), "path": name} for name in names]
-        row |= {
-            "image": {"bytes": _bytes(sample.path, sample, read_before) if embed else None, "path": sample.image},
-            "files": beside,
-            "location": "" if embed else sample.path.resolve().as_posix(),
-            "extra": json.dumps(dict(sample.extra), ensure_ascii=False) if sample.extra else "",
-        }
-        yield row
+        row["files"] = [{"bytes": _bytes(root / name, sample), "path": name} for name in names]
+        row["location"] = "" if embed else sample.path.resolve().as_posix()
+        row["extra"] = json.dumps(dict(sample.extra), ensure_ascii=False) if sample.extra else ""
+        row["path"], row["image"] = sample.image, None
+        if embed:
+            if sample.path not in group.pictures:
+                group.pictures[sample.path] = len(group.held)
+                group.held.append(_bytes(sample.path, sample))
+                size += len(group.held[-1])
+            row["image"] = group.pictures[sample.path]
+        size += sum(len(one["bytes"]) for one in row["files"])
+        group.rows.append(row)
+    if group.rows:
+        yield group
 
 
-def _bytes(path: Path, sample: Sample, before: dict[Path, bytes]) -> bytes:
+def _bytes(path: Path, sample: Sample) -> bytes:
     """The file as it is where every program opens it; what DICOM and NIfTI show as PNG (their tags stay behind)."""
-    if path not in before:
-        try:
-            content = path.read_bytes() if path.is_file() else b""
-            extension(content, sample.source)
-        except OSError as error:
-            raise DataError(
-                f"{sample.source}: cannot read {path}: {error.strerror}", hint="check the file and its permissions"
-            ) from error
-        except DataError:
-            buffer = io.BytesIO()
-            open_image(path).save(buffer, format="PNG")
-            content = buffer.getvalue()
-        before[path] = content
-    return before[path]
+    try:
+        content = path.read_bytes() if path.is_file() else b""
+        extension(content, sample.source)
+    except OSError as error:
+        raise DataError(
+            f"{sample.source}: cannot read {path}: {error.strerror}", hint="check the file and its permissions"
+        ) from error
+    except DataError:
+        buffer = io.BytesIO()
+        open_image(path).save(buffer, format="PNG")
+        content = buffer.getvalue()
+    return content
 
 
 def write_tiny(root: Path) -> None:

@@ -22,9 +22,11 @@ are in "pretrain" only. Licence: Apache-2.0, like the package; no patient was in
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from discern_vqa.data.regions import Region
 from discern_vqa.data.sample import SPLITS as SPLITS
 from discern_vqa.data.sample import Sample
 from discern_vqa.datasets import jsonl
+from discern_vqa.datasets._reading import parse_json, read_text, require_record
 from discern_vqa.datasets.phantom.findings import REGIONS as REGIONS
 from discern_vqa.errors import DataError
 
@@ -78,6 +80,24 @@ def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sa
             f"{root} holds no phantom set ({jsonl.FILE} is not there)", hint=f"discern data draw phantom {root}"
         )
     return jsonl.read(root, split, skipped=skipped)
+
+
+def regions(root: Path, image: str) -> list[Region]:
+    """The findings in the image `image` (as in `Sample.image`), ordered by label, each with its exact mask.
+
+    Raises DataError when `root` holds no such image, or cases.jsonl is broken.
+    """
+    file = Path(root) / "cases.jsonl"
+    for number, line in enumerate(read_text(file).splitlines(), start=1):
+        if image not in line:
+            continue
+        case = require_record(parse_json(line, f"{file.name}:{number}", lines=False), f"{file.name}:{number}")
+        if case.get("image") == image:
+            masks: Mapping[str, str] = case.get("masks", {})
+            return [
+                Region(label=label, is_finding=True, mask=Path(root) / mask) for label, mask in sorted(masks.items())
+            ]
+    raise DataError(f"{file} has no image {image!r}", hint="name it as the samples do")
 
 
 def write_tiny(root: Path) -> None:
