@@ -69,7 +69,7 @@ def test_missing_data_is_said_with_the_places_looked_at_and_how_to_get_it(tmp_pa
         paths.find_data("vqa_rad")
     assert str(tmp_path / "env") in str(caught.value)
     assert str(tmp_path / "cache") in str(caught.value)
-    assert "10.17605/OSF.IO/89KPS" in caught.value.hint
+    assert "osf.io/89kps" in caught.value.hint
 
 
 def test_missing_phantoms_are_said_with_the_command_that_draws_them():

@@ -195,11 +195,12 @@ def _how_to_get_data(name: str) -> str:
     known = registry.names("datasets")
     if name not in known and (near := difflib.get_close_matches(name, known, n=1)):
         return f"did you mean {near[0]!r}?"
-    if name in known and getattr(registry.load("datasets", name), "GET", None):
-        return f"discern data get {name}, or add --data FOLDER where you have it"
-    source = getattr(registry.load("datasets", name), "SOURCE", "") if name in known else ""
-    wanted = f"get it {source}, then " if source else ""
-    return f"{wanted}add --data FOLDER, or put it into {cache_dir() / 'data' / name}"
+    reader = registry.load("datasets", name) if name in known else None
+    source = getattr(reader, "SOURCE", "")
+    where = f" (it is {source})" if source else ""
+    if getattr(reader, "GET", None):
+        return f"discern data get {name}{where}, or add --data FOLDER where you have it"
+    return f"add --data FOLDER{where}, or put it into {cache_dir() / 'data' / name}"
 
 
 def _how_to_get_weights(name: str) -> str:
