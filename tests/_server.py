@@ -1,8 +1,10 @@
 """A web server of this machine for tests: files with ranges and marks, that can be told to misbehave."""
 
 import hashlib
+import io
 import json
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -88,3 +90,12 @@ def served() -> Iterator[Served]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    """A zip archive of `files`."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
