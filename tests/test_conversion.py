@@ -1,5 +1,6 @@
 """Every reader's tiny set through neutral JSON Lines and Parquet and back: no known field is lost."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -41,15 +42,17 @@ def test_a_set_converted_to_jsonl_reads_back_the_same(tiny, tmp_path, beside):
 @pytest.mark.parametrize("name", ["converted.parquet", "folder"])
 def test_a_set_converted_to_parquet_reads_back_the_same_with_its_pictures(tiny, tmp_path, name):
     reader, root = tiny
-    if reader.__name__.endswith("dicom_folder"):
-        pytest.skip("the image door of this version does not open DICOM")
+    is_dicom = reader.__name__.endswith("dicom_folder")
+    if is_dicom and importlib.util.find_spec("discern_vqa.data.dicom") is None:
+        pytest.skip("this version opens no DICOM files, and so embeds none")
     parts = readable(reader, root)
     parquet.write([sample for part in parts.values() for sample in part], tmp_path / "out" / name)
     for split, part in parts.items():
         again = parquet.read(tmp_path / "out" / name, split)
         assert [without_place(sample) for sample in again] == [without_place(sample) for sample in part]
         for there, here in zip(again, part, strict=True):
-            assert there.path.read_bytes() == here.path.read_bytes()
+            written = there.path.read_bytes()
+            assert written.startswith(b"\x89PNG") if is_dicom else written == here.path.read_bytes()
             assert there.path.is_relative_to(tmp_path / "cache")
 
 

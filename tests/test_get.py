@@ -165,7 +165,7 @@ def test_every_public_set_says_where_it_is_to_be_had(name):
     reader = registry.load("datasets", name)
     if not getattr(reader, "GET", None):
         with pytest.raises(ConfigError) as caught:
-            _get.plan(reader, name)
+            _get.sources_of(reader, name)
         assert reader.SOURCE in caught.value.hint
         return
     for sources in reader.GET.values():
@@ -175,7 +175,7 @@ def test_every_public_set_says_where_it_is_to_be_had(name):
             assert not isinstance(source, Hub) or source.patterns
             assert not isinstance(source, Zenodo) or source.names
     with pytest.raises(ConfigError, match="has no part 'third'"):
-        _get.plan(reader, name, "third")
+        _get.sources_of(reader, name, "third")
 
 
 # The whole road
@@ -283,5 +283,5 @@ def test_a_list_whose_names_lead_out_and_a_record_of_something_else_are_refused(
 
 def test_a_reader_of_ones_own_data_has_nothing_to_get():
     with pytest.raises(ConfigError) as caught:
-        _get.parts_of(SimpleNamespace(), "csv")
+        _get.sources_of(SimpleNamespace(), "csv")
     assert "your own data" in caught.value.hint

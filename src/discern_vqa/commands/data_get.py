@@ -31,10 +31,10 @@ def get(
     from discern_vqa.datasets import _get
 
     reader = registry.load("datasets", name)
-    _get.parts_of(reader, name)
+    part, sources = _get.sources_of(reader, name, part)
     root = out if out is not None else paths.cache_dir() / "data" / name
     typer.echo(f"{reader.SUMMARY}\nlicence: {reader.LICENCE}\nto be had: {reader.SOURCE}")
-    part, files = _get.plan(reader, name, part)
+    files = [file for source in sources for file in source.files()]
     known = sum(file.size for file in files)
     typer.echo(f"{part}: {len(files)} files{f', {known / 1e6:,.0f} MB' if known else ''}, into {root}")
     if dry_run:

@@ -16,24 +16,20 @@ RECORD = ".discern-get.json"
 """What was fetched, from where, under which licence: name -> {"url", "checksum"}."""
 
 
-def parts_of(reader: ModuleType, name: str) -> dict[str, tuple[Source, ...]]:
-    """The parts of a set that can be fetched. Raises ConfigError that says where it is to be had, if there is none."""
+def sources_of(reader: ModuleType, name: str, part: str = "") -> tuple[str, tuple[Source, ...]]:
+    """(part, its sources); the first part if none is named.
+
+    Raises ConfigError: nothing of the set can be fetched (it says where it is to be had), or there is no such part.
+    """
     parts: dict[str, tuple[Source, ...]] = getattr(reader, "GET", {})
     if not parts:
         source = getattr(reader, "SOURCE", "")
         where = f"it is to be had {source}" if source else "it is the reader of your own data: there is nothing to get"
         raise ConfigError(f"{name} cannot be downloaded by a program", hint=where)
-    return parts
-
-
-def plan(reader: ModuleType, name: str, part: str = "") -> tuple[str, list[File]]:
-    """(part, files to fetch). Raises ConfigError for a part that does not exist, DataError when a service is silent."""
-    parts = parts_of(reader, name)
     part = part or next(iter(parts))
     if part not in parts:
         raise ConfigError(f"{name} has no part {part!r}", hint=f"there are: {', '.join(parts)}")
-    files = [file for source in parts[part] for file in source.files()]
-    return part, files
+    return part, parts[part]
 
 
 def get(
