@@ -114,7 +114,7 @@ def test_an_empty_vocabulary_and_a_repeated_answer_are_refused():
 def test_an_answer_is_made_of_scores_best_first_and_ties_go_to_the_more_frequent():
     vocabulary = AnswerVocabulary(("no", "yes", "liver"), "m3ae")
     answer = Answer.from_scores([0.2, 0.4, 0.4], vocabulary, k=2)
-    assert answer == Answer("yes", 0.4, (("yes", 0.4), ("liver", 0.4)))
+    assert answer == Answer("yes", 0.4, (("yes", 0.4), ("liver", 0.4)), others=1)
     with pytest.raises(ValueError, match="2 scores for a vocabulary of 3"):
         Answer.from_scores([0.5, 0.5], vocabulary)
 

@@ -14,6 +14,18 @@ from discern_vqa.errors import DataError
 # A new knob goes into a recipe; this table changes when the interface that others build on does.
 VERBS = {
     "ask": {"--json"},
+    "calibrate": {
+        "--accuracy",
+        "--coverage",
+        "--data",
+        "--figure",
+        "--json",
+        "--normalise",
+        "--on",
+        "--out",
+        "--test",
+    },
+    "compare": {"--json", "--normalise", "--split"},
     "data audit": {"--json", "--option", "--skip-broken"},
     "data convert": {"--embed", "--no-embed", "--option", "--skip-broken", "--split"},
     "data draw": {"--images", "--seed", "--sheet", "--size"},
@@ -24,7 +36,16 @@ VERBS = {
     "evaluate": {"--baselines", "--data", "--no-baselines", "--split"},
     "predict": set(),
     "report": {"--out"},
-    "score": {"--json", "--normalise"},
+    "score": {
+        "--answers",
+        "--check-table",
+        "--counts",
+        "--free-text",
+        "--json",
+        "--normalise",
+        "--protocol",
+        "--similarity",
+    },
     "train": {"--data", "--from", "--out", "--resume", "--set"},
 }
 

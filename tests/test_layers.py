@@ -54,10 +54,11 @@ LIGHT = [
     "discern_vqa.data.regions",
     "discern_vqa.data.sample",
     "discern_vqa.data.splits",
-    "discern_vqa.evaluation.metrics",
-    "discern_vqa.evaluation.predictions",
-    "discern_vqa.evaluation.report",
-    "discern_vqa.evaluation.scoring",
+    *(
+        f"discern_vqa.evaluation.{file.stem}"
+        for file in sorted((PACKAGE / "evaluation").glob("*.py"))
+        if file.stem not in {"__init__", "predict", "evaluate", "calibrate", "similarity"}
+    ),
     *(f"discern_vqa.datasets.{name}" for name in registry.names("datasets")),
 ]
 

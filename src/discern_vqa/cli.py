@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from discern_vqa import __version__
-from discern_vqa.commands import answers, data, doctor, runs
+from discern_vqa.commands import answers, data, doctor, judging, runs
 from discern_vqa.errors import DiscernError
 
 MISTAKE, INTERRUPTED = 2, 130
@@ -33,7 +33,9 @@ app.command()(runs.demo)
 app.add_typer(data.app, name="data")
 app.command()(runs.train)
 app.command()(runs.evaluate)
-app.command()(answers.score)
+app.command()(judging.score)
+app.command()(judging.compare)
+app.command()(judging.calibrate)
 app.command()(runs.report)
 app.command()(answers.ask)
 app.command()(answers.predict)

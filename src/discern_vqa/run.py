@@ -4,7 +4,7 @@
     config.json          resolved, with versions     model.safetensors   the weights that answer
     vocabulary.json      answers and tokenizer       state.safetensors   what --resume needs (removed at the end)
     encoders/, tokenizer/                            architecture and tokenizer files of pre-trained encoders
-    predictions.<split>.jsonl, scores.<split>.json, audit.json, report/, README.md
+    predictions.<split>.jsonl, scores.<split>.json, calibration.json, audit.json, report/, README.md
 
 Nothing here is a pickle; weights are safetensors, all else is text.
 """

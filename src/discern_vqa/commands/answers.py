@@ -1,4 +1,4 @@
-"""The verbs about answers: ask one, predict many, score anybody's."""
+"""The verbs that answer: ask one question, predict many."""
 
 import json
 from pathlib import Path
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from discern_vqa.data.answers import Answer
 
 DISCLAIMER = "Research software: not for diagnosis."
+SHOWN = 5
 
 Run = Annotated[Path, typer.Argument(help="A run folder, as `discern train` leaves it.")]
 
@@ -28,13 +29,29 @@ def ask(
 
 
 def _as_text(answer: "Answer") -> str:
-    others = [f"  {text}  {score:.2f}" for text, score in answer.alternatives if text != answer.text]
-    return "\n".join([f"{answer.text}  {answer.score:.2f}", *others, DISCLAIMER])
+    others = [f"  {text}  {score:.2f}" for text, score in answer.alternatives[:SHOWN] if text != answer.text]
+    judged = answer.judged
+    if judged is None:
+        return "\n".join([f"{answer.text}  {answer.score:.2f}", *others, DISCLAIMER])
+    sure, share = f"{judged.confidence:.2f}", f"{100 * judged.coverage:.0f} %"
+    first = f"{answer.text}  {sure}"
+    if judged.abstains:
+        bar = f"is below {judged.threshold:.2f}" if judged.threshold is not None else "has not been shown to mean much"
+        first = f"I would rather not answer: a confidence of {sure} {bar}. My best guess: {answer.text}"
+    if judged.answer_set is None:
+        kept = f"No list of answers would hold the true one {share} of the time: it may be one that I cannot give"
+    elif judged.answer_set:
+        kept = f"In {share} of such cases the true answer is one of these: {', '.join(judged.answer_set)}"
+    else:
+        kept = f"No answer stands out as the true ones do in {share} of such cases"
+    return "\n".join([first, *others, kept, DISCLAIMER])
 
 
 def _as_json(answer: "Answer") -> str:
-    fields = {"answer": answer.text, "score": answer.score, "alternatives": answer.alternatives, "note": DISCLAIMER}
-    return json.dumps(fields)
+    from discern_vqa.evaluation.predict import said
+
+    fields = {"answer": answer.text, "score": answer.score, "alternatives": answer.alternatives}
+    return json.dumps(fields | said(answer) | {"note": DISCLAIMER})
 
 
 def predict(
@@ -53,21 +70,3 @@ def predict(
         task = bar.add_task("answering", total=None)
         predictor.predict_file(questions, out, lambda done, total: bar.update(task, completed=done, total=total))
     typer.echo(f"predictions: {out}\n{DISCLAIMER}")
-
-
-def score(
-    predictions: Annotated[Path, typer.Argument(help="A predictions file (JSONL), yours or anybody's.")],
-    normalise: Annotated[str, typer.Option(help="How answers are compared: none, lower, m3ae, mevf.")] = "m3ae",
-    as_json: Annotated[Path | None, typer.Option("--json", help="Also write the scores to this file.")] = None,
-) -> None:
-    """Score a predictions file.
-
-    Yours or anybody's: needs no run and no torch. docs/metrics.md describes the file.
-    """
-    from discern_vqa.evaluation.scoring import as_table, score_file
-    from discern_vqa.files import atomic_write_text
-
-    scores = score_file(predictions, normalise)
-    if as_json is not None:
-        atomic_write_text(as_json, json.dumps(scores, indent=2) + "\n")
-    typer.echo(as_table(scores))

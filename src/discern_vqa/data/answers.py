@@ -152,12 +152,34 @@ class AnswerVocabulary:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """How far an answer is to be believed, where the run was calibrated on questions that it had not learned from.
+
+    confidence: the calibrated share of such answers that are right. answer_set: the answers of which one is the true
+    one as often as `coverage` says; None: no list of answers can promise that. abstains: rather no answer than this.
+    threshold: the confidence below which it abstains, None where none was chosen.
+    """
+
+    confidence: float
+    answer_set: tuple[str, ...] | None
+    coverage: float
+    abstains: bool
+    threshold: float | None
+
+
+@dataclass(frozen=True)
 class Answer:
-    """One answer with its score in [0, 1] and the next best, best first (itself included)."""
+    """One answer with its score in [0, 1] and the next best, best first (itself included).
+
+    others: how many further answers share what the named scores leave of 1; judged: see there, None where the run is
+    not calibrated.
+    """
 
     text: str
     score: float
     alternatives: tuple[tuple[str, float], ...] = ()
+    others: int | None = None
+    judged: Judged | None = None
 
     @classmethod
     def from_scores(cls, scores: Sequence[float], vocabulary: AnswerVocabulary, k: int = 5) -> Self:
@@ -166,4 +188,4 @@ class Answer:
             raise ValueError(f"{len(scores)} scores for a vocabulary of {len(vocabulary)} answers")
         best = heapq.nsmallest(max(k, 1), range(len(scores)), key=lambda index: (-scores[index], index))
         named = tuple((vocabulary.answers[index], float(scores[index])) for index in best)
-        return cls(text=named[0][0], score=named[0][1], alternatives=named)
+        return cls(text=named[0][0], score=named[0][1], alternatives=named, others=len(scores) - len(named))

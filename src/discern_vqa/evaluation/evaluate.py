@@ -12,8 +12,10 @@ from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import Sample
 from discern_vqa.datasets._load import find_root, learning_samples, test_samples
 from discern_vqa.errors import DataError
-from discern_vqa.evaluation import metrics, predictions
+from discern_vqa.evaluation import calibration, metrics, predictions
+from discern_vqa.evaluation.calibrate import from_validation, held_out, nothing_held_out, what_can_be_done
 from discern_vqa.evaluation.predict import Pictures, Predictor, answering_batcher
+from discern_vqa.evaluation.protocols import score_protocols
 from discern_vqa.files import atomic_write_text
 from discern_vqa.run import Run
 
@@ -31,7 +33,8 @@ def evaluate(
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Answers every question of `split`; writes `predictions.<split>.jsonl`, `scores.<split>.json`,
-    `explanations.<split>.jsonl` and `audit.json` into the run folder, and returns the scores.
+    `explanations.<split>.jsonl` and `audit.json` into the run folder, and returns the scores. A run that is not
+    calibrated yet is calibrated on its validation questions, where it has any.
 
     Args:
         data: the data set's folder; none: where it lay when the run was made, then where data is looked for.
@@ -66,13 +69,33 @@ def evaluate(
         "coverage": opened.vocabulary.coverage([sample.answer for sample in samples]),
         "normaliser": normalise,
     }
-    scores["protocols"] = {normalise: {key: scores[key] for key in ("overall", "open", "closed")}}
+    scores["confidence"] = calibration.describe_rows(rows, normalise)
+    scores["calibration"] = _calibration(predictor, held_out(opened, root), rows)
+    scores["protocols"] = score_protocols(rows, answers=opened.vocabulary.answers)
     scores["protocol"] = config.protocol if config.protocol == "usual" else f"image_disjoint fold {config.fold}"
     predictions.write(opened.folder / f"predictions.{split}.jsonl", rows)
     _write(opened.folder / f"scores.{split}.json", scores)
     _write(opened.folder / "audit.json", audit({"train": train, "validation": validation, split: list(samples)}))
     explain(predictor, samples, opened.folder / f"explanations.{split}.jsonl")
     return scores
+
+
+def _calibration(
+    predictor: Predictor, validation: list[Sample], rows: list[predictions.Prediction]
+) -> dict[str, Any]:
+    """What the run's calibration does on these questions, or {"missing": why there is none, "hint"}."""
+    folder = predictor.run.folder
+    own = {sample.id for sample in validation}
+    if own & {row.id for row in rows}:
+        return {"missing": "these are the questions that it would be fitted on", "hint": "judge on another split"}
+    if predictor.calibration is None:
+        if not validation:
+            return {"missing": nothing_held_out(folder), "hint": what_can_be_done(folder)}
+        if len(validation) < calibration.FEWEST:
+            few = f"{len(validation)} validation questions are too few; it takes {calibration.FEWEST}"
+            return {"missing": few, "hint": what_can_be_done(folder)}
+        predictor.calibration, _ = from_validation(predictor, validation)
+    return predictor.calibration.measure(rows)
 
 
 def explain(predictor: Predictor, samples: Sequence[Sample], out: Path) -> None:

@@ -49,17 +49,31 @@ def clustered_bootstrap(
     Returns:
         The two ends, as fractions.
     """
-    rights, sizes = _per_cluster(right, clusters)
-    n_clusters = len(sizes)
+    values = np.asarray(right, dtype=float)
+    sums = resampled_sums(np.stack([values, np.ones_like(values)], axis=1), clusters, resamples, seed)
+    tail = (1 - level) / 2
+    low, high = np.quantile(sums[:, 0] / sums[:, 1], [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def resampled_sums(
+    values: np.ndarray, clusters: Sequence[str] | np.ndarray, resamples: int = RESAMPLES, seed: int = SEED
+) -> np.ndarray:
+    """(resamples, k): the sums of k quantities over whole clusters drawn with replacement, for any ratio of them.
+
+    Args:
+        values: (n, k), what each question adds to each sum.
+        clusters: (n,) the cluster of each question.
+    """
+    totals = per_cluster(values, clusters)
+    n_clusters = len(totals)
     rng = np.random.default_rng(seed)
     step = max(1, _CELLS // n_clusters)
-    means = []
+    sums = []
     for start in range(0, resamples, step):
         drawn = rng.integers(0, n_clusters, size=(min(step, resamples - start), n_clusters))
-        means.append(rights[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
-    tail = (1 - level) / 2
-    low, high = np.quantile(np.concatenate(means), [tail, 1 - tail])
-    return float(low), float(high)
+        sums.append(np.stack([column[drawn].sum(axis=1) for column in totals.T], axis=1))
+    return np.concatenate(sums)
 
 
 def interval(right: Sequence[bool] | np.ndarray, clusters: Sequence[str]) -> tuple[float, float]:
@@ -67,19 +81,18 @@ def interval(right: Sequence[bool] | np.ndarray, clusters: Sequence[str]) -> tup
 
     The clustered bootstrap; but where all or none are right it would have no width, and with fewer than ten images it
     promises too much: there it is Wilson's interval of the same accuracy over as many trials as there are images.
+    An answer may also be right in part (a number in [0, 1]).
     """
-    right = np.asarray(right, dtype=bool)
+    right = np.asarray(right, dtype=float)
     images = len(set(clusters))
-    if images < FEW or right.all() or not right.any():
+    if images < FEW or right.min() == right.max():
         return wilson(float(right.mean()) * images, images)
     return clustered_bootstrap(right, clusters)
 
 
-def _per_cluster(right: Sequence[bool] | np.ndarray, clusters: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """How many right, and how many, in each cluster; the order does not depend on the order of the questions."""
-    if len(right) != len(clusters) or len(clusters) == 0:
-        raise ValueError(f"one cluster per question, and at least one: got {len(right)} and {len(clusters)}")
+def per_cluster(values: np.ndarray, clusters: Sequence[str] | np.ndarray) -> np.ndarray:
+    """(clusters, k): the sums of (n, k) values within each cluster; their order is the clusters' alphabet."""
+    if len(values) != len(clusters) or len(clusters) == 0:
+        raise ValueError(f"one cluster per question, and at least one: got {len(values)} and {len(clusters)}")
     names, index = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
-    sizes = np.bincount(index, minlength=len(names))
-    rights = np.bincount(index, weights=np.asarray(right, dtype=float), minlength=len(names))
-    return rights, sizes
+    return np.stack([np.bincount(index, weights=column, minlength=len(names)) for column in values.T], axis=1)

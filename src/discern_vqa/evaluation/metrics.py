@@ -72,8 +72,13 @@ def rights(rows: Sequence[Prediction], normalise: str = "m3ae") -> np.ndarray:
 
 
 def figure(right: np.ndarray, clusters: Sequence[str] | np.ndarray) -> dict[str, Any]:
-    """One figure: how many, how many right, the share, and its 95 % interval."""
-    n, correct = len(right), int(np.sum(right))
+    """One figure: how many, how many right, the share, and its 95 % interval.
+
+    Args:
+        right: (n,) bool; or numbers in [0, 1] where a protocol gives part of the credit, whose sum is `correct` then.
+        clusters: (n,) the image of each question.
+    """
+    n, correct = len(right), np.sum(right).item()
     if n == 0:
         return {"n": 0, "correct": 0, "accuracy": None, "ci95": None}
     return {"n": n, "correct": correct, "accuracy": correct / n, "ci95": list(interval(right, list(clusters)))}

@@ -16,32 +16,41 @@ from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import StateSource
 from discern_vqa.errors import DataError
+from discern_vqa.evaluation.calibration import Calibration, read_if_there
 from discern_vqa.files import atomic_write_text
 from discern_vqa.models._answering import answer_scores
-from discern_vqa.run import Run, read_tensors
+from discern_vqa.run import WEIGHTS, Run, read_tensors
 
 Pictures = Literal["real", "blank", "shuffled"]
+NAMED = 10
+"""So many answers are kept with their scores for each question; the rest share what is left (see `confidence`)."""
 
 
 class Predictor:
     """An open run with its model in memory."""
 
-    def __init__(self, run: Run, model: Any, batcher: Batcher) -> None:
-        self.run, self.model, self.batcher = run, model, batcher
+    def __init__(self, run: Run, model: Any, batcher: Batcher, calibration: Calibration | None = None) -> None:
+        self.run, self.model, self.batcher, self.calibration = run, model, batcher, calibration
 
     @classmethod
-    def open(cls, run: Path, device: str | None = None) -> "Predictor":
-        """Loads a finished run. Raises RunError."""
+    def open(cls, run: Path, device: str | None = None, calibrated: bool = True) -> "Predictor":
+        """Loads a finished run, with its `calibration.json` if it has one. Raises RunError."""
         opened = Run.open(run)
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         model: Any = opened.load_model().to(device)
-        return cls(opened, model, answering_batcher(opened, model, device))
+        calibration = read_if_there(opened.folder, opened.folder / WEIGHTS) if calibrated else None
+        return cls(opened, model, answering_batcher(opened, model, device), calibration)
 
     def ask(self, image: Path, question: str) -> Answer:
-        """The answer to one question about one image file. Raises DataError, ImageError."""
+        """The answer to one question about one image file, judged where the run is calibrated. Raises DataError,
+        ImageError."""
         if not question.strip():
             raise DataError("the question is empty", hint='for example: discern ask RUN IMAGE "Is there a mass?"')
-        return self.answer([_asked("1", Path(image), question.strip())])[0]
+        return self.judged(self.answer([_asked("1", Path(image), question.strip())])[0])
+
+    def judged(self, answer: Answer) -> Answer:
+        """The answer with how far it is to be believed, as it is where the run is not calibrated."""
+        return self.calibration.judge(answer) if self.calibration else answer
 
     def answer(self, samples: Sequence[Sample], pictures: Pictures = "real", seed: int = 0) -> list[Answer]:
         """One answer for each sample. `pictures`: "blank" shows a grey image instead of each, "shuffled" another
@@ -56,7 +65,7 @@ class Predictor:
         views = self.run.recipe.run.views_at_test
         device = next(self.model.parameters()).device
         scores = answer_scores(self.model, batcher, asked, views=views, device=device)
-        return [Answer.from_scores(row, self.run.vocabulary) for row in scores.tolist()]
+        return [Answer.from_scores(row, self.run.vocabulary, NAMED) for row in scores.tolist()]
 
     def _blank(self) -> Batcher:
         source = _Blank(self.batcher.images)
@@ -64,7 +73,8 @@ class Predictor:
 
     def predict_file(self, questions: Path, out: Path, progress: Callable[[int, int], None] | None = None) -> int:
         """Answers every line of a CSV (columns image, question) or JSONL file into `out` (a line of predictions.jsonl
-        each: what was read, with `prediction`, `score`, `alternatives`). Returns how many. Raises DataError."""
+        each: what was read, with `prediction`, `score`, `alternatives`, `others`, and of a calibrated run `confidence`,
+        `answer_set`, `set_coverage`, `abstains`). Returns how many. Raises DataError."""
         rows = list(read_questions(Path(questions)))
         lines: list[str] = []
         for start in range(0, len(rows), 64):
@@ -73,6 +83,7 @@ class Predictor:
             for (sample, row), answer in zip(chunk, answers, strict=True):
                 given = row | {"id": sample.id, "prediction": answer.text, "score": round(answer.score, 4)}
                 given["alternatives"] = [[text, round(score, 4)] for text, score in answer.alternatives]
+                given |= {"others": answer.others} | said(self.judged(answer))
                 lines.append(json.dumps(given, ensure_ascii=False))
             if progress:
                 progress(len(lines), len(rows))
@@ -100,6 +111,19 @@ def answering_batcher(run: Run, model: Any, device: str = "cpu") -> Batcher:
     if isinstance(batcher.images, StateSource) and path.is_file():
         batcher.images.fill(read_tensors(path))
     return batcher
+
+
+def said(answer: Answer) -> dict[str, Any]:
+    """What a calibrated run says of its answer, for a line of JSON; `answer_set` None: any answer. {} otherwise."""
+    judged = answer.judged
+    if judged is None:
+        return {}
+    return {
+        "confidence": round(judged.confidence, 4),
+        "answer_set": list(judged.answer_set) if judged.answer_set is not None else None,
+        "set_coverage": judged.coverage,
+        "abstains": judged.abstains,
+    }
 
 
 class _Blank:

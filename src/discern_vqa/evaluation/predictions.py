@@ -7,7 +7,8 @@ The schema is the bridge between any program and our figures; five lines of any 
      "prediction": "no", "score": 0.93, "alternatives": [["no", 0.93], ["yes", 0.06]]}
 
 (on one line each). `id`, `image`, `gold`, `answer_type` and `prediction` must be there; the rest may be left out, and
-further keys are passed over. `twin`, `phrase_type` and `mask` mean what they mean in `data.sample.Sample`.
+further keys are passed over. `twin`, `phrase_type` and `mask` mean what they mean in `data.sample.Sample`; `others` is
+the number of further answers that share what the alternatives leave of 1.
 """
 
 import json
@@ -23,7 +24,7 @@ from discern_vqa.files import atomic_write_text
 
 REQUIRED = ("id", "image", "gold", "answer_type", "prediction")
 _TEXT = (*REQUIRED, "question", "question_type", "organ", "twin", "phrase_type", "mask")
-_ONLY_WHEN_SET = ("twin", "phrase_type", "mask")
+_ONLY_WHEN_SET = ("twin", "phrase_type", "mask", "others")
 _ANSWER_TYPES = (OPEN, CLOSED, "")
 
 
@@ -45,6 +46,7 @@ class Prediction:
         twin: id of the pair of questions that this one belongs to, "" for none.
         phrase_type: "freeform", "para", "frame" or "".
         mask: path of the finding's mask, relative to the data set's root, "" for none.
+        others: how many further answers share what the alternatives leave of 1; None where the file does not say.
     """
 
     id: str
@@ -60,6 +62,7 @@ class Prediction:
     twin: str = ""
     phrase_type: str = ""
     mask: str = ""
+    others: int | None = None
 
 
 def from_answers(samples: Sequence[Sample], answers: Sequence[Answer]) -> list[Prediction]:
@@ -79,6 +82,7 @@ def from_answers(samples: Sequence[Sample], answers: Sequence[Answer]) -> list[P
             twin=sample.twin,
             phrase_type=sample.phrase_type,
             mask=sample.mask,
+            others=answer.others,
         )
         for sample, answer in zip(samples, answers, strict=True)
     ]
@@ -127,7 +131,7 @@ def read(path: Path) -> list[Prediction]:
 
 
 def _line(row: Prediction) -> str:
-    fields = {key: value for key, value in asdict(row).items() if value or key not in _ONLY_WHEN_SET}
+    fields = {key: value for key, value in asdict(row).items() if value not in ("", None) or key not in _ONLY_WHEN_SET}
     return json.dumps(fields, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -159,7 +163,8 @@ def _parse(line: str, where: str) -> Prediction:
         )
     fields["score"] = _score(fields.get("score"), where)
     fields["alternatives"] = _alternatives(fields.get("alternatives") or [], where)
-    return Prediction(**{key: fields[key] for key in (*_TEXT, "score", "alternatives") if key in fields})
+    fields["others"] = _others(fields.get("others"), where)
+    return Prediction(**{key: fields[key] for key in (*_TEXT, "score", "alternatives", "others") if key in fields})
 
 
 def _score(value: Any, where: str) -> float | None:
@@ -181,6 +186,14 @@ def _alternatives(value: Any, where: str) -> tuple[tuple[str, float], ...]:
                 hint='for example [["no", 0.93], ["yes", 0.06]]; leave it out if there are none',
             )
     return tuple((text, _score(score, where) or 0.0) for text, score in pairs)
+
+
+def _others(value: Any, where: str) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise DataError(
+            f"{where}: others must be a number of answers, found {_what(value)}", hint="leave it out if not known"
+        )
+    return None if value is None else int(value)
 
 
 def _what(value: Any) -> str:

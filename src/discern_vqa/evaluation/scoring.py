@@ -4,17 +4,19 @@ What the table says is in the words of docs/metrics.md: accuracies in %, each wi
 image, the model beside baselines that see no pixels and controls that see the wrong ones.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from discern_vqa.evaluation import predictions
+from discern_vqa.evaluation.calibration import describe_rows
 from discern_vqa.evaluation.metrics import check_parts, score
+from discern_vqa.evaluation.tables import GAP, aligned
 
 COLUMNS = ("overall", "open", "closed", "unknown", "twins")
 BASELINES = ("image_identity", "lookup", "question_only", "majority")
 SEEING = ("plain_transformer",)
 """Baselines that see what the model sees; all others see no pixels."""
-_GAP = "  "
 
 
 def score_file(path: Path, normalise: str = "m3ae") -> dict[str, Any]:
@@ -23,8 +25,10 @@ def score_file(path: Path, normalise: str = "m3ae") -> dict[str, Any]:
     Raises DataError with file and line where the file is not as the schema says, ConfigError for a normaliser that
     does not exist.
     """
-    scores = {"file": Path(path).name} | score(predictions.read(path), normalise)
+    rows = predictions.read(path)
+    scores = {"file": Path(path).name} | score(rows, normalise)
     check_parts(scores, str(path))
+    scores["confidence"] = describe_rows(rows, normalise)
     return scores
 
 
@@ -42,10 +46,10 @@ def as_table(scores: dict[str, Any], name: str = "model") -> str:
         if title and members:
             rows.append([title])
         rows += [
-            [f"{_GAP if title else ''}{member}", *(cell(figures.get(column)) for column in columns)]
+            [f"{GAP if title else ''}{member}", *(cell(figures.get(column)) for column in columns)]
             for member, figures in members.items()
         ]
-    lines = [_headline(scores), "", *_aligned(rows), ""]
+    lines = [_headline(scores), "", *aligned(rows), ""]
     for by, figures in (scores.get("by") or {}).items():
         if figures:
             lines.append(f"by {by.replace('_', ' ')}: {', '.join(_short(key, figures[key]) for key in figures)}")
@@ -53,8 +57,32 @@ def as_table(scores: dict[str, Any], name: str = "model") -> str:
     if vocabulary:
         most = f"{100 * vocabulary['coverage']:.1f}"
         lines.append(f"vocabulary: {vocabulary['size']:,} answers; no more than {most} can be right with it")
+    lines += _sure(scores)
     lines += [f"WARNING: {warning}" for warning in warnings(scores)]
     return "\n".join(lines)
+
+
+def _sure(scores: dict[str, Any]) -> list[str]:
+    """What the scores of the answers are worth, and what the run's calibration makes of them, a line each."""
+    lines = []
+    plain, calibrated = scores.get("confidence"), scores.get("calibration") or {}
+    for title, one in (("scores", plain), ("calibrated", calibrated.get("confidence"))):
+        if one:
+            lines.append(
+                f"{title}: calibration error {100 * one['ece']:.1f} (chance alone {100 * one['ece_by_chance']:.1f}), "
+                f"{cell(one['surer_half'])} of the surer half right, AURC {100 * one['risk']['aurc']:.1f}"
+            )
+    if "sets" in calibrated:
+        sets, given = calibrated["sets"]["answer_form"], calibrated["abstention"]
+        size = "-" if sets["mean_size"] is None else f"{sets['mean_size']:.1f} answers in the mean"
+        lines.append(
+            f"answer sets of {100 * calibrated['sets']['coverage']:.0f} %: {cell(sets)} hold the true answer; {size}; "
+            f"any answer could be true: {100 * sets['any']:.0f} %"
+        )
+        lines.append(f"with abstention: {100 * given['coverage']:.1f} % answered, {cell(given)} of those right")
+    elif "missing" in calibrated:
+        lines.append(f"not calibrated: {calibrated['missing']} (try: {calibrated['hint']})")
+    return lines
 
 
 def _seeing(scores: dict[str, Any], seeing: bool) -> dict[str, Any]:
@@ -86,7 +114,7 @@ def warnings(scores: dict[str, Any]) -> list[str]:
     return said
 
 
-def cell(figure: dict[str, Any] | None) -> str:
+def cell(figure: Mapping[str, Any] | None) -> str:
     """One figure as text: accuracy in % and its interval; a dash for nothing."""
     if not figure or figure.get("accuracy") is None:
         return "-"
@@ -111,16 +139,3 @@ def _headline(scores: dict[str, Any]) -> str:
 
 def _short(name: str, figure: dict[str, Any]) -> str:
     return f"{name} {100 * figure['accuracy']:.1f} (n {figure['n']:,})"
-
-
-def _aligned(rows: list[list[str]]) -> list[str]:
-    """Columns as wide as their widest cell, the first one flush left; a row of one cell may run on."""
-    count = max(len(row) for row in rows)
-    whole = [row for row in rows if len(row) == count]
-    widths = [max(len(row[place]) for row in whole) for place in range(count)]
-    return [
-        row[0]
-        if len(row) < count
-        else _GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]

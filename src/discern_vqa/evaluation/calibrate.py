@@ -1,0 +1,123 @@
+"""`discern calibrate`: a run's confidence is fitted on questions that it did not learn from, and kept in its folder."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from discern_vqa import registry
+from discern_vqa.data.sample import Sample
+from discern_vqa.datasets._load import find_root, learning_samples, test_samples
+from discern_vqa.errors import DataError, DiscernError, RunError
+from discern_vqa.evaluation import calibration, predictions
+from discern_vqa.evaluation.calibration import COVERAGE, FILE, Calibration, digest, refuse_shared
+from discern_vqa.evaluation.predict import Predictor
+from discern_vqa.evaluation.predictions import Prediction
+from discern_vqa.run import WEIGHTS, Run
+
+VALIDATION = "predictions.validation.jsonl"
+
+
+def calibrate_run(
+    run: Path,
+    *,
+    on: Path | None = None,
+    data: Path | None = None,
+    coverage: float = COVERAGE,
+    target: float | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> tuple[Calibration, list[Prediction]]:
+    """Fits on the run's own validation questions, or on the predictions `on`; writes `calibration.json`.
+
+    Args:
+        on: a predictions file of held-out questions, or another run's folder (its validation predictions are taken:
+            the same recipe with a validation part, for a run that learned from everything).
+        data: the data set's folder, if it moved.
+
+    Returns the calibration and the predictions that it was fitted on. Raises RunError where nothing was held out,
+    DataError for too few questions, or for questions that are in the run's own test predictions.
+    """
+    run = Path(run)
+    if on is not None:
+        opened = Run.open(run)
+        file = on / VALIDATION if on.is_dir() else on
+        if on.is_dir() and not file.is_file():
+            raise RunError(f"{on} has no {VALIDATION}", hint=f"first: discern calibrate {on}")
+        rows = predictions.read(file)
+        test = run / "predictions.test.jsonl"
+        if test.is_file():
+            refuse_shared(rows, predictions.read(test), f"the test questions of {run}")
+        if not on.is_dir():
+            _refuse_learned(opened, rows, data, say)
+        about = {"what": "held-out", "file": file.name} | ({"borrowed_from": on.resolve().name} if on.is_dir() else {})
+        return _fit(run, rows, opened.recipe.data.normaliser, coverage, target, about), rows
+    predictor = Predictor.open(run, calibrated=False)  # what is there may be broken or out of date
+    opened = predictor.run
+    root = find_root(opened.recipe.data, data) if data is not None or not opened.root.exists() else opened.root
+    validation = held_out(opened, root)
+    if not validation:
+        raise RunError(nothing_held_out(run), hint=what_can_be_done(run))
+    say(f"{len(validation):,} validation questions")
+    return from_validation(predictor, validation, coverage, target)
+
+
+def from_validation(
+    predictor: Predictor, validation: Sequence[Sample], coverage: float = COVERAGE, target: float | None = None
+) -> tuple[Calibration, list[Prediction]]:
+    """The same for a run that is open already; its answers are kept as `predictions.validation.jsonl`."""
+    folder = predictor.run.folder
+    rows = predictions.from_answers(validation, predictor.answer(validation))
+    predictions.write(folder / VALIDATION, rows)
+    about = {"what": "validation", "file": VALIDATION}
+    return _fit(folder, rows, predictor.run.recipe.data.normaliser, coverage, target, about), rows
+
+
+def held_out(run: Run, root: Path) -> list[Sample]:
+    """The questions that the run did not learn from: those carved out of train, or the data set's own validation."""
+    config = run.recipe.data
+    _, validation = learning_samples(config, root, run.recipe.run.seed)
+    own = "validation" in registry.load("datasets", config.dataset).SPLITS
+    if not validation and own and config.protocol == "usual":
+        return test_samples(config, root, "validation")
+    return validation
+
+
+def _refuse_learned(run: Run, rows: Sequence[Prediction], data: Path | None, say: Callable[[str], None]) -> None:
+    """Raises DataError when the run has learned from some of these; where its data are not at hand, it is said."""
+    config = run.recipe.data
+    try:
+        root = find_root(config, data) if data is not None or not run.root.exists() else run.root
+        train, _ = learning_samples(config, root, run.recipe.run.seed)
+    except DiscernError:
+        say(f"the training questions of {run.folder} are not at hand, so nobody checks that these are none of them")
+        return
+    known = {(sample.id, sample.image, sample.question) for sample in train}
+    learned = sum((row.id, row.image, row.question) in known for row in rows)
+    if learned:
+        raise DataError(
+            f"{run.folder} has learned from {learned:,} of the {len(rows):,} questions: of those it is always sure",
+            hint="give questions that it has not seen; another run's validation is named by its folder: --on OTHER_RUN",
+        )
+
+
+def nothing_held_out(run: Path) -> str:
+    """Why a run cannot be calibrated."""
+    return (
+        f"{run} learned from every training question and held none out (validation_ratio = 0), so its confidence cannot"
+        " be calibrated: on questions that it has learned it is always sure, and the test split is not for that"
+    )
+
+
+def what_can_be_done(run: Path) -> str:
+    """What to type instead."""
+    return (
+        f"discern calibrate {run} --on HELD_OUT.jsonl (its predictions, with gold, on {calibration.FEWEST} questions or"
+        " more of your own), or --on OTHER_RUN: the same recipe trained with --set data.validation_ratio=0.1"
+    )
+
+
+def _fit(
+    folder: Path, rows: list[Prediction], normalise: str, coverage: float, target: float | None, about: dict[str, str]
+) -> Calibration:
+    made = Calibration.fit(rows, normalise, coverage, target, {**about, "weights": digest(folder / WEIGHTS)})
+    made.write(folder / FILE)
+    return made
+

@@ -1,0 +1,60 @@
+"""How near two answers are in meaning: the cosine of their embeddings by a local sentence encoder.
+
+The one file of the scoring side that needs torch; it is opened only when `--similarity` asks for it. No network
+judge: the encoder is a folder of weights (`paths.find_weights`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from discern_vqa.data.text import FolderTokenizer
+from discern_vqa.evaluation.predictions import Prediction
+from discern_vqa.nn.encoders.base import from_folder
+from discern_vqa.paths import find_weights
+
+LENGTH, BATCH = 64, 64
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """each: (n,) cosines in [-1, 1] of the answer given and the true one, 0 where none was given; chance: the mean
+    cosine of an answer given and the true answer of *any* question of the file, which is far from 0."""
+
+    each: np.ndarray
+    chance: float
+
+
+@torch.inference_mode()
+def similarities(rows: Sequence[Prediction], encoder: str) -> Similarity:
+    """The similarity of each answer to the true one.
+
+    Args:
+        rows: the questions with their answers.
+        encoder: weights of a sentence encoder: a short name (`all-minilm-l6-v2`), a hub id, or a folder. The embedding
+            is the mean of its last states over the real tokens.
+
+    Raises ConfigError when there are no such weights.
+    """
+    from transformers import AutoModel
+
+    folder = find_weights(encoder)
+    model, _ = from_folder(AutoModel, folder, add_pooling_layer=False)
+    model.eval()
+    tokenizer = FolderTokenizer(folder)
+    texts = sorted({text.strip().lower() for row in rows for text in (row.prediction, row.gold)})
+    place = {text: number for number, text in enumerate(texts)}
+    vectors: list[torch.Tensor] = []
+    for start in range(0, len(texts), BATCH):
+        tokens = tokenizer.encode(texts[start : start + BATCH], LENGTH)
+        states = model(input_ids=tokens.ids, attention_mask=tokens.keep.long()).last_hidden_state
+        weight = tokens.keep.to(states.dtype)[..., None]
+        vectors.append(torch.nn.functional.normalize((states * weight).sum(1) / weight.sum(1).clamp(min=1), dim=-1))
+    embedded = torch.cat(vectors).numpy()
+    said = embedded[[place[row.prediction.strip().lower()] for row in rows]]
+    true = embedded[[place[row.gold.strip().lower()] for row in rows]]
+    answered = np.array([bool(row.prediction.strip()) for row in rows])
+    each = np.where(answered, np.sum(said * true, axis=1), 0.0)
+    return Similarity(each, float((said * answered[:, None]).mean(axis=0) @ true.mean(axis=0)))

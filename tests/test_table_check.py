@@ -1,0 +1,125 @@
+"""Printed tables: what cannot be true is flagged, what can be is not, and what cannot be read is said."""
+
+import csv
+import random
+
+import pytest
+
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.evaluation.literature import literature, printed
+from discern_vqa.evaluation.table_check import as_text, check_table
+
+RAD, SLAKE = "179/272", "645/416"
+
+
+def verdicts(checked):
+    return {row["row"]: row["verdict"] for row in checked["rows"]}
+
+
+def table(tmp_path, *lines, header="model,open,closed,overall"):
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_all_rows_of_the_papers_own_vqa_rad_tables_are_impossible():
+    seen = set()
+    for name, rows in (("cmdpi_table3", 8), ("cmdpi_table4", 4), ("cmdpi_table5", 6)):
+        checked = check_table(printed(name), RAD)
+        assert len(checked["rows"]) == checked["impossible"] == rows
+        assert all(row["gap"] < -1 for row in checked["rows"])
+        with open(printed(name), encoding="utf-8", newline="") as file:
+            seen |= {(row["open"], row["closed"], row["overall"]) for row in csv.DictReader(file)}
+        assert "best epoch" in as_text(checked)
+    assert len(seen) == 13
+
+
+def test_of_table_1_three_rows_and_of_table_2_four_break_the_identity_and_cmdpis_slake_row_does_not():
+    first, second = check_table(printed("cmdpi_table1"), RAD), check_table(printed("cmdpi_table2"), SLAKE)
+    impossible = {name for name, verdict in verdicts(first).items() if verdict == "impossible"}
+    assert impossible == {"VG-CALF", "MKGF", "CMDPI"}
+    impossible = {name for name, verdict in verdicts(second).items() if verdict == "impossible"}
+    assert impossible == {"VG-CALF", "MKGF", "MLPs-Base", "VB-MVQA"}
+    row = next(row for row in second["rows"] if row["row"] == "CMDPI")
+    assert (row["verdict"], row["gap"]) == ("fine", pytest.approx(0, abs=0.06))
+    for part, count in (("open", 520), ("closed", 366), ("overall", 886)):
+        assert count in row["counts"][part]
+
+
+def test_the_figures_behind_the_papers_row_are_found():
+    row = check_table(printed("cmdpi_table3"), RAD)["rows"][-1]
+    assert row["weighted"] == pytest.approx(81.17, abs=0.01)
+    assert row["gap"] == pytest.approx(-2.5, abs=0.05)
+    assert [row["counts"][part] for part in ("open", "closed", "overall")] == [[133], [233], [355]]
+    findings = [found for one in check_table(printed("cmdpi_table3"), RAD)["rows"] for found in one["findings"]]
+    odd = [found for found in findings if "no k/" in found]
+    assert odd == ["open 71.0 is no k/179; the nearest are 70.95 (127) and 71.51 (128)"]
+
+
+def test_every_true_table_passes_however_it_is_rounded(tmp_path):
+    rng = random.Random(0)
+    lines = []
+    for number in range(300):
+        k_open, k_closed = rng.randrange(180), rng.randrange(273)
+        shares = (100 * k_open / 179, 100 * k_closed / 272, 100 * (k_open + k_closed) / 451)
+        digits = rng.choice([1, 2])
+        cut = rng.random() < 0.3  # some authors cut digits off
+        scale = 10**digits
+        shown = [int(share * scale) / scale if cut else round(share, digits) for share in shares]
+        lines.append(",".join([str(number), *(f"{share:.{digits}f}" for share in shown)]))
+    checked = check_table(table(tmp_path, *lines), RAD)
+    assert checked["fine"] == 300
+
+
+def test_a_mean_of_seeds_is_odd_and_not_impossible(tmp_path):
+    runs = [(133, 230), (130, 231), (134, 228)]
+    k_open, k_closed = (sum(run[i] for run in runs) / 3 for i in (0, 1))
+    line = f"mean,{100 * k_open / 179:.2f},{100 * k_closed / 272:.2f},{100 * (k_open + k_closed) / 451:.2f}"
+    checked = check_table(table(tmp_path, line), RAD)
+    assert verdicts(checked) == {"mean": "odd"}
+
+
+def test_percent_signs_fractions_dashes_and_counts_of_each_row_are_read(tmp_path):
+    lines = ["ours,0.7430,0.8566,0.8115,179,272", "slake row,80.6%,88.0 %,83.5,645,416"]
+    header = "Model,Open-ended,Close,Overall,n_open,n_closed"
+    checked = check_table(table(tmp_path, lines[0], header=header))
+    assert verdicts(checked) == {"ours": "fine"}
+    checked = check_table(table(tmp_path, lines[1], "partial,80.6,-,–,645,416", "none,,,,645,416", header=header))
+    assert verdicts(checked) == {"slake row": "fine", "partial": "fine", "none": "unchecked"}
+
+
+def test_it_says_with_which_counts_a_row_would_hold(tmp_path):
+    text = as_text(check_table(table(tmp_path, "one,60.0,80.0,70.0", "two,60.0,80.0,85.0"), RAD))
+    assert "it would hold if 50 % of the questions were open, and 40 % are" in text
+    assert "it lies outside its parts, whatever their counts" in text
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "counts", "error", "said"),
+    [
+        ("model,open,closed", "a,1,2", RAD, DataError, "table.csv:1: no column named overall"),
+        ("model,open,closed,overall", "a,70,80,75", None, DataError, "does not say how many questions"),
+        ("model,open,closed,overall", "a,70,800,75", RAD, DataError, "table.csv:2: closed is 800"),
+        ("model,open,closed,overall", "", RAD, DataError, "holds no rows"),
+        ("model,open,closed,overall", "a,70,80,75", "179:272", ConfigError, "expected OPEN/CLOSED"),
+        ("model,open,closed,overall,n_open,n_closed", "a,70,80,75,x,9", None, DataError, "'x' is no number"),
+    ],
+)
+def test_a_table_that_cannot_be_checked_is_two_lines(tmp_path, header, line, counts, error, said):
+    with pytest.raises(error, match=said) as caught:
+        check_table(table(tmp_path, line, header=header), counts)
+    assert caught.value.hint
+    with pytest.raises(DataError, match="there is no file"):
+        check_table(tmp_path / "gone.csv", RAD)
+
+
+def test_the_literature_table_has_a_caveat_for_every_row_and_ends_with_what_needs_no_image():
+    for dataset, name in (("vqa_rad", "cmdpi_table1"), ("slake", "cmdpi_table2")):
+        rows = literature(dataset)
+        assert len([row for row in rows if row.sees_image]) == len(check_table(printed(name), RAD)["rows"]) == 17
+        assert all(row.caveat for row in rows)
+        flagged = [row["row"] for row in check_table(printed(name), {"vqa_rad": RAD, "slake": SLAKE}[dataset])["rows"]
+                   if row["verdict"] == "impossible"]
+        assert flagged == [row.model for row in rows if "not the weighted mean" in row.caveat]
+        assert [row.sees_image for row in rows] == sorted((row.sees_image for row in rows), reverse=True)
+    assert literature("phantom") == []
