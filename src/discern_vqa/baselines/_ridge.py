@@ -48,7 +48,7 @@ def ridge_answers(
     keys = [(sample.question, place[sample.image] if has_images else 0) for sample in train]
     rows, first, group, counts = _merged(keys)
     indicators = np.zeros((rows, len(vocabulary)), dtype=np.float32)
-    np.add.at(indicators, (group, [vocabulary.index(sample.answer) for sample in train]), 1)
+    np.add.at(indicators, (group, np.array([vocabulary.index(sample.answer) for sample in train])), 1)
     mean = indicators.sum(axis=0) / len(train)
     known, known_image = every[first], np.array([place[train[row].image] for row in first])
     asked_image = np.array([place.get(sample.image, -1) for sample in test])

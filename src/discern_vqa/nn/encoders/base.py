@@ -21,7 +21,7 @@ class EncoderConfig(BaseModel):
     """Name of a weights folder (or a hub id); empty with `hf`: the architecture of CLIP ViT-B/32, random."""
     frozen: bool = False
     """No gradient into the pre-trained part; its states are computed once and cached."""
-    train_last: int = Field(0, ge=0)
+    train_last: int = Field(default=0, ge=0)
     """`frozen` text encoders of BERT's kind: so many of the last layers are trained all the same, over cached states of
     the layers below them. 0: none."""
     size: int = 0

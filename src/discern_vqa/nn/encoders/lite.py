@@ -8,6 +8,7 @@ hidden cell of cached states is replaced by a learned vector; with pixels its bl
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -180,7 +181,7 @@ class LiteText(TextEncoder):
         return [*self.backbone.parameters(), *self.upper.parameters()]
 
 
-def _last_layers(backbone: nn.Module, config: EncoderConfig) -> nn.ModuleList:
+def _last_layers(backbone: Any, config: EncoderConfig) -> nn.ModuleList:
     """Takes the last `train_last` layers out of a BERT-like backbone, to be trained; plain attention in both parts, for
     the fused kernel is slow backwards on a CPU and its mask differs. Raises ConfigError."""
     layers = getattr(getattr(backbone, "encoder", None), "layer", None)
