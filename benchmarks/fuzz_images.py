@@ -2,8 +2,8 @@
 
     python benchmarks/fuzz_images.py [--count 3000] [--seed 1] [--kinds png,dicom_j2k] [--json FILE]
 
-Each kind is a process of its own. The seeds and mutations are those of the test (tests/_broken.py). Exit code 1 when any
-file raised something other than an ImageError, took over 1 GiB, hung, or ended the process.
+Each kind is a process of its own. The seeds and mutations are those of the test (tests/_broken.py). Exit code 1 when
+any file raised something other than an ImageError, took over 1 GiB, hung, or ended the process.
 """
 
 import argparse

@@ -55,10 +55,12 @@ def file_of(path: Path) -> Path:
 def split_choice(path: Path) -> tuple[Path, str]:
     """The file, and the choices as written behind its name ("" when there are none)."""
     path = Path(path)
-    name, mark, rest = path.name.partition("#")
-    if not mark or not name or not all(_PART.fullmatch(part) for part in rest.split("#")) or path.is_file():
-        return path, ""
-    return path.with_name(name), mark + rest
+    first, *parts = path.name.split("#")
+    start = next((start for start in range(len(parts)) if all(map(_PART.fullmatch, parts[start:]))), len(parts))
+    names = ["#".join([first, *parts[:count]]) for count in range(start, len(parts) + 1)]
+    there = [name for name in reversed(names) if parts and name and path.with_name(name).is_file()]
+    name = there[0] if there else names[0] if first else path.name
+    return path.with_name(name) if parts else path, path.name[len(name) :]
 
 
 def read_choice(path: Path) -> tuple[Path, Choice]:
