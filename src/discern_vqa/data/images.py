@@ -93,10 +93,17 @@ def open_recorded(path: Path) -> Opened:
     return opened
 
 
+def _is_file(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError:  # a name that no file can have
+        return False
+
+
 def _start_of(file: Path, limits: Limits) -> tuple[bytes, bool]:
     """The file's first bytes, unpacked where it is a gzip file, and whether it is one. Raises ImageError: not there,
     empty, too large."""
-    if not file.is_file():
+    if not _is_file(file):
         beside = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
         near = get_close_matches(file.name, beside, n=1)
         what = "is a folder" if file.is_dir() else "is not there"
