@@ -31,6 +31,7 @@ VERBS = {
     "data draw": {"--images", "--seed", "--sheet", "--size"},
     "data get": {"--accept-licence", "--dry-run", "--out", "--part"},
     "data list": {"--json"},
+    "data look": {"--out"},
     "demo": {"--out"},
     "doctor": {"--json"},
     "evaluate": {"--baselines", "--data", "--no-baselines", "--split"},

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from discern_vqa.data import images
-from discern_vqa.data.images import load_image, open_image
+from discern_vqa.data.images import load_image, open_image, open_recorded
 from discern_vqa.errors import ConfigError, ImageError
 
 GREYS = np.linspace(0, 255, 60 * 80).astype(np.uint8).reshape(60, 80)
@@ -75,6 +75,37 @@ def test_twelve_bits_in_a_sixteen_bit_file_are_not_black(tmp_path):
         array = np.asarray(open_image(saved(tmp_path, Image.fromarray(deep), name)))
         assert (array.min(), array.max()) == (0, 255)
         assert np.abs(array.astype(int) - GREYS).max() <= 1
+
+
+def test_a_deep_tiff_whose_zero_is_white_is_turned(tmp_path):
+    deep = np.linspace(0, 4095, 60 * 80).astype(np.uint16).reshape(60, 80)
+    path = saved(tmp_path, Image.fromarray(deep), "a.tif", tiffinfo={262: 0})
+    assert np.abs(np.asarray(open_image(path)).astype(int) - (255 - GREYS)).max() <= 1
+    assert "its 0 is white" in open_recorded(path).steps[0]
+
+
+def test_comments_and_dates_of_the_file_stay_behind(tmp_path):
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    info.add_text("Comment", "Doe, Jane 1970")
+    path = saved(tmp_path, Image.fromarray(GREYS), "a.png", pnginfo=info)
+    opened = open_recorded(path)
+    assert "Doe" not in repr((opened.steps, opened.facts, opened.picture.info))
+    opened.picture.save(tmp_path / "b.png")
+    assert b"Doe" not in (tmp_path / "b.png").read_bytes()
+
+
+def test_strips_join_to_the_whole_picture(tmp_path, monkeypatch):
+    from discern_vqa.data import raster
+
+    deep = np.random.default_rng(0).integers(0, 60000, (50, 33)).astype(np.uint16)
+    clear = Image.fromarray(np.random.default_rng(1).integers(0, 255, (50, 33, 4)).astype(np.uint8))
+    paths = [saved(tmp_path, Image.fromarray(deep), "a.png"), saved(tmp_path, clear, "b.png")]
+    whole = [np.asarray(open_image(path)) for path in paths]
+    monkeypatch.setattr(raster, "_STRIP", 100)
+    for path, picture in zip(paths, whole, strict=True):
+        assert np.array_equal(np.asarray(open_image(path)), picture)
 
 
 def test_floating_point_greys_may_hold_holes_and_be_flat(tmp_path):

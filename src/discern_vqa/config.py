@@ -55,6 +55,9 @@ class DataConfig(Table):
     """Frozen image encoder: cached views of each image (the first is not augmented)."""
     augment: bool = False
     """Pixels: a fresh small rotation, shift, scale, contrast each time; never a flip, since sides are asked about."""
+    mirror: bool = False
+    """Half of the images mirrored for learning, left and right changed in their questions and answers too; an image
+    stays as it is where that cannot be done safely (`data/sides.py`)."""
 
 
 class OptimConfig(Table):

@@ -12,7 +12,7 @@ from discern_vqa import __version__, paths, registry
 from discern_vqa.errors import DataError
 
 EXTRAS = {
-    "dicom": ("pydicom", "openjpeg"),
+    "dicom": ("pydicom", "pylibjpeg", "openjpeg"),
     "nifti": ("nibabel",),
     "data": ("datasets", "pyarrow"),
     "serve": ("fastapi", "uvicorn"),

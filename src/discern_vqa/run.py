@@ -140,7 +140,7 @@ class Run:
         texts = None
         if config.text.frozen:
             texts = TextSource(lambda ids, keep: model.text.states(ids.to(device), keep.to(device)).cpu())
-        return Batcher(self.tokenizer, self.vocabulary, data.text_length, images, texts)
+        return Batcher(self.tokenizer, self.vocabulary, data.text_length, images, texts, data.mirror)
 
     def cache_of_states(self) -> Path:
         """Where the states of this run's frozen image encoder are kept between commands."""

@@ -17,14 +17,17 @@ Run = Annotated[Path, typer.Argument(help="A run folder, as `discern train` leav
 
 def ask(
     run: Run,
-    image: Annotated[Path, typer.Argument(help="An image file.")],
+    image: Annotated[Path, typer.Argument(help="An image file; a slice of a volume: a.nii.gz#axis=axial#slice=40.")],
     question: Annotated[str, typer.Argument(help="A question about it, in quotes.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Ask one question about one image."""
+    from discern_vqa.commands.data_look import seen
     from discern_vqa.evaluation.predict import Predictor
 
     answer = Predictor.open(run).ask(image, question)
+    if part := seen(image):
+        typer.echo(part, err=True)
     typer.echo(_as_json(answer) if as_json else _as_text(answer))
 
 

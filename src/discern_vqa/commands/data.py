@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from discern_vqa import paths, registry
-from discern_vqa.commands import data_get
+from discern_vqa.commands import data_get, data_look
 from discern_vqa.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from discern_vqa.data.sample import Sample
 
-app = typer.Typer(help="List, get, audit, draw and convert data sets.")
+app = typer.Typer(help="List, get, look at, audit, draw and convert data sets.")
 app.command("get")(data_get.get)
+app.command("look")(data_look.look)
 
 Name = Annotated[str, typer.Argument(help="A data set's name; `discern data list` shows them.")]
 Root = Annotated[Path, typer.Argument(help="The folder that holds it, in its own layout.")]

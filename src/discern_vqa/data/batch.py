@@ -12,7 +12,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from discern_vqa.data import sides
 from discern_vqa.data.answers import AnswerVocabulary
+from discern_vqa.data.choice import with_choice
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import ImageSource, TextSource
 from discern_vqa.data.text import Tokenizer
@@ -93,6 +95,7 @@ class Batcher:
     """Turns samples into batches; holds what that needs (tokenizer, answer table, where pictures come from).
 
     `similar`: for each image its similar images of the training split (Eq. 8); empty: none are added.
+    `mirror`: half of the images are mirrored for learning, where all that is said about them allows it (`sides`).
     """
 
     def __init__(
@@ -102,9 +105,10 @@ class Batcher:
         length: int,
         images: ImageSource,
         texts: TextSource | None = None,
+        mirror: bool = False,
     ) -> None:
         self.tokenizer, self.vocabulary, self.length = tokenizer, vocabulary, length
-        self.images, self.texts = images, texts
+        self.images, self.texts, self.mirror = images, texts, mirror
         self.similar: dict[str, list[str]] = {}
         self.similar_in_batch = False
         self._paths: dict[str, Path] = {}
@@ -119,7 +123,9 @@ class Batcher:
         return self._inputs(samples, *self.pictures(samples, view))
 
     def batch(self, samples: Sequence[Sample], rng: torch.Generator) -> Batch:
-        """Batch with targets. All choices (view, similar image, partner) come from `rng`."""
+        """Batch with targets. All choices (mirroring, view, similar image, partner) come from `rng`."""
+        if self.mirror:
+            samples = self._mirrored(samples, rng)
         keys = list(dict.fromkeys(sample.image for sample in samples))
         paths = {sample.image: sample.path for sample in samples}
         near_keys = [self._near(sample, set(keys), rng) for sample in samples]
@@ -153,9 +159,33 @@ class Batcher:
             text_states=self.texts.get(tokens) if self.texts else None,
         )
 
+    def _mirrored(self, samples: Sequence[Sample], rng: torch.Generator) -> list[Sample]:
+        """The samples, about half of their images mirrored: an image as a whole, or not at all.
+
+        An image stays as it is when one of its texts cannot be mirrored, or would get an answer outside the table.
+        """
+        images = list(dict.fromkeys(sample.image for sample in samples))
+        coins = dict(zip(images, (torch.rand(len(images), generator=rng) < 0.5).tolist(), strict=True))
+        turned: dict[str, list[Sample]] = {}
+        for image in images:
+            own = [sample for sample in samples if sample.image == image]
+            copies = [copy for copy in map(sides.mirrored, own) if copy is not None] if coins[image] else []
+            kept = all(
+                copy.answer == sample.answer or self.vocabulary.index(copy.answer) >= 0
+                for copy, sample in zip(copies, own, strict=False)
+            )
+            turned[image] = copies if len(copies) == len(own) and kept else own
+        given = {image: iter(own) for image, own in turned.items()}
+        return [next(given[sample.image]) for sample in samples]
+
     def _near(self, sample: Sample, here: set[str], rng: torch.Generator) -> tuple[str, Path] | None:
-        """A similar image of the sample's: one of the batch's own when there is one (already encoded), else any."""
-        candidates = self.similar.get(sample.image, [])
+        """A similar image of the sample's: one of the batch's own when there is one (already encoded), else any.
+
+        For a mirrored image a mirrored one, so that the same place shows the same side.
+        """
+        candidates = self.similar.get(sides.plain_name(sample.image), [])
+        if sides.is_mirrored(sample):
+            candidates = [sides.mirrored_name(key) for key in candidates]
         if not candidates:
             return None
         near = [key for key in candidates if key in here]
@@ -163,6 +193,8 @@ class Batcher:
         if not candidates:
             return None
         key = candidates[int(torch.randint(len(candidates), (1,), generator=rng))]
+        if sides.is_mirrored(sample):
+            return key, with_choice(self._paths[sides.plain_name(key)], mirror=True)
         return key, self._paths[key]
 
     def use_similar(self, similar: dict[str, list[str]], samples: Sequence[Sample]) -> None:

@@ -1,38 +1,37 @@
 """One door for pixels: a file becomes an 8-bit array of the size asked for, or a clear ImageError. No torch here.
 
-PNG, JPEG, TIFF, BMP, GIF and WebP are read; nothing else is tried (no PostScript, no fonts). What is repaired on the
-way, always the same way: the camera's orientation is applied, 16-bit and floating-point greys are stretched from
-their own least and greatest value to 0-255 (12-bit data in a 16-bit file would be black otherwise), palettes, CMYK
-and 1-bit pictures become plain colours, and transparent points show black.
+PNG, JPEG, TIFF, BMP, GIF and WebP (`raster`), DICOM (`dicom`) and NIfTI (`nifti`) are read, told apart by what they
+hold, not by their names; nothing else is tried. What is done on the way is always the same for the same path, and
+`open_recorded` says it in words: orientation, windows, which frame or slice. A choice among frames, slices and windows
+stands behind the name, `study.dcm#frame=3` (see `choice`). docs/images.md describes all of it.
 """
 
-import struct
-import warnings
+import gzip
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
+from discern_vqa.data import dicom, nifti, raster
+from discern_vqa.data.choice import read_choice
+from discern_vqa.data.opened import HINT_FETCH, Limits, Opened, too_large
 from discern_vqa.errors import ConfigError, ImageError
 
 MODES, FITS = ("rgb", "grey"), ("pad", "stretch", "crop")
 
 MOST_POINTS = 100_000_000
 MOST_BYTES = 200_000_000
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
-_HINT_FETCH = "the file may be cut off or damaged: fetch it again"
 
 
 def load_image(path: Path, size: int, mode: str = "rgb", fit: str = "pad") -> NDArray[np.uint8]:
     """The image as an array (size, size, C) of 0-255, with C = 3 for "rgb" and 1 for "grey".
 
     Args:
-        path: the image file.
+        path: the image file, with choices behind its name where it holds more than one picture.
         size: side of the square, in points.
         mode: "rgb" or "grey".
         fit: "pad" keeps all of the image and its proportions, with black borders; "crop" keeps the proportions and
@@ -47,7 +46,10 @@ def load_image(path: Path, size: int, mode: str = "rgb", fit: str = "pad") -> ND
             f"cannot load images with size={size}, mode={mode!r}, fit={fit!r}",
             hint=f"size is at least 1, mode one of {', '.join(MODES)}, fit one of {', '.join(FITS)}",
         )
-    picture = open_image(path).convert("RGB" if mode == "rgb" else "L")
+    picture = open_image(path)
+    wanted = "RGB" if mode == "rgb" else "L"
+    if picture.mode != wanted:
+        picture = picture.convert(wanted)
     square = (size, size)
     if fit == "stretch":
         fitted = picture.resize(square, Image.Resampling.BICUBIC)
@@ -69,87 +71,56 @@ def _padded(picture: Image.Image, size: int) -> Image.Image:
 
 def open_image(path: Path) -> Image.Image:
     """The whole image, upright, as "RGB" or "L" with 8 bits. Raises ImageError (see `load_image`)."""
-    path = Path(path)
-    _require_file(path)
-    with _explained(path), _opened(path) as picture:
-        width, height = picture.size
-        if width * height > MOST_POINTS:
-            raise _too_large(path, f"{width} x {height} points")
-        pages = getattr(picture, "n_frames", 1)
-        if pages > 1 and picture.format == "TIFF":
-            raise ImageError(f"{path} holds {pages} pages; expected one image", hint="save each page as its own file")
-        picture.load()
-        return _eight_bits(ImageOps.exif_transpose(picture))
+    return open_recorded(path).picture
 
 
-def _opened(path: Path) -> Image.Image:
-    with warnings.catch_warnings():  # Pillow warns from 89 million points on; our own limit answers for that
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(path, formats=FORMATS)
+def open_recorded(path: Path) -> Opened:
+    """The same image as `open_image` gives, with the record of what was done. Raises ImageError (see `load_image`)."""
+    file, choice = read_choice(Path(path))
+    limits = Limits(MOST_POINTS, MOST_BYTES)
+    start, packed = _start_of(file, limits)
+    if dicom.is_dicom(start):
+        if packed:
+            raise ImageError(f"{file} is a DICOM file inside a gzip file", hint="unpack it first (gunzip)")
+        opened = dicom.read(file, choice, limits)
+    elif nifti.is_nifti(start):
+        opened = nifti.read(file, choice, limits, packed)
+    else:
+        opened = raster.read(file, choice, limits)
+    if choice.mirror:
+        mirrored = opened.picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        opened = replace(opened, picture=mirrored, steps=(*opened.steps, "mirrored: left and right swapped"))
+    return opened
 
 
-def _eight_bits(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith(("I", "F")):
-        return _stretched(picture)
-    if picture.mode in ("1", "L"):
-        return picture.convert("L")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
-        return Image.alpha_composite(black, picture).convert("RGB")
-    return picture.convert("RGB")
-
-
-def _stretched(picture: Image.Image) -> Image.Image:
-    """Greys of more than 8 bits: the least value becomes 0 and the greatest 255; a flat picture becomes black."""
-    values = np.nan_to_num(np.asarray(picture, dtype=np.float64), posinf=0, neginf=0)
-    least, greatest = values.min(), values.max()
-    scale = 255 / (greatest - least) if greatest > least else 0.0
-    return Image.fromarray(np.rint((values - least) * scale).astype(np.uint8))
-
-
-def _require_file(path: Path) -> None:
-    if not path.is_file():
-        beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        near = get_close_matches(path.name, beside, n=1)
-        what = "is a folder" if path.is_dir() else "is not there"
-        raise ImageError(
-            f"the image {path} {what}; expected a file",
-            hint=f"did you mean {near[0]!r}?" if near and not path.is_dir() else "give the path of an image file",
-        )
-    if (size := path.stat().st_size) > MOST_BYTES:
-        raise _too_large(path, f"{size / 1e6:.0f} MB")
-
-
-def _too_large(path: Path, size: str) -> ImageError:
-    return ImageError(
-        f"the image {path} has {size}; at most {MOST_POINTS / 1e6:.0f} million points and "
-        f"{MOST_BYTES / 1e6:.0f} MB are opened",
-        hint="save a smaller copy",
-    )
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """What Pillow's decoders raise on damaged files, said in one voice."""
+def _is_file(file: Path) -> bool:
     try:
-        yield
-    except ImageError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise _too_large(path, "more points than Pillow opens") from error
-    except UnidentifiedImageError as error:
-        raise _no_image(path) from error
-    except (OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, struct.error, zlib.error) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ImageError(f"the image {path} cannot be decoded: {reason}", hint=_HINT_FETCH) from error
+        return file.is_file()
+    except OSError:  # a name that no file can have
+        return False
 
 
-def _no_image(path: Path) -> ImageError:
-    with open(path, "rb") as file:
-        start = file.read(132)
+def _start_of(file: Path, limits: Limits) -> tuple[bytes, bool]:
+    """The file's first bytes, unpacked where it is a gzip file, and whether it is one. Raises ImageError: not there,
+    empty, too large."""
+    if not _is_file(file):
+        beside = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
+        near = get_close_matches(file.name, beside, n=1)
+        what = "is a folder" if file.is_dir() else "is not there"
+        raise ImageError(
+            f"the image {file} {what}; expected a file",
+            hint=f"did you mean {near[0]!r}?" if near and not file.is_dir() else "give the path of an image file",
+        )
+    if (size := file.stat().st_size) > limits.bytes:
+        raise too_large(file, f"{size / 1e6:.0f} MB", limits)
+    try:
+        with open(file, "rb") as opened:
+            start = opened.read(nifti.HEADER_BYTES)
+            if start[:2] == b"\x1f\x8b":
+                opened.seek(0)
+                return gzip.GzipFile(fileobj=opened).read(nifti.HEADER_BYTES), True
+    except (OSError, EOFError, zlib.error) as error:
+        raise ImageError(f"the image {file} cannot be read: {error}", hint=HINT_FETCH) from error
     if not start:
-        return ImageError(f"the image {path} is empty (0 bytes)", hint=_HINT_FETCH)
-    if start[128:] == b"DICM":
-        return ImageError(f"{path} is a DICOM file; expected PNG, JPEG, TIFF or BMP", hint="convert it to PNG first")
-    return ImageError(f"{path} is no image that can be read; expected PNG, JPEG, TIFF or BMP", hint=_HINT_FETCH)
+        raise ImageError(f"the image {file} is empty (0 bytes)", hint=HINT_FETCH)
+    return start, False

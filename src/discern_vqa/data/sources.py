@@ -140,7 +140,8 @@ class TextSource:
 def augment(image: Tensor, rng: torch.Generator) -> Tensor:
     """Small rotation (10 degrees), shift (4 %), scale (0.9 to 1.1), contrast and brightness, a draw for each image.
 
-    (U, C, H, W) in [0, 1] -> the same. Never a flip: questions ask about left and right.
+    (U, C, H, W) in [0, 1] -> the same. Never a flip: questions ask about left and right, and words are not changed here
+    (`sides.mirrored` changes both).
     """
     count = len(image)
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from discern_vqa.datasets._reading import is_file, near_file, one_line, shown, split_choice
+from discern_vqa.data.choice import split_choice
+from discern_vqa.datasets._reading import is_file, near_file, one_line, shown
 from discern_vqa.errors import ConfigError, DataError
 
 PICKS = ("first", "middle", "last")

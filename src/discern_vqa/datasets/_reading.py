@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from discern_vqa.data.choice import split_choice
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import atomic_write_bytes
@@ -108,12 +109,6 @@ def is_file(path: Path) -> bool:
         return path.is_file() or split_choice(path)[0].is_file()
     except (OSError, ValueError):
         return False
-
-
-def split_choice(path: Path) -> tuple[Path, str]:
-    """The file, and the choice of a frame or slice behind its name ("#frame=3"); "" where there is none."""
-    name, choice = re.fullmatch(r"(.*?)((?:#[A-Za-z_]+=[^#]*)*)", path.name, re.DOTALL).groups()  # type: ignore[union-attr]
-    return (path.with_name(name), choice) if name and choice and not path.is_file() else (path, "")
 
 
 def near_file(path: Path) -> str:

@@ -1,0 +1,58 @@
+"""`discern data look`: one image file as a model sees it, what was done to get there, and a warning about text."""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from discern_vqa.data.opened import Opened
+
+MEDICAL = ("DICOM", "NIfTI")
+"""Kinds of file of which a model sees a part: a frame, a slice, a window."""
+
+
+def look(
+    image: Annotated[Path, typer.Argument(help="An image file; a choice may stand behind its name: a.dcm#frame=3.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Write the picture here, as PNG, without any tag.")] = None,
+) -> None:
+    """Show what a model sees of an image file.
+
+    Says what was done (frame, slice, window), and warns when text may be burned into the picture.
+    """
+    from discern_vqa.data.burned_in import text_lines
+    from discern_vqa.data.images import open_recorded
+    from discern_vqa.files import atomic_write_bytes
+
+    opened = open_recorded(image)
+    typer.echo(as_text(opened))
+    found = text_lines(opened.picture)
+    if found:
+        first = found[0]
+        typer.echo(
+            f"warning: text may be burned in ({len(found)} {'rows' if len(found) > 1 else 'row'}, the longest at "
+            f"{first.left},{first.top} to {first.right},{first.bottom}): it can name the patient"
+        )
+    if out is not None:
+        buffer = io.BytesIO()
+        opened.picture.save(buffer, "PNG")
+        atomic_write_bytes(out, buffer.getvalue())
+        typer.echo(f"picture: {out}")
+
+
+def as_text(opened: "Opened") -> str:
+    """The record as lines: what it is, its facts, each step, each warning."""
+    width, height = opened.picture.size
+    colour = "colour" if opened.picture.mode == "RGB" else "grey"
+    facts = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in opened.facts.items())
+    lines = [f"{opened.kind}: seen as {width} x {height} points, {colour}", f"  {facts}"]
+    return "\n".join([*lines, *(f"- {step}" for step in opened.steps), *(f"warning: {one}" for one in opened.warnings)])
+
+
+def seen(image: Path) -> str:
+    """One line about the part of a medical file that is seen; "" for an ordinary picture, which is seen whole."""
+    from discern_vqa.data.images import open_recorded
+
+    opened = open_recorded(image)
+    return f"seen: {'; '.join((*opened.steps, *opened.warnings))}" if opened.kind in MEDICAL else ""

@@ -1,0 +1,112 @@
+"""Text that is burned into a picture: names and dates that no dropping of tags takes out. A heuristic, not a promise.
+
+Letters are small, thin, sharp strokes of one brightness that stand in a row on one base line. So: what a small
+opening takes away (the white, and the black, top hat) is thresholded, its connected pieces of a letter's size are kept,
+and neighbours of like height on one base line are joined; four or more of them that fill a line like letters do are
+called text. docs/images.md has the measured hit rate and false alarm rate (`benchmarks/burned_in_text.py`). Single side
+markers (L, R) and arrows are not looked for.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+SIDES = (1024, 448)
+"""Longest side of the copies that are looked at: small letters are found in the first, large ones in the second."""
+
+STROKE = 7
+"""Points: strokes thinner than this are taken away by the opening."""
+
+CONTRAST = 70
+"""Of 255: how far a stroke stands out from what is around it."""
+
+FEWEST = 4
+"""Letters in a row that are called text."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of letters: its place in points of the whole picture, and how many pieces it is made of."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    letters: int
+
+
+def text_lines(picture: Image.Image) -> list[Line]:
+    """Rows of letters in a picture, the longest first; empty where none is found."""
+    grey = picture.convert("L")
+    lines = []
+    for number, side in enumerate(SIDES):
+        scale = max(grey.size) / side
+        if scale <= 1 and number:
+            continue  # it was looked at as it is
+        size = max(1, round(grey.width / scale)), max(1, round(grey.height / scale))
+        copy = grey.resize(size, Image.Resampling.BOX) if scale > 1 else grey
+        values, factor = np.asarray(copy), max(1.0, scale)
+        for turned in (values, 255 - values):
+            lines += [Line(*(int(at * factor) for at in box), letters) for box, letters in _rows(_pieces(turned))]
+    return sorted(lines, key=lambda line: -line.letters)
+
+
+def _pieces(values: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """(pieces, 4) boxes (left, top, right, bottom) of the letter-sized strokes that are brighter than around them."""
+    hat = values - ndimage.grey_opening(values, size=(STROKE, STROKE))
+    labels, count = ndimage.label(hat > CONTRAST, structure=np.ones((3, 3)))
+    if not count:
+        return np.empty((0, 4), dtype=np.int64)
+    area = np.bincount(labels.ravel())[1:]
+    boxes = np.array(
+        [(place[1].start, place[0].start, place[1].stop, place[0].stop) for place in ndimage.find_objects(labels)]
+    )
+    width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    fill = area / (width * height)
+    kept = (height >= 5) & (height <= 48) & (width <= 2.2 * height) & (area >= 6) & (fill > 0.15)
+    return boxes[kept]
+
+
+def _rows(boxes: NDArray[np.int64]) -> list[tuple[tuple[int, int, int, int], int]]:
+    """Pieces joined to rows: like heights, one base line, gaps no wider than a letter."""
+    order = boxes[np.argsort(boxes[:, 0], kind="stable")]
+    rows: list[list[NDArray[np.int64]]] = []
+    for box in order:
+        best = None
+        for row in rows:
+            last = row[-1]
+            height = max(last[3] - last[1], box[3] - box[1])
+            gap = box[0] - last[2]
+            if -2 <= gap <= 1.2 * height and _alike(last, box) and (best is None or gap < best[0]):
+                best = (gap, row)
+        if best is None:
+            rows.append([box])
+        else:
+            best[1].append(box)
+    return [(_around(row), len(row)) for row in rows if _is_text(np.array(row))]
+
+
+def _alike(one: NDArray[np.int64], other: NDArray[np.int64]) -> bool:
+    heights = one[3] - one[1], other[3] - other[1]
+    low, high = min(heights), max(heights)
+    on_line = abs(one[3] - other[3]) <= max(1.5, 0.2 * high)
+    return bool(on_line and high <= 1.8 * low + 1)
+
+
+def _is_text(row: NDArray[np.int64]) -> bool:
+    if len(row) < FEWEST:
+        return False
+    height, width = row[:, 3] - row[:, 1], row[:, 2] - row[:, 0]
+    typical = float(np.median(height))
+    if float(np.median(np.abs(row[:, 3] - np.median(row[:, 3])))) > 1:
+        return False
+    length = row[-1, 2] - row[0, 0]
+    return bool(length >= 1.8 * typical and 0.35 <= width.sum() / length <= 1.1)
+
+
+def _around(row: list[NDArray[np.int64]]) -> tuple[int, int, int, int]:
+    boxes = np.array(row)
+    return int(boxes[:, 0].min()), int(boxes[:, 1].min()), int(boxes[:, 2].max()), int(boxes[:, 3].max())

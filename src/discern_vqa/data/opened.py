@@ -1,0 +1,106 @@
+"""What the readers of image files share: the record they hand over, and one voice for what they refuse."""
+
+import importlib.util
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from discern_vqa.errors import ImageError
+
+HINT_FETCH = "the file may be cut off or damaged: fetch it again"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a file may hold: points of a picture, bytes of a file."""
+
+    points: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An image as a model sees it (before it is fitted to a square), with what was done to get there.
+
+    Args:
+        picture: "RGB" or "L", 8 bits, upright.
+        kind: "PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "DICOM" or "NIfTI".
+        steps: what was done, in words and in order.
+        facts: technical facts of the file (bits, frames, transfer syntax, modality, ...). Nothing that says who the
+            patient is, where or when: no name, number, date, place, device or free text of the file gets here.
+        warnings: what a person should look at before the picture is passed on.
+    """
+
+    picture: Image.Image
+    kind: str
+    steps: tuple[str, ...] = ()
+    facts: Mapping[str, str | int | float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def too_large(path: Path, size: str, limits: Limits) -> ImageError:
+    """The error for more than `limits`; `size` says what there is."""
+    return ImageError(
+        f"the image {path} has {size}; at most {limits.points / 1e6:.0f} million points and "
+        f"{limits.bytes / 1e6:.0f} MB are opened",
+        hint="save a smaller copy",
+    )
+
+
+def undecodable(path: Path, error: BaseException | str) -> ImageError:
+    """The error for a file that a decoder gave up on."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return ImageError(f"the image {path} cannot be decoded: {reason[:300]}", hint=HINT_FETCH)
+
+
+def require_extra(path: Path, what: str, module: str, extra: str) -> None:
+    """Raises ImageError when the optional package that reads this kind of file is not installed."""
+    if importlib.util.find_spec(module) is None:
+        raise ImageError(
+            f"{path} is a {what} file, and {module}, which reads it, is not installed",
+            hint=f"pip install 'discern-vqa[{extra}]'",
+        )
+
+
+def pick(path: Path, chosen: int | None, count: int, usual: int, name: str, key: str = "frame") -> tuple[int, str]:
+    """Which of `count` frames (slices, pages) is shown, from 0, and the sentence about it.
+
+    Args:
+        chosen: what the path says, from 1; None: nothing, and number `usual` (from 1) is taken.
+        name: what is counted, in the plural.
+        key: the choice's key, for the messages.
+
+    Raises:
+        ImageError: there is no such one.
+    """
+    number = usual if chosen is None else chosen
+    if number > count:
+        raise ImageError(
+            f"{path} has {count} {name}; there is no number {number}", hint=f"#{key}=1 to #{key}={count}"
+        )
+    if count == 1:
+        return 0, ""
+    asked = "" if chosen is not None else f" (the usual one: #{key}=N behind the name chooses another)"
+    return number - 1, f"{key} {number} of {count}{asked}"
+
+
+@contextmanager
+def explained(path: Path, what: str) -> Iterator[None]:
+    """Whatever a third party's reader raises inside, as an ImageError with its reason.
+
+    For calls of that reader alone. On damaged files they raise nearly every kind of exception there is, so the kinds
+    are not listed; an error of ours passes unchanged.
+    """
+    try:
+        yield
+    except ImageError:
+        raise
+    except RecursionError as error:
+        raise undecodable(path, f"{what} nested too deeply") from error
+    except MemoryError as error:
+        raise undecodable(path, f"{what} that asks for more memory than there is") from error
+    except Exception as error:
+        raise undecodable(path, f"{what}: {error or type(error).__name__}") from error

@@ -1,0 +1,308 @@
+"""Broken picture files by the thousand: seeds of every kind, mutations that know their formats, and what opening gives.
+
+    python tests/_broken.py KIND,KIND,... COUNT SEED FOLDER     a JSON line a kind: outcomes, slowest case, most memory
+
+It runs as a process of its own, so that a crash, a hang or a flood of memory is seen and not suffered.
+"""
+
+import collections
+import faulthandler
+import gzip
+import io
+import json
+import random
+import resource
+import struct
+import sys
+import time
+import warnings
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from _medical import dicom, nifti, scene, sequence
+from PIL import Image
+
+from discern_vqa.data.images import load_image
+from discern_vqa.errors import ImageError
+
+HANGS_AFTER_S = 120
+
+
+def seeds(kind: str) -> list[bytes]:
+    """Whole files of one kind, each opened without complaint."""
+    return SEEDS[kind]()
+
+
+def _saved(picture: Image.Image, format: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def _pngs() -> list[bytes]:
+    grey, deep = Image.fromarray(scene(top=255)), Image.fromarray(scene(top=65535))
+    colour = Image.merge("RGB", [grey] * 3)
+    palette = grey.convert("P")
+    pictures = (grey, deep, colour, palette, colour.convert("RGBA"), grey.convert("1"))
+    return [*(_saved(picture, "PNG") for picture in pictures), _saved(palette, "PNG", transparency=3)]
+
+
+def _jpegs() -> list[bytes]:
+    colour = Image.merge("RGB", [Image.fromarray(scene(top=255, seed=seed)) for seed in range(3)])
+    exif = colour.getexif()
+    exif[0x0112] = 6
+    return [
+        _saved(colour, "JPEG"),
+        _saved(colour.convert("L"), "JPEG"),
+        _saved(colour.convert("CMYK"), "JPEG"),
+        _saved(colour, "JPEG", progressive=True, exif=exif),
+    ]
+
+
+def _tiffs() -> list[bytes]:
+    grey, deep = Image.fromarray(scene(top=255)), Image.fromarray(scene(top=65535))
+    colour, real = Image.merge("RGB", [grey] * 3), Image.fromarray(scene().astype(np.float32))
+    pictures = (grey, deep, colour, real, grey.convert("1"), colour.convert("CMYK"))
+    made = [_saved(picture, "TIFF") for picture in pictures]
+    for compression in ("tiff_lzw", "tiff_deflate", "packbits", "jpeg"):
+        made.append(_saved(colour, "TIFF", compression=compression))
+    return [*made, _saved(deep, "TIFF", compression="tiff_lzw"), _saved(grey, "TIFF", big_tiff=True)]
+
+
+def _bmps() -> list[bytes]:
+    grey = Image.fromarray(scene(top=255))
+    return [_saved(grey.convert(mode), "BMP") for mode in ("L", "RGB", "1", "P", "RGBA")]
+
+
+def _others() -> list[bytes]:
+    grey = Image.fromarray(scene(top=255))
+    frames = [Image.fromarray(scene(top=255, seed=seed)) for seed in range(3)]
+    return [
+        _saved(grey, "GIF"),
+        _saved(grey, "GIF", save_all=True, append_images=frames),
+        _saved(grey.convert("RGB"), "WEBP"),
+        _saved(grey.convert("RGBA"), "WEBP", lossless=True),
+    ]
+
+
+def _plain_dicoms() -> list[bytes]:
+    deep, small = scene(), scene(top=255)
+    table = {"LUTDescriptor": [4096, 0, 16], "LUTData": (np.arange(4096) * 16).astype("<u2").tobytes()}
+    window = {"WindowCenter": 2000, "WindowWidth": 1000}
+    groups = {
+        "SharedFunctionalGroupsSequence": sequence({"FrameVOILUTSequence": [window]}),
+        "PerFrameFunctionalGroupsSequence": sequence(
+            *({"PixelValueTransformationSequence": [{"RescaleSlope": 1, "RescaleIntercept": n}]} for n in range(3))
+        ),
+    }
+    palette = {"PhotometricInterpretation": "PALETTE COLOR"}
+    segments = np.array([0, 1, 0, 1, 255, 65535], "<u2").tobytes()
+    for colour in ("Red", "Green", "Blue"):
+        palette[f"{colour}PaletteColorLookupTableDescriptor"] = [256, 0, 16]
+        palette[f"Segmented{colour}PaletteColorLookupTableData"] = segments
+    signed = deep.astype(np.int16) - 1000
+    return [
+        *(dicom(deep, syntax, BitsStored=12, HighBit=11, **window) for syntax in ("implicit", "explicit", "big")),
+        dicom(deep, "implicit", VOILUTSequence=sequence(table), RescaleSlope=1, RescaleIntercept=0),
+        dicom(deep, "explicit", ModalityLUTSequence=sequence(table), PhotometricInterpretation="MONOCHROME1"),
+        dicom(np.stack([deep] * 3), "explicit", **groups),
+        dicom(small, "explicit", **palette),
+        dicom(np.stack([small] * 3, -1), "explicit"),
+        dicom(signed, "explicit", PixelPaddingValue=-1000, WindowCenter=[1, 2], WindowWidth=[3, 0]),
+    ]
+
+
+def _packed_dicoms(syntax: str) -> Callable[[], list[bytes]]:
+    def made() -> list[bytes]:
+        grey = scene(top=255 if syntax == "jpeg" else 4095)
+        small = scene(top=255)
+        return [
+            dicom(grey, syntax),
+            dicom(np.stack([small] * 3, -1), syntax),
+            dicom(np.stack([grey, grey[::-1]]), syntax),
+        ]
+
+    return made
+
+
+def _niftis(packed: bool) -> Callable[[], list[bytes]]:
+    def made() -> list[bytes]:
+        volume = np.stack([scene(seed=seed) for seed in range(6)], -1).astype(np.int16)
+        affine = np.diag([-1.0, 2, 3, 1])
+        coloured = np.zeros(volume.shape, dtype=[(name, "u1") for name in "RGB"])
+        return [
+            nifti(volume, affine, packed=packed),
+            nifti(volume.astype(np.float32), affine, packed=packed, slope=2, intercept=-1),
+            nifti(np.stack([volume] * 2, -1), affine, packed=packed, second=True),
+            nifti(coloured, affine, packed=packed),
+        ]
+
+    return made
+
+
+SEEDS: dict[str, Callable[[], list[bytes]]] = {
+    "png": _pngs,
+    "jpeg": _jpegs,
+    "tiff": _tiffs,
+    "bmp": _bmps,
+    "gif_webp": _others,
+    "dicom": _plain_dicoms,
+    **{f"dicom_{syntax}": _packed_dicoms(syntax) for syntax in ("rle", "jpeg", "j2k", "lossless", "deflated")},
+    "nifti": _niftis(False),
+    "nifti_gz": _niftis(True),
+}
+CHOICES = {
+    "dicom": ("", "#frame=2", "#window=lung", "#window=full", "#window=1", "#window=2"),
+    "nifti": ("", "#axis=coronal", "#axis=sagittal#slice=3", "#frame=2", "#window=40:400", "#window=full"),
+}
+EXTREMES = [b"\0\0", b"\xff\xff", b"\xff\x7f", b"\x7f\xff", b"\0\x80", b"\x80\0", b"\1\0", b"\0\1", b"\0\0\0\0",
+            b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x7f\xff\xff\xff", b"\0\0\xc0\x7f", b"\0\0\x80\x7f"]
+
+
+def mutated(content: bytes, kind: str, draw: random.Random, others: list[bytes]) -> bytes:
+    """One broken file: some of truncation, flipped bits, overwritten fields, pieces lost, doubled or strange."""
+    if kind == "nifti_gz" and draw.random() < 0.6:
+        return gzip.compress(mutated(gzip.decompress(content), "nifti", draw, others), 1)
+    if kind == "dicom_deflated" and draw.random() < 0.6:
+        return _redeflated(content, draw, others)
+    body = bytearray(content)
+    for _ in range(draw.choice([1, 1, 2, 4])):
+        if not body:
+            break
+        draw.choice(MUTATIONS + FIELDS.get(kind.split("_")[0], []) * 3)(body, draw, others)
+    return bytes(body)
+
+
+def _redeflated(content: bytes, draw: random.Random, others: list[bytes]) -> bytes:
+    start = 144 + int.from_bytes(content[140:144], "little")
+    inner = zlib.decompress(content[start:], -zlib.MAX_WBITS)
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return content[:start] + packer.compress(mutated(inner, "dicom", draw, others)) + packer.flush()
+
+
+def _truncate(body: bytearray, draw: random.Random, others: list[bytes]) -> None:
+    del body[draw.randrange(len(body)) :]
+
+
+def _flip(body: bytearray, draw: random.Random, others: list[bytes]) -> None:
+    reach = draw.choice([64, 400, len(body)])
+    for _ in range(draw.choice([1, 3, 20])):
+        body[draw.randrange(min(reach, len(body)))] ^= 1 << draw.randrange(8)
+
+
+def _overwrite(body: bytearray, draw: random.Random, others: list[bytes]) -> None:
+    extreme = draw.choice(EXTREMES)
+    place = draw.randrange(min(draw.choice([64, 400, len(body)]), len(body)))
+    body[place : place + len(extreme)] = extreme
+
+
+def _noise(body: bytearray, draw: random.Random, others: list[bytes]) -> None:
+    place, length = draw.randrange(len(body)), draw.randrange(1, 64)
+    body[place : place + length] = draw.randbytes(length)
+
+
+def _lose(body: bytearray, draw: random.Random, others: list[bytes]) -> None:
+    place = draw.randrange(len(body))
+    del body[place : place + draw.choice([1, 2, 16, 200])]
+
+
+def _double(body: bytearray, draw: random.Random, others: list[bytes]) -> None:
+    place, length = draw.randrange(len(body)), draw.choice([1, 8, 100, 1000])
+    body[place:place] = body[place : place + length] * draw.choice([1, 1, 30])
+
+
+def _splice(body: bytearray, draw: random.Random, others: list[bytes]) -> None:
+    other = draw.choice(others)
+    place, taken = draw.randrange(len(body)), draw.randrange(len(other))
+    body[place:] = other[taken:]
+
+
+MUTATIONS = [_truncate, _flip, _flip, _overwrite, _overwrite, _noise, _lose, _double, _splice]
+
+
+def _png_header(body: bytearray, draw: random.Random, others: list[bytes]) -> None:
+    """Size, depth or kind in IHDR, with the checksum made right again."""
+    if len(body) > 33:
+        if draw.random() < 0.5:
+            struct.pack_into(">I", body, draw.choice([16, 20]), draw.choice([0, 1, 41, 9000, 60_000, 2**31 - 1]))
+        else:
+            body[draw.choice([24, 25, 26, 27, 28])] = draw.choice([0, 1, 2, 3, 4, 6, 8, 16, 255])
+        struct.pack_into(">I", body, 29, zlib.crc32(body[12:29]))
+
+
+def _jpeg_header(body: bytearray, draw: random.Random, others: list[bytes]) -> None:
+    """Rows, columns, components or sampling in the frame header."""
+    for marker in (b"\xff\xc0", b"\xff\xc2", b"\xff\xc3"):
+        place = bytes(body).find(marker)
+        if 0 <= place < len(body) - 20:
+            body[place + draw.randrange(4, 18)] = draw.choice([0, 1, 2, 3, 4, 8, 12, 16, 0x11, 0x44, 255])
+
+
+def _dicom_element(body: bytearray, draw: random.Random, others: list[bytes]) -> None:
+    """A value of the image's description (group 0028), at its own place."""
+    big = draw.random() < 0.15
+    element = draw.choice([0x0002, 0x0004, 0x0008, 0x0010, 0x0011, 0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x1050,
+                           0x1051, 0x1052, 0x1053, 0x1101, 0x3002, 0x3006, 0x3010, 0x1221])
+    tag = struct.pack(">HH" if big else "<HH", 0x0028, element)
+    place = bytes(body).find(tag)
+    if 0 <= place < len(body) - 16:
+        at = place + draw.choice([4, 6, 8, 8, 8, 10, 12])
+        values = [*EXTREMES, b"\3\0", b"\x08\0", b"\x10\0", b"\x20\0", b"9999999 ", b"1e308 ", b"nan ", b"-1"]
+        value = draw.choice(values)
+        body[at : at + len(value)] = value
+
+
+def _nifti_field(body: bytearray, draw: random.Random, others: list[bytes]) -> None:
+    """A field of the header, at its own place."""
+    if len(body) > 348:
+        whole = [*range(40, 56, 2), 70, 72, 252, 254]  # dim, datatype, bitpix, qform_code, sform_code
+        real = [*range(76, 92, 4), *range(108, 132, 4), *range(280, 328, 4)]  # pixdim, offset to cal_min, affine
+        if draw.random() < 0.5:
+            value: float = draw.choice([-1, 0, 1, 2, 3, 4, 8, 16, 64, 128, 512, 1792, 2304, 32767])
+            struct.pack_into("<h", body, draw.choice(whole), int(value))
+        else:
+            value = draw.choice([0.0, -1.0, 1e-30, 1e30, float("nan"), float("inf"), 352.0])
+            struct.pack_into("<f", body, draw.choice(real), value)
+
+
+FIELDS = {
+    "png": [_png_header],
+    "jpeg": [_jpeg_header],
+    "dicom": [_dicom_element, _jpeg_header],
+    "nifti": [_nifti_field],
+}
+
+
+def run(kind: str, count: int, seed: int, folder: Path) -> dict[str, object]:
+    """Opens `count` broken files of one kind. What is wrong (another error than ours) is listed with its number."""
+    files = seeds(kind)
+    outcomes: collections.Counter[str] = collections.Counter()
+    wrong, slowest = [], 0.0
+    path = folder / f"{kind}.img"
+    for number in range(count):
+        draw = random.Random(f"{kind}:{seed}:{number}")
+        path.write_bytes(mutated(draw.choice(files), kind, draw, files))
+        chosen = path.with_name(path.name + draw.choice(CHOICES.get(kind.split("_")[0], ("",))))
+        faulthandler.dump_traceback_later(HANGS_AFTER_S, exit=True)
+        started = time.process_time()
+        try:
+            load_image(chosen, 16)
+            outcomes["opened"] += 1
+        except ImageError as error:
+            outcomes["refused" if path.name in str(error) and error.hint else "unnamed"] += 1
+        except BaseException as error:  # the very thing that is looked for
+            wrong.append(f"{kind}:{seed}:{number} {chosen.name}: {type(error).__name__}: {error}"[:300])
+            outcomes["wrong"] += 1
+        slowest = max(slowest, time.process_time() - started)
+        faulthandler.cancel_dump_traceback_later()
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform != "darwin" else 2**30)
+    return {"kind": kind, "count": count, "outcomes": dict(outcomes), "wrong": wrong[:20],
+            "slowest_s": round(slowest, 2), "most_gib": round(memory, 3)}
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    for name in sys.argv[1].split(","):
+        print(json.dumps(run(name, int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))), flush=True)

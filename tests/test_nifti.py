@@ -1,0 +1,178 @@
+"""NIfTI: the slice that was asked for, the way a radiologist is shown it, whatever the order of storage."""
+
+import importlib.util
+import itertools
+
+import nibabel
+import numpy as np
+import pytest
+from _medical import nifti, written
+
+from discern_vqa.data import images
+from discern_vqa.data import nifti as reader
+from discern_vqa.data.images import open_image, open_recorded
+from discern_vqa.errors import ImageError
+
+SHAPE = (5, 6, 7)  # left to right, back to front, feet to head
+VOLUME = np.arange(np.prod(SHAPE), dtype=np.int16).reshape(SHAPE)
+
+
+def shown(path, **choices) -> np.ndarray:
+    name = path.name + "".join(f"#{key}={value}" for key, value in choices.items())
+    return np.asarray(open_image(path.with_name(name)))
+
+
+def refused(path) -> str:
+    with pytest.raises(ImageError) as caught:
+        open_image(path)
+    assert path.name.partition("#")[0] in str(caught.value)
+    assert caught.value.hint
+    return str(caught.value)
+
+
+@pytest.fixture
+def made(tmp_path):
+    return lambda *arguments, **options: written(tmp_path / "a.nii", nifti(*arguments, **options))
+
+
+def eight_bits(values, low=None, high=None) -> np.ndarray:
+    low, high = values.min() if low is None else low, values.max() if high is None else high
+    return np.rint(np.clip((values - low) / (high - low), 0, 1) * 255)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+@pytest.mark.parametrize("signs", list(itertools.product((1, -1), repeat=3)))
+@pytest.mark.parametrize("packed", [False, True])
+def test_every_order_of_storage_shows_the_same_slices(made, order, signs, packed):
+    flipped = VOLUME[:: signs[0], :: signs[1], :: signs[2]]
+    affine = np.zeros((4, 4))
+    for stored, axis in enumerate(order):
+        affine[axis, stored] = signs[axis]
+    affine[3, 3] = 1
+    path = made(np.ascontiguousarray(flipped.transpose(order)), affine, packed=packed)
+    full = {"window": "0:1e9"}  # nothing is cut off; what is compared is the order
+    for axis, index, expected in (
+        ("axial", 3, VOLUME[::-1, ::-1, 2].T),
+        ("coronal", 2, VOLUME[::-1, 1, ::-1].T),
+        ("sagittal", 5, VOLUME[4, ::-1, ::-1].T),
+    ):
+        assert np.array_equal(shown(path, axis=axis, slice=index, window="full"), eight_bits(expected)), (axis, full)
+
+
+def test_it_agrees_with_nibabels_canonical_volume(made):
+    path = made(np.random.default_rng(0).integers(0, 999, (4, 5, 6)).astype(np.int16), np.diag([-1.0, -1, 1, 1]))
+    canonical = np.asarray(nibabel.as_closest_canonical(nibabel.load(path)).dataobj)
+    for number in range(6):
+        expected = eight_bits(canonical[::-1, ::-1, number].T.astype(float))
+        assert np.array_equal(shown(path, slice=number + 1, window="full"), expected)
+
+
+def test_the_middle_axial_slice_is_the_usual_one_and_it_is_said(made):
+    opened = open_recorded(made(VOLUME))
+    assert np.array_equal(np.asarray(opened.picture), shown(made(VOLUME), axis="axial", slice=4))
+    assert "axial slice 4 of 7 (the usual one" in opened.steps[0]
+    assert opened.kind == "NIfTI"
+
+
+@pytest.mark.parametrize("second", [False, True])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_volume_of_several_is_chosen(made, second, packed):
+    path = made(np.stack([VOLUME, VOLUME * 0, VOLUME[::-1]], -1), packed=packed, second=second)
+    assert np.array_equal(shown(path), shown(path, frame=1))
+    assert shown(path, frame=2).max() == 0
+    assert np.array_equal(shown(path, frame=3), shown(path, frame=1)[:, ::-1])
+    assert "no number 4" in refused(path.with_name("a.nii#frame=4"))
+    assert "has 5 sagittal slices; there is no number 6" in refused(path.with_name("a.nii#axis=sagittal#slice=6"))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int32, np.float32, np.float64, np.uint16])
+def test_windows_see_scaled_values(made, kind):
+    path = made(VOLUME.astype(kind) if kind is not np.uint8 else VOLUME.astype(kind), slope=2, intercept=-100)
+    real = (VOLUME.astype(kind)[::-1, ::-1, 3].T.astype(float)) * 2 - 100
+    assert np.array_equal(shown(path, window="50:200"), eight_bits(real, -50, 150))
+    assert np.array_equal(shown(path, window="bone"), eight_bits(real, -500, 1300))
+    low, high = np.percentile(real, [0.5, 99.5])
+    assert np.array_equal(shown(path), eight_bits(real, low, high))
+    path = made(VOLUME, cal_min=10, cal_max=90)
+    assert np.array_equal(shown(path), eight_bits(VOLUME[::-1, ::-1, 3].T.astype(float), 10, 90))
+
+
+def test_holes_count_as_nothing(made):
+    values = VOLUME.astype(np.float32)
+    values[0, 0, 3], values[1, 1, 3] = np.nan, np.inf
+    assert shown(made(values))[-1, -1] == shown(made(values))[-2, -2] == 0
+
+
+def test_colours_are_kept(made):
+    coloured = np.zeros(SHAPE, dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
+    coloured["R"], coloured["B"] = 200, VOLUME % 255
+    picture = shown(made(coloured))
+    assert picture.shape == (6, 5, 3)
+    assert (picture[..., 0] == 200).all()
+    assert np.array_equal(picture[..., 2], (VOLUME % 255)[::-1, ::-1, 3].T)
+
+
+def test_points_that_are_not_square_are_made_square(made):
+    path = made(VOLUME, np.diag([1.0, 1, 3, 1]))
+    assert shown(path).shape == (6, 5)
+    assert shown(path, axis="coronal").shape == (21, 5)
+    assert "points of 1 x 3 made square" in open_recorded(path.with_name("a.nii#axis=coronal")).steps
+    assert shown(made(VOLUME, np.diag([1.0, 1, 500, 1])), axis="coronal").shape == (7, 5)  # absurd: left as it is
+
+
+def test_an_unknown_position_is_said(made):
+    opened = open_recorded(made(VOLUME, qform_code=0, sform_code=0))
+    assert "does not say how it lies" in opened.warnings[0]
+    assert np.array_equal(np.asarray(opened.picture), np.asarray(open_image(made(VOLUME))))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_file_cut_off_is_refused(made, packed, share):
+    path = made(np.random.default_rng(0).integers(0, 999, (20, 20, 20)).astype(np.int16), packed=packed)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    assert refused(path.with_name("a.nii#slice=20"))
+
+
+def test_what_claims_too_much_is_refused_before_it_is_read(made, monkeypatch):
+    for packed in (False, True):
+        wide = made(VOLUME, packed=packed, dim=[3, 32767, 32767, 3, 1, 1, 1, 1])
+        assert "slices of 32767 x 32767 points" in refused(wide)
+        deep = made(VOLUME, packed=packed, dim=[4, 500, 500, 9000, 30000, 1, 1, 1])
+        assert "GB to read through" in refused(deep.with_name("a.nii#frame=30000"))
+    monkeypatch.setattr(images, "MOST_BYTES", 100)
+    assert "0 MB are opened" in refused(made(VOLUME))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"datatype": 32, "bitpix": 64}, "is no picture"),
+        ({"datatype": 1536, "bitpix": 128}, "is no picture"),
+        ({"dim": [5, 5, 6, 7, 1, 3, 1, 1]}, "is no volume"),
+        ({"dim": [3, 5, -6, 7, 1, 1, 1, 1]}, "is no volume"),
+        ({"magic": b"ni1\0"}, "header of a pair"),
+    ],
+)
+def test_what_is_no_picture_is_refused(made, fields, said):
+    assert said in refused(made(VOLUME, **fields))
+
+
+def test_no_text_of_the_header_passes(made):
+    opened = open_recorded(made(VOLUME, descrip=b"Doe Jane 19700101", db_name=b"Doe", aux_file=b"doe.txt"))
+    assert "oe" not in repr((opened.steps, opened.facts, opened.warnings)).replace("does", "")
+
+
+def test_without_the_package_the_command_that_brings_it_is_said(made, monkeypatch):
+    there = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "nibabel" else there(name))
+    with pytest.raises(ImageError, match="is a NIfTI file, and nibabel") as caught:
+        open_image(made(VOLUME))
+    assert caught.value.hint == "pip install 'discern-vqa[nifti]'"
+
+
+def test_a_gzip_file_of_something_else_is_no_image(tmp_path):
+    import gzip
+
+    assert "is no image" in refused(written(tmp_path / "a.gz", gzip.compress(b"text " * 200)))
+    assert reader.is_nifti(gzip.decompress(nifti(VOLUME, packed=True))[: reader.HEADER_BYTES])
