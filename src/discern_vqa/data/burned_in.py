@@ -50,7 +50,9 @@ def text_lines(picture: Image.Image) -> list[Line]:
         copy = grey.resize(size, Image.Resampling.BOX) if scale > 1 else grey
         values, factor = np.asarray(copy), max(1.0, scale)
         for turned in (values, 255 - values):
-            lines += [Line(*(int(at * factor) for at in box), letters) for box, letters in _rows(_pieces(turned))]
+            for (left, top, right, bottom), letters in _rows(_pieces(turned)):
+                ends = int(left * factor), int(top * factor), int(right * factor), int(bottom * factor)
+                lines.append(Line(*ends, letters))
     return sorted(lines, key=lambda line: -line.letters)
 
 
@@ -67,7 +69,8 @@ def _pieces(values: NDArray[np.uint8]) -> NDArray[np.int64]:
     width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     fill = area / (width * height)
     kept = (height >= 5) & (height <= 48) & (width <= 2.2 * height) & (area >= 6) & (fill > 0.15)
-    return boxes[kept]
+    chosen: NDArray[np.int64] = boxes[kept]
+    return chosen
 
 
 def _rows(boxes: NDArray[np.int64]) -> list[tuple[tuple[int, int, int, int], int]]:
