@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from discern_vqa.nn.scan._language import Array, Int, Kernel, Lanes, exp2
+from discern_vqa.nn.scan._language import Array, Int, Kernel, Lanes, Place, exp2
 
 STEPS = 16
 """Places in a chunk: what a block needs of 16 places takes 20 KiB, half of a usual first-level cache."""
@@ -95,6 +95,17 @@ class Walk:
         """t, the place in the sequence, of a chunk's step."""
         return self.kernel.read_int(self.kernel.place("order"), chunk.first + step)
 
+    @contextmanager
+    def left_out(self, b: Int) -> Iterator[Int]:
+        """t of each place of sequence b that is not visited; the order names them last."""
+        with self.kernel.loop(self.given["length"], start=self._count(b)) as (s, _):
+            yield self.kernel.read_int(self.kernel.place("order"), b * self.given["length"] + s)
+
+    def clear(self, place: Place, numbers: Int) -> None:
+        """Writes zeros, a multiple of the width of them."""
+        with self.kernel.loop(numbers, step=self.width) as (position, _):
+            (place + position).put(self.kernel.constant(0.0))
+
     def _count(self, b: Int) -> Int:
         return self.kernel.read_int(self.kernel.place("counts"), b)
 
@@ -112,10 +123,7 @@ class Walk:
 
 
 def forward(width: int) -> Kernel:
-    """y, and the state at the start of each chunk (`kept.chunk` 0: the last state alone).
-
-    Slot 0 of `kept` comes filled with zeros.
-    """
+    """y, and the state at the start of each chunk (where `kept.chunk` is 0, one state that is written over)."""
     walk = Walk("forward", FORWARD, width)
     kernel, tile = walk.kernel, walk.tile
     DT, U, Y = range(3)
@@ -123,6 +131,7 @@ def forward(width: int) -> Kernel:
     y = walk.channels("y")
     with walk.units() as (b, _, first, last):
         chunks = walk.chunks(b)
+        walk.clear(walk.kept.at(b, 0, first), (last - first) * walk.of_tile)
         with kernel.loop(chunks) as (c, _):
             chunk = walk.chunk(b, c)
             with kernel.loop(last, start=first) as (i, _):
@@ -152,13 +161,15 @@ def forward(width: int) -> Kernel:
                     t = walk.place_of(chunk, s)
                     for j in range(VECTORS):
                         y.at(b, t, i, j).put(row.at(s, Y, j).lanes())
+        with walk.left_out(b) as t:
+            walk.clear(y.at(b, t, first), (last - first) * tile)
     return kernel
 
 
 def backward(width: int) -> Kernel:
     """dx, ddt; dA and dD for each sequence; dB and dC for each sequence and group of channels.
 
-    dA, dD and G (the adjoint state between chunks) come filled with zeros.
+    G is room for the adjoint state between chunks.
     """
     walk = Walk("backward", BACKWARD, width)
     kernel, tile, S = walk.kernel, walk.tile, walk.S
@@ -178,10 +189,12 @@ def backward(width: int) -> Kernel:
     zero, ln2 = kernel.constant(0.0), kernel.constant(math.log(2))
     with walk.units() as (b, group, first, last):
         chunks = walk.chunks(b)
+        for array in (G, dA):
+            walk.clear(array.at(b, first), (last - first) * walk.of_tile)
+        walk.clear(dD.at(b, first), (last - first) * tile)
         with kernel.loop(chunks) as (passed, _):
             chunk = walk.chunk(b, chunks - passed - 1)
-            with kernel.loop(S * (STEPS * 2)) as (position, _):
-                (sums.start + position * width).put(zero)
+            walk.clear(sums.start, S * (STEPS * 2 * width))
             with kernel.loop(last, start=first) as (i, _):
                 D = [walk.D.at(i, j).lanes() for j in range(VECTORS)]
                 with kernel.loop(chunk.steps, carry=[dD.at(b, i, j).lanes() for j in range(VECTORS)]) as (s, sum_D):
@@ -247,4 +260,10 @@ def backward(width: int) -> Kernel:
                 with kernel.loop(S) as (n, _):
                     dB.at(b, group, t, n).put_number(sums.at(n, s, SUM_B).lanes().sum())
                     dC.at(b, group, t, n).put_number(sums.at(n, s, SUM_C).lanes().sum())
+        with walk.left_out(b) as t:
+            for array in (dx, ddt):
+                walk.clear(array.at(b, t, first), (last - first) * tile)
+            with kernel.loop(S) as (n, _):
+                for array in (dB, dC):
+                    array.at(b, group, t, n).put_number(zero.sum())
     return kernel

@@ -35,7 +35,7 @@ def scan(
     B, C = (_padded(tensor, _kernels.STATES) for tensor in (B, C))
     A = F.pad(A, (0, -S % _kernels.STATES, 0, -E % tile))
     order, counts = visits(x.shape[0], x.shape[1], keep, reverse, x.device)
-    y: Tensor = _Scan.apply(x, dt, A, B, C, D, order, counts, keep is not None)
+    y: Tensor = _Scan.apply(x, dt, A, B, C, D, order, counts)
     return y[..., :E]
 
 
@@ -48,19 +48,17 @@ def _padded(tensor: Tensor, multiple: int) -> Tensor:
 
 class _Scan(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, *given: Any) -> Tensor:
-        x, dt, A, B, C, D, order, counts, has_gaps = given
+    def forward(ctx: Any, *given: Tensor) -> Tensor:
+        x, dt, A, B, C, D, order, counts = given
         sequences, length, E = x.shape
         trains = any(ctx.needs_input_grad)
         tiles = _in_tiles(A)
         kept = torch.empty(sequences, -(-length // _kernels.STEPS) if trains else 1, *tiles.shape)
-        kept[:, 0] = 0
-        y = (torch.zeros if has_gaps else torch.empty)(sequences, length, E)
+        y = torch.empty(sequences, length, E)
         plan = _plan(x, dt, tiles, B, C, D, order, counts, kept) | {"kept.chunk": tiles.numel() if trains else 0}
         _run("forward", plan | _rows("y", y))
         if trains:
             ctx.save_for_backward(x, dt, tiles, B, C, D, order, counts, kept)
-            ctx.has_gaps = has_gaps
         return y
 
     @staticmethod
@@ -69,15 +67,19 @@ class _Scan(torch.autograd.Function):
         x, dt, tiles, B, C, D, order, counts, kept = ctx.saved_tensors
         (sequences, length, E), (count, S, tile) = x.shape, tiles.shape
         plan = _plan(x, dt, tiles, B, C, D, order, counts, kept)
-        make = torch.zeros if ctx.has_gaps else torch.empty
-        dx, ddt = make(sequences, length, E), make(sequences, length, E)
-        dB, dC = (make(sequences, plan["groups"], length, S) for _ in range(2))
-        dA, adjoint = (torch.zeros(sequences, count, S, tile) for _ in range(2))
-        dD = torch.zeros(sequences, E)
+        dx, ddt = (torch.empty(sequences, length, E) for _ in range(2))
+        dA, adjoint = (torch.empty(sequences, count, S, tile) for _ in range(2))
+        dB, dC = (torch.empty(sequences, plan["groups"], length, S) for _ in range(2))
+        dD = torch.empty(sequences, E)
         rows = _rows("dy", _padded(dy, 1)) | _rows("dx", dx) | _rows("ddt", ddt)
         _run("backward", {**plan, **rows, "dA": dA, "dB": dB, "dC": dC, "dD": dD, "G": adjoint})
-        by_channel = dA.sum(0).transpose(1, 2).reshape(E, S)
-        return dx, ddt, by_channel, dB.sum(1), dC.sum(1), dD.sum(0), None, None, None
+        by_channel = _sum(dA, 0).transpose(1, 2).reshape(E, S)
+        return dx, ddt, by_channel, _sum(dB, 1), _sum(dC, 1), _sum(dD, 0), None, None
+
+
+def _sum(tensor: Tensor, axis: int) -> Tensor:
+    """By numpy, which needs no other thread: for so little, torch would wait for its own."""
+    return torch.from_numpy(tensor.numpy().sum(axis))
 
 
 def _in_tiles(A: Tensor) -> Tensor:
@@ -118,7 +120,8 @@ def _run(name: str, plan: Mapping[str, Any]) -> None:
     helpers = [_pool(os.getpid(), threads).submit(work) for _ in range(threads - 1)]
     work()
     for helper in helpers:
-        helper.result()
+        if not helper.cancel():  # one that has not begun by now has nothing left to do
+            helper.result()
 
 
 _one_translation = threading.Lock()
