@@ -81,5 +81,8 @@ def share(part: int, whole: int) -> float:
 
 
 def percent(part: int, whole: int) -> str:
-    """ "295 of 451 (65 %)"."""
-    return f"{part:,} of {whole:,} ({100 * part / whole:.0f} %)" if whole else f"{part:,} of 0"
+    """ "295 of 451 (65 %)"; a decimal below one per cent."""
+    if not whole:
+        return f"{part:,} of 0"
+    digits = 1 if 0 < 100 * part < whole else 0
+    return f"{part:,} of {whole:,} ({100 * part / whole:.{digits}f} %)"

@@ -151,7 +151,7 @@ def described(
             "likeness": round(float(likeness[k]), 4),
             "grey": round(float(grey[k]), 4),
             "bits": int(bits[k]),
-            "gap": gap(image, partner),
+            "gap": gap(image, partner) if ours is theirs else gap(*(name.rpartition("/")[2] for name in (image, partner))),
         }
         for image, partner, k in rows
     ]

@@ -11,7 +11,8 @@ _FEW = 0.001  # of a split: owners' own copies differ by a record or two
 
 def check(given: Given) -> dict[str, Any]:
     """Per split the questions read and published (None where nobody says), and what is wrong with broken records."""
-    read = {split: sum(not row.is_caption for row in rows) for split, rows in given.samples.items()}
+    asked = {split: sum(not row.is_caption for row in rows) for split, rows in given.samples.items()}
+    read = {split: asked[split] or len(rows) for split, rows in given.samples.items()}  # or captions, if they are all
     splits = list(dict.fromkeys([*given.published, *read]))
     return {
         "splits": {split: {"read": read.get(split, 0), "published": given.published.get(split)} for split in splits},

@@ -12,6 +12,7 @@ TITLE = "Re-phrasings of test questions in train"
 CLOSE = 0.5
 """Cosine of TF-IDF (words and pairs of words) from which two questions about one image are close."""
 
+_SAME_WORDS = 0.999
 _MOST_SHOWN = 24
 
 
@@ -22,7 +23,7 @@ def check(given: Given) -> dict[str, Any]:
     where chance agreement is small, image and answer alone are compared. `answer_only_through_frames` counts the
     questions whose answer train has in re-phrasings only. `verbatim` counts those that train asks in the same words.
     `close` counts those to which train has a close question (`CLOSE`) about the same image with the same answer,
-    whatever it is called; `examples` are some of these, the closest of each image first.
+    whatever it is called; `examples` are some of these, in other words first.
     """
     found: dict[str, Any] = {}
     plain = given.plain
@@ -67,15 +68,17 @@ def _close(given: Given, train: Sequence[Sample], rows: Sequence[Sample]) -> dic
         for place, (row, others) in enumerate(shared):
             cosines = (known[others] @ asked[place].T).toarray()[:, 0]
             pairs.append((float(cosines.max()), row, train[others[int(cosines.argmax())]]))
-    close = sorted((pair for pair in pairs if pair[0] >= CLOSE), key=lambda pair: -pair[0])
-    shown = {row.image: (cosine, row, other) for cosine, row, other in reversed(close)}
+    close = sorted((pair for pair in pairs if pair[0] >= CLOSE), key=lambda pair: pair[0])
+    # Of each image one: the closest in other words, or, where there is none, the same words again.
+    by_words = sorted(close, key=lambda pair: (pair[0] < _SAME_WORDS, pair[0]))
+    shown = {row.image: (cosine, row, other) for cosine, row, other in by_words}
     return {
         "same_picture_and_answer": len(shared),
         "close": len(close),
         "examples": [
             {"image": row.image, "question": row.question, "other": other.question, "answer": row.answer}
             | {"cosine": round(cosine, 3), "sources": [row.source, other.source]}
-            for cosine, row, other in sorted(shown.values(), key=lambda pair: -pair[0])[:_MOST_SHOWN]
+            for cosine, row, other in sorted(shown.values(), key=lambda pair: (pair[0] >= _SAME_WORDS, -pair[0]))[:_MOST_SHOWN]
         ],
     }
 
