@@ -99,9 +99,9 @@ def verdict(found: dict[str, Any]) -> list[str]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """What was compared, then each image that both have."""
+    """What was compared, and what both have."""
     if not found:
-        return []
+        return ["no other set was named (--against NAME ROOT)"]
     return [
         f"{found['of_images']:,} images compared with the {found['other_images']:,} of {found['name']}; file names in "
         f"both: {found['same_file_names']:,}",

@@ -10,6 +10,7 @@ from discern_vqa.data.sample import Sample
 
 TITLE = "Balance of the answers"
 _MOST_NAMED = 10
+_FEW = 20
 _UNEVEN = 0.7  # share of one of yes and no from which guessing it is worth more than most models' gain
 
 
@@ -54,14 +55,14 @@ def notes(found: dict[str, Any]) -> list[str]:
     said = []
     for split, counts in found.items():
         both = counts["yes"] + counts["no"]
-        if both >= 20 and max(counts["yes"], counts["no"]) > _UNEVEN * both:
+        if both >= _FEW and max(counts["yes"], counts["no"]) > _UNEVEN * both:
             word = "yes" if counts["yes"] > counts["no"] else "no"
             said.append(
                 f"of the {both:,} yes/no questions of {split}, {100 * counts[word] / both:.0f} % are answered {word!r}: "
                 "a model that always says so reaches that much."
             )
     train = found.get("train")
-    if train and train["once"] > 0.5 * train["answers"]:
+    if train and train["once"] > max(_FEW, 0.5 * train["answers"]):
         said.append(
             f"{percent(train['once'], train['answers'])} different answers of train are given once: a classifier "
             "hardly learns them."
@@ -75,8 +76,8 @@ def lines(found: dict[str, Any]) -> list[str]:
     for split, counts in found.items():
         most = ", ".join(f"{answer!r} {count:,}" for answer, count in counts["most_frequent"][:5])
         said += [
-            f"{split}: {counts['answers']:,} different answers to {counts['questions']:,} questions, as hard to guess as "
-            f"{counts['effective']:,} equally frequent ones; given once: {counts['once']:,}",
+            f"{split}: {counts['answers']:,} different answers to {counts['questions']:,} questions, {counts['once']:,} "
+            f"given once; as hard to guess as {counts['effective']:,} equally frequent ones",
             f"  most frequent: {most}; yes {counts['yes']:,}, no {counts['no']:,}",
         ]
     return said

@@ -96,7 +96,7 @@ def notes(found: dict[str, Any]) -> list[str]:
 
 def lines(found: dict[str, Any]) -> list[str]:
     """A line per judged split and baseline."""
-    said = []
+    said = [] if found else ["none was asked, or there is no split to judge"]
     for judged, scores in found.items():
         for name, score in scores.items():
             low, high = score["ci95"]

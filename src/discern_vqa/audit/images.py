@@ -144,8 +144,10 @@ def lines(found: dict[str, Any]) -> list[str]:
         sizes = found["sizes"]
         said.append(f"longer side: {sizes['least']} to {sizes['greatest']} pixels, half of them up to {sizes['median']}")
     said.append(
-        f"missing files: {len(found['missing'])}; unreadable: {len(found['unreadable'])}; blank: {len(found['blank'])}; "
-        f"same bytes under several names: {len(found['same_bytes'])}, same pixels in other bytes: "
+        f"missing files: {len(found['missing'])}; unreadable: {len(found['unreadable'])}; blank: {len(found['blank'])}"
+    )
+    said.append(
+        f"same content under several names: {len(found['same_bytes'])}; same pixels in other files: "
         f"{len(found['same_pixels'])}"
     )
     return said + [f"  {entry['reason']}" for entry in found["unreadable"][:_MOST_NAMED]]

@@ -44,9 +44,9 @@ def verdict(found: dict[str, Any]) -> list[str]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """A line per language, where there are several."""
-    if len(found["samples"]) < 2:
-        return []
+    """A line per language."""
+    if not found["samples"]:
+        return ["the data set does not name any"]
     return [
         f"{language}: {', '.join(f'{split} {count:,}' for split, count in counts.items())}"
         for language, counts in found["samples"].items()

@@ -35,7 +35,7 @@ def check(given: Given) -> dict[str, Any]:
     found |= {"clusters": 0, "largest": 0, "across": {}, "within": []}
     if pictures is None:
         return found
-    members = {split: _mask(pictures, rows) for split, rows in given.samples.items()}
+    members = {split: mask_of(pictures, rows) for split, rows in given.samples.items()}
     best = {
         (judged, known): Nearest(members[judged] & ~members[known], members[known])
         for judged in members
@@ -94,7 +94,8 @@ class _Most:
         self.kept = tuple(column[order] for column in all_)
 
 
-def _mask(pictures: Pictures, rows: Sequence[Sample]) -> NDArray[np.bool_]:
+def mask_of(pictures: Pictures, rows: Sequence[Sample]) -> NDArray[np.bool_]:
+    """(pictures,) whether some sample is about the picture."""
     out = np.zeros(len(pictures.first), bool)
     out[pictures.of(rows)] = True
     return out
@@ -191,14 +192,15 @@ def verdict(found: dict[str, Any]) -> list[str]:
 def lines(found: dict[str, Any]) -> list[str]:
     """The rule, the pairs in all, then a line per pair of splits."""
     if not found["compared"]:
-        return ["images were not compared"]
+        return ["no image was compared"]
     said = [
-        f"{found['pairs']:,} pairs among {found['compared']:,} different pictures, {found['by_grey']:,} of them by grey "
-        f"correlation >= {found['same_grey']} (32 x 32), the others by likeness >= {found['above']}",
+        f"{found['pairs']:,} pairs among {found['compared']:,} different pictures",
+        f"{found['by_grey']:,} by grey correlation >= {found['same_grey']} (32 x 32), the others by likeness >= "
+        f"{found['above']}",
         f"they form {found['clusters']:,} clusters, the largest of {found['largest']:,} pictures",
     ]
     return said + [
-        f"{pair}: {percent(counts['images'], counts['of_images'])} images, {counts['grey']:,} by grey correlation; "
-        f"{counts['questions']:,} questions about them, {counts['answered']:,} answered there in the same words"
+        f"{pair}: {percent(counts['images'], counts['of_images'])} images, {counts['grey']:,} by grey correlation; of "
+        f"{counts['questions']:,} questions about them {counts['answered']:,} are answered there"
         for pair, counts in found["across"].items()
     ]

@@ -99,6 +99,9 @@ def _galleries(report: Mapping[str, Any], ours: Mapping[str, Path], theirs: Mapp
         title = f"In {against['name']} too"
         rule = f"{len(against['images']):,} of {against['of_images']:,} images; beside each, what it was found to be like"
         found.append((title, rule, against["images"], theirs, ("here", against["name"])))
+    for pair, counts in report["encoder"].get("across", {}).items():
+        rule = f"alike to {report['encoder']['encoder']}, not as thumbnails"
+        found.append((f"{pair}, to an encoder", rule, counts["pairs"], ours, tuple(pair.split(" in "))))
     rule = "the most alike of one split: no leak, but fewer different pictures than files"
     found.append(("Within a split", rule, near["within"][:12], ours, ("", "")))
     return [

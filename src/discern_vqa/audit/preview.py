@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,9 @@ def write_preview(
     kinds = []
     for kind in by:
         groups = _groups(rows, kind)
-        sheets = [
-            _sheet(value, members, out / f"{kind}-{_slug(value)}.png", images, seed)
-            for value, members in list(groups.items())[:_MOST_SHEETS]
-        ]
+        drawn = list(groups.items())[:_MOST_SHEETS]
+        files_of = _file_names(kind, [value for value, _ in drawn])
+        sheets = [_sheet(value, members, out / files_of[value], images, seed) for value, members in drawn]
         if shown := [sheet for sheet in sheets if sheet["cells"]]:
             kinds.append({"kind": kind.replace("_", " "), "sheets": shown, "more": max(0, len(groups) - _MOST_SHEETS)})
     if not kinds:
@@ -137,9 +137,11 @@ def _sheet(value: str, rows: Sequence[Sample], file: Path, most: int, seed: int)
     }
 
 
-def _slug(value: str) -> str:
-    """The value as part of a file name; two values never share one."""
-    plain = re.sub(r"[^a-z0-9]+", "_", value.lower()).strip("_")
-    if plain and re.fullmatch(r"[A-Za-z0-9 _-]+", value):
-        return plain
-    return f"{plain or 'value'}_{sum(map(ord, value)) % 1000:03}"
+def _file_names(kind: str, values: Sequence[str]) -> dict[str, str]:
+    """A file name for each value, its letters and digits kept; two values never share one."""
+    names: dict[str, str] = {}
+    for value in values:
+        plain = f"{kind}-{re.sub(r'[^a-z0-9]+', '_', value.lower()).strip('_') or 'value'}"
+        tried = (f"{plain}{f'_{number}' if number > 1 else ''}.png" for number in count(1))
+        names[value] = next(name for name in tried if name not in names.values())
+    return names

@@ -108,7 +108,7 @@ def verdict(found: dict[str, Any]) -> list[str]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """Five lines per judged split."""
+    """Six lines per judged split."""
     said = []
     for judged, counts in found.items():
         total, opened = counts["questions"], counts["open_questions"]
@@ -121,6 +121,7 @@ def lines(found: dict[str, Any]) -> list[str]:
             f"{judged} questions whose answer train has in re-phrasings only: {counts['answer_only_through_frames']:,};"
             f" asked in train word for word: {counts['verbatim']:,}",
             f"{judged} questions with a close one (cosine >= {CLOSE}) of same image and answer: "
-            f"{percent(counts['close'], total)}; with any of same image and answer: {counts['same_picture_and_answer']:,}",
+            f"{percent(counts['close'], total)}",
+            f"{judged} questions with any of same image and answer: {counts['same_picture_and_answer']:,}",
         ]
     return said

@@ -61,6 +61,8 @@ def near_pairs(
         progress: called with (done, total) blocks.
     """
     sides = [thumbs] if others is None else [thumbs, others]
+    if not all(map(len, sides)):
+        return
     rules = [(features, view, above) for view in range(thumbs.shape[1])] + [(grey, 0, same_grey)]
     bounds = [_bounds(sides, compute, view) for compute, view, _ in rules]
     lengths = [len(side) for side in (thumbs, thumbs if others is None else others)]
@@ -72,9 +74,10 @@ def near_pairs(
     for done, (top, left) in enumerate(blocks, start=1):
         one, other = _candidates(bounds, [least for _, _, least in rules], top, left, within=others is None)
         if len(one):
-            found = _in_full(sides, one, other, above, same_grey)
-            if len(found):
-                yield found
+            found = in_full(sides[0], sides[-1], one, other)
+            keep = (found.likeness >= above) | (found.grey >= same_grey)
+            if keep.any():
+                yield Pairs(found.one[keep], found.other[keep], found.likeness[keep], found.grey[keep])
         progress(done, len(blocks))
 
 
@@ -139,15 +142,14 @@ def _candidates(
     return one + top, other + left
 
 
-def _in_full(
-    sides: list[NDArray[np.uint8]], one: NDArray[np.int64], other: NDArray[np.int64], above: float, same_grey: float
+def in_full(
+    thumbs: NDArray[np.uint8], others: NDArray[np.uint8], one: NDArray[np.int64], other: NDArray[np.int64]
 ) -> Pairs:
+    """The given pairs of a picture of `thumbs` and one of `others`, whatever their likeness."""
     best = np.full(len(one), -1, np.float32)
-    for view in range(sides[0].shape[1]):
-        np.maximum(best, _products(sides, one, other, features, view), out=best)
-    greys = _products(sides, one, other, grey, 0)
-    keep = (best >= above) | (greys >= same_grey)
-    return Pairs(one[keep], other[keep], best[keep], greys[keep])
+    for view in range(thumbs.shape[1]):
+        np.maximum(best, _products([thumbs, others], one, other, features, view), out=best)
+    return Pairs(one, other, best, _products([thumbs, others], one, other, grey, 0))
 
 
 def _products(

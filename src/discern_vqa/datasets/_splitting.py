@@ -74,9 +74,11 @@ def make(
         "images", "share"}}, "unnamed": samples without a patient or study}.
 
     Raises:
-        DataError: no sample names what is split by, or a part would be left empty.
+        DataError: there is no question, no sample names what is split by, or a part would be left empty.
     """
     samples = [sample for rows in samples_by_split.values() for sample in rows]
+    if not any(map(is_judged, samples)):
+        raise DataError("the data set asks no question: there is nothing to test", hint="split a set of questions")
     clusters = clusters_of(samples, wanted.by, prints)
     n = max(clusters, default=-1) + 1
     counts = kinds(samples, clusters, n)
@@ -124,7 +126,8 @@ def clusters_of(samples: Sequence[Sample], by: str, prints: Any = fingerprints) 
             "twin": sample.twin,
             # Whoever splits by study may divide a patient, whom the group often is.
             "group": "" if by == "study" else sample.group,
-            by: getattr(sample, by, ""),
+            "patient": sample.patient if by == "patient" else "",
+            "study": sample.study if by == "study" else "",
         }
         keys.append([("image", sample.image), *((kind, key) for kind, key in bonds.items() if key not in ("", b""))])
     of_sample = [0] * len(samples)
