@@ -41,7 +41,7 @@ def copy_of(number: int) -> Image.Image:
     if kind == 0:
         return drawn.resize((SIDE * 3 // 4, SIDE * 3 // 4), Image.Resampling.LANCZOS)
     if kind == 1:
-        return ImageOps.expand(drawn, SIDE // 10, 0)
+        return ImageOps.expand(drawn.resize((2 * SIDE, 2 * SIDE), Image.Resampling.BICUBIC), SIDE // 5, 0)
     return drawn.point(lambda grey: round(255 * (grey / 255) ** 0.8))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discern_vqa.data.fingerprints import Fingerprints, fingerprints
-from discern_vqa.data.likeness import grey
+from discern_vqa.data.likeness import shows_something
 from discern_vqa.data.sample import Sample
 
 
@@ -66,7 +66,7 @@ class Pictures:
     @cached_property
     def shows(self) -> NDArray[np.bool_]:
         """(n,) whether the image could be opened and is not one even area."""
-        return np.any(grey(self.prints.thumbs[:, 0]), axis=1) if len(self.names) else np.zeros(0, bool)
+        return shows_something(self.prints.thumbs[:, 0])
 
     def of(self, samples: Iterable[Sample]) -> NDArray[np.int64]:
         """The numbers of the pictures that the samples are about, each once, in order."""

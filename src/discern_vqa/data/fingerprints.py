@@ -33,7 +33,7 @@ _ENOUGH = 256  # fewer new files than this are decoded here: two processes take 
 _CHUNK = 32
 _STRIP = 64  # rows hashed at a time, so that a large picture is not in memory twice
 _FRAME_SIDE = 256  # the frame is looked for in a picture reduced to this
-_EVEN = 8  # grey levels: a row whose middle nine tenths differ by no more than this belongs to a frame
+_EVEN = 16  # grey levels: a row whose middle nine tenths differ by no more belongs to a frame (JPEG leaves waves in it)
 _LEAST_INSIDE = 0.25  # of a side; if less were left inside the frame, the picture is taken whole
 
 

@@ -28,6 +28,7 @@ SAME_GREY = 0.98
 _FAINT = 4.0  # grey levels: edges weaker than this count less, so that noise has no direction
 _FLAT = 0.5  # grey levels: a thumbnail with a lower standard deviation shows nothing, and is like no other
 _SQUARE = 8
+_BLOCK = 4096
 
 
 def grey(thumbs: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -49,6 +50,12 @@ def features(thumbs: NDArray[np.uint8]) -> NDArray[np.float32]:
     both = np.concatenate([grey(thumbs), edges(thumbs)], axis=1)
     both *= np.float32(0.5**0.5)
     return both
+
+
+def shows_something(thumbs: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(n, 32, 32) -> (n,): False for a picture of one even area, which is like no other."""
+    blocks = [np.any(grey(thumbs[start : start + _BLOCK]), axis=1) for start in range(0, len(thumbs), _BLOCK)]
+    return np.concatenate(blocks) if blocks else np.zeros(0, bool)
 
 
 def perceptual_hash(thumbs: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ import numpy as np
 from discern_vqa.data.clusters import Clusters
 from discern_vqa.data.dealing import deal, kinds
 from discern_vqa.data.fingerprints import fingerprints
-from discern_vqa.data.likeness import grey
+from discern_vqa.data.likeness import shows_something
 from discern_vqa.data.near import near_pairs
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.splits import connected, is_judged
@@ -112,7 +112,7 @@ def clusters_of(samples: Sequence[Sample], by: str, prints: Any = fingerprints) 
     place = {image: number for number, image in enumerate(paths)}
     near = Clusters(len(paths))
     if by == "near":
-        kept = np.flatnonzero(np.any(grey(found.thumbs[:, 0]), axis=1))
+        kept = np.flatnonzero(shows_something(found.thumbs[:, 0]))
         for pairs in near_pairs(found.thumbs[kept]):
             near.add(kept[pairs.one], kept[pairs.other])
     labels = near.labels().tolist()
