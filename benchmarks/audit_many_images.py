@@ -3,7 +3,7 @@
     nice -n 19 python benchmarks/audit_many_images.py --images 100000
 
 The set: smooth random pictures of 64 x 64 greys as JPEG, one question each, nine in ten in train; every hundredth test
-image is a train image drawn again (another size and JPEG quality, a border, or another contrast), which the audit has to
+image is a train image drawn again (another size and JPEG quality, a border, another contrast), which the audit has to
 find. Printed: seconds of the first run and of the second, which reads the cache; processor seconds; the peak of the
 resident memory of all processes together, sampled twenty times a second, shared pages counted once per process; and
 how many of the planted copies were found. Linux only: memory is read from /proc.
@@ -29,7 +29,9 @@ EVERY = 100  # test images that are copies
 def picture(number: int) -> Image.Image:
     """A smooth random field with some grain, different for each number."""
     rng = np.random.default_rng(number)
-    coarse = Image.fromarray(rng.integers(0, 256, (7, 7), dtype=np.uint8)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    coarse = Image.fromarray(rng.integers(0, 256, (7, 7), dtype=np.uint8)).resize(
+        (SIDE, SIDE), Image.Resampling.BICUBIC
+    )
     values = np.asarray(coarse, np.float32) + rng.normal(0, 6, (SIDE, SIDE))
     return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
 

@@ -199,7 +199,9 @@ def test_slakes_languages_divide_its_images_differently(real_data):
     root = real_data("slake")
     samples = {split: slake.read(root, split, language="both") for split in slake.present(root)}
     report = audit.audit(samples, open_images=False)
-    conflicts = {(one["judged"], one["language"], one["other"]): one["images"] for one in report["languages"]["conflicts"]}
+    conflicts = {
+        (one["judged"], one["language"], one["other"]): one["images"] for one in report["languages"]["conflicts"]
+    }
     shared = report["images"]["shared"]["validation in train"]["by_name"]
     assert set(conflicts) == {("validation", "en", "zh"), ("validation", "zh", "en")}
     assert sum(conflicts.values()) == shared > 100

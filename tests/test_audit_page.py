@@ -1,4 +1,4 @@
-"""The audit's page and the verb: one file that loads nothing, escapes what the data says, and exit codes that mean it."""
+"""The audit's page and verb: one file that loads nothing and escapes what the data says; exit codes that mean it."""
 
 import dataclasses
 import json

@@ -141,10 +141,14 @@ def test_vectors_of_an_encoder_are_compared_within_and_between():
     vectors = rng.normal(size=(50, 8)).astype(np.float32)
     vectors[7], vectors[31] = vectors[3] * 2, vectors[3] + 0.01
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    within = [(a, b) for one, other, _ in near.near_vectors(vectors, None, 0.999, block=16) for a, b in zip(one, other)]
+    within = [
+        (a, b)
+        for one, other, _ in near.near_vectors(vectors, None, 0.999, block=16)
+        for a, b in zip(one, other, strict=True)
+    ]
     assert sorted(within) == [(3, 7), (3, 31), (7, 31)]
     cross = near.near_vectors(vectors[:10], vectors[10:], 0.999, block=16)
-    assert [(a, b) for one, other, _ in cross for a, b in zip(one, other)] == [(3, 21), (7, 21)]
+    assert [(a, b) for one, other, _ in cross for a, b in zip(one, other, strict=True)] == [(3, 21), (7, 21)]
 
 
 def test_clusters_are_those_of_one_search_through_all_pairs():

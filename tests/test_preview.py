@@ -78,7 +78,9 @@ def test_what_the_set_does_not_say_and_what_there_is_not_is_refused(samples, tmp
 def test_two_values_never_share_a_file(samples, tmp_path):
     rows = [
         question(number, "train", row.path, organ=organ)
-        for number, (row, organ) in enumerate(zip(samples["train"], ("a b", "a_b", "a/b", "a-b", "肺", "脑"), strict=False))
+        for number, (row, organ) in enumerate(
+            zip(samples["train"], ("a b", "a_b", "a/b", "a-b", "肺", "脑"), strict=False)
+        )
     ]
     write_preview({"train": rows}, tmp_path / "out", "mine", ["organ"])
     assert len(list((tmp_path / "out").glob("*.png"))) == 6

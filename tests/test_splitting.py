@@ -26,7 +26,7 @@ READERS = [name for name in registry.names("datasets") if name != "csv"]  # a sp
 
 @pytest.fixture
 def chain(tmp_path):
-    """Twelve pictures: 0 and 1 are one in another format, 1 and 2 nearly so, 3 and 4 have one patient, 5 and 6 a study."""
+    """Twelve pictures: 0 and 1 are one in two formats, 2 nearly so, 3 and 4 have one patient, 5 and 6 one study."""
     drawn = [picture(number) for number in range(12)]
     drawn[1], drawn[2] = drawn[0], drawn[0].resize((70, 70))
     names = ["a0.png", "a1.bmp", *(f"a{number}.png" for number in range(2, 12))]
@@ -98,7 +98,9 @@ def set_of_40(tmp_path):
                 )
             )
         rows.append(
-            question(900 + number, "pretrain", path, question="", answer="", caption="A film.", answer_type="", organ=organ)
+            question(
+                900 + number, "pretrain", path, question="", answer="", caption="A film.", answer_type="", organ=organ
+            )
         )
     jsonl.write(rows, folder / jsonl.FILE)
     return folder
@@ -112,7 +114,11 @@ def test_a_split_by_near_keeps_copies_together_and_the_promised_shares(set_of_40
     out = tmp_path / "split"
     (made,) = make(by_split(set_of_40), Wanted(by="near", test=0.2, validation=0.1), out, {"dataset": "jsonl"})
     assert (made["clusters"], made["largest"]) == (20, 8)
-    assert {part: counts["judged"] for part, counts in made["parts"].items()} == {"train": 56, "validation": 8, "test": 16}
+    assert {part: counts["judged"] for part, counts in made["parts"].items()} == {
+        "train": 56,
+        "validation": 8,
+        "test": 16,
+    }
     dealt = _index.read(jsonl, set_of_40, out, {})
     for one, images in sides(dealt).items():
         for other, others in sides(dealt).items():
@@ -142,7 +148,12 @@ def test_folds_test_every_question_once(set_of_40, tmp_path):
         assert len(dealt["test"]) == 20
         assert dealt["validation"]
         tested += [row.id for row in dealt["test"]]
-    asked = [row.id for rows in by_split(set_of_40).values() for row in rows if row.phrase_type == "freeform" and row.question]
+    asked = [
+        row.id
+        for rows in by_split(set_of_40).values()
+        for row in rows
+        if row.phrase_type == "freeform" and row.question
+    ]
     assert sorted(tested) == sorted(asked)
 
 
@@ -157,7 +168,9 @@ def test_the_same_seed_gives_the_same_files_and_another_other_ones(set_of_40, tm
 
 
 def test_a_set_that_hangs_together_cannot_be_split(set_of_40, tmp_path):
-    whole = {split: [dataclasses.replace(row, group="g") for row in rows] for split, rows in by_split(set_of_40).items()}
+    whole = {
+        split: [dataclasses.replace(row, group="g") for row in rows] for split, rows in by_split(set_of_40).items()
+    }
     with pytest.raises(DataError, match="would be left without a question: 1 clusters, the largest of 160") as caught:
         make(whole, Wanted(), tmp_path / "out", {"dataset": "jsonl"})
     assert "--by image" in caught.value.hint
@@ -213,7 +226,9 @@ def test_a_patient_on_two_sides_is_noticed_when_the_split_was_by_patient(chain, 
 def test_data_that_changed_since_is_refused(index):
     with open(index.root / jsonl.FILE, "a") as file:
         file.write('{"split": "test", "image": "00.png", "question": "New?", "answer": "no"}\n')
-    assert "was made for 160 samples, and 161 are read now; the first it does not know: samples.jsonl:161" in refused(index)
+    assert "was made for 160 samples, and 161 are read now; the first it does not know: samples.jsonl:161" in refused(
+        index
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 """What is wrong with a data set, found before anything is trained on it. No torch here.
 
-One file per kind of check. Each has `TITLE`, `check(given) -> dict` (JSON-able figures), `lines(found) -> list[str]` (the
-figures to read), and, where it has something to say of them in plain sentences, `verdict(found) -> list[str]` (flaws,
-only where there are some) and `notes(found) -> list[str]` (no flaw, but to be known). A new check is one new file and
-its name in `CHECKS`; its figures stand in the report under that name.
+One file per kind of check. Each has `TITLE`, `check(given) -> dict` (JSON-able figures), `lines(found) -> list[str]`
+(the figures to read), and, where it has something to say of them in plain sentences, `verdict(found) -> list[str]`
+(flaws, only where there are some) and `notes(found) -> list[str]` (no flaw, but to be known). A new check is one new
+file and its name in `CHECKS`; its figures stand in the report under that name.
 """
 
 import textwrap
@@ -24,8 +24,8 @@ from discern_vqa.audit import (
     near,
     priors,
     records,
-    rephrasings,
     repetitions,
+    rephrasings,
     sides,
 )
 from discern_vqa.audit._given import Given, Other, Progress
@@ -131,5 +131,5 @@ def as_text(report: Mapping[str, Any]) -> str:
 
 
 def _listed(sentences: Sequence[str]) -> list[str]:
-    indents = {"initial_indent": "  - ", "subsequent_indent": "    "}
-    return [line for sentence in sentences for line in textwrap.wrap(sentence, 100, **indents)]
+    wrapper = textwrap.TextWrapper(100, initial_indent="  - ", subsequent_indent="    ")
+    return [line for sentence in sentences for line in wrapper.wrap(sentence)]

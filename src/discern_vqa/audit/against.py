@@ -1,4 +1,4 @@
-"""Another data set: which of this set's images it has too, so that neither is trained on what the other is judged by."""
+"""Another data set: which of this set's images it has too, so that neither is trained on what judges the other."""
 
 from collections import Counter
 from typing import Any
@@ -67,7 +67,9 @@ def _alike(given: Given, ours: Pictures, other: Other) -> list[dict[str, Any]]:
     theirs = other.pictures
     kept, there = (np.flatnonzero(side.shows[side.first]) for side in (ours, theirs))
     sizes = len(ours.first), len(theirs.first)
-    nearest = Nearest(*(np.arange(sum(sizes)) // sizes[0] == side if sizes[0] else np.zeros(0, bool) for side in (0, 1)))
+    nearest = Nearest(
+        *(np.arange(sum(sizes)) // sizes[0] == side if sizes[0] else np.zeros(0, bool) for side in (0, 1))
+    )
     blocks = near_pairs(
         ours.thumbs()[kept],
         theirs.thumbs()[there],

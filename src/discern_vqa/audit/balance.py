@@ -58,8 +58,8 @@ def notes(found: dict[str, Any]) -> list[str]:
         if both >= _FEW and max(counts["yes"], counts["no"]) > _UNEVEN * both:
             word = "yes" if counts["yes"] > counts["no"] else "no"
             said.append(
-                f"of the {both:,} yes/no questions of {split}, {100 * counts[word] / both:.0f} % are answered {word!r}: "
-                "a model that always says so reaches that much."
+                f"of the {both:,} yes/no questions of {split}, {100 * counts[word] / both:.0f} % are answered {word!r}:"
+                " a model that always says so reaches that much."
             )
     train = found.get("train")
     if train and train["once"] > max(_FEW, 0.5 * train["answers"]):
@@ -76,8 +76,8 @@ def lines(found: dict[str, Any]) -> list[str]:
     for split, counts in found.items():
         most = ", ".join(f"{answer!r} {count:,}" for answer, count in counts["most_frequent"][:5])
         said += [
-            f"{split}: {counts['answers']:,} different answers to {counts['questions']:,} questions, {counts['once']:,} "
-            f"given once; as hard to guess as {counts['effective']:,} equally frequent ones",
+            f"{split}: {counts['answers']:,} different answers to {counts['questions']:,} questions, {counts['once']:,}"
+            f" given once; as hard to guess as {counts['effective']:,} equally frequent ones",
             f"  most frequent: {most}; yes {counts['yes']:,}, no {counts['no']:,}",
         ]
     return said

@@ -88,8 +88,8 @@ def notes(found: dict[str, Any]) -> list[str]:
         name = max(scores, key=lambda one: scores[one]["accuracy"])
         best = scores[name]
         said.append(
-            f"on {judged}, a table that sees {SEE.get(name, name)} ({name}) reaches {100 * best['accuracy']:.1f} % without "
-            "a model: a score means what it has above that."
+            f"on {judged}, a table that sees {SEE.get(name, name)} ({name}) reaches {100 * best['accuracy']:.1f} % "
+            "without a model: a score means what it has above that."
         )
     return said
 

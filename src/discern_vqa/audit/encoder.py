@@ -75,7 +75,7 @@ def _vectors(given: Given) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
             try:
                 array = load_image(pictures.paths[pictures.first[number]], encoder.size, "rgb", "stretch")
             except ImageError:
-                continue  # it could be opened a moment ago; the check `images` reads every file and names the broken ones
+                continue  # it could be opened a moment ago; `images` reads every file and names the broken ones
             batch.append(torch.from_numpy(array.copy()).permute(2, 0, 1).float() / 255)
             opened.append(number)
         if batch:
@@ -92,8 +92,8 @@ def notes(found: dict[str, Any]) -> list[str]:
     """What a person should look at: an encoder knows kinds of pictures, and takes many strangers for alike."""
     return [
         f"{len(counts['pairs']):,} further {pair.partition(' in ')[0]} images are alike to one of "
-        f"{pair.partition(' in ')[2]} by the features of {found['encoder']} (cosine >= {found['above']}), and not by their "
-        "thumbnails: look at them."
+        f"{pair.partition(' in ')[2]} by the features of {found['encoder']} (cosine >= {found['above']}), and not by "
+        "their thumbnails: look at them."
         for pair, counts in found.get("across", {}).items()
         if counts["pairs"]
     ]
@@ -104,7 +104,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     if not found:
         return ["no encoder was named (--encoder NAME)"]
     return [
-        f"{pair}: {len(counts['pairs']):,} of {counts['of_images']:,} images, by {found['encoder']} alone (centred cosine "
-        f">= {found['above']})"
+        f"{pair}: {len(counts['pairs']):,} of {counts['of_images']:,} images, by {found['encoder']} alone (centred "
+        f"cosine >= {found['above']})"
         for pair, counts in found.get("across", {}).items()
     ]

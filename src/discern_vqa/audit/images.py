@@ -9,6 +9,7 @@ import numpy as np
 
 from discern_vqa.audit._given import JUDGED_ON, LEARNED_FROM, Given
 from discern_vqa.audit._pictures import Pictures
+from discern_vqa.data.choice import file_of
 from discern_vqa.data.sample import Sample
 
 TITLE = "Images"
@@ -34,7 +35,7 @@ def check(given: Given) -> dict[str, Any]:
     known_copies = {tuple(names) for names in same_bytes}
     found["same_bytes"] = same_bytes
     found["same_pixels"] = [names for names in same_pixels if tuple(names) not in known_copies]
-    found["missing"] = sorted(image for image, path in paths.items() if not path.is_file())
+    found["missing"] = sorted(image for image, path in paths.items() if not file_of(path).is_file())
     found |= _opened(pictures, set(found["missing"]))
     return found
 
@@ -78,8 +79,13 @@ def _groups(pictures: Pictures | None, key: Callable[[int], bytes]) -> list[list
 def _opened(pictures: Pictures | None, missing: set[str]) -> dict[str, Any]:
     if pictures is None:
         return {"unreadable": [], "blank": [], "sizes": None}
-    reasons = zip(pictures.names, pictures.prints.reasons, strict=True)
-    broken = [{"image": name, "reason": reason} for name, reason in reasons if reason and name not in missing]
+    reasons = zip(pictures.names, pictures.paths, pictures.prints.reasons, strict=True)
+    broken = [
+        # The path may name a patient where the image's own name is a pseudonym.
+        {"image": name, "reason": reason.replace(str(path), name)}
+        for name, path, reason in reasons
+        if reason and name not in missing
+    ]
     readable = np.flatnonzero(pictures.prints.sizes.all(axis=1))
     longer = np.sort(pictures.prints.sizes[readable].max(axis=1))
     return {
@@ -142,7 +148,9 @@ def lines(found: dict[str, Any]) -> list[str]:
         return [*said, f"missing files: {len(found['missing'])}; contents were not looked at"]
     if found["sizes"]:
         sizes = found["sizes"]
-        said.append(f"longer side: {sizes['least']} to {sizes['greatest']} pixels, half of them up to {sizes['median']}")
+        said.append(
+            f"longer side: {sizes['least']} to {sizes['greatest']} pixels, half of them up to {sizes['median']}"
+        )
     said.append(
         f"missing files: {len(found['missing'])}; unreadable: {len(found['unreadable'])}; blank: {len(found['blank'])}"
     )

@@ -37,8 +37,8 @@ def verdict(found: dict[str, Any]) -> list[str]:
     """Each pair of languages that disagree."""
     return [
         f"the languages divide the images differently: {conflict['images']:,} of {conflict['of_images']:,} images that "
-        f"{conflict['judged']} has in {conflict['language']!r} are in {conflict['known']} in {conflict['other']!r}. Read "
-        "one language, or split anew."
+        f"{conflict['judged']} has in {conflict['language']!r} are in {conflict['known']} in {conflict['other']!r}. "
+        "Read one language, or split anew."
         for conflict in found["conflicts"]
     ]
 

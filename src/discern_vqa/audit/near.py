@@ -1,4 +1,4 @@
-"""Near-identical images: neighbouring slices and copies with other bytes, which splitting by name does not keep apart."""
+"""Near-identical images: neighbouring slices and copies with other bytes, which a split by name does not keep apart."""
 
 import re
 from collections.abc import Sequence
@@ -89,9 +89,9 @@ class _Most:
 
     def add(self, pairs: Pairs, which: NDArray[np.bool_]) -> None:
         new = (pairs.one[which], pairs.other[which], pairs.likeness[which], pairs.grey[which])
-        all_ = [np.concatenate(both) for both in zip(self.kept, new, strict=True)]
-        order = np.argsort(-all_[2], kind="stable")[: self._most]
-        self.kept = tuple(column[order] for column in all_)
+        every: list[Any] = [np.concatenate([old, more]) for old, more in zip(self.kept, new, strict=True)]
+        order = np.argsort(-every[2], kind="stable")[: self._most]
+        self.kept = tuple(column[order] for column in every)
 
 
 def mask_of(pictures: Pictures, rows: Sequence[Sample]) -> NDArray[np.bool_]:
@@ -152,7 +152,9 @@ def described(
             "likeness": round(float(likeness[k]), 4),
             "grey": round(float(grey[k]), 4),
             "bits": int(bits[k]),
-            "gap": gap(image, partner) if ours is theirs else gap(*(name.rpartition("/")[2] for name in (image, partner))),
+            "gap": gap(image, partner)
+            if ours is theirs
+            else gap(*(name.rpartition("/")[2] for name in (image, partner))),
         }
         for image, partner, k in rows
     ]

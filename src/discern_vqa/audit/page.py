@@ -29,7 +29,9 @@ _TEMPLATES = files("discern_vqa.audit") / "templates"
 Samples = Mapping[str, Sequence[Sample]]
 
 
-def write_page(report: Mapping[str, Any], path: Path, name: str, samples: Samples, others: Samples | None = None) -> None:
+def write_page(
+    report: Mapping[str, Any], path: Path, name: str, samples: Samples, others: Samples | None = None
+) -> None:
     """Writes the page of a report.
 
     Args:
@@ -67,7 +69,7 @@ def write_page(report: Mapping[str, Any], path: Path, name: str, samples: Sample
         "ceilings": {split: counts["normalisers"][report["normalise"]] for split, counts in report["answers"].items()},
         "missing_answers": {split: counts["examples"] for split, counts in report["answers"].items()},
         "balance": report["balance"],
-        "asked_most": next(iter(report["priors"].values()), {}).get("asked_most", [])[:12],
+        "asked_most": [row for counts in report["priors"].values() for row in counts["asked_most"][:12]][:12],
         "unreadable": report["images"]["unreadable"][:SHOWN],
         "missing": report["images"]["missing"][:SHOWN],
         "broken": report["records"]["broken_named"],
@@ -82,7 +84,9 @@ def write_page(report: Mapping[str, Any], path: Path, name: str, samples: Sample
     atomic_write_text(path, template.render(**content))
 
 
-def _galleries(report: Mapping[str, Any], ours: Mapping[str, Path], theirs: Mapping[str, Path], show: "_Pictures") -> Any:
+def _galleries(
+    report: Mapping[str, Any], ours: Mapping[str, Path], theirs: Mapping[str, Path], show: "_Pictures"
+) -> Any:
     """Pairs of pictures under headings: across splits, from the other set, then within splits."""
     near, against = report["near"], report["against"]
     found = [
@@ -97,7 +101,9 @@ def _galleries(report: Mapping[str, Any], ours: Mapping[str, Path], theirs: Mapp
     ]
     if against:
         title = f"In {against['name']} too"
-        rule = f"{len(against['images']):,} of {against['of_images']:,} images; beside each, what it was found to be like"
+        rule = (
+            f"{len(against['images']):,} of {against['of_images']:,} images; beside each, what it was found to be like"
+        )
         found.append((title, rule, against["images"], theirs, ("here", against["name"])))
     for pair, counts in report["encoder"].get("across", {}).items():
         rule = f"alike to {report['encoder']['encoder']}, not as thumbnails"

@@ -41,7 +41,9 @@ def check(given: Given) -> dict[str, Any]:
             "asked_most": [
                 {"question": words, "n": counts.total(), "answer": _most(counts)}
                 | {"share": share(counts[_most(counts)], counts.total())}
-                for words, counts in sorted(by_words.items(), key=lambda item: (-item[1].total(), item[0]))[:_MOST_ASKED]
+                for words, counts in sorted(by_words.items(), key=lambda item: (-item[1].total(), item[0]))[
+                    :_MOST_ASKED
+                ]
                 if counts.total() > 1
             ],
         }

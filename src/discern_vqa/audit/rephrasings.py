@@ -78,7 +78,9 @@ def _close(given: Given, train: Sequence[Sample], rows: Sequence[Sample]) -> dic
         "examples": [
             {"image": row.image, "question": row.question, "other": other.question, "answer": row.answer}
             | {"cosine": round(cosine, 3), "sources": [row.source, other.source]}
-            for cosine, row, other in sorted(shown.values(), key=lambda pair: (pair[0] >= _SAME_WORDS, -pair[0]))[:_MOST_SHOWN]
+            for cosine, row, other in sorted(shown.values(), key=lambda pair: (pair[0] >= _SAME_WORDS, -pair[0]))[
+                :_MOST_SHOWN
+            ]
         ],
     }
 

@@ -45,7 +45,9 @@ def read_set(
     given = parsed(options)
     index = given.pop("index", "")
     if index and not isinstance(index, str):
-        raise ConfigError(f"--option index={index} is no folder", hint="name the folder that `discern data split` wrote")
+        raise ConfigError(
+            f"--option index={index} is no folder", hint="name the folder that `discern data split` wrote"
+        )
     there = _index.parts(Path(index)) if index else module.SPLITS
     for split in splits:
         if split not in there:
@@ -69,7 +71,7 @@ def say_skipped(skipped: list[str]) -> None:
 
 
 def parsed(options: list[str]) -> dict[str, Any]:
-    """"key=value" pairs: a value is read as JSON where it is JSON, else it is text; "key.field=text" fills a table."""
+    """ "key=value" pairs: a value is read as JSON where it is JSON, else it is text; "key.field=text" fills a table."""
     found: dict[str, Any] = {}
     for option in options:
         key, separator, value = option.partition("=")

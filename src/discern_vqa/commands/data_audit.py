@@ -45,6 +45,8 @@ def audit(
     from discern_vqa.files import atomic_write_text
 
     module = registry.load("datasets", name)
+    if against is not None:
+        registry.load("datasets", against[0])  # a wrong name is said before anything is read
     whole = _as_whole(name, option)
     broken: list[str] = []
     samples = read_set(name, root, [], whole, broken)
@@ -100,7 +102,9 @@ def split(
     wanted = _splitting.Wanted(by=by, test=test, validation=validation, folds=folds, seed=seed)
     given = parsed(option or [])
     if "index" in given:
-        raise ConfigError("a split is made of the data set itself, not of another split", hint="leave out --option index")
+        raise ConfigError(
+            "a split is made of the data set itself, not of another split", hint="leave out --option index"
+        )
     broken: list[str] | None = [] if skip_broken else None
     samples = read_set(name, root, [], option or [], broken)
     say_skipped(broken or [])
@@ -117,12 +121,13 @@ def split(
         if one["unnamed"]:
             typer.echo(f"  {one['unnamed']:,} samples name no {by}: each of their images was dealt by itself")
         for part, counts in one["parts"].items():
-            typer.echo(
-                f"  {part:<11}{counts['judged']:>8,} questions ({100 * counts['share']:.1f} %), {counts['images']:,} images"
-            )
+            share = f"({100 * counts['share']:.1f} %)"
+            typer.echo(f"  {part:<11}{counts['judged']:>8,} questions {share}, {counts['images']:,} images")
     first = made[0]["folder"]
-    typer.echo(f'recipes read it with index = "{first}" in [data]; check it: discern data audit {name} {root} --option'
-               f" index={first}")
+    typer.echo(
+        f'recipes read it with index = "{first}" in [data]; check it: discern data audit {name} {root} --option'
+        f" index={first}"
+    )
 
 
 def preview(

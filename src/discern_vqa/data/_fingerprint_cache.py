@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from discern_vqa.data.choice import file_of
 from discern_vqa.errors import DiscernError
 from discern_vqa.paths import cache_dir
 
@@ -116,7 +117,7 @@ def _key(path: Path) -> bytes:
 
 def _state(path: Path) -> tuple[int, int] | None:
     try:
-        found = os.stat(path)
+        found = os.stat(file_of(path))
     except (OSError, ValueError):
         return None
     return found.st_size, found.st_mtime_ns

@@ -1,4 +1,4 @@
-"""What hangs together through pairs, directly or through others, when the pairs come in blocks and are many. No torch."""
+"""What hangs together through pairs, directly or through others, when pairs are many and come in blocks. No torch."""
 
 import numpy as np
 from numpy.typing import NDArray

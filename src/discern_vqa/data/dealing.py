@@ -1,4 +1,4 @@
-"""Dealing whole clusters of samples into parts of wanted sizes, so that each part has its share of every kind. No torch.
+"""Dealing clusters of samples into parts of wanted sizes, so that each part has its share of every kind. No torch.
 
 A cluster is never divided. The kinds are the pairs of answer type and organ, and what is dealt evenly are the questions
 that a part would be judged on: as people asked them, no template re-phrasings and no captions.

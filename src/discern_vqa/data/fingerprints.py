@@ -1,6 +1,6 @@
 """What is remembered of an image file, to compare it with others: digests, its size, two small grey pictures. No torch.
 
-    content   SHA-256 of the file: equal for copies of the file
+    content   SHA-256 of the file (and of what is chosen of it): equal for copies of the file
     pixels    SHA-256 of the decoded pixels: equal for copies in another lossless format, grey or grey as colour
     thumbs    32 x 32 greys of the whole picture, and of what is inside its frame (even borders cut away)
 
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from discern_vqa.data._fingerprint_cache import Cache
+from discern_vqa.data.choice import split_choice
 from discern_vqa.data.images import open_image
 from discern_vqa.errors import DiscernError, ImageError
 
@@ -157,11 +158,14 @@ def _print_all(paths: list[Path]) -> list[Print]:
 
 def fingerprint(path: Path) -> Print:
     """The fingerprint of one file; `reason` says why where it cannot be opened."""
+    place, choice = split_choice(path)
     try:
-        with open(path, "rb") as file:
+        with open(place, "rb") as file:
             content = hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
         return Print(b"", b"", (0, 0), b"", f"the image {path} cannot be read: {error.strerror}")
+    if choice:  # two frames of a file are two pictures
+        content = hashlib.sha256(content + choice.encode()).digest()
     try:
         picture = open_image(path)
     except ImageError as error:

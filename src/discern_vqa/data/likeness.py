@@ -70,7 +70,8 @@ def perceptual_hash(thumbs: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def hash_distance(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.int64]:
     """(n, 8), (n, 8) -> (n,): the bits in which the hashes differ, 0 to 64."""
-    return np.bitwise_count(one ^ other).sum(axis=-1).astype(np.int64)
+    bits: NDArray[np.int64] = np.bitwise_count(one ^ other).sum(axis=-1).astype(np.int64)
+    return bits
 
 
 def _standard(values: NDArray[np.float32], least: float) -> NDArray[np.float32]:
@@ -78,4 +79,5 @@ def _standard(values: NDArray[np.float32], least: float) -> NDArray[np.float32]:
     values = values - values.mean(axis=1, keepdims=True)
     length = np.linalg.norm(values, axis=1, keepdims=True)
     shows = length >= least * values.shape[1] ** 0.5
-    return np.divide(values, length, out=np.zeros_like(values), where=shows)
+    rows: NDArray[np.float32] = np.divide(values, length, out=np.zeros_like(values), where=shows)
+    return rows

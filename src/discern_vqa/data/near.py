@@ -25,7 +25,7 @@ Features = Callable[[NDArray[np.uint8]], Floats]
 
 _BLOCK = 2048
 _PRODUCTS = 4096  # pairs multiplied out at a time
-_AXES = {features: 64, grey: 32}
+_AXES: dict[Features, int] = {features: 64, grey: 32}
 _SAMPLE = 1000  # pictures from which the axes are taken; they decide the speed, never what is found
 _SLACK = 1e-4  # above the rounding of 32-bit products
 

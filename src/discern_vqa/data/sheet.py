@@ -34,7 +34,9 @@ def draw_sheet(cells: Sequence[Cell], out_png: Path, columns: int = 8, rows: int
         y = _GAP + k // columns * (CELL + _TEXT + _GAP)
         page.paste(fitted(picture, CELL), (x, y))
         plain = "".join(letter if ord(letter) < _LAST_DRAWN else "·" for letter in words)
-        pen.multiline_text((x + 2, y + CELL + 1), "\n".join(textwrap.wrap(plain, _LETTERS)[:_LINES]), "black", font, spacing=1)
+        pen.multiline_text(
+            (x + 2, y + CELL + 1), "\n".join(textwrap.wrap(plain, _LETTERS)[:_LINES]), "black", font, spacing=1
+        )
     with atomic_path(Path(out_png)) as partial:
         page.save(partial, format="PNG")
 

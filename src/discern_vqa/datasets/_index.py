@@ -3,8 +3,8 @@
     DIR/split.json     what it was made of: data set, options, by what, seed, and the counts of each part
     DIR/split.jsonl    one sample a line: {"from": "train", "id": "12", "split": "test", "cluster": 4}
 
-`from` and `id` are the sample as its reader gives it; `split` is where it goes: a split's name, or "none" for what is in
-no part (captions and template re-phrasings of test images). Samples of one cluster never lie on two sides. That is
+`from` and `id` are the sample as its reader gives it; `split` is where it goes: a split's name, or "none" for what is
+in no part (captions and template re-phrasings of test images). Samples of one cluster never lie on two sides. That is
 checked when the files are written and again whenever they are read, with the images and patients of the samples as
 they are then: files that were edited, or made for other data, are refused.
 
@@ -87,7 +87,9 @@ def read(reader: ModuleType, root: Path, folder: Path, options: Mapping[str, Any
     about = _about(folder)
     name = reader.__name__.rpartition(".")[2]
     if about.get("dataset") != name:
-        raise DataError(f"{folder} is a split of {about.get('dataset')!r}, not of {name!r}", hint=f"{_MAKE_ANEW} {name}")
+        raise DataError(
+            f"{folder} is a split of {about.get('dataset')!r}, not of {name!r}", hint=f"{_MAKE_ANEW} {name}"
+        )
     known = {(row.from_split, row.id): row for row in _rows(folder / ROWS)}
     read_splits = about.get("read")
     given = read_splits if isinstance(read_splits, list) else list(present_splits(reader, root))
@@ -121,7 +123,8 @@ def _refuse_two_sides(rows: Sequence[Row], samples: Sequence[Sample], by: str, w
             side = "train" if row.split == "pretrain" else row.split
             if key != "" and side != NONE and side_of.setdefault(key, side) != side:
                 raise DataError(
-                    f"{where}: the {kind} {shown(key)} is in {side_of[key]} and in {side}", hint=f"{_MAKE_ANEW} --by {by}"
+                    f"{where}: the {kind} {shown(key)} is in {side_of[key]} and in {side}",
+                    hint=f"{_MAKE_ANEW} --by {by}",
                 )
 
 
@@ -148,7 +151,8 @@ def _rows(file: Path) -> list[Row]:
         texts = isinstance(row.from_split, str) and isinstance(row.id, str) and isinstance(row.cluster, int)
         if not texts or row.split not in (*SPLITS, NONE):
             raise DataError(
-                f'{source}: {shown(line)}; expected {{"from": ..., "id": ..., "split": ..., "cluster": 0}}', hint=_MAKE_ANEW
+                f'{source}: {shown(line)}; expected {{"from": ..., "id": ..., "split": ..., "cluster": 0}}',
+                hint=_MAKE_ANEW,
             )
         if (row.from_split, row.id) in seen:
             raise DataError(f"{source}: the sample {row.id!r} of {row.from_split} was named before", hint=_MAKE_ANEW)

@@ -1,4 +1,4 @@
-"""From the samples of a data set to a disjoint split: what hangs together, who goes where. See `_index` for the files."""
+"""From the samples of a data set to a disjoint split: what hangs together, who goes where. `_index` has the files."""
 
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
@@ -44,7 +44,11 @@ class Wanted:
     def __post_init__(self) -> None:
         if self.by not in WAYS:
             raise ConfigError(f"a data set cannot be split by {self.by!r}", hint=f"there are: {', '.join(WAYS)}")
-        if not 0 < self.test < 1 or not 0 <= self.validation < 1 or (not self.folds and self.test + self.validation >= 1):
+        if (
+            not 0 < self.test < 1
+            or not 0 <= self.validation < 1
+            or (not self.folds and self.test + self.validation >= 1)
+        ):
             raise ConfigError(
                 f"test {self.test} and validation {self.validation} leave nothing to learn from, or are no shares",
                 hint="0.2 and 0.1 are usual",
@@ -105,7 +109,9 @@ def clusters_of(samples: Sequence[Sample], by: str, prints: Any = fingerprints) 
         named = sum(bool(sample.group) for sample in samples)
         raise DataError(
             f"no sample names its {by}",
-            hint=f"--by image keeps together what the data set groups ({named:,} samples)" if named else "try --by near",
+            hint=f"--by image keeps together what the data set groups ({named:,} samples)"
+            if named
+            else "try --by near",
         )
     paths = {sample.image: sample.path for sample in samples}
     found = prints(list(paths.values()))
