@@ -37,6 +37,8 @@ class DataConfig(Table):
     draw: dict[str, Any] = {}
     """For `phantom` only: arguments of `phantom.draw`; the set is drawn once into the user's cache."""
     split: Literal["train", "pretrain"] = "train"
+    index: str = ""
+    """Folder that `discern data split` wrote: its train, validation and test are read instead of the set's own."""
     protocol: Literal["usual", "image_disjoint"] = "usual"
     folds: int = Field(5, ge=2)
     fold: int = Field(0, ge=0)

@@ -1,59 +1,135 @@
 """What is wrong with a data set, found before anything is trained on it. No torch here.
 
-One file per kind of check. Each has `TITLE`, `check(given) -> dict` (JSON-able figures), `verdict(found) -> list[str]`
-(plain sentences, only where something is wrong or must be known) and `lines(found) -> list[str]` (the figures to
-read). A new check is one new file and its name in `CHECKS`; its figures stand in the report under that name.
+One file per kind of check. Each has `TITLE`, `check(given) -> dict` (JSON-able figures), `lines(found) -> list[str]`
+(the figures to read), and, where it has something to say of them in plain sentences, `verdict(found) -> list[str]`
+(flaws, only where there are some) and `notes(found) -> list[str]` (no flaw, but to be known). A new check is one new
+file and its name in `CHECKS`; its figures stand in the report under that name.
 """
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from discern_vqa.audit import answers, counts, images, priors, repetitions, rephrasings, sides
-from discern_vqa.audit._given import Given
+from discern_vqa.audit import (
+    against,
+    answers,
+    balance,
+    baselines,
+    counts,
+    encoder,
+    images,
+    languages,
+    near,
+    priors,
+    records,
+    repetitions,
+    rephrasings,
+    sides,
+)
+from discern_vqa.audit._given import Given, Other, Progress
+from discern_vqa.audit._pictures import Pictures
 from discern_vqa.data.answers import normaliser
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import DataError
 
-CHECKS: tuple[ModuleType, ...] = (counts, images, rephrasings, repetitions, answers, priors, sides)
+CHECKS: tuple[ModuleType, ...] = (
+    counts,
+    records,
+    images,
+    near,
+    encoder,
+    languages,
+    against,
+    rephrasings,
+    repetitions,
+    answers,
+    balance,
+    priors,
+    baselines,
+    sides,
+)
 
 
 def audit(
-    samples_by_split: Mapping[str, Sequence[Sample]], *, normalise: str = "m3ae", open_images: bool = True
+    samples_by_split: Mapping[str, Sequence[Sample]],
+    *,
+    normalise: str = "m3ae",
+    open_images: bool = True,
+    published: Mapping[str, int] | None = None,
+    broken: Sequence[str] = (),
+    tables: Sequence[str] = (),
+    encoder: str = "",
+    against: tuple[str, Mapping[str, Sequence[Sample]]] | None = None,
+    workers: int = 1,
+    cache: Path | None = None,
+    progress: Progress = lambda what, done, total: None,
 ) -> dict[str, Any]:
-    """All checks of a data set: {"normalise", "<check>": figures, ..., "verdict": sentences}, JSON-able.
+    """All checks of a data set: {"normalise", "<check>": figures, ..., "verdict": sentences, "flaws"}, JSON-able.
+
+    `verdict` has the flaws first and then what is to be known; `flaws` says how many of its sentences are flaws.
 
     Args:
         samples_by_split: what the reader returned for each split; empty splits are passed over.
         normalise: two answers are the same when this normaliser makes them so (see `data.answers`).
-        open_images: also hash and decode every image file.
+        open_images: also open, hash and compare every image file.
+        published: questions by split, as the owners state them, to compare with.
+        broken: what is wrong with the records that the reader left out.
+        tables: the baselines that are to answer the judged splits (see `audit.baselines`).
+        encoder: weights of an image encoder that compares the images too (this alone needs torch); "" for none.
+        against: name and samples of another data set in which this one's images are looked for.
+        workers: processes that decode images (see `data.fingerprints`).
+        cache: file in which fingerprints of images are kept; None keeps nothing.
+        progress: called with what is done, how much is done, and of how much.
 
     Raises:
         DataError: there is no sample.
         ConfigError: there is no such normaliser.
+        DiscernError: the cache cannot be written.
     """
     normaliser(normalise)
     samples = {split: rows for split, rows in samples_by_split.items() if rows}
     if not samples:
         raise DataError("there is nothing to audit: no split has a sample", hint="check the data set's folder")
-    given = Given(samples, normalise, open_images)
+
+    def look(rows: Mapping[str, Sequence[Sample]], what: str) -> Pictures:
+        return Pictures.look(rows, workers, cache, lambda done, total: progress(what, done, total))
+
+    given = Given(
+        samples,
+        normalise,
+        pictures=look(samples, "reading images") if open_images else None,
+        published=published or {},
+        broken=broken,
+        baselines=tables,
+        encoder=encoder,
+        other=Other(*against, look(against[1], f"reading images of {against[0]}")) if against and open_images else None,
+        progress=progress,
+    )
     report: dict[str, Any] = {"normalise": normalise}
-    said: list[str] = []
+    flaws: list[str] = []
+    known: list[str] = []
     for module in CHECKS:
         name = module.__name__.rpartition(".")[2]
-        report[name] = module.check(given)
-        said += module.verdict(report[name])
-    return report | {"verdict": said}
+        found = report[name] = module.check(given)
+        flaws += module.verdict(found) if hasattr(module, "verdict") else []
+        known += module.notes(found) if hasattr(module, "notes") else []
+    return report | {"verdict": flaws + known, "flaws": len(flaws)}
 
 
 def as_text(report: Mapping[str, Any]) -> str:
-    """The report to read in a terminal: the verdict first, then the figures of each check."""
-    said = ["Verdict"]
-    for sentence in report["verdict"] or ["Nothing was found that stands in the way."]:
-        said += textwrap.wrap(sentence, 100, initial_indent="  - ", subsequent_indent="    ")
+    """The report to read in a terminal: the verdict first, what is to be known, then the figures of each check."""
+    flaws, known = report["verdict"][: report["flaws"]], report["verdict"][report["flaws"] :]
+    said = ["Verdict", *_listed(flaws or ["Nothing was found that stands in the way."])]
+    said += ["", "To be known", *_listed(known)] if known else []
     for module in CHECKS:
         found = module.lines(report[module.__name__.rpartition(".")[2]])
         if found:
             said += ["", module.TITLE, *(f"  {line}" for line in found)]
     return "\n".join(said)
+
+
+def _listed(sentences: Sequence[str]) -> list[str]:
+    wrapper = textwrap.TextWrapper(100, initial_indent="  - ", subsequent_indent="    ")
+    return [line for sentence in sentences for line in wrapper.wrap(sentence)]

@@ -1,28 +1,53 @@
 """What every check is given: the questions by split, the pairs of splits to compare, and one meaning of "the same"."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from discern_vqa.audit._pictures import Pictures
 from discern_vqa.data.answers import normaliser
 from discern_vqa.data.sample import Sample
 
 LEARNED_FROM = ("train", "pretrain")
 JUDGED_ON = ("test", "validation")
 
+Progress = Callable[[str, int, int], None]
+"""Called with what is done, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True)
+class Other:
+    """Another data set that this one is held against."""
+
+    name: str
+    samples: Mapping[str, Sequence[Sample]]
+    pictures: Pictures
+
 
 @dataclass(frozen=True)
 class Given:
-    """The samples of a data set by split, and the name of the answer normaliser.
+    """The samples of a data set by split, and how they are to be judged.
 
     Args:
         samples: all of them, captions too, by split.
         normalise: two answers, or two questions, are the same when this normaliser makes them so.
-        open_images: whether image files may be opened (hashing and decoding takes the time of the audit).
+        pictures: the images as they were found; None when they were not to be opened.
+        published: questions by split, as the set's owners state them; {} when they do not, or part of it was read.
+        broken: what is wrong with the records that could not be read, a sentence each.
+        baselines: names of the baselines that are to answer the judged splits.
+        encoder: weights of an image encoder that is to compare the images too; "" for none.
+        other: another data set to look for this one's images in.
+        progress: told how far a long search is.
     """
 
     samples: Mapping[str, Sequence[Sample]]
     normalise: str
-    open_images: bool
+    pictures: Pictures | None = None
+    published: Mapping[str, int] = field(default_factory=dict)
+    broken: Sequence[str] = ()
+    baselines: Sequence[str] = ()
+    encoder: str = ""
+    other: Other | None = None
+    progress: Progress = lambda what, done, total: None
 
     @property
     def questions(self) -> dict[str, list[Sample]]:
@@ -41,6 +66,10 @@ class Given:
         """The normaliser."""
         return normaliser(self.normalise)
 
+    def picture(self, row: Sample) -> str | int:
+        """What the row's image shows: equal for copies under other names, where images were opened."""
+        return row.image if self.pictures is None else int(self.pictures.number[self.pictures.place[row.image]])
+
     def about(self, row: Sample) -> Hashable:
         """Image, question types and answer: equal for a question and its re-phrasing."""
         return row.image, row.question_type, self.plain(row.answer)
@@ -52,5 +81,8 @@ def share(part: int, whole: int) -> float:
 
 
 def percent(part: int, whole: int) -> str:
-    """ "295 of 451 (65 %)"."""
-    return f"{part:,} of {whole:,} ({100 * part / whole:.0f} %)" if whole else f"{part:,} of 0"
+    """ "295 of 451 (65 %)"; a decimal below one per cent."""
+    if not whole:
+        return f"{part:,} of 0"
+    digits = 1 if 0 < 100 * part < whole else 0
+    return f"{part:,} of {whole:,} ({100 * part / whole:.{digits}f} %)"

@@ -39,7 +39,7 @@ def check(given: Given) -> dict[str, Any]:
     return found
 
 
-def verdict(found: dict[str, Any]) -> list[str]:
+def notes(found: dict[str, Any]) -> list[str]:
     """Said when train does not have every judged answer."""
     return [
         f"{counts['only_here']:,} of {counts['questions']:,} {judged} questions have an answer that train does not "

@@ -30,7 +30,7 @@ def check(given: Given) -> dict[str, Any]:
     return found
 
 
-def verdict(found: dict[str, Any]) -> list[str]:
+def notes(found: dict[str, Any]) -> list[str]:
     """Too few questions to tell two models apart, and answer types that are not said."""
     said = []
     for split, counts in found.items():

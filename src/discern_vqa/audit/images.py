@@ -1,77 +1,100 @@
-"""Images: which splits share them (by name, by content), which files hold the same bytes, which cannot be opened."""
+"""Images: which splits share them (by name, bytes, pixels), copies under several names, files that cannot be opened."""
 
-import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from discern_vqa.audit._given import JUDGED_ON, LEARNED_FROM, Given
-from discern_vqa.data.images import open_image
+from discern_vqa.audit._pictures import Pictures
+from discern_vqa.data.choice import file_of
 from discern_vqa.data.sample import Sample
-from discern_vqa.errors import ImageError
 
 TITLE = "Images"
 _MOST_NAMED = 10
 
 
 def check(given: Given) -> dict[str, Any]:
-    """Shared images for each pair of splits, files of equal bytes, missing and unreadable files, pictures' sizes.
+    """Shared images for each pair of splits, files of equal bytes or pixels, missing and unreadable files, sizes.
 
-    `shared` has, for each pair "test in train": images of the first split, those that the second has by name, those
-    that it has by name or by content (SHA-256 of the file), the samples about the latter, and the samples whose group
-    (patient, case) the second has. Without
-    `open_images` content is not looked at.
+    `shared` has, for each pair "test in train": images of the first split, those that the second has by name, by name
+    or content (SHA-256 of the file), by name or pixels (of the decoded picture; content included), the samples about
+    the last, and the samples whose group, patient or study the second has. Without images opened, content and pixels
+    are not looked at. `blank` are images of one even area.
     """
+    pictures = given.pictures
     paths = {row.image: row.path for rows in given.samples.values() for row in rows}
-    contents = {image: _content(path) for image, path in paths.items()} if given.open_images else {}
-    found: dict[str, Any] = {"opened": given.open_images, "shared": {}}
+    found: dict[str, Any] = {"opened": pictures is not None, "shared": {}}
     for one, other in combinations(given.samples, 2):
         judged, known = (one, other) if one in JUDGED_ON and other in LEARNED_FROM else (other, one)
-        found["shared"][f"{judged} in {known}"] = _shared(given.samples[judged], given.samples[known], contents)
-    same_bytes = defaultdict(list)
-    for image, content in contents.items():
-        if content:
-            same_bytes[content].append(image)
-    found["same_bytes"] = [sorted(images) for images in same_bytes.values() if len(images) > 1]
-    found["missing"] = sorted(image for image, path in paths.items() if not path.is_file())
-    found["unreadable"] = _unreadable(paths.items()) if given.open_images else []
+        found["shared"][f"{judged} in {known}"] = _shared(given.samples[judged], given.samples[known], pictures)
+    same_bytes = _groups(pictures, lambda place: pictures.prints.content[place] if pictures else b"")
+    same_pixels = _groups(pictures, lambda place: pictures.prints.pixels[place] if pictures else b"")
+    known_copies = {tuple(names) for names in same_bytes}
+    found["same_bytes"] = same_bytes
+    found["same_pixels"] = [names for names in same_pixels if tuple(names) not in known_copies]
+    found["missing"] = sorted(image for image, path in paths.items() if not file_of(path).is_file())
+    found |= _opened(pictures, set(found["missing"]))
     return found
 
 
-def _shared(judged: Iterable[Sample], known: Iterable[Sample], contents: dict[str, str]) -> dict[str, int]:
-    names, groups = {row.image for row in known}, {row.group for row in known}
-    bytes_known = {contents[name] for name in names if contents.get(name)}
-    rows = list(judged)
-    images = {row.image for row in rows}
-    shared = {image for image in images if image in names or contents.get(image, "") in bytes_known}
+def _shared(judged: Iterable[Sample], known: Iterable[Sample], pictures: Pictures | None) -> dict[str, int]:
+    rows, known = list(judged), list(known)
+    images, names = ({row.image for row in part} for part in (rows, known))
+    by_content, by_pixels = images & names, images & names
+    if pictures is not None:
+        content = {pictures.prints.content[pictures.place[name]] for name in names} - {b""}
+        shown = set(pictures.of(known).tolist())
+        by_content |= {name for name in images if pictures.prints.content[pictures.place[name]] in content}
+        by_pixels = by_content | {name for name in images if int(pictures.number[pictures.place[name]]) in shown}
+
+    def of_both(name: str) -> int:
+        theirs = {getattr(row, name) for row in known} - {""}
+        return sum(getattr(row, name) in theirs for row in rows)
+
     return {
         "images": len(images),
         "by_name": len(images & names),
-        "by_name_or_content": len(shared),
-        "samples": sum(row.image in shared for row in rows),
-        "by_group": sum(bool(row.group) and row.group in groups for row in rows),
+        "by_name_or_content": len(by_content),
+        "by_name_or_pixels": len(by_pixels),
+        "samples": sum(row.image in by_pixels for row in rows),
+        "by_group": of_both("group"),
+        "by_patient": of_both("patient"),
+        "by_study": of_both("study"),
         "of_samples": len(rows),
     }
 
 
-def _content(path: Path) -> str:
-    if not path.is_file():
-        return ""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _groups(pictures: Pictures | None, key: Callable[[int], bytes]) -> list[list[str]]:
+    """The names that share a key, where several do."""
+    same: dict[bytes, list[str]] = defaultdict(list)
+    for place, name in enumerate(pictures.names if pictures is not None else []):
+        if digest := key(place):
+            same[digest].append(name)
+    return [sorted(names) for names in same.values() if len(names) > 1]
 
 
-def _unreadable(paths: Iterable[tuple[str, Path]]) -> list[dict[str, str]]:
-    broken = []
-    for image, path in paths:
-        try:
-            if path.is_file():
-                open_image(path)
-        except ImageError as error:
-            broken.append({"image": image, "reason": str(error)})
-    return sorted(broken, key=lambda entry: entry["image"])
+def _opened(pictures: Pictures | None, missing: set[str]) -> dict[str, Any]:
+    if pictures is None:
+        return {"unreadable": [], "blank": [], "sizes": None}
+    reasons = zip(pictures.names, pictures.paths, pictures.prints.reasons, strict=True)
+    broken = [
+        # The path may name a patient where the image's own name is a pseudonym.
+        {"image": name, "reason": reason.replace(str(path), name)}
+        for name, path, reason in reasons
+        if reason and name not in missing
+    ]
+    readable = np.flatnonzero(pictures.prints.sizes.all(axis=1))
+    longer = np.sort(pictures.prints.sizes[readable].max(axis=1))
+    return {
+        "unreadable": sorted(broken, key=lambda entry: entry["image"]),
+        "blank": [pictures.names[place] for place in readable[~pictures.shows[readable]]],
+        "sizes": {"least": int(longer[0]), "median": int(longer[len(longer) // 2]), "greatest": int(longer[-1])}
+        if len(longer)
+        else None,
+    }
 
 
 def verdict(found: dict[str, Any]) -> list[str]:
@@ -79,41 +102,60 @@ def verdict(found: dict[str, Any]) -> list[str]:
     said = []
     for pair, counts in found["shared"].items():
         judged, _, known = pair.partition(" in ")
-        if counts["by_name_or_content"] and judged in JUDGED_ON and known in LEARNED_FROM:
+        if judged not in JUDGED_ON or (known not in LEARNED_FROM and (judged, known) != JUDGED_ON):
+            continue
+        if counts["by_name_or_pixels"]:
+            hidden = counts["by_name_or_pixels"] - counts["by_name"]
+            also = f"; {hidden:,} of them under another name" if hidden else ""
             said.append(
-                f"{counts['by_name_or_content']:,} of {counts['images']:,} {judged} images are also in {known} "
-                f"({counts['samples']:,} of {counts['of_samples']:,} {judged} questions): a model can score by "
+                f"{counts['by_name_or_pixels']:,} of {counts['images']:,} {judged} images are also in {known} "
+                f"({counts['samples']:,} of {counts['of_samples']:,} {judged} questions{also}): a model can score by "
                 "remembering images. Use an image-disjoint split to see what it makes of new ones."
             )
-        if counts["by_group"] > counts["samples"] and judged in JUDGED_ON and known in LEARNED_FROM:
-            said.append(
-                f"{counts['by_group']:,} of {counts['of_samples']:,} {judged} questions are about a patient or case "
-                f"that {known} has too: split by group, not by image alone."
+        said += [
+            f"{counts[f'by_{kind}']:,} of {counts['of_samples']:,} {judged} questions are about {what} that {known} "
+            f"has too: split by {how}, not by image alone."
+            for kind, what, how in (
+                ("group", "a patient or case", "group"),
+                ("patient", "a patient", "patient"),
+                ("study", "a study", "study"),
             )
+            if counts[f"by_{kind}"] > counts["samples"]
+        ]
     if found["missing"]:
         said.append(f"{len(found['missing']):,} image files are missing, the first: {found['missing'][0]}.")
     if found["unreadable"]:
         first = found["unreadable"][0]
         said.append(f"{len(found['unreadable']):,} image files cannot be opened; {first['reason']}.")
-    if found["same_bytes"]:
-        first = found["same_bytes"][0]
-        said.append(
-            f"{len(found['same_bytes']):,} pictures lie there under more than one name, e.g. {' = '.join(first[:3])}: "
-            "splitting by name does not keep these apart."
-        )
+    if found["blank"]:
+        said.append(f"{len(found['blank']):,} images show one even area and nothing else, e.g. {found['blank'][0]}.")
+    for key, what in (("same_bytes", "pictures lie there"), ("same_pixels", "pictures lie there, in other files,")):
+        if found[key]:
+            said.append(
+                f"{len(found[key]):,} {what} under more than one name, e.g. {' = '.join(found[key][0][:3])}: "
+                "splitting by name does not keep these apart."
+            )
     return said
 
 
 def lines(found: dict[str, Any]) -> list[str]:
     """Shared images per pair of splits, then what is wrong with files."""
     said = [
-        f"{pair}: {counts['by_name_or_content']:,} of {counts['images']:,} images ({counts['by_name']:,} by name)"
+        f"{pair}: {counts['by_name_or_pixels']:,} of {counts['images']:,} images ({counts['by_name']:,} by name)"
         for pair, counts in found["shared"].items()
     ]
     if not found["opened"]:
         return [*said, f"missing files: {len(found['missing'])}; contents were not looked at"]
+    if found["sizes"]:
+        sizes = found["sizes"]
+        said.append(
+            f"longer side: {sizes['least']} to {sizes['greatest']} pixels, half of them up to {sizes['median']}"
+        )
     said.append(
-        f"missing files: {len(found['missing'])}; unreadable: {len(found['unreadable'])}; "
-        f"same content under several names: {len(found['same_bytes'])}"
+        f"missing files: {len(found['missing'])}; unreadable: {len(found['unreadable'])}; blank: {len(found['blank'])}"
+    )
+    said.append(
+        f"same content under several names: {len(found['same_bytes'])}; same pixels in other files: "
+        f"{len(found['same_pixels'])}"
     )
     return said + [f"  {entry['reason']}" for entry in found["unreadable"][:_MOST_NAMED]]

@@ -6,6 +6,7 @@ from typing import Any
 from discern_vqa.audit._given import Given, share
 
 TITLE = "Reached without looking"
+_MOST_ASKED = 20
 
 
 def check(given: Given) -> dict[str, Any]:
@@ -13,7 +14,8 @@ def check(given: Given) -> dict[str, Any]:
 
     `majority`: the most frequent answer among train's questions of the same answer type. `same_question`: the most
     frequent answer to the same words in train, and train's most frequent answer where the words are new
-    (`questions_seen` says how often they are not).
+    (`questions_seen` says how often they are not). `asked_most` has train's most frequent questions, how often each is
+    asked, its most frequent answer and that answer's share.
     """
     found: dict[str, Any] = {}
     plain = given.plain
@@ -36,6 +38,14 @@ def check(given: Given) -> dict[str, Any]:
             "same_question": {"correct": same, "accuracy": share(same, len(rows))},
             "questions_seen": seen,
             "answers": {kind or "untyped": _most(counts) for kind, counts in sorted(by_type.items())},
+            "asked_most": [
+                {"question": words, "n": counts.total(), "answer": _most(counts)}
+                | {"share": share(counts[_most(counts)], counts.total())}
+                for words, counts in sorted(by_words.items(), key=lambda item: (-item[1].total(), item[0]))[
+                    :_MOST_ASKED
+                ]
+                if counts.total() > 1
+            ],
         }
     return found
 
@@ -45,7 +55,7 @@ def _most(counts: Counter[str]) -> str:
     return min(counts, key=lambda answer: (-counts[answer], answer))
 
 
-def verdict(found: dict[str, Any]) -> list[str]:
+def notes(found: dict[str, Any]) -> list[str]:
     """Said when the words of the question alone go far beyond the most frequent answer."""
     return [
         f"the words of the question alone answer {100 * counts['same_question']['accuracy']:.0f} % of {judged} "

@@ -1,10 +1,19 @@
-"""Template re-phrasings: test questions that train already answers, about the same image, in other words."""
+"""Re-phrasings: test questions that train already answers, about the same image, in other words."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from discern_vqa.audit._given import Given, percent, share
+from discern_vqa.baselines._shared import tfidf
+from discern_vqa.data.sample import Sample
 
 TITLE = "Re-phrasings of test questions in train"
+
+CLOSE = 0.5
+"""Cosine of TF-IDF (words and pairs of words) from which two questions about one image are close."""
+
+_SAME_WORDS = 0.999
+_MOST_SHOWN = 24
 
 
 def check(given: Given) -> dict[str, Any]:
@@ -13,6 +22,8 @@ def check(given: Given) -> dict[str, Any]:
     `through_frames` counts rows that are template re-phrasings, `through_others` all other rows; for open questions,
     where chance agreement is small, image and answer alone are compared. `answer_only_through_frames` counts the
     questions whose answer train has in re-phrasings only. `verbatim` counts those that train asks in the same words.
+    `close` counts those to which train has a close question (`CLOSE`) about the same image with the same answer,
+    whatever it is called; `examples` are some of these, in other words first.
     """
     found: dict[str, Any] = {}
     plain = given.plain
@@ -40,7 +51,38 @@ def check(given: Given) -> dict[str, Any]:
             "verbatim": sum((row.image, plain(row.question)) in words for row in rows),
         }
         found[judged]["share"] = share(found[judged]["through_frames"], len(rows))
+        found[judged] |= _close(given, train, rows)
     return found
+
+
+def _close(given: Given, train: Sequence[Sample], rows: Sequence[Sample]) -> dict[str, Any]:
+    """The judged questions that have a close one in train, about the same picture and with the same answer."""
+    plain, picture = given.plain, given.picture
+    about: dict[tuple[str | int, str], list[int]] = {}
+    for place, row in enumerate(train):
+        about.setdefault((picture(row), plain(row.answer)), []).append(place)
+    shared = [(row, about[key]) for row in rows if (key := (picture(row), plain(row.answer))) in about]
+    pairs = []
+    if shared:
+        known, asked = tfidf(train, [row for row, _ in shared])
+        for place, (row, others) in enumerate(shared):
+            cosines = (known[others] @ asked[place].T).toarray()[:, 0]
+            pairs.append((float(cosines.max()), row, train[others[int(cosines.argmax())]]))
+    close = sorted((pair for pair in pairs if pair[0] >= CLOSE), key=lambda pair: pair[0])
+    # Of each image one: the closest in other words, or, where there is none, the same words again.
+    by_words = sorted(close, key=lambda pair: (pair[0] < _SAME_WORDS, pair[0]))
+    shown = {row.image: (cosine, row, other) for cosine, row, other in by_words}
+    return {
+        "same_picture_and_answer": len(shared),
+        "close": len(close),
+        "examples": [
+            {"image": row.image, "question": row.question, "other": other.question, "answer": row.answer}
+            | {"cosine": round(cosine, 3), "sources": [row.source, other.source]}
+            for cosine, row, other in sorted(shown.values(), key=lambda pair: (pair[0] >= _SAME_WORDS, -pair[0]))[
+                :_MOST_SHOWN
+            ]
+        ],
+    }
 
 
 def verdict(found: dict[str, Any]) -> list[str]:
@@ -54,13 +96,21 @@ def verdict(found: dict[str, Any]) -> list[str]:
                 "with the same image, question type and answer: a table of image names and questions answers them "
                 "without looking. Compare every score with the baselines `lookup` and `image_identity`."
             )
+        if counts["close"] > max(0.1 * total, counts["through_frames"]):
+            said.append(
+                f"{percent(counts['close'], total)} {judged} questions have a close one in train, about the same image "
+                "and with the same answer: remembering is enough for these."
+            )
         if counts["verbatim"]:
-            said.append(f"{percent(counts['verbatim'], total)} {judged} questions stand in train word for word.")
+            said.append(
+                f"{percent(counts['verbatim'], total)} {judged} questions stand in train word for word, about the same "
+                "image."
+            )
     return said
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """Four lines per judged split."""
+    """Six lines per judged split."""
     said = []
     for judged, counts in found.items():
         total, opened = counts["questions"], counts["open_questions"]
@@ -72,5 +122,8 @@ def lines(found: dict[str, Any]) -> list[str]:
             f" (through other rows: {counts['open_through_others']:,})",
             f"{judged} questions whose answer train has in re-phrasings only: {counts['answer_only_through_frames']:,};"
             f" asked in train word for word: {counts['verbatim']:,}",
+            f"{judged} questions with a close one (cosine >= {CLOSE}) of same image and answer: "
+            f"{percent(counts['close'], total)}",
+            f"{judged} questions with any of same image and answer: {counts['same_picture_and_answer']:,}",
         ]
     return said

@@ -20,7 +20,7 @@ def check(given: Given) -> dict[str, Any]:
     }
 
 
-def verdict(found: dict[str, Any]) -> list[str]:
+def notes(found: dict[str, Any]) -> list[str]:
     """Said when train names sides."""
     counts = found.get("train", {"with_side": 0})
     if not counts["with_side"]:

@@ -1,30 +1,22 @@
 """`discern data ...`: what data sets there are, what is wrong with one, phantoms, and the neutral formats."""
 
-import inspect
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from discern_vqa import paths, registry
-from discern_vqa.commands import data_get, data_look
+from discern_vqa.commands import data_audit, data_get, data_look
+from discern_vqa.commands._sets import Name, Options, Root, SkipBroken, read_set, say_skipped
 from discern_vqa.errors import ConfigError, DataError
 
-if TYPE_CHECKING:
-    from discern_vqa.data.sample import Sample
-
-app = typer.Typer(help="List, get, look at, audit, draw and convert data sets.")
+app = typer.Typer(help="List, get, look at, audit, split, preview, draw and convert data sets.")
 app.command("get")(data_get.get)
 app.command("look")(data_look.look)
-
-Name = Annotated[str, typer.Argument(help="A data set's name; `discern data list` shows them.")]
-Root = Annotated[Path, typer.Argument(help="The folder that holds it, in its own layout.")]
-Options = Annotated[
-    list[str] | None, typer.Option("--option", help="key=value for the reader, may be repeated.", metavar="KEY=VALUE")
-]
-
-SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Leave broken records out, and say how many.")]
+app.command("audit")(data_audit.audit)
+app.command("split")(data_audit.split)
+app.command("preview")(data_audit.preview)
 
 
 @app.callback(invoke_without_command=True)
@@ -112,7 +104,9 @@ def convert(
 
     if out.suffix not in (".jsonl", ".parquet", ""):
         raise ConfigError(f"{out} ends in {out.suffix}", hint="name it .jsonl or .parquet, or a folder for Parquet")
-    parts = _read(name, root, split or [], option or [], skip_broken)
+    broken: list[str] | None = [] if skip_broken else None
+    parts = read_set(name, root, split or [], option or [], broken)
+    say_skipped(broken or [])
     samples = [sample for part in parts.values() for sample in part]
     if out.suffix == ".jsonl":
         jsonl.write(samples, out)
@@ -120,70 +114,3 @@ def convert(
         return
     files = parquet.write(samples, out, embed)
     typer.echo(f"wrote {len(samples)} rows to {', '.join(str(file) for file in files)}")
-
-
-@app.command()
-def audit(
-    name: Name,
-    root: Root,
-    as_json: Annotated[Path | None, typer.Option("--json", help="Also write the findings to this file.")] = None,
-    option: Options = None,
-    skip_broken: SkipBroken = False,
-) -> None:
-    """Say what is wrong with a data set.
-
-    Images that train and test share, near copies, test questions re-phrased in train, answers that only test has.
-    """
-    from discern_vqa import audit
-    from discern_vqa.files import atomic_write_text
-
-    found = audit.audit(_read(name, root, [], option or [], skip_broken))
-    if as_json is not None:
-        atomic_write_text(as_json, json.dumps(found, indent=2) + "\n")
-    typer.echo(audit.as_text(found))
-
-
-def _read(
-    name: str, root: Path, splits: list[str], options: list[str], skip_broken: bool
-) -> "dict[str, list[Sample]]":
-    """The wanted splits (all that are there, if none is named) of a data set; broken records are counted on stderr."""
-    from discern_vqa.datasets._reading import present_splits
-
-    module = registry.load("datasets", name)
-    for split in splits:
-        if split not in module.SPLITS:
-            raise ConfigError(f"{name} has no split {split!r}", hint=f"it has: {', '.join(module.SPLITS)}")
-    given: dict[str, Any] = _parsed(options)
-    skipped: list[str] = []
-    if skip_broken:
-        given["skipped"] = skipped
-    known = list(inspect.signature(module.read).parameters)[2:]
-    for key in given.keys() - known:
-        raise ConfigError(f"{name} has no option {key!r}", hint=f"it has: {', '.join(known) or 'none'}")
-    folder = paths.find_data(name, root)
-    read = {split: module.read(folder, split, **given) for split in splits or present_splits(module, folder)}
-    if skipped:
-        typer.echo(f"left out {len(skipped)} broken records, the first: {skipped[0]}", err=True)
-    return read
-
-
-def _parsed(options: list[str]) -> dict[str, Any]:
-    """"key=value" pairs: a value is read as JSON where it is JSON, else it is text; "key.field=text" fills a table."""
-    parsed: dict[str, Any] = {}
-    for option in options:
-        key, separator, value = option.partition("=")
-        name, dot, field = key.partition(".")
-        if not separator or not name.isidentifier() or (dot and not field):
-            raise ConfigError(f"--option {option!r} is not of the form key=value", hint="e.g. --option edition=owner")
-        try:
-            read: Any = json.loads(value)
-        except (ValueError, RecursionError):
-            read = value
-        if not dot:
-            parsed[name] = read
-            continue
-        table = parsed.setdefault(name, {})
-        if not isinstance(table, dict):
-            raise ConfigError(f"--option {option!r}: {name!r} was given as one value", hint="give one or the other")
-        table[field] = value
-    return parsed

@@ -92,21 +92,21 @@ def image_disjoint(
         )
     loads, here = [0] * folds, set()
     ordered = sorted(
-        _shuffled(units, samples, seed), key=lambda unit: -sum(map(_is_tested, (samples[i] for i in unit)))
+        _shuffled(units, samples, seed), key=lambda unit: -sum(map(is_judged, (samples[i] for i in unit)))
     )
     for unit in ordered:
         lightest = loads.index(min(loads))
-        loads[lightest] += sum(_is_tested(samples[place]) for place in unit)
+        loads[lightest] += sum(is_judged(samples[place]) for place in unit)
         if lightest == fold:
             here.update(unit)
     train = [replace(sample, split="train") for place, sample in enumerate(samples) if place not in here]
-    test = [replace(samples[place], split="test") for place in sorted(here) if _is_tested(samples[place])]
+    test = [replace(samples[place], split="test") for place in sorted(here) if is_judged(samples[place])]
     return train, test
 
 
 def components(samples: Sequence[Sample]) -> list[list[int]]:
     """The places of the samples that hang together by image, group, patient, study or twin pair: a list for each."""
-    return _connected(
+    return connected(
         [[("image", sample.image), *((kind, key) for kind, key in _bonds(sample) if key)] for sample in samples]
     )
 
@@ -116,7 +116,8 @@ def _bonds(sample: Sample) -> Iterable[tuple[str, str]]:
     return ((name, getattr(sample, name)) for name in names)
 
 
-def _is_tested(sample: Sample) -> bool:
+def is_judged(sample: Sample) -> bool:
+    """Whether a test part asks it: a question as people asked it, no template re-phrasing and no caption."""
     return not sample.is_caption and sample.phrase_type != "frame"
 
 
@@ -138,10 +139,10 @@ def _question_units(samples: Sequence[Sample]) -> list[list[int]]:
         elif sample.phrase_type in ("freeform", "para"):
             bonds.append(("answer", sample.image, sample.kind, plain(sample.answer)))
         keys.append(bonds)
-    return [unit for unit in _connected(keys) if all(_is_tested(samples[place]) for place in unit)]
+    return [unit for unit in connected(keys) if all(is_judged(samples[place]) for place in unit)]
 
 
-def _connected(keys: Sequence[Sequence[Hashable]]) -> list[list[int]]:
+def connected(keys: Sequence[Sequence[Hashable]]) -> list[list[int]]:
     """Union-find: places that share a key, directly or through others, form one list; in order of appearance."""
     parent = list(range(len(keys)))
 

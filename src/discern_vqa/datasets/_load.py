@@ -12,6 +12,7 @@ from discern_vqa import registry
 from discern_vqa.config import DataConfig
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.splits import carve_validation, image_disjoint
+from discern_vqa.datasets import _index
 from discern_vqa.datasets._reading import present_splits
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.paths import cache_dir, find_data
@@ -35,7 +36,7 @@ def learning_samples(choice: DataConfig, root: Path, seed: int) -> tuple[list[Sa
     validation: list[Sample] = []
     if choice.validation_ratio and any(not sample.is_caption for sample in train):
         usual = choice.protocol == "usual" and choice.split == "train"
-        if usual and "validation" in present_splits(module, root):
+        if usual and "validation" in _there(module, choice, root):
             validation = _read(module, choice, root, "validation")
         if not validation:
             by = "question" if choice.validation_by == "question" else "image"
@@ -46,6 +47,7 @@ def learning_samples(choice: DataConfig, root: Path, seed: int) -> tuple[list[Sa
 
 def _train(module: Any, choice: DataConfig, root: Path) -> list[Sample]:
     """All that may be learned from, before validation is carved out of it."""
+    _index.require_no_protocol(choice.protocol, choice.index)
     if choice.protocol == "image_disjoint":
         return image_disjoint(_pooled(module, choice, root), choice.folds, choice.fold, seed=0)[0]
     return _read(module, choice, root, choice.split)
@@ -54,8 +56,9 @@ def _train(module: Any, choice: DataConfig, root: Path) -> list[Sample]:
 def test_samples(choice: DataConfig, root: Path, split: str) -> list[Sample]:
     """The questions that `evaluate` asks."""
     module = registry.load("datasets", choice.dataset)
-    if split not in module.SPLITS:
-        raise ConfigError(f"{choice.dataset} has no split {split!r}", hint=f"it has: {', '.join(module.SPLITS)}")
+    _index.require_no_protocol(choice.protocol, choice.index)
+    if split not in (known := _index.parts(Path(choice.index)) if choice.index else module.SPLITS):
+        raise ConfigError(f"{choice.dataset} has no split {split!r}", hint=f"it has: {', '.join(known)}")
     if choice.protocol == "image_disjoint" and split == "test":
         _, samples = image_disjoint(_pooled(module, choice, root), choice.folds, choice.fold, seed=0)
     else:
@@ -83,12 +86,18 @@ def _pooled(module: Any, choice: DataConfig, root: Path) -> list[Sample]:
     return [sample for split in parts for sample in _read(module, choice, root, split)]
 
 
+def _there(module: Any, choice: DataConfig, root: Path) -> tuple[str, ...]:
+    """The splits that can be read: the index's where the recipe names one, else those whose files are there."""
+    return _index.parts(Path(choice.index)) if choice.index else present_splits(module, root)
+
+
 def _read(module: Any, choice: DataConfig, root: Path, split: str) -> list[Sample]:
-    if split not in module.SPLITS:
-        raise ConfigError(
-            f"[data] split = {split!r}: {choice.dataset} has none", hint=f"it has: {', '.join(module.SPLITS)}"
-        )
+    known = _index.parts(Path(choice.index)) if choice.index else module.SPLITS
+    if split not in known:
+        raise ConfigError(f"[data] split = {split!r}: {choice.dataset} has none", hint=f"it has: {', '.join(known)}")
     try:
+        if choice.index:
+            return _index.read(module, root, Path(choice.index), choice.options)[split]
         samples: list[Sample] = module.read(root, split, **choice.options)
     except TypeError as error:
         if "keyword argument" not in str(error):

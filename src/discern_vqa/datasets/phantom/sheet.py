@@ -1,15 +1,12 @@
-"""A contact sheet: many phantoms on one page, to be looked at."""
+"""A contact sheet of phantoms: what each of them shows below it, and the borders of its findings on request."""
 
 import json
-import textwrap
 from pathlib import Path
 
-from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageChops, ImageFilter
 
+from discern_vqa.data.sheet import CELL, draw_sheet
 from discern_vqa.errors import DataError
-from discern_vqa.files import atomic_path
-
-_CELL, _TEXT, _GAP = 256, 58, 6
 
 
 def contact_sheet(
@@ -24,21 +21,14 @@ def contact_sheet(
     if not listing.exists():
         raise DataError(f"{listing} does not exist", hint=f"discern data draw phantom {root}")
     cases = [case for line in listing.read_text("utf-8").splitlines() if (case := json.loads(line))["split"] == split]
-    page = Image.new("RGB", (columns * (_CELL + _GAP) + _GAP, rows * (_CELL + _TEXT + _GAP) + _GAP), "white")
-    pen = ImageDraw.Draw(page)
-    font = ImageFont.load_default(13)
-    for k, case in enumerate(cases[start : start + columns * rows]):
-        x = _GAP + k % columns * (_CELL + _GAP)
-        y = _GAP + k // columns * (_CELL + _TEXT + _GAP)
-        picture = Image.open(root / case["image"]).convert("RGB").resize((_CELL, _CELL), Image.Resampling.BICUBIC)
+    cells = []
+    for case in cases[start : start + columns * rows]:
+        picture = Image.open(root / case["image"]).convert("RGB").resize((CELL, CELL), Image.Resampling.BICUBIC)
         if outline:
             for name in case["masks"].values():
                 _border(picture, Image.open(root / name))
-        page.paste(picture, (x, y))
-        words = textwrap.wrap(f"{Path(case['image']).stem} {describe(case)}", 38)[:3]
-        pen.multiline_text((x + 2, y + _CELL + 1), "\n".join(words), "black", font, spacing=1)
-    with atomic_path(Path(out_png)) as partial:
-        page.save(partial, format="PNG")
+        cells.append((picture, f"{Path(case['image']).stem} {describe(case)}"))
+    draw_sheet(cells, out_png, columns, rows)
 
 
 def describe(case: dict) -> str:  # type: ignore[type-arg]

@@ -66,6 +66,7 @@ SUMMARY = "VQA-Med 2019: 4,200 images, 15,292 questions, captions made of them; 
 LICENCE = "CC BY 4.0"
 SPLITS = ("pretrain", "train", "validation", "test")
 PUBLISHED = {"train": 12792, "validation": 2000, "test": 500}
+WHOLE = {"exclude": ""}  # an audit looks at the images that are left out, too
 SOURCE = "at zenodo.org/records/10499039, or github.com/abachaa/VQA-Med-2019"
 _ARCHIVES = {
     "ImageClef-2019-VQA-Med-Training.zip": "train",

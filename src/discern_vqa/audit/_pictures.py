@@ -1,0 +1,77 @@
+"""The images of one data set, each looked at once: what their files hold, and which of them show the same picture."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discern_vqa.data.fingerprints import Fingerprints, fingerprints
+from discern_vqa.data.likeness import shows_something
+from discern_vqa.data.sample import Sample
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """n images by their identity within the data set.
+
+    Args:
+        names: each image once, in the order of the samples.
+        paths: where they lie.
+        prints: their fingerprints, in the same order.
+    """
+
+    names: list[str]
+    paths: list[Path]
+    prints: Fingerprints
+
+    @classmethod
+    def look(
+        cls,
+        samples: Mapping[str, Sequence[Sample]],
+        workers: int,
+        cache: Path | None,
+        progress: Callable[[int, int], None],
+    ) -> "Pictures":
+        """Opens every image file of the samples."""
+        paths = {row.image: row.path for rows in samples.values() for row in rows}
+        found = fingerprints(list(paths.values()), workers=workers, cache=cache, progress=progress)
+        return cls(list(paths), list(paths.values()), found)
+
+    @cached_property
+    def place(self) -> dict[str, int]:
+        """Each image's place."""
+        return {name: place for place, name in enumerate(self.names)}
+
+    @cached_property
+    def number(self) -> NDArray[np.int64]:
+        """(n,) the number of the picture that each image shows: equal for equal bytes or equal pixels.
+
+        Numbers count from 0 in the order of the images. An image that cannot be opened has a number of its own.
+        """
+        numbers: dict[bytes, int] = {}
+        out = np.empty(len(self.names), np.int64)
+        for place, (content, pixels) in enumerate(zip(self.prints.content, self.prints.pixels, strict=True)):
+            key = pixels or (content and b"file " + content) or b"name " + self.names[place].encode()
+            out[place] = numbers.setdefault(key, len(numbers))
+        return out
+
+    @cached_property
+    def first(self) -> NDArray[np.int64]:
+        """(pictures,) the place of the first image that shows each picture."""
+        return np.unique(self.number, return_index=True)[1]
+
+    @cached_property
+    def shows(self) -> NDArray[np.bool_]:
+        """(n,) whether the image could be opened and is not one even area."""
+        return shows_something(self.prints.thumbs[:, 0])
+
+    def of(self, samples: Iterable[Sample]) -> NDArray[np.int64]:
+        """The numbers of the pictures that the samples are about, each once, in order."""
+        return np.unique(self.number[[self.place[row.image] for row in samples]])
+
+    def thumbs(self) -> NDArray[np.uint8]:
+        """(pictures, 2, 32, 32): one thumbnail for each picture."""
+        return self.prints.thumbs[self.first]

@@ -1,0 +1,108 @@
+"""What needs no model: tables of names, words and small pictures answer the judged splits. A score must beat these."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from discern_vqa import registry
+from discern_vqa.audit._given import Given, share
+from discern_vqa.data.answers import Answer, AnswerVocabulary
+from discern_vqa.data.sample import Sample
+
+TITLE = "Reached by tables"
+
+SEE = {
+    "lookup": "the words, and the image's name",
+    "question_only": "the words",
+    "thumbnail": "the words, and a picture of 32 x 32 greys",
+}
+"""The baselines of an audit, and what each sees."""
+
+_LEARN = {"question_only": 5_000}
+_MOST_LEARNED, _MOST_ASKED = 20_000, 5_000  # of larger sets a part, drawn by image: minutes instead of hours
+_Z95 = 1.959964
+
+
+def check(given: Given) -> dict[str, Any]:
+    """Per judged split and baseline: questions asked and right, accuracy, its 95 % interval clustered by image.
+
+    `learned` and `n` are less than the splits' questions where these are many: whole images are drawn then.
+    """
+    found: dict[str, Any] = {}
+    if not given.baselines:
+        return found
+    for known, judged in given.pairs:
+        found[judged] = {}
+        for name in given.baselines:
+            given.progress(f"baseline {name} of {judged}", 0, 1)
+            train = _some(given.questions[known], _LEARN.get(name, _MOST_LEARNED))
+            rows = _some(given.questions[judged], _MOST_ASKED)
+            found[judged][name] = _score(given, rows, _answers(given, name, train, rows)) | {"learned": len(train)}
+            given.progress(f"baseline {name} of {judged}", 1, 1)
+    return found
+
+
+def _answers(given: Given, name: str, train: list[Sample], rows: list[Sample]) -> list[Answer]:
+    vocabulary = AnswerVocabulary.from_answers((row.answer for row in train), given.normalise)
+    more: dict[str, Any] = {}
+    if name == "thumbnail" and given.pictures is not None:
+        pictures = given.pictures
+        images = {row.image for row in [*train, *rows]}
+        more["thumbs"] = {image: pictures.prints.thumbs[pictures.place[image], 0] for image in images}
+    answers: list[Answer] = registry.load("baselines", name).answer(train, rows, vocabulary=vocabulary, **more)
+    return answers
+
+
+def _score(given: Given, rows: Sequence[Sample], answers: Sequence[Answer]) -> dict[str, Any]:
+    plain = given.plain
+    right = np.array([plain(said.text) == plain(row.answer) for said, row in zip(answers, rows, strict=True)], float)
+    images = np.unique([row.image for row in rows], return_inverse=True)[1]
+    mean = right.mean()
+    # Linearised variance of a ratio of sums over clusters: questions of one image are right and wrong together.
+    half = _Z95 * float(np.sqrt((np.bincount(images, right - mean) ** 2).sum())) / len(rows)
+    kinds = {kind: np.array([row.answer_type == kind for row in rows]) for kind in ("open", "closed")}
+    return {
+        "n": len(rows),
+        "correct": int(right.sum()),
+        "accuracy": share(int(right.sum()), len(rows)),
+        "ci95": [round(max(0.0, mean - half), 4), round(min(1.0, mean + half), 4)],
+        **{kind: round(float(right[which].mean()), 4) for kind, which in kinds.items() if which.any()},
+    }
+
+
+def _some(rows: list[Sample], most: int) -> list[Sample]:
+    """All questions of as many images as give about `most`; all of them where they are no more."""
+    if len(rows) <= most:
+        return rows
+    images = sorted({row.image for row in rows})
+    kept = set(random.Random(0).sample(images, max(1, round(len(images) * most / len(rows)))))
+    return [row for row in rows if row.image in kept]
+
+
+def notes(found: dict[str, Any]) -> list[str]:
+    """What the best table reaches."""
+    said = []
+    for judged, scores in found.items():
+        name = max(scores, key=lambda one: scores[one]["accuracy"])
+        best = scores[name]
+        said.append(
+            f"on {judged}, a table that sees {SEE.get(name, name)} ({name}) reaches {100 * best['accuracy']:.1f} % "
+            "without a model: a score means what it has above that."
+        )
+    return said
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """A line per judged split and baseline."""
+    said = [] if found else ["none was asked, or there is no split to judge"]
+    for judged, scores in found.items():
+        for name, score in scores.items():
+            low, high = score["ci95"]
+            kinds = ", ".join(f"{kind} {100 * score[kind]:.1f}" for kind in ("open", "closed") if kind in score)
+            said.append(
+                f"{judged}, {name}: {100 * score['accuracy']:.1f} % ({100 * low:.1f} - {100 * high:.1f}) of "
+                f"{score['n']:,}{'; ' + kinds if kinds else ''}; learned from {score['learned']:,}"
+            )
+    return said

@@ -1,0 +1,110 @@
+"""Images that an image encoder takes for alike where thumbnails do not: crops, flips, slices further away.
+
+Only on request, since it alone needs torch and weights, and takes a CPU a tenth of a second for each image.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discern_vqa.audit._given import JUDGED_ON, LEARNED_FROM, Given
+from discern_vqa.audit.near import Nearest, described, mask_of
+from discern_vqa.data.images import load_image
+from discern_vqa.data.likeness import NEAR, SAME_GREY
+from discern_vqa.data.near import Pairs, in_full, near_vectors
+from discern_vqa.errors import ImageError
+
+TITLE = "Alike to an encoder"
+
+ABOVE = 0.88
+"""Cosine of the centred global features. Chosen with MobileNetV2 on SLAKE, where 98 % of the pairs above it are
+neighbouring slices; another encoder's features may want another value."""
+
+_BATCH = 16
+
+
+def check(given: Given) -> dict[str, Any]:
+    """{} unless an encoder was named; else, per "test in train", the images with an alike other picture there.
+
+    `pairs` are those that the check `near` does not have: the most alike picture of each judged image.
+    """
+    pictures = given.pictures
+    if not given.encoder or pictures is None:
+        return {}
+    vectors, kept = _vectors(given)
+    members = {split: mask_of(pictures, rows) for split, rows in given.samples.items()}
+    found: dict[str, Any] = {"encoder": given.encoder, "above": ABOVE, "compared": len(kept), "across": {}}
+    thumbs = pictures.thumbs()
+    for judged in members:
+        for known in members:
+            if judged not in JUDGED_ON or not (known in LEARNED_FROM or (judged, known) == JUDGED_ON):
+                continue
+            here = members[judged][kept] & ~members[known][kept]
+            there = members[known][kept]
+            nearest = Nearest(members[judged] & ~members[known], members[known])
+            for one, other, cosine in near_vectors(vectors[here], vectors[there], ABOVE):
+                at, partner = kept[here][one], kept[there][other]
+                alike = in_full(thumbs, thumbs, at, partner)
+                new = (alike.likeness < NEAR) & (alike.grey < SAME_GREY)
+                nearest.add(Pairs(at[new], partner[new], cosine[new], alike.grey[new]))
+            numbers = np.flatnonzero(nearest.partner >= 0)
+            partners = nearest.partner[numbers]
+            pairs = described(pictures, pictures, numbers, partners, nearest.likeness[numbers], nearest.grey[numbers])
+            pairs = [{("cosine" if key == "likeness" else key): value for key, value in pair.items()} for pair in pairs]
+            found["across"][f"{judged} in {known}"] = {"of_images": int(members[judged].sum()), "pairs": pairs}
+    return found
+
+
+def _vectors(given: Given) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """(n, c) centred global features of unit length, and which pictures they are of: those that can be opened."""
+    import torch
+
+    from discern_vqa.nn.encoders import EncoderConfig, image_encoder
+    from discern_vqa.paths import find_weights
+
+    assert given.pictures is not None
+    pictures = given.pictures
+    encoder = image_encoder(EncoderConfig(kind="hf", frozen=True), 8, find_weights(given.encoder)).eval()
+    kept = np.flatnonzero(pictures.shows[pictures.first])
+    rows: list[NDArray[np.float32]] = []
+    opened: list[int] = []
+    for start in range(0, len(kept), _BATCH):
+        batch = []
+        for number in kept[start : start + _BATCH].tolist():
+            try:
+                array = load_image(pictures.paths[pictures.first[number]], encoder.size, "rgb", "stretch")
+            except ImageError:
+                continue  # it could be opened a moment ago; `images` reads every file and names the broken ones
+            batch.append(torch.from_numpy(array.copy()).permute(2, 0, 1).float() / 255)
+            opened.append(number)
+        if batch:
+            with torch.inference_mode():
+                rows.append(encoder.states(torch.stack(batch))[:, 0].float().numpy())
+        given.progress(f"encoding images ({given.encoder})", min(start + _BATCH, len(kept)), len(kept))
+    vectors = np.concatenate(rows) if rows else np.zeros((0, 1), np.float32)
+    vectors = vectors - vectors.mean(axis=0, keepdims=True) if len(vectors) else vectors
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0), np.array(opened, np.int64)
+
+
+def notes(found: dict[str, Any]) -> list[str]:
+    """What a person should look at: an encoder knows kinds of pictures, and takes many strangers for alike."""
+    return [
+        f"{len(counts['pairs']):,} further {pair.partition(' in ')[0]} images are alike to one of "
+        f"{pair.partition(' in ')[2]} by the features of {found['encoder']} (cosine >= {found['above']}), and not by "
+        "their thumbnails: look at them."
+        for pair, counts in found.get("across", {}).items()
+        if counts["pairs"]
+    ]
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """A line per pair of splits."""
+    if not found:
+        return ["no encoder was named (--encoder NAME)"]
+    return [
+        f"{pair}: {len(counts['pairs']):,} of {counts['of_images']:,} images, by {found['encoder']} alone (centred "
+        f"cosine >= {found['above']})"
+        for pair, counts in found.get("across", {}).items()
+    ]

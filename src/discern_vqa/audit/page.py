@@ -1,0 +1,151 @@
+"""The audit as one page that needs no other file: the verdict, pairs of pictures side by side, every figure. No torch.
+
+Filled from the findings alone (`audit` in `__init__`), and from the image files of the pairs that are shown: at most
+`SHOWN` of each kind, 200 pixels high, as data URIs. The page loads nothing from anywhere and holds no script.
+"""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from discern_vqa import __version__
+from discern_vqa.audit import CHECKS
+from discern_vqa.audit.baselines import SEE
+from discern_vqa.data.images import open_image
+from discern_vqa.data.sample import Sample
+from discern_vqa.errors import ImageError
+from discern_vqa.files import atomic_write_text
+
+SHOWN = 48
+_SIDE = 200
+_QUALITY = 80
+_TEMPLATES = files("discern_vqa.audit") / "templates"
+
+Samples = Mapping[str, Sequence[Sample]]
+
+
+def write_page(
+    report: Mapping[str, Any], path: Path, name: str, samples: Samples, others: Samples | None = None
+) -> None:
+    """Writes the page of a report.
+
+    Args:
+        report: what `audit` returned.
+        path: the HTML file.
+        name: the data set's.
+        samples: the samples that were audited, by split: where the images lie.
+        others: the samples of the set that it was held against.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    ours, theirs = ({row.image: row.path for rows in side.values() for row in rows} for side in (samples, others or {}))
+    show = _Pictures()
+    flaws = report["flaws"]
+    content = {
+        "name": name,
+        "version": __version__,
+        "css": (_TEMPLATES / "audit.css").read_text("utf-8"),
+        "flaws": report["verdict"][:flaws],
+        "known": report["verdict"][flaws:],
+        "counts": report["counts"],
+        "records": report["records"]["splits"],
+        "galleries": _galleries(report, ours, theirs, show),
+        "rephrased": [
+            {"split": split, "pairs": [example | {"picture": show(ours.get(example["image"]))} for example in examples]}
+            for split, counts in report["rephrasings"].items()
+            if (examples := counts["examples"][:12])
+        ],
+        "conflicts": [
+            conflict | {"picture": show(ours.get(conflict["image"]))}
+            for conflict in report["repetitions"]["all"]["conflicts"][:12]
+        ],
+        "baselines": report["baselines"],
+        "see": SEE,
+        "ceilings": {split: counts["normalisers"][report["normalise"]] for split, counts in report["answers"].items()},
+        "missing_answers": {split: counts["examples"] for split, counts in report["answers"].items()},
+        "balance": report["balance"],
+        "asked_most": [row for counts in report["priors"].values() for row in counts["asked_most"][:12]][:12],
+        "unreadable": report["images"]["unreadable"][:SHOWN],
+        "missing": report["images"]["missing"][:SHOWN],
+        "broken": report["records"]["broken_named"],
+        "checks": [
+            (module.TITLE, found)
+            for module in CHECKS
+            if (found := module.lines(report[module.__name__.rpartition(".")[2]]))
+        ],
+    }
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string((_TEMPLATES / "audit.html.j2").read_text("utf-8"))
+    atomic_write_text(path, template.render(**content))
+
+
+def _galleries(
+    report: Mapping[str, Any], ours: Mapping[str, Path], theirs: Mapping[str, Path], show: "_Pictures"
+) -> Any:
+    """Pairs of pictures under headings: across splits, from the other set, then within splits."""
+    near, against = report["near"], report["against"]
+    found = [
+        (
+            f"{pair}",
+            f"{counts['images']:,} of {counts['of_images']:,} images are nearly identical to another one there",
+            counts["pairs"],
+            ours,
+            tuple(pair.split(" in ")),
+        )
+        for pair, counts in near["across"].items()
+    ]
+    if against:
+        title = f"In {against['name']} too"
+        rule = (
+            f"{len(against['images']):,} of {against['of_images']:,} images; beside each, what it was found to be like"
+        )
+        found.append((title, rule, against["images"], theirs, ("here", against["name"])))
+    for pair, counts in report["encoder"].get("across", {}).items():
+        rule = f"alike to {report['encoder']['encoder']}, not as thumbnails"
+        found.append((f"{pair}, to an encoder", rule, counts["pairs"], ours, tuple(pair.split(" in "))))
+    rule = "the most alike of one split: no leak, but fewer different pictures than files"
+    found.append(("Within a split", rule, near["within"][:12], ours, ("", "")))
+    return [
+        {
+            "title": title,
+            "rule": rule,
+            "more": max(0, len(pairs) - SHOWN),
+            "sides": sides,
+            "pairs": [
+                pair | {"left": show(ours.get(pair["image"])), "right": show(others.get(pair["other"]))}
+                for pair in pairs[:SHOWN]
+            ],
+        }
+        for title, rule, pairs, others, sides in found
+        if pairs
+    ]
+
+
+class _Pictures:
+    """Image files as data URIs, each encoded once; "" where a file cannot be opened."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, str] = {}
+
+    def __call__(self, path: Path | None) -> str:
+        if path is None:
+            return ""
+        if path not in self._known:
+            self._known[path] = _uri(path)
+        return self._known[path]
+
+
+def _uri(path: Path) -> str:
+    try:
+        picture = open_image(path)
+    except ImageError:
+        return ""  # the card says that the picture cannot be shown; the list of unreadable files says why
+    picture.thumbnail((2 * _SIDE, _SIDE), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, format="JPEG", quality=_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,61 @@
+"""Records: how many of the published questions are here, and which records cannot be read."""
+
+from typing import Any
+
+from discern_vqa.audit._given import Given
+
+TITLE = "Records"
+_MOST_NAMED = 20
+_FEW = 0.001  # of a split: owners' own copies differ by a record or two
+
+
+def check(given: Given) -> dict[str, Any]:
+    """Per split the questions read and published (None where nobody says), and what is wrong with broken records."""
+    asked = {split: sum(not row.is_caption for row in rows) for split, rows in given.samples.items()}
+    read = {split: asked[split] or len(rows) for split, rows in given.samples.items()}  # or captions, if they are all
+    splits = list(dict.fromkeys([*given.published, *read]))
+    return {
+        "splits": {split: {"read": read.get(split, 0), "published": given.published.get(split)} for split in splits},
+        "broken": len(given.broken),
+        "broken_named": list(given.broken[:_MOST_NAMED]),
+    }
+
+
+def verdict(found: dict[str, Any]) -> list[str]:
+    """Broken records, and splits that are not as published."""
+    said = []
+    if found["broken"]:
+        said.append(f"{found['broken']:,} records cannot be read; the first: {found['broken_named'][0]}.")
+    for split, counts in found["splits"].items():
+        if _is_off(counts) and counts["read"]:
+            said.append(
+                f"{split} has {counts['read']:,} questions, and {counts['published']:,} were published: this copy is "
+                "another edition, or not whole; scores on it do not compare with published ones."
+            )
+    return said
+
+
+def notes(found: dict[str, Any]) -> list[str]:
+    """Splits that are not there at all, or off by a record or two."""
+    said = []
+    for split, counts in found["splits"].items():
+        if counts["published"] and not counts["read"]:
+            said.append(f"{split} ({counts['published']:,} published questions) is not here.")
+        elif counts["published"] not in (None, counts["read"]) and not _is_off(counts):
+            said.append(f"{split} has {counts['read']:,} of the {counts['published']:,} published questions.")
+    return said
+
+
+def _is_off(counts: dict[str, Any]) -> bool:
+    published = counts["published"]
+    return published is not None and abs(counts["read"] - published) > _FEW * published
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """A line per split, then the broken records."""
+    said = [
+        f"{split}: {counts['read']:,} questions read"
+        + (f", {counts['published']:,} published" if counts["published"] is not None else "")
+        for split, counts in found["splits"].items()
+    ]
+    return [*said, f"broken records: {found['broken']:,}", *(f"  {text}" for text in found["broken_named"])]

@@ -1,0 +1,65 @@
+"""*thumbnail*: the answer of the training question whose words and whose 32 x 32 grey picture are nearest. No learning.
+
+Nearest by the sum of two cosines, of TF-IDF of words and pairs of words and of the pictures' greys (their correlation),
+the latter times a weight. Where test images are training images this finds them by their pixels, where they are
+neighbouring slices it finds those, and elsewhere pictures of the same kind: it says what a score is worth that comes
+without knowing any medicine. SLAKE, validate given train (English): 0.80; VQA-RAD, usual split: 0.63.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discern_vqa.baselines._shared import choose, cosines, known_rows, nearest_answer, tfidf
+from discern_vqa.data.answers import Answer, AnswerVocabulary
+from discern_vqa.data.fingerprints import fingerprints
+from discern_vqa.data.likeness import grey
+from discern_vqa.data.sample import Sample
+
+WEIGHTS = (1.0, 0.5, 2.0)
+
+Thumbs = Mapping[str, NDArray[np.uint8]]
+
+
+def answer(
+    train: Sequence[Sample],
+    test: Sequence[Sample],
+    *,
+    vocabulary: AnswerVocabulary,
+    seed: int = 0,
+    thumbs: Thumbs | None = None,
+) -> list[Answer]:
+    """One answer per test question, with the weight that is best on validation; its score is the mean of the cosines.
+
+    Args:
+        thumbs: a (32, 32) grey picture for each image; None: the files are opened for it. An image that cannot be
+            opened is black, and as near to one as to another.
+    """
+    rows, _ = known_rows(train, vocabulary)
+    give = partial(_nearest, vocabulary=vocabulary, thumbs=thumbs or _thumbs([*rows, *test]))
+    return give(choose(WEIGHTS, give, rows, test, vocabulary, seed), rows, test)
+
+
+def _nearest(
+    weight: float, learn: Sequence[Sample], ask: Sequence[Sample], *, vocabulary: AnswerVocabulary, thumbs: Thumbs
+) -> list[Answer]:
+    rows, places = known_rows(learn, vocabulary)
+    known, asked = tfidf(rows, ask)
+    columns = {image: place for place, image in enumerate(dict.fromkeys(sample.image for sample in rows))}
+    pictures = grey(np.stack([thumbs[image] for image in columns]))
+    of_row = np.array([columns[sample.image] for sample in rows])
+    answers: list[Answer] = []
+    for chunk in cosines(asked, known):
+        part = ask[len(answers) : len(answers) + len(chunk)]
+        seen = grey(np.stack([thumbs[sample.image] for sample in part])) @ pictures.T  # (some of m, images)
+        both = (chunk + weight * seen[:, of_row]) / (1 + weight)
+        answers += [nearest_answer(row, places, vocabulary) for row in both.round(6)]
+    return answers
+
+
+def _thumbs(samples: Sequence[Sample]) -> Thumbs:
+    paths = {sample.image: sample.path for sample in samples}
+    found = fingerprints(list(paths.values())).thumbs[:, 0]
+    return dict(zip(paths, found, strict=True))

@@ -1,0 +1,92 @@
+"""What the verbs about data sets share: their arguments, and reading a set as the command line names it."""
+
+import inspect
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from discern_vqa import paths, registry
+from discern_vqa.errors import ConfigError
+
+if TYPE_CHECKING:
+    from discern_vqa.data.sample import Sample
+
+Name = Annotated[str, typer.Argument(help="A data set's name; `discern data list` shows them.")]
+Root = Annotated[Path, typer.Argument(help="The folder that holds it, in its own layout.")]
+Options = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        help="key=value for the reader, may be repeated; index=DIR reads the set as `discern data split` dealt it.",
+        metavar="KEY=VALUE",
+    ),
+]
+SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Leave broken records out, and say how many.")]
+
+
+def read_set(
+    name: str, root: Path, splits: list[str], options: list[str], skipped: list[str] | None = None
+) -> "dict[str, list[Sample]]":
+    """The wanted splits (all that are there, if none is named) of a data set.
+
+    Args:
+        name: of the data set.
+        root: its folder.
+        splits: names of splits.
+        options: "key=value" for the reader; `index=DIR` deals the samples as that folder says.
+        skipped: a list to go on at broken records: what is wrong with each is appended.
+    """
+    from discern_vqa.datasets import _index
+    from discern_vqa.datasets._reading import present_splits
+
+    module = registry.load("datasets", name)
+    given = parsed(options)
+    index = given.pop("index", "")
+    if index and not isinstance(index, str):
+        raise ConfigError(
+            f"--option index={index} is no folder", hint="name the folder that `discern data split` wrote"
+        )
+    there = _index.parts(Path(index)) if index else module.SPLITS
+    for split in splits:
+        if split not in there:
+            raise ConfigError(f"{name} has no split {split!r}", hint=f"it has: {', '.join(there)}")
+    known = list(inspect.signature(module.read).parameters)[2:]
+    for key in given.keys() - known:
+        raise ConfigError(f"{name} has no option {key!r}", hint=f"it has: {', '.join([*known, 'index'])}")
+    if skipped is not None:
+        given["skipped"] = skipped
+    folder = paths.find_data(name, root)
+    if index:
+        dealt = _index.read(module, folder, Path(index), given)
+        return {split: dealt[split] for split in splits or dealt}
+    return {split: module.read(folder, split, **given) for split in splits or present_splits(module, folder)}
+
+
+def say_skipped(skipped: list[str]) -> None:
+    """Says on stderr how many broken records were left out."""
+    if skipped:
+        typer.echo(f"left out {len(skipped)} broken records, the first: {skipped[0]}", err=True)
+
+
+def parsed(options: list[str]) -> dict[str, Any]:
+    """ "key=value" pairs: a value is read as JSON where it is JSON, else it is text; "key.field=text" fills a table."""
+    found: dict[str, Any] = {}
+    for option in options:
+        key, separator, value = option.partition("=")
+        name, dot, field = key.partition(".")
+        if not separator or not name.isidentifier() or (dot and not field):
+            raise ConfigError(f"--option {option!r} is not of the form key=value", hint="e.g. --option edition=owner")
+        try:
+            read: Any = json.loads(value)
+        except (ValueError, RecursionError):
+            read = value
+        if not dot:
+            found[name] = read
+            continue
+        table = found.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--option {option!r}: {name!r} was given as one value", hint="give one or the other")
+        table[field] = value
+    return found

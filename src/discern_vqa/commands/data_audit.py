@@ -1,0 +1,190 @@
+"""`discern data audit`, `split`, `preview`: what is wrong with a data set, how to divide it, what it looks like."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from discern_vqa import registry
+from discern_vqa.commands._sets import Name, Options, Root, SkipBroken, parsed, read_set, say_skipped
+from discern_vqa.errors import ConfigError
+
+CLEAN, FLAWED = 0, 1
+
+_EVERY_S = 10.0  # between lines of progress where the output is no terminal
+
+
+def audit(
+    name: Name,
+    root: Root,
+    as_json: Annotated[Path | None, typer.Option("--json", help="Also write the findings to this file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write a page with the pictures to this file.")] = None,
+    against: Annotated[
+        tuple[str, Path] | None,
+        typer.Option(help="Another data set, name and folder: which of these images has it too?", metavar="NAME ROOT"),
+    ] = None,
+    option: Options = None,
+    skip_broken: SkipBroken = False,
+    encoder: Annotated[
+        str, typer.Option(help="Compare images by this encoder's features too, e.g. mobilenet_v2_1.0_224 (slow).")
+    ] = "",
+) -> None:
+    """Say what is wrong with a data set.
+
+    Shared and near-identical images, test questions re-phrased in train, answers that only test has, what tables reach
+    without a model. Exit code 0: nothing stands in the way; 1: there are flaws; 2: the command is mistaken.
+    """
+    from discern_vqa import audit
+    from discern_vqa.audit.page import write_page
+    from discern_vqa.data._fingerprint_cache import cache_file
+    from discern_vqa.data.fingerprints import workers_here
+    from discern_vqa.files import atomic_write_text
+
+    module = registry.load("datasets", name)
+    if against is not None:
+        registry.load("datasets", against[0])  # a wrong name is said before anything is read
+    whole = _as_whole(name, option)
+    broken: list[str] = []
+    samples = read_set(name, root, [], whole, broken)
+    broken = list(dict.fromkeys(broken))  # two splits may read one file
+    other = None
+    if against is not None:
+        other = (against[0], read_set(against[0], against[1], [], _as_whole(against[0], None)))
+    if skip_broken:
+        say_skipped(broken)
+    with _progress() as progress:
+        found = audit.audit(
+            samples,
+            published={} if option else module.PUBLISHED,
+            broken=[] if skip_broken else broken,
+            tables=tuple(audit.baselines.SEE),
+            encoder=encoder,
+            against=other,
+            workers=workers_here(),
+            cache=cache_file(),
+            progress=progress,
+        )
+    if as_json is not None:
+        atomic_write_text(as_json, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    if html is not None:
+        write_page(found, html, name, samples, other[1] if other else None)
+    typer.echo(audit.as_text(found))
+    raise typer.Exit(FLAWED if found["flaws"] else CLEAN)
+
+
+def split(
+    name: Name,
+    root: Root,
+    out: Annotated[Path, typer.Option(help="The folder to write the split to; with --folds, a folder for each.")],
+    by: Annotated[str, typer.Option(help="What is kept together: image, near, patient or study.")] = "image",
+    test: Annotated[float, typer.Option(help="Share of the questions that is tested.")] = 0.2,
+    validation: Annotated[float, typer.Option(help="Share kept for validation; 0 for none.")] = 0.1,
+    folds: Annotated[int, typer.Option(help="So many splits, each testing another part; 0 for one split.")] = 0,
+    seed: Annotated[int, typer.Option(help="Another seed, another split.")] = 0,
+    option: Options = None,
+    skip_broken: SkipBroken = False,
+) -> None:
+    """Divide a data set so that nothing is on two sides.
+
+    Neither an image, nor (by near) its near-identical ones, nor a patient or study. Recipes read it with
+    index = "DIR" in [data], the verbs about data with --option index=DIR.
+    """
+    from functools import partial
+
+    from discern_vqa.data._fingerprint_cache import cache_file
+    from discern_vqa.data.fingerprints import fingerprints, workers_here
+    from discern_vqa.datasets import _splitting
+
+    wanted = _splitting.Wanted(by=by, test=test, validation=validation, folds=folds, seed=seed)
+    given = parsed(option or [])
+    if "index" in given:
+        raise ConfigError(
+            "a split is made of the data set itself, not of another split", hint="leave out --option index"
+        )
+    broken: list[str] | None = [] if skip_broken else None
+    samples = read_set(name, root, [], option or [], broken)
+    say_skipped(broken or [])
+    with _progress() as progress:
+        look = partial(
+            fingerprints,
+            workers=workers_here(),
+            cache=cache_file(),
+            progress=lambda done, total: progress("reading images", done, total),
+        )
+        made = _splitting.make(samples, wanted, out, {"dataset": name, "options": given}, look)
+    for one in made:
+        typer.echo(f"{one['folder']}: {one['clusters']:,} clusters, the largest of {one['largest']:,} samples")
+        if one["unnamed"]:
+            typer.echo(f"  {one['unnamed']:,} samples name no {by}: each of their images was dealt by itself")
+        for part, counts in one["parts"].items():
+            share = f"({100 * counts['share']:.1f} %)"
+            typer.echo(f"  {part:<11}{counts['judged']:>8,} questions {share}, {counts['images']:,} images")
+    first = made[0]["folder"]
+    typer.echo(
+        f'recipes read it with index = "{first}" in [data]; check it: discern data audit {name} {root} --option'
+        f" index={first}"
+    )
+
+
+def preview(
+    name: Name,
+    root: Root,
+    out: Annotated[Path, typer.Option(help="The folder to write the sheets and index.html to.")],
+    by: Annotated[
+        str, typer.Option(help="A sheet for each: modality, organ, question_type or split.")
+    ] = "modality,organ,question_type",
+    images: Annotated[int, typer.Option(help="At most so many images on a sheet.", min=1)] = 40,
+    seed: Annotated[int, typer.Option(help="Another seed, other images.")] = 0,
+    option: Options = None,
+    skip_broken: SkipBroken = False,
+) -> None:
+    """Draw contact sheets of a data set.
+
+    A PNG for each modality, organ and question type, and a page that shows them.
+    """
+    from discern_vqa.audit.preview import write_preview
+
+    broken: list[str] | None = [] if skip_broken else None
+    samples = read_set(name, root, [], option or [], broken)
+    say_skipped(broken or [])
+    page = write_preview(samples, out, name, [part.strip() for part in by.split(",") if part.strip()], images, seed)
+    typer.echo(f"wrote {page}")
+
+
+def _as_whole(name: str, options: list[str] | None) -> list[str]:
+    """The options of the reader under which it leaves nothing out (its `WHOLE`), and those that were given."""
+    given = options or []
+    if any(option.startswith("index=") for option in given):  # a split was made of what the reader gives by itself
+        return given
+    whole = getattr(registry.load("datasets", name), "WHOLE", {})
+    return [*(f"{key}={value}" for key, value in whole.items()), *given]
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr; where that is no terminal, a line now and then for what takes long."""
+    import time
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    tasks: dict[str, Any] = {}
+    said = time.monotonic()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+
+        def update(what: str, done: int, total: int) -> None:
+            nonlocal said
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done)
+            if not console.is_terminal and time.monotonic() - said > _EVERY_S:
+                said = time.monotonic()
+                print(f"{what}: {done:,} of {total:,}", file=sys.stderr, flush=True)
+
+        yield update

@@ -1,0 +1,61 @@
+"""Dealing clusters of samples into parts of wanted sizes, so that each part has its share of every kind. No torch.
+
+A cluster is never divided. The kinds are the pairs of answer type and organ, and what is dealt evenly are the questions
+that a part would be judged on: as people asked them, no template re-phrasings and no captions.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discern_vqa.data.sample import Sample
+from discern_vqa.data.splits import is_judged
+
+
+def kinds(samples: Sequence[Sample], clusters: Sequence[int], n: int) -> NDArray[np.float64]:
+    """(n, kinds) judged questions of each cluster by kind; the last column counts all of them.
+
+    Args:
+        samples: all samples.
+        clusters: each sample's cluster, 0 to n - 1.
+        n: how many clusters there are.
+    """
+    names: dict[tuple[str, str], int] = {}
+    of_sample = [names.setdefault((s.answer_type, s.organ), len(names)) if is_judged(s) else -1 for s in samples]
+    counts = np.zeros((n, len(names) + 1))
+    for cluster, kind in zip(clusters, of_sample, strict=True):
+        if kind >= 0:
+            counts[cluster, kind] += 1
+            counts[cluster, -1] += 1
+    return counts
+
+
+def deal(counts: NDArray[np.float64], shares: Mapping[str, float], seed: int) -> list[str]:
+    """The part that each cluster goes to.
+
+    Large clusters first, each to the part that lacks most of what it has, every kind weighed by its rarity; of equal
+    clusters the seed decides which comes first. Clusters without a judged question go to the largest part.
+
+    Args:
+        counts: (clusters, kinds), as `kinds` gives them.
+        shares: the wanted share of each part; they sum to 1.
+        seed: another seed, another dealing.
+    """
+    parts, wanted = list(shares), np.array(list(shares.values()))
+    totals = np.maximum(counts.sum(axis=0), 1)
+    targets = wanted[:, None] * counts.sum(axis=0)
+    have = np.zeros_like(targets)
+    order = list(range(len(counts)))
+    random.Random(seed).shuffle(order)
+    order.sort(key=lambda cluster: -counts[cluster, -1])
+    dealt = [parts[int(wanted.argmax())]] * len(counts)
+    for cluster in order:
+        row = counts[cluster]
+        if row[-1]:
+            # The part whose squared distance to its targets shrinks most: the cluster's own square is common to all.
+            part = int(np.argmin(((have - targets) * row / totals).sum(axis=1)))
+            have[part] += row
+            dealt[cluster] = parts[part]
+    return dealt
