@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from discern_vqa.data.answer_tokens import BytePairs, Writer
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.batch import Batch, Batcher, Inputs
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.text import WordTokenizer
+from discern_vqa.models import cmi_mtl
 from discern_vqa.models.cmdpi import Config, Model
 from discern_vqa.objectives import cmdpi_finetune as finetune
 from discern_vqa.objectives import cmdpi_pretrain as pretrain
@@ -77,7 +79,11 @@ class Noise:
 
 _rng = rng
 TOKENIZER = WordTokenizer.from_texts([sample.text for sample in [*QUESTIONS, *CAPTIONS]])
-VOCABULARY = AnswerVocabulary.from_answers([sample.answer for sample in QUESTIONS], "lower")
+VOCABULARY = AnswerVocabulary.from_answers(
+    [sample.answer for sample in QUESTIONS], "lower", kinds=[sample.answer_type for sample in QUESTIONS]
+)
+ANSWERS = sorted({sample.answer for sample in QUESTIONS})
+WRITER = Writer(BytePairs.from_texts(ANSWERS * 2, 300), 8, "raw", "lower", tuple(ANSWERS))
 
 
 def model(seed: int = 0, **changes: Any) -> Model:
@@ -87,10 +93,32 @@ def model(seed: int = 0, **changes: Any) -> Model:
     return Model(config(**changes), len(VOCABULARY), TOKENIZER.size, LENGTH, text_ids=ids).eval()
 
 
+CMI = {
+    "fvta": {"queries": 4, "layers": 2, "heads": 2, "ffn": 32, "dropout": 0.0, "embed": 8},
+    "cifr": {"layers": 2, "dropout": 0.0, "states": 4},
+    "generator": {"layers": 1, "heads": 2, "dropout": 0.0, "length": 8, "symbols": 300, "rank_first": 3},
+}
+
+
+def cmi_config(**changes: Any) -> cmi_mtl.Config:
+    """A CMI-MTL of width 16 without dropout; `fvta`, `cifr` and `generator` change single keys of those tables."""
+    tables = {name: table | changes.pop(name, {}) for name, table in CMI.items()}
+    small = {"width": 16, "image": ENCODER, "text": {"kind": "tiny", "layers": 1, "heads": 2}}
+    return cmi_mtl.Config(**{**small, **tables, **changes})
+
+
+def cmi_model(seed: int = 0, **changes: Any) -> cmi_mtl.Model:
+    """A random CMI-MTL in eval mode that fits `batch()`."""
+    torch.manual_seed(seed)
+    config = cmi_config(**changes)
+    return cmi_mtl.Model(config, len(VOCABULARY), TOKENIZER.size, LENGTH, symbols=WRITER.tokenizer.size).eval()
+
+
 def batcher(net: Model | None = None, similar: dict[str, list[str]] | None = None) -> Batcher:
     """Turns the samples above into batches."""
-    source = Noise() if net is None else Noise(net.image.size, net.config.picture_size, net.config.picture_grey)
-    made = Batcher(TOKENIZER, VOCABULARY, LENGTH, source)
+    size = SIZE if net is None else net.image.size
+    picture = (getattr(net.config, "picture_size", 1), getattr(net.config, "picture_grey", True)) if net else (0, False)
+    made = Batcher(TOKENIZER, VOCABULARY, LENGTH, Noise(size, *picture), writer=WRITER)
     if similar is not None:
         made.use_similar(similar, [*QUESTIONS, *CAPTIONS])
     return made

@@ -120,6 +120,43 @@ def test_clips_towers_equal_those_of_transformers(clip):
 
 
 @torch.no_grad()
+def test_clips_image_side_reads_larger_images_by_interpolated_positions(clip):
+    theirs, folder = clip
+    net = image_encoder(EncoderConfig(kind="hf", size=64), 16, folder).eval()
+    assert net.grid == (4, 4)
+    assert net.size == 64
+    pixels = torch.rand(2, 3, 64, 64, generator=rng())
+    vision = theirs.vision_model((pixels - net.mean) / net.std, interpolate_pos_encoding=True)
+    torch.testing.assert_close(net(pixels).h, theirs.visual_projection(vision.pooler_output), atol=1e-5, rtol=1e-4)
+    with pytest.raises(ConfigError, match="patches of 16 do not divide") as caught:
+        image_encoder(EncoderConfig(kind="hf", size=40), 16, folder)
+    assert "size = 32" in caught.value.hint
+
+
+@torch.no_grad()
+def test_an_encoder_without_projection_gives_its_own_last_states(clip):
+    theirs, folder = clip
+    net = image_encoder(EncoderConfig(kind="hf", project=False), 24, folder).eval()
+    pixels = torch.rand(2, 3, 32, 32, generator=rng())
+    states = theirs.vision_model((pixels - net.mean) / net.std).last_hidden_state
+    own = theirs.vision_model.post_layernorm(states)
+    torch.testing.assert_close(net.states(pixels), own, atol=1e-5, rtol=1e-4)
+    for build in (image_encoder, lambda config, d, found: text_encoder(config, d, 40, 12, None)):
+        with pytest.raises(ConfigError, match="width = 16"):
+            build(EncoderConfig(kind="hf", project=False, architecture="roberta-base"), 16, folder)
+
+
+def test_bare_architectures_are_those_that_are_named():
+    with torch.device("meta"):
+        patches = EncoderConfig(kind="hf", architecture="clip-vit-base-patch16", size=384, project=False)
+        roberta = EncoderConfig(kind="hf", architecture="roberta-base", project=False)
+        image, text = image_encoder(patches, 768, None), text_encoder(roberta, 768, 50_265, 32, None)
+    assert image.grid == (24, 24)
+    assert sum(p.numel() for p in image.tower.parameters()) == 86_091_264
+    assert sum(p.numel() for p in text.backbone.parameters()) == 124_055_040
+
+
+@torch.no_grad()
 def test_clips_answer_slot_has_read_the_text_and_not_the_padding(clip):
     text_side = text_encoder(HF, 16, 40, 12, clip[1]).eval()
     ids, keep = clip_text()

@@ -32,6 +32,14 @@ def test_every_equation_from_1_to_13_has_a_row_and_no_other_is_made_up():
     assert all(len(row) == 4 for row in ROWS)
 
 
+def test_every_module_of_cmi_mtl_and_every_defect_has_a_row():
+    named = {row[0] for row in ROWS}
+    assert {"FVTA", "CIFR", "FFAE", "answering"} <= named
+    defects = {name for name in named if re.fullmatch(r"D\d+", name)}
+    assert defects == {f"D{number}" for number in range(1, 15)} - {"D10"}
+    assert "D10" in MAP.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]}-{row[2].strip('`')}")
 def test_a_row_names_a_function_and_a_test_that_exist(row):
     function, test = CELL.match(row[2]), CELL.match(row[3])

@@ -13,11 +13,14 @@ from discern_vqa.training.optim import make_optimizer
 
 ROOT = Path(__file__).resolve().parents[1] / "recipes"
 RECIPES = sorted(ROOT.rglob("*.toml"))
-SHRINK = [
-    "model.width=16", "model.layers=1", "model.heads=2", "model.ffn=32", "model.picture_size=16",
-    "model.image.size=32", "model.image.patch=8", "model.image.layers=1", "model.image.channels=4",
+ENCODERS = [
+    "model.width=16", "model.image.size=32", "model.image.patch=8", "model.image.layers=1", "model.image.channels=4",
     "model.image.heads=2", "model.text.layers=1", "model.text.heads=2",
 ]  # fmt: skip
+SHRINK = {
+    "cmdpi": [*ENCODERS, "model.layers=1", "model.heads=2", "model.ffn=32", "model.picture_size=16"],
+    "cmi_mtl": [*ENCODERS, "model.fvta.heads=2", "model.generator.heads=2", "model.generator.length=8"],
+}
 
 
 def named(path: Path) -> str:
@@ -55,7 +58,7 @@ def test_a_recipe_resolves_and_what_it_names_exists(path):
 
 @pytest.mark.parametrize("path", TINY, ids=named)
 def test_a_recipe_takes_one_step_with_its_model_shrunk(path):
-    recipe = read_recipe(path, SHRINK)
+    recipe = read_recipe(path, SHRINK[read_recipe(path).model.name])
     torch.manual_seed(0)
     net = registry.load("models", recipe.model.name).Model(recipe.model, len(VOCABULARY), TOKENIZER.size, LENGTH)
     objective = registry.load("objectives", recipe.objective.name).Objective(recipe.objective, net)

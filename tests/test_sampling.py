@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from _tiny import caption, question
 
 from discern_vqa.data.pairs import similar_images
-from discern_vqa.data.sampling import epoch_batches
+from discern_vqa.data.sampling import epoch_batches, without_incomplete
 
 KINDS = [("PRES",), ("POS",), ("MODALITY", "PRES")]
 QUESTIONS = [
@@ -99,6 +99,13 @@ KEYS = [f"image{n}" for n in range(12)]
 def features() -> torch.Tensor:
     torch.manual_seed(0)
     return torch.randn(12, 3)
+
+
+def test_the_batch_that_was_not_filled_can_be_left_out():
+    batches = [[1, 2, 3, 4], [5, 6], [7, 8, 9], [10, 11, 12, 13]]
+    assert without_incomplete(batches, 4) == [[1, 2, 3, 4], [7, 8, 9], [10, 11, 12, 13]]
+    assert without_incomplete([[1, 2, 3], [4, 5, 6, 7]], 4) == [[1, 2, 3], [4, 5, 6, 7]], "pairs are not torn apart"
+    assert without_incomplete([[1]], 4) == [[1]]
 
 
 @pytest.mark.parametrize("threshold", [0.75, 0.0, -1.0, 0.999])

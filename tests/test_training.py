@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from _tiny import CAPTIONS, QUESTIONS, Silent, batch, batcher, model, question, rng
+from _tiny import CAPTIONS, QUESTIONS, Silent, batch, batcher, cmi_model, model, question, rng
 
 from discern_vqa.config import OptimConfig, RunConfig
-from discern_vqa.errors import DiscernError, RunError
+from discern_vqa.errors import ConfigError, DiscernError, RunError
 from discern_vqa.models._answering import answer_scores
 from discern_vqa.models.cmdpi import Model
 from discern_vqa.nn.losses import total
@@ -53,6 +53,28 @@ def test_a_constant_rate_stays_after_the_warmup():
     optim = OptimConfig(schedule="constant", warmup=0.2)
     assert [rate(share, optim) for share in (0.1, 0.2, 0.7, 1.0)] == pytest.approx([0.5, 1, 1, 1])
     assert rate(0.0, OptimConfig(schedule="constant", warmup=0.0)) == 1
+
+
+def test_a_line_falls_to_nothing_after_the_warmup():
+    optim = OptimConfig(schedule="linear", warmup=0.1)
+    assert [rate(share, optim) for share in (0.05, 0.1, 0.55, 1.0)] == pytest.approx([0.5, 1, 0.5, 0])
+
+
+def test_named_parts_learn_at_a_multiple_and_what_is_marked_does_not_decay():
+    net = cmi_model()
+    optim = OptimConfig(lr=1e-3, weight_decay=0.1, factors={"head": 50.0, "cifr": 5.0})
+    optimizer = make_optimizer(net, optim)
+    of = {id(parameter): group for group in optimizer.param_groups for parameter in group["params"]}
+    for name, parameter in net.named_parameters():
+        if parameter.requires_grad:
+            group = of[id(parameter)]
+            factor = 50.0 if name.startswith("head.") else 5.0 if name.startswith("cifr.") else 1.0
+            assert group["lr"] == pytest.approx(1e-3 * factor), name
+            decays = parameter.ndim >= 2 and not name.endswith("A_log")
+            assert group["weight_decay"] == (0.1 if decays else 0.0), name
+    with pytest.raises(ConfigError, match="no part 'heed'") as caught:
+        make_optimizer(net, OptimConfig(factors={"heed": 2.0}))
+    assert "head_type" in caught.value.hint
 
 
 def test_vectors_have_no_weight_decay_and_pretrained_parts_their_own_rate():

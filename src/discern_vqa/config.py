@@ -51,6 +51,10 @@ class DataConfig(Table):
     """Further data sets whose *training* answers join the answer table, so that fine-tuning adds no parameter."""
     text_length: int = Field(32, ge=4)
     """M: text positions, the reserved answer slot included."""
+    imitate: list[Literal["D7", "D12", "D13"]] = []
+    """Faults of a published program to be imitated, so that what they are worth can be told (cmi_mtl.md 1.4); each is
+    said aloud and stands in scores.json. D7: the last incomplete batch is left out, in evaluation too. D12: the answer
+    table holds the answers of validation and test. D13: the epoch is chosen on the test split."""
     limit: int = Field(0, ge=0)
     """At most so many samples of each split (0: all), for a quick look."""
     views: int = Field(1, ge=1)
@@ -72,6 +76,8 @@ class OptimConfig(Table):
     lr: float = Field(7.5e-6, gt=0)
     encoder_lr: float | None = Field(None, gt=0)
     """Learning rate of the pre-trained encoders' own parameters; none: `lr`."""
+    factors: dict[str, float] = {}
+    """Factors on the learning rate of parts of the model, by the beginnings of their names: {head = 50.0}."""
     weight_decay: float = Field(0.01, ge=0)
     batch: int = Field(32, ge=1)
     """Texts in a batch (per process)."""
@@ -80,7 +86,7 @@ class OptimConfig(Table):
     travel together, so that the image is encoded once for all of them."""
     accumulate: int = Field(1, ge=1)
     clip: float = Field(1.0, gt=0)
-    schedule: Literal["constant", "cosine"] = "cosine"
+    schedule: Literal["constant", "cosine", "linear"] = "cosine"
     warmup: float = Field(0.05, ge=0, lt=1)
     """Share of all steps over which the learning rate rises from 0."""
     ema: float = Field(0.0, ge=0, lt=1)
@@ -105,6 +111,8 @@ class RunConfig(Table):
     """Steps between checkpoints; 0: at the end of every epoch."""
     views_at_test: int = Field(1, ge=1)
     """Cached views over which the scores are averaged when answering."""
+    mode: Literal["classify", "classify_typed", "generate", "rank", "hybrid"] = "classify"
+    """How the run answers, where its model can in several ways; `evaluate` scores the others beside it."""
     threads: int = Field(0, ge=0)
     """Threads of a process on a CPU; 0: torch's own choice. Small models are often fastest on one (docs/LOG.md)."""
     tensorboard: bool = False

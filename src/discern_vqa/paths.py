@@ -21,7 +21,10 @@ HUB = {
     "mobilenet_v2_1.0_224": "google/mobilenet_v2_1.0_224",
     "all-minilm-l6-v2": "sentence-transformers/all-MiniLM-L6-v2",
     "clip-vit-base-patch32": "openai/clip-vit-base-patch32",
+    "clip-vit-base-patch16": "openai/clip-vit-base-patch16",
     "clip_tokenizer": "openai/clip-vit-base-patch32",
+    "roberta-base": "FacebookAI/roberta-base",
+    "t5-base": "google-t5/t5-base",
 }
 """Short names of weights, and the hub repositories that hold them."""
 

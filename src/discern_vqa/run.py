@@ -2,8 +2,9 @@
 
     recipe.toml          as given                    metrics.jsonl       a line for each logged step and validation
     config.json          resolved, with versions     model.safetensors   the weights that answer
-    vocabulary.json      answers and tokenizer       state.safetensors   what --resume needs (removed at the end)
-    encoders/, tokenizer/                            architecture and tokenizer files of pre-trained encoders
+    vocabulary.json      answers and tokenizers      state.safetensors   what --resume needs (removed at the end)
+    encoders/, tokenizer/, writer/                   architecture and tokenizer files of pre-trained parts
+    answering.json       what was tuned on validation (models that answer in several ways)
     predictions.<split>.jsonl, scores.<split>.json, calibration.json, audit.json, report/, README.md
 
 Nothing here is a pickle; weights are safetensors, all else is text.
@@ -13,6 +14,7 @@ import hashlib
 import json
 import platform
 import shutil
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from safetensors.torch import load_file, save_file
 
 from discern_vqa import registry
 from discern_vqa.config import TABLES, Recipe, check_recipe
+from discern_vqa.data.answer_tokens import BytePairs, FolderAnswers, Writer, writer_from_json
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sources import ImageSource, PixelSource, StateSource, TextSource
@@ -38,7 +41,10 @@ CONFIG, VOCABULARY, WEIGHTS, STATE, METRICS = (
     "state.safetensors",
     "metrics.jsonl",
 )
+ANSWERING = "answering.json"
 VERSION = 1
+PARTS = ("image", "text", "generator")
+"""Parts of a model that may come with pre-trained weights; every model has the first two."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +57,28 @@ class Run:
     tokenizer: Tokenizer
     root: Path
     """Where the data lay when the run was made."""
+    writer: Writer | None = None
+    """For models that write their answers."""
 
     @classmethod
     def create(
-        cls, folder: Path, source: Path, recipe: Recipe, vocabulary: AnswerVocabulary, tokenizer: Tokenizer, root: Path
+        cls,
+        folder: Path,
+        source: Path,
+        recipe: Recipe,
+        vocabulary: AnswerVocabulary,
+        tokenizer: Tokenizer,
+        root: Path,
+        writer: Writer | None = None,
     ) -> "Run":
         """Writes all that is known before the first step. Raises RunError when the folder is another run's."""
         if (folder / CONFIG).exists():
             raise RunError(f"{folder} already holds a run", hint="add --resume to go on, or choose another --out")
-        _copy_encoder_files(folder, recipe, tokenizer)
+        _copy_encoder_files(folder, recipe, tokenizer, writer)
         atomic_write_text(folder / "recipe.toml", Path(source).read_text(encoding="utf-8"))
         content = {"answers": vocabulary.to_json(), "text": tokenizer.to_json()}
+        if writer is not None:
+            content["writer"] = writer.to_json()
         atomic_write_text(folder / VOCABULARY, json.dumps(content, indent=1, ensure_ascii=False))
         config = recipe.to_json() | {
             "version": VERSION,
@@ -71,7 +88,7 @@ class Run:
         }
         config["data"]["root"] = config["root"]
         atomic_write_text(folder / CONFIG, json.dumps(config, indent=1, ensure_ascii=False))
-        return cls(folder, recipe, vocabulary, tokenizer, Path(root))
+        return cls(folder, recipe, vocabulary, tokenizer, Path(root), writer)
 
     @classmethod
     def open(cls, folder: Path, *, finished: bool = True) -> "Run":
@@ -92,20 +109,21 @@ class Run:
             vocabulary = AnswerVocabulary.from_json(content["answers"])
             tokenizer = _tokenizer(content["text"], folder)
             root = Path(config["root"])
+            writer = writer_from_json(content["writer"], folder / "writer") if "writer" in content else None
         except KeyError as error:
             raise RunError(f"{folder} lacks the entry {error} in its JSON files", hint="train it again") from error
         except (TypeError, AttributeError, OSError) as error:
             raise RunError(f"{folder} has a broken {VOCABULARY} or {CONFIG}: {error}", hint="train it again") from error
-        return cls(folder, recipe, vocabulary, tokenizer, root)
+        return cls(folder, recipe, vocabulary, tokenizer, root, writer)
 
     def build_model(self, *, pretrained: bool = False) -> torch.nn.Module:
         """The model of this run: with its encoders' pre-trained weights (before training), or bare, to be loaded."""
         config = self.recipe.model
-        folders = {}
-        for side in ("image", "text"):
-            encoder = getattr(config, side)
+        further: dict[str, Any] = {"symbols": self.writer.tokenizer.size} if self.writer is not None else {}
+        for side in _parts(config):
             kept = self.folder / "encoders" / side
-            folders[f"{side}_folder"] = weights_folder(encoder, side) if pretrained else kept if kept.is_dir() else None
+            found = weights_folder(getattr(config, side), side) if pretrained else kept if kept.is_dir() else None
+            further[f"{side}_folder"] = found
         used = list(getattr(self.tokenizer, "used", ()))
         module = registry.load("models", config.name)
         return module.Model(
@@ -114,7 +132,7 @@ class Run:
             vocabulary=self.tokenizer.size,
             length=self.recipe.data.text_length,
             text_ids=used or None,
-            **folders,
+            **further,
         )
 
     def untrained(self) -> "Run":
@@ -132,20 +150,36 @@ class Run:
     def batcher(self, model: Any, *, views: int | None = None, device: str = "cpu") -> Batcher:
         """What turns samples into this model's batches; frozen encoders' states are cached through it."""
         data, config = self.recipe.data, self.recipe.model
-        picture = config.picture_size or model.image.size
-        pixels = PixelSource(model.image.size, picture, config.picture_grey, data.augment and not config.image.frozen)
+        picture, grey = self._picture()
+        pixels = PixelSource(
+            model.image.size, picture or model.image.size, grey, data.augment and not config.image.frozen
+        )
         images: ImageSource = pixels
         if config.image.frozen:
             images = StateSource(pixels, lambda x: model.image.states(x.to(device)).cpu(), views or data.views)
         texts = None
         if config.text.frozen:
             texts = TextSource(lambda ids, keep: model.text.states(ids.to(device), keep.to(device)).cpu())
-        return Batcher(self.tokenizer, self.vocabulary, data.text_length, images, texts, data.mirror)
+        return Batcher(self.tokenizer, self.vocabulary, data.text_length, images, texts, data.mirror, self.writer)
+
+    def _picture(self) -> tuple[int, bool]:
+        """Side (0: the image's own) and greyness of the picture to reconstruct; models that reconstruct none get the
+        smallest."""
+        config = self.recipe.model
+        return getattr(config, "picture_size", 1), getattr(config, "picture_grey", True)
+
+    def hybrid_below(self) -> float:
+        """The threshold of the way of answering `hybrid`: what was tuned on validation, else the recipe's."""
+        path = self.folder / ANSWERING
+        if path.is_file():
+            return float(_read_json(path).get("hybrid_below", 0.5))
+        return float(getattr(self.recipe.model, "hybrid_below", 0.5))
 
     def cache_of_states(self) -> Path:
         """Where the states of this run's frozen image encoder are kept between commands."""
         image, data = self.recipe.model.image, self.recipe.data
-        key = json.dumps([image.model_dump(), data.views, str(self.root.resolve())], sort_keys=True)
+        # The pictures are kept beside the states, so their size belongs to the name.
+        key = json.dumps([image.model_dump(), data.views, self._picture(), str(self.root.resolve())], sort_keys=True)
         return cache_dir() / "states" / f"{data.dataset}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.safetensors"
 
 
@@ -158,6 +192,24 @@ def weights_folder(encoder: Any, side: str) -> Path | None:
     return find_weights(encoder.weights) if encoder.weights else None
 
 
+def _parts(config: Any) -> list[str]:
+    return [part for part in PARTS if hasattr(config, part)]
+
+
+def make_writer(recipe: Recipe, answers: list[str]) -> Writer | None:
+    """For a model with a generator: byte pairs of the training answers, or the tokenizer of its weights' folder."""
+    config = recipe.model.resolved()
+    generator = getattr(config, "generator", None)
+    if generator is None or generator.kind == "none":
+        return None
+    folder = weights_folder(generator, "generator")
+    writer = Writer(BytePairs([]), generator.length, generator.target, recipe.data.normaliser)
+    said = [writer.spoken(answer) for answer in answers]
+    tokenizer = FolderAnswers(folder) if folder is not None else BytePairs.from_texts(said, generator.symbols)
+    candidates = tuple(answer for answer, _ in sorted(Counter(said).items(), key=lambda item: (-item[1], item[0])))
+    return replace(writer, tokenizer=tokenizer, candidates=candidates)
+
+
 def make_tokenizer(recipe: Recipe, texts: list[str]) -> Tokenizer:
     """Words of the training texts for `tiny`; the encoder's own tokenizer otherwise (CLIP's where none is named)."""
     encoder = recipe.model.text
@@ -165,7 +217,7 @@ def make_tokenizer(recipe: Recipe, texts: list[str]) -> Tokenizer:
         return WordTokenizer.from_texts(texts)
     folder = weights_folder(encoder, "text") or find_weights("clip_tokenizer")
     tokenizer = FolderTokenizer(folder)
-    if not recipe.model.compact_text:
+    if not getattr(recipe.model, "compact_text", False):
         return tokenizer
     ids = tokenizer.encode(sorted(set(texts)), recipe.data.text_length).ids
     return FolderTokenizer(folder, used=sorted(set(ids.flatten().tolist())))
@@ -227,9 +279,9 @@ def _tokenizer(content: dict[str, Any], folder: Path) -> Tokenizer:
     return FolderTokenizer(folder / "tokenizer", used=content["used"])
 
 
-def _copy_encoder_files(folder: Path, recipe: Recipe, tokenizer: Tokenizer) -> None:
-    """Architecture and tokenizer of pre-trained encoders travel with the run, so that it opens anywhere."""
-    for side in ("image", "text"):
+def _copy_encoder_files(folder: Path, recipe: Recipe, tokenizer: Tokenizer, writer: Writer | None) -> None:
+    """Architecture and tokenizers of pre-trained parts travel with the run, so that it opens anywhere."""
+    for side in _parts(recipe.model):
         source = weights_folder(getattr(recipe.model, side), side)
         if source is not None:
             target = folder / "encoders" / side
@@ -239,6 +291,8 @@ def _copy_encoder_files(folder: Path, recipe: Recipe, tokenizer: Tokenizer) -> N
                     shutil.copyfile(source / name, target / name)
     if isinstance(tokenizer, FolderTokenizer):
         tokenizer.inner.save_pretrained(str(folder / "tokenizer"))
+    if writer is not None and isinstance(writer.tokenizer, FolderAnswers):
+        writer.tokenizer.inner.save_pretrained(str(folder / "writer"))
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -90,11 +90,13 @@ class AnswerVocabulary:
     """The answers that a classifier can give: normalised, distinct, the most frequent first.
 
     Built from the training split alone: an answer that occurs only in the test split cannot be given (see `coverage`).
+    `kinds` says for each answer what it answered there: "open" or "closed" questions, or "both"; empty: not known.
     Raises DataError when it is empty or an answer stands twice, ConfigError for an unknown normaliser.
     """
 
     answers: tuple[str, ...]
     normaliser: str
+    kinds: tuple[str, ...] = ()
     _place: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -108,20 +110,36 @@ class AnswerVocabulary:
                 f"the answer {twice!r} stands twice in the answer vocabulary",
                 hint="build the vocabulary with AnswerVocabulary.from_answers, or take the repeated answer out",
             )
+        if self.kinds and len(self.kinds) != len(self.answers):
+            raise DataError(
+                f"{len(self.kinds)} kinds of {len(self.answers)} answers in the answer vocabulary", hint="train again"
+            )
         object.__setattr__(self, "_place", place)
 
     @classmethod
-    def from_answers(cls, answers: Iterable[str], normaliser: str, min_count: int = 1) -> Self:
-        """The distinct normalised `answers` that occur at least `min_count` times, by frequency and then alphabet."""
+    def from_answers(
+        cls, answers: Iterable[str], normaliser: str, min_count: int = 1, kinds: Iterable[str] = ()
+    ) -> Self:
+        """The distinct normalised `answers` that occur at least `min_count` times, by frequency and then alphabet.
+
+        `kinds`: the answer type of each of the answers, in their order; none: not known.
+        """
         normalise = _named(normaliser)
-        counts = Counter(normalise(answer) for answer in answers)
+        normal = [normalise(answer) for answer in answers]
+        counts = Counter(normal)
+        seen: dict[str, set[str]] = {}
+        given = list(kinds)
+        for answer, kind in zip(normal if given else [], given, strict=True):
+            seen.setdefault(answer, set()).add(kind)
         kept = sorted((answer for answer in counts if counts[answer] >= min_count), key=lambda a: (-counts[a], a))
         if not kept:
             raise DataError(
                 f"none of {counts.total()} answers occurs {min_count} times or more, so there is no vocabulary",
                 hint="lower min_count, or check that the training split has answers",
             )
-        return cls(answers=tuple(kept), normaliser=normaliser)
+        found = [sorted(seen.get(answer, set()) - {""}) for answer in kept]
+        named = tuple("both" if len(some) > 1 else "".join(some) for some in found)
+        return cls(answers=tuple(kept), normaliser=normaliser, kinds=named if any(named) else ())
 
     def __len__(self) -> int:
         return len(self.answers)
@@ -137,18 +155,20 @@ class AnswerVocabulary:
 
     def to_json(self) -> dict[str, Any]:
         """What `vocabulary.json` holds."""
-        return {"normaliser": self.normaliser, "answers": list(self.answers)}
+        kinds = {"kinds": list(self.kinds)} if self.kinds else {}
+        return {"normaliser": self.normaliser, "answers": list(self.answers)} | kinds
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`. Raises DataError when a key is missing or has another type."""
-        answers, name = content.get("answers"), content.get("normaliser")
-        if not isinstance(name, str) or not isinstance(answers, list) or not all(isinstance(a, str) for a in answers):
+        answers, name, kinds = content.get("answers"), content.get("normaliser"), content.get("kinds", [])
+        lists = all(isinstance(some, list) and all(isinstance(one, str) for one in some) for some in (answers, kinds))
+        if not isinstance(name, str) or not isinstance(answers, list) or not lists:
             raise DataError(
                 "this is no answer vocabulary: expected {'normaliser': text, 'answers': [text, ...]}",
                 hint="give the vocabulary.json of a run folder, or train again",
             )
-        return cls(answers=tuple(answers), normaliser=name)
+        return cls(answers=tuple(answers), normaliser=name, kinds=tuple(kinds))
 
 
 @dataclass(frozen=True)
@@ -173,6 +193,7 @@ class Answer:
 
     others: how many further answers share what the named scores leave of 1; judged: see there, None where the run is
     not calibrated.
+    `mode`: the way of answering that produced it ("classify", "generate", ...); "" where there is only one.
     """
 
     text: str
@@ -180,6 +201,7 @@ class Answer:
     alternatives: tuple[tuple[str, float], ...] = ()
     others: int | None = None
     judged: Judged | None = None
+    mode: str = ""
 
     @classmethod
     def from_scores(cls, scores: Sequence[float], vocabulary: AnswerVocabulary, k: int = 5) -> Self:

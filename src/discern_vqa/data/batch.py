@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from discern_vqa.data import sides
+from discern_vqa.data.answer_tokens import Writer
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.choice import with_choice
-from discern_vqa.data.sample import Sample
-from discern_vqa.data.sources import ImageSource, TextSource
+from discern_vqa.data.sample import CLOSED, OPEN, Sample
+from discern_vqa.data.sources import ImageSource, TextSource, stable_hash
 from discern_vqa.data.text import Tokenizer
 
 
@@ -64,6 +65,8 @@ class Targets(_Record):
         image_key, text_key: (B,) equal numbers = equal image, equal text (false negatives of a contrast).
         near: (B,) row of `image` that shows a similar image (Eq. 8); -1: none.
         partner: (B,) row of the batch with the same organ and question type (Eq. 11); -1: none.
+        is_open: (B,) 1.0 an open question, 0.0 a closed one, -1.0 a caption, or the data set does not say.
+        written: (B, G) the answers as tokens for a model that writes them, or none.
     """
 
     answer: Tensor
@@ -73,6 +76,8 @@ class Targets(_Record):
     text_key: Tensor
     near: Tensor
     partner: Tensor
+    is_open: Tensor
+    written: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -86,9 +91,14 @@ class Batch(_Record):
 
 @dataclass(frozen=True)
 class Decision:
-    """What a model decides: scores (B, K) before the softmax, one column for each answer of the table."""
+    """What a model decides: scores (B, K) before the softmax, one column for each answer of the table; openness (B,):
+    logit of "the answer is open" where the model has a head for it."""
 
     scores: Tensor
+    openness: Tensor | None = None
+
+
+IS_OPEN = {OPEN: 1.0, CLOSED: 0.0}
 
 
 class Batcher:
@@ -96,6 +106,7 @@ class Batcher:
 
     `similar`: for each image its similar images of the training split (Eq. 8); empty: none are added.
     `mirror`: half of the images are mirrored for learning, where all that is said about them allows it (`sides`).
+    `writer`: for models that write their answers; none: there are no such targets.
     """
 
     def __init__(
@@ -106,9 +117,10 @@ class Batcher:
         images: ImageSource,
         texts: TextSource | None = None,
         mirror: bool = False,
+        writer: Writer | None = None,
     ) -> None:
         self.tokenizer, self.vocabulary, self.length = tokenizer, vocabulary, length
-        self.images, self.texts, self.mirror = images, texts, mirror
+        self.images, self.texts, self.mirror, self.writer = images, texts, mirror, writer
         self.similar: dict[str, list[str]] = {}
         self.similar_in_batch = False
         self._paths: dict[str, Path] = {}
@@ -135,15 +147,16 @@ class Batcher:
                 keys.append(key[0])
         rows = {key: row for row, key in enumerate(keys)}
         image, picture = self.images.get([(key, paths[key]) for key in keys], rng=rng)
-        texts = {text: row for row, text in enumerate(dict.fromkeys(sample.text for sample in samples))}
         targets = Targets(
             answer=torch.tensor([-1 if s.is_caption else self.vocabulary.index(s.answer) for s in samples]),
             is_caption=torch.tensor([s.is_caption for s in samples]),
             picture=picture,
-            image_key=torch.tensor([rows[s.image] for s in samples]),
-            text_key=torch.tensor([texts[s.text] for s in samples]),
+            image_key=torch.tensor([stable_hash(s.image) for s in samples]),
+            text_key=torch.tensor([stable_hash(_plain(s.text)) for s in samples]),
             near=torch.tensor([-1 if key is None else rows[key[0]] for key in near_keys]),
             partner=choose_partners(samples, rng),
+            is_open=torch.tensor([IS_OPEN.get(s.answer_type, -1.0) for s in samples]),
+            written=None if self.writer is None else self.writer.encode([s.answer for s in samples]),
         )
         return Batch(self._inputs(samples, image, keys), targets, tuple(sample.id for sample in samples))
 
@@ -221,3 +234,7 @@ def choose_partners(samples: Sequence[Sample], rng: torch.Generator) -> Tensor:
             partner[row] = rows[(place + step[place]) % len(rows)]
     return partner
 
+
+def _plain(text: str) -> str:
+    """A text as far as it is the same question: without capitals, doubled blanks and the marks at its end."""
+    return " ".join(text.lower().split()).rstrip(" ?.!")

@@ -37,6 +37,15 @@ def epoch_batches(
     return batches
 
 
+def without_incomplete(batches: list[list[int]], batch: int) -> list[list[int]]:
+    """The batches but for the one that was not filled, where there is one (a published habit, D7 of cmi_mtl.md 1.4).
+    A batch is full with `batch - 1` rows too, since pairs are not torn apart."""
+    smallest = min(range(len(batches)), key=lambda place: len(batches[place]))
+    if len(batches[smallest]) >= batch - 1 or len(batches) == 1:
+        return batches
+    return batches[:smallest] + batches[smallest + 1 :]
+
+
 def _pair_units(samples: Sequence[Sample], rows: list[int], rng: random.Random) -> list[Unit]:
     """Questions in twos of one (organ, primary type); an odd one stays alone."""
     groups: dict[tuple[str, str], list[int]] = {}

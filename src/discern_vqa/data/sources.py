@@ -96,7 +96,7 @@ class StateSource:
         """Computes the states of one image (all views)."""
         image, _ = self.pixels.get([(key, path)])
         # The views of an image depend on its name and the seed alone, so that a cache can be filled in any order.
-        rng = torch.Generator().manual_seed(_stable_hash(f"{self.seed}:{key}"))
+        rng = torch.Generator().manual_seed(stable_hash(f"{self.seed}:{key}"))
         copies = torch.cat([image, augment(image.expand(self.views - 1, -1, -1, -1), rng)]) if self.views > 1 else image
         with torch.inference_mode():
             self._states[key] = self.encode(copies).to(torch.bfloat16).clone()
@@ -160,7 +160,8 @@ def augment(image: Tensor, rng: torch.Generator) -> Tensor:
     return ((moved - middle) * contrast + middle + brightness).clamp_(0, 1)
 
 
-def _stable_hash(text: str) -> int:
+def stable_hash(text: str) -> int:
+    """A number of 56 bits that follows from the text, the same in every process and on every machine."""
     import hashlib
 
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")

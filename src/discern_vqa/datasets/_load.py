@@ -17,6 +17,12 @@ from discern_vqa.datasets._reading import present_splits
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.paths import cache_dir, find_data
 
+FAULTS = {
+    "D7": "the last incomplete batch is left out, of the test split too",
+    "D12": "the answer table holds the answers of validation and test",
+    "D13": "the epoch was chosen on the test split",
+}
+
 
 def find_root(choice: DataConfig, given: Path | None = None) -> Path:
     """The data set's folder: `given` (`--data`), the recipe's `root`, a drawn phantom set, or wherever data lies."""
@@ -33,6 +39,8 @@ def learning_samples(choice: DataConfig, root: Path, seed: int) -> tuple[list[Sa
     """(train, validation): the data set's own validation split when it has one, else carved out of train."""
     module = registry.load("datasets", choice.dataset)
     train = _train(module, choice, root)
+    if "D13" in choice.imitate:
+        return _limited(train, choice.limit), test_samples(choice, root, "test")
     validation: list[Sample] = []
     if choice.validation_ratio and any(not sample.is_caption for sample in train):
         usual = choice.protocol == "usual" and choice.split == "train"
@@ -71,14 +79,23 @@ def test_samples(choice: DataConfig, root: Path, split: str) -> list[Sample]:
 
 def vocabulary_samples(choice: DataConfig, root: Path) -> list[Sample]:
     """The samples whose answers and words make the tables: the whole training split (a part carved out of it for
-    validation included) and those of the further data sets that the recipe names. Never validation or test files."""
+    validation included) and those of the further data sets that the recipe names. Never validation or test files,
+    unless that fault (D12) is to be imitated."""
     module = registry.load("datasets", choice.dataset)
     samples = _train(module, choice, root)
+    if "D12" in choice.imitate:
+        further = [split for split in module.SPLITS if split not in ("train", "pretrain")]
+        samples = samples + [sample for split in further for sample in _read(module, choice, root, split)]
     for name in choice.vocabulary_from:
         own = name == choice.dataset
-        further = registry.load("datasets", name)
-        samples = samples + (_read(module, choice, root, "train") if own else further.read(find_data(name), "train"))
+        other = registry.load("datasets", name)
+        samples = samples + (_read(module, choice, root, "train") if own else other.read(find_data(name), "train"))
     return samples
+
+
+def imitated(choice: DataConfig) -> list[str]:
+    """What a reader must know of the faults that are imitated, a sentence each."""
+    return [f"imitates {fault}: {FAULTS[fault]}" for fault in choice.imitate]
 
 
 def _pooled(module: Any, choice: DataConfig, root: Path) -> list[Sample]:

@@ -10,7 +10,7 @@ from discern_vqa.audit import audit
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import Sample
-from discern_vqa.datasets._load import find_root, learning_samples, test_samples
+from discern_vqa.datasets._load import find_root, imitated, learning_samples, test_samples
 from discern_vqa.errors import DataError
 from discern_vqa.evaluation import calibration, metrics, predictions
 from discern_vqa.evaluation.calibrate import from_validation, held_out, nothing_held_out, what_can_be_done
@@ -45,12 +45,16 @@ def evaluate(
     config = opened.recipe.data
     root = find_root(config, data) if data is not None or not opened.root.exists() else opened.root
     samples = test_samples(config, root, split)
+    if "D7" in config.imitate:
+        batch = opened.recipe.optim.batch
+        samples = samples[: len(samples) // batch * batch or None]
     train, validation = learning_samples(config, root, opened.recipe.run.seed)
     train = [sample for sample in train if not sample.is_caption]
     say(f"{len(samples):,} questions of {len({s.image for s in samples}):,} images")
     normalise = config.normaliser
-    rows = predictions.from_answers(samples, predictor.answer(samples))
-    scores = {"split": split} | metrics.score(rows, normalise)
+    answering, mode = predictor.answering(samples), opened.recipe.run.mode
+    rows = predictions.from_answers(samples, answering.answers(mode))
+    scores = {"split": split, "mode": mode} | metrics.score(rows, normalise)
     metrics.check_parts(scores, str(run))
     scores["baselines"] = {}
     if baselines:
@@ -64,11 +68,20 @@ def evaluate(
         name: _brief(predictions.from_answers(samples, predictor.answer(samples, pictures)), normalise)
         for name, pictures in CONTROLS.items()
     }
+    if len(predictor.modes) > 1:
+        say(f"ways of answering: {', '.join(predictor.modes)}")
+        scores["modes"] = {
+            one: _brief(predictions.from_answers(samples, answering.answers(one)), normalise)
+            for one in predictor.modes
+        }
+        scores["hybrid_below"] = answering.hybrid_below
     scores["vocabulary"] = {
         "size": len(opened.vocabulary),
         "coverage": opened.vocabulary.coverage([sample.answer for sample in samples]),
         "normaliser": normalise,
     }
+    if config.imitate:
+        scores["imitates"] = imitated(config)
     scores["confidence"] = calibration.describe_rows(rows, normalise)
     scores["calibration"] = _calibration(predictor, held_out(opened, root), rows)
     scores["protocols"] = score_protocols(rows, answers=opened.vocabulary.answers)

@@ -18,7 +18,7 @@ from discern_vqa.data.sources import StateSource
 from discern_vqa.errors import DataError
 from discern_vqa.evaluation.calibration import Calibration, read_if_there
 from discern_vqa.files import atomic_write_text
-from discern_vqa.models._answering import answer_scores
+from discern_vqa.models._modes import Answering, modes_of
 from discern_vqa.run import WEIGHTS, Run, read_tensors
 
 Pictures = Literal["real", "blank", "shuffled"]
@@ -32,6 +32,11 @@ class Predictor:
     def __init__(self, run: Run, model: Any, batcher: Batcher, calibration: Calibration | None = None) -> None:
         self.run, self.model, self.batcher, self.calibration = run, model, batcher, calibration
 
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The ways of answering that this model has (`models/_modes.py`)."""
+        return modes_of(self.model)
+
     @classmethod
     def open(cls, run: Path, device: str | None = None, calibrated: bool = True) -> "Predictor":
         """Loads a finished run, with its `calibration.json` if it has one. Raises RunError."""
@@ -41,49 +46,60 @@ class Predictor:
         calibration = read_if_there(opened.folder, opened.folder / WEIGHTS) if calibrated else None
         return cls(opened, model, answering_batcher(opened, model, device), calibration)
 
-    def ask(self, image: Path, question: str) -> Answer:
+    def ask(self, image: Path, question: str, mode: str = "") -> Answer:
         """The answer to one question about one image file, judged where the run is calibrated. Raises DataError,
-        ImageError."""
+        ImageError, ConfigError.
+
+        mode: a way of answering; none: the recipe's.
+        """
         if not question.strip():
             raise DataError("the question is empty", hint='for example: discern ask RUN IMAGE "Is there a mass?"')
-        return self.judged(self.answer([_asked("1", Path(image), question.strip())])[0])
+        return self.judged(self.answer([_asked("1", Path(image), question.strip())], mode=mode)[0], mode)
 
-    def judged(self, answer: Answer) -> Answer:
-        """The answer with how far it is to be believed, as it is where the run is not calibrated."""
-        return self.calibration.judge(answer) if self.calibration else answer
+    def judged(self, answer: Answer, mode: str = "") -> Answer:
+        """The answer with how far it is to be believed, as it is where the run is not calibrated. A run is calibrated
+        for its own way of answering; in any other way its answers are not judged."""
+        own = mode in ("", self.run.recipe.run.mode)
+        return self.calibration.judge(answer) if self.calibration and own else answer
 
-    def answer(self, samples: Sequence[Sample], pictures: Pictures = "real", seed: int = 0) -> list[Answer]:
+    def answer(
+        self, samples: Sequence[Sample], pictures: Pictures = "real", seed: int = 0, mode: str = ""
+    ) -> list[Answer]:
         """One answer for each sample. `pictures`: "blank" shows a grey image instead of each, "shuffled" another
-        image of the same samples (the controls: a model that does as well without the picture does not look)."""
-        if not samples:
-            return []
+        image of the same samples (the controls: a model that does as well without the picture does not look).
+        `mode`: a way of answering; none: the recipe's."""
+        return self.answering(samples, pictures, seed).answers(mode or self.run.recipe.run.mode) if samples else []
+
+    def answering(self, samples: Sequence[Sample], pictures: Pictures = "real", seed: int = 0) -> Answering:
+        """As `answer`, for answers in several ways from one pass of each kind."""
         batcher, asked = self.batcher, list(samples)
         if pictures == "shuffled":
             asked = shuffled(asked, seed)
         elif pictures == "blank":
             batcher = self._blank()
-        views = self.run.recipe.run.views_at_test
-        device = next(self.model.parameters()).device
-        scores = answer_scores(self.model, batcher, asked, views=views, device=device)
-        return [Answer.from_scores(row, self.run.vocabulary, NAMED) for row in scores.tolist()]
+        views, below = self.run.recipe.run.views_at_test, self.run.hybrid_below()
+        return Answering(self.model, batcher, asked, views=views, hybrid_below=below)
 
     def _blank(self) -> Batcher:
         source = _Blank(self.batcher.images)
-        return Batcher(self.batcher.tokenizer, self.batcher.vocabulary, self.batcher.length, source, self.batcher.texts)
+        old = self.batcher
+        return Batcher(old.tokenizer, old.vocabulary, old.length, source, old.texts, old.writer)
 
-    def predict_file(self, questions: Path, out: Path, progress: Callable[[int, int], None] | None = None) -> int:
+    def predict_file(
+        self, questions: Path, out: Path, progress: Callable[[int, int], None] | None = None, mode: str = ""
+    ) -> int:
         """Answers every line of a CSV (columns image, question) or JSONL file into `out` (a line of predictions.jsonl
-        each: what was read, with `prediction`, `score`, `alternatives`, `others`, and of a calibrated run `confidence`,
-        `answer_set`, `set_coverage`, `abstains`). Returns how many. Raises DataError."""
+        each: what was read, with `prediction`, `score`, `alternatives`, `others`, `mode`, and of a calibrated run
+        `confidence`, `answer_set`, `set_coverage`, `abstains`). Returns how many. Raises DataError."""
         rows = list(read_questions(Path(questions)))
         lines: list[str] = []
         for start in range(0, len(rows), 64):
             chunk = rows[start : start + 64]
-            answers = self.answer([sample for sample, _ in chunk])
+            answers = self.answer([sample for sample, _ in chunk], mode=mode)
             for (sample, row), answer in zip(chunk, answers, strict=True):
                 given = row | {"id": sample.id, "prediction": answer.text, "score": round(answer.score, 4)}
                 given["alternatives"] = [[text, round(score, 4)] for text, score in answer.alternatives]
-                given |= {"others": answer.others} | said(self.judged(answer))
+                given |= {"others": answer.others, "mode": answer.mode} | said(self.judged(answer, mode))
                 lines.append(json.dumps(given, ensure_ascii=False))
             if progress:
                 progress(len(lines), len(rows))

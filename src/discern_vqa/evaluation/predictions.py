@@ -23,8 +23,8 @@ from discern_vqa.errors import DataError
 from discern_vqa.files import atomic_write_text
 
 REQUIRED = ("id", "image", "gold", "answer_type", "prediction")
-_TEXT = (*REQUIRED, "question", "question_type", "organ", "twin", "phrase_type", "mask")
-_ONLY_WHEN_SET = ("twin", "phrase_type", "mask", "others")
+_TEXT = (*REQUIRED, "question", "question_type", "organ", "twin", "phrase_type", "mask", "mode")
+_ONLY_WHEN_SET = ("twin", "phrase_type", "mask", "others", "mode")
 _ANSWER_TYPES = (OPEN, CLOSED, "")
 
 
@@ -47,6 +47,7 @@ class Prediction:
         phrase_type: "freeform", "para", "frame" or "".
         mask: path of the finding's mask, relative to the data set's root, "" for none.
         others: how many further answers share what the alternatives leave of 1; None where the file does not say.
+        mode: the way of answering that gave the answer, "" where there is only one.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Prediction:
     phrase_type: str = ""
     mask: str = ""
     others: int | None = None
+    mode: str = ""
 
 
 def from_answers(samples: Sequence[Sample], answers: Sequence[Answer]) -> list[Prediction]:
@@ -83,6 +85,7 @@ def from_answers(samples: Sequence[Sample], answers: Sequence[Answer]) -> list[P
             phrase_type=sample.phrase_type,
             mask=sample.mask,
             others=answer.others,
+            mode=answer.mode,
         )
         for sample, answer in zip(samples, answers, strict=True)
     ]

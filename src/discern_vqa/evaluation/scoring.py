@@ -37,6 +37,7 @@ def as_table(scores: dict[str, Any], name: str = "model") -> str:
     columns = [column for column in COLUMNS if (scores.get(column) or {}).get("n")]
     groups = [
         ("", {name: scores}),
+        ("ways of answering (the same model)", _others(scores)),
         ("baselines (see no pixels)", _sorted(_seeing(scores, False))),
         ("baselines (see the same features)", _sorted(_seeing(scores, True))),
         ("controls (the model, without the right image)", scores.get("controls") or {}),
@@ -60,6 +61,11 @@ def as_table(scores: dict[str, Any], name: str = "model") -> str:
     lines += _sure(scores)
     lines += [f"WARNING: {warning}" for warning in warnings(scores)]
     return "\n".join(lines)
+
+
+def _others(scores: dict[str, Any]) -> dict[str, Any]:
+    """The ways of answering beside the one of the first row."""
+    return {mode: figures for mode, figures in (scores.get("modes") or {}).items() if mode != scores.get("mode")}
 
 
 def _sure(scores: dict[str, Any]) -> list[str]:
@@ -96,11 +102,11 @@ def warnings(scores: dict[str, Any]) -> list[str]:
     A baseline or control does as well as the model when its overall accuracy reaches the model's interval.
     """
     model = scores["overall"]
+    said = [f"this run {fault}" for fault in scores.get("imitates") or []]
     if not model.get("ci95"):
-        return []
+        return said
     low, high = model["ci95"]
     interval = f"the model's interval is {100 * low:.1f} to {100 * high:.1f}"
-    said = []
     for name, figures in _sorted(scores.get("baselines") or {}).items():
         accuracy = figures["overall"]["accuracy"]
         if accuracy is not None and accuracy >= low:

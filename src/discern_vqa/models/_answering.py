@@ -1,15 +1,24 @@
-"""Scores of many questions, in batches that keep an image's questions together: shared by validation and evaluation."""
+"""What a model says about many questions, in batches that keep an image's questions together: shared by validation and
+evaluation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from discern_vqa.data.batch import Batcher
+from discern_vqa.data.batch import Batcher, Decision, Inputs
 from discern_vqa.data.sample import Sample
 
 
-@torch.inference_mode()
+@dataclass(frozen=True)
+class Decided:
+    """probabilities (n, K), averaged over views; openness (n,): logits of "open", where the model has a head for it."""
+
+    probabilities: Tensor
+    openness: Tensor | None
+
+
 def answer_scores(
     model: nn.Module,
     batcher: Batcher,
@@ -17,25 +26,49 @@ def answer_scores(
     *,
     views: int = 1,
     batch: int = 64,
-    device: torch.device | str = "cpu",
 ) -> Tensor:
     """(n, K) probabilities in the samples' order, averaged over the first `views` cached views of each image."""
+    return decide_all(model, batcher, samples, views=views, batch=batch).probabilities
+
+
+def decide_all(
+    model: nn.Module, batcher: Batcher, samples: Sequence[Sample], *, views: int = 1, batch: int = 64
+) -> Decided:
+    """As `answer_scores`, with the predicted answer types."""
+    if not samples:
+        return Decided(torch.zeros(0, 0), None)
+    found: list[tuple[Tensor, ...]] = []
+    for view in range(max(1, min(views, batcher.images.views))):
+
+        def decide(inputs: Inputs) -> tuple[Tensor, ...]:
+            decision: Decision = model.decide(inputs)  # type: ignore[operator]
+            kind = () if decision.openness is None else (decision.openness.float(),)
+            return decision.scores.float().softmax(-1), *kind
+
+        found.append(in_order(model, batcher, samples, decide, batch, view))
+    columns = [torch.stack(parts).mean(0) for parts in zip(*found, strict=True)]
+    return Decided(columns[0], columns[1] if len(columns) > 1 else None)
+
+
+@torch.inference_mode()
+def in_order(
+    model: nn.Module,
+    batcher: Batcher,
+    samples: Sequence[Sample],
+    give: Callable[[Inputs], tuple[Tensor, ...]],
+    batch: int = 64,
+    view: int = 0,
+) -> tuple[Tensor, ...]:
+    """What `give` says of each batch of inputs, each tensor's rows put back into the samples' order."""
     was_training = model.training
     model.eval()
+    device = next(model.parameters()).device
     order = sorted(range(len(samples)), key=lambda row: samples[row].image)
-    probabilities: Tensor | None = None
-    views = max(1, min(views, batcher.images.views))
+    parts: list[list[Tensor]] = []
     for start in range(0, len(order), batch):
-        rows = order[start : start + batch]
-        chosen = [samples[row] for row in rows]
-        scores = torch.stack(
-            [
-                model.decide(batcher.inputs(chosen, view=view).to(device)).scores.float().softmax(-1).cpu()  # type: ignore[operator]
-                for view in range(views)
-            ]
-        ).mean(0)
-        if probabilities is None:
-            probabilities = torch.zeros(len(samples), scores.shape[-1])
-        probabilities[rows] = scores
+        chosen = [samples[row] for row in order[start : start + batch]]
+        parts.append([part.cpu() for part in give(batcher.inputs(chosen, view=view).to(device))])
     model.train(was_training)
-    return probabilities if probabilities is not None else torch.zeros(0, 0)
+    back = torch.empty(len(order), dtype=torch.int64)
+    back[torch.tensor(order)] = torch.arange(len(order))
+    return tuple(torch.cat(columns)[back] for columns in zip(*parts, strict=True))

@@ -1,4 +1,4 @@
-"""Textbook transformer parts: the post-norm block of CMDPI Eq. 3 and small builders. Letters: docs/notation.md."""
+"""Textbook transformer parts: the post-norm block of CMDPI Eq. 3, attention, builders. Letters: docs/notation.md."""
 
 import math
 
@@ -62,25 +62,62 @@ class PostNormBlock(nn.Module):
         """MHA(v), heads joined."""
         q, k, values = rearrange(self.qkv(v), "b t (three a e) -> three b a t e", three=3, a=self.heads)
         mask = None if keep is None else keep[:, None, None, :]
-        drop = self.attention_dropout if self.training else 0.0
-        if v.device.type == "cpu" and torch.is_grad_enabled():
-            # The fused kernel's backward pass is 5 to 10 times slower than plain products here (bf16, T about 90).
-            joined = F.dropout(self._weights(q, k, mask), drop) @ values
-        else:
-            joined = F.scaled_dot_product_attention(q, k, values, attn_mask=mask, dropout_p=drop)
+        joined = attended(q, k, values, mask, self.attention_dropout if self.training else 0.0)
         return self.out(rearrange(joined, "b a t e -> b t (a e)"))
-
-    @staticmethod
-    def _weights(q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
-        scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(-1, -2)
-        if mask is not None:
-            scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-        return scores.softmax(-1, dtype=scores.dtype)
 
     def attention(self, v: Tensor, keep: Tensor | None) -> Tensor:
         """The attention weights (B, heads, T, T) of this block for input v: rows are queries."""
         q, k, _ = rearrange(self.qkv(v), "b t (three a e) -> three b a t e", three=3, a=self.heads)
-        return self._weights(q, k, None if keep is None else keep[:, None, None, :])
+        return attention_weights(q, k, None if keep is None else keep[:, None, None, :])
+
+
+class Attention(nn.Module):
+    """Multi-head attention of one sequence to another (or to itself), with weights that can be looked at.
+
+    `keys` are a method of their own: a decoder computes those of what it reads once and uses them at every word.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float = 0.0, inner: int = 0) -> None:
+        """inner: width of what is attended to; 0: `width`."""
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.query = nn.Linear(width, width)
+        self.pair = nn.Linear(inner or width, 2 * width)
+        self.out = nn.Linear(width, width)
+        for linear in (self.query, self.pair, self.out):
+            nn.init.xavier_uniform_(linear.weight)
+            nn.init.zeros_(linear.bias)
+
+    def keys(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """seen (B, S, inner) -> keys and values, (B, heads, S, e) each."""
+        k, values = rearrange(self.pair(seen), "b s (two a e) -> two b a s e", two=2, a=self.heads)
+        return k, values
+
+    def forward(self, v: Tensor, keys: tuple[Tensor, Tensor], may: Tensor | None = None) -> Tensor:
+        """v (B, T, width) -> (B, T, width). may, to be broadcast to (B, heads, T, S): True = may be attended to."""
+        q = rearrange(self.query(v), "b t (a e) -> b a t e", a=self.heads)
+        joined = attended(q, *keys, may, self.dropout if self.training else 0.0)
+        return self.out(rearrange(joined, "b a t e -> b t (a e)"))
+
+    def weights(self, v: Tensor, keys: tuple[Tensor, Tensor], may: Tensor | None = None) -> Tensor:
+        """The attention weights (B, heads, T, S): rows are queries, and sum to 1."""
+        return attention_weights(rearrange(self.query(v), "b t (a e) -> b a t e", a=self.heads), keys[0], may)
+
+
+def attended(q: Tensor, k: Tensor, values: Tensor, may: Tensor | None, dropout: float) -> Tensor:
+    """softmax(q k^T / sqrt(e)) values, (B, heads, T, e)."""
+    if q.device.type == "cpu" and torch.is_grad_enabled():
+        # The fused kernel's backward pass is 5 to 10 times slower than plain products here (bf16, T about 90).
+        return F.dropout(attention_weights(q, k, may), dropout) @ values
+    return F.scaled_dot_product_attention(q, k, values, attn_mask=may, dropout_p=dropout)
+
+
+def attention_weights(q: Tensor, k: Tensor, may: Tensor | None) -> Tensor:
+    """softmax(q k^T / sqrt(e)), (B, heads, T, S); where `may` is False nothing is attended to."""
+    scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(-1, -2)
+    if may is not None:
+        scores = scores.masked_fill(~may, torch.finfo(scores.dtype).min)
+    return scores.softmax(-1, dtype=scores.dtype)
 
 
 class FeedForward(nn.Sequential):

@@ -6,35 +6,49 @@ import torch
 from torch import nn
 
 from discern_vqa.config import OptimConfig
+from discern_vqa.errors import ConfigError
 from discern_vqa.training.muon import MuonAdamW
 
 
 def make_optimizer(model: nn.Module, config: OptimConfig, precision: str = "fp32") -> torch.optim.AdamW:
-    """AdamW over the trained parameters of `model`: pre-trained encoders may have their own rate, and vectors
-    (biases, norms, positions, mask vectors) have no weight decay. With `optimizer = "muon"` the weights of linear and
-    convolutional layers take Muon's step, but for output layers and whatever was pre-trained."""
-    encoders = {id(p) for side in ("image", "text") if hasattr(model, side) for p in getattr(model, side).pretrained()}
-    matrices = _matrices(model, encoders) if config.optimizer == "muon" else set()
-    groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
-    for parameter in model.parameters():
+    """AdamW over the trained parameters of `model`: pre-trained parts may have their own rate, parts named in `factors`
+    a multiple of it, and vectors (biases, norms, positions, mask vectors) and whatever is marked `no_weight_decay` have
+    no weight decay. With `optimizer = "muon"` the weights of linear and convolutional layers take Muon's step, but for
+    output layers and whatever was pre-trained. Raises ConfigError when a factor names no part."""
+    sides = [side for side in ("image", "text", "generator") if hasattr(model, side)]
+    pretrained = {id(p) for side in sides for p in getattr(model, side).pretrained()}
+    matrices = _matrices(model, pretrained) if config.optimizer == "muon" else set()
+    _check_factors(model, config)
+    groups: dict[tuple[bool, float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            kind = (id(parameter) in matrices, id(parameter) in encoders, parameter.ndim < 2)
+            orthogonal, from_encoder = id(parameter) in matrices, id(parameter) in pretrained
+            own = config.muon_lr if orthogonal else (config.encoder_lr or config.lr) if from_encoder else config.lr
+            of_part = [factor for part, factor in config.factors.items() if _is_of(name, part)]
+            decays = parameter.ndim >= 2 and not getattr(parameter, "no_weight_decay", False)
+            kind = (orthogonal, own * math.prod(of_part), config.weight_decay if decays else 0.0)
             groups.setdefault(kind, []).append(parameter)
-    encoder_lr = config.encoder_lr or config.lr
     settings = [
-        {
-            "params": members,
-            "lr": config.muon_lr if orthogonal else encoder_lr if from_encoder else config.lr,
-            "weight_decay": 0.0 if is_vector else config.weight_decay,
-            "orthogonal": orthogonal,
-        }
-        for (orthogonal, from_encoder, is_vector), members in groups.items()
+        {"params": members, "lr": lr, "weight_decay": decay, "orthogonal": orthogonal}
+        for (orthogonal, lr, decay), members in groups.items()
     ]
     # fused: one pass over all parameters, a third of the time on a CPU
     if not matrices:
         return torch.optim.AdamW(settings, betas=config.betas, fused=True)
     half = torch.bfloat16 if precision == "bf16" else torch.float32
     return MuonAdamW(settings, betas=config.betas, fused=True, precision=half)
+
+
+def _is_of(name: str, part: str) -> bool:
+    return name == part or name.startswith(f"{part}.")
+
+
+def _check_factors(model: nn.Module, config: OptimConfig) -> None:
+    names = [name for name, _ in model.named_parameters()]
+    for part in config.factors:
+        if not any(_is_of(name, part) for name in names):
+            known = ", ".join(dict.fromkeys(name.partition(".")[0] for name in names))
+            raise ConfigError(f"[optim] factors: the model has no part {part!r}", hint=f"it has: {known}")
 
 
 def _matrices(model: nn.Module, encoders: set[int]) -> set[int]:
@@ -53,9 +67,10 @@ def _matrices(model: nn.Module, encoders: set[int]) -> set[int]:
 
 def rate(progress: float, config: OptimConfig) -> float:
     """The factor on every group's learning rate at `progress` in [0, 1] of the training: a linear rise over the share
-    `warmup`, then constant, or a cosine down to 0."""
+    `warmup`, then constant, or a cosine or a straight line down to 0."""
     if progress < config.warmup:
         return progress / config.warmup
     if config.schedule == "constant":
         return 1.0
-    return 0.5 * (1 + math.cos(math.pi * (progress - config.warmup) / (1 - config.warmup)))
+    rest = (progress - config.warmup) / (1 - config.warmup)
+    return 1 - rest if config.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * rest))

@@ -14,14 +14,15 @@ from discern_vqa.config import Recipe, read_recipe
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import CLOSED, OPEN, Sample
-from discern_vqa.data.sampling import epoch_batches
+from discern_vqa.data.sampling import epoch_batches, without_incomplete
 from discern_vqa.data.sources import StateSource
-from discern_vqa.datasets._load import find_root, learning_samples, vocabulary_samples
+from discern_vqa.datasets._load import find_root, imitated, learning_samples, vocabulary_samples
 from discern_vqa.errors import ConfigError, DataError, RunError
 from discern_vqa.files import atomic_path, atomic_write_text
 from discern_vqa.models._answering import answer_scores
+from discern_vqa.models._modes import Answering, modes_of, tune_hybrid
 from discern_vqa.paths import find_recipe
-from discern_vqa.run import CONFIG, WEIGHTS, Run, load_weights, make_tokenizer, read_tensors
+from discern_vqa.run import ANSWERING, CONFIG, WEIGHTS, Run, load_weights, make_tokenizer, make_writer, read_tensors
 from discern_vqa.training.loop import Work, fit
 from discern_vqa.training.progress import Bar
 
@@ -79,7 +80,14 @@ def train(
     model = run.build_model(pretrained=from_run is None)
     if from_run is not None:
         load_weights(model, Path(from_run) / WEIGHTS)
+    if settings.run.mode not in modes_of(model):
+        raise ConfigError(
+            f"[run] mode = {settings.run.mode!r}: {settings.model.name} as set here cannot answer so",
+            hint=f"it can: {', '.join(modes_of(model))}",
+        )
     said_random(model, say)
+    for warning in imitated(settings.data):
+        say(f"WARNING: {warning}")
     say(
         f"{len(samples):,} samples of {len({sample.image for sample in samples}):,} images, "
         f"{len(validation):,} for validation, {len(run.vocabulary):,} answers, "
@@ -92,17 +100,23 @@ def train(
     if hasattr(objective, "similar"):
         with among.main_process_first():
             say(use_similar(run, objective, samples, batcher))
+
+    def batches(epoch: int) -> list[list[int]]:
+        optim = settings.optim
+        drawn = epoch_batches(samples, optim.batch, settings.run.seed, epoch, optim.per_image, objective.mixed)
+        return without_incomplete(drawn, optim.batch) if "D7" in settings.data.imitate else drawn
+
     work = Work(
         model=model,
         objective=objective,
-        batches=lambda epoch: epoch_batches(
-            samples, settings.optim.batch, settings.run.seed, epoch, settings.optim.per_image, objective.mixed
-        ),
+        batches=batches,
         batch=lambda rows, rng: batcher.batch([samples[row] for row in rows], rng),
         validate=(lambda: validation_figures(model, batcher, validation)) if validation else None,
     )
     with Bar(settings.run.epochs, quiet) as bar:
         progress = fit(work, settings.optim, settings.run, out, resume=resume, show=bar)
+    if validation and "hybrid" in modes_of(model) and among.is_main_process:
+        say(tuned(run, model, batcher, validation))
     best = f", best validation {progress.best:.3f} after epoch {progress.best_epoch + 1}" if validation else ""
     say(f"{out}: {progress.epoch} epochs, {progress.step:,} steps in {time.monotonic() - started:.0f} s{best}")
     return Run.open(out)
@@ -123,13 +137,15 @@ def _new_run(
                 f"[model] of {source} differs from that of {from_run}: {_differences(before.recipe, settings)}",
                 hint="fine-tuning adds no parameter: use the same [model] table in both recipes",
             )
-        vocabulary, tokenizer = before.vocabulary, before.tokenizer
+        vocabulary, tokenizer, writer = before.vocabulary, before.tokenizer, before.writer
     else:
         learned = vocabulary_samples(settings.data, root)
-        answers = [sample.answer for sample in learned if not sample.is_caption]
-        vocabulary = AnswerVocabulary.from_answers(answers, settings.data.normaliser, settings.data.min_count)
+        asked = [sample for sample in learned if not sample.is_caption]
+        answers, kinds = [sample.answer for sample in asked], [sample.answer_type for sample in asked]
+        vocabulary = AnswerVocabulary.from_answers(answers, settings.data.normaliser, settings.data.min_count, kinds)
         tokenizer = make_tokenizer(settings, [sample.text for sample in learned])
-    return Run.create(out, source, settings, vocabulary, tokenizer, root)
+        writer = make_writer(settings, answers)
+    return Run.create(out, source, settings, vocabulary, tokenizer, root, writer)
 
 
 def _differences(before: Recipe, now: Recipe) -> str:
@@ -149,11 +165,12 @@ def _same_recipe(before: Recipe, now: Recipe, out: Path) -> None:
 
 def said_random(model: Any, say: Any) -> None:
     """Lists the parameters that no pre-trained file filled."""
-    for side in ("image", "text"):
-        names = getattr(model, side).random
+    for side in ("image", "text", "generator"):
+        names = getattr(model, side).random if hasattr(model, side) else []
         if names:
             shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-            say(f"{side} encoder: stays random: {shown}")
+            what = "generator" if side == "generator" else f"{side} encoder"
+            say(f"{what}: stays random: {shown}")
 
 
 def use_similar(run: Run, objective: Any, samples: list[Sample], batcher: Batcher) -> str:
@@ -195,10 +212,22 @@ def warm_states(run: Run, batcher: Batcher, samples: list[Sample], say: Any) -> 
         save_file(source.dump(), partial)
 
 
+def tuned(run: Run, model: Any, batcher: Batcher, validation: list[Sample]) -> str:
+    """Tunes the threshold of `hybrid` on validation and keeps it in the run. Returns a line for the log."""
+    answering = Answering(model, batcher, validation)
+    below, figures = tune_hybrid(answering, run.recipe.data.normaliser)
+    content = {"hybrid_below": below, "tuned_on": "validation"} | figures
+    atomic_write_text(run.folder / ANSWERING, json.dumps(content, indent=1))
+    right = {mode: figures[mode] / figures["n"] for mode in ("classify", "hybrid")}
+    return (
+        f"hybrid: generates where an open question's best class is below {below:.2f} "
+        f"(validation: {right['classify']:.3f} classified, {right['hybrid']:.3f} hybrid)"
+    )
+
+
 def validation_figures(model: Any, batcher: Batcher, samples: list[Sample]) -> dict[str, float]:
     """Accuracy on validation (overall, open, closed) and the cross-entropy of the answers that the table knows."""
-    device = next(model.parameters()).device
-    probabilities = answer_scores(model, batcher, samples, device=device)
+    probabilities = answer_scores(model, batcher, samples)
     gold = torch.tensor([batcher.vocabulary.index(sample.answer) for sample in samples])
     right = (probabilities.argmax(-1) == gold).float()
     figures = {"accuracy": float(right.mean())}

@@ -33,6 +33,10 @@ def text_encoder(config: EncoderConfig, d: int, vocabulary: int, length: int, fo
         from discern_vqa.nn.encoders.lite import LiteText
 
         return LiteText(config, d, folder)
+    if folder is None and config.architecture == "roberta-base":
+        from discern_vqa.nn.encoders.lite import LiteText
+
+        return LiteText(config, d, None)
     from discern_vqa.nn.encoders.clip import ClipText
 
     return ClipText(config, d, length, folder)

@@ -18,14 +18,18 @@ class EncoderConfig(BaseModel):
 
     kind: Literal["tiny", "lite", "hf"] = "tiny"
     weights: str = ""
-    """Name of a weights folder (or a hub id); empty with `hf`: the architecture of CLIP ViT-B/32, random."""
+    """Name of a weights folder (or a hub id); empty with `hf`: `architecture`, random."""
+    architecture: Literal["clip-vit-base-patch32", "clip-vit-base-patch16", "roberta-base"] = "clip-vit-base-patch32"
+    """What `hf` builds where no folder is named; the CLIPs have both towers."""
+    project: bool = True
+    """Off: the encoder's own last states, where it is as wide as the model; for models that take them as they are."""
     frozen: bool = False
     """No gradient into the pre-trained part; its states are computed once and cached."""
     train_last: int = Field(default=0, ge=0)
     """`frozen` text encoders of BERT's kind: so many of the last layers are trained all the same, over cached states of
     the layers below them. 0: none."""
     size: int = 0
-    """Image side in pixels; 0: the encoder's own."""
+    """Image side in pixels; 0: the encoder's own. Positions of a vision transformer are interpolated to it."""
     pool: int = 0
     """`lite`, `hf` with maps: cells are averaged into pool x pool; 0: as the model makes them. A third of the cells
     costs half of a training step."""

@@ -1,13 +1,17 @@
 """`hf`: CLIP's two towers from a `transformers` folder, or its ViT-B/32 architecture with random weights.
 
 CLIP's own projections (`visual_projection`, `text_projection`) are applied to every place, so that h and H share one
-space and no parameter is added (cmdpi.md 2.1, A3-A5). Hidden patches and words are replaced after embedding, before
-positions are added (cmdpi.md 2.3). The logit scale is kept, as the learnable temperature of the contrast.
+space and no parameter is added (cmdpi.md 2.1, A3-A5); with `project = false` the image side gives its last states
+without a projection (cmi_mtl.md 1.2). Hidden patches and words are replaced after embedding, before positions are added
+(cmdpi.md 2.3). The logit scale is kept, as the learnable temperature of the contrast.
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
+import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from discern_vqa.errors import ConfigError
@@ -27,11 +31,16 @@ class ClipImage(ImageEncoder):
         from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
         if folder is None:
-            settings = CLIPVisionConfig(projection_dim=d, **({"image_size": config.size} if config.size else {}))
+            patch = {"patch_size": 16} if config.architecture.endswith("patch16") else {}
+            settings = CLIPVisionConfig(projection_dim=d, **patch)
             tower, self.random = CLIPVisionModelWithProjection(settings), ["all"]
         else:
             tower, self.random = from_folder(CLIPVisionModelWithProjection, folder)
-        _check_width(tower.config.projection_dim, d, "image")
+        if config.size:
+            _resize_positions(tower, config.size)
+        if not config.project:
+            tower.visual_projection = nn.Identity()
+        _check_width(tower.config.projection_dim if config.project else tower.config.hidden_size, d, "image")
         self.tower, self.frozen = tower.requires_grad_(not config.frozen), config.frozen
         vision = tower.config
         self.size = vision.image_size
@@ -122,9 +131,33 @@ class ClipText(TextEncoder):
         return list(self.tower.parameters())
 
 
-def _check_width(projection: int, d: int, which: str) -> None:
-    if projection != d:
+def _check_width(states: int, d: int, which: str) -> None:
+    if states != d:
         raise ConfigError(
-            f"[model] width = {d}, but this CLIP {which} tower projects to {projection}",
-            hint=f"set width = {projection}",
+            f"[model] width = {d}, but this CLIP {which} tower gives states of {states}", hint=f"set width = {states}"
         )
+
+
+@torch.no_grad()
+def _resize_positions(tower: nn.Module, size: int) -> None:
+    """Makes a vision transformer read images of `size` pixels: its table of positions is interpolated (bicubic), the
+    class token's own stays. Raises ConfigError when the patches do not divide the size."""
+    vision: Any = tower.vision_model.embeddings  # type: ignore[union-attr]
+    side, rest = divmod(size, vision.patch_size)
+    if rest:
+        raise ConfigError(
+            f"[model.image] size = {size}: this encoder's patches of {vision.patch_size} do not divide it",
+            hint=f"size = {side * vision.patch_size}",
+        )
+    table: Tensor = vision.position_embedding.weight
+    old = round((len(table) - 1) ** 0.5)
+    if side == old:
+        return
+    grid = rearrange(table[1:], "(r c) w -> 1 w r c", r=old)
+    wider = F.interpolate(grid, size=(side, side), mode="bicubic", align_corners=False)
+    resized = torch.cat([table[:1], rearrange(wider, "1 w r c -> (r c) w")])
+    vision.position_embedding = nn.Embedding(*resized.shape, device=resized.device)
+    vision.position_embedding.weight.copy_(resized)
+    vision.position_ids = torch.arange(len(resized), device=resized.device)[None]
+    vision.image_size = size
+    tower.config.image_size = size  # type: ignore[union-attr]

@@ -62,8 +62,7 @@ class LiteImage(ImageEncoder):
                 )
             self.grid, self.state_width = (side, side), map_.shape[2]
         self.mask = nn.Parameter(torch.zeros(self.state_width))
-        self.project_global = nn.Sequential(nn.LayerNorm(self.state_width), nn.Linear(self.state_width, d))
-        self.project_cells = nn.Sequential(nn.LayerNorm(self.state_width), nn.Linear(self.state_width, d))
+        self.project_global, self.project_cells = (projection(config, self.state_width, d) for _ in range(2))
 
     def train(self, mode: bool = True) -> "LiteImage":
         """The backbone's batch norm keeps its statistics."""
@@ -100,6 +99,18 @@ class LiteImage(ImageEncoder):
         return list(self.backbone.parameters())
 
 
+def projection(config: EncoderConfig, states: int, d: int) -> nn.Module:
+    """From an encoder's own states to the model's width; nothing with `project = false`, which needs equal widths."""
+    if config.project:
+        return nn.Sequential(nn.LayerNorm(states), nn.Linear(states, d))
+    if states != d:
+        raise ConfigError(
+            f"[model] width = {d}, project = false: this encoder's states are {states} wide",
+            hint=f"set width = {states}, or project = true",
+        )
+    return nn.Identity()
+
+
 def _normalisation(folder: Path | None) -> tuple[list[float], list[float]]:
     """Mean and spread that the folder's preprocessor_config.json asks for; 0.5 each (pixels in [-1, 1]) without."""
     path = folder / "preprocessor_config.json" if folder is not None else None
@@ -116,9 +127,12 @@ class LiteText(TextEncoder):
 
     def __init__(self, config: EncoderConfig, d: int, folder: Path | None) -> None:
         super().__init__()
-        from transformers import AutoModel, BertConfig, BertModel
+        from transformers import AutoModel, BertConfig, BertModel, RobertaConfig, RobertaModel
 
-        if folder is None:
+        if folder is None and config.kind == "hf":
+            base = RobertaConfig(vocab_size=50_265, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5)
+            self.backbone, self.random = RobertaModel(base, add_pooling_layer=False), ["all"]
+        elif folder is None:
             small = BertConfig(hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536)
             self.backbone, self.random = BertModel(small, add_pooling_layer=False), ["all"]
         else:
@@ -130,8 +144,7 @@ class LiteText(TextEncoder):
         self.upper = _last_layers(self.backbone, config) if config.frozen and config.train_last else nn.ModuleList()
         self.state_width = self.backbone.config.hidden_size
         self.mask = nn.Parameter(torch.zeros(self.state_width))
-        self.project_global = nn.Sequential(nn.LayerNorm(self.state_width), nn.Linear(self.state_width, d))
-        self.project_words = nn.Sequential(nn.LayerNorm(self.state_width), nn.Linear(self.state_width, d))
+        self.project_global, self.project_words = (projection(config, self.state_width, d) for _ in range(2))
 
     def train(self, mode: bool = True) -> "LiteText":
         """A frozen backbone stays in eval mode: its states must not depend on dropout."""

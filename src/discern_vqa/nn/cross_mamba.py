@@ -1,0 +1,110 @@
+"""Cross-Mamba: two streams, each scanned by a Mamba of its own words, let through where *both* streams' gates agree
+(CMI-MTL's CIFR, cmi_mtl.md 2.2). Its alternatives are in `nn.mixers`.
+
+    [x, z_x] = norm(X) W_in      u_x = scan(x)        the same for Y
+    g = SiLU(z_x * pool(z_y))                         the cross-modal gate, at the text's positions
+    X + (u_x * g) W_out          Y + up(pool(u_y) * g) W_out
+
+pool averages the image's K positions into the text's L, up interpolates back; both leave padding out.
+"""
+
+from typing import Literal
+
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from discern_vqa.nn.mamba import MambaBlock, MambaShape
+from discern_vqa.nn.resample import averaging, interpolating, mean_of
+
+Streams = tuple[Tensor, Tensor]
+Variant = Literal[
+    "gate", "swapC", "swapAll", "concat", "interleave", "sum", "tokenswap", "coupled", "xattn", "none", "random"
+]
+
+
+class CifrConfig(BaseModel):
+    """[model.cifr]. What is None is chosen by the model's profile (`resolved`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    variant: Variant = "gate"
+    """The paper's is `gate`; the bank of others is in `nn.mixers`. `random`: `gate` with `released_random`."""
+    layers: int = Field(2, ge=1)
+    expand: int = Field(2, ge=1)
+    """E = expand * d."""
+    states: int = Field(16, ge=1)
+    rank: int = Field(0, ge=0)
+    """R, rank of dt; 0: d / 16, rounded up."""
+    kernel: int = Field(4, ge=1)
+    conv: Literal["causal", "same"] = "causal"
+    shared: bool = True
+    """D14: one set of weights serves both streams (`gate`); off: each has its own."""
+    bidirectional: bool | None = None
+    """D3: with one direction, what is read at position 0 has seen position 0 only. Fixed: on; released: off."""
+    norm: Literal["layer", "biasless"] | None = None
+    """D4: the released norm never adds its bias. Fixed: "layer"; released: "biasless"."""
+    gate: Literal["pool", "mean"] = "pool"
+    """`pool`: as released; `mean`: each stream is gated by the mean of the other, whatever the lengths."""
+    dropout: float | None = Field(None, ge=0, lt=1)
+    """On the output projection. Fixed: 0.1; released: 0 (it makes a dropout and never uses it)."""
+    scaled_out: bool | None = None
+    """W_out starts smaller by the root of the number of layers. Fixed: on; released: off."""
+    released_random: bool | None = None
+    """D1: all weights are drawn anew in every forward pass and none is ever trained. Fixed: off; released: on."""
+    heads: int = Field(4, ge=1)
+    """Of `xattn`."""
+
+    def resolved(self, released: bool) -> "CifrConfig":
+        """With the profile's choice wherever a key was left open."""
+        chosen = {
+            "bidirectional": not released,
+            "norm": "biasless" if released else "layer",
+            "dropout": 0.0 if released else 0.1,
+            "scaled_out": not released,
+            "released_random": released or self.variant == "random",
+        }
+        return self.model_copy(update={key: value for key, value in chosen.items() if getattr(self, key) is None})
+
+    def shape(self, width: int) -> MambaShape:
+        """The blocks' sizes at model width `width`."""
+        return MambaShape(
+            width=width,
+            inner=self.expand * width,
+            states=self.states,
+            rank=self.rank,
+            kernel=self.kernel,
+            bidirectional=bool(self.bidirectional),
+            conv=self.conv,
+            norm=self.norm or "layer",
+            dropout=self.dropout or 0.0,
+            depth=self.layers if self.scaled_out else 1,
+        )
+
+
+class CrossGate(nn.Module):
+    """One layer of the paper's variant, `gate`."""
+
+    def __init__(self, config: CifrConfig, width: int) -> None:
+        super().__init__()
+        self.by_mean = config.gate == "mean"
+        self.blocks = nn.ModuleList(MambaBlock(config.shape(width)) for _ in range(1 if config.shared else 2))
+
+    def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
+        """x (B, L, d) text, y (B, K, d) image, keep (B, L), (B, K) True = a real position -> the same shapes."""
+        first, second = self.blocks[0], self.blocks[-1]
+        (x_in, z_x), (y_in, z_y) = first.halves(x), second.halves(y)
+        u_x, u_y = first.scan(x_in, keep_x), second.scan(y_in, keep_y)
+        if self.by_mean:
+            u_x = u_x * F.silu(z_x * mean_of(z_y, keep_y)[:, None])
+            u_y = u_y * F.silu(z_y * mean_of(z_x, keep_x)[:, None])
+        else:
+            gate = self.gate(z_x, z_y, keep_x, keep_y)
+            pool, up = averaging(keep_y, keep_x).to(u_y.dtype), interpolating(keep_x, keep_y).to(u_y.dtype)
+            u_x, u_y = u_x * gate, up @ (pool @ u_y * gate)
+        return x + first.out(u_x, keep_x), y + second.out(u_y, keep_y)
+
+    @staticmethod
+    def gate(z_x: Tensor, z_y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Tensor:
+        """g (B, L, E) = SiLU(z_x * pool(z_y))."""
+        return F.silu(z_x * (averaging(keep_y, keep_x).to(z_y.dtype) @ z_y))

@@ -1,0 +1,225 @@
+"""Free-form answers: a small decoder of our own, T5 behind the same three methods, beam search and likelihoods.
+
+A decoder reads the memory once (`read`), gives the scores of each next token (`logits`), and knows its sizes. Every
+answer is token ids with END after them and PAD behind that; decoding starts from PAD, as T5's does. Letters: B rows,
+T places of the memory, G tokens of an answer, V tokens there are.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from discern_vqa.nn.encoders.base import from_folder
+from discern_vqa.nn.transformer import Attention, Dropout, FeedForward
+
+PAD, END = 0, 1
+"""T5's own ids, and those of our byte pairs."""
+
+
+class GeneratorConfig(BaseModel):
+    """[model.generator]."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["none", "tiny", "t5"] = "tiny"
+    """`tiny`: a decoder of our own that reads the fused states; `t5`: T5, whose encoder reads them first."""
+    weights: str = ""
+    """`t5`: name of a weights folder (or a hub id); empty: T5-base's architecture, random."""
+    layers: int = Field(2, ge=1)
+    heads: int = Field(4, ge=1)
+    ffn: int = Field(0, ge=0)
+    """0: four times the width."""
+    dropout: float = Field(0.1, ge=0, lt=1)
+    symbols: int = Field(1024, ge=258)
+    """At most so many byte pairs (where no tokenizer folder is named)."""
+    length: int = Field(17, ge=2)
+    """G: tokens of an answer, END included; longer training answers are cut."""
+    target: Literal["raw", "normalized"] | None = None
+    """What is learned: the answer's own words in lower case, or what the normaliser makes of it (it turns "none" into
+    "0"). Fixed: raw; released: normalized."""
+    beams: int = Field(3, ge=1)
+    rank_first: int = Field(128, ge=1)
+    """`rank`: so many answers, the likeliest by their first token, are scored in full."""
+
+
+class Decoder(Protocol):
+    """What generation needs. `random`: as in ImageEncoder."""
+
+    size: int
+    random: list[str]
+
+    def read(self, memory: Tensor, keep: Tensor) -> Any:
+        """memory (B, T, d), keep (B, T) True = real -> whatever `logits` wants of it; `rows` picks rows of that."""
+        ...
+
+    def logits(self, read: Any, answers: Tensor) -> Tensor:
+        """answers (B, G), shifted by the decoder itself -> (B, G, V): scores of token g from those before it."""
+        ...
+
+    def rows(self, read: Any, chosen: Tensor) -> Any:
+        """`read` of the rows `chosen` (n,), repeats allowed."""
+        ...
+
+
+def shifted(answers: Tensor) -> Tensor:
+    """(B, G) -> (B, G): PAD, then the answer without its last token."""
+    return F.pad(answers[:, :-1], (1, 0), value=PAD)
+
+
+class TinyDecoder(nn.Module):
+    """A pre-norm transformer decoder whose output layer is its word table."""
+
+    def __init__(self, config: GeneratorConfig, width: int, size: int) -> None:
+        super().__init__()
+        self.size, self.random = size, ["all (tiny is never pre-trained)"]
+        self.embed = nn.Embedding(size, width)
+        self.pos = nn.Parameter(torch.randn(config.length, width) * 0.02)
+        nn.init.normal_(self.embed.weight, std=width**-0.5)
+        self.drop = Dropout(config.dropout)
+        self.blocks = nn.ModuleList(_DecoderBlock(config, width) for _ in range(config.layers))
+        self.norm_memory, self.leave = nn.LayerNorm(width), nn.LayerNorm(width)
+
+    def read(self, memory: Tensor, keep: Tensor) -> Any:
+        """Keys and values of every layer, and the mask."""
+        memory = self.norm_memory(memory)
+        return [block.cross.keys(memory) for block in self.blocks], keep[:, None, None, :]
+
+    def rows(self, read: Any, chosen: Tensor) -> Any:
+        """See Decoder."""
+        return [(k[chosen], values[chosen]) for k, values in read[0]], read[1][chosen]
+
+    def logits(self, read: Any, answers: Tensor) -> Tensor:
+        """See Decoder."""
+        length = answers.shape[1]
+        v = self.drop(self.embed(shifted(answers)) * self.embed.embedding_dim**0.5 + self.pos[:length])
+        causal = torch.ones(length, length, dtype=torch.bool, device=v.device).tril()
+        for block, keys in zip(self.blocks, read[0], strict=True):
+            v = block(v, keys, read[1], causal)
+        return self.leave(v) @ self.embed.weight.T
+
+    def pretrained(self) -> list[nn.Parameter]:
+        """None."""
+        return []
+
+
+class _DecoderBlock(nn.Module):
+    def __init__(self, config: GeneratorConfig, width: int) -> None:
+        super().__init__()
+        self.itself, self.cross = (Attention(width, config.heads, config.dropout) for _ in range(2))
+        self.ffn = FeedForward(width, config.ffn or 4 * width, width)
+        self.norm_itself, self.norm_cross, self.norm_ffn = (nn.LayerNorm(width) for _ in range(3))
+        self.drop = Dropout(config.dropout)
+
+    def forward(self, v: Tensor, keys: tuple[Tensor, Tensor], may: Tensor, causal: Tensor) -> Tensor:
+        inner = self.norm_itself(v)
+        v = v + self.drop(self.itself(inner, self.itself.keys(inner), causal))
+        v = v + self.drop(self.cross(self.norm_cross(v), keys, may))
+        return v + self.drop(self.ffn(self.norm_ffn(v)))
+
+
+class T5Decoder(nn.Module):
+    """T5 from a `transformers` folder, or T5-base's architecture: its encoder reads the memory, its decoder answers."""
+
+    def __init__(self, config: GeneratorConfig, width: int, folder: Path | None) -> None:
+        super().__init__()
+        from transformers import T5Config, T5ForConditionalGeneration
+
+        if folder is None:
+            base = T5Config(d_model=768, d_kv=64, d_ff=3072, num_layers=12, num_heads=12, decoder_start_token_id=0)
+            self.t5, self.random = T5ForConditionalGeneration(base), ["all"]
+        else:
+            self.t5, self.random = from_folder(T5ForConditionalGeneration, folder)
+        self.size = self.t5.config.vocab_size
+        inner = self.t5.config.d_model
+        self.project = nn.Linear(width, inner) if width != inner else nn.Identity()
+
+    def read(self, memory: Tensor, keep: Tensor) -> Any:
+        """What T5's encoder makes of the memory, and the mask."""
+        mask = keep.long()
+        return self.t5.encoder(inputs_embeds=self.project(memory), attention_mask=mask).last_hidden_state, mask
+
+    def rows(self, read: Any, chosen: Tensor) -> Any:
+        """See Decoder."""
+        return read[0][chosen], read[1][chosen]
+
+    def logits(self, read: Any, answers: Tensor) -> Tensor:
+        """See Decoder."""
+        states, mask = read
+        return self.t5(
+            encoder_outputs=(states,), attention_mask=mask, decoder_input_ids=shifted(answers), use_cache=False
+        ).logits
+
+    def pretrained(self) -> list[nn.Parameter]:
+        """T5's own."""
+        return list(self.t5.parameters())
+
+
+def answer_losses(logits: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
+    """-log p of every token that is no padding, (B, G) with 0 elsewhere, and which those are (B, G)."""
+    real = answers != PAD
+    loss = F.cross_entropy(logits.float().flatten(0, 1), answers.flatten(), reduction="none").view(answers.shape)
+    return loss * real, real
+
+
+@dataclass(frozen=True)
+class Generated:
+    """tokens (B, beams, G), best first; log_p (B, beams): log of the answer's probability, END included."""
+
+    tokens: Tensor
+    log_p: Tensor
+
+
+@torch.no_grad()
+def beam_search(decoder: Decoder, read: Any, count: int, beams: int, length: int, device: torch.device) -> Generated:
+    """The likeliest answers by beam search, without a penalty for length.
+
+    count: B. An ended answer keeps its place among the beams at its own probability until a likelier one takes it;
+    what has not ended after `length` tokens stays as it is.
+    """
+    tokens = torch.full((count, beams, length), PAD, dtype=torch.int64, device=device)
+    log_p = torch.full((count, beams), -torch.inf, device=device)
+    log_p[:, 0] = 0  # all beams are one at first
+    ended = torch.zeros(count, beams, dtype=torch.bool, device=device)
+    spread = decoder.rows(read, torch.arange(count, device=device).repeat_interleave(beams))
+    first = torch.arange(count, device=device)[:, None]
+    for step in range(length):
+        scores = decoder.logits(spread, tokens[:, :, : step + 1].flatten(0, 1))[:, -1].float().log_softmax(-1)
+        scores = scores.view(count, beams, -1)
+        scores[..., PAD] = -torch.inf
+        stay = torch.full_like(scores, -torch.inf)
+        stay[..., PAD] = 0
+        together = (log_p[..., None] + torch.where(ended[..., None], stay, scores)).flatten(1)
+        log_p, flat = together.topk(beams, dim=1)
+        parent, token = flat // scores.shape[-1], flat % scores.shape[-1]
+        tokens, ended = tokens[first, parent], ended[first, parent]
+        tokens[:, :, step] = token
+        ended = ended | (token == END)
+        if bool(ended.all()):
+            break
+    return Generated(tokens, log_p)
+
+
+@torch.no_grad()
+def rank_answers(decoder: Decoder, read: Any, count: int, candidates: Tensor, first: int) -> Tensor:
+    """log p of each candidate answer (A, G) for each of `count` rows: (B, A).
+
+    Only the `first` likeliest by their first token are scored in full, the others are -inf.
+    """
+    device = candidates.device
+    start = torch.full((count, 1), PAD, dtype=torch.int64, device=device)
+    opening = decoder.logits(read, start)[:, 0].float().log_softmax(-1)[:, candidates[:, 0]]  # (B A)
+    first = min(first, len(candidates))
+    chosen = opening.topk(first, dim=1).indices
+    scores = torch.full_like(opening, -torch.inf)
+    for row in range(count):
+        answers = candidates[chosen[row]]
+        answers = answers[:, : int((answers != PAD).sum(1).max())]
+        spread = decoder.rows(read, torch.full((first,), row, device=device))
+        loss, _ = answer_losses(decoder.logits(spread, answers), answers)
+        scores[row, chosen[row]] = -loss.sum(1)
+    return scores

@@ -1,0 +1,218 @@
+"""CMI-MTL's CIFR as a stack of layers of one variant, and the bank of alternatives to its gate (cmi_mtl.md 2.2), each
+one layer of the same interface: (x, y, keep_x, keep_y) -> (x, y) with text x (B, L, d) and image y (B, K, d).
+
+What comes from the other stream is brought to a stream's own length by averages (`nn.resample`). The programs named
+below are where each rule is known from; the words and the code are ours.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from discern_vqa.nn.cross_mamba import CifrConfig, CrossGate, Streams
+from discern_vqa.nn.mamba import Driven, MambaBlock, SelectiveSsm
+from discern_vqa.nn.qformer import QueryBlock
+from discern_vqa.nn.resample import averaging, mean_of, merge
+from discern_vqa.nn.transformer import FeedForward
+
+
+class _Pair(nn.Module):
+    """Two blocks, one for each stream."""
+
+    gate = True
+
+    def __init__(self, config: CifrConfig, width: int) -> None:
+        super().__init__()
+        self.text, self.image = (MambaBlock(config.shape(width), self.gate) for _ in range(2))
+
+    @staticmethod
+    def over(y: Tensor, keep_y: Tensor, keep_x: Tensor) -> Tensor:
+        """y (B, K, e) at x's positions, (B, L, e)."""
+        return averaging(keep_y, keep_x).to(y.dtype) @ y
+
+
+class SwapC(_Pair):
+    """Each stream's scan reads its state with the *other* stream's C; no z half (Sigma's cross Mamba block)."""
+
+    gate = False
+
+    def __init__(self, config: CifrConfig, width: int) -> None:
+        super().__init__(config, width)
+        self.after = nn.ModuleList(nn.LayerNorm(config.expand * width) for _ in range(2))
+
+    def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
+        """See the module."""
+        driven = [self.drive(self.text, x, keep_x), self.drive(self.image, y, keep_y)]
+        sides = [(self.text, keep_x, keep_y), (self.image, keep_y, keep_x)]
+        added = []
+        for own, (block, keep, other_keep) in enumerate(sides):
+            u = [
+                way.scan(replace(mine, C=self.over(other.C, other_keep, keep)))
+                for way, mine, other in zip(block.ways, driven[own], driven[1 - own], strict=True)
+            ]
+            added.append(block.out(self.after[own](torch.stack(u).mean(0)), keep))
+        return x + added[0], y + added[1]
+
+    @staticmethod
+    def drive(block: MambaBlock, v: Tensor, keep: Tensor) -> list[Driven]:
+        """What drives the scan of each direction."""
+        inner = block.halves(v)[0]
+        return [_ssm(way).read(inner, keep) for way in block.ways]
+
+
+class SwapAll(_Pair):
+    """Value and z from the own stream; dt, B and C from the other (COMO's and FusionMamba's exchange)."""
+
+    def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
+        """See the module."""
+        halves = [self.text.halves(x), self.image.halves(y)]
+        blocks, keeps = (self.text, self.image), (keep_x, keep_y)
+        driven = [
+            [_ssm(way).read(half[0], keep) for way in block.ways]
+            for block, half, keep in zip(blocks, halves, keeps, strict=True)
+        ]
+        added = []
+        for own, block in enumerate(blocks):
+            keep, other_keep = keeps[own], keeps[1 - own]
+            u = [
+                way.scan(Driven(mine.x, *(self.over(p, other_keep, keep) for p in (other.dt, other.B, other.C)), keep))
+                for way, mine, other in zip(block.ways, driven[own], driven[1 - own], strict=True)
+            ]
+            added.append(block.out(torch.stack(u).mean(0) * F.silu(halves[own][1]), keep))
+        return x + added[0], y + added[1]
+
+
+class Concat(nn.Module):
+    """One scan over [text; image] there and back; each part is then scaled by what is excited from the mean of the
+    other (Sigma's concat Mamba block)."""
+
+    def __init__(self, config: CifrConfig, width: int) -> None:
+        super().__init__()
+        E = config.expand * width
+        self.block = MambaBlock(config.shape(width), gate=False)
+        self.excite = nn.ModuleList(
+            nn.Sequential(nn.Linear(E, max(4, E // 8)), nn.ReLU(), nn.Linear(max(4, E // 8), E), nn.Sigmoid())
+            for _ in range(2)
+        )
+
+    def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
+        """See the module."""
+        block = self.block
+        inner = merge(block.halves(x)[0], block.halves(y)[0], keep_x, keep_y, interleave=False)
+        u_x, u_y = inner.split(block.scan(inner.v, inner.keep))
+        from_text, from_image = self.excite
+        scale_x, scale_y = from_image(mean_of(u_y, keep_y))[:, None], from_text(mean_of(u_x, keep_x))[:, None]
+        return x + block.out(u_x * scale_x, keep_x), y + block.out(u_y * scale_y, keep_y)
+
+
+class Interleave(nn.Module):
+    """The literal reading of "interleaved": text and image positions alternate in one sequence, which one Mamba block
+    reads both ways."""
+
+    def __init__(self, config: CifrConfig, width: int) -> None:
+        super().__init__()
+        self.block = MambaBlock(config.shape(width))
+
+    def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
+        """See the module."""
+        merged = merge(x, y, keep_x, keep_y, interleave=True)
+        return merged.split(self.block(merged.v, merged.keep))
+
+
+class Sum(_Pair):
+    """Two Mambas whose outputs are added before W_out (Pan-Mamba v3, MambaDFuse)."""
+
+    def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
+        """See the module."""
+        (x_in, z_x), (y_in, z_y) = self.text.halves(x), self.image.halves(y)
+        u_x, u_y = self.text.scan(x_in, keep_x) * F.silu(z_x), self.image.scan(y_in, keep_y) * F.silu(z_y)
+        to_x, to_y = u_x + self.over(u_y, keep_y, keep_x), u_y + self.over(u_x, keep_x, keep_y)
+        return x + self.text.out(to_x, keep_x), y + self.image.out(to_y, keep_y)
+
+
+class TokenSwap(_Pair):
+    """The first half of the channels changes streams, then two Mambas (Pan-Mamba's token swapping)."""
+
+    def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
+        """See the module. The residual is the own stream: a swap that changes nothing would otherwise be one."""
+        half = x.shape[-1] // 2
+        x_in = torch.cat([self.over(y[..., :half], keep_y, keep_x), x[..., half:]], dim=-1)
+        y_in = torch.cat([self.over(x[..., :half], keep_x, keep_y), y[..., half:]], dim=-1)
+        return x + self.text(x_in, keep_x) - x_in, y + self.image(y_in, keep_y) - y_in
+
+
+class Coupled(_Pair):
+    """Two Mambas; between layers each stream is added what a small network makes of the other's output (Coupled Mamba,
+    as its program does it)."""
+
+    def __init__(self, config: CifrConfig, width: int) -> None:
+        super().__init__(config, width)
+        self.to_text, self.to_image = (FeedForward(width, width, width) for _ in range(2))
+
+    def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
+        """See the module."""
+        x, y = self.text(x, keep_x), self.image(y, keep_y)
+        to_x, to_y = self.over(self.to_text(y), keep_y, keep_x), self.over(self.to_image(x), keep_x, keep_y)
+        return x + to_x, y + to_y
+
+
+class CrossAttention(nn.Module):
+    """M3AE's co-attention layer, which the paper replaced: each stream attends to itself, then to the other."""
+
+    def __init__(self, config: CifrConfig, width: int) -> None:
+        super().__init__()
+        self.text, self.image = (
+            QueryBlock(width, config.heads, 4 * width, config.dropout or 0.0, crosses=True) for _ in range(2)
+        )
+
+    def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
+        """See the module."""
+        return self.text(x, y, keep_x, keep_y), self.image(y, x, keep_y, keep_x)
+
+
+def _ssm(way: Any) -> SelectiveSsm:
+    return way  # a ModuleList forgets what it holds
+
+
+VARIANTS: dict[str, Callable[[CifrConfig, int], nn.Module]] = {
+    "gate": CrossGate,
+    "random": CrossGate,
+    "swapC": SwapC,
+    "swapAll": SwapAll,
+    "concat": Concat,
+    "interleave": Interleave,
+    "sum": Sum,
+    "tokenswap": TokenSwap,
+    "coupled": Coupled,
+    "xattn": CrossAttention,
+}
+
+
+class Cifr(nn.Module):
+    """`layers` layers of one variant; none of `none`."""
+
+    def __init__(self, config: CifrConfig, width: int) -> None:
+        super().__init__()
+        self.config, self.width = config, width
+        self.layers = nn.ModuleList() if config.released_random else self.drawn()
+
+    def drawn(self) -> nn.ModuleList:
+        """New layers with random weights."""
+        if self.config.variant == "none":
+            return nn.ModuleList()
+        return nn.ModuleList(VARIANTS[self.config.variant](self.config, self.width) for _ in range(self.config.layers))
+
+    def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
+        """x (B, L, d) text, y (B, K, d) image, keep (B, L), (B, K) True = a real position -> the same shapes.
+
+        With `released_random` (D1) the layers are drawn here, anew each time, by torch's own generator: the published
+        program does so, and nothing of them is trained, saved or the same twice.
+        """
+        layers = self.drawn().to(x.device).requires_grad_(False) if self.config.released_random else self.layers
+        for layer in layers:
+            x, y = layer(x, y, keep_x, keep_y)
+        return x, y

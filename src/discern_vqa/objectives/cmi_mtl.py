@@ -1,0 +1,153 @@
+"""How CMI-MTL learns (cmi_mtl.md 2.1, 2.3, 2.4): five parts, which the recipe weighs.
+
+    cls     the classifier over all questions        align   regions against questions (FVTA)
+    gen     the generator, open questions            token   cells against words (FVTA, optional)
+    type    open or closed
+
+    L = cls + 0.2 align + 0.4 gen + 0.1 type         (released: without type)
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from torch import Tensor, nn
+
+from discern_vqa.data.batch import Batch, Targets
+from discern_vqa.models.cmi_mtl import Fused, Model
+from discern_vqa.nn import alignment
+from discern_vqa.nn.decoder import answer_losses
+from discern_vqa.nn.gather import gathered
+from discern_vqa.nn.losses import answer_cross_entropy, check_weights
+
+PARTS = ("cls", "align", "token", "gen", "type")
+
+
+class Config(BaseModel):
+    """[objective]. What is None is chosen by `profile`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Literal["cmi_mtl"] = "cmi_mtl"
+    profile: Literal["fixed", "released"] = "fixed"
+    loss: Literal["bce", "ce"] = "bce"
+    """`bce`: one binary decision for each answer, summed (the paper); `ce`: one choice among all."""
+    answer_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Label smoothing of `ce`."""
+    smoothing: float = Field(0.1, ge=0, lt=1)
+    """Of the alignment: this much of the target is shared by the row's negatives."""
+    mask_false_negatives: bool | None = None
+    """D6: pairs of the same image or the same question are no negatives. Fixed: on; released: off."""
+    kl: bool = True
+    """D8: divergence from the smoothed target, as released; off: cross-entropy with it (the same gradient)."""
+    generate: Literal["open", "all"] = "open"
+    """Whose answers are generated: open questions, or all."""
+    stale_clip: bool | None = None
+    """D9: the generator's gradients are clipped within the forward pass, where only those of earlier batches of an
+    accumulation are. Fixed: off; released: on."""
+    weights: dict[str, float] = {"cls": 1.0, "align": 0.2, "token": 0.0, "gen": 0.4, "type": 0.1}
+
+    @field_validator("weights")
+    @classmethod
+    def _name_every_part(cls, weights: dict[str, float]) -> dict[str, float]:
+        return check_weights(weights, PARTS)
+
+    def resolved(self) -> "Config":
+        """With the profile's choice wherever a key was left open."""
+        released = self.profile == "released"
+        defaults = {"mask_false_negatives": not released, "stale_clip": released}
+        return self.model_copy(update={key: value for key, value in defaults.items() if getattr(self, key) is None})
+
+
+class Objective(nn.Module):
+    """batch, rng -> the named parts. A weight of 0 skips the work."""
+
+    mixed = False
+
+    def __init__(self, config: Config, model: Model) -> None:
+        super().__init__()
+        self.config, self.model = config.resolved(), model
+
+    def forward(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
+        """Parts: cls, align, token, gen, type. Nothing is drawn but dropout."""
+        fused, targets, weights = self.model(batch.inputs), batch.targets, self.config.weights
+        losses = {"cls": self.cls, "align": self.align, "token": self.token, "gen": self.gen, "type": self.type_}
+        zero = fused.c.sum() * 0
+        return {name: losses[name](fused, targets) if weights[name] else zero for name in PARTS}
+
+    def cls(self, fused: Fused, targets: Targets) -> Tensor:
+        """L_cls = sum_a BCE(f_a, y_a), the mean over the questions whose answer is in the table."""
+        f = self.model.classify(fused)
+        if self.config.loss == "ce":
+            return answer_cross_entropy(f, targets.answer, self.config.answer_smoothing)
+        known = targets.answer >= 0
+        y = F.one_hot(targets.answer.clamp(min=0), f.shape[1]).float()
+        bce = F.binary_cross_entropy_with_logits(f.float(), y, reduction="none").sum(1)
+        return (bce * known).sum() / known.sum().clamp(min=1)
+
+    def align(self, fused: Fused, targets: Targets) -> Tensor:
+        """L_align (cmi_mtl.md 2.1), over the rows of all processes."""
+        regions, model = fused.regions, self.model
+        if regions.q is None or regions.t is None:
+            return fused.c.sum() * 0
+        own = regions.q[fused.tokens.which]
+        images, start = gathered(own)
+        texts, _ = gathered(regions.t)
+        i2t, t2i = model.similarities(own, texts), model.similarities(images, regions.t).T
+        keys = (targets.image_key, targets.text_key)
+        everyone = (gathered(keys[0])[0], gathered(keys[1])[0])
+        no_negative = self.no_negatives(keys, everyone, start)
+        return alignment.aligned(i2t, t2i, no_negative, self.config.smoothing, start, self.config.kl)
+
+    def no_negatives(self, own: tuple[Tensor, Tensor], everyone: tuple[Tensor, Tensor], start: int = 0) -> Tensor:
+        """(B, all rows) True: no negative of this row (D6)."""
+        masked = alignment.false_negatives(own, everyone, start)
+        return masked if self.config.mask_false_negatives else torch.zeros_like(masked)
+
+    def token(self, fused: Fused, targets: Targets) -> Tensor:
+        """The token term: FILIP, GLoRIA or SPARC, within this process's rows."""
+        fvta, tokens = self.model.config.fvta, fused.tokens
+        if fvta.token == "none":
+            return fused.c.sum() * 0
+        places, texts = self.model.places_and_words(tokens)
+        words = tokens.words if self.model.config.mask_padding else torch.ones_like(tokens.words)
+        if fvta.token == "sparc":
+            return alignment.sparc(places, texts, words, fvta.token_tau)
+        if fvta.token == "filip":
+            scores = alignment.filip(places, texts, words, fvta.token_tau)
+        else:
+            scores = alignment.gloria(places, texts, words)
+        keys = (targets.image_key, targets.text_key)
+        no_negative = self.no_negatives(keys, keys)
+        return alignment.aligned(scores, scores.T, no_negative, self.config.smoothing, kl=self.config.kl)
+
+    def gen(self, fused: Fused, targets: Targets) -> Tensor:
+        """L_gen = (1 / #tokens) sum_i sum_t -log p(a_it | a_i,<t, M_i) over the open questions; 0 without any."""
+        if not self.model.writes or targets.written is None:
+            return fused.c.sum() * 0
+        chosen = targets.is_open > 0 if self.config.generate == "open" else ~targets.is_caption
+        rows = chosen.nonzero()[:, 0]
+        if len(rows) == 0:
+            return fused.c.sum() * 0
+        answers = targets.written[rows]
+        answers = answers[:, : int((answers != 0).sum(1).max())]
+        logits = self.model.generator.logits(self.model.read(fused, rows), answers)
+        if self.config.stale_clip and self.training:
+            nn.utils.clip_grad_norm_(self.model.generator.parameters(), 1.0)
+        loss, real = answer_losses(logits, answers)
+        return loss.sum() / real.sum()
+
+    def type_(self, fused: Fused, targets: Targets) -> Tensor:
+        """BCE of p(open) over the questions whose data set says."""
+        if not self.model.config.type_head:
+            return fused.c.sum() * 0
+        said = targets.is_open >= 0
+        bce = F.binary_cross_entropy_with_logits(
+            self.model.openness(fused).float(), targets.is_open.clamp(min=0), reduction="none"
+        )
+        return (bce * said).sum() / said.sum().clamp(min=1)
+
+    def after_step(self) -> None:
+        """The temperature stays in its range."""
+        self.model.clamp()
