@@ -83,7 +83,7 @@ class Predictor:
     def _blank(self) -> Batcher:
         source = _Blank(self.batcher.images)
         old = self.batcher
-        return Batcher(old.tokenizer, old.vocabulary, old.length, source, old.texts, old.writer)
+        return Batcher(old.tokenizer, old.vocabulary, old.length, source, old.texts, writer=old.writer)
 
     def predict_file(
         self, questions: Path, out: Path, progress: Callable[[int, int], None] | None = None, mode: str = ""

@@ -12,6 +12,7 @@ classes (softmax, averaged over views), of a generated answer, or of a candidate
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -25,8 +26,8 @@ from discern_vqa.errors import ConfigError
 from discern_vqa.models._answering import Decided, decide_all, in_order
 from discern_vqa.nn.decoder import Generated, beam_search, rank_answers
 
-K = 5
-"""Alternatives beside an answer."""
+K = 10
+"""Alternatives beside an answer: as many as calibration needs (docs/metrics.md)."""
 
 
 def modes_of(model: Any) -> tuple[str, ...]:
@@ -85,7 +86,7 @@ class Answering:
                 text = self._writer.tokenizer.decode(ids)
                 found[text] = min(1.0, found.get(text, 0.0) + p)
             best = sorted(found.items(), key=lambda item: -item[1])
-            answers.append(Answer(best[0][0], best[0][1], tuple(best[:K]), "generate"))
+            answers.append(Answer(best[0][0], best[0][1], tuple(best[:K]), mode="generate"))
         return answers
 
     def rank(self) -> list[Answer]:
@@ -100,7 +101,7 @@ class Answering:
                 text, before = found.get(normal(candidates[place]), (candidates[place], 0.0))
                 found[normal(candidates[place])] = (text, min(1.0, before + p))
             best = sorted(found.values(), key=lambda item: -item[1])
-            answers.append(Answer(best[0][0], best[0][1], tuple(best[:K]), "rank"))
+            answers.append(Answer(best[0][0], best[0][1], tuple(best[:K]), mode="rank"))
         return answers
 
     def hybrid(self) -> list[Answer]:
@@ -160,8 +161,7 @@ class Answering:
         return self.batcher.writer
 
     def _classified(self, row: list[float], mode: str) -> Answer:
-        found = Answer.from_scores(row, self.batcher.vocabulary, K)
-        return Answer(found.text, found.score, found.alternatives, mode)
+        return replace(Answer.from_scores(row, self.batcher.vocabulary, K), mode=mode)
 
 
 def tune_hybrid(answering: Answering, normalise: str) -> tuple[float, dict[str, float]]:

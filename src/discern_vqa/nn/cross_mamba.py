@@ -8,7 +8,7 @@
 pool averages the image's K positions into the text's L, up interpolates back; both leave padding out.
 """
 
-from typing import Literal
+from typing import Literal, cast
 
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
@@ -92,7 +92,7 @@ class CrossGate(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
         """x (B, L, d) text, y (B, K, d) image, keep (B, L), (B, K) True = a real position -> the same shapes."""
-        first, second = self.blocks[0], self.blocks[-1]
+        first, second = cast(MambaBlock, self.blocks[0]), cast(MambaBlock, self.blocks[-1])
         (x_in, z_x), (y_in, z_y) = first.halves(x), second.halves(y)
         u_x, u_y = first.scan(x_in, keep_x), second.scan(y_in, keep_y)
         if self.by_mean:

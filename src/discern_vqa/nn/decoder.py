@@ -7,7 +7,7 @@ T places of the memory, G tokens of an answer, V tokens there are.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -87,7 +87,7 @@ class TinyDecoder(nn.Module):
     def read(self, memory: Tensor, keep: Tensor) -> Any:
         """Keys and values of every layer, and the mask."""
         memory = self.norm_memory(memory)
-        return [block.cross.keys(memory) for block in self.blocks], keep[:, None, None, :]
+        return [cast(_DecoderBlock, block).cross.keys(memory) for block in self.blocks], keep[:, None, None, :]
 
     def rows(self, read: Any, chosen: Tensor) -> Any:
         """See Decoder."""

@@ -108,7 +108,7 @@ class SelectiveSsm(nn.Module):
         after = kernel - 1 - before
         padded = F.pad(x, (0, 0, after, before) if self.reverse else (0, 0, before, after))
         taps = self.taps.flip(0) if self.reverse else self.taps
-        total = self.tap_bias
+        total: Tensor = self.tap_bias
         for place in range(kernel):
             total = total + padded[:, place : place + length] * taps[place]
         return total.to(x.dtype)

@@ -156,7 +156,7 @@ def _resize_positions(tower: nn.Module, size: int) -> None:
     grid = rearrange(table[1:], "(r c) w -> 1 w r c", r=old)
     wider = F.interpolate(grid, size=(side, side), mode="bicubic", align_corners=False)
     resized = torch.cat([table[:1], rearrange(wider, "1 w r c -> (r c) w")])
-    vision.position_embedding = nn.Embedding(*resized.shape, device=resized.device)
+    vision.position_embedding = nn.Embedding(len(resized), resized.shape[1], device=resized.device)
     vision.position_embedding.weight.copy_(resized)
     vision.position_ids = torch.arange(len(resized), device=resized.device)[None]
     vision.image_size = size
