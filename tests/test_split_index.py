@@ -1,0 +1,186 @@
+"""Splits as files: every reader takes them, recipes and verbs read them, and what was spoilt or moved is refused."""
+
+import json
+from types import SimpleNamespace
+
+import _pictures as pictures
+import numpy as np
+import pytest
+
+from discern_vqa import cli, registry
+from discern_vqa.config import DataConfig
+from discern_vqa.data.fingerprints import Fingerprints
+from discern_vqa.datasets import _index, _load, jsonl
+from discern_vqa.datasets._reading import present_splits
+from discern_vqa.datasets._splitting import Wanted, make
+from discern_vqa.errors import ConfigError, DataError
+
+READERS = [name for name in registry.names("datasets") if name != "csv"]  # a spreadsheet's columns have to be named
+
+
+@pytest.fixture
+def set_of_40(tmp_path):
+    """The folder of the set of forty pictures."""
+    pictures.set_of_40(tmp_path / "set")
+    return tmp_path / "set"
+
+
+@pytest.fixture
+def chain(tmp_path):
+    """The twelve samples."""
+    return pictures.chain(tmp_path)
+
+
+@pytest.fixture
+def index(set_of_40, tmp_path):
+    """A written split, and a function that changes one of its lines."""
+    out = tmp_path / "split"
+    make(pictures.by_split(set_of_40), Wanted(by="near"), out, {"dataset": "jsonl"})
+
+    def change(which, **values):
+        file = out / _index.ROWS
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        next(row for row in rows if which(row)).update(values)
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    return SimpleNamespace(folder=out, root=set_of_40, change=change)
+
+
+def refused(index) -> str:
+    with pytest.raises(DataError) as caught:
+        _index.read(jsonl, index.root, index.folder, {})
+    assert caught.value.hint
+    return str(caught.value)
+
+
+def test_a_line_that_was_moved_to_the_other_side_is_noticed(index):
+    index.change(lambda row: row["split"] == "test", split="train")
+    assert "the cluster" in refused(index)
+    assert "is in test and in train" in refused(index) or "is in train and in test" in refused(index)
+
+
+def test_a_cluster_number_that_was_changed_with_it_does_not_hide_the_image(index):
+    index.change(lambda row: row["split"] == "test", split="train", cluster=999)
+    assert "the image" in refused(index)
+
+
+def test_a_patient_on_two_sides_is_noticed_when_the_split_was_by_patient(chain, tmp_path):
+    jsonl.write(chain, tmp_path / jsonl.FILE)
+    rows = [
+        _index.Row("train", row.id, "test" if row.image == "a3.png" else "train", place)
+        for place, row in enumerate(chain)
+    ]
+    about = {"dataset": "jsonl", "by": "image", "read": ["train"]}
+    _index.write(tmp_path / "i", rows, chain, about)
+    assert set(_index.read(jsonl, tmp_path, tmp_path / "i", {})) == {"train", "test"}
+    with pytest.raises(DataError, match="the patient 'p' is in"):
+        _index.write(tmp_path / "p", rows, chain, about | {"by": "patient"})
+
+
+def test_data_that_changed_since_is_refused(index):
+    with open(index.root / jsonl.FILE, "a") as file:
+        file.write('{"split": "test", "image": "00.png", "question": "New?", "answer": "no"}\n')
+    assert "was made for 160 samples, and 161 are read now; the first it does not know: samples.jsonl:161" in refused(
+        index
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "broken JSON"),
+        ("[]", "expected an object"),
+        ('{"format": "other"}', "is no split of this program"),
+        ('{"format": "discern split 1", "dataset": "slake", "parts": {}}', "is a split of 'slake', not of 'jsonl'"),
+    ],
+)
+def test_a_broken_index_is_refused(index, content, message):
+    (index.folder / _index.ABOUT).write_text(content)
+    assert message in refused(index)
+
+
+def test_broken_lines_of_an_index_are_named(index):
+    file = index.folder / _index.ROWS
+    lines = file.read_text().splitlines()
+    for line, message in (('{"id": 3}', "expected"), (lines[1], "was named before"), ("x", "broken JSON")):
+        file.write_text("\n".join([line, *lines[1:]]) + "\n")
+        assert message in refused(index)
+    file.write_text("\n".join(lines[1:]) + "\n")
+    assert "was made for 159 samples, and 160 are read now" in refused(index)
+
+
+def test_a_folder_of_folds_is_told_from_a_fold(set_of_40, tmp_path):
+    make(pictures.by_split(set_of_40), Wanted(folds=2), tmp_path / "f", {"dataset": "jsonl"})
+    with pytest.raises(DataError, match="holds no split") as caught:
+        _index.parts(tmp_path / "f")
+    assert caught.value.hint.endswith("fold0")
+
+
+def test_a_recipe_reads_the_index_and_carves_no_cluster_apart(set_of_40, tmp_path):
+    make(pictures.by_split(set_of_40), Wanted(by="near", validation=0), tmp_path / "i", {"dataset": "jsonl"})
+    choice = DataConfig(dataset="jsonl", index=str(tmp_path / "i"), validation_ratio=0.25)
+    train, validation = _load.learning_samples(choice, set_of_40, seed=3)
+    test = _load.test_samples(choice, set_of_40, "test")
+    pairs = [{int(row.image[:2]) // 2 for row in rows} for rows in (train, validation, test)]
+    assert all(pairs)
+    assert not pairs[0] & pairs[1]
+    assert not (pairs[0] | pairs[1]) & pairs[2]
+    answers = _load.vocabulary_samples(choice, set_of_40)
+    assert {row.id for row in answers} == {row.id for row in [*train, *validation]} | {
+        row.id for row in answers if row.phrase_type == "frame"
+    }
+    with pytest.raises(ConfigError, match="has no split 'validation'"):
+        _load.test_samples(choice, set_of_40, "validation")
+    both = DataConfig(dataset="jsonl", index=str(tmp_path / "i"), protocol="image_disjoint")
+    with pytest.raises(ConfigError, match="two ways of splitting"):
+        _load.learning_samples(both, set_of_40, seed=3)
+
+
+def test_a_recipe_with_an_index_takes_its_validation(set_of_40, tmp_path):
+    make(pictures.by_split(set_of_40), Wanted(by="near"), tmp_path / "i", {"dataset": "jsonl"})
+    choice = DataConfig(dataset="jsonl", index=str(tmp_path / "i"))
+    _, validation = _load.learning_samples(choice, set_of_40, seed=3)
+    assert {row.id for row in validation} == {
+        row.id for row in _index.read(jsonl, set_of_40, tmp_path / "i", {})["validation"]
+    }
+
+
+def all_different(paths):
+    digests = [str(path).encode() for path in paths]
+    thumbs = np.zeros((len(paths), 2, 32, 32), np.uint8)
+    return Fingerprints(digests, digests, np.ones((len(paths), 2), np.int32), thumbs, [""] * len(paths))
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_every_reader_takes_an_index(name, tmp_path):
+    reader = registry.load("datasets", name)
+    root = tmp_path / "set"
+    reader.write_tiny(root)
+    samples = {split: reader.read(root, split) for split in present_splits(reader, root)}
+    questions = {row.image for rows in samples.values() for row in rows if not row.is_caption}
+    if not questions:  # captions alone
+        with pytest.raises(DataError, match="asks no question"):
+            make(samples, Wanted(), tmp_path / "i", {"dataset": name})
+        return
+    # Tiny sets show few different pictures, of several patients: here a picture is what its path says.
+    make(samples, Wanted(test=0.4, validation=0), tmp_path / "i", {"dataset": name, "options": {}}, all_different)
+    dealt = _index.read(reader, root, tmp_path / "i", {})
+    assert dealt["train"]
+    assert dealt["test"]
+    images = pictures.sides(dealt)
+    assert not images["test"] & (images["train"] | images.get("pretrain", set()))
+
+
+def test_the_verbs_write_and_read_an_index(set_of_40, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    out = str(tmp_path / "s")
+    assert cli.main(["data", "split", "jsonl", str(set_of_40), "--by", "near", "--out", out]) == 0
+    said = capsys.readouterr().out
+    assert "20 clusters, the largest of 8 samples" in said
+    assert f'index = "{out}"' in said
+    converted = tmp_path / "test.jsonl"
+    line = ["data", "convert", "jsonl", str(set_of_40), str(converted), "--split", "test", "--option", f"index={out}"]
+    assert cli.main(line) == 0
+    assert len(converted.read_text().splitlines()) == 16
+    assert cli.main(["data", "split", "jsonl", str(set_of_40), "--out", out, "--option", f"index={out}"]) == 2
+    assert "not of another split" in capsys.readouterr().err
