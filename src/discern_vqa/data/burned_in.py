@@ -2,7 +2,7 @@
 
 Letters are small, thin, sharp strokes of one brightness that stand in a row on one base line. So: what a small
 opening takes away (the white, and the black, top hat) is thresholded, its connected pieces of a letter's size are kept,
-and neighbours of like height on one base line are joined; four or more of them that fill a line like letters do are
+and neighbours of like height on one base line are joined; four or five of them that fill a line like letters do are
 called text. docs/images.md has the measured hit rate and false alarm rate (`benchmarks/burned_in_text.py`). Single side
 markers (L, R) and arrows are not looked for.
 """
@@ -23,8 +23,12 @@ STROKE = 7
 CONTRAST = 70
 """Of 255: how far a stroke stands out from what is around it."""
 
-FEWEST = 4
-"""Letters in a row that are called text."""
+FEWEST, FEWEST_INSIDE = 4, 5
+"""Letters in a row that are called text: near the picture's edge, where text stands, and inside, where bowel and bone
+make rows of four now and then."""
+
+EDGE = 0.2
+"""Share of width and height that counts as near the edge."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,15 @@ def text_lines(picture: Image.Image) -> list[Line]:
         copy = grey.resize(size, Image.Resampling.BOX) if scale > 1 else grey
         values, factor = np.asarray(copy), max(1.0, scale)
         for turned in (values, 255 - values):
-            for (left, top, right, bottom), letters in _rows(_pieces(turned)):
-                ends = int(left * factor), int(top * factor), int(right * factor), int(bottom * factor)
-                lines.append(Line(*ends, letters))
+            for box, letters in _rows(_pieces(turned)):
+                left, top, right, bottom = (int(at * factor) for at in box)
+                if letters >= FEWEST_INSIDE or _near_edge((left + right) / 2, (top + bottom) / 2, grey.size):
+                    lines.append(Line(left, top, right, bottom, letters))
     return sorted(lines, key=lambda line: -line.letters)
+
+
+def _near_edge(across: float, down: float, size: tuple[int, int]) -> bool:
+    return any(at < EDGE * side or at > (1 - EDGE) * side for at, side in zip((across, down), size, strict=True))
 
 
 def _pieces(values: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -63,8 +72,9 @@ def _pieces(values: NDArray[np.uint8]) -> NDArray[np.int64]:
     if not count:
         return np.empty((0, 4), dtype=np.int64)
     area = np.bincount(labels.ravel())[1:]
-    boxes = np.array(
-        [(place[1].start, place[0].start, place[1].stop, place[0].stop) for place in ndimage.find_objects(labels)]
+    places = ndimage.find_objects(labels)
+    boxes: NDArray[np.int64] = np.array(
+        [(across.start, down.start, across.stop, down.stop) for down, across in places], dtype=np.int64
     )
     width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     fill = area / (width * height)

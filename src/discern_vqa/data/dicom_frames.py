@@ -45,6 +45,9 @@ _PLUGINS = (
 """Transfer syntaxes, pydicom's name for the decoder that reads them here, and what brings it."""
 
 _MOST_FRAMES = 100_000
+_MOST_LOSSLESS = 40_000_000
+"""Points of a JPEG Lossless frame: twice the largest mammogram; some twenty seconds."""
+
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _GREYS = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 
@@ -141,6 +144,12 @@ def _encoded(dataset: "FileDataset", about: About, index: int) -> bytes:
 
 
 def _lossless(path: Path, dataset: "FileDataset", about: About, index: int) -> NDArray[np.generic]:
+    if (points := about.rows * about.columns * about.samples) > _MOST_LOSSLESS:
+        raise ImageError(
+            f"{path} has {points / 1e6:.0f} million points in JPEG Lossless; "
+            f"at most {_MOST_LOSSLESS / 1e6:.0f} million are decoded",
+            hint="save it without compression, then open that copy",
+        )
     encoded = _encoded(dataset, about, index)
     _require_agreement(path, encoded, str(dataset.file_meta.TransferSyntaxUID), about)
     if about.photometric.startswith("YBR"):

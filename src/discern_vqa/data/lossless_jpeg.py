@@ -148,11 +148,11 @@ def _scan(
 
 def _differences(
     data: bytes, tables: list[list[tuple[int, int]]], points: int, components: int
-) -> NDArray[np.int64]:
+) -> NDArray[np.int32]:
     """(points, components) differences (H.1.2.2)."""
     if len(tables) != components:
         raise ValueError("a scan without its Huffman table")
-    found, total = np.empty(points * components, dtype=np.int64), points * components
+    found, total = np.empty(points * components, dtype=np.int32), points * components
     buffer, held, place, end = 0, 0, 0, len(data)
     one = tables[0] if components == 1 else None
     for index in range(total):
@@ -180,19 +180,18 @@ def _differences(
     return found.reshape(points, components)
 
 
-def _undo(found: NDArray[np.int64], predictor: int, start: int) -> NDArray[np.uint16]:
-    """Differences (rows, columns, components) -> values, modulo 2**16 (H.1.2.1)."""
-    values = found.copy()
+def _undo(values: NDArray[np.int32], predictor: int, start: int) -> NDArray[np.uint16]:
+    """Differences (rows, columns, components) -> values, modulo 2**16 (H.1.2.1). Works in the array given to it."""
     values[0, 0] += start
     values[0] = np.cumsum(values[0], axis=0)
     values[:, 0] = np.cumsum(values[:, 0], axis=0)
     values &= 0xFFFF
     if predictor == 1:
-        values[1:] = np.cumsum(values[1:], axis=1)
-        return (values & 0xFFFF).astype(np.uint16)
+        np.cumsum(values[1:], axis=1, out=values[1:])
+        return values.astype(np.uint16)  # keeps the lower 16 bits
     if predictor == 2:
-        values[:, 1:] = np.cumsum(values[:, 1:], axis=0)
-        return (values & 0xFFFF).astype(np.uint16)
+        np.cumsum(values[:, 1:], axis=0, out=values[:, 1:])
+        return values.astype(np.uint16)
     for row in range(1, len(values)):
         above, line = values[row - 1].tolist(), values[row].tolist()
         for column in range(1, len(line)):

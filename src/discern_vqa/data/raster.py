@@ -25,7 +25,7 @@ _STRIP = 1 << 20
 
 def read(path: Path, choice: Choice, limits: Limits) -> Opened:
     """The picture, upright and with 8 bits. Raises ImageError: no image, cut off, several pages, too large."""
-    with _explained(path, limits), _opened(path) as picture:
+    with _explained(path, limits), _without_remarks(), Image.open(path, formats=FORMATS) as picture:
         kind = str(picture.format)
         refuse(path, choice, ("frame", "mirror"), f"a {kind} file")
         width, height = picture.size
@@ -62,10 +62,12 @@ def _turn_to(picture: Image.Image, path: Path, choice: Choice, limits: Limits) -
     return said
 
 
-def _opened(path: Path) -> Image.Image:
-    with warnings.catch_warnings():  # Pillow warns from 89 million points on; our own limit answers for that
+@contextmanager
+def _without_remarks() -> Iterator[None]:
+    """Pillow warns from 89 million points on; our own limit answers for that."""
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(path, formats=FORMATS)
+        yield
 
 
 def _eight_bits(picture: Image.Image, white_is_zero: bool) -> tuple[Image.Image, str]:
