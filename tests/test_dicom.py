@@ -346,5 +346,5 @@ def test_without_the_packages_the_command_that_brings_them_is_said(made, monkeyp
 
 
 def test_no_decoder_under_the_gpl_is_asked():
-    asked = [(uid, plugin) for uids, plugin, _ in dicom_frames._PLUGINS for uid in uids if plugin in ("pylibjpeg", "gdcm")]
+    asked = [(uid, name) for uids, name, _ in dicom_frames._PLUGINS for uid in uids if name in ("pylibjpeg", "gdcm")]
     assert sorted(asked) == sorted((uid, "pylibjpeg") for uid in dicom_frames._JPEG_2000)
