@@ -7,7 +7,7 @@ import pytest
 import torch
 from _scan import assert_agree, scan_inputs, slow_twin, value_and_gradients
 
-from discern_vqa.nn.scan import selective_scan
+from discern_vqa.nn.scan import selective_scan, stepwise
 
 EXACT = ("stepwise", "tree", "doubling")
 """Paths in plain torch, which compute in float64 too."""
@@ -40,6 +40,15 @@ def test_every_path_in_plain_torch_agrees_with_its_slow_twin_in_float64(path, sh
 def test_every_path_agrees_with_its_slow_twin_to_the_precision_of_float32(path, shape):
     given = scan_inputs(*shape, dtype=torch.float32)
     assert_agree(value_and_gradients(given, path=path), slow_twin(given), 2e-6)
+
+
+def test_states_that_are_repeated_for_the_gradient_give_the_same_as_those_that_are_kept(monkeypatch):
+    given = scan_inputs(3, 37)
+    kept = value_and_gradients(given, path="stepwise")
+    monkeypatch.setattr(stepwise, "FEW", 0)
+    for one, other in zip(value_and_gradients(given, path="stepwise"), kept, strict=True):
+        assert torch.equal(one, other)
+    assert torch.autograd.gradcheck(lambda *args: selective_scan(*args, path="stepwise"), scan_inputs(2, 5, 3, 4))
 
 
 @pytest.mark.parametrize("path", ["reference", *EXACT])

