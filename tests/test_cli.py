@@ -13,7 +13,7 @@ from discern_vqa.errors import DataError
 
 # A new knob goes into a recipe; this table changes when the interface that others build on does.
 VERBS = {
-    "ask": {"--json"},
+    "ask": {"--json", "--mode"},
     "calibrate": {
         "--accuracy",
         "--coverage",
@@ -37,7 +37,7 @@ VERBS = {
     "demo": {"--out"},
     "doctor": {"--json"},
     "evaluate": {"--baselines", "--data", "--no-baselines", "--split"},
-    "predict": set(),
+    "predict": {"--mode"},
     "report": {"--out"},
     "score": {
         "--answers",
@@ -266,7 +266,7 @@ def test_doctor_says_what_the_machine_has(capsys, monkeypatch, tmp_path):
     assert facts["discern"] == __version__
     assert facts["threads"] >= 1
     assert facts["disk_free_gib"] > 0
-    assert facts["extras"].keys() == {"dicom", "nifti", "data", "serve", "sweep", "track", "onnx", "peft", "lite"}
+    assert facts["extras"].keys() == {"dicom", "nifti", "data", "serve", "sweep", "track", "onnx", "peft", "lite", "fast", "gpu"}
     assert cli.main(["doctor"]) == 0
     text = capsys.readouterr().out
     assert f"torch {facts['torch']}" in text
