@@ -1,12 +1,12 @@
 """What this machine can do at most, measured with the compiled scan's own vectors, and what a scan asks of it."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
 from discern_vqa.nn.scan import _kernels
 from discern_vqa.nn.scan._language import Array, Kernel, Lanes, exp2, host_width
+from discern_vqa.nn.scan._threads import on_threads
 
 ROUNDS = 2**16
 """Rounds of a micro-kernel for each thread: some milliseconds."""
@@ -73,11 +73,9 @@ class Machine:
     """The limits: `runs` are timed in the same rounds as the scans, `limit` reads them."""
 
     def __init__(self, threads: int) -> None:
-        self.pool = ThreadPoolExecutor(threads)
+        self.threads = threads
         numbers = ROUNDS * VECTORS * host_width() * threads
         self.amounts = {"exponentials": numbers, "multiply_adds": 4 * numbers, "bytes": 2 * 4 * COPIED}
-        self.buffers = [-torch.rand(VECTORS * 16) for _ in range(threads)]
-        self.lists = [torch.tensor([buffer.data_ptr()]) for buffer in self.buffers]
         source, target = torch.zeros(COPIED), torch.zeros(COPIED)
         self.runs: dict[str, Callable[[], object]] = {
             "exponentials": self._on_all_threads(exponentials()),
@@ -86,8 +84,9 @@ class Machine:
         }
 
     def _on_all_threads(self, kernel: Kernel) -> Callable[[], object]:
-        code = kernel.translate()
-        return lambda: list(self.pool.map(lambda listed: code(listed.data_ptr()), self.lists))
+        code, data = kernel.translate(), -torch.rand(VECTORS * 16)  # read by all; each writes one vector at its end
+        listed = torch.tensor([data.data_ptr()])
+        return lambda: on_threads(code, listed.data_ptr(), self.threads, data)
 
     def limit(self, rounds: list[dict[str, float]], work: Mapping[str, float]) -> dict[str, float]:
         """Rates per second, the least time that the work would take at them, and how far above it our scan stands.

@@ -42,8 +42,11 @@ def main() -> int:
         opened, refused = row["outcomes"].get("opened", 0), row["outcomes"].get("refused", 0)
         wrong = row["count"] - opened - refused
         bad = bad or wrong > 0 or row["most_gib"] >= 1
-        print(f"{kind:16} {row['count']:6} {opened:7} {refused:8} {wrong:6} {row['slowest_s']:7.2f}s "
-              f"{row['most_gib']:8.3f} GiB", flush=True)
+        print(
+            f"{kind:16} {row['count']:6} {opened:7} {refused:8} {wrong:6} {row['slowest_s']:7.2f}s "
+            f"{row['most_gib']:8.3f} GiB",
+            flush=True,
+        )
         for line in row["wrong"]:
             print(f"  {line}")
     if given.json:

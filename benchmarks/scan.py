@@ -29,6 +29,7 @@ from transformers import MambaConfig
 from transformers.models.mamba.modeling_mamba import MambaMixer, mamba_selective_scan
 
 from discern_vqa.nn.scan import choose, selective_scan
+from discern_vqa.nn.scan._language import host_width
 
 STATES = 16
 CASES = {
@@ -128,6 +129,7 @@ def measure(case: str, seconds: float, machine: Machine) -> dict[str, Any]:
         rounds.append({name: timed(run) for name, run in {**runs, **limits}.items()})
     result: dict[str, Any] = {
         "rounds": len(rounds),
+        "load": round(os.getloadavg()[0], 1),
         "seconds": {name: statistics.median(each[name] for each in rounds) for name in runs},
         "times_as_long_as_ours": {
             name: statistics.median(each[name] / each["ours"] for each in rounds) for name in runs if name != "ours"
@@ -169,14 +171,15 @@ def about(threads: int) -> dict[str, Any]:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     packages = ("torch", "llvmlite", "mambapy", "transformers")
+    versions = {name: importlib.metadata.version(name) for name in packages}
     return {
         "processor": models[0] if models else platform.processor(),
+        "lanes": host_width(),
         "cores": os.cpu_count(),
         "threads": threads,
-        "path": choose(torch.device("cpu"), torch.float32, 64),
+        "path": choose(torch.device("cpu"), torch.float32, STATES, 64),
         "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in packages},
-        "load_at_start": round(os.getloadavg()[0], 1),
+        **versions,
     }
 
 
@@ -203,25 +206,27 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
     parser.add_argument("--seconds", type=float, default=15, help="of each case, at least three rounds")
     parser.add_argument("--rest", type=float, default=0, help="seconds of idling between cases, for a shared machine")
-    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--json", type=Path, help="also write the figures here; other cases in the file stay")
     parser.add_argument("--memory", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.memory:
         print_peak_mib(*options.memory)
         return
-    figures = {**about(options.threads), "cases": {}}
-    print(", ".join(f"{key} {value}" for key, value in figures.items() if key not in ("cases", "versions")))
-    print(", ".join(f"{name} {version}" for name, version in figures["versions"].items()))
+    machine, cases = about(options.threads), {}
+    if options.json and options.json.is_file():  # cases measured earlier stay, if it was here
+        earlier = json.loads(options.json.read_text(encoding="utf-8"))
+        cases = earlier["cases"] if earlier["machine"] == machine else {}
+    print(", ".join(f"{key} {value}" for key, value in machine.items()))
     print(f"{'case':22} {'':13} {'ms':>10} {'x ours':>8} {'peak MiB':>9}")
-    machine = Machine(options.threads)
+    limits = Machine(options.threads)
     for case in options.only:
-        figures["cases"][case] = measure(case, options.seconds, machine)
-        print("\n".join(lines_of(case, figures["cases"][case])), flush=True)
+        cases[case] = measure(case, options.seconds, limits)
+        print("\n".join(lines_of(case, cases[case])), flush=True)
+        if options.json:
+            options.json.parent.mkdir(parents=True, exist_ok=True)
+            options.json.write_text(json.dumps({"machine": machine, "cases": cases}, indent=2) + "\n", encoding="utf-8")
         time.sleep(options.rest)
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -209,7 +209,7 @@ def test_importing_the_scan_needs_none_of_the_optional_packages():
         "import sys\n"
         "for name in ('llvmlite', 'triton', 'mamba_ssm'): sys.modules[name] = None\n"
         "import torch\nfrom discern_vqa.nn.scan import choose, selective_scan\n"
-        "assert choose(torch.device('cpu'), torch.float32, 8) == 'stepwise'\n"
+        "assert choose(torch.device('cpu'), torch.float32, 2, 8) == 'stepwise'\n"
         "x = torch.ones(1, 8, 4)\n"
         "print(selective_scan(x, x, -torch.ones(4, 2), x[..., :2], x[..., :2], x[0, 0]).shape)"
     )

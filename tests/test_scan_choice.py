@@ -26,25 +26,26 @@ def installed(monkeypatch):
 
 def test_a_processor_takes_the_compiled_path_for_float32_where_it_can(installed):
     installed("llvmlite", "triton", "mamba_ssm")
-    assert scan.choose(CPU, torch.float32, 1) == scan.choose(CPU, torch.float32, 609) == "compiled"
-    assert scan.choose(CPU, torch.float64, 609) == "stepwise"
+    assert scan.choose(CPU, torch.float32, 16, 1) == scan.choose(CPU, torch.float32, 16, 609) == "compiled"
+    assert scan.choose(CPU, torch.float64, 16, 609) == "stepwise"
+    assert scan.choose(CPU, torch.float32, 513, 609) == "stepwise"
     installed()
-    assert scan.choose(CPU, torch.float32, 609) == "stepwise"
+    assert scan.choose(CPU, torch.float32, 16, 609) == "stepwise"
 
 
 def test_a_gpu_takes_the_authors_kernel_then_triton_then_plain_torch_by_length(installed):
     installed("llvmlite", "triton", "mamba_ssm")
-    assert scan.choose(CUDA, torch.float32, 64) == "mamba_ssm"
+    assert scan.choose(CUDA, torch.float32, 16, 64) == "mamba_ssm"
     installed("llvmlite", "triton")
-    assert scan.choose(CUDA, torch.float32, 64) == "triton"
-    assert scan.choose(CUDA, torch.float64, 64) == "stepwise"
+    assert scan.choose(CUDA, torch.float32, 16, 64) == "triton"
+    assert scan.choose(CUDA, torch.float64, 16, 64) == "stepwise"
     installed("llvmlite")
-    assert scan.choose(CUDA, torch.float32, 64) == "stepwise"
-    assert scan.choose(CUDA, torch.float32, 128) == "tree"
+    assert scan.choose(CUDA, torch.float32, 16, 64) == "stepwise"
+    assert scan.choose(CUDA, torch.float32, 16, 128) == "tree"
 
 
 def test_this_installation_has_the_compiled_path():
-    assert scan.choose(CPU, torch.float32, 64) == "compiled"
+    assert scan.choose(CPU, torch.float32, 16, 64) == "compiled"
 
 
 def test_what_is_exported_is_the_definition():

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +10,8 @@ from _scan import assert_agree, scan_inputs, slow_twin, value_and_gradients
 
 pytest.importorskip("llvmlite", reason="the compiled scan needs llvmlite: pip install 'discern-vqa[fast]'")
 
-from discern_vqa.nn.scan import _language, compiled  # noqa: E402
+from discern_vqa.nn import scan  # noqa: E402
+from discern_vqa.nn.scan import _language, _threads, compiled  # noqa: E402
 from discern_vqa.nn.scan._order import visits  # noqa: E402
 
 
@@ -79,13 +81,22 @@ def test_channels_and_states_need_not_fill_vectors_blocks_or_groups(channels, st
     assert_agree(value_and_gradients(given, path="compiled"), slow_twin(given), 3e-6)
 
 
+def test_the_most_states_fit_the_stack_of_every_thread(threads):
+    threads(3)
+    given = scan_inputs(2, 20, 40, scan.MOST_STATES, dtype=torch.float32)
+    assert_agree(value_and_gradients(given, path="compiled"), slow_twin(given), 5e-6)
+
+
 @pytest.mark.parametrize("length", [15, 16, 17, 31, 32, 33, 48])
 def test_chunks_need_not_be_full(length):
     given = scan_inputs(2, length, 20, 4, dtype=torch.float32)
     assert_agree(value_and_gradients(given, path="compiled"), slow_twin(given), 2e-6)
 
 
-def test_the_number_of_threads_changes_no_bit(threads):
+@pytest.mark.parametrize("openmp", [True, False])
+def test_the_number_of_threads_changes_no_bit(threads, monkeypatch, openmp):
+    if not openmp:
+        monkeypatch.setattr(_threads, "_openmp", lambda: None)
     given = scan_inputs(5, 48, 300, 16, dtype=torch.float32)
     assert 5 * 48 * 300 * 16 > compiled.SMALL  # more than one thread takes part
     threads(1)
@@ -96,7 +107,16 @@ def test_the_number_of_threads_changes_no_bit(threads):
             assert torch.equal(one, other)
 
 
-def test_several_callers_at_once_do_not_disturb_each_other(threads):
+def test_torchs_own_threads_are_found_where_torch_uses_gnus_openmp():
+    if not any("libgomp" in line for line in Path("/proc/self/maps").read_text().splitlines()):
+        pytest.skip("torch runs on another OpenMP library here")
+    assert _threads._openmp() is not None
+
+
+@pytest.mark.parametrize("openmp", [True, False])
+def test_several_callers_at_once_do_not_disturb_each_other(threads, monkeypatch, openmp):
+    if not openmp:
+        monkeypatch.setattr(_threads, "_openmp", lambda: None)
     threads(3)
     inputs = [scan_inputs(4, 40, 300, 8, dtype=torch.float32, seed=seed) for seed in range(4)]
     wanted = [value_and_gradients(given, path="compiled") for given in inputs]

@@ -53,6 +53,9 @@ NEEDS = {
 
 PATHS = (*PLAIN, *FUSED)
 
+MOST_STATES = 512
+"""The compiled path's scratch memory grows with S; up to here it fits the stack of any thread (1 MiB)."""
+
 LONG = 128
 """From this length on, log2(L) large steps cost an accelerator less than L small ones."""
 
@@ -73,7 +76,8 @@ def selective_scan(
     given = (x, dt, A, B, C, D)
     dtype = torch.float64 if any(tensor.dtype == torch.float64 for tensor in given) else torch.float32
     asked = path or os.environ.get("DISCERN_SCAN")
-    chosen = _possible(asked, x.device, dtype) if asked else choose(x.device, dtype, x.shape[1])
+    about = (x.device, dtype, A.shape[1])
+    chosen = _possible(asked, *about) if asked else choose(*about, x.shape[1])
     with torch.autocast(x.device.type, enabled=False):
         inputs = [tensor.to(dtype) for tensor in given]
         if chosen in FUSED:
@@ -83,25 +87,25 @@ def selective_scan(
     return y.to(x.dtype)
 
 
-def choose(device: torch.device, dtype: torch.dtype, length: int) -> str:
+def choose(device: torch.device, dtype: torch.dtype, states: int, length: int) -> str:
     """The fastest path for these. It does not depend on the batch: a sample gives the same alone and among others."""
     if torch.jit.is_tracing() or torch.compiler.is_compiling():  # type: ignore[attr-defined]
         return "reference"
     for path in NEEDS:
-        if not _obstacle(path, device, dtype):
+        if not _obstacle(path, device, dtype, states):
             return path
     return "tree" if device.type != "cpu" and length >= LONG else "stepwise"
 
 
-def _possible(path: str, device: torch.device, dtype: torch.dtype) -> str:
+def _possible(path: str, device: torch.device, dtype: torch.dtype, states: int) -> str:
     if path not in PATHS:
         raise ConfigError(f"there is no way to scan called {path!r}", f"there are: {', '.join(PATHS)}")
-    if obstacle := _obstacle(path, device, dtype):
+    if obstacle := _obstacle(path, device, dtype, states):
         raise ConfigError(f"the scan cannot go by {path!r}: {obstacle}", "leave the choice open, or ask for 'stepwise'")
     return path
 
 
-def _obstacle(path: str, device: torch.device, dtype: torch.dtype) -> str:
+def _obstacle(path: str, device: torch.device, dtype: torch.dtype, states: int) -> str:
     """Why a path cannot be taken; empty if it can."""
     if path not in NEEDS:
         return ""
@@ -111,6 +115,8 @@ def _obstacle(path: str, device: torch.device, dtype: torch.dtype) -> str:
         return f"it runs on {kind}, not on {device.type}"
     if dtype != torch.float32:
         return f"it computes in float32, not in {str(dtype).removeprefix('torch.')}"
+    if path == "compiled" and states > MOST_STATES:
+        return f"it takes at most {MOST_STATES} states, not {states}"
     return _cannot_import(package, module)
 
 

@@ -4,10 +4,8 @@ Needs the pip package `llvmlite` (the extra `fast`) and no compiler. The first c
 kernel, the first backward call the other: under a tenth of a second each.
 """
 
-import os
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -19,6 +17,7 @@ from torch.autograd.function import once_differentiable
 from discern_vqa.nn.scan import _kernels
 from discern_vqa.nn.scan._language import host_width
 from discern_vqa.nn.scan._order import visits
+from discern_vqa.nn.scan._threads import on_threads
 
 LOG2_E = 1.4426950408889634
 
@@ -105,23 +104,13 @@ def _rows(name: str, tensor: Tensor) -> dict[str, Any]:
 
 
 def _run(name: str, plan: Mapping[str, Any]) -> None:
-    """Runs a kernel on as many threads as torch uses; this thread is one of them."""
+    """Runs a kernel on as many threads as torch uses."""
     plan = {**plan, "counter": torch.zeros(1, dtype=torch.int64)}
     values = (plan[key] for key in getattr(_kernels, name.upper()))
     listed = torch.tensor([value.data_ptr() if isinstance(value, Tensor) else value for value in values])
-    code = _code(name)
-
-    def work() -> None:
-        code(listed.data_ptr())
-        plan.keys()  # the arrays live at least as long as each thread that uses them, whatever interrupts the caller
-
     big = plan["sequences"] * plan["length"] * plan["A"].numel() > SMALL
     threads = min(torch.get_num_threads(), plan["sequences"] * plan["groups"]) if big else 1
-    helpers = [_pool(os.getpid(), threads).submit(work) for _ in range(threads - 1)]
-    work()
-    for helper in helpers:
-        if not helper.cancel():  # one that has not begun by now has nothing left to do
-            helper.result()
+    on_threads(_code(name), listed.data_ptr(), threads, (plan, listed))
 
 
 _one_translation = threading.Lock()
@@ -136,9 +125,3 @@ def _code(name: str) -> Callable[[int], None]:
 def _translated(name: str, width: int) -> Callable[[int], None]:
     kernel = {"forward": _kernels.forward, "backward": _kernels.backward}[name](width)
     return kernel.translate()
-
-
-@cache
-def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    """Helping threads of this process: a child that was forked off gets its own."""
-    return ThreadPoolExecutor(threads - 1, thread_name_prefix=f"scan-{process}")
