@@ -92,8 +92,9 @@ def test_vqa_rad_is_answered_to_a_third_without_looking(of_vqa_rad):
 
 
 def test_vqa_rad_names_a_side_in_a_sixth_of_its_questions(of_vqa_rad):
-    assert of_vqa_rad["sides"]["test"] == {"questions": 451, "with_side": 72}
-    assert of_vqa_rad["sides"]["train"] == {"questions": 3064, "with_side": 512}
+    test, train = (of_vqa_rad["sides"][split] for split in ("test", "train"))
+    assert (test["questions"], test["with_side"], test["in_letters"]) == (451, 72, 4)
+    assert (train["questions"], train["with_side"], train["in_letters"]) == (3064, 512, 24)
 
 
 def test_the_verdict_on_vqa_rad_says_it_in_plain_words(of_vqa_rad):

@@ -4,33 +4,50 @@ import re
 from typing import Any
 
 from discern_vqa.audit._given import Given, percent
+from discern_vqa.data.sample import Sample
+from discern_vqa.data.sides import asks_side, names_side
 
 TITLE = "Left and right"
-_SIDE = re.compile(r"\b(left|right)\b", re.IGNORECASE)
+_SIDE = re.compile("\\b(left|right)\\b|[\u5de6\u53f3]", re.IGNORECASE)
 
 
 def check(given: Given) -> dict[str, Any]:
-    """Per split, the questions that name a side in the question or the answer."""
-    return {
-        split: {
-            "questions": len(rows),
-            "with_side": sum(bool(_SIDE.search(f"{row.question} {row.answer}")) for row in rows),
+    """Per split: questions that name left or right in words (also Chinese), in question or answer (`with_side`).
+
+    `in_letters` name a side otherwise (L, RUL, left-sided), `asked` ask for one without naming it; see `data.sides`.
+    """
+    found = {}
+    for split, rows in given.questions.items():
+        kinds = [_kind(row) for row in rows]
+        found[split] = {"questions": len(rows)} | {
+            kind: kinds.count(kind) for kind in ("with_side", "in_letters", "asked")
         }
-        for split, rows in given.questions.items()
-    }
+    return found
+
+
+def _kind(row: Sample) -> str:
+    text = f"{row.question} {row.answer}"
+    if _SIDE.search(text):
+        return "with_side"
+    return "in_letters" if names_side(text) else "asked" if asks_side(text) else ""
 
 
 def notes(found: dict[str, Any]) -> list[str]:
     """Said when train names sides."""
-    counts = found.get("train", {"with_side": 0})
-    if not counts["with_side"]:
+    counts = found.get("train")
+    if not counts or not any(counts[kind] for kind in ("with_side", "in_letters", "asked")):
         return []
     return [
-        f"{percent(counts['with_side'], counts['questions'])} train questions name left or right: do not mirror images "
-        "in augmentation."
+        f"{percent(counts['with_side'], counts['questions'])} train questions name left or right, "
+        f"{counts['in_letters']:,} more in letters, and {counts['asked']:,} ask for a side: do not mirror images in "
+        "augmentation, unless their words are mirrored with them."
     ]
 
 
 def lines(found: dict[str, Any]) -> list[str]:
     """One line per split."""
-    return [f"{split}: {percent(counts['with_side'], counts['questions'])}" for split, counts in found.items()]
+    return [
+        f"{split}: {percent(counts['with_side'], counts['questions'])}, in letters {counts['in_letters']:,}, asked for "
+        f"{counts['asked']:,}"
+        for split, counts in found.items()
+    ]

@@ -12,6 +12,7 @@ it was. `likeness` says how alike two fingerprints are, and `near` finds the pai
 import hashlib
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -140,7 +141,8 @@ def _decoded(paths: Sequence[Path], chunks: list[list[int]], workers: int) -> It
         yield from map(_print_all, tasks)
         return
     # "spawn": the caller may have threads (torch, BLAS), which a forked child would inherit in any state.
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_leave_interrupts)
     try:
         yield from pool.map(_print_all, tasks)
     except BrokenProcessPool as error:
@@ -150,6 +152,11 @@ def _decoded(paths: Sequence[Path], chunks: list[list[int]], workers: int) -> It
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C reaches every process of a terminal; the one that gave the work answers it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _print_all(paths: list[Path]) -> list[Print]:

@@ -81,11 +81,12 @@ def make(
         DataError: there is no question, no sample names what is split by, or a part would be left empty.
     """
     samples = [sample for rows in samples_by_split.values() for sample in rows]
-    if not any(map(is_judged, samples)):
+    if not any(map(_may_be_judged, samples)):
         raise DataError("the data set asks no question: there is nothing to test", hint="split a set of questions")
     clusters = clusters_of(samples, wanted.by, prints)
     n = max(clusters, default=-1) + 1
-    counts = kinds(samples, clusters, n)
+    asked = [(sample, cluster) for sample, cluster in zip(samples, clusters, strict=True) if _may_be_judged(sample)]
+    counts = kinds([sample for sample, _ in asked], [cluster for _, cluster in asked], n)
     told = {"by": wanted.by, "seed": wanted.seed, "read": list(samples_by_split), **about}
     if not wanted.folds:
         shares = {"train": 1 - wanted.test - wanted.validation, "validation": wanted.validation, "test": wanted.test}
@@ -156,7 +157,7 @@ def _written(
         Row(sample.split, sample.id, _part(sample, dealt[cluster]), cluster)
         for sample, cluster in zip(samples, clusters, strict=True)
     ]
-    judged = Counter(row.split for row, sample in zip(rows, samples, strict=True) if is_judged(sample))
+    judged = Counter(row.split for row, sample in zip(rows, samples, strict=True) if _may_be_judged(sample))
     sizes = Counter(clusters)
     for part in ("train", "validation", "test"):
         if not judged[part] and (part != "validation" or wanted.validation):
@@ -167,7 +168,7 @@ def _written(
                 hint="split by something narrower (--by image), into fewer folds, or without a validation part",
             )
     _index.write(out, rows, samples, about)
-    whole = sum(count for part, count in judged.items() if part not in (NONE, "pretrain"))
+    whole = judged.total() - judged[NONE]
     images = {part: {s.image for row, s in zip(rows, samples, strict=True) if row.split == part} for part in judged}
     return {
         "folder": str(out),
@@ -191,4 +192,8 @@ def _part(sample: Sample, part: str) -> str:
     """Where a sample goes when its cluster goes to `part`: only what is judged is judged."""
     if part == "train":
         return "pretrain" if sample.split == "pretrain" else "train"
-    return part if is_judged(sample) and sample.split != "pretrain" else NONE
+    return part if _may_be_judged(sample) else NONE
+
+
+def _may_be_judged(sample: Sample) -> bool:
+    return is_judged(sample) and sample.split != "pretrain"
