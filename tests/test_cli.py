@@ -266,7 +266,8 @@ def test_doctor_says_what_the_machine_has(capsys, monkeypatch, tmp_path):
     assert facts["discern"] == __version__
     assert facts["threads"] >= 1
     assert facts["disk_free_gib"] > 0
-    assert facts["extras"].keys() == {"dicom", "nifti", "data", "serve", "sweep", "track", "onnx", "peft", "lite", "fast", "gpu"}
+    extras = {"dicom", "nifti", "data", "serve", "sweep", "track", "onnx", "peft", "lite", "fast", "gpu"}
+    assert facts["extras"].keys() == extras
     assert cli.main(["doctor"]) == 0
     text = capsys.readouterr().out
     assert f"torch {facts['torch']}" in text
