@@ -74,12 +74,14 @@ def test_two_sets_are_compared_with_each_other_alone(many, products, monkeypatch
     assert found(near.near_pairs(one, other)) == in_full(one, other, NEAR, SAME_GREY)
 
 
-def test_the_axes_are_right_when_there_are_more_pictures_than_numbers(many, monkeypatch):
-    monkeypatch.setattr(near, "_SAMPLE", 10**6)
+@pytest.mark.parametrize("sample", [40, 10**6])
+def test_the_bound_is_never_below_the_product(many, sample, monkeypatch):
+    monkeypatch.setattr(near, "_SAMPLE", sample)
     wide = np.concatenate([many] * 6)  # 1,200 pictures of 1,024 greys
     bounds = near._bounds([wide], grey, 0)[0]
     full = grey(wide[:, 0])
     assert (bounds @ bounds.T >= full @ full.T - near._SLACK).all()
+    assert (bounds[:40] @ bounds[:40].T < 1).mean() > 0.5  # and it rules pairs out
 
 
 def test_numbers_that_come_with_a_pair_are_its_own(many):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 
 from discern_vqa.audit._pictures import Pictures
 from discern_vqa.data.answers import normaliser
@@ -49,7 +50,7 @@ class Given:
     other: Other | None = None
     progress: Progress = lambda what, done, total: None
 
-    @property
+    @cached_property
     def questions(self) -> dict[str, list[Sample]]:
         """The samples that ask something, by split; splits without any are absent."""
         asked = {split: [row for row in rows if not row.is_caption] for split, rows in self.samples.items()}
@@ -61,10 +62,10 @@ class Given:
         known = self.questions
         return [("train", judged) for judged in JUDGED_ON if "train" in known and judged in known]
 
-    @property
+    @cached_property
     def plain(self) -> Callable[[str], str]:
-        """The normaliser."""
-        return normaliser(self.normalise)
+        """The normaliser; each text is normalised once."""
+        return cache(normaliser(self.normalise))
 
     def picture(self, row: Sample) -> str | int:
         """What the row's image shows: equal for copies under other names, where images were opened."""

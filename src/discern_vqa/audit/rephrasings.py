@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from discern_vqa.audit._given import Given, percent, share
-from discern_vqa.baselines._shared import tfidf
 from discern_vqa.data.sample import Sample
 
 TITLE = "Re-phrasings of test questions in train"
@@ -57,6 +56,8 @@ def check(given: Given) -> dict[str, Any]:
 
 def _close(given: Given, train: Sequence[Sample], rows: Sequence[Sample]) -> dict[str, Any]:
     """The judged questions that have a close one in train, about the same picture and with the same answer."""
+    from discern_vqa.baselines._shared import tfidf  # scikit-learn takes a second to import
+
     plain, picture = given.plain, given.picture
     about: dict[tuple[str | int, str], list[int]] = {}
     for place, row in enumerate(train):

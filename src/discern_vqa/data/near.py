@@ -26,7 +26,7 @@ Features = Callable[[NDArray[np.uint8]], Floats]
 _BLOCK = 2048
 _PRODUCTS = 4096  # pairs multiplied out at a time
 _AXES: dict[Features, int] = {features: 64, grey: 32}
-_SAMPLE = 1000  # pictures from which the axes are taken; they decide the speed, never what is found
+_SAMPLE = 600  # pictures from which the axes are taken; they decide the speed, never what is found
 _SLACK = 1e-4  # above the rounding of 32-bit products
 
 
@@ -98,19 +98,12 @@ def near_vectors(
 
 def _bounds(sides: list[NDArray[np.uint8]], compute: Features, view: int) -> list[Floats]:
     """(n, axes + 1) of each side: the product of two rows is at least the product of their features."""
-    total = sum(map(len, sides))
-    step = max(1, total // _SAMPLE)
+    step = max(1, sum(map(len, sides)) // _SAMPLE)
     sample = np.concatenate([compute(side[::step, view]) for side in sides])
-    _, vectors = np.linalg.eigh(sample.T @ sample) if len(sample) > sample.shape[1] else _by_rows(sample)
-    axes = np.ascontiguousarray(vectors[:, ::-1][:, : _AXES[compute]])
+    # The leading eigenvectors of the columns' product, from the smaller product of the rows.
+    leading = np.linalg.eigh(sample @ sample.T)[1][:, -_AXES[compute] :]
+    axes = np.ascontiguousarray(np.linalg.qr(sample.T @ leading)[0])
     return [_projected(side[:, view], compute, axes) for side in sides]
-
-
-def _by_rows(sample: Floats) -> tuple[Floats, Floats]:
-    """Of fewer rows than columns: the same axes from the smaller product, least first."""
-    values, left = np.linalg.eigh(sample @ sample.T)
-    axes = sample.T @ left
-    return values, np.linalg.qr(axes[:, ::-1])[0][:, ::-1]
 
 
 def _projected(thumbs: NDArray[np.uint8], compute: Features, axes: Floats) -> Floats:
