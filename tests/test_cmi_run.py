@@ -7,8 +7,7 @@ import pytest
 
 from discern_vqa import cli
 from discern_vqa.config import read_recipe
-from discern_vqa.datasets import phantom
-from discern_vqa.datasets._load import learning_samples, test_samples, vocabulary_samples
+from discern_vqa.datasets import _load, phantom
 from discern_vqa.errors import ConfigError, DataError, RunError
 from discern_vqa.evaluation import predictions
 from discern_vqa.evaluation.evaluate import evaluate
@@ -169,12 +168,12 @@ def choice(folder: Path, *faults: str):
 
 def test_d12_and_d13_open_the_test_split_only_when_they_are_imitated(made):
     root = made / "phantoms"
-    gold = {sample.id for sample in test_samples(choice(made), root, "test")}
-    assert not gold & {sample.id for sample in vocabulary_samples(choice(made), root)}
-    assert gold <= {sample.id for sample in vocabulary_samples(choice(made, "D12"), root)}
-    _, validation = learning_samples(choice(made), root, 0)
+    gold = {sample.id for sample in _load.test_samples(choice(made), root, "test")}
+    assert not gold & {sample.id for sample in _load.vocabulary_samples(choice(made), root)}
+    assert gold <= {sample.id for sample in _load.vocabulary_samples(choice(made, "D12"), root)}
+    _, validation = _load.learning_samples(choice(made), root, 0)
     assert not gold & {sample.id for sample in validation}
-    _, chosen_on = learning_samples(choice(made, "D13"), root, 0)
+    _, chosen_on = _load.learning_samples(choice(made, "D13"), root, 0)
     assert {sample.id for sample in chosen_on} == gold
 
 
@@ -184,7 +183,7 @@ def test_imitated_faults_are_said_by_training_scores_and_table(made, capsys):
     said = capsys.readouterr().out
     assert said.count("WARNING: imitates D") == 3
     scores = evaluate(made / "faulty", baselines=False)
-    whole = len(test_samples(choice(made), made / "phantoms", "test"))
+    whole = len(_load.test_samples(choice(made), made / "phantoms", "test"))
     assert scores["n"] == whole - whole % 32 < whole
     assert len(scores["imitates"]) == 3
     assert "the epoch was chosen on the test split" in as_table(scores)

@@ -121,8 +121,8 @@ class Told(Answering):
 
     def __init__(self, classified, written, is_open, samples, below=0.5):
         self.model, self.samples, self.hybrid_below = cmi_model(), samples, below
-        self.c = [Answer(text, score, ((text, score),), "classify") for text, score in classified]
-        self.w = [Answer(text, 0.5, ((text, 0.5),), "generate") for text in written]
+        self.c = [Answer(text, score, ((text, score),), mode="classify") for text, score in classified]
+        self.w = [Answer(text, 0.5, ((text, 0.5),), mode="generate") for text in written]
         self.o = torch.tensor(is_open)
 
     def classify(self):

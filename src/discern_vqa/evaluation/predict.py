@@ -22,8 +22,6 @@ from discern_vqa.models._modes import Answering, modes_of
 from discern_vqa.run import WEIGHTS, Run, read_tensors
 
 Pictures = Literal["real", "blank", "shuffled"]
-NAMED = 10
-"""So many answers are kept with their scores for each question; the rest share what is left (see `confidence`)."""
 
 
 class Predictor:
@@ -83,7 +81,7 @@ class Predictor:
     def _blank(self) -> Batcher:
         source = _Blank(self.batcher.images)
         old = self.batcher
-        return Batcher(old.tokenizer, old.vocabulary, old.length, source, old.texts, old.writer)
+        return Batcher(old.tokenizer, old.vocabulary, old.length, source, old.texts, writer=old.writer)
 
     def predict_file(
         self, questions: Path, out: Path, progress: Callable[[int, int], None] | None = None, mode: str = ""
