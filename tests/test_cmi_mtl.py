@@ -154,11 +154,12 @@ def test_nothing_in_a_sample_depends_on_who_else_is_in_the_batch():
 def test_the_winning_region_is_the_same_wherever_its_query_stands():
     net, moved = cmi_model(), cmi_model()
     order = torch.tensor([2, 0, 3, 1])
-    moved.qformer.queries.copy_(net.qformer.queries[order])
+    moved.fvta.qformer.queries.copy_(net.fvta.qformer.queries[order])
     inputs = batch(QUESTIONS, net=net).inputs
     tokens = net.encode(inputs)
     one, two = net.fvta(tokens, maps=True), moved.fvta(tokens, maps=True)
-    assert torch.equal(order[moved.winner(two.q[inputs.which], two.t)], net.winner(one.q[inputs.which], one.t))
+    winners = [made.fvta.winner(found.q[inputs.which], found.t) for made, found in ((net, one), (moved, two))]
+    assert torch.equal(order[winners[1]], winners[0])
     torch.testing.assert_close(two.relevance, one.relevance)
 
 
@@ -189,13 +190,13 @@ def test_a_query_transformer_that_knows_the_question_picks_other_regions_and_ali
 def test_the_temperature_is_kept_in_its_range():
     net = cmi_model()
     with torch.no_grad():
-        net.tau.fill_(-1.0)
-    net.clamp()
-    assert float(net.tau.detach()) == pytest.approx(0.01)
+        net.fvta.tau.fill_(-1.0)
+    net.fvta.clamp()
+    assert float(net.fvta.tau.detach()) == pytest.approx(0.01)
     with torch.no_grad():
-        net.tau.fill_(3.0)
-    net.clamp()
-    assert float(net.tau.detach()) == 0.5
+        net.fvta.tau.fill_(3.0)
+    net.fvta.clamp()
+    assert float(net.fvta.tau.detach()) == 0.5
 
 
 def test_the_profile_chooses_what_was_left_open():
@@ -221,8 +222,9 @@ def test_the_base_recipe_has_the_parts_of_the_paper():
     assert size["head"] == 3_129_330
     # 180.4 M as published holds BERT's word table and a second feed-forward network per layer, which no question
     # ever passes: 12 (self-attention + FFN) + 6 cross-attentions + 32 queries and a norm are what is computed.
+    query_transformer = sum(p.numel() for p in net.fvta.qformer.parameters())
     layer, cross = 4 * 768 * 768 + 4 * 768 + 2 * 768 * 3072 + 3072 + 768 + 4 * 768, 4 * 768 * 768 + 4 * 768 + 2 * 768
-    assert size["qformer"] == 12 * layer + 6 * cross + 32 * 768 + 2 * 768
+    assert query_transformer == 12 * layer + 6 * cross + 32 * 768 + 2 * 768
 
 
 @pytest.mark.slow

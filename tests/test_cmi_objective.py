@@ -26,10 +26,11 @@ def parts_of(made: Objective, samples=QUESTIONS) -> dict[str, torch.Tensor]:
 
 
 def reached(made: Objective, part: str, samples=QUESTIONS) -> set[str]:
-    """The parts of the model that one part of the loss sends a gradient to."""
+    """The parts of the model that one part of the loss sends a gradient to; of `fvta` also its own parts."""
     zero_grad(made)
     parts_of(made, samples)[part].backward()
-    return {name.partition(".")[0] for name, p in made.model.named_parameters() if p.grad is not None and p.grad.any()}
+    names = [name.split(".") for name, p in made.model.named_parameters() if p.grad is not None and p.grad.any()]
+    return {name[0] for name in names} | {".".join(name[:2]) for name in names if name[0] == "fvta"}
 
 
 @pytest.mark.parametrize("profile", ["fixed", "released"])
@@ -107,11 +108,11 @@ def test_a_batch_without_open_questions_costs_the_generator_nothing():
 def test_each_part_reaches_what_it_is_about():
     made = objective(cmi_model(fvta={"token": "filip"}))
     assert "head" in reached(made, "cls")
-    assert {"head", "generator", "to_q", "head_type"} & reached(made, "cls") == {"head"}
-    assert {"qformer", "to_q", "to_t", "tau"} <= reached(made, "align")
+    assert {"head", "generator", "fvta.to_q", "head_type"} & reached(made, "cls") == {"head"}
+    assert {"fvta.qformer", "fvta.to_q", "fvta.to_t", "fvta.tau"} <= reached(made, "align")
     assert not {"head", "cifr", "generator"} & reached(made, "align")
-    assert {"to_places", "to_words"} <= reached(made, "token")
-    assert {"generator", "cifr", "qformer"} <= reached(made, "gen")
+    assert {"fvta.to_places", "fvta.to_words"} <= reached(made, "token")
+    assert {"generator", "cifr", "fvta.qformer"} <= reached(made, "gen")
     assert {"head_type", "cifr"} <= reached(made, "type")
 
 

@@ -8,7 +8,6 @@ import pytest
 from discern_vqa import cli
 from discern_vqa.config import read_recipe
 from discern_vqa.datasets import _load, phantom
-from discern_vqa.datasets._load import learning_samples, vocabulary_samples
 from discern_vqa.errors import ConfigError, DataError, RunError
 from discern_vqa.evaluation import predictions
 from discern_vqa.evaluation.evaluate import evaluate
@@ -170,11 +169,11 @@ def choice(folder: Path, *faults: str):
 def test_d12_and_d13_open_the_test_split_only_when_they_are_imitated(made):
     root = made / "phantoms"
     gold = {sample.id for sample in _load.test_samples(choice(made), root, "test")}
-    assert not gold & {sample.id for sample in vocabulary_samples(choice(made), root)}
-    assert gold <= {sample.id for sample in vocabulary_samples(choice(made, "D12"), root)}
-    _, validation = learning_samples(choice(made), root, 0)
+    assert not gold & {sample.id for sample in _load.vocabulary_samples(choice(made), root)}
+    assert gold <= {sample.id for sample in _load.vocabulary_samples(choice(made, "D12"), root)}
+    _, validation = _load.learning_samples(choice(made), root, 0)
     assert not gold & {sample.id for sample in validation}
-    _, chosen_on = learning_samples(choice(made, "D13"), root, 0)
+    _, chosen_on = _load.learning_samples(choice(made, "D13"), root, 0)
     assert {sample.id for sample in chosen_on} == gold
 
 

@@ -45,6 +45,9 @@ class DataConfig(Table):
     validation_ratio: float = Field(0.1, ge=0.0, lt=1.0)
     """Share of train carved out for validation where the data set has no validation split; 0: none (a refit)."""
     validation_by: Literal["image", "question"] = "image"
+    validation_from: Literal["own", "train"] = "own"
+    """`own`: the data set's validation split where it has one; `train`: always carved out of train, so that the data
+    set's own validation split can be reported on."""
     normaliser: str = "m3ae"
     min_count: int = Field(1, ge=1)
     vocabulary_from: list[str] = []

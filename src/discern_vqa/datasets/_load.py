@@ -36,7 +36,8 @@ def find_root(choice: DataConfig, given: Path | None = None) -> Path:
 
 
 def learning_samples(choice: DataConfig, root: Path, seed: int) -> tuple[list[Sample], list[Sample]]:
-    """(train, validation): the data set's own validation split when it has one, else carved out of train."""
+    """(train, validation): the data set's own validation split when it has one (and the recipe takes it), else carved
+    out of train."""
     module = registry.load("datasets", choice.dataset)
     train = _train(module, choice, root)
     if "D13" in choice.imitate:
@@ -44,7 +45,7 @@ def learning_samples(choice: DataConfig, root: Path, seed: int) -> tuple[list[Sa
     validation: list[Sample] = []
     if choice.validation_ratio and any(not sample.is_caption for sample in train):
         usual = choice.protocol == "usual" and choice.split == "train"
-        if usual and "validation" in _there(module, choice, root):
+        if usual and choice.validation_from == "own" and "validation" in _there(module, choice, root):
             validation = _read(module, choice, root, "validation")
         if not validation:
             by = "question" if choice.validation_by == "question" else "image"

@@ -22,8 +22,6 @@ from discern_vqa.models._modes import Answering, modes_of
 from discern_vqa.run import WEIGHTS, Run, read_tensors
 
 Pictures = Literal["real", "blank", "shuffled"]
-NAMED = 10
-"""So many answers are kept with their scores for each question; the rest share what is left (see `confidence`)."""
 
 
 class Predictor:

@@ -26,8 +26,8 @@ from discern_vqa.errors import ConfigError
 from discern_vqa.models._answering import Decided, decide_all, in_order
 from discern_vqa.nn.decoder import Generated, beam_search, rank_answers
 
-K = 10
-"""Alternatives beside an answer: as many as calibration needs (docs/metrics.md)."""
+NAMED = 10
+"""So many answers are kept with their scores; of a classifier's, the rest share what is left."""
 
 
 def modes_of(model: Any) -> tuple[str, ...]:
@@ -71,10 +71,13 @@ class Answering:
         answers = []
         for row, is_open in zip(self.decided.probabilities, self.is_open.tolist(), strict=True):
             allowed = may[OPEN if is_open else CLOSED]
-            if len(allowed) == len(row) and bool(allowed.any()):
-                row = row * allowed
-                row = row / row.sum().clamp(min=1e-12)
-            answers.append(self._classified(row.tolist(), "classify_typed"))
+            if len(allowed) != len(row) or not bool(allowed.any()):  # a table that does not know the kinds
+                answers.append(self._classified(row.tolist(), "classify_typed"))
+                continue
+            row = row * allowed
+            answer = self._classified((row / row.sum().clamp(min=1e-12)).tolist(), "classify_typed")
+            named = answer.alternatives[: int(allowed.sum())]
+            answers.append(replace(answer, alternatives=named, others=int(allowed.sum()) - len(named)))
         return answers
 
     def generate(self) -> list[Answer]:
@@ -86,7 +89,7 @@ class Answering:
                 text = self._writer.tokenizer.decode(ids)
                 found[text] = min(1.0, found.get(text, 0.0) + p)
             best = sorted(found.items(), key=lambda item: -item[1])
-            answers.append(Answer(best[0][0], best[0][1], tuple(best[:K]), mode="generate"))
+            answers.append(Answer(*best[0], tuple(best[:NAMED]), mode="generate"))
         return answers
 
     def rank(self) -> list[Answer]:
@@ -95,13 +98,13 @@ class Answering:
         candidates = self._writer.candidates
         answers = []
         for row in self.ranked.softmax(-1):
-            likely = row.topk(min(4 * K, len(candidates)))
+            likely = row.topk(min(4 * NAMED, len(candidates)))
             found: dict[str, tuple[str, float]] = {}
             for p, place in zip(likely.values.tolist(), likely.indices.tolist(), strict=True):
                 text, before = found.get(normal(candidates[place]), (candidates[place], 0.0))
                 found[normal(candidates[place])] = (text, min(1.0, before + p))
             best = sorted(found.values(), key=lambda item: -item[1])
-            answers.append(Answer(best[0][0], best[0][1], tuple(best[:K]), mode="rank"))
+            answers.append(Answer(*best[0], tuple(best[:NAMED]), mode="rank"))
         return answers
 
     def hybrid(self) -> list[Answer]:
@@ -161,7 +164,7 @@ class Answering:
         return self.batcher.writer
 
     def _classified(self, row: list[float], mode: str) -> Answer:
-        return replace(Answer.from_scores(row, self.batcher.vocabulary, K), mode=mode)
+        return replace(Answer.from_scores(row, self.batcher.vocabulary, NAMED), mode=mode)
 
 
 def tune_hybrid(answering: Answering, normalise: str) -> tuple[float, dict[str, float]]:

@@ -16,54 +16,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from discern_vqa.data.batch import Decision, Inputs
-from discern_vqa.nn import alignment
 from discern_vqa.nn.cross_mamba import CifrConfig
 from discern_vqa.nn.decoder import Decoder, GeneratorConfig, T5Decoder, TinyDecoder
 from discern_vqa.nn.encoders import EncoderConfig, image_encoder, text_encoder
+from discern_vqa.nn.fvta import Fvta, FvtaConfig, Regions, Tokens
 from discern_vqa.nn.mixers import Cifr
-from discern_vqa.nn.qformer import QueryTransformer
 from discern_vqa.nn.resample import mean_of
 from discern_vqa.nn.transformer import Dropout
 
 MODES = ("classify", "classify_typed", "generate", "rank", "hybrid")
-
-
-class FvtaConfig(BaseModel):
-    """[model.fvta]."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Literal["qformer", "none"] = "qformer"
-    """`none` (an ablation): the image tokens themselves go on, and nothing is aligned."""
-    queries: int = Field(32, ge=1)
-    layers: int = Field(12, ge=1)
-    heads: int = Field(12, ge=1)
-    ffn: int = Field(0, ge=0)
-    """0: four times the width."""
-    every: int = Field(2, ge=1)
-    """Every so many layers look at the image."""
-    dropout: float = Field(0.1, ge=0, lt=1)
-    embed: int = Field(256, ge=2)
-    """Width of the space in which images and texts are compared."""
-    text: Literal["first", "mean"] = "first"
-    """t: the state of the text's first position, or the mean over its words."""
-    query: Literal["learned", "text"] = "learned"
-    """`text`: the question's words are queries too, so that regions are picked for the question."""
-    topk: int = Field(0, ge=0)
-    """So many image cells, the most relevant ones, go on beside the regions."""
-    tau: float = Field(0.07, gt=0)
-    """First value of the learned temperature."""
-    tau_range: tuple[float, float] | None = None
-    """It stays within. Fixed: 0.01 ... 0.5; released: anywhere."""
-    token: Literal["none", "filip", "gloria", "sparc"] = "none"
-    """A further alignment of cells and words."""
-    token_tau: float = Field(0.07, gt=0)
 
 
 class Config(BaseModel):
@@ -94,42 +60,16 @@ class Config(BaseModel):
     def resolved(self) -> "Config":
         """With the profile's choice wherever a key was left open."""
         released = self.profile == "released"
-        fvta = self.fvta.model_copy(
-            update={"tau_range": self.fvta.tau_range or ((1e-6, 1e6) if released else (0.01, 0.5)),
-                    "ffn": self.fvta.ffn or 4 * self.width}  # fmt: skip
-        )
         target = self.generator.target or ("normalized" if released else "raw")
         return self.model_copy(
             update={
-                "fvta": fvta,
+                "fvta": self.fvta.resolved(released, self.width),
                 "cifr": self.cifr.resolved(released),
                 "generator": self.generator.model_copy(update={"target": target}),
                 "mask_padding": not released if self.mask_padding is None else self.mask_padding,
                 "type_head": not released if self.type_head is None else self.type_head,
             }
         )
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """The two encoders' states with their modality's vector: texts (B M d), images (U 1+N d), masks (B M)."""
-
-    T: Tensor
-    V: Tensor
-    keep: Tensor
-    words: Tensor
-    which: Tensor
-
-
-@dataclass(frozen=True)
-class Regions:
-    """FVTA. Z (B, K, d) goes on; q (U, K, e) and t (B, e): unit vectors that the alignment compares; relevance (B, N):
-    where the region that fits the question best was seen (when asked for). Without FVTA there is only Z."""
-
-    Z: Tensor
-    q: Tensor | None
-    t: Tensor | None
-    relevance: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -147,6 +87,8 @@ class Fused:
 class Model(nn.Module):
     """CMI-MTL. `answers`: A; `symbols`: how many tokens the generator's tokenizer has."""
 
+    output_layers = ("head.3", "head_type")
+
     def __init__(
         self,
         config: Config,
@@ -161,20 +103,11 @@ class Model(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config = config.resolved()
-        d, fvta = config.width, config.fvta
+        d = config.width
         self.image = image_encoder(config.image, d, image_folder)
         self.text = text_encoder(config.text, d, vocabulary, length, text_folder)
         self.modality = nn.Parameter(torch.randn(2, d) * 0.02)
-        if fvta.kind == "qformer":
-            self.qformer = QueryTransformer(
-                d, fvta.queries, fvta.layers, fvta.heads, fvta.ffn, fvta.dropout, fvta.every
-            )
-            self.to_q, self.to_t = nn.Linear(d, fvta.embed), nn.Linear(d, fvta.embed)
-            self.tau = nn.Parameter(torch.tensor(fvta.tau))
-            if fvta.query == "text":
-                self.ask = nn.Linear(d, d)
-        if fvta.token != "none":
-            self.to_places, self.to_words = nn.Linear(d, fvta.embed), nn.Linear(d, fvta.embed)
+        self.fvta = Fvta(config.fvta, d)
         self.cifr = Cifr(config.cifr, d)
         self.pool_text, self.pool_image = (_Pool(d, config.pooling) for _ in range(2))
         self.drop = Dropout(config.dropout)
@@ -209,64 +142,6 @@ class Model(nn.Module):
         e_text, e_image = self.modality
         V = torch.cat([picture.h[:, None], picture.H], dim=1) + e_image
         return Tokens(text.H + e_text, V, inputs.keep, inputs.words, inputs.which)
-
-    # -- FVTA ----------------------------------------------------------------------------------------------------------
-
-    def fvta(self, tokens: Tokens, maps: bool = False) -> Regions:
-        """Fine-grained visual-text feature alignment: K regions of each image, and what the alignment compares.
-
-        The alignment always compares regions that have not seen the question: it would otherwise recognise itself.
-        maps: also say where the winning region's query looked.
-        """
-        config, which = self.config.fvta, tokens.which
-        if config.kind == "none":
-            return Regions(tokens.V[which], None, None, None)
-        wants = maps or bool(config.topk)
-        plain = self.qformer(tokens.V, maps=wants)
-        q, t = F.normalize(self.to_q(plain.Z), dim=-1), F.normalize(self.to_t(self.text_state(tokens)), dim=-1)
-        if config.query == "text":
-            asked = self.qformer(tokens.V[which], self.ask(tokens.T), tokens.keep, maps=wants)
-            Z, looked = asked.Z, asked.maps
-        else:
-            Z, looked = plain.Z[which], None if plain.maps is None else plain.maps[which]
-        relevance = None if looked is None else self.relevance(looked, self.winner(q[which], t))
-        if config.topk and relevance is not None:
-            best = relevance.topk(min(config.topk, relevance.shape[1]), dim=1).indices + 1
-            cells = tokens.V[which].gather(1, best[..., None].expand(-1, -1, Z.shape[-1]))
-            Z = torch.cat([Z, cells], dim=1)
-        return Regions(Z, q, t, relevance)
-
-    def text_state(self, tokens: Tokens) -> Tensor:
-        """(B, d): what stands for a whole text in the alignment."""
-        return tokens.T[:, 0] if self.config.fvta.text == "first" else mean_of(tokens.T, tokens.words)
-
-    @staticmethod
-    def winner(q: Tensor, t: Tensor) -> Tensor:
-        """k* (B,): the region that fits its own question best; q (B, K, e), t (B, e)."""
-        return (q.float() @ t.float()[..., None])[..., 0].argmax(-1)
-
-    @staticmethod
-    def relevance(looked: Tensor, winner: Tensor) -> Tensor:
-        """r (B, N): how much the winning region's query looked at each cell, in the last two layers that look.
-
-        looked (B, K, 1 + N); winner (B,) of `winner`.
-        """
-        return looked[torch.arange(len(winner), device=winner.device), winner, 1:]
-
-    def similarities(self, images: Tensor, texts: Tensor) -> Tensor:
-        """s_ij = max_k <q_ik, t_j> / tau, (I, J); images (I, K, e), texts (J, e)."""
-        return alignment.max_over_queries(images, texts)[0] / self.tau
-
-    def places_and_words(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
-        """Unit vectors of cells (B, N, e) and words (B, M, e) for the token terms."""
-        places = F.normalize(self.to_places(tokens.V[:, 1:]), dim=-1)[tokens.which]
-        return places, F.normalize(self.to_words(tokens.T), dim=-1)
-
-    @torch.no_grad()
-    def clamp(self) -> None:
-        """Keeps the temperature within its range; after a step."""
-        if self.config.fvta.kind == "qformer":
-            self.tau.clamp_(*(self.config.fvta.tau_range or (0.01, 0.5)))
 
     # -- CIFR ----------------------------------------------------------------------------------------------------------
 

@@ -88,13 +88,13 @@ class Objective(nn.Module):
 
     def align(self, fused: Fused, targets: Targets) -> Tensor:
         """L_align (cmi_mtl.md 2.1), over the rows of all processes."""
-        regions, model = fused.regions, self.model
+        regions, fvta = fused.regions, self.model.fvta
         if regions.q is None or regions.t is None:
             return fused.c.sum() * 0
         own = regions.q[fused.tokens.which]
         images, start = gathered(own)
         texts, _ = gathered(regions.t)
-        i2t, t2i = model.similarities(own, texts), model.similarities(images, regions.t).T
+        i2t, t2i = fvta.similarities(own, texts), fvta.similarities(images, regions.t).T
         keys = (targets.image_key, targets.text_key)
         everyone = (gathered(keys[0])[0], gathered(keys[1])[0])
         no_negative = self.no_negatives(keys, everyone, start)
@@ -110,7 +110,7 @@ class Objective(nn.Module):
         fvta, tokens = self.model.config.fvta, fused.tokens
         if fvta.token == "none":
             return fused.c.sum() * 0
-        places, texts = self.model.places_and_words(tokens)
+        places, texts = self.model.fvta.places_and_words(tokens)
         words = tokens.words if self.model.config.mask_padding else torch.ones_like(tokens.words)
         if fvta.token == "sparc":
             return alignment.sparc(places, texts, words, fvta.token_tau)
@@ -150,4 +150,4 @@ class Objective(nn.Module):
 
     def after_step(self) -> None:
         """The temperature stays in its range."""
-        self.model.clamp()
+        self.model.fvta.clamp()

@@ -1,0 +1,152 @@
+"""Fine-grained visual-text feature alignment (CMI-MTL's FVTA, cmi_mtl.md 2.1): a query transformer picks K regions of
+an image, which are compared with texts, say where they were seen, and go on to be mixed with the words.
+
+    q_ik = norm(W_v Z_ik)      t_j = norm(W_t T_j0)      s_ij = max_k <q_ik, t_j> / tau
+
+Letters: B texts, U images, N cells, M text positions, K regions, d width, e width of the comparison.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from discern_vqa.nn import alignment
+from discern_vqa.nn.qformer import QueryTransformer
+from discern_vqa.nn.resample import mean_of
+
+
+class FvtaConfig(BaseModel):
+    """[model.fvta]."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["qformer", "none"] = "qformer"
+    """`none` (an ablation): the image tokens themselves go on, and nothing is aligned."""
+    queries: int = Field(32, ge=1)
+    layers: int = Field(12, ge=1)
+    heads: int = Field(12, ge=1)
+    ffn: int = Field(0, ge=0)
+    """0: four times the width."""
+    every: int = Field(2, ge=1)
+    """Every so many layers look at the image."""
+    dropout: float = Field(0.1, ge=0, lt=1)
+    embed: int = Field(256, ge=2)
+    """Width of the space in which images and texts are compared."""
+    text: Literal["first", "mean"] = "first"
+    """t: the state of the text's first position, or the mean over its words."""
+    query: Literal["learned", "text"] = "learned"
+    """`text`: the question's words are queries too, so that regions are picked for the question."""
+    topk: int = Field(0, ge=0)
+    """So many image cells, the most relevant ones, go on beside the regions."""
+    tau: float = Field(0.07, gt=0)
+    """First value of the learned temperature."""
+    tau_range: tuple[float, float] | None = None
+    """It stays within. Fixed: 0.01 ... 0.5; released: anywhere."""
+    token: Literal["none", "filip", "gloria", "sparc"] = "none"
+    """A further alignment of cells and words."""
+    token_tau: float = Field(0.07, gt=0)
+
+    def resolved(self, released: bool, width: int) -> "FvtaConfig":
+        """With the profile's choice wherever a key was left open."""
+        tau_range = self.tau_range or ((1e-6, 1e6) if released else (0.01, 0.5))
+        return self.model_copy(update={"tau_range": tau_range, "ffn": self.ffn or 4 * width})
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The two encoders' states with their modality's vector: texts (B M d), images (U 1+N d), masks (B M)."""
+
+    T: Tensor
+    V: Tensor
+    keep: Tensor
+    words: Tensor
+    which: Tensor
+
+
+@dataclass(frozen=True)
+class Regions:
+    """FVTA. Z (B, K, d) goes on; q (U, K, e) and t (B, e): unit vectors that the alignment compares; relevance (B, N):
+    where the region that fits the question best was seen (when asked for). Without FVTA there is only Z."""
+
+    Z: Tensor
+    q: Tensor | None
+    t: Tensor | None
+    relevance: Tensor | None
+
+
+class Fvta(nn.Module):
+    """See the module."""
+
+    def __init__(self, config: FvtaConfig, width: int) -> None:
+        super().__init__()
+        self.config = config
+        if config.kind == "qformer":
+            self.qformer = QueryTransformer(
+                width, config.queries, config.layers, config.heads, config.ffn, config.dropout, config.every
+            )
+            self.to_q, self.to_t = nn.Linear(width, config.embed), nn.Linear(width, config.embed)
+            self.tau = nn.Parameter(torch.tensor(config.tau))
+            if config.query == "text":
+                self.ask = nn.Linear(width, width)
+        if config.token != "none":
+            self.to_places, self.to_words = nn.Linear(width, config.embed), nn.Linear(width, config.embed)
+
+    def forward(self, tokens: Tokens, maps: bool = False) -> Regions:
+        """K regions of each text's image, and what the alignment compares.
+
+        The alignment always compares regions that have not seen the question: it would otherwise recognise itself.
+        maps: also say where the winning region's query looked.
+        """
+        config, which = self.config, tokens.which
+        if config.kind == "none":
+            return Regions(tokens.V[which], None, None, None)
+        wants = maps or bool(config.topk)
+        plain = self.qformer(tokens.V, maps=wants)
+        q, t = F.normalize(self.to_q(plain.Z), dim=-1), F.normalize(self.to_t(self.text_state(tokens)), dim=-1)
+        if config.query == "text":
+            asked = self.qformer(tokens.V[which], self.ask(tokens.T), tokens.keep, maps=wants)
+            Z, looked = asked.Z, asked.maps
+        else:
+            Z, looked = plain.Z[which], None if plain.maps is None else plain.maps[which]
+        relevance = None if looked is None else self.relevance(looked, self.winner(q[which], t))
+        if config.topk and relevance is not None:
+            best = relevance.topk(min(config.topk, relevance.shape[1]), dim=1).indices + 1
+            cells = tokens.V[which].gather(1, best[..., None].expand(-1, -1, Z.shape[-1]))
+            Z = torch.cat([Z, cells], dim=1)
+        return Regions(Z, q, t, relevance)
+
+    def text_state(self, tokens: Tokens) -> Tensor:
+        """(B, d): what stands for a whole text in the alignment."""
+        return tokens.T[:, 0] if self.config.text == "first" else mean_of(tokens.T, tokens.words)
+
+    @staticmethod
+    def winner(q: Tensor, t: Tensor) -> Tensor:
+        """k* (B,): the region that fits its own question best; q (B, K, e), t (B, e)."""
+        return (q.float() @ t.float()[..., None])[..., 0].argmax(-1)
+
+    @staticmethod
+    def relevance(looked: Tensor, winner: Tensor) -> Tensor:
+        """r (B, N): how much the winning region's query looked at each cell, in the last two layers that look.
+
+        looked (B, K, 1 + N); winner (B,) of `winner`.
+        """
+        return looked[torch.arange(len(winner), device=winner.device), winner, 1:]
+
+    def similarities(self, images: Tensor, texts: Tensor) -> Tensor:
+        """s_ij = max_k <q_ik, t_j> / tau, (I, J); images (I, K, e), texts (J, e)."""
+        return alignment.max_over_queries(images, texts)[0] / self.tau
+
+    def places_and_words(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
+        """Unit vectors of cells (B, N, e) and words (B, M, e) for the token terms."""
+        places = F.normalize(self.to_places(tokens.V[:, 1:]), dim=-1)[tokens.which]
+        return places, F.normalize(self.to_words(tokens.T), dim=-1)
+
+    @torch.no_grad()
+    def clamp(self) -> None:
+        """Keeps the temperature within its range; after a step."""
+        if self.config.kind == "qformer":
+            self.tau.clamp_(*(self.config.tau_range or (0.01, 0.5)))
