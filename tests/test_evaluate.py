@@ -60,6 +60,8 @@ def test_baselines_and_controls_answer_the_same_questions_and_are_kept(judged):
     rows = [json.loads(line) | {"prediction": "nothing"} for line in kept.splitlines()]
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     assert evaluate(folder)["baselines"]["majority"]["overall"]["correct"] == 0, "the kept file was read"
+    (folder / "baselines" / "majority.test.learned").write_text("from other questions")
+    assert evaluate(folder)["baselines"]["majority"] == scores["baselines"]["majority"], "it was learned anew"
     path.write_text("broken")
     assert evaluate(folder)["baselines"]["majority"] == scores["baselines"]["majority"]
     without = evaluate(folder, baselines=False)

@@ -1,5 +1,6 @@
 """`discern evaluate`: the run's answers on a split beside baselines and controls, as files that stand alone."""
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -124,9 +125,11 @@ def explain(predictor: Predictor, samples: Sequence[Sample], out: Path) -> None:
 def _baseline(
     folder: Path, name: str, train: list[Sample], samples: list[Sample], split: str, opened: Run, batcher: Batcher
 ) -> list[predictions.Prediction]:
-    """The baseline's predictions, kept beside the run's own: a file is read again when its questions are the same."""
+    """The baseline's predictions, kept beside the run's own: a file is read again when it answers the same questions
+    and was learned from the same ones."""
     path = folder / "baselines" / f"{name}.{split}.jsonl"
-    if path.is_file():
+    mark, learned = path.with_suffix(".learned"), _digest(train)
+    if path.is_file() and mark.is_file() and mark.read_text(encoding="utf-8") == learned:
         try:
             kept = predictions.read(path)
         except DataError:
@@ -140,7 +143,14 @@ def _baseline(
     )
     rows = predictions.from_answers(samples, answers)
     predictions.write(path, rows)
+    atomic_write_text(mark, learned)
     return rows
+
+
+def _digest(samples: Sequence[Sample]) -> str:
+    """Of what a baseline learns from: which images, questions and answers, in which order."""
+    told = json.dumps([[sample.image, sample.question, sample.answer] for sample in samples])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def _features(opened: Run, batcher: Batcher) -> Batcher:
