@@ -13,7 +13,7 @@ from discern_vqa.errors import DataError
 
 # A new knob goes into a recipe; this table changes when the interface that others build on does.
 VERBS = {
-    "ask": {"--json"},
+    "ask": {"--json", "--mode"},
     "calibrate": {
         "--accuracy",
         "--coverage",
@@ -35,7 +35,7 @@ VERBS = {
     "demo": {"--out"},
     "doctor": {"--json"},
     "evaluate": {"--baselines", "--data", "--no-baselines", "--split"},
-    "predict": set(),
+    "predict": {"--mode"},
     "report": {"--out"},
     "score": {
         "--answers",

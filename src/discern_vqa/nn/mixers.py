@@ -51,7 +51,7 @@ class SwapC(_Pair):
         added = []
         for own, (block, keep, other_keep) in enumerate(sides):
             u = [
-                way.scan(replace(mine, C=self.over(other.C, other_keep, keep)))
+                _ssm(way).scan(replace(mine, C=self.over(other.C, other_keep, keep)))
                 for way, mine, other in zip(block.ways, driven[own], driven[1 - own], strict=True)
             ]
             added.append(block.out(self.after[own](torch.stack(u).mean(0)), keep))
@@ -79,11 +79,16 @@ class SwapAll(_Pair):
         for own, block in enumerate(blocks):
             keep, other_keep = keeps[own], keeps[1 - own]
             u = [
-                way.scan(Driven(mine.x, *(self.over(p, other_keep, keep) for p in (other.dt, other.B, other.C)), keep))
+                _ssm(way).scan(self.steered(mine, other, other_keep, keep))
                 for way, mine, other in zip(block.ways, driven[own], driven[1 - own], strict=True)
             ]
             added.append(block.out(torch.stack(u).mean(0) * F.silu(halves[own][1]), keep))
         return x + added[0], y + added[1]
+
+    def steered(self, mine: Driven, other: Driven, other_keep: Tensor, keep: Tensor) -> Driven:
+        """The own x~ with the other stream's dt, B and C."""
+        dt, B, C = (self.over(part, other_keep, keep) for part in (other.dt, other.B, other.C))
+        return Driven(mine.x, dt, B, C, keep)
 
 
 class Concat(nn.Module):
