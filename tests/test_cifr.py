@@ -108,9 +108,10 @@ def test_padding_and_how_much_of_it_there_is_change_nothing(variant, gate):
     torch.testing.assert_close(out[1][1:], cut[1], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("head", [0, 4])
 @pytest.mark.parametrize("variant", LEARNED)
-def test_both_streams_learn_from_both_and_every_parameter_learns(variant):
-    net = stack(variant=variant, scaled_out=False).train()
+def test_both_streams_learn_from_both_and_every_parameter_learns(variant, head):
+    net = stack(variant=variant, head=head, scaled_out=False).train()
     x, y = (part.requires_grad_() for part in streams(6, 4))
     first, second = net(x, y, *full(x, y))
     (first.square().sum() + 2 * second.square().sum()).backward(retain_graph=True)

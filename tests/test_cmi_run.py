@@ -9,7 +9,7 @@ from discern_vqa import cli
 from discern_vqa.config import read_recipe
 from discern_vqa.datasets import _load, phantom
 from discern_vqa.errors import ConfigError, DataError, RunError
-from discern_vqa.evaluation import predictions
+from discern_vqa.evaluation import metrics, predictions
 from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.evaluation.scoring import as_table
@@ -68,6 +68,13 @@ def test_scores_name_every_way_of_answering_and_which_one_is_the_runs_own(made):
     for figures in on_disk["modes"].values():
         assert figures["n"] == on_disk["n"] == figures["open"]["n"] + figures["closed"]["n"]
     assert on_disk["modes"]["hybrid"]["overall"] == on_disk["overall"]
+    for mode in MODES:
+        kept = predictions.read(made / "run" / on_disk["modes"][mode]["file"])
+        assert metrics.score(kept, "lower")["overall"] == on_disk["modes"][mode]["overall"]
+    written = on_disk["modes"]["generate"]["free_text"]
+    assert written["exact"]["overall"]["value"] == pytest.approx(on_disk["modes"]["generate"]["overall"]["accuracy"])
+    assert {"token_f1", "bleu_1"} <= set(written)
+    assert on_disk["modes"]["rank"]["candidates"]["n"] == len(Run.open(made / "run").writer.candidates)
     rows = predictions.read(made / "run" / "predictions.test.jsonl")
     assert {row.mode for row in rows} <= {"classify", "generate"}
     table = as_table(scores)

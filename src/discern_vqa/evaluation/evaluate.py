@@ -15,12 +15,15 @@ from discern_vqa.datasets._load import find_root, imitated, learning_samples, te
 from discern_vqa.errors import DataError
 from discern_vqa.evaluation import calibration, metrics, predictions
 from discern_vqa.evaluation.calibrate import from_validation, held_out, nothing_held_out, what_can_be_done
+from discern_vqa.evaluation.free_text import free_text
 from discern_vqa.evaluation.predict import Pictures, Predictor, answering_batcher
 from discern_vqa.evaluation.protocols import score_protocols
 from discern_vqa.files import atomic_write_text
+from discern_vqa.models._modes import Answering
 from discern_vqa.run import Run
 
 CONTROLS: dict[str, Pictures] = {"blank_image": "blank", "shuffled_image": "shuffled"}
+WRITING = ("generate", "hybrid")
 EXPLAINED = 60
 """So many questions get a heat map for the report (right, wrong and twins alike, the first of the file)."""
 
@@ -71,11 +74,7 @@ def evaluate(
     }
     if len(predictor.modes) > 1:
         say(f"ways of answering: {', '.join(predictor.modes)}")
-        scores["modes"] = {
-            one: _brief(predictions.from_answers(samples, answering.answers(one)), normalise)
-            for one in predictor.modes
-        }
-        scores["hybrid_below"] = answering.hybrid_below
+        scores["modes"] = _modes(predictor, answering, split, normalise)
     scores["vocabulary"] = {
         "size": len(opened.vocabulary),
         "coverage": opened.vocabulary.coverage([sample.answer for sample in samples]),
@@ -92,6 +91,26 @@ def evaluate(
     _write(opened.folder / "audit.json", audit({"train": train, "validation": validation, split: list(samples)}))
     explain(predictor, samples, opened.folder / f"explanations.{split}.jsonl")
     return scores
+
+
+def _modes(predictor: Predictor, answering: Answering, split: str, normalise: str) -> dict[str, Any]:
+    """The figures of every way of answering, each with its own `predictions.<split>.<way>.jsonl`; of those that write,
+    also token F1 and BLEU-1."""
+    figures = {}
+    for mode in predictor.modes:
+        rows = predictions.from_answers(answering.samples, answering.answers(mode))
+        file = f"predictions.{split}.{mode}.jsonl"
+        predictions.write(predictor.run.folder / file, rows)
+        figures[mode] = _brief(rows, normalise) | {"file": file}
+        if mode in WRITING:
+            text = free_text(rows, normalise)
+            figures[mode]["free_text"] = {name: text[name] for name in ("exact", "token_f1", "bleu_1")}
+        if mode == "rank":
+            assert predictor.run.writer is not None
+            figures[mode]["candidates"] = {"n": len(predictor.run.writer.candidates), "scope": "training answers"}
+        if mode == "hybrid":
+            figures[mode]["generates_below"] = answering.hybrid_below
+    return figures
 
 
 def _calibration(

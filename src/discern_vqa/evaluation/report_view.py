@@ -90,13 +90,15 @@ def _rows(run: RunFiles, columns: list[str]) -> list[dict[str, Any]]:
     scores = run.scores
     baselines, controls = scores.get("baselines") or {}, scores.get("controls") or {}
     order = [name for name in BASELINES if name in baselines] + sorted(set(baselines) - set(BASELINES))
-    named = [("model", run.name, scores), *(("baseline", name, baselines[name]) for name in order)]
+    modes = {name: one for name, one in (scores.get("modes") or {}).items() if name != scores.get("mode")}
+    named = [("model", run.name, scores), *(("mode", name, modes[name]) for name in modes)]
+    named += [("baseline", name, baselines[name]) for name in order]
     named += [("control", name, controls[name]) for name in controls]
     return [
         {
             "kind": kind,
             "name": name,
-            "sees": SEES.get(name, "") if kind != "model" else "the image and the question",
+            "sees": "the image and the question" if kind in ("model", "mode") else SEES.get(name, ""),
             "cells": [_bar(column, figures.get(column)) for column in columns],
             "difference": difference(run, name) if kind == "baseline" else None,
         }

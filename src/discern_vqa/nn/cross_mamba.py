@@ -30,13 +30,15 @@ class CifrConfig(BaseModel):
 
     variant: Variant = "gate"
     """The paper's is `gate`; the bank of others is in `nn.mixers`. `random`: `gate` with `released_random`."""
-    layers: int = Field(2, ge=1)
-    expand: int = Field(2, ge=1)
+    layers: int = Field(default=2, ge=1)
+    expand: int = Field(default=2, ge=1)
     """E = expand * d."""
-    states: int = Field(16, ge=1)
-    rank: int = Field(0, ge=0)
+    states: int = Field(default=16, ge=1)
+    rank: int = Field(default=0, ge=0)
     """R, rank of dt; 0: d / 16, rounded up."""
-    kernel: int = Field(4, ge=1)
+    head: int = Field(default=0, ge=0)
+    """0: Mamba's scan; else Mamba-2's, with heads of so many channels."""
+    kernel: int = Field(default=4, ge=1)
     conv: Literal["causal", "same"] = "causal"
     shared: bool = True
     """D14: one set of weights serves both streams (`gate`); off: each has its own."""
@@ -46,13 +48,13 @@ class CifrConfig(BaseModel):
     """D4: the released norm never adds its bias. Fixed: "layer"; released: "biasless"."""
     gate: Literal["pool", "mean"] = "pool"
     """`pool`: as released; `mean`: each stream is gated by the mean of the other, whatever the lengths."""
-    dropout: float | None = Field(None, ge=0, lt=1)
+    dropout: float | None = Field(default=None, ge=0, lt=1)
     """On the output projection. Fixed: 0.1; released: 0 (it makes a dropout and never uses it)."""
     scaled_out: bool | None = None
     """W_out starts smaller by the root of the number of layers. Fixed: on; released: off."""
     released_random: bool | None = None
     """D1: all weights are drawn anew in every forward pass and none is ever trained. Fixed: off; released: on."""
-    heads: int = Field(4, ge=1)
+    heads: int = Field(default=4, ge=1)
     """Of `xattn`."""
 
     def resolved(self, released: bool) -> "CifrConfig":
@@ -74,6 +76,7 @@ class CifrConfig(BaseModel):
             states=self.states,
             rank=self.rank,
             kernel=self.kernel,
+            head=self.head,
             bidirectional=bool(self.bidirectional),
             conv=self.conv,
             norm=self.norm or "layer",

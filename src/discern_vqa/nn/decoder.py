@@ -30,20 +30,20 @@ class GeneratorConfig(BaseModel):
     """`tiny`: a decoder of our own that reads the fused states; `t5`: T5, whose encoder reads them first."""
     weights: str = ""
     """`t5`: name of a weights folder (or a hub id); empty: T5-base's architecture, random."""
-    layers: int = Field(2, ge=1)
-    heads: int = Field(4, ge=1)
-    ffn: int = Field(0, ge=0)
+    layers: int = Field(default=2, ge=1)
+    heads: int = Field(default=4, ge=1)
+    ffn: int = Field(default=0, ge=0)
     """0: four times the width."""
-    dropout: float = Field(0.1, ge=0, lt=1)
-    symbols: int = Field(1024, ge=258)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    symbols: int = Field(default=1024, ge=258)
     """At most so many byte pairs (where no tokenizer folder is named)."""
-    length: int = Field(17, ge=2)
+    length: int = Field(default=17, ge=2)
     """G: tokens of an answer, END included; longer training answers are cut."""
     target: Literal["raw", "normalized"] | None = None
     """What is learned: the answer's own words in lower case, or what the normaliser makes of it (it turns "none" into
     "0"). Fixed: raw; released: normalized."""
-    beams: int = Field(3, ge=1)
-    rank_first: int = Field(128, ge=1)
+    beams: int = Field(default=3, ge=1)
+    rank_first: int = Field(default=128, ge=1)
     """`rank`: so many answers, the likeliest by their first token, are scored in full."""
 
 

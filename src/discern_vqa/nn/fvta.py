@@ -26,29 +26,29 @@ class FvtaConfig(BaseModel):
 
     kind: Literal["qformer", "none"] = "qformer"
     """`none` (an ablation): the image tokens themselves go on, and nothing is aligned."""
-    queries: int = Field(32, ge=1)
-    layers: int = Field(12, ge=1)
-    heads: int = Field(12, ge=1)
-    ffn: int = Field(0, ge=0)
+    queries: int = Field(default=32, ge=1)
+    layers: int = Field(default=12, ge=1)
+    heads: int = Field(default=12, ge=1)
+    ffn: int = Field(default=0, ge=0)
     """0: four times the width."""
-    every: int = Field(2, ge=1)
+    every: int = Field(default=2, ge=1)
     """Every so many layers look at the image."""
-    dropout: float = Field(0.1, ge=0, lt=1)
-    embed: int = Field(256, ge=2)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    embed: int = Field(default=256, ge=2)
     """Width of the space in which images and texts are compared."""
     text: Literal["first", "mean"] = "first"
     """t: the state of the text's first position, or the mean over its words."""
     query: Literal["learned", "text"] = "learned"
     """`text`: the question's words are queries too, so that regions are picked for the question."""
-    topk: int = Field(0, ge=0)
+    topk: int = Field(default=0, ge=0)
     """So many image cells, the most relevant ones, go on beside the regions."""
-    tau: float = Field(0.07, gt=0)
+    tau: float = Field(default=0.07, gt=0)
     """First value of the learned temperature."""
     tau_range: tuple[float, float] | None = None
     """It stays within. Fixed: 0.01 ... 0.5; released: anywhere."""
     token: Literal["none", "filip", "gloria", "sparc"] = "none"
     """A further alignment of cells and words."""
-    token_tau: float = Field(0.07, gt=0)
+    token_tau: float = Field(default=0.07, gt=0)
 
     def resolved(self, released: bool, width: int) -> "FvtaConfig":
         """With the profile's choice wherever a key was left open."""

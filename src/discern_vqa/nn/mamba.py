@@ -20,7 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from discern_vqa.errors import ConfigError
 from discern_vqa.nn.scan import selective_scan
+from discern_vqa.nn.scan.ssd import ssd
 from discern_vqa.nn.transformer import Dropout
 
 DT_MIN, DT_MAX, DT_FLOOR = 1e-3, 1e-1, 1e-4
@@ -31,6 +33,7 @@ DT_MIN, DT_MAX, DT_FLOOR = 1e-3, 1e-1, 1e-4
 class MambaShape:
     """Sizes and switches of a block: d `width`, E `inner`, S `states`, `rank` of dt, `kernel` of the convolution.
 
+    `head`: 0 for Mamba's own scan; else so many channels share one dt and one number A, as in Mamba-2 (`HeadwiseSsm`).
     `norm`: "layer", or "biasless" (CMI-MTL as released, see `BiaslessNorm`). `conv`: "causal", or "same", which looks
     both ways. `depth`: so many blocks follow each other; W_out starts smaller by its root (1: as it comes).
     """
@@ -40,6 +43,7 @@ class MambaShape:
     states: int = 16
     rank: int = 0
     kernel: int = 4
+    head: int = 0
     bidirectional: bool = True
     conv: Literal["causal", "same"] = "causal"
     norm: Literal["layer", "biasless"] = "layer"
@@ -68,20 +72,28 @@ class SelectiveSsm(nn.Module):
 
     def __init__(self, shape: MambaShape, reverse: bool = False) -> None:
         super().__init__()
-        E, S, R = shape.inner, shape.states, shape.dt_rank
+        E, S, R, steps = shape.inner, shape.states, shape.dt_rank, self.steps(shape)
         self.reverse, self.conv, self.splits = reverse, shape.conv, [R, S, S]
         bound = 1 / math.sqrt(shape.kernel)
         self.taps = nn.Parameter(torch.empty(shape.kernel, E).uniform_(-bound, bound))
         self.tap_bias = nn.Parameter(torch.empty(E).uniform_(-bound, bound))
         self.x_proj = nn.Linear(E, R + 2 * S, bias=False)
-        self.dt_proj = nn.Linear(R, E)
+        self.dt_proj = nn.Linear(R, steps)
         nn.init.uniform_(self.dt_proj.weight, -(R**-0.5), R**-0.5)
-        dt = torch.exp(torch.empty(E).uniform_(math.log(DT_MIN), math.log(DT_MAX))).clamp(min=DT_FLOOR)
+        dt = torch.exp(torch.empty(steps).uniform_(math.log(DT_MIN), math.log(DT_MAX))).clamp(min=DT_FLOOR)
         with torch.no_grad():
             self.dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))  # softplus of this is dt
-        self.A_log = nn.Parameter(torch.arange(1.0, S + 1).log().repeat(E, 1))
+        self.A_log = nn.Parameter(self.first_A(shape).log())
         self.A_log.no_weight_decay = True  # type: ignore[attr-defined]
-        self.D = nn.Parameter(torch.ones(E))
+        self.D = nn.Parameter(torch.ones(steps))
+
+    def steps(self, shape: MambaShape) -> int:
+        """How many dt there are at a position: one for each channel."""
+        return shape.inner
+
+    def first_A(self, shape: MambaShape) -> Tensor:
+        """-A before training (E, S): 1 ... S for every channel."""
+        return torch.arange(1.0, shape.states + 1).repeat(shape.inner, 1)
 
     def read(self, x: Tensor, keep: Tensor | None = None) -> Driven:
         """x (B, L, E), keep (B, L) True = a real position -> what drives the scan."""
@@ -114,6 +126,35 @@ class SelectiveSsm(nn.Module):
         return total.to(x.dtype)
 
 
+class HeadwiseSsm(SelectiveSsm):
+    """The scan of Mamba-2 (Dao and Gu, 2024): `head` channels share one dt, one number A and one D; (B, L, H) of dt."""
+
+    def __init__(self, shape: MambaShape, reverse: bool = False) -> None:
+        if shape.inner % shape.head:
+            raise ConfigError(
+                f"[model.cifr] head = {shape.head} does not divide the inner width {shape.inner}",
+                hint=f"for example head = {math.gcd(shape.inner, 64)}",
+            )
+        super().__init__(shape, reverse)
+        self.head = shape.head
+
+    def steps(self, shape: MambaShape) -> int:
+        """One dt for each head."""
+        return shape.inner // shape.head
+
+    def first_A(self, shape: MambaShape) -> Tensor:
+        """-A before training (H,): evenly over 1 ... 16, the range of Mamba-2."""
+        return torch.empty(self.steps(shape)).uniform_(1, 16)
+
+    def scan(self, driven: Driven) -> Tensor:
+        """u (B, L, E)."""
+        turn = (lambda part: part.flip(1)) if self.reverse else (lambda part: part)
+        x = turn(driven.x).unflatten(-1, (-1, self.head))
+        keep = None if driven.keep is None else turn(driven.keep)
+        A = -torch.exp(_full(self.A_log))
+        return turn(ssd(x, turn(driven.dt), A, turn(driven.B), turn(driven.C), self.D, keep).flatten(-2))
+
+
 class MambaBlock(nn.Module):
     """norm, W_in, one scan or two, W_out. `gate`: with a z half (the Mamba block), or without (nothing but x).
 
@@ -126,7 +167,8 @@ class MambaBlock(nn.Module):
         self.norm: nn.Module = nn.LayerNorm(shape.width) if shape.norm == "layer" else BiaslessNorm(shape.width)
         self.enter = nn.Linear(shape.width, (2 if gate else 1) * shape.inner, bias=False)
         ways = (False, True) if shape.bidirectional else (False,)
-        self.ways = nn.ModuleList(SelectiveSsm(shape, reverse) for reverse in ways)
+        make = HeadwiseSsm if shape.head else SelectiveSsm
+        self.ways = nn.ModuleList(make(shape, reverse) for reverse in ways)
         self.leave = nn.Linear(shape.inner, shape.width, bias=False)
         with torch.no_grad():
             self.leave.weight.div_(math.sqrt(shape.depth))

@@ -78,12 +78,17 @@ class SwapAll(_Pair):
         added = []
         for own, block in enumerate(blocks):
             keep, other_keep = keeps[own], keeps[1 - own]
-            u = []
-            for way, mine, other in zip(block.ways, driven[own], driven[1 - own], strict=True):
-                dt, B, C = (self.over(part, other_keep, keep) for part in (other.dt, other.B, other.C))
-                u.append(_ssm(way).scan(Driven(mine.x, dt, B, C, keep)))
+            u = [
+                _ssm(way).scan(self.steered(mine, other, other_keep, keep))
+                for way, mine, other in zip(block.ways, driven[own], driven[1 - own], strict=True)
+            ]
             added.append(block.out(torch.stack(u).mean(0) * F.silu(halves[own][1]), keep))
         return x + added[0], y + added[1]
+
+    def steered(self, mine: Driven, other: Driven, other_keep: Tensor, keep: Tensor) -> Driven:
+        """The own x~ with the other stream's dt, B and C."""
+        dt, B, C = (self.over(part, other_keep, keep) for part in (other.dt, other.B, other.C))
+        return Driven(mine.x, dt, B, C, keep)
 
 
 class Concat(nn.Module):

@@ -38,9 +38,11 @@ class ClipImage(ImageEncoder):
             tower, self.random = from_folder(CLIPVisionModelWithProjection, folder)
         if config.size:
             _resize_positions(tower, config.size)
-        if not config.project:
+        if config.project:
+            _check_width(tower.config.projection_dim, d, "image")
+        else:
             tower.visual_projection = nn.Identity()
-        _check_width(tower.config.projection_dim if config.project else tower.config.hidden_size, d, "image")
+            _check_width(tower.config.hidden_size, d, "image", "has states of")
         self.tower, self.frozen = tower.requires_grad_(not config.frozen), config.frozen
         vision = tower.config
         self.size = vision.image_size
@@ -131,10 +133,10 @@ class ClipText(TextEncoder):
         return list(self.tower.parameters())
 
 
-def _check_width(states: int, d: int, which: str) -> None:
+def _check_width(states: int, d: int, which: str, how: str = "projects to") -> None:
     if states != d:
         raise ConfigError(
-            f"[model] width = {d}, but this CLIP {which} tower gives states of {states}", hint=f"set width = {states}"
+            f"[model] width = {d}, but this CLIP {which} tower {how} {states}", hint=f"set width = {states}"
         )
 
 
@@ -156,7 +158,7 @@ def _resize_positions(tower: nn.Module, size: int) -> None:
     grid = rearrange(table[1:], "(r c) w -> 1 w r c", r=old)
     wider = F.interpolate(grid, size=(side, side), mode="bicubic", align_corners=False)
     resized = torch.cat([table[:1], rearrange(wider, "1 w r c -> (r c) w")])
-    vision.position_embedding = nn.Embedding(len(resized), resized.shape[1], device=resized.device)
+    vision.position_embedding = nn.Embedding(resized.shape[0], resized.shape[1], device=resized.device)
     vision.position_embedding.weight.copy_(resized)
     vision.position_ids = torch.arange(len(resized), device=resized.device)[None]
     vision.image_size = size
