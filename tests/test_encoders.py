@@ -198,7 +198,7 @@ def test_a_folder_with_a_configuration_alone_gives_the_bare_architecture(clip, t
 
 
 def test_what_does_not_fit_is_said(clip):
-    with pytest.raises(ConfigError, match="gives states of 16") as caught:
+    with pytest.raises(ConfigError, match="projects to 16") as caught:
         image_encoder(HF, 32, clip[1])
     assert "width = 16" in caught.value.hint
     with pytest.raises(ConfigError, match="reads at most 12"):
