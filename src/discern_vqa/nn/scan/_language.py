@@ -12,6 +12,7 @@ benchmarks/README.md has the figures.
 import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -242,6 +243,7 @@ def host_features() -> str:
     return str(llvm.get_host_cpu_features().flatten())
 
 
+@cache
 def host_width() -> int:
     """float32 lanes of this processor's widest vectors."""
     features = llvm.get_host_cpu_features()
