@@ -207,7 +207,7 @@ def test_the_profile_chooses_what_was_left_open():
     assert Config(profile="released", mask_padding=True).resolved().mask_padding is True
 
 
-RANDOM = ["model.image.weights=", "model.text.weights=", "model.generator.weights="]
+RANDOM = [f"model.{part}.weights=" for part in ("image", "text", "generator", "fvta")]
 
 
 def test_the_base_recipe_has_the_parts_of_the_paper():

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from discern_vqa.nn.qformer import QueryBlock, QueryTransformer
+from discern_vqa.errors import ConfigError
+from discern_vqa.nn.qformer import QueryBlock, QueryTransformer, start_from_bert
 from discern_vqa.nn.transformer import Attention
 
 WIDTH, HEADS = 16, 2
@@ -97,3 +98,43 @@ def test_maps_are_the_mean_attention_of_the_last_two_layers_that_look(words):
                 looked.append(block.cross.weights(v, keys, may).mean(1)[:, :3]), forward(v, keys, may))[1]  # fmt: skip
     net(seen, *more)
     torch.testing.assert_close(found.maps, (looked[-1] + looked[-2]) / 2)
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory):
+    """A small BERT of `transformers`' own, and the folder it is saved in."""
+    from transformers import BertConfig, BertModel
+    from transformers.utils import logging
+
+    torch.manual_seed(0)
+    small = BertConfig(
+        vocab_size=20, hidden_size=WIDTH, num_hidden_layers=2, num_attention_heads=HEADS, intermediate_size=32
+    )
+    net = BertModel(small, add_pooling_layer=False).eval()
+    for name, parameter in net.named_parameters():
+        if "LayerNorm" not in name:
+            torch.nn.init.normal_(parameter, std=0.3)
+    folder = tmp_path_factory.mktemp("bert")
+    logging.disable_progress_bar()
+    net.save_pretrained(folder)
+    return net, folder
+
+
+@torch.no_grad()
+def test_started_from_bert_it_is_that_bert_where_the_image_adds_nothing(bert):
+    theirs, folder = bert
+    net = transformer(2, 2)
+    random = start_from_bert(net, folder)
+    assert set(random) == {name for name in net.state_dict() if "cross" in name} | {"queries"}
+    torch.nn.init.zeros_(net.blocks[0].cross.out.weight)
+    torch.nn.init.normal_(net.queries)  # large beside the norms' epsilon, in which the two differ
+    expected = theirs.embeddings.LayerNorm(net.queries[None])
+    for layer in theirs.encoder.layer:
+        expected = layer(expected)
+    # The norm behind the image's part is applied twice to what has mean 0 and variance 1 already.
+    torch.testing.assert_close(net(torch.randn(1, 5, WIDTH)).Z, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_bert_of_another_size_is_refused(bert):
+    with pytest.raises(ConfigError, match=r"\(2, 16, 2, 32\), the recipe \(3, 16, 2, 32\)"):
+        start_from_bert(transformer(3, 2), bert[1])

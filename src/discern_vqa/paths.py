@@ -18,6 +18,7 @@ from discern_vqa import registry
 from discern_vqa.errors import ConfigError, DataError
 
 HUB = {
+    "bert-base-uncased": "google-bert/bert-base-uncased",
     "mobilenet_v2_1.0_224": "google/mobilenet_v2_1.0_224",
     "all-minilm-l6-v2": "sentence-transformers/all-MiniLM-L6-v2",
     "clip-vit-base-patch32": "openai/clip-vit-base-patch32",

@@ -44,7 +44,7 @@ CONFIG, VOCABULARY, WEIGHTS, STATE, METRICS = (
 ANSWERING = "answering.json"
 VERSION = 1
 PARTS = ("image", "text", "generator")
-"""Parts of a model that may come with pre-trained weights; every model has the first two."""
+"""Parts of a model that may be somebody else's architecture with its weights; every model has the first two."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,8 @@ class Run:
             kept = self.folder / "encoders" / side
             found = weights_folder(getattr(config, side), side) if pretrained else kept if kept.is_dir() else None
             further[f"{side}_folder"] = found
+        if pretrained and hasattr(config, "fvta"):  # our own architecture, which may start from a BERT's weights
+            further["fvta_folder"] = weights_folder(config.fvta, "fvta")
         used = list(getattr(self.tokenizer, "used", ()))
         module = registry.load("models", config.name)
         return module.Model(

@@ -100,6 +100,7 @@ class Model(nn.Module):
         text_folder: Path | None = None,
         symbols: int = 0,
         generator_folder: Path | None = None,
+        fvta_folder: Path | None = None,
     ) -> None:
         super().__init__()
         self.config = config = config.resolved()
@@ -107,7 +108,7 @@ class Model(nn.Module):
         self.image = image_encoder(config.image, d, image_folder)
         self.text = text_encoder(config.text, d, vocabulary, length, text_folder)
         self.modality = nn.Parameter(torch.randn(2, d) * 0.02)
-        self.fvta = Fvta(config.fvta, d)
+        self.fvta = Fvta(config.fvta, d, fvta_folder)
         self.cifr = Cifr(config.cifr, d)
         self.pool_text, self.pool_image = (_Pool(d, config.pooling) for _ in range(2))
         self.drop = Dropout(config.dropout)

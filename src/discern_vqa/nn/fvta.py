@@ -7,6 +7,7 @@ Letters: B texts, U images, N cells, M text positions, K regions, d width, e wid
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from discern_vqa.nn import alignment
-from discern_vqa.nn.qformer import QueryTransformer
+from discern_vqa.nn.qformer import QueryTransformer, start_from_bert
 from discern_vqa.nn.resample import mean_of
 
 
@@ -26,6 +27,9 @@ class FvtaConfig(BaseModel):
 
     kind: Literal["qformer", "none"] = "qformer"
     """`none` (an ablation): the image tokens themselves go on, and nothing is aligned."""
+    weights: str = ""
+    """Name of a folder (or a hub id) of a BERT of the same sizes from which the query transformer starts; empty: from
+    nothing."""
     queries: int = Field(default=32, ge=1)
     layers: int = Field(default=12, ge=1)
     heads: int = Field(default=12, ge=1)
@@ -81,13 +85,18 @@ class Regions:
 class Fvta(nn.Module):
     """See the module."""
 
-    def __init__(self, config: FvtaConfig, width: int) -> None:
+    random: list[str]
+    """Names of the parameters that stayed random, where it started from a BERT."""
+
+    def __init__(self, config: FvtaConfig, width: int, folder: Path | None = None) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.random = config, []
         if config.kind == "qformer":
             self.qformer = QueryTransformer(
                 width, config.queries, config.layers, config.heads, config.ffn, config.dropout, config.every
             )
+            if folder is not None:
+                self.random = start_from_bert(self.qformer, folder)
             self.to_q, self.to_t = nn.Linear(width, config.embed), nn.Linear(width, config.embed)
             self.tau = nn.Parameter(torch.tensor(config.tau))
             if config.query == "text":

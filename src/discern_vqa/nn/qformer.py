@@ -5,11 +5,14 @@ network. Letters: K queries, S places of what is read, d width.
 """
 
 from dataclasses import dataclass
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from discern_vqa.errors import ConfigError
+from discern_vqa.nn.encoders.base import from_folder
 from discern_vqa.nn.transformer import Attention, PostNormBlock
 
 MAPS_OF = 2
@@ -84,3 +87,39 @@ class QueryTransformer(nn.Module):
                 looked.append(block.cross.weights(asking, block.cross.keys(seen)).mean(1))
             z = block(z, seen, may)
         return Queried(z[:, :K], torch.stack(looked[-MAPS_OF:]).mean(0) if looked else None)
+
+
+@torch.no_grad()
+def start_from_bert(net: QueryTransformer, folder: Path) -> list[str]:
+    """Self-attention and feed-forward networks of a BERT become those of the query transformer, as BLIP-2 starts its
+    own; queries and attention to the image stay random, and their names are returned.
+
+    Raises ConfigError when BERT's layers are of another number or size.
+    """
+    from transformers import BertModel
+
+    bert: Any = from_folder(BertModel, folder, add_pooling_layer=False)[0]
+    block = cast(QueryBlock, net.blocks[0])
+    ours = (len(net.blocks), net.queries.shape[1], block.heads, block.expand.out_features)
+    config = bert.config
+    theirs = (config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.intermediate_size)
+    if ours != theirs:
+        raise ConfigError(
+            f"[model.fvta] weights: {folder.name} has (layers, width, heads, ffn) = {theirs}, the recipe {ours}",
+            hint='set them to the same numbers, or weights = ""',
+        )
+    _copy(net.enter, bert.embeddings.LayerNorm)
+    for module, layer in zip(net.blocks, bert.encoder.layer, strict=True):
+        block, own = cast(QueryBlock, module), layer.attention.self
+        for name in ("weight", "bias"):
+            getattr(block.qkv, name).copy_(torch.cat([getattr(one, name) for one in (own.query, own.key, own.value)]))
+        _copy(block.out, layer.attention.output.dense)
+        _copy(block.norm_attention, layer.attention.output.LayerNorm)
+        _copy(block.expand, layer.intermediate.dense)
+        _copy(block.shrink, layer.output.dense)
+        _copy(block.norm_ffn, layer.output.LayerNorm)
+    return [name for name, _ in net.named_parameters() if "cross" in name or name == "queries"]
+
+
+def _copy(ours: nn.Module, theirs: nn.Module) -> None:
+    ours.load_state_dict(theirs.state_dict())

@@ -22,9 +22,26 @@ from discern_vqa.files import atomic_path, atomic_write_text
 from discern_vqa.models._answering import answer_scores
 from discern_vqa.models._modes import Answering, modes_of, tune_hybrid
 from discern_vqa.paths import find_recipe
-from discern_vqa.run import ANSWERING, CONFIG, WEIGHTS, Run, load_weights, make_tokenizer, make_writer, read_tensors
+from discern_vqa.run import (
+    ANSWERING,
+    CONFIG,
+    WEIGHTS,
+    Run,
+    load_weights,
+    make_tokenizer,
+    make_writer,
+    read_tensors,
+)
 from discern_vqa.training.loop import Work, fit
 from discern_vqa.training.progress import Bar
+
+PRETRAINED = {
+    "image": "image encoder",
+    "text": "text encoder",
+    "fvta": "query transformer",
+    "generator": "generator",
+}
+"""Parts of a model that may come with weights, and what they are called."""
 
 
 def train(
@@ -165,11 +182,10 @@ def _same_recipe(before: Recipe, now: Recipe, out: Path) -> None:
 
 def said_random(model: Any, say: Any) -> None:
     """Lists the parameters that no pre-trained file filled."""
-    for side in ("image", "text", "generator"):
+    for side, what in PRETRAINED.items():
         names = getattr(model, side).random if hasattr(model, side) else []
         if names:
             shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-            what = "generator" if side == "generator" else f"{side} encoder"
             say(f"{what}: stays random: {shown}")
 
 
