@@ -16,7 +16,7 @@ LONGEST = 350
 # From the cellar to the roof. A room imports from the floors below it, never from its own floor or from above.
 FLOORS = [
     {"errors"},
-    {"files"},
+    {"files", "toml"},
     {"registry"},
     {"paths"},
     {"config"},
@@ -49,6 +49,7 @@ LIGHT = [
     "discern_vqa.files",
     "discern_vqa.paths",
     "discern_vqa.registry",
+    "discern_vqa.toml",
     "discern_vqa.doctor",
     "discern_vqa.audit",
     "discern_vqa.data.answers",

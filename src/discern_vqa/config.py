@@ -3,9 +3,13 @@
 A model's own keys are declared beside the model (`models/<name>.py: Config`), an objective's beside the objective;
 this file knows the tables that every recipe has, reads the file, applies `--set key=value`, and reports *all*
 mistakes at once, each with the nearest key that exists.
+
+A recipe may begin with `base = "other.toml"` (a path beside it): then it says only what it changes. A table is taken over
+key by key, an inner table (`weights = { ... }`) whole; of a [model] or [objective] of another name nothing is.
 """
 
 import difflib
+import itertools
 import json
 import tomllib
 from pathlib import Path
@@ -16,6 +20,7 @@ from pydantic_core import ErrorDetails
 
 from discern_vqa import registry
 from discern_vqa.errors import ConfigError
+from discern_vqa.toml import as_toml
 
 TABLES = ("data", "model", "objective", "optim", "run")
 
@@ -142,9 +147,43 @@ def read_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
 
     Raises ConfigError: the file is missing or is no TOML (with line), or a list of every wrong key and value.
     """
-    path = Path(path)
+    tables = read_tables(Path(path))
+    for override in overrides or []:
+        _override(tables, override)
+    return check_recipe(tables, str(path))
+
+
+def read_tables(path: Path) -> dict[str, Any]:
+    """The tables of a TOML recipe, with what its `base` says where it says nothing itself; not checked yet.
+
+    Raises ConfigError: the file or a base is missing or is no TOML, or a recipe is its own base.
+    """
+    tables, base = _read_toml(path), path
+    seen = [path.resolve()]
+    while "base" in tables:
+        further = tables.pop("base")
+        if not isinstance(further, str) or not further:
+            raise ConfigError(f"{base}: base = {further!r}: expected a recipe's path", hint='base = "other.toml"')
+        base = base.parent / further
+        if base.resolve() in seen:
+            raise ConfigError(f"{path} has itself as a base, by way of {base}", hint="take `base` out of one of them")
+        seen.append(base.resolve())
+        tables = _over(_read_toml(base), tables)
+    return tables
+
+
+def whole_recipe(path: Path) -> str:
+    """The text of a recipe that reads alone: as it stands, or put together with its base under its own first comment."""
+    text = Path(path).read_text(encoding="utf-8")
+    if "base" not in _read_toml(Path(path)):
+        return text
+    comment = "".join(f"{line}\n" for line in itertools.takewhile(lambda line: line.startswith("#"), text.splitlines()))
+    return comment + as_toml(read_tables(Path(path)))
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         near = sorted(str(found) for found in path.parent.glob("*.toml")) if path.parent.is_dir() else []
         raise ConfigError(
@@ -153,9 +192,17 @@ def read_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is no TOML: {error}", hint="strings need quotes; tables look like [data]") from None
-    for override in overrides or []:
-        _override(tables, override)
-    return check_recipe(tables, str(path))
+
+
+def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """`own` over `base`, table by table and key by key; a table whose `name` differs stands alone."""
+    found = dict(base)
+    for table, given in own.items():
+        before = base.get(table)
+        both = isinstance(before, dict) and isinstance(given, dict)
+        same = both and given.get("name", before.get("name")) == before.get("name")
+        found[table] = before | given if same else given
+    return found
 
 
 def check_recipe(tables: dict[str, Any], where: str) -> Recipe:
