@@ -74,7 +74,8 @@ def test_bases_may_have_bases_but_not_themselves(own: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"), [('base = "none.toml"', "there is no recipe .*none.toml"), ("base = 3", "expected a recipe's path")]
+    ("line", "said"),
+    [('base = "none.toml"', "there is no recipe .*none.toml"), ("base = 3", "expected a recipe's path")],
 )
 def test_a_base_that_is_none_is_said(own: Path, line: str, said: str) -> None:
     own.write_text(OWN.replace('base = "first.toml"', line))

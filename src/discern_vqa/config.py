@@ -4,8 +4,8 @@ A model's own keys are declared beside the model (`models/<name>.py: Config`), a
 this file knows the tables that every recipe has, reads the file, applies `--set key=value`, and reports *all*
 mistakes at once, each with the nearest key that exists.
 
-A recipe may begin with `base = "other.toml"` (a path beside it): then it says only what it changes. A table is taken over
-key by key, an inner table (`weights = { ... }`) whole; of a [model] or [objective] of another name nothing is.
+A recipe may begin with `base = "other.toml"` (a path beside it): then it says only what it changes. A table is taken
+over key by key, an inner table (`weights = { ... }`) whole; of a [model] or [objective] of another name nothing is.
 """
 
 import difflib
@@ -13,7 +13,7 @@ import itertools
 import json
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -29,6 +29,22 @@ class Table(BaseModel):
     """A table of a recipe: frozen, unknown keys refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def filled(self, **chosen: Any) -> Self:
+        """With what is `chosen` wherever a key was left open (None)."""
+        return self.model_copy(update={key: value for key, value in chosen.items() if getattr(self, key) is None})
+
+
+class Profiled(Table):
+    """A table with a `profile`, which chooses whatever is left None."""
+
+    def chosen(self) -> dict[str, Any]:
+        """The choice of this profile for each key that may be left open."""
+        raise NotImplementedError
+
+    def resolved(self) -> Self:
+        """With the profile's choice wherever a key was left open."""
+        return self.filled(**self.chosen())
 
 
 class DataConfig(Table):
@@ -173,12 +189,12 @@ def read_tables(path: Path) -> dict[str, Any]:
 
 
 def whole_recipe(path: Path) -> str:
-    """The text of a recipe that reads alone: as it stands, or put together with its base under its own first comment."""
+    """The text of a recipe that reads alone: as it stands, or put together with its base under its first comment."""
     text = Path(path).read_text(encoding="utf-8")
     if "base" not in _read_toml(Path(path)):
         return text
-    comment = "".join(f"{line}\n" for line in itertools.takewhile(lambda line: line.startswith("#"), text.splitlines()))
-    return comment + as_toml(read_tables(Path(path)))
+    comment = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines(keepends=True))
+    return "".join(comment) + as_toml(read_tables(Path(path)))
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
