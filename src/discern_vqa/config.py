@@ -1,4 +1,5 @@
 """Recipes: TOML files of five tables, `[data] [model] [objective] [optim] [run]`, checked whole before anything starts.
+A baseline's (`model.name = "baselines.<name>"`) has three: it learns without [objective] and [optim].
 
 A model's own keys are declared beside the model (`models/<name>.py: Config`), an objective's beside the objective;
 this file knows the tables that every recipe has, reads the file, applies `--set key=value`, and reports *all*
@@ -12,6 +13,7 @@ import difflib
 import itertools
 import json
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -23,6 +25,8 @@ from discern_vqa.errors import ConfigError
 from discern_vqa.toml import as_toml
 
 TABLES = ("data", "model", "objective", "optim", "run")
+LEARNING = ("objective", "optim")
+"""Tables that a baseline's recipe does not have."""
 
 
 class Table(BaseModel):
@@ -149,13 +153,20 @@ class Recipe(Table):
 
     data: DataConfig
     model: Any
-    objective: Any
-    optim: OptimConfig
+    objective: Any = None
+    """None: a baseline's."""
+    optim: OptimConfig = OptimConfig()
     run: RunConfig
+
+    @property
+    def is_baseline(self) -> bool:
+        """Fitted at once, without an objective and an optimiser (`baselines/`)."""
+        return registry.is_baseline(self.model.name)
 
     def to_json(self) -> dict[str, Any]:
         """The resolved recipe as plain data, for `config.json`."""
-        return {name: getattr(self, name).model_dump(mode="json") for name in TABLES}
+        tables = [name for name in TABLES if not (self.is_baseline and name in LEARNING)]
+        return {name: getattr(self, name).model_dump(mode="json") for name in tables}
 
 
 def read_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
@@ -227,14 +238,18 @@ def check_recipe(tables: dict[str, Any], where: str) -> Recipe:
         f"unknown table [{name}]{_suggest(name, list(TABLES))}" for name in tables if name not in TABLES
     ]
     classes: dict[str, type[BaseModel] | None] = {"data": DataConfig, "optim": OptimConfig, "run": RunConfig}
-    for name, kind in (("model", "models"), ("objective", "objectives")):
-        chosen = tables.get(name, {}).get("name") if isinstance(tables.get(name, {}), dict) else None
+    loads: dict[str, Any] = {"model": registry.load_model, "objective": partial(registry.load, "objectives")}
+    if registry.is_baseline(str(_name(tables, "model"))):
+        del classes["optim"], loads["objective"]
+        mistakes += [f"[{name}]: a baseline is fitted without this table" for name in LEARNING if name in tables]
+    for name, load in loads.items():
+        chosen = _name(tables, name)
         if not chosen:
-            mistakes.append(f"[{name}] needs `name`: one of {', '.join(registry.names(kind))}")
+            mistakes.append(f"[{name}] needs `name`: one of {', '.join(registry.names(f'{name}s'))}")
             classes[name] = None
             continue
         try:
-            classes[name] = registry.load(kind, str(chosen)).Config
+            classes[name] = load(str(chosen)).Config
         except ConfigError as error:
             mistakes.append(f"[{name}] {error}; {error.hint}")
             classes[name] = None
@@ -251,7 +266,12 @@ def check_recipe(tables: dict[str, Any], where: str) -> Recipe:
     if mistakes:
         count = f"{len(mistakes)} mistakes" if len(mistakes) > 1 else "a mistake"
         raise ConfigError(f"{count} in {where}: " + "; ".join(mistakes), hint="mend the recipe and start again")
-    return Recipe(**{name: built[name] for name in TABLES})
+    return Recipe(**built)
+
+
+def _name(tables: dict[str, Any], table: str) -> Any:
+    found = tables.get(table, {})
+    return found.get("name", "") if isinstance(found, dict) else ""
 
 
 def _override(tables: dict[str, Any], override: str) -> None:

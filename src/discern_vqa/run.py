@@ -5,6 +5,7 @@
     vocabulary.json      answers and tokenizers      state.safetensors   what --resume needs (removed at the end)
     encoders/, tokenizer/, writer/                   architecture and tokenizer files of pre-trained parts
     answering.json       what was tuned on validation (models that answer in several ways)
+    baseline.json                                    of a baseline: what it knows beside the weights
     predictions.<split>.jsonl, scores.<split>.json, calibration.json, audit.json, report/, README.md
 
 Nothing here is a pickle; weights are safetensors, all else is text.
