@@ -77,7 +77,7 @@ def evaluate(
         scores["modes"] = _modes(predictor, answering, split, normalise)
     scores["vocabulary"] = {
         "size": len(opened.vocabulary),
-        "coverage": opened.vocabulary.coverage([sample.answer for sample in samples]),
+        "coverage": opened.vocabulary.coverage([_givable(row, opened) for row in rows]),
         "normaliser": normalise,
     }
     if config.imitate:
@@ -91,6 +91,11 @@ def evaluate(
     _write(opened.folder / "audit.json", audit({"train": train, "validation": validation, split: list(samples)}))
     explain(predictor, samples, opened.folder / f"explanations.{split}.jsonl")
     return scores
+
+
+def _givable(row: predictions.Prediction, opened: Run) -> str:
+    """Of the true answers the first that the run can give."""
+    return next((text for text in row.truths if opened.vocabulary.index(text) >= 0), row.gold)
 
 
 def _modes(predictor: Predictor, answering: Answering, split: str, normalise: str) -> dict[str, Any]:
