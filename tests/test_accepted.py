@@ -66,8 +66,11 @@ def test_calibration_gives_the_true_answer_the_best_score_of_them() -> None:
     kind = confidence.DISTRIBUTION
     assert confidence.truth_scores([TWO], "m3ae", 1.0, kind).tolist() == [0.6]
     assert confidence.truth_scores([replace(TWO, accepted=())], "m3ae", 1.0, kind).tolist() == [0.3]
-    many = [replace(TWO, id=str(i), prediction="cyst" if i % 4 == 0 else "glioma",
-                    alternatives=(("cyst" if i % 4 == 0 else "glioma", 0.6), ("ct", 0.2))) for i in range(80)]  # fmt: skip
+    said = ["cyst" if number % 4 == 0 else "glioma" for number in range(80)]
+    many = [
+        replace(TWO, id=str(number), prediction=text, alternatives=((text, 0.6), ("ct", 0.2)))
+        for number, text in enumerate(said)
+    ]
     assert Calibration.fit(many, "m3ae").fitted_on["accuracy"] == 0.75
 
 

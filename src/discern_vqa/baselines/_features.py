@@ -47,6 +47,10 @@ class Features:
         )  # fmt: skip
         return cls(encoder)
 
+    def know(self, names: Sequence[str], features: Vectors) -> None:
+        """Takes over what was computed before."""
+        self._found |= dict(zip(names, features, strict=True))
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The encoder's weights, so that a run answers about new images without them."""
         return {f"{PREFIX}{name}": tensor.numpy() for name, tensor in self.encoder.state_dict().items()}

@@ -6,15 +6,15 @@ of exp(similarity / temperature). The case that speaks is known, so an answer ca
 """
 
 from collections.abc import Sequence
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from discern_vqa.baselines._cases import Case, Cases
+from discern_vqa.baselines._cases import Cases
 from discern_vqa.baselines._features import Features
 from discern_vqa.baselines._fitted import Baseline, Given, State
 from discern_vqa.baselines._rows import Rows
@@ -44,6 +44,10 @@ class Vote(NamedTuple):
     temperature: float
 
 
+Nearest = list[tuple[NDArray[np.int64], NDArray[np.float64]]]
+"""For each question the nearest cases' answers and similarities, best first."""
+
+
 class Model(Baseline):
     """The training questions, the features of their images, and the encoder that made them."""
 
@@ -57,15 +61,24 @@ class Model(Baseline):
         """Encodes the training images; the vote's settings are chosen on validation."""
         features = Features.pretrained(config.image, given.weights, given.seed)
         settings = [Vote(*one) for one in product(config.weights, config.neighbours, config.temperatures)]
-        give = partial(_voted, features=features, vocabulary=given.vocabulary)
+        most = max(config.neighbours)
+        made: dict[float, Nearest] = {}
+
+        def give(vote: Vote, learn: Sequence[Sample], ask: Sequence[Sample]) -> list[Answer]:
+            if vote.weight not in made:  # one search serves all votes of a weight; `choose` asks the same each time
+                cases = cases_of(Given.of(learn, given.vocabulary), features)
+                made[vote.weight] = _nearest(cases, vote.weight, most, ask, features)
+            return _voted(made[vote.weight], vote, given.vocabulary)
+
         vote = choose(settings, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out)
-        return cls(_cases(given.rows, Rows.of(given), features), vote, features, given.vocabulary)
+        return cls(cases_of(given, features), vote, features, given.vocabulary)
 
     @classmethod
     def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
         """See Baseline."""
         features = Features.kept(config.image, folder, state.arrays)
         cases = Cases(Rows.load(state), state.facts["names"], state.arrays["features"])
+        features.know(cases.names, cases.features)
         return cls(cases, Vote(**state.facts["vote"]), features, vocabulary)
 
     def state(self) -> State:
@@ -76,37 +89,32 @@ class Model(Baseline):
 
     def answers(self, samples: Sequence[Sample]) -> list[Answer]:
         """The score is the answer's share of the votes."""
-        return _answered(self.cases, self.vote, samples, self.features, self.vocabulary)
-
-    def similar(self, sample: Sample, count: int) -> list[Case]:
-        """The cases that speak first, one for each image."""
-        (feature,) = self.features.of([sample])
-        return self.cases.nearest(sample.question, feature, self.vocabulary.answers, self.vote.weight, count)
+        if not samples:
+            return []
+        found = _nearest(self.cases, self.vote.weight, self.vote.neighbours, samples, self.features)
+        return _voted(found, self.vote, self.vocabulary)
 
 
-def _cases(samples: Sequence[Sample], rows: Rows, features: Features) -> Cases:
-    first = {sample.image: sample for sample in samples}
-    return Cases(rows, list(first), features.of(list(first.values())))
+def cases_of(given: Given, features: Features) -> Cases:
+    """The cases that these training questions make, each image encoded once."""
+    first = {row.image: row for row in reversed(given.rows)}
+    return Cases(Rows.of(given), list(first), features.of(list(first.values())))
 
 
-def _voted(
-    vote: Vote, learn: Sequence[Sample], ask: Sequence[Sample], *, features: Features, vocabulary: AnswerVocabulary
-) -> list[Answer]:
-    rows = Rows.of(Given.of(learn, vocabulary))
-    return _answered(_cases(learn, rows, features), vote, ask, features, vocabulary)
-
-
-def _answered(
-    cases: Cases, vote: Vote, samples: Sequence[Sample], features: Features, vocabulary: AnswerVocabulary
-) -> list[Answer]:
-    if not samples:
-        return []
+def _nearest(cases: Cases, weight: float, count: int, samples: Sequence[Sample], features: Features) -> Nearest:
     questions = [sample.question for sample in samples]
-    answers = []
+    found = []
     for words, images in cases.similarities(questions, features.of(samples)):
-        similarity = words + vote.weight * images
-        best = np.argsort(-similarity, kind="stable")[: vote.neighbours]
-        voices = np.exp((similarity[best] - similarity[best[0]]) / vote.temperature)
-        shares = np.bincount(cases.rows.places[best], voices, minlength=len(vocabulary)) / voices.sum()
+        similarity = words + weight * images
+        best = np.argsort(-similarity, kind="stable")[:count]
+        found.append((cases.rows.places[best], similarity[best]))
+    return found
+
+
+def _voted(found: Nearest, vote: Vote, vocabulary: AnswerVocabulary) -> list[Answer]:
+    answers = []
+    for places, similarity in found:
+        voices = np.exp((similarity[: vote.neighbours] - similarity[0]) / vote.temperature)
+        shares = np.bincount(places[: vote.neighbours], voices, minlength=len(vocabulary)) / voices.sum()
         answers.append(from_shares(shares.tolist(), vocabulary))
     return answers

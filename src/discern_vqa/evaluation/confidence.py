@@ -65,7 +65,7 @@ def confidences(rows: Sequence[Prediction], temperature: float = 1.0, kind: str 
 
 
 def truth_scores(rows: Sequence[Prediction], normalise: str, temperature: float, kind: str) -> np.ndarray:
-    """(n,) the score of the *true* answer (the best of several); minus infinity where it is not among the alternatives."""
+    """(n,) the score of the *true* answer (the best of several); minus infinity where no alternative is it."""
     same = normaliser(normalise)
     found = np.full(len(rows), -math.inf)
     for place, row in enumerate(rows):

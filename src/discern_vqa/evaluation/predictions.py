@@ -7,8 +7,9 @@ The schema is the bridge between any program and our figures; five lines of any 
      "prediction": "no", "score": 0.93, "alternatives": [["no", 0.93], ["yes", 0.06]]}
 
 (on one line each). `id`, `image`, `gold`, `answer_type` and `prediction` must be there; the rest may be left out, and
-further keys are passed over. `accepted` lists further true answers, where the data set has more than one. `twin`, `phrase_type` and `mask` mean what they mean in `data.sample.Sample`; `others` is
-the number of further answers that share what the alternatives leave of 1.
+further keys are passed over. `accepted` lists further true answers, where the data set has several. `twin`,
+`phrase_type` and `mask` mean what they mean in `data.sample.Sample`; `others` is the number of further answers that
+share what the alternatives leave of 1.
 """
 
 import json
@@ -142,7 +143,8 @@ def read(path: Path) -> list[Prediction]:
 
 
 def _line(row: Prediction) -> str:
-    fields = {key: value for key, value in asdict(row).items() if value not in ("", None, ()) or key not in _ONLY_WHEN_SET}
+    unset = ("", None, ())
+    fields = {key: value for key, value in asdict(row).items() if value not in unset or key not in _ONLY_WHEN_SET}
     return json.dumps(fields, ensure_ascii=False, allow_nan=False) + "\n"
 
 
