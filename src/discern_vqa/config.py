@@ -226,9 +226,10 @@ def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     found = dict(base)
     for table, given in own.items():
         before = base.get(table)
-        both = isinstance(before, dict) and isinstance(given, dict)
-        same = both and given.get("name", before.get("name")) == before.get("name")
-        found[table] = before | given if same else given
+        if isinstance(before, dict) and isinstance(given, dict) and given.get("name") in (None, before.get("name")):
+            found[table] = before | given
+        else:
+            found[table] = given
     return found
 
 

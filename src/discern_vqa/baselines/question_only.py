@@ -43,7 +43,7 @@ class Model(Baseline):
         def give(setting: str | Ridge, learn: Sequence[Sample], ask: Sequence[Sample]) -> list[Answer]:
             return answer_with(setting, learn, ask, given.vocabulary)
 
-        settings = [NEAREST, *(Ridge(penalty) for penalty in config.penalties)]
+        settings: list[str | Ridge] = [NEAREST, *(Ridge(penalty) for penalty in config.penalties)]
         chosen = choose(settings, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out)
         return cls._fitted(chosen, given)
 

@@ -7,7 +7,7 @@ smallest log loss on validation, so that the score says something.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,7 +134,7 @@ class Model(Baseline):
     def state(self) -> State:
         """See Baseline."""
         facts, arrays = self.words.state()
-        learned = {"coefficients": self.coefficients, "places": self.places}
+        learned: dict[str, NDArray[Any]] = {"coefficients": self.coefficients, "places": self.places}
         return State(facts | {"sharpness": self.sharpness}, arrays | learned)
 
     def answers(self, samples: Sequence[Sample]) -> list[Answer]:
