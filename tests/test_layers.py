@@ -42,6 +42,7 @@ CLOSED = {
     ("serve", "training"): "a deployment learns nothing",
 }
 
+HEAVY = {"__init__", "predict", "predict_baseline", "evaluate", "calibrate", "similarity", "similar_cases"}
 LIGHT = [
     "discern_vqa",
     "discern_vqa.cli",
@@ -59,7 +60,7 @@ LIGHT = [
     *(
         f"discern_vqa.evaluation.{file.stem}"
         for file in sorted((PACKAGE / "evaluation").glob("*.py"))
-        if file.stem not in {"__init__", "predict", "evaluate", "calibrate", "similarity"}
+        if file.stem not in HEAVY
     ),
     *(f"discern_vqa.datasets.{name}" for name in registry.names("datasets")),
 ]
