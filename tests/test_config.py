@@ -2,7 +2,8 @@
 
 import pytest
 
-from discern_vqa.config import check_recipe, read_recipe
+from discern_vqa import registry
+from discern_vqa.config import Profiled, check_recipe, read_recipe
 from discern_vqa.errors import ConfigError
 
 PLAIN = """
@@ -127,3 +128,27 @@ def test_a_recipe_that_is_not_there_names_those_that_are(recipe):
         read_recipe(recipe.parent / "plane.toml")
     assert "plane.toml" in str(caught.value)
     assert "plain.toml" in caught.value.hint
+
+
+class Profile(Profiled):
+    profile: str = "plain"
+    open_key: int | None = None
+    false_key: bool | None = None
+
+    def chosen(self) -> dict[str, object]:
+        return {"open_key": 3 if self.profile == "plain" else 5, "false_key": True}
+
+
+def test_a_profile_fills_what_was_left_open_and_nothing_else():
+    assert Profile().resolved() == Profile(open_key=3, false_key=True)
+    assert Profile(profile="other", false_key=False).resolved() == Profile(
+        profile="other", open_key=5, false_key=False
+    )
+    assert Profile(open_key=0).resolved().open_key == 0
+
+
+def test_one_class_says_how_a_profile_fills_open_keys():
+    sides = [("models", name) for name in registry.names("models")]
+    sides += [("objectives", name) for name in registry.names("objectives")]
+    assert len(sides) >= 5
+    assert all(issubclass(registry.load(kind, name).Config, Profiled) for kind, name in sides)

@@ -13,6 +13,8 @@ from discern_vqa.training.optim import make_optimizer
 
 ROOT = Path(__file__).resolve().parents[1] / "recipes"
 RECIPES = sorted(ROOT.rglob("*.toml"))
+BASELINES = [path for path in RECIPES if read_recipe(path).is_baseline]
+NETWORKS = [path for path in RECIPES if path not in BASELINES]
 ENCODERS = [
     "model.width=16", "model.image.size=32", "model.image.patch=8", "model.image.layers=1", "model.image.channels=4",
     "model.image.heads=2", "model.text.layers=1", "model.text.heads=2",
@@ -32,14 +34,20 @@ def kinds(path: Path) -> set[str]:
     return {model.image.kind, model.text.kind}
 
 
-TINY = [path for path in RECIPES if kinds(path) == {"tiny"}]
-OTHERS = [path for path in RECIPES if path not in TINY]
+TINY = [path for path in NETWORKS if kinds(path) == {"tiny"}]
+OTHERS = [path for path in NETWORKS if path not in TINY]
 
 
 def test_every_recipe_is_checked():
-    print(f"{len(RECIPES)} recipes: {len(TINY)} take a step, {len(OTHERS)} build their architecture")
+    print(f"{len(TINY)} take a step, {len(OTHERS)} build their architecture, {len(BASELINES)} are baselines")
     assert len(TINY) >= 2
-    assert len(RECIPES) == len(TINY) + len(OTHERS)
+    assert len(RECIPES) == len(TINY) + len(OTHERS) + len(BASELINES)
+
+
+def test_every_baseline_that_can_be_trained_has_a_recipe_of_its_name():
+    named = {path.stem: read_recipe(path).model.name for path in BASELINES}
+    trained = {name for name in registry.names("baselines") if hasattr(registry.load("baselines", name), "Config")}
+    assert named == {name: f"baselines.{name}" for name in trained}
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=named)

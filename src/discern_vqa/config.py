@@ -1,29 +1,54 @@
 """Recipes: TOML files of five tables, `[data] [model] [objective] [optim] [run]`, checked whole before anything starts.
+A baseline's (`model.name = "baselines.<name>"`) has three: it learns without [objective] and [optim].
 
 A model's own keys are declared beside the model (`models/<name>.py: Config`), an objective's beside the objective;
 this file knows the tables that every recipe has, reads the file, applies `--set key=value`, and reports *all*
 mistakes at once, each with the nearest key that exists.
+
+A recipe may begin with `base = "other.toml"` (a path beside it): then it says only what it changes. A table is taken
+over key by key, an inner table (`weights = { ... }`) whole; of a [model] or [objective] of another name nothing is.
 """
 
 import difflib
+import itertools
 import json
 import tomllib
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from discern_vqa import registry
 from discern_vqa.errors import ConfigError
+from discern_vqa.toml import as_toml
 
 TABLES = ("data", "model", "objective", "optim", "run")
+LEARNING = ("objective", "optim")
+"""Tables that a baseline's recipe does not have."""
 
 
 class Table(BaseModel):
     """A table of a recipe: frozen, unknown keys refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def filled(self, **chosen: Any) -> Self:
+        """With what is `chosen` wherever a key was left open (None)."""
+        return self.model_copy(update={key: value for key, value in chosen.items() if getattr(self, key) is None})
+
+
+class Profiled(Table):
+    """A table with a `profile`, which chooses whatever is left None."""
+
+    def chosen(self) -> dict[str, Any]:
+        """The choice of this profile for each key that may be left open."""
+        raise NotImplementedError
+
+    def resolved(self) -> Self:
+        """With the profile's choice wherever a key was left open."""
+        return self.filled(**self.chosen())
 
 
 class DataConfig(Table):
@@ -128,13 +153,20 @@ class Recipe(Table):
 
     data: DataConfig
     model: Any
-    objective: Any
-    optim: OptimConfig
+    objective: Any = None
+    """None: a baseline's."""
+    optim: OptimConfig = OptimConfig()
     run: RunConfig
+
+    @property
+    def is_baseline(self) -> bool:
+        """Fitted at once, without an objective and an optimiser (`baselines/`)."""
+        return registry.is_baseline(self.model.name)
 
     def to_json(self) -> dict[str, Any]:
         """The resolved recipe as plain data, for `config.json`."""
-        return {name: getattr(self, name).model_dump(mode="json") for name in TABLES}
+        tables = [name for name in TABLES if not (self.is_baseline and name in LEARNING)]
+        return {name: getattr(self, name).model_dump(mode="json") for name in tables}
 
 
 def read_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
@@ -142,9 +174,43 @@ def read_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
 
     Raises ConfigError: the file is missing or is no TOML (with line), or a list of every wrong key and value.
     """
-    path = Path(path)
+    tables = read_tables(Path(path))
+    for override in overrides or []:
+        _override(tables, override)
+    return check_recipe(tables, str(path))
+
+
+def read_tables(path: Path) -> dict[str, Any]:
+    """The tables of a TOML recipe, with what its `base` says where it says nothing itself; not checked yet.
+
+    Raises ConfigError: the file or a base is missing or is no TOML, or a recipe is its own base.
+    """
+    tables, base = _read_toml(path), path
+    seen = [path.resolve()]
+    while "base" in tables:
+        further = tables.pop("base")
+        if not isinstance(further, str) or not further:
+            raise ConfigError(f"{base}: base = {further!r}: expected a recipe's path", hint='base = "other.toml"')
+        base = base.parent / further
+        if base.resolve() in seen:
+            raise ConfigError(f"{path} has itself as a base, by way of {base}", hint="take `base` out of one of them")
+        seen.append(base.resolve())
+        tables = _over(_read_toml(base), tables)
+    return tables
+
+
+def whole_recipe(path: Path) -> str:
+    """The text of a recipe that reads alone: as it stands, or put together with its base under its first comment."""
+    text = Path(path).read_text(encoding="utf-8")
+    if "base" not in _read_toml(Path(path)):
+        return text
+    comment = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines(keepends=True))
+    return "".join(comment) + as_toml(read_tables(Path(path)))
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         near = sorted(str(found) for found in path.parent.glob("*.toml")) if path.parent.is_dir() else []
         raise ConfigError(
@@ -153,9 +219,18 @@ def read_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is no TOML: {error}", hint="strings need quotes; tables look like [data]") from None
-    for override in overrides or []:
-        _override(tables, override)
-    return check_recipe(tables, str(path))
+
+
+def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """`own` over `base`, table by table and key by key; a table whose `name` differs stands alone."""
+    found = dict(base)
+    for table, given in own.items():
+        before = base.get(table)
+        if isinstance(before, dict) and isinstance(given, dict) and given.get("name") in (None, before.get("name")):
+            found[table] = before | given
+        else:
+            found[table] = given
+    return found
 
 
 def check_recipe(tables: dict[str, Any], where: str) -> Recipe:
@@ -164,14 +239,18 @@ def check_recipe(tables: dict[str, Any], where: str) -> Recipe:
         f"unknown table [{name}]{_suggest(name, list(TABLES))}" for name in tables if name not in TABLES
     ]
     classes: dict[str, type[BaseModel] | None] = {"data": DataConfig, "optim": OptimConfig, "run": RunConfig}
-    for name, kind in (("model", "models"), ("objective", "objectives")):
-        chosen = tables.get(name, {}).get("name") if isinstance(tables.get(name, {}), dict) else None
+    loads: dict[str, Any] = {"model": registry.load_model, "objective": partial(registry.load, "objectives")}
+    if registry.is_baseline(str(_name(tables, "model"))):
+        del classes["optim"], loads["objective"]
+        mistakes += [f"[{name}]: a baseline is fitted without this table" for name in LEARNING if name in tables]
+    for name, load in loads.items():
+        chosen = _name(tables, name)
         if not chosen:
-            mistakes.append(f"[{name}] needs `name`: one of {', '.join(registry.names(kind))}")
+            mistakes.append(f"[{name}] needs `name`: one of {', '.join(registry.names(f'{name}s'))}")
             classes[name] = None
             continue
         try:
-            classes[name] = registry.load(kind, str(chosen)).Config
+            classes[name] = load(str(chosen)).Config
         except ConfigError as error:
             mistakes.append(f"[{name}] {error}; {error.hint}")
             classes[name] = None
@@ -188,7 +267,12 @@ def check_recipe(tables: dict[str, Any], where: str) -> Recipe:
     if mistakes:
         count = f"{len(mistakes)} mistakes" if len(mistakes) > 1 else "a mistake"
         raise ConfigError(f"{count} in {where}: " + "; ".join(mistakes), hint="mend the recipe and start again")
-    return Recipe(**{name: built[name] for name in TABLES})
+    return Recipe(**built)
+
+
+def _name(tables: dict[str, Any], table: str) -> Any:
+    found = tables.get(table, {})
+    return found.get("name", "") if isinstance(found, dict) else ""
 
 
 def _override(tables: dict[str, Any], override: str) -> None:

@@ -1,10 +1,11 @@
 """The run folder: what a training leaves behind and everything else starts from. It reads alone.
 
-    recipe.toml          as given                    metrics.jsonl       a line for each logged step and validation
+    recipe.toml          as given, with its base     metrics.jsonl       a line for each logged step and validation
     config.json          resolved, with versions     model.safetensors   the weights that answer
     vocabulary.json      answers and tokenizers      state.safetensors   what --resume needs (removed at the end)
     encoders/, tokenizer/, writer/                   architecture and tokenizer files of pre-trained parts
     answering.json       what was tuned on validation (models that answer in several ways)
+    baseline.json                                    of a baseline: what it knows beside the weights
     predictions.<split>.jsonl, scores.<split>.json, calibration.json, audit.json, report/, README.md
 
 Nothing here is a pickle; weights are safetensors, all else is text.
@@ -24,7 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from discern_vqa import registry
-from discern_vqa.config import TABLES, Recipe, check_recipe
+from discern_vqa.config import TABLES, Recipe, check_recipe, whole_recipe
 from discern_vqa.data.answer_tokens import BytePairs, FolderAnswers, Writer, writer_from_json
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.batch import Batcher
@@ -75,7 +76,7 @@ class Run:
         if (folder / CONFIG).exists():
             raise RunError(f"{folder} already holds a run", hint="add --resume to go on, or choose another --out")
         _copy_encoder_files(folder, recipe, tokenizer, writer)
-        atomic_write_text(folder / "recipe.toml", Path(source).read_text(encoding="utf-8"))
+        atomic_write_text(folder / "recipe.toml", whole_recipe(source))
         content = {"answers": vocabulary.to_json(), "text": tokenizer.to_json()}
         if writer is not None:
             content["writer"] = writer.to_json()

@@ -10,13 +10,15 @@ cos(q, q') (1 + own [i = i']) + offset [i = i'].
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import scipy.linalg
 from scipy.sparse import block_diag, csr_matrix
 
-from discern_vqa.baselines._shared import cosines, tfidf
+from discern_vqa.baselines._fitted import Given, State
+from discern_vqa.baselines._rows import Rows
+from discern_vqa.baselines._shared import K, cosines, known_name
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
 
@@ -29,38 +31,79 @@ class Ridge:
     own: float = 0.0
     offset: float = 0.0
 
+    @property
+    def has_images(self) -> bool:
+        """Some weights are an image's own."""
+        return bool(self.own or self.offset)
+
 
 LARGE = 4000  # different rows from which the regression is solved by iteration: a dense kernel takes n^2 memory
 ROUNDS, CLOSE = 200, 1e-4
 
 
+class Regression:
+    """A fitted regression.
+
+    rows: the training questions; first: (m,) the first row of each different question (and image, where images have
+    weights of their own); weights: (m, A) dual weights; mean: (A,) the answers' shares.
+    """
+
+    def __init__(
+        self, setting: Ridge, rows: Rows, first: np.ndarray, weights: np.ndarray, mean: np.ndarray
+    ) -> None:
+        self.setting, self.rows, self.first, self.weights, self.mean = setting, rows, first, weights, mean
+        self._place = {image: number for number, image in enumerate(dict.fromkeys(rows.images))}
+        self._image = np.array([self._place[rows.images[row]] for row in first])
+
+    @classmethod
+    def fit(cls, setting: Ridge, rows: Rows, answers: int) -> "Regression":
+        """Rows of the same features are one row that counts as often: n rows with targets t_1 ... t_c of mean t cost
+        what one row with target t and penalty / c costs."""
+        place = {image: number for number, image in enumerate(dict.fromkeys(rows.images))}
+        keys = [
+            (question, place[image] if setting.has_images else 0)
+            for question, image in zip(rows.questions, rows.images, strict=True)
+        ]
+        count, first, group, counts = _merged(keys)
+        indicators = np.zeros((count, answers), dtype=np.float32)
+        np.add.at(indicators, (group, rows.places), 1)
+        mean = indicators.sum(axis=0) / len(rows.places)
+        image = np.array([place[rows.images[row]] for row in first])
+        targets, penalties = indicators / counts[:, None] - mean, setting.penalty / counts
+        solve = _iterated if count > LARGE else _dense
+        weights = solve(setting, rows.known[first], image, targets, penalties)
+        return cls(setting, rows, np.array(first), weights, mean)
+
+    @classmethod
+    def load(cls, state: State) -> "Regression":
+        """The inverse of `state`."""
+        arrays = state.arrays
+        return cls(Ridge(**state.facts["ridge"]), Rows.load(state), arrays["first"], arrays["weights"], arrays["mean"])
+
+    def state(self) -> State:
+        """For the run folder."""
+        facts, arrays = self.rows.state()
+        learned = {"first": self.first, "weights": self.weights.astype(np.float32), "mean": self.mean}
+        return State(facts | {"ridge": asdict(self.setting)}, arrays | learned)
+
+    def answers(self, samples: Sequence[Sample], vocabulary: AnswerVocabulary) -> list[Answer]:
+        """Scores are the regression's estimates of each answer's probability, cut to [0, 1]."""
+        names = [known_name(sample.image, self._place) for sample in samples]
+        asked = np.array([self._place.get(name, -1) for name in names])
+        answers: list[Answer] = []
+        for chunk in self.rows.cosines([sample.question for sample in samples], self.first):
+            here = slice(len(answers), len(answers) + len(chunk))
+            scores = _with_images(chunk, asked[here], self._image, self.setting) @ self.weights + self.mean
+            answers += [Answer.from_scores(row, vocabulary, K) for row in np.clip(scores, 0, 1).tolist()]
+        return answers
+
+
 def ridge_answers(
     setting: Ridge, train: Sequence[Sample], test: Sequence[Sample], vocabulary: AnswerVocabulary
 ) -> list[Answer]:
-    """One answer per test question; scores are the regression's estimates of each answer's probability, cut to [0, 1].
-
-    Rows of the same features (question, and image where images have weights of their own) are one row that counts as
-    often: n rows with targets t_1 ... t_c of mean t cost what one row with target t and penalty / c costs.
-    """
-    every, asked = tfidf(train, test)
-    place = {image: number for number, image in enumerate(dict.fromkeys(sample.image for sample in train))}
-    has_images = bool(setting.own or setting.offset)
-    keys = [(sample.question, place[sample.image] if has_images else 0) for sample in train]
-    rows, first, group, counts = _merged(keys)
-    indicators = np.zeros((rows, len(vocabulary)), dtype=np.float32)
-    np.add.at(indicators, (group, np.array([vocabulary.index(sample.answer) for sample in train])), 1)
-    mean = indicators.sum(axis=0) / len(train)
-    known, known_image = every[first], np.array([place[train[row].image] for row in first])
-    asked_image = np.array([place.get(sample.image, -1) for sample in test])
-    targets, penalties = indicators / counts[:, None] - mean, setting.penalty / counts
-    solve = _iterated if rows > LARGE else _dense
-    weights = solve(setting, known, known_image, targets, penalties)
-    answers: list[Answer] = []
-    for chunk in cosines(asked, known):
-        here = slice(len(answers), len(answers) + len(chunk))
-        scores = _with_images(chunk, asked_image[here], known_image, setting) @ weights + mean
-        answers += [Answer.from_scores(row, vocabulary) for row in np.clip(scores, 0, 1).tolist()]
-    return answers
+    """One answer per test question, learned from `train`, whose answers must all be in the vocabulary."""
+    rows = Rows.of(Given.of(train, vocabulary))
+    return Regression.fit(setting, rows, len(vocabulary)).answers(test, vocabulary)
 
 
 def _merged(keys: Sequence[tuple[str, int]]) -> tuple[int, list[int], np.ndarray, np.ndarray]:
@@ -113,7 +156,7 @@ def _iterated(
 
 def _blocks(setting: Ridge, known: csr_matrix, image: np.ndarray) -> csr_matrix | None:
     """own Q_i Q_i' + offset for the rows of each image i, as one sparse matrix in the rows' own order."""
-    if not setting.own and not setting.offset:
+    if not setting.has_images:
         return None
     order = np.argsort(image, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(image[order])) + 1)
@@ -123,7 +166,7 @@ def _blocks(setting: Ridge, known: csr_matrix, image: np.ndarray) -> csr_matrix 
 
 
 def _with_images(cosine: np.ndarray, asked: np.ndarray, known: np.ndarray, setting: Ridge) -> np.ndarray:
-    if not setting.own and not setting.offset:
+    if not setting.has_images:
         return cosine.astype(np.float32)
     same = asked[:, None] == known[None]
     return (cosine * (1 + setting.own * same) + setting.offset * same).astype(np.float32)

@@ -1,8 +1,10 @@
 """What the baselines share: TF-IDF of questions, the nearest question, and choosing on a validation out of train."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import replace
+from pathlib import PurePath
+from typing import Literal, TypeVar
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -13,7 +15,7 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.data.splits import carve_validation
 from discern_vqa.errors import DataError
 
-K = 5  # alternatives beside each answer
+K = 10  # alternatives beside each answer
 CHOOSE_ON = 3000  # training questions that are enough to choose a setting
 VALIDATION = 0.12
 _NEIGHBOURS = 64
@@ -37,11 +39,21 @@ def known_rows(train: Sequence[Sample], vocabulary: AnswerVocabulary) -> tuple[l
     return [sample for sample, _ in pairs], np.array([place for _, place in pairs])
 
 
+def vectoriser() -> TfidfVectorizer:
+    """Words and pairs of words, rows of unit length."""
+    return TfidfVectorizer(token_pattern=r"(?u)\b\w+\b", ngram_range=(1, 2), sublinear_tf=True)
+
+
+def letters() -> TfidfVectorizer:
+    """Two to five letters of a word, rows of unit length: what inflected, misspelt and compound words share."""
+    return TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
+
+
 def tfidf(train: Sequence[Sample], test: Sequence[Sample]) -> tuple[csr_matrix, csr_matrix]:
     """(n, words) and (m, words), rows of unit length: words and pairs of words, weighed as in `train`."""
-    vectoriser = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b", ngram_range=(1, 2), sublinear_tf=True)
-    known = vectoriser.fit_transform([sample.question for sample in train])
-    return known, vectoriser.transform([sample.question for sample in test])
+    words = vectoriser()
+    known = words.fit_transform([sample.question for sample in train])
+    return known, words.transform([sample.question for sample in test])
 
 
 def cosines(asked: csr_matrix, known: csr_matrix) -> Iterator[np.ndarray]:
@@ -69,35 +81,46 @@ def nearest_answer(similarity: np.ndarray, places: np.ndarray, vocabulary: Answe
     return Answer(alternatives[0][0], alternatives[0][1], alternatives)
 
 
+def from_shares(shares: Sequence[float], vocabulary: AnswerVocabulary) -> Answer:
+    """The answer of the largest share, beside those that have any; shares (A,) sum to 1."""
+    best = Answer.from_scores(shares, vocabulary, K)
+    named = tuple(pair for pair in best.alternatives if pair[1] > 0)
+    return replace(best, alternatives=named, others=len(vocabulary) - len(named))
+
+
+def stands(rows: Sequence[Sample], test: Sequence[Sample]) -> Literal["question", "image"]:
+    """How `test` stands to the training questions: "question" where most of it shows training images, else "image"."""
+    own = {sample.image for sample in rows}
+    return "question" if sum(sample.image in own for sample in test) * 2 > len(test) else "image"
+
+
 def choose(
     settings: Sequence[Setting],
     give: Callable[[Setting, Sequence[Sample], Sequence[Sample]], list[Answer]],
     rows: Sequence[Sample],
-    test: Sequence[Sample],
     vocabulary: AnswerVocabulary,
     seed: int,
+    *,
+    by: Literal["question", "image"],
+    held_out: Sequence[Sample] = (),
 ) -> Setting:
-    """The setting whose answers are most often right on a validation part of `rows`; of equal ones the earliest.
+    """The setting whose answers are most often right on validation; of equal ones the earliest.
 
-    Validation stands to the rest as `test` stands to train: where most test questions show a training image, single
-    questions are taken out, elsewhere whole images. Of the test split only the images' names are looked at, and never
-    an answer. Of a large set a part is enough. Where nothing can be carved, the first setting.
+    Validation is what the recipe holds out, else a part of `rows`: single questions or whole images, as the questions
+    that will be asked stand to them (`stands`). Of a large set a part is enough. Where nothing can be carved, the
+    first.
 
     Args:
         settings: what to choose from.
         give: (setting, questions to learn from, questions to answer) -> the answers.
         rows: training questions with an answer of the vocabulary.
-        test: the questions that will be asked.
+        held_out: questions that are none of `rows`.
     """
-    own = {sample.image for sample in rows}
-    shared = sum(sample.image in own for sample in test) * 2 > len(test)
-    try:
-        learn, ask = carve_validation(
-            _some_images(rows, seed), VALIDATION, by="question" if shared else "image", seed=seed
-        )
-    except DataError:  # a handful of questions: there is nothing to choose by
+    if len(settings) == 1:
         return settings[0]
-    ask = [sample for sample in ask if sample.phrase_type != "frame"]  # no test split has template re-phrasings
+    learn, ask = carved(rows, seed, by, held_out)
+    if not ask:
+        return settings[0]
     truth = [vocabulary.index(sample.answer) for sample in ask]
 
     def right(setting: Setting) -> int:
@@ -106,6 +129,30 @@ def choose(
         )
 
     return max(settings, key=right)
+
+
+def carved(
+    rows: Sequence[Sample], seed: int, by: Literal["question", "image"], held_out: Sequence[Sample] = ()
+) -> tuple[Sequence[Sample], Sequence[Sample]]:
+    """Questions to learn from and questions to choose on; of a handful of questions, none to choose on."""
+    some = _some_images(rows, seed)
+    if held_out:
+        return some, held_out
+    try:
+        learn, ask = carve_validation(some, VALIDATION, by=by, seed=seed)
+    except DataError:
+        return some, []
+    return learn, [one for one in ask if one.phrase_type != "frame"]  # no test split has template re-phrasings
+
+
+def known_name(image: str, known: Container[str]) -> str:
+    """The training image that this one is: its own name, or, of a file that was named by its whole path, the longest
+    end of the path that is a training image's name (the data may have moved)."""
+    path = PurePath(image)
+    if image in known or not path.is_absolute():
+        return image
+    ends = ("/".join(path.parts[start:]) for start in range(1, len(path.parts)))
+    return next((end for end in ends if end in known), image)
 
 
 def _some_images(rows: Sequence[Sample], seed: int) -> list[Sample]:

@@ -7,22 +7,62 @@ VQA-RAD's usual split: 0.69.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Self
 
-from discern_vqa.baselines._ridge import Ridge, ridge_answers
-from discern_vqa.baselines._shared import choose, known_rows
+from pydantic import Field
+
+from discern_vqa.baselines._fitted import Baseline, Given, State
+from discern_vqa.baselines._ridge import Regression, Ridge, ridge_answers
+from discern_vqa.baselines._rows import Rows
+from discern_vqa.baselines._shared import choose
+from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
 
-SETTINGS = tuple(Ridge(penalty, own, offset=0.3) for penalty in (0.3, 0.1, 1.0) for own in (1.0, 3.0))
+OFFSET = 0.3
 
 
-def answer(
-    train: Sequence[Sample], test: Sequence[Sample], *, vocabulary: AnswerVocabulary, seed: int = 0
-) -> list[Answer]:
-    """One answer per test question, with the setting that is best on validation; then it learns from all of train."""
+class Config(Table):
+    """[model]: what is tried on validation, the first where there is none."""
 
-    def give(setting: Ridge, learn: Sequence[Sample], ask: Sequence[Sample]) -> list[Answer]:
-        return ridge_answers(setting, learn, ask, vocabulary)
+    name: Literal["baselines.image_identity"] = "baselines.image_identity"
+    penalties: list[float] = Field([0.3, 0.1, 1.0], min_length=1)
+    own: list[float] = Field([1.0, 3.0], min_length=1)
+    """How freely an image's weights may differ from those of all images."""
 
-    rows, _ = known_rows(train, vocabulary)
-    return give(choose(SETTINGS, give, rows, test, vocabulary, seed), rows, test)
+
+class Model(Baseline):
+    """A regression with weights of each image's own."""
+
+    CONFIG = Config
+
+    def __init__(self, regression: Regression, vocabulary: AnswerVocabulary) -> None:
+        self.regression, self.vocabulary = regression, vocabulary
+
+    @classmethod
+    def fit(cls, config: Config, given: Given) -> Self:
+        """With the setting that is best on validation."""
+
+        def give(setting: Ridge, learn: Sequence[Sample], ask: Sequence[Sample]) -> list[Answer]:
+            return ridge_answers(setting, learn, ask, given.vocabulary)
+
+        settings = [Ridge(penalty, own, OFFSET) for penalty in config.penalties for own in config.own]
+        chosen = choose(settings, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out)
+        return cls(Regression.fit(chosen, Rows.of(given), len(given.vocabulary)), given.vocabulary)
+
+    @classmethod
+    def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
+        """See Baseline."""
+        return cls(Regression.load(state), vocabulary)
+
+    def state(self) -> State:
+        """See Baseline."""
+        return self.regression.state()
+
+    def answers(self, samples: Sequence[Sample]) -> list[Answer]:
+        """See `Regression.answers`."""
+        return self.regression.answers(samples, self.vocabulary)
+
+
+answer = Model.at_once

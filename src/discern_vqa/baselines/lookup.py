@@ -6,31 +6,59 @@ image is a training image and two thirds of the test questions have a re-phrasin
 """
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Self
 
 import numpy as np
 
-from discern_vqa.baselines._shared import cosines, known_rows, nearest_answer, tfidf
+from discern_vqa.baselines._fitted import Baseline, Given, State
+from discern_vqa.baselines._rows import Rows
+from discern_vqa.baselines._shared import known_name, nearest_answer
+from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
 
 
-def answer(
-    train: Sequence[Sample], test: Sequence[Sample], *, vocabulary: AnswerVocabulary, seed: int = 0
-) -> list[Answer]:
-    """One answer per test question; its score is the cosine of the two questions. `seed` is not used."""
-    rows, places = known_rows(train, vocabulary)
-    known, asked = tfidf(rows, test)
-    images = np.array([sample.image for sample in rows])
-    similarities = (row for chunk in cosines(asked, known) for row in chunk)
-    return [
-        _about_the_same_image(similarity, images == sample.image, places, vocabulary)
-        for sample, similarity in zip(test, similarities, strict=True)
-    ]
+class Config(Table):
+    """[model]."""
+
+    name: Literal["baselines.lookup"] = "baselines.lookup"
 
 
-def _about_the_same_image(
-    similarity: np.ndarray, same: np.ndarray, places: np.ndarray, vocabulary: AnswerVocabulary
-) -> Answer:
-    if not same.any():
-        return nearest_answer(similarity, places, vocabulary)
-    return nearest_answer(similarity[same], places[same], vocabulary)
+class Model(Baseline):
+    """The table."""
+
+    CONFIG = Config
+
+    def __init__(self, rows: Rows, vocabulary: AnswerVocabulary) -> None:
+        self.rows, self.vocabulary = rows, vocabulary
+        self._names = np.array(rows.images)
+        self._known = set(rows.images)
+
+    @classmethod
+    def fit(cls, config: Config, given: Given) -> Self:
+        """Keeps the rows."""
+        return cls(Rows.of(given), given.vocabulary)
+
+    @classmethod
+    def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
+        """See Baseline."""
+        return cls(Rows.load(state), vocabulary)
+
+    def state(self) -> State:
+        """See Baseline."""
+        return self.rows.state()
+
+    def answers(self, samples: Sequence[Sample]) -> list[Answer]:
+        """The score is the cosine of the two questions."""
+        similarities = (row for chunk in self.rows.cosines([sample.question for sample in samples]) for row in chunk)
+        answers = []
+        for sample, similarity in zip(samples, similarities, strict=True):
+            same = self._names == known_name(sample.image, self._known)
+            if not same.any():
+                same[:] = True
+            answers.append(nearest_answer(similarity[same], self.rows.places[same], self.vocabulary))
+        return answers
+
+
+answer = Model.at_once

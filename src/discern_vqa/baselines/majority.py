@@ -1,34 +1,65 @@
 """*majority*: the commonest training answer, one for open and one for closed questions. Sees no image and no question.
 
 It is told the answer type of each test question (as many published heads are), which a model of ours never is: without
-that it would say "no" to everything. Where the data set gives no answer type, the commonest answer of all is given.
+that it would say "no" to everything. Where the answer type is not given, the commonest answer of all is.
 VQA-RAD's usual split: 0.319 (closed 0.489, open 0.061).
 """
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Self
 
-from discern_vqa.baselines._shared import K, known_rows
+from discern_vqa.baselines._fitted import Baseline, Given, State, counts_from, counts_to
+from discern_vqa.baselines._shared import K
+from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
 
 
-def answer(
-    train: Sequence[Sample], test: Sequence[Sample], *, vocabulary: AnswerVocabulary, seed: int = 0
-) -> list[Answer]:
-    """One answer per test question; its score is the answer's share of the training answers of that type.
+class Config(Table):
+    """[model]."""
 
-    Of equally common answers the one that train has first; `seed` is not used.
-    """
-    rows, places = known_rows(train, vocabulary)
-    by_type: dict[str, Answer] = {"": _commonest(places.tolist(), vocabulary)}
-    for answer_type in {sample.answer_type for sample in rows} - {""}:
-        of_type = [place for sample, place in zip(rows, places, strict=True) if sample.answer_type == answer_type]
-        by_type[answer_type] = _commonest(of_type, vocabulary)
-    return [by_type.get(sample.answer_type, by_type[""]) for sample in test]
+    name: Literal["baselines.majority"] = "baselines.majority"
 
 
-def _commonest(places: list[int], vocabulary: AnswerVocabulary) -> Answer:
-    ranked = Counter(places).most_common(K)
-    shares = tuple((vocabulary.answers[place], count / len(places)) for place, count in ranked)
-    return Answer(shares[0][0], shares[0][1], shares)
+class Model(Baseline):
+    """counts: for each answer type ("": all questions), {answer's place: how often}, in the order of train."""
+
+    CONFIG = Config
+
+    def __init__(self, counts: dict[str, dict[int, int]], vocabulary: AnswerVocabulary) -> None:
+        self.counts, self.vocabulary = counts, vocabulary
+        self._by_type = {kind: self._commonest(found) for kind, found in counts.items()}
+
+    @classmethod
+    def fit(cls, config: Config, given: Given) -> Self:
+        """Counts."""
+        counts: dict[str, dict[int, int]] = {"": {}}
+        for row, place in zip(given.rows, given.places.tolist(), strict=True):
+            for kind in {"", row.answer_type}:
+                found = counts.setdefault(kind, {})
+                found[place] = found.get(place, 0) + 1
+        return cls(counts, given.vocabulary)
+
+    @classmethod
+    def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
+        """See Baseline."""
+        return cls(counts_from(state.facts["types"], state.arrays["counts"]), vocabulary)
+
+    def state(self) -> State:
+        """See Baseline."""
+        return State({"types": list(self.counts)}, {"counts": counts_to(self.counts)})
+
+    def answers(self, samples: Sequence[Sample]) -> list[Answer]:
+        """The score is the answer's share of the training answers of that type; of equally common answers the one that
+        train has first."""
+        return [self._by_type.get(sample.answer_type, self._by_type[""]) for sample in samples]
+
+    def _commonest(self, found: dict[int, int]) -> Answer:
+        total, ranked = sum(found.values()), Counter(found).most_common(K)
+        shares = tuple((self.vocabulary.answers[place], count / total) for place, count in ranked)
+        return Answer(*shares[0], shares, others=len(self.vocabulary) - len(shares))
+
+
+answer = Model.at_once

@@ -5,34 +5,76 @@ nearest training question, and ridge regression.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Self
 
-from discern_vqa.baselines._ridge import Ridge, ridge_answers
-from discern_vqa.baselines._shared import choose, cosines, known_rows, nearest_answer, tfidf
+from pydantic import Field
+
+from discern_vqa.baselines._fitted import Baseline, Given, State
+from discern_vqa.baselines._ridge import Regression, Ridge
+from discern_vqa.baselines._rows import Rows
+from discern_vqa.baselines._shared import choose, nearest_answer
+from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
 
 NEAREST = "nearest"
-SETTINGS: tuple[str | Ridge, ...] = (NEAREST, Ridge(0.1), Ridge(0.3), Ridge(1.0), Ridge(3.0))
 
 
-def answer(
-    train: Sequence[Sample], test: Sequence[Sample], *, vocabulary: AnswerVocabulary, seed: int = 0
-) -> list[Answer]:
-    """One answer per test question, by the learner that is better on validation; then it learns from all of train."""
+class Config(Table):
+    """[model]: what is tried on validation beside the nearest question, which is taken where there is none."""
 
-    def give(setting: str | Ridge, learn: Sequence[Sample], ask: Sequence[Sample]) -> list[Answer]:
-        return answer_with(setting, learn, ask, vocabulary)
+    name: Literal["baselines.question_only"] = "baselines.question_only"
+    penalties: list[float] = Field([0.1, 0.3, 1.0, 3.0])
 
-    rows, _ = known_rows(train, vocabulary)
-    return give(choose(SETTINGS, give, rows, test, vocabulary, seed), rows, test)
+
+class Model(Baseline):
+    """A table of questions, with a regression where that was better."""
+
+    CONFIG = Config
+
+    def __init__(self, rows: Rows, regression: Regression | None, vocabulary: AnswerVocabulary) -> None:
+        self.rows, self.regression, self.vocabulary = rows, regression, vocabulary
+
+    @classmethod
+    def fit(cls, config: Config, given: Given) -> Self:
+        """With the learner that is better on validation."""
+
+        def give(setting: str | Ridge, learn: Sequence[Sample], ask: Sequence[Sample]) -> list[Answer]:
+            return answer_with(setting, learn, ask, given.vocabulary)
+
+        settings: list[str | Ridge] = [NEAREST, *(Ridge(penalty) for penalty in config.penalties)]
+        chosen = choose(settings, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out)
+        return cls._fitted(chosen, given)
+
+    @classmethod
+    def _fitted(cls, setting: str | Ridge, given: Given) -> Self:
+        rows, answers = Rows.of(given), len(given.vocabulary)
+        regression = Regression.fit(setting, rows, answers) if isinstance(setting, Ridge) else None
+        return cls(rows, regression, given.vocabulary)
+
+    @classmethod
+    def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
+        """See Baseline."""
+        return cls(Rows.load(state), Regression.load(state) if "ridge" in state.facts else None, vocabulary)
+
+    def state(self) -> State:
+        """See Baseline."""
+        return self.rows.state() if self.regression is None else self.regression.state()
+
+    def answers(self, samples: Sequence[Sample]) -> list[Answer]:
+        """The score is the cosine of the two questions, or the regression's estimate."""
+        if self.regression is not None:
+            return self.regression.answers(samples, self.vocabulary)
+        similarities = (row for chunk in self.rows.cosines([sample.question for sample in samples]) for row in chunk)
+        return [nearest_answer(row, self.rows.places, self.vocabulary) for row in similarities]
 
 
 def answer_with(
     setting: str | Ridge, train: Sequence[Sample], test: Sequence[Sample], vocabulary: AnswerVocabulary
 ) -> list[Answer]:
     """The answers of one learner. Every training answer must be in the vocabulary."""
-    if isinstance(setting, Ridge):
-        return ridge_answers(setting, train, test, vocabulary)
-    rows, places = known_rows(train, vocabulary)
-    known, asked = tfidf(rows, test)
-    return [nearest_answer(row, places, vocabulary) for chunk in cosines(asked, known) for row in chunk]
+    return Model._fitted(setting, Given.of(train, vocabulary)).answers(test)
+
+
+answer = Model.at_once

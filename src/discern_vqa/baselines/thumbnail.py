@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from discern_vqa.baselines._shared import choose, cosines, known_rows, nearest_answer, tfidf
+from discern_vqa.baselines._shared import choose, cosines, known_rows, nearest_answer, stands, tfidf
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.fingerprints import fingerprints
 from discern_vqa.data.likeness import grey
@@ -39,7 +39,7 @@ def answer(
     """
     rows, _ = known_rows(train, vocabulary)
     give = partial(_nearest, vocabulary=vocabulary, thumbs=thumbs or _thumbs([*rows, *test]))
-    return give(choose(WEIGHTS, give, rows, test, vocabulary, seed), rows, test)
+    return give(choose(WEIGHTS, give, rows, vocabulary, seed, by=stands(rows, test)), rows, test)
 
 
 def _nearest(

@@ -1,12 +1,14 @@
 """The verbs that answer: ask one question, predict many."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from discern_vqa.baselines._cases import Case
     from discern_vqa.data.answers import Answer
 
 DISCLAIMER = "Research software: not for diagnosis."
@@ -24,22 +26,43 @@ def ask(
     question: Annotated[str, typer.Argument(help="A question about it, in quotes.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     mode: Mode = "",
+    similar: Annotated[
+        int, typer.Option(help="Also show so many similar cases of the training data.", min=0, max=50)
+    ] = 0,
 ) -> None:
     """Ask one question about one image."""
     from discern_vqa.commands.data_look import seen
     from discern_vqa.evaluation.predict import Predictor
 
-    answer = Predictor.open(run).ask(image, question, mode)
+    predictor = Predictor.open(run)
+    answer = predictor.ask(image, question, mode)
+    cases: list[Case] = []
+    if similar:
+        from discern_vqa.evaluation.similar_cases import SimilarCases
+
+        cases = SimilarCases.of(predictor).nearest(image, question, similar)
     if part := seen(image):
         typer.echo(part, err=True)
-    typer.echo(_as_json(answer) if as_json else _as_text(answer))
+    typer.echo(_as_json(answer, cases) if as_json else _as_text(answer, cases))
 
 
-def _as_text(answer: "Answer") -> str:
+def _as_text(answer: "Answer", cases: "list[Case]") -> str:
+    return "\n".join([*_answered(answer), *_similar(cases), DISCLAIMER])
+
+
+def _similar(cases: "list[Case]") -> list[str]:
+    if not cases:
+        return []
+    from discern_vqa.evaluation.similar_cases import as_text
+
+    return ["Similar cases that it learned from (cosines):", *as_text(cases)]
+
+
+def _answered(answer: "Answer") -> list[str]:
     others = [f"  {text}  {score:.2f}" for text, score in answer.alternatives[:SHOWN] if text != answer.text]
     judged, how = answer.judged, f"  ({answer.mode})" if answer.mode not in ("", "classify") else ""
     if judged is None:
-        return "\n".join([f"{answer.text}  {answer.score:.2f}{how}", *others, DISCLAIMER])
+        return [f"{answer.text}  {answer.score:.2f}{how}", *others]
     sure, share = f"{judged.confidence:.2f}", f"{100 * judged.coverage:.0f} %"
     first = f"{answer.text}  {sure}{how}"
     if judged.abstains:
@@ -51,14 +74,15 @@ def _as_text(answer: "Answer") -> str:
         kept = f"In {share} of such cases the true answer is one of these: {', '.join(judged.answer_set)}"
     else:
         kept = f"No answer stands out as the true ones do in {share} of such cases"
-    return "\n".join([first, *others, kept, DISCLAIMER])
+    return [first, *others, kept]
 
 
-def _as_json(answer: "Answer") -> str:
+def _as_json(answer: "Answer", cases: "list[Case]") -> str:
     from discern_vqa.evaluation.predict import said
 
     fields = {"answer": answer.text, "score": answer.score, "alternatives": answer.alternatives, "mode": answer.mode}
-    return json.dumps(fields | said(answer) | {"note": DISCLAIMER})
+    found = {"similar": [asdict(case) for case in cases]} if cases else {}
+    return json.dumps(fields | said(answer) | found | {"note": DISCLAIMER})
 
 
 def predict(

@@ -182,7 +182,7 @@ def _right(one: Answerer, seed: list[Prediction], rows: list[Prediction], normal
         )
     same = normaliser(normalise)
     for row in rows:
-        if own[row.id].image != row.image or same(own[row.id].gold) != same(row.gold):
+        if own[row.id].image != row.image or set(map(same, own[row.id].truths)) != set(map(same, row.truths)):
             raise DataError(
                 f"{one.name}: the question {row.id!r} has another image or another true answer there",
                 hint="the two files are of two data sets, or number their questions differently",

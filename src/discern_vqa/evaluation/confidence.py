@@ -65,13 +65,13 @@ def confidences(rows: Sequence[Prediction], temperature: float = 1.0, kind: str 
 
 
 def truth_scores(rows: Sequence[Prediction], normalise: str, temperature: float, kind: str) -> np.ndarray:
-    """(n,) the score of the *true* answer; minus infinity where it is not among the alternatives."""
+    """(n,) the score of the *true* answer (the best of several); minus infinity where no alternative is it."""
     same = normaliser(normalise)
     found = np.full(len(rows), -math.inf)
     for place, row in enumerate(rows):
-        gold = same(row.gold)
+        true = {same(text) for text in row.truths}
         pairs = tempered(pairs_of(row, kind), row.others, temperature, kind)
-        found[place] = max((score for text, score in pairs if same(text) == gold), default=-math.inf)
+        found[place] = max((score for text, score in pairs if same(text) in true), default=-math.inf)
     return found
 
 
@@ -97,9 +97,8 @@ def fit_temperature(rows: Sequence[Prediction], right: np.ndarray, normalise: st
     for place, row in enumerate(rows):
         scores[place, : len(row.alternatives)] = [score for _, score in row.alternatives]
         named[place, : len(row.alternatives)] = True
-        texts = [same(text) for text, _ in row.alternatives]
-        if same(row.gold) in texts:
-            truth[place] = texts.index(same(row.gold))
+        true = {same(text) for text in row.truths}
+        truth[place] = next((k for k, (text, _) in enumerate(row.alternatives) if same(text) in true), longest)
     others = np.array([_others(row.others) for row in rows])
     logs, weights = _logs(scores, named, others)
     lines = np.arange(len(rows))

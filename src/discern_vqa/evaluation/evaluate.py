@@ -12,7 +12,7 @@ from discern_vqa.data.answers import Answer
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import Sample
 from discern_vqa.datasets._load import find_root, imitated, learning_samples, test_samples
-from discern_vqa.errors import DataError
+from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation import calibration, metrics, predictions
 from discern_vqa.evaluation.calibrate import from_validation, held_out, nothing_held_out, what_can_be_done
 from discern_vqa.evaluation.free_text import free_text
@@ -77,7 +77,7 @@ def evaluate(
         scores["modes"] = _modes(predictor, answering, split, normalise)
     scores["vocabulary"] = {
         "size": len(opened.vocabulary),
-        "coverage": opened.vocabulary.coverage([sample.answer for sample in samples]),
+        "coverage": opened.vocabulary.coverage([_givable(row, opened) for row in rows]),
         "normaliser": normalise,
     }
     if config.imitate:
@@ -91,6 +91,11 @@ def evaluate(
     _write(opened.folder / "audit.json", audit({"train": train, "validation": validation, split: list(samples)}))
     explain(predictor, samples, opened.folder / f"explanations.{split}.jsonl")
     return scores
+
+
+def _givable(row: predictions.Prediction, opened: Run) -> str:
+    """Of the true answers the first that the run can give."""
+    return next((text for text in row.truths if opened.vocabulary.index(text) >= 0), row.gold)
 
 
 def _modes(predictor: Predictor, answering: Answering, split: str, normalise: str) -> dict[str, Any]:
@@ -156,6 +161,7 @@ def _baseline(
         if [row.id for row in kept] == [sample.id for sample in samples]:
             return kept
     module = registry.load("baselines", name)
+    _require_row(module, name, opened)
     needs = {"batcher": _features(opened, batcher)} if getattr(module, "NEEDS_STATES", False) else {}
     answers: list[Answer] = module.answer(
         train, samples, vocabulary=opened.vocabulary, seed=opened.recipe.run.seed, **needs
@@ -164,6 +170,16 @@ def _baseline(
     predictions.write(path, rows)
     atomic_write_text(mark, learned)
     return rows
+
+
+def _require_row(module: Any, name: str, opened: Run) -> None:
+    """Raises ConfigError for a baseline that cannot stand beside this run."""
+    if not hasattr(module, "answer"):
+        hint = f"take it out of run.baselines, and fit it by itself: discern train recipes/baselines/{name}.toml"
+        raise ConfigError(f"the baseline {name} has an encoder of its own, and is no row of a run", hint=hint)
+    if getattr(module, "NEEDS_STATES", False) and opened.recipe.is_baseline:
+        hint = "take it out of run.baselines"
+        raise ConfigError(f"the baseline {name} learns from a model's features; {opened.folder} has none", hint=hint)
 
 
 def _digest(samples: Sequence[Sample]) -> str:

@@ -36,7 +36,7 @@ def free_text(rows: Sequence[Prediction], normalise: str = "m3ae", similarity: A
 
     Args:
         rows: the questions with their answers.
-        normalise: the normaliser of both texts.
+        normalise: the normaliser of both texts. Of several accepted answers the nearest is the true one.
         similarity: a `similarity.Similarity` of the rows, where it was asked for.
 
     Returns:
@@ -44,7 +44,8 @@ def free_text(rows: Sequence[Prediction], normalise: str = "m3ae", similarity: A
         ["similarity_by_chance"]}.
     """
     same = normaliser(normalise)
-    said, true = [same(row.prediction).split() for row in rows], [same(row.gold).split() for row in rows]
+    said = [same(row.prediction).split() for row in rows]
+    true = [_nearest(given, [same(text).split() for text in row.truths]) for given, row in zip(said, rows, strict=True)]
     images = np.array([row.image for row in rows], dtype=str)
     each = {"exact": np.array([bool(a) and a == b for a, b in zip(said, true, strict=True)], dtype=float)}
     shared = np.array([overlap(a, b) for a, b in zip(said, true, strict=True)]).reshape(-1, 3)
@@ -66,6 +67,11 @@ def free_text(rows: Sequence[Prediction], normalise: str = "m3ae", similarity: A
     if similarity is not None:
         scores["similarity_by_chance"] = similarity.chance
     return scores
+
+
+def _nearest(said: Sequence[str], truths: Sequence[list[str]]) -> list[str]:
+    """Of several true answers the one that shares most with what was said (F1), of equal ones the first."""
+    return max(truths, key=lambda one: overlap(said, one)[2])
 
 
 def overlap(said: Sequence[str], true: Sequence[str]) -> tuple[float, float, float]:

@@ -1,6 +1,7 @@
 """The figures of `scores.json` from the lines of `predictions.jsonl`. Defined in docs/metrics.md. No torch here.
 
-An answer is right when it equals the true one after the normaliser, letter for letter. Every figure is a fraction
+An answer is right when it equals the true one after the normaliser, letter for letter (one of them, where the data
+set accepts several). Every figure is a fraction
 with its n and a 95 % interval clustered by image. `overall` is counted from the same rows as its parts, so it is
 their exact weighted mean; questions whose data set does not say open or closed form a third part, `unknown`.
 """
@@ -64,10 +65,10 @@ def score(rows: Sequence[Prediction], normalise: str = "m3ae") -> dict[str, Any]
 
 
 def rights(rows: Sequence[Prediction], normalise: str = "m3ae") -> np.ndarray:
-    """(n,) bool: which answers equal the true one after the normaliser; an empty answer never does."""
+    """(n,) bool: which answers equal the true one (or one of several) after the normaliser; an empty one never does."""
     same = normaliser(normalise)
     return np.array(
-        [bool(row.prediction.strip()) and same(row.prediction) == same(row.gold) for row in rows], dtype=bool
+        [bool(row.prediction.strip()) and same(row.prediction) in map(same, row.truths) for row in rows], dtype=bool
     )
 
 

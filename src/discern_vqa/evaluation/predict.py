@@ -27,7 +27,7 @@ Pictures = Literal["real", "blank", "shuffled"]
 class Predictor:
     """An open run with its model in memory."""
 
-    def __init__(self, run: Run, model: Any, batcher: Batcher, calibration: Calibration | None = None) -> None:
+    def __init__(self, run: Run, model: Any, batcher: Any, calibration: Calibration | None = None) -> None:
         self.run, self.model, self.batcher, self.calibration = run, model, batcher, calibration
 
     @property
@@ -39,6 +39,10 @@ class Predictor:
     def open(cls, run: Path, device: str | None = None, calibrated: bool = True) -> "Predictor":
         """Loads a finished run, with its `calibration.json` if it has one. Raises RunError."""
         opened = Run.open(run)
+        if opened.recipe.is_baseline:
+            from discern_vqa.evaluation.predict_baseline import BaselinePredictor
+
+            return BaselinePredictor.of(opened, calibrated)
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         model: Any = opened.load_model().to(device)
         calibration = read_if_there(opened.folder, opened.folder / WEIGHTS) if calibrated else None

@@ -7,8 +7,9 @@ The schema is the bridge between any program and our figures; five lines of any 
      "prediction": "no", "score": 0.93, "alternatives": [["no", 0.93], ["yes", 0.06]]}
 
 (on one line each). `id`, `image`, `gold`, `answer_type` and `prediction` must be there; the rest may be left out, and
-further keys are passed over. `twin`, `phrase_type` and `mask` mean what they mean in `data.sample.Sample`; `others` is
-the number of further answers that share what the alternatives leave of 1.
+further keys are passed over. `accepted` lists further true answers, where the data set has several. `twin`,
+`phrase_type` and `mask` mean what they mean in `data.sample.Sample`; `others` is the number of further answers that
+share what the alternatives leave of 1.
 """
 
 import json
@@ -24,7 +25,7 @@ from discern_vqa.files import atomic_write_text
 
 REQUIRED = ("id", "image", "gold", "answer_type", "prediction")
 _TEXT = (*REQUIRED, "question", "question_type", "organ", "twin", "phrase_type", "mask", "mode")
-_ONLY_WHEN_SET = ("twin", "phrase_type", "mask", "others", "mode")
+_ONLY_WHEN_SET = ("twin", "phrase_type", "mask", "others", "mode", "accepted")
 _ANSWER_TYPES = (OPEN, CLOSED, "")
 
 
@@ -48,6 +49,7 @@ class Prediction:
         mask: path of the finding's mask, relative to the data set's root, "" for none.
         others: how many further answers share what the alternatives leave of 1; None where the file does not say.
         mode: the way of answering that gave the answer, "" where there is only one.
+        accepted: further answers that are as true as `gold`, where the data set has such.
     """
 
     id: str
@@ -65,6 +67,12 @@ class Prediction:
     mask: str = ""
     others: int | None = None
     mode: str = ""
+    accepted: tuple[str, ...] = ()
+
+    @property
+    def truths(self) -> tuple[str, ...]:
+        """Every answer that is true, `gold` first."""
+        return (self.gold, *self.accepted)
 
 
 def from_answers(samples: Sequence[Sample], answers: Sequence[Answer]) -> list[Prediction]:
@@ -86,6 +94,7 @@ def from_answers(samples: Sequence[Sample], answers: Sequence[Answer]) -> list[P
             mask=sample.mask,
             others=answer.others,
             mode=answer.mode,
+            accepted=tuple(one for one in sample.extra.get("accepted", ()) if one != sample.answer),
         )
         for sample, answer in zip(samples, answers, strict=True)
     ]
@@ -134,7 +143,8 @@ def read(path: Path) -> list[Prediction]:
 
 
 def _line(row: Prediction) -> str:
-    fields = {key: value for key, value in asdict(row).items() if value not in ("", None) or key not in _ONLY_WHEN_SET}
+    unset = ("", None, ())
+    fields = {key: value for key, value in asdict(row).items() if value not in unset or key not in _ONLY_WHEN_SET}
     return json.dumps(fields, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -167,7 +177,18 @@ def _parse(line: str, where: str) -> Prediction:
     fields["score"] = _score(fields.get("score"), where)
     fields["alternatives"] = _alternatives(fields.get("alternatives") or [], where)
     fields["others"] = _others(fields.get("others"), where)
-    return Prediction(**{key: fields[key] for key in (*_TEXT, "score", "alternatives", "others") if key in fields})
+    fields["accepted"] = _accepted(fields.get("accepted") or [], where)
+    kept = (*_TEXT, "score", "alternatives", "others", "accepted")
+    return Prediction(**{key: fields[key] for key in kept if key in fields})
+
+
+def _accepted(value: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(text, str) and text.strip() for text in value):
+        raise DataError(
+            f"{where}: accepted must be a list of answers, found {_what(value)}",
+            hint='further true answers beside gold: ["ct", "ct scan"]; leave it out if there are none',
+        )
+    return tuple(value)
 
 
 def _score(value: Any, where: str) -> float | None:

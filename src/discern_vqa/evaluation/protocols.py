@@ -241,9 +241,13 @@ def _lacking(protocol: Protocol, rows: Sequence[Prediction], answers: Sequence[s
             return f"{silent:,} of {len(rows):,} lines have no {need}"
     clean = CLEANING[protocol.cleaning]
     known = {clean(answer) for answer in answers or []}
-    if not any(protocol.asked(row) and ("answers" not in protocol.needs or clean(row.gold) in known) for row in rows):
+    if not any(protocol.asked(row) and ("answers" not in protocol.needs or _known(row, clean, known)) for row in rows):
         return "no line is a question that it takes"
     return ""
+
+
+def _known(row: Prediction, clean: Callable[[str], str], known: set[str]) -> bool:
+    return not known.isdisjoint(map(clean, row.truths))
 
 
 def _figures(protocol: Protocol, rows: Sequence[Prediction], answers: Sequence[str] | None) -> dict[str, Any]:
@@ -251,12 +255,14 @@ def _figures(protocol: Protocol, rows: Sequence[Prediction], answers: Sequence[s
     known = tuple(dict.fromkeys(clean(answer) for answer in (answers or [row.gold for row in rows])))
     taken = [row for row in rows if protocol.asked(row)]
     if "answers" in protocol.needs:
-        taken = [row for row in taken if clean(row.gold) in known]
+        taken = [row for row in taken if _known(row, clean, set(known))]
     parts = np.array([protocol.part(row) for row in taken], dtype=str)
     images = np.array([row.image for row in taken], dtype=str)
     credit = np.array(
         [
-            protocol.credit(clean(row.prediction), clean(row.gold), part, known) if row.prediction.strip() else 0.0
+            max(protocol.credit(clean(row.prediction), clean(true), part, known) for true in row.truths)
+            if row.prediction.strip()
+            else 0.0
             for row, part in zip(taken, parts.tolist(), strict=True)
         ]
     )

@@ -126,7 +126,7 @@ class _Drawn:
     def case(self, place: int) -> Case:
         row = self.run.rows[place]
         picture, size = self._picture(row.image)
-        gold = self.same(row.gold)
+        true = {self.same(text) for text in row.truths}
         grid = self.run.heat.get(row.id, {}).get("grid")
         return Case(
             row=row,
@@ -135,7 +135,7 @@ class _Drawn:
             is_wide=size[0] >= size[1],
             heat=_heat(grid, size) if grid and picture else "",
             outline=self._outline(row.mask, size) if row.mask and picture else "",
-            bars=[(text, score, self.same(text) == gold) for text, score in row.alternatives[:4]],
+            bars=[(text, score, self.same(text) in true) for text, score in row.alternatives[:4]],
         )
 
     def _picture(self, image: str) -> tuple[str, tuple[int, int]]:

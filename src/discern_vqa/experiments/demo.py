@@ -7,6 +7,7 @@ from pathlib import Path
 
 from discern_vqa.audit import as_text, audit
 from discern_vqa.config import read_recipe
+from discern_vqa.data.answers import Answer
 from discern_vqa.datasets import phantom
 from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.evaluation.predict import Predictor
@@ -52,7 +53,15 @@ def _ask(folder: Path, root: Path) -> None:
     sample = next(one for one in phantom.read(root, "test") if one.mask)
     answer = Predictor.open(folder).ask(sample.path, sample.question)
     print(f"\n$ discern ask {folder} {sample.path} {json.dumps(sample.question)}")
-    print(f"{answer.text} ({answer.score:.2f}); true answer: {sample.answer}\n")
+    print(f"{answer.text}, {sureness(answer)}; true answer: {sample.answer}\n")
+
+
+def sureness(answer: Answer) -> str:
+    """What the number beside an answer means: a calibrated confidence, or a bare score, which promises nothing."""
+    if answer.judged is not None:
+        rather = ", so it would rather not answer" if answer.judged.abstains else ""
+        return f"calibrated confidence {answer.judged.confidence:.2f}{rather}"
+    return f"score {answer.score:.2f} (not calibrated: no probability of being right)"
 
 
 def _clock(started: float) -> Callable[[str], None]:

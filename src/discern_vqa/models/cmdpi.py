@@ -7,22 +7,21 @@ Letters: B texts, U images, N cells, M text positions, T = 1 + N + M, d width, V
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from einops import rearrange
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
+from discern_vqa.config import Profiled
 from discern_vqa.data.batch import Decision, Inputs
 from discern_vqa.nn.encoders import Encoded, EncoderConfig, image_encoder, text_encoder
 from discern_vqa.nn.transformer import FeedForward, PostNormBlock
 
 
-class Config(BaseModel):
+class Config(Profiled):
     """[model]. Defaults are the paper's; `profile = "robust"` changes those whose literal reading is weak."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Literal["cmdpi"] = "cmdpi"
     profile: Literal["paper", "robust"] = "paper"
@@ -55,16 +54,11 @@ class Config(BaseModel):
     tau_learned: bool = False
     """Learn the temperature of Eq. 7 (CLIP's logit scale) within 0.01 .. 0.2; else the objective fixes it."""
 
-    def resolved(self) -> "Config":
-        """With the profile's choice wherever a key was left open."""
+    def chosen(self) -> dict[str, Any]:
+        """See `Profiled`."""
         robust = self.profile == "robust"
-        return self.model_copy(
-            update={
-                "image_target": self.image_target or ("pixel_patchnorm" if robust else "pixel"),
-                "input_ln": robust if self.input_ln is None else self.input_ln,
-                "attention_dropout": self.dropout if self.attention_dropout is None else self.attention_dropout,
-            }
-        )
+        image_target = "pixel_patchnorm" if robust else "pixel"
+        return {"image_target": image_target, "input_ln": robust, "attention_dropout": self.dropout}
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,14 @@ the answers of a table are K there, here A, since the paper's queries are K).
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from einops import rearrange
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
+from discern_vqa.config import Profiled
 from discern_vqa.data.batch import Decision, Inputs
 from discern_vqa.nn.cross_mamba import CifrConfig
 from discern_vqa.nn.decoder import Decoder, GeneratorConfig, T5Decoder, TinyDecoder
@@ -32,10 +33,8 @@ from discern_vqa.nn.transformer import Dropout
 MODES = ("classify", "classify_typed", "generate", "rank", "hybrid")
 
 
-class Config(BaseModel):
+class Config(Profiled):
     """[model]. Sizes are the paper's; what is None is chosen by the profile."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Literal["cmi_mtl"] = "cmi_mtl"
     profile: Literal["fixed", "released"] = "fixed"
@@ -57,19 +56,20 @@ class Config(BaseModel):
     hybrid_below: float = Field(0.5, ge=0, le=1)
     """`hybrid` generates where an open question's best class is less sure than this."""
 
-    def resolved(self) -> "Config":
-        """With the profile's choice wherever a key was left open."""
+    def chosen(self) -> dict[str, Any]:
+        """See `Profiled`."""
+        fixed = self.profile == "fixed"
+        return {"mask_padding": fixed, "type_head": fixed}
+
+    def resolved(self) -> Self:
+        """See `Profiled`; the inner tables too."""
         released = self.profile == "released"
-        target = self.generator.target or ("normalized" if released else "raw")
-        return self.model_copy(
-            update={
-                "fvta": self.fvta.resolved(released, self.width),
-                "cifr": self.cifr.resolved(released),
-                "generator": self.generator.model_copy(update={"target": target}),
-                "mask_padding": not released if self.mask_padding is None else self.mask_padding,
-                "type_head": not released if self.type_head is None else self.type_head,
-            }
-        )
+        inner = {
+            "fvta": self.fvta.resolved(released, self.width),
+            "cifr": self.cifr.resolved(released),
+            "generator": self.generator.filled(target="normalized" if released else "raw"),
+        }
+        return super().resolved().model_copy(update=inner)
 
 
 @dataclass(frozen=True)

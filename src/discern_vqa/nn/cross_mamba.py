@@ -8,12 +8,13 @@
 pool averages the image's K positions into the text's L, up interpolates back; both leave padding out.
 """
 
-from typing import Literal, cast
+from typing import Literal, Self, cast
 
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
+from discern_vqa.config import Table
 from discern_vqa.nn.mamba import MambaBlock, MambaShape
 from discern_vqa.nn.resample import averaging, interpolating, mean_of
 
@@ -23,10 +24,8 @@ Variant = Literal[
 ]
 
 
-class CifrConfig(BaseModel):
+class CifrConfig(Table):
     """[model.cifr]. What is None is chosen by the model's profile (`resolved`)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     variant: Variant = "gate"
     """The paper's is `gate`; the bank of others is in `nn.mixers`. `random`: `gate` with `released_random`."""
@@ -57,16 +56,15 @@ class CifrConfig(BaseModel):
     heads: int = Field(default=4, ge=1)
     """Of `xattn`."""
 
-    def resolved(self, released: bool) -> "CifrConfig":
+    def resolved(self, released: bool) -> Self:
         """With the profile's choice wherever a key was left open."""
-        chosen = {
-            "bidirectional": not released,
-            "norm": "biasless" if released else "layer",
-            "dropout": 0.0 if released else 0.1,
-            "scaled_out": not released,
-            "released_random": released or self.variant == "random",
-        }
-        return self.model_copy(update={key: value for key, value in chosen.items() if getattr(self, key) is None})
+        return self.filled(
+            bidirectional=not released,
+            norm="biasless" if released else "layer",
+            dropout=0.0 if released else 0.1,
+            scaled_out=not released,
+            released_random=released or self.variant == "random",
+        )
 
     def shape(self, width: int) -> MambaShape:
         """The blocks' sizes at model width `width`."""

@@ -11,9 +11,10 @@ from typing import Any, Literal, Protocol, cast
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
+from discern_vqa.config import Table
 from discern_vqa.nn.encoders.base import from_folder
 from discern_vqa.nn.transformer import Attention, Dropout, FeedForward
 
@@ -21,10 +22,8 @@ PAD, END = 0, 1
 """T5's own ids, and those of our byte pairs."""
 
 
-class GeneratorConfig(BaseModel):
+class GeneratorConfig(Table):
     """[model.generator]."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["none", "tiny", "t5"] = "tiny"
     """`tiny`: a decoder of our own that reads the fused states; `t5`: T5, whose encoder reads them first."""

@@ -8,22 +8,21 @@ Letters: B texts, U images, N cells, M text positions, K regions, d width, e wid
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
+from discern_vqa.config import Table
 from discern_vqa.nn import alignment
 from discern_vqa.nn.qformer import QueryTransformer, start_from_bert
 from discern_vqa.nn.resample import mean_of
 
 
-class FvtaConfig(BaseModel):
+class FvtaConfig(Table):
     """[model.fvta]."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["qformer", "none"] = "qformer"
     """`none` (an ablation): the image tokens themselves go on, and nothing is aligned."""
@@ -54,10 +53,10 @@ class FvtaConfig(BaseModel):
     """A further alignment of cells and words."""
     token_tau: float = Field(default=0.07, gt=0)
 
-    def resolved(self, released: bool, width: int) -> "FvtaConfig":
+    def resolved(self, released: bool, width: int) -> Self:
         """With the profile's choice wherever a key was left open."""
-        tau_range = self.tau_range or ((1e-6, 1e6) if released else (0.01, 0.5))
-        return self.model_copy(update={"tau_range": tau_range, "ffn": self.ffn or 4 * width})
+        sized = self.model_copy(update={"ffn": self.ffn or 4 * width})
+        return sized.filled(tau_range=(1e-6, 1e6) if released else (0.01, 0.5))
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ The partner is another row of the batch, whose undeviated pass is needed anyway:
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from discern_vqa.config import Profiled
 from discern_vqa.data.batch import Batch, Batcher
 from discern_vqa.data.pairs import similar_images
 from discern_vqa.data.sample import Sample
@@ -20,10 +21,8 @@ from discern_vqa.nn.losses import check_weights, masked_mse, mixed_cross_entropy
 from discern_vqa.nn.masking import hide_words
 
 
-class Config(BaseModel):
+class Config(Profiled):
     """[objective] of a fine-tuning. `profile` chooses whatever is left None."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Literal["cmdpi_finetune"] = "cmdpi_finetune"
     profile: Literal["paper", "robust"] = "paper"
@@ -62,15 +61,14 @@ class Config(BaseModel):
     def _name_every_part(cls, weights: dict[str, float]) -> dict[str, float]:
         return check_weights(weights, cls.model_fields["weights"].default)
 
-    def resolved(self) -> "Config":
-        """With the profile's choice wherever a key was left open."""
+    def chosen(self) -> dict[str, Any]:
+        """See `Profiled`."""
         robust = self.profile == "robust"
-        defaults = {
+        return {
             "eps_min": 0.5 if robust else 0.0,
             "near_gradient": not robust,
             "rho_text": 0.15 if robust else 0.0,
         }
-        return self.model_copy(update={key: value for key, value in defaults.items() if getattr(self, key) is None})
 
 
 class Objective(nn.Module):

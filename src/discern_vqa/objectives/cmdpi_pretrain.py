@@ -5,12 +5,13 @@ Savings that equal the slow way: an image is encoded once for all texts about it
 h_F and the contrast; global and local RecNet run as one batch of 2B; FFN_T runs only where the loss looks.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from discern_vqa.config import Profiled
 from discern_vqa.data.batch import Batch, Inputs
 from discern_vqa.models.cmdpi import Features, Model
 from discern_vqa.nn.encoders import Encoded
@@ -19,10 +20,8 @@ from discern_vqa.nn.masking import hide_cells, hide_words
 from discern_vqa.nn.momentum import Momentum
 
 
-class Config(BaseModel):
+class Config(Profiled):
     """[objective] of a pre-training. `profile` chooses whatever is left None."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Literal["cmdpi_pretrain"] = "cmdpi_pretrain"
     profile: Literal["paper", "robust"] = "paper"
@@ -55,17 +54,15 @@ class Config(BaseModel):
     def _name_every_part(cls, weights: dict[str, float]) -> dict[str, float]:
         return check_weights(weights, cls.model_fields["weights"].default)
 
-    def resolved(self) -> "Config":
-        """With the profile's choice wherever a key was left open."""
+    def chosen(self) -> dict[str, Any]:
+        """See `Profiled`."""
         robust = self.profile == "robust"
-        defaults = {
+        return {
             "rho_image": 0.5 if robust else 0.25,
             "rho_text": 0.15 if robust else 0.25,
             "loss_scope": "masked" if robust else "all",
             "intra_view": "augmented" if robust else "same",
         }
-        open_keys = {key: value for key, value in defaults.items() if getattr(self, key) is None}
-        return self.model_copy(update=open_keys)
 
 
 class Objective(nn.Module):

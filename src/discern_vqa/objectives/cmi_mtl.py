@@ -7,13 +7,14 @@
     L = cls + 0.2 align + 0.4 gen + 0.1 type         (released: without type)
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from discern_vqa.config import Profiled
 from discern_vqa.data.batch import Batch, Targets
 from discern_vqa.models.cmi_mtl import Fused, Model
 from discern_vqa.nn import alignment
@@ -24,10 +25,8 @@ from discern_vqa.nn.losses import answer_cross_entropy, check_weights
 PARTS = ("cls", "align", "token", "gen", "type")
 
 
-class Config(BaseModel):
+class Config(Profiled):
     """[objective]. What is None is chosen by `profile`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Literal["cmi_mtl"] = "cmi_mtl"
     profile: Literal["fixed", "released"] = "fixed"
@@ -53,11 +52,10 @@ class Config(BaseModel):
     def _name_every_part(cls, weights: dict[str, float]) -> dict[str, float]:
         return check_weights(weights, PARTS)
 
-    def resolved(self) -> "Config":
-        """With the profile's choice wherever a key was left open."""
+    def chosen(self) -> dict[str, Any]:
+        """See `Profiled`."""
         released = self.profile == "released"
-        defaults = {"mask_false_negatives": not released, "stale_clip": released}
-        return self.model_copy(update={key: value for key, value in defaults.items() if getattr(self, key) is None})
+        return {"mask_false_negatives": not released, "stale_clip": released}
 
 
 class Objective(nn.Module):

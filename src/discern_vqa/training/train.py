@@ -32,6 +32,7 @@ from discern_vqa.run import (
     make_writer,
     read_tensors,
 )
+from discern_vqa.training.baseline import fit_baseline
 from discern_vqa.training.loop import Work, fit
 from discern_vqa.training.progress import Bar
 
@@ -74,6 +75,13 @@ def train(
     if resume and (out / WEIGHTS).is_file():
         say(f"{out} has ended already; nothing to resume")
         return Run.open(out)
+    if settings.is_baseline:
+        if not among.is_main_process:
+            among.wait_for_everyone()
+            return Run.open(out)
+        run = fit_baseline(recipe, settings, data, from_run, out, say)
+        among.wait_for_everyone()
+        return run
     if from_run is None and settings.run.after:
         from_run = out / "before"
         if not (from_run / WEIGHTS).is_file():

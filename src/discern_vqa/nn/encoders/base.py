@@ -5,16 +5,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
+from discern_vqa.config import Table
 from discern_vqa.errors import RunError
 
 
-class EncoderConfig(BaseModel):
+class EncoderConfig(Table):
     """[model.image] and [model.text]."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["tiny", "lite", "hf"] = "tiny"
     weights: str = ""

@@ -1,0 +1,85 @@
+"""Similar cases: training questions whose words and whose pictures are like those of what is asked.
+
+    similarity = cos(words) + weight * cos(image)          both in [-1, 1]
+
+Words are TF-IDF of words and pairs of words, and of letters (2 to 5 of a word): the mean of the two cosines. Images are
+global features, each number in units of its spread over the training images, so that what all images share does not
+count.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from discern_vqa.baselines._rows import Rows
+from discern_vqa.baselines._shared import cosines, letters
+
+_SMALLEST = 1e-3
+
+
+@dataclass(frozen=True)
+class Case:
+    """A training question that is like what is asked. The similarities are cosines."""
+
+    image: str
+    question: str
+    answer: str
+    image_similarity: float
+    question_similarity: float
+
+
+@dataclass(frozen=True)
+class Cases:
+    """The training questions, with the features (images, c) of their images, named in `names`."""
+
+    rows: Rows
+    names: list[str]
+    features: NDArray[np.float32]
+
+    def similarities(
+        self, questions: Sequence[str], features: NDArray[np.float32]
+    ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """For each question with its image's feature (m, c): the cosines (n,) of words and of images with every row."""
+        spoken, (few, known) = self.rows.cosines(questions), self._letters
+        spelled = cosines(few.transform(questions), known)
+        words = (row for pair in zip(spoken, spelled, strict=True) for row in (pair[0] + pair[1]) / 2)
+        seen = self._standard(features) @ self._known.T  # (m, images)
+        for one, images in zip(words, seen.round(6), strict=True):
+            yield one, images[self._image_of]
+
+    def nearest(self, question: str, feature: NDArray[np.float32], answers: Sequence[str], weight: float, count: int
+                ) -> list[Case]:  # fmt: skip
+        """The most similar cases, best first, one for each image. answers: the table that the rows' places mean."""
+        ((words, images),) = self.similarities([question], feature[None])
+        found: dict[str, Case] = {}
+        for row in np.argsort(-(words + weight * images), kind="stable"):
+            image = self.rows.images[row]
+            if image not in found:
+                said = answers[self.rows.places[row]]
+                found[image] = Case(image, self.rows.questions[row], said, float(images[row]), float(words[row]))
+            if len(found) == count:
+                break
+        return list(found.values())
+
+    @cached_property
+    def _letters(self) -> tuple[TfidfVectorizer, object]:
+        few = letters()
+        return few, few.fit_transform(self.rows.questions)
+
+    @cached_property
+    def _image_of(self) -> NDArray[np.int64]:
+        place = {name: number for number, name in enumerate(self.names)}
+        return np.array([place[image] for image in self.rows.images])
+
+    @cached_property
+    def _known(self) -> NDArray[np.float32]:
+        return self._standard(self.features)
+
+    def _standard(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        spread = np.maximum(self.features.std(axis=0), _SMALLEST)
+        centred = (features - self.features.mean(axis=0)) / spread
+        return centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), _SMALLEST)

@@ -1,0 +1,120 @@
+"""*retrieval*: the answers of similar cases, by weighted vote. Sees images, through a frozen encoder; learns no weight.
+
+A case is similar by its words and by its picture (`_cases`); of the nearest `neighbours` each gives its answer a vote
+of exp(similarity / temperature). The case that speaks is known, so an answer can be shown with what it was taken from:
+`discern ask RUN IMAGE QUESTION --similar 5`.
+"""
+
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Literal, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from discern_vqa.baselines._cases import Cases
+from discern_vqa.baselines._features import Features
+from discern_vqa.baselines._fitted import Baseline, Given, State
+from discern_vqa.baselines._rows import Rows
+from discern_vqa.baselines._shared import choose, from_shares
+from discern_vqa.config import Table
+from discern_vqa.data.answers import Answer, AnswerVocabulary
+from discern_vqa.data.sample import Sample
+from discern_vqa.nn.encoders.base import EncoderConfig
+
+
+class Config(Table):
+    """[model]: the encoder, and what is tried on validation (the first of each where there is none)."""
+
+    name: Literal["baselines.retrieval"] = "baselines.retrieval"
+    image: EncoderConfig = EncoderConfig(kind="lite", frozen=True)
+    weights: list[float] = Field([0.5, 0.3, 1.0, 0.0], min_length=1)
+    """What the pictures' similarity counts beside the words'; 0: words alone."""
+    neighbours: list[int] = Field([20, 5, 1], min_length=1)
+    temperatures: list[float] = Field([0.1, 0.2, 0.05], min_length=1)
+
+
+class Vote(NamedTuple):
+    """How the cases' answers become one."""
+
+    weight: float
+    neighbours: int
+    temperature: float
+
+
+Nearest = list[tuple[NDArray[np.int64], NDArray[np.float64]]]
+"""For each question the nearest cases' answers and similarities, best first."""
+
+
+class Model(Baseline):
+    """The training questions, the features of their images, and the encoder that made them."""
+
+    CONFIG = Config
+
+    def __init__(self, cases: Cases, vote: Vote, features: Features, vocabulary: AnswerVocabulary) -> None:
+        self.cases, self.vote, self.features, self.vocabulary = cases, vote, features, vocabulary
+
+    @classmethod
+    def fit(cls, config: Config, given: Given) -> Self:
+        """Encodes the training images; the vote's settings are chosen on validation."""
+        features = Features.pretrained(config.image, given.weights, given.seed)
+        settings = [Vote(*one) for one in product(config.weights, config.neighbours, config.temperatures)]
+        most = max(config.neighbours)
+        made: dict[float, Nearest] = {}
+
+        def give(vote: Vote, learn: Sequence[Sample], ask: Sequence[Sample]) -> list[Answer]:
+            if vote.weight not in made:  # one search serves all votes of a weight; `choose` asks the same each time
+                cases = cases_of(Given.of(learn, given.vocabulary), features)
+                made[vote.weight] = _nearest(cases, vote.weight, most, ask, features)
+            return _voted(made[vote.weight], vote, given.vocabulary)
+
+        vote = choose(settings, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out)
+        return cls(cases_of(given, features), vote, features, given.vocabulary)
+
+    @classmethod
+    def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
+        """See Baseline."""
+        features = Features.kept(config.image, folder, state.arrays)
+        cases = Cases(Rows.load(state), state.facts["names"], state.arrays["features"])
+        features.know(cases.names, cases.features)
+        return cls(cases, Vote(**state.facts["vote"]), features, vocabulary)
+
+    def state(self) -> State:
+        """See Baseline."""
+        facts, arrays = self.cases.rows.state()
+        seen = {"features": self.cases.features} | self.features.arrays()
+        return State(facts | {"names": self.cases.names, "vote": self.vote._asdict()}, arrays | seen)
+
+    def answers(self, samples: Sequence[Sample]) -> list[Answer]:
+        """The score is the answer's share of the votes."""
+        if not samples:
+            return []
+        found = _nearest(self.cases, self.vote.weight, self.vote.neighbours, samples, self.features)
+        return _voted(found, self.vote, self.vocabulary)
+
+
+def cases_of(given: Given, features: Features) -> Cases:
+    """The cases that these training questions make, each image encoded once."""
+    first = {row.image: row for row in reversed(given.rows)}
+    return Cases(Rows.of(given), list(first), features.of(list(first.values())))
+
+
+def _nearest(cases: Cases, weight: float, count: int, samples: Sequence[Sample], features: Features) -> Nearest:
+    questions = [sample.question for sample in samples]
+    found = []
+    for words, images in cases.similarities(questions, features.of(samples)):
+        similarity = words + weight * images
+        best = np.argsort(-similarity, kind="stable")[:count]
+        found.append((cases.rows.places[best], similarity[best]))
+    return found
+
+
+def _voted(found: Nearest, vote: Vote, vocabulary: AnswerVocabulary) -> list[Answer]:
+    answers = []
+    for places, similarity in found:
+        voices = np.exp((similarity[: vote.neighbours] - similarity[0]) / vote.temperature)
+        shares = np.bincount(places[: vote.neighbours], voices, minlength=len(vocabulary)) / voices.sum()
+        answers.append(from_shares(shares.tolist(), vocabulary))
+    return answers

@@ -1,0 +1,62 @@
+"""Answers from a baseline's run: what `Predictor` gives, from a fitted baseline instead of a network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from discern_vqa import registry
+from discern_vqa.baselines._fitted import FACTS, Baseline, State
+from discern_vqa.data.answers import Answer
+from discern_vqa.data.sample import Sample
+from discern_vqa.errors import ConfigError, RunError
+from discern_vqa.evaluation.calibration import read_if_there
+from discern_vqa.evaluation.predict import Pictures, Predictor, shuffled
+from discern_vqa.run import WEIGHTS, Run
+
+MODE = "classify"
+
+
+@dataclass(frozen=True)
+class BaselineAnswering:
+    """As `models._modes.Answering`: all that a baseline says about some questions; it has one way of answering."""
+
+    model: Baseline
+    samples: list[Sample]
+
+    def answers(self, mode: str = MODE) -> list[Answer]:
+        """One answer for each question. Raises ConfigError for any other way of answering."""
+        if mode != MODE:
+            raise ConfigError(f"a baseline cannot answer by {mode!r}", hint=f"leave out --mode, or give {MODE}")
+        return [replace(answer, mode=MODE) for answer in self.model.answers(self.samples)]
+
+
+class BaselinePredictor(Predictor):
+    """An open run of a baseline. It has no network, so nothing that could be batched, and nowhere that it looked."""
+
+    modes = (MODE,)
+
+    @classmethod
+    def of(cls, run: Run, calibrated: bool = True) -> "BaselinePredictor":
+        """Loads what was fitted. Raises RunError when a file is missing, damaged, or of another baseline."""
+        config = run.recipe.model
+        state = State.read(run.folder / FACTS, run.folder / WEIGHTS)
+        try:
+            model = registry.load_model(config.name).Model.load(config, state, run.vocabulary, run.folder)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            what = f"{FACTS} and {WEIGHTS} of {run.folder} are not those of {config.name}: {error}"
+            raise RunError(what, hint="restore the files, or train it again") from error
+        return cls(run, model, None, read_if_there(run.folder, run.folder / WEIGHTS) if calibrated else None)
+
+    def answering(self, samples: Sequence[Sample], pictures: Pictures = "real", seed: int = 0) -> Any:
+        """See Predictor. A blank image has no name, and nobody has seen it."""
+        asked = list(samples)
+        if pictures == "shuffled":
+            asked = shuffled(asked, seed)
+        elif pictures == "blank":
+            asked = [replace(sample, image="", path=Path()) for sample in asked]
+        return BaselineAnswering(self.model, asked)
+
+    def attention(self, samples: Sequence[Sample]) -> list[list[list[float]]]:
+        """None."""
+        return []

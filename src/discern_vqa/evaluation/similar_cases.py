@@ -1,0 +1,76 @@
+"""Similar cases for any run: training questions whose words and whose images are like those of what is asked.
+
+For a person who looks at an answer: what did the data say about images like this one? A run of `baselines.retrieval`
+knows its cases; for a model they are made once from the training split and the model's own image encoder, and kept in
+the run folder (`cases.json`, `cases.safetensors`), so that they are there where the data are not.
+"""
+
+from pathlib import Path
+
+from discern_vqa.baselines import retrieval
+from discern_vqa.baselines._cases import Case, Cases
+from discern_vqa.baselines._features import Features
+from discern_vqa.baselines._fitted import Given, State
+from discern_vqa.baselines._rows import Rows
+from discern_vqa.data.sample import Sample
+from discern_vqa.datasets._load import find_root, learning_samples
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.evaluation.calibration import digest
+from discern_vqa.evaluation.predict import Predictor
+from discern_vqa.run import WEIGHTS
+
+WEIGHT = 1.0
+"""What the images' similarity counts beside the words', for a model's cases: as much."""
+FACTS, ARRAYS = "cases.json", "cases.safetensors"
+
+
+class SimilarCases:
+    """The cases of an open run, searched for each question. `of(predictor)` opens or makes them."""
+
+    def __init__(self, cases: Cases, features: Features, answers: tuple[str, ...], weight: float) -> None:
+        self.cases, self.features, self.answers, self.weight = cases, features, answers, weight
+
+    @classmethod
+    def of(cls, predictor: Predictor) -> "SimilarCases":
+        """Raises ConfigError for a baseline that sees no image, DataError where they must be made and the data are not
+        at hand."""
+        run, model = predictor.run, predictor.model
+        if isinstance(model, retrieval.Model):
+            return cls(model.cases, model.features, run.vocabulary.answers, model.vote.weight)
+        if run.recipe.is_baseline:
+            raise ConfigError(
+                f"{run.folder} is a baseline that sees no image, so it knows no similar cases",
+                hint="ask a run of recipes/baselines/retrieval.toml, or of a model",
+            )
+        features = Features(model.image)
+        weights = digest(run.folder / WEIGHTS)
+        if (run.folder / ARRAYS).is_file():
+            kept = State.read(run.folder / FACTS, run.folder / ARRAYS)
+            if kept.facts.get("weights") == weights:
+                cases = Cases(Rows.load(kept), kept.facts["names"], kept.arrays["features"])
+                return cls(cases, features, run.vocabulary.answers, WEIGHT)
+        config = run.recipe.data
+        root = run.root if run.root.exists() else find_root(config)
+        train, _ = learning_samples(config, root, run.recipe.run.seed)
+        cases = retrieval.cases_of(Given.of(train, run.vocabulary), features)
+        facts, arrays = cases.rows.state()
+        made = State(facts | {"names": cases.names, "weights": weights}, arrays | {"features": cases.features})
+        made.write(run.folder / FACTS, run.folder / ARRAYS)
+        return cls(cases, features, run.vocabulary.answers, WEIGHT)
+
+    def nearest(self, image: Path, question: str, count: int = 5) -> list[Case]:
+        """The most similar cases, best first, one for each image. Raises DataError, ImageError."""
+        if not question.strip():
+            raise DataError("the question is empty", hint='for example: discern ask RUN IMAGE "Is there a mass?"')
+        asked = Sample(id="1", split="test", image=str(Path(image).resolve()), path=Path(image), question=question)
+        (feature,) = self.features.of([asked])
+        return self.cases.nearest(question, feature, self.answers, self.weight, count)
+
+
+def as_text(cases: list[Case]) -> list[str]:
+    """A line for each case, for the terminal."""
+    return [
+        f"  image {case.image_similarity:+.2f}, words {case.question_similarity:.2f}  {case.image}: "
+        f"{case.question} -> {case.answer}"
+        for case in cases
+    ]

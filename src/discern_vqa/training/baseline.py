@@ -1,0 +1,61 @@
+"""`discern train` on a baseline's recipe: fitted at once, kept in a run folder as a model is."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from discern_vqa import registry
+from discern_vqa.baselines._fitted import FACTS, Given
+from discern_vqa.config import Recipe
+from discern_vqa.data.answers import AnswerVocabulary
+from discern_vqa.data.text import WordTokenizer
+from discern_vqa.datasets._load import find_root, imitated, learning_samples, vocabulary_samples
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.run import CONFIG, WEIGHTS, Run, weights_folder
+
+
+def fit_baseline(
+    recipe: Path, settings: Recipe, data: Path | None, from_run: Path | None, out: Path, say: Callable[[str], None]
+) -> Run:
+    """Fits the baseline that `settings` name into the folder `out`; one that was interrupted is fitted anew.
+
+    Settings are chosen on the questions that the recipe holds out, and these teach nothing else, so that `discern
+    calibrate` may use them; with `validation_ratio = 0` on a part of train, after which all of train is learned.
+    """
+    started = time.monotonic()
+    if from_run is not None or settings.run.after:
+        raise ConfigError(f"{settings.model.name} goes on from no other run", hint="leave out --from and run.after")
+    root = find_root(settings.data, data)
+    samples, validation = learning_samples(settings.data, root, settings.run.seed)
+    if not samples:
+        raise DataError(f"{root}: nothing to learn from", hint="see: discern data audit")
+    asked = [sample for sample in vocabulary_samples(settings.data, root) if not sample.is_caption]
+    vocabulary = AnswerVocabulary.from_answers(
+        [sample.answer for sample in asked],
+        settings.data.normaliser,
+        settings.data.min_count,
+        [sample.answer_type for sample in asked],
+    )
+    image = getattr(settings.model, "image", None)
+    given = Given.of(
+        samples,
+        vocabulary,
+        by=settings.data.validation_by,
+        held_out=tuple(validation),
+        seed=settings.run.seed,
+        weights=weights_folder(image, "image") if image is not None else None,
+    )
+    for warning in imitated(settings.data):
+        say(f"WARNING: {warning}")
+    say(
+        f"{len(given.rows):,} questions about {len({row.image for row in given.rows}):,} images, "
+        f"{len(validation):,} for validation, {len(vocabulary):,} answers"
+    )
+    if (out / CONFIG).exists() and not (out / WEIGHTS).exists():
+        (out / CONFIG).unlink()  # interrupted: there is nothing to go on from, and nothing to lose
+    # A baseline reads words by itself: the run's tokenizer knows none.
+    run = Run.create(out, recipe, settings, vocabulary, WordTokenizer([]), root)
+    model = registry.load_model(settings.model.name).Model.fit(settings.model, given)
+    model.state().write(out / FACTS, out / WEIGHTS)
+    say(f"{out}: {settings.model.name} fitted in {time.monotonic() - started:.0f} s")
+    return run
