@@ -1,16 +1,16 @@
 """Named experiments: a TOML file each in `experiments/named/`, and the name is the file's. Adding one is adding a file.
 
-    title = "..."                 what it is           source = "CMDPI Fig. 8"     what it reproduces
-    family = "cmdpi"              whose recipes        base = "ablation"           the recipe to start from
-    reference = "full"            the row that all others are tested against
-    claim = "..."                 what the paper says  sections = ["organ"]        further parts of the report
-    rows_of = "fig8"              takes the rows of another experiment
+title = "..."                 what it is           source = "CMDPI Fig. 8"     what it reproduces
+family = "cmdpi"              whose recipes        base = "ablation"           the recipe to start from
+reference = "full"            the row that all others are tested against
+claim = "..."                 what the paper says  sections = ["organ"]        further parts of the report
+rows_of = "fig8"              takes the rows of another experiment
 
-    [rows."without head mixup"]   a row; what it changes in the fine-tuning recipe and in the pre-training before it
-    set = { "objective.mixup" = false }          before = { "objective.contra_vqa" = true }     both = { ... }
-    scale = { "objective.weights.mix" = 0.5 }    scale_before = { ... }     factors on the base recipe's own numbers
-    unset = ["objective.similar_percentile"]     no_before = true           no pre-training at all
-    printed = { open = 74.3, closed = 85.7, overall = 78.7 }                the paper's figures, in %
+[rows."without head mixup"]   a row; what it changes in the fine-tuning recipe and in the pre-training before it
+set = { "objective.mixup" = false }          before = { "objective.contra_vqa" = true }     both = { ... }
+scale = { "objective.weights.mix" = 0.5 }    scale_before = { ... }     factors on the base recipe's own numbers
+unset = ["objective.similar_percentile"]     no_before = true           no pre-training at all
+printed = { open = 74.3, closed = 85.7, overall = 78.7 }                the paper's figures, in %
 """
 
 import difflib
@@ -98,16 +98,20 @@ def _checked(path: Path, told: dict[str, Any]) -> Experiment:
     wrong += [f"sections: {one}" for one in told.get("sections", []) if one not in SECTIONS]
     missing = [key for key in ("title", "source", "family") if key not in told]
     if wrong or missing:
-        said = "; ".join(filter(None, [wrong and f"unknown: {', '.join(wrong)}", missing and f"missing: {missing}"]))
-        raise ConfigError(f"{path}: {said}", hint="see the docstring of experiments/_named.py")
+        said = [f"{what}: {', '.join(names)}" for what, names in (("unknown", wrong), ("missing", missing)) if names]
+        raise ConfigError(f"{path}: {'; '.join(said)}", hint="see the docstring of experiments/_named.py")
     if "rows_of" in told:
         rows = load(str(told["rows_of"])).rows
     else:
-        rows = tuple(Row(name=name, **said | {"unset": tuple(said.get("unset", ()))})
-                     for name, said in told.get("rows", {}).items())
+        rows = tuple(
+            Row(name=name, **said | {"unset": tuple(said.get("unset", ()))})
+            for name, said in told.get("rows", {}).items()
+        )
     made = {key: told[key] for key in told if key not in ("rows", "rows_of", "sections")}
     experiment = Experiment(name=path.stem, rows=rows, sections=tuple(told.get("sections", ())), **made)
     if experiment.reference not in [row.name for row in rows]:
-        raise ConfigError(f"{path}: no row is named {experiment.reference!r}, its reference",
-                          hint="name one of the rows as `reference`")
+        raise ConfigError(
+            f"{path}: no row is named {experiment.reference!r}, its reference",
+            hint="name one of the rows as `reference`",
+        )
     return experiment

@@ -30,7 +30,8 @@ def as_markdown(report: dict[str, Any]) -> str:
         f"# {report['title']} ({report['source']})",
         "",
         f"Recipe `{report['recipe']}`, split `{report['split']}`: {report['n']:,} questions about {report['images']:,} "
-        f"images" + (f", {report['twin_pairs']:,} pairs of twins" if report["twin_pairs"] else "")
+        f"images"
+        + (f", {report['twin_pairs']:,} pairs of twins" if report["twin_pairs"] else "")
         + f"; answers compared by `{report['normaliser']}`. Seeds {seeds}: accuracy in %, mean +- standard deviation "
         "over the seeds, which change the training alone (all rows see the same images and questions). The split was "
         "opened after the last training had ended.",

@@ -124,7 +124,7 @@ def changes(row: Row) -> dict[str, str]:
 def training(tables: Tables, where: str, before: Training | None = None) -> Training:
     """Checks the tables and gives them their key."""
     recipe = check_recipe(tables, where)
-    resolved = {"before": before.key if before else ""}
+    resolved: dict[str, Any] = {"before": before.key if before else ""}
     for name in ("data", "model", "objective", "optim", "run"):
         table = getattr(recipe, name)
         resolved[name] = (table.resolved() if hasattr(table, "resolved") else table).model_dump(mode="json")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+WORKER = (sys.executable, "-m", "discern_vqa.experiments._worker")
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -72,9 +73,9 @@ class _Crew:
         self.waiting, self.total, self.log, self.told = list(tasks), len(tasks), log, told
         self.outcomes: dict[str, Outcome] = {}
         self.change = threading.Condition()
-        self.stopped, self.broken = False, None
+        self.stopped = False
         self.processes: dict[int, subprocess.Popen[str]] = {}
-        self.broken: BaseException | None
+        self.broken: BaseException | None = None
         log.mkdir(parents=True, exist_ok=True)
 
     def serve(self, number: int) -> None:
@@ -129,12 +130,13 @@ class _Crew:
 
     def _ask(self, number: int, task: Task) -> tuple[dict[str, Any], str]:
         process = self.processes.get(number) or self._start(number)
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
             process.stdin.write(json.dumps(task.request) + "\n")
             process.stdin.flush()
             line = process.stdout.readline()
-        except OSError:
+        except (OSError, ValueError):  # its pipe is closed: it was ended, or it died
             line = ""
         if not line:
             self._end(number)
@@ -146,7 +148,7 @@ class _Crew:
         environment = os.environ | dict.fromkeys(THREADS, "1")
         with open(self.log / f"worker{number}.log", "a", encoding="utf-8") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "discern_vqa.experiments._worker"],
+                WORKER,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8", env=environment,
             )  # fmt: skip
         self.processes[number] = process
@@ -156,18 +158,20 @@ class _Crew:
         process = self.processes.pop(number, None)
         if process is None:
             return
-        if process.stdin is not None and not self.stopped:
-            try:
-                process.stdin.close()  # it leaves when there is nothing more to read
-            except OSError:
-                pass  # it is gone already
         if self.stopped:
             process.terminate()
+        try:
+            if process.stdin is not None:
+                process.stdin.close()  # it leaves when there is nothing more to read
+        except OSError:
+            pass  # what was in the pipe of a dead worker is lost with it
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def _how(code: int | None) -> str:

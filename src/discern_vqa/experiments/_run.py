@@ -123,7 +123,7 @@ def _train(
 ) -> dict[str, str]:
     """Trains what is not there yet."""
     tasks = []
-    for key, (training, label) in labels.items():
+    for training, label in labels.values():
         recipe = folder.out / "recipes" / training.file
         atomic_write_text(recipe, training.text(label))
         if read_recipe(recipe).to_json() != training.recipe.to_json() | _after(training):

@@ -18,11 +18,11 @@ from typing import Any
 
 import torch
 
+from discern_vqa.datasets._load import find_root, test_samples
 from discern_vqa.errors import DiscernError
 from discern_vqa.evaluation import predictions
 from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.datasets._load import find_root, test_samples
 from discern_vqa.run import METRICS
 from discern_vqa.training.train import train
 
