@@ -64,7 +64,9 @@ def test_every_row_is_another_training_unless_it_is_the_recipe_itself(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_printed_figures_are_whole_and_in_per_cent(name):
     for row in _named.load(name).rows:
-        assert row.printed is None or (tuple(row.printed) == PRINTED and all(20 < x < 100 for x in row.printed.values()))
+        assert row.printed is None or (
+            tuple(row.printed) == PRINTED and all(20 < x < 100 for x in row.printed.values())
+        )
 
 
 def test_every_table_and_figure_of_the_papers_has_a_name():
@@ -97,7 +99,9 @@ def test_a_row_that_changes_the_pretraining_has_one_of_its_own(tmp_path):
     before = [one.trainings[0].before.key for one in (full, mixup, words)]
     assert before[0] == before[1] != before[2]
     assert words.trainings[0].before.recipe.objective.weights["txt"] == 0.2
-    assert all(one.trainings[0].recipe.run.seed == one.trainings[0].before.recipe.run.seed == 3 for one in (full, words))
+    assert all(
+        one.trainings[0].recipe.run.seed == one.trainings[0].before.recipe.run.seed == 3 for one in (full, words)
+    )
     assert changes(words.row) == {"before: objective.weights.txt": "x 0.5"}
 
 
@@ -151,7 +155,10 @@ def test_a_name_that_is_not_there_is_told_with_the_nearest():
 
 def test_a_row_that_does_not_fit_the_recipe_is_told_before_anything_starts(tmp_path):
     main = str(recipes(tmp_path))
-    for row, error in (('set = { "objective.mixupp" = 1 }', "row 'odd'"), ('scale = { "run.mode" = 2.0 }', "no number")):
+    for row, error in (
+        ('set = { "objective.mixupp" = 1 }', "row 'odd'"),
+        ('scale = { "run.mode" = 2.0 }', "no number"),
+    ):
         name = rows(tmp_path, Path(rows(tmp_path)).read_text() + f"\n[rows.odd]\n{row}\n")
         with pytest.raises(ConfigError, match=error):
             prepare([name], main, [0])

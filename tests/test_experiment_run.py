@@ -1,6 +1,7 @@
 """The runner of experiments: what is shared, kept, gone on with and told, and when the test split is opened."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -41,8 +42,6 @@ def trainings(grid):
 
 def without_test(root: Path, to: Path) -> Path:
     """The phantoms as they are for somebody who has no test split."""
-    import shutil
-
     shutil.copytree(root, to)
     lines = (to / "samples.jsonl").read_text().splitlines(keepends=True)
     (to / "samples.jsonl").write_text("".join(line for line in lines if json.loads(line)["split"] != "test"))
@@ -133,20 +132,30 @@ def test_an_experiment_that_is_killed_goes_on_and_ends_as_if_it_had_not(tmp_path
     _run.run([grid], tmp_path / "torn", data=phantoms, say=said.append)
     assert said[0] == "5 trainings, 1 of them are there already"
     for training in trainings(grid):
-        weights = [load_file(tmp_path / name / "runs" / training.key / "model.safetensors") for name in ("whole", "torn")]
+        weights = [
+            load_file(tmp_path / name / "runs" / training.key / "model.safetensors") for name in ("whole", "torn")
+        ]
         assert all(bool((weights[0][key] == weights[1][key]).all()) for key in weights[0])
 
 
 def test_a_run_of_another_recipe_is_not_taken_for_done(tmp_path):
     grid = grids(tmp_path, seeds=[0])[0]
     folder, training = _run.Folder(tmp_path, None, "test"), trainings(grid)[0]
-    folder.run(training).mkdir(parents=True)
-    (folder.run(training) / "model.safetensors").write_bytes(b"")
+    run = folder.run(training)
+    run.mkdir(parents=True)
+    (run / "model.safetensors").write_bytes(b"")
     assert folder.done(training) is None
-    (folder.run(training) / "done.json").write_text('{"key": "another"}')
+    (run / "done.json").write_text('{"key": "another"}')
     assert folder.done(training) is None
-    (folder.run(training) / "done.json").write_text(json.dumps({"key": training.key}))
+    (run / "done.json").write_text(json.dumps({"key": training.key}))
+    made = training.recipe.to_json()
+    made["data"]["root"] = "elsewhere"
+    (run / "config.json").write_text(json.dumps(made))
     assert folder.done(training) == {"key": training.key}
+    made["optim"]["clip"] = 7.0
+    (run / "config.json").write_text(json.dumps(made))
+    with pytest.raises(RunError, match=r"other settings: \[optim\] clip"):
+        folder.done(training)
 
 
 def test_two_commands_do_not_meet_in_one_folder(tmp_path):
@@ -163,7 +172,8 @@ for line in sys.stdin:
     told = json.loads(line)
     if told["do"] == "die":
         os.kill(os.getpid(), 9)
-    print(json.dumps({"error": "no"} if told["do"] == "fail" else told | {"pid": os.getpid(), "t": os.environ["OMP_NUM_THREADS"]}), flush=True)
+    said = {"error": "no"} if told["do"] == "fail" else told | {"t": os.environ["OMP_NUM_THREADS"]}
+    print(json.dumps(said), flush=True)
 """
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from discern_vqa.errors import ConfigError, RunError
+from discern_vqa.errors import ConfigError, DiscernError, RunError
 
 
 class _ByName(TyperGroup):
@@ -74,19 +74,27 @@ def run(
             typer.echo(f"{training.key}  {label}")
         typer.echo(f"{len(labels)} trainings")
         return
-    from discern_vqa.experiments import _page, _report
+    from discern_vqa.experiments import _page, _report, _sections
 
     failed = _run.run(grids, out, data=data, workers=workers, split=split, say=typer.echo)
     folder = _run.Folder(out, data, split)
     date = time.strftime("%Y-%m-%d", time.gmtime())
+    wrong = []
     for grid in grids:
-        command = " ".join(["discern experiment", grid.experiment.name, f"--on {grid.base}" if on != "phantom" else "",
-                            f"--seeds {seeds}"]).replace("  ", " ")  # fmt: skip
-        report = _report.gather(grid, folder, failed, command, date)
+        on_what = "" if on == "phantom" else f" --on {grid.base}"
+        command = f"discern experiment {grid.experiment.name}{on_what} --seeds {seeds}"
+        try:
+            report = _report.gather(grid, folder, failed, command, date)
+        except DiscernError as error:  # the other experiments are reported all the same
+            wrong.append(str(error))
+            continue
+        report["extra"] = _sections.extras(grid, folder)
         typer.echo(f"report: {_page.write(report, out / 'reports' / f'{grid.experiment.name}.{grid.base}')}")
-    if failed:
+    wrong += [f"{labels[key.partition(':')[0]][1]}: {error}" for key, error in failed.items()]
+    if wrong:
+        more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise RunError(
-            f"{len(failed)} of {len(labels)} failed: " + "; ".join(labels[key][1] for key in list(failed)[:5]),
+            f"{len(failed)} of {len(labels)} trainings have failed: {'; '.join(wrong[:3])}{more}",
             hint="the others are reported; see logs/ in the folder, then give the same command again",
         )
 

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from discern_vqa.config import Recipe, check_recipe
+from discern_vqa.config import TABLES, Recipe, check_recipe
 from discern_vqa.errors import ConfigError
 from discern_vqa.experiments._named import Experiment, Row
 from discern_vqa.experiments._toml import as_toml
 from discern_vqa.paths import find_recipe
 
 Tables = dict[str, dict[str, Any]]
+NO_PART = ("after", "baselines", "threads", "tensorboard")
+"""Keys of [run] that change no weight."""
 
 
 @dataclass(frozen=True)
@@ -124,12 +126,15 @@ def changes(row: Row) -> dict[str, str]:
 def training(tables: Tables, where: str, before: Training | None = None) -> Training:
     """Checks the tables and gives them their key."""
     recipe = check_recipe(tables, where)
-    resolved: dict[str, Any] = {"before": before.key if before else ""}
-    for name in ("data", "model", "objective", "optim", "run"):
+    told: dict[str, Any] = {"before": before.key if before else ""}
+    for name in TABLES:
         table = getattr(recipe, name)
-        resolved[name] = (table.resolved() if hasattr(table, "resolved") else table).model_dump(mode="json")
-    resolved["run"] = {key: value for key, value in resolved["run"].items() if key not in ("after", "baselines")}
-    key = hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()[:12]
+        settled = table.resolved() if hasattr(table, "resolved") else table
+        # What is at its default is left out, so that a key that recipes gain later does not make all trainings others.
+        told[name] = settled.model_dump(mode="json", exclude_defaults=True)
+    told["run"] = {key: value for key, value in told["run"].items() if key not in NO_PART}
+    told["names"] = [recipe.model.name, recipe.objective.name]
+    key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
     return Training(key, tables, recipe, before)
 
 

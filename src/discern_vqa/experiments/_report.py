@@ -69,7 +69,7 @@ def _row(
     lost += [failed[one.before.key] for one in planned.trainings if one.before and one.before.key in failed]
     seeds, used = [], []
     for seed, training in zip(grid.seeds, planned.trainings, strict=True):
-        if folder.predictions(training).is_file() and training.key not in failed:
+        if folder.predictions(training).is_file():
             seeds.append(predictions.read(folder.predictions(training)))
             used.append((seed, training))
     if lost:

@@ -21,10 +21,10 @@ from discern_vqa.errors import RunError
 from discern_vqa.experiments import _named
 from discern_vqa.experiments._lock import locked
 from discern_vqa.experiments._named import Experiment
-from discern_vqa.experiments._plan import Planned, Training, base_of, plan
+from discern_vqa.experiments._plan import NO_PART, Planned, Training, base_of, plan
 from discern_vqa.experiments._pool import Outcome, Task, work
 from discern_vqa.files import atomic_write_text
-from discern_vqa.run import WEIGHTS
+from discern_vqa.run import CONFIG, WEIGHTS
 
 DONE = "done.json"
 
@@ -55,7 +55,10 @@ class Folder:
         if not (path.is_file() and (self.run(training) / WEIGHTS).is_file()):
             return None
         told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return told if told.get("key") == training.key else None
+        if told.get("key") != training.key:
+            return None
+        _same_settings(self.run(training) / CONFIG, training)
+        return told
 
     def predictions(self, training: Training) -> Path:
         """Its answers on the split that is reported."""
@@ -70,6 +73,23 @@ class Folder:
         line = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "event": event, **more}
         with open(self.out / "events.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _same_settings(config: Path, training: Training) -> None:
+    """Raises RunError when a finished run was made with other settings than its recipe means now: a default has
+    changed since."""
+    made, meant = json.loads(config.read_text(encoding="utf-8")), training.recipe.to_json()
+    odd = [
+        f"[{table}] {key}"
+        for table, settings in meant.items()
+        for key in settings.keys() & made[table].keys()
+        if settings[key] != made[table][key] and (table, key) != ("data", "root") and key not in NO_PART
+    ]
+    if odd:
+        raise RunError(
+            f"{config.parent} was trained with other settings: {', '.join(sorted(odd))}",
+            hint="choose another --out; this one is of an earlier version",
+        )
 
 
 def prepare(names: Sequence[str], on: str, seeds: Sequence[int]) -> list[Grid]:
@@ -91,7 +111,7 @@ def run(
     split: str = "test",
     say: Callable[[str], None] = print,
 ) -> dict[str, str]:
-    """Trains, then answers `split`. Returns what failed: a training's key to its error.
+    """Trains, then answers `split`. Returns what failed: a training's key (with ":states": of its states) to its error.
 
     The split that is reported is opened after the last training of all grids has ended: nothing is chosen on it.
     """
@@ -102,6 +122,7 @@ def run(
         failed = _train(folder, labels, workers, say)
         folder.note("opens", split=split, trained=len(labels) - len(failed), failed=len(failed))
         failed |= _answer(folder, grids, labels, failed, workers, say)
+        failed |= _states(folder, grids, labels, failed, workers, say)
     return failed
 
 
@@ -204,3 +225,25 @@ def _answer(
         say(f"all trainings have ended; opening {folder.split}: {len(tasks)} rows answer")
         work(tasks, workers, folder.out / "logs", told)
     return errors
+
+
+def _states(
+    folder: Folder, grids: Sequence[Grid], labels: dict[str, tuple[Training, str]], failed: dict[str, str],
+    workers: int, say: Callable[[str], None],
+) -> dict[str, str]:  # fmt: skip
+    """How the states of the reported questions lie, for the experiments that ask for it."""
+    asking = [grid for grid in grids if "features" in grid.experiment.sections]
+    tasks = {}
+    for training in (one for grid in asking for row in grid.planned for one in row.trainings):
+        out = folder.run(training) / "features.json"
+        if training.key not in failed and not out.is_file():
+            request = {
+                "do": "features", "run": str(folder.run(training)), "split": folder.split, "out": str(out),
+                "data": str(folder.data) if folder.data else None,
+            }  # fmt: skip
+            tasks[training.key] = Task(training.key, f"{labels[training.key][1]} (states)", request)
+    found = work(list(tasks.values()), workers, folder.out / "logs", lambda one, done, total: None) if tasks else {}
+    for one in found.values():
+        if one.error:
+            say(f"{one.task.label}: FAILED: {one.error}")
+    return {f"{key}:states": one.error for key, one in found.items() if one.error}

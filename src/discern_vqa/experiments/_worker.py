@@ -2,7 +2,7 @@
 
     {"do": "train", "recipe", "data", "from", "out"}        -> {"validation", "epochs"}
     {"do": "answer", "run", "data", "split", "whole"}       -> {}    predictions; `whole`: scores with baselines too
-    {"do": "features", "run", "data", "split", "out"}       -> {}    how the states of questions lie (features.json)
+    {"do": "features", "run", "data", "split", "out"}       -> {}    how the states of questions lie
 
 What goes wrong is answered too: {"error": "message (hint)"}; a traceback of anything unexpected goes to stderr, which
 is the worker's log.
@@ -23,6 +23,7 @@ from discern_vqa.errors import DiscernError
 from discern_vqa.evaluation import predictions
 from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.evaluation.predict import Predictor
+from discern_vqa.files import atomic_write_text
 from discern_vqa.run import METRICS
 from discern_vqa.training.train import train
 
@@ -81,11 +82,23 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def _features(request: dict[str, Any]) -> dict[str, Any]:
+    from discern_vqa.experiments._features import clusters, states
+
+    predictor = Predictor.open(Path(request["run"]), calibrated=False)
+    config = predictor.run.recipe.data
+    root = find_root(config, _path(request["data"]) or predictor.run.root)
+    samples = test_samples(config, root, str(request["split"]))
+    made = clusters(states(predictor, samples), [sample.kind for sample in samples])
+    atomic_write_text(Path(request["out"]), json.dumps(made))
+    return made
+
+
 def _path(given: str | None) -> Path | None:
     return Path(given) if given else None
 
 
-DO: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"train": _train, "answer": _answer}
+DO: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"train": _train, "answer": _answer, "features": _features}
 
 if __name__ == "__main__":
     serve()
