@@ -108,3 +108,33 @@ def parsed_seeds(text: str) -> list[int]:
     if min(found) < 0 or len(set(found)) < len(found):
         raise ConfigError(f"--seeds {text!r}: each once, none below 0", hint="for example --seeds 0,1,2")
     return found
+
+
+@app.command()
+def search(
+    recipe: Annotated[Path, typer.Option(help="A recipe (TOML): a path, or the name of a shipped one.")],
+    space: Annotated[Path, typer.Option(help="What to seek: a TOML file with a table for each key.")],
+    out: Annotated[Path, typer.Option(help="A folder for the trials; the same one goes on.")] = Path("search"),
+    trials: Annotated[int, typer.Option(min=1, help="So many in all, those that are there included.")] = 20,
+    storage: Annotated[
+        str, typer.Option(help="Address of a database, so that many machines seek together; default: SQLite in --out.")
+    ] = "",
+    data: Annotated[Path | None, typer.Option(help="The data set's folder.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Change one key of the recipe.", metavar="KEY=VALUE")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the sampler.")] = 0,
+) -> None:
+    """Seek hyper-parameters with Optuna, on validation alone.
+
+    The test split is never opened. A trial that lags is stopped; an interrupted search goes on with the same command.
+    """
+    from discern_vqa.experiments import search as seeking
+
+    found = seeking.search(
+        recipe, space, out, trials=trials, storage=storage, data=data, overrides=overrides, seed=seed, say=typer.echo
+    )
+    if found["best"] is None:
+        raise RunError("no trial has ended well", hint=f"see the errors above, and {out / 'search.json'}")
+    typer.echo(f"best: trial {found['best']['number']}, validation {found['best']['validation']:.4f} (chosen on it)")
+    typer.echo("  " + " ".join(f"--set {one}" for one in seeking.as_sets(found["best"])))
