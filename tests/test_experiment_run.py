@@ -200,9 +200,10 @@ def test_the_pool_survives_the_death_of_a_worker(tmp_path, monkeypatch):
 
 
 def test_a_real_worker_trains_beside_what_goes_wrong(tmp_path, phantoms):
-    grid = grids(tmp_path, ROWS + FAILING, [0])[0]
-    failed = _run.run([grid], tmp_path / "out", data=phantoms, workers=2, say=lambda text: None)
+    first = ROWS[: ROWS.index('[rows."without mixup"]')]
+    grid = grids(tmp_path, first + FAILING, [0])[0]
+    failed = _run.run([grid], tmp_path / "out", data=phantoms, say=lambda text: None)
     assert list(failed) == [grid.planned[-1].trainings[0].key]
     assert (tmp_path / "out" / "logs" / "worker0.log").is_file()
     folder = _run.Folder(tmp_path / "out", phantoms, "test")
-    assert [folder.predictions(one).is_file() for one in trainings(grid)] == [True, True, True, False]
+    assert [folder.predictions(one).is_file() for one in trainings(grid)] == [True, False]

@@ -7,8 +7,9 @@ The space is a TOML file; a table for each dotted key of the recipe:
     ["objective.mixup"]       choices = [true, false]
 
 Each trial is a training with a run folder of its own, OUT/trials/<number>; what is maximised is the accuracy on
-validation of the weights that the recipe keeps. A trial that is below the median of the others after as many epochs is stopped (pruned). The study is kept
-in a database, SQLite in OUT by default; several commands, on several machines, share one with a server's address.
+validation of the weights that the recipe keeps. A trial that is below the median of the others after as many
+validations is stopped (pruned). The study is kept in a database, SQLite in OUT by default; several commands, on several
+machines, share one with a server's address.
 """
 
 import json
