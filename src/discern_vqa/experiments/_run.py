@@ -203,14 +203,20 @@ def _answer(
         if row.row.name == grid.experiment.reference and row.trainings
     }  # fmt: skip
     rows = {training.key: training for grid in grids for row in grid.planned for training in row.trainings}
+    modes = {
+        training.key for grid in grids if "modes" in grid.experiment.sections
+        for row in grid.planned for training in row.trainings
+    }  # fmt: skip
     tasks = []
     for key, training in rows.items():
         have = folder.predictions(training).is_file() and (key not in whole or folder.scores(training).is_file())
+        if key in modes:
+            have = have and (folder.run(training) / f"predictions.{folder.split}.classify.jsonl").is_file()
         if key in failed or have:
             continue
         request = {
             "do": "answer", "run": str(folder.run(training)), "split": folder.split, "whole": key in whole,
-            "data": str(folder.data) if folder.data else None,
+            "modes": key in modes, "data": str(folder.data) if folder.data else None,
         }  # fmt: skip
         tasks.append(Task(key, labels[key][1], request))
     errors: dict[str, str] = {}

@@ -74,7 +74,7 @@ def cases(grid: Grid, folder: Folder) -> Section:
     apart = np.flatnonzero(right.any(0) & ~right.all(0))
     reference = names.index(grid.experiment.reference)
     best = apart[np.argsort(~right[reference, apart], kind="stable")]
-    chosen = _spread_over([answers[names[0]][place] for place in best], best)
+    chosen = _spread_over([answers[names[0]][place] for place in best], best.tolist())
     table = [["question", "image", "true answer", *names]]
     for place in chosen:
         row = answers[names[0]][place]

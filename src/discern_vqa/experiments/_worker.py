@@ -1,7 +1,8 @@
 """A worker of an experiment: reads a request a line from stdin, does it, and answers with a line on stdout.
 
     {"do": "train", "recipe", "data", "from", "out"}        -> {"validation", "epochs"}
-    {"do": "answer", "run", "data", "split", "whole"}       -> {}    predictions; `whole`: scores with baselines too
+    {"do": "answer", "run", "data", "split", "whole", "modes"} -> {}    predictions; `whole`: scores with baselines too,
+                                                                     `modes`: every way of answering
     {"do": "features", "run", "data", "split", "out"}       -> {}    how the states of questions lie
 
 What goes wrong is answered too: {"error": "message (hint)"}; a traceback of anything unexpected goes to stderr, which
@@ -74,7 +75,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     config = predictor.run.recipe.data
     samples = test_samples(config, find_root(config, data or predictor.run.root), split)
     answering = predictor.answering(samples)
-    for mode in predictor.modes if len(predictor.modes) > 1 else ():
+    for mode in predictor.modes if request["modes"] and len(predictor.modes) > 1 else ():
         rows = predictions.from_answers(samples, answering.answers(mode))
         predictions.write(run / f"predictions.{split}.{mode}.jsonl", rows)
     rows = predictions.from_answers(samples, answering.answers(predictor.run.recipe.run.mode))
