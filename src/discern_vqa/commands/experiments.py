@@ -1,5 +1,6 @@
 """The verb about experiments: the papers' tables and figures, each as one command."""
 
+import signal
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -76,7 +77,11 @@ def run(
         return
     from discern_vqa.experiments import _page, _report, _sections
 
-    failed = _run.run(grids, out, data=data, workers=workers, split=split, say=typer.echo)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the workers too, as an interrupt does
+    try:
+        failed = _run.run(grids, out, data=data, workers=workers, split=split, say=typer.echo)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     folder = _run.Folder(out, data, split)
     date = time.strftime("%Y-%m-%d", time.gmtime())
     wrong = []
