@@ -37,6 +37,8 @@ VERBS = {
     "demo": {"--out"},
     "doctor": {"--json"},
     "evaluate": {"--baselines", "--data", "--no-baselines", "--split"},
+    "experiment run": {"--data", "--list", "--on", "--out", "--plan", "--seeds", "--split", "--workers"},
+    "experiment search": {"--data", "--out", "--recipe", "--seed", "--set", "--space", "--storage", "--trials"},
     "predict": {"--mode"},
     "report": {"--out"},
     "score": {

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from discern_vqa import __version__
-from discern_vqa.commands import answers, data, doctor, judging, runs
+from discern_vqa.commands import answers, data, doctor, experiments, judging, runs
 from discern_vqa.errors import DiscernError
 
 MISTAKE, INTERRUPTED = 2, 130
@@ -37,6 +37,7 @@ app.command()(judging.score)
 app.command()(judging.compare)
 app.command()(judging.calibrate)
 app.command()(runs.report)
+app.add_typer(experiments.app, name="experiment")
 app.command()(answers.ask)
 app.command()(answers.predict)
 app.command()(doctor.doctor)

@@ -85,6 +85,9 @@ class DataConfig(Table):
     table holds the answers of validation and test. D13: the epoch is chosen on the test split."""
     limit: int = Field(0, ge=0)
     """At most so many samples of each split (0: all), for a quick look."""
+    train_share: float = Field(1.0, gt=0, le=1)
+    """This share of the training images alone is learned from, for curves over the size of the data: the same ones for
+    every seed, and a smaller share is part of a larger one. The answer table stays that of the whole set."""
     views: int = Field(1, ge=1)
     """Frozen image encoder: cached views of each image (the first is not augmented)."""
     augment: bool = False

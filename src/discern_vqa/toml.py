@@ -13,12 +13,13 @@ def as_toml(tables: Mapping[str, Any]) -> str:
     dates: TypeError."""
     parts = []
     for name, table in tables.items():
-        lines = "".join(f"{_toml_key(key)} = {_toml_value(value)}\n" for key, value in table.items())
+        lines = "".join(f"{_toml_key(key)} = {toml_value(value)}\n" for key, value in table.items())
         parts.append(f"[{_toml_key(name)}]\n{lines}")
     return "\n".join(parts)
 
 
-def _toml_value(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """One value as TOML: text, numbers, lists and inner tables."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
@@ -26,12 +27,12 @@ def _toml_value(value: Any) -> str:
     if isinstance(value, str):  # JSON's strings are TOML's, but for the one control character that JSON leaves bare
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list):
-        return f"[{', '.join(map(_toml_value, value))}]"
+        return f"[{', '.join(map(toml_value, value))}]"
     if isinstance(value, dict):
-        inner = ", ".join(f"{_toml_key(key)} = {_toml_value(one)}" for key, one in value.items())
+        inner = ", ".join(f"{_toml_key(key)} = {toml_value(one)}" for key, one in value.items())
         return f"{{ {inner} }}" if inner else "{}"
     raise TypeError(f"no TOML for {value!r}")
 
 
 def _toml_key(key: str) -> str:
-    return key if key and set(key) <= _BARE else _toml_value(key)
+    return key if key and set(key) <= _BARE else toml_value(key)

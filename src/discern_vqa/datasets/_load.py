@@ -41,7 +41,7 @@ def learning_samples(choice: DataConfig, root: Path, seed: int) -> tuple[list[Sa
     module = registry.load("datasets", choice.dataset)
     train = _train(module, choice, root)
     if "D13" in choice.imitate:
-        return _limited(train, choice.limit), test_samples(choice, root, "test")
+        return _limited(_part(train, choice.train_share), choice.limit), test_samples(choice, root, "test")
     validation: list[Sample] = []
     if choice.validation_ratio and any(not sample.is_caption for sample in train):
         usual = choice.protocol == "usual" and choice.split == "train"
@@ -51,7 +51,7 @@ def learning_samples(choice: DataConfig, root: Path, seed: int) -> tuple[list[Sa
             by = "question" if choice.validation_by == "question" else "image"
             train, validation = carve_validation(train, choice.validation_ratio, by, seed)
     validation = [sample for sample in validation if not sample.is_caption]
-    return _limited(train, choice.limit), _limited(validation, choice.limit)
+    return _limited(_part(train, choice.train_share), choice.limit), _limited(validation, choice.limit)
 
 
 def _train(module: Any, choice: DataConfig, root: Path) -> list[Sample]:
@@ -125,6 +125,15 @@ def _read(module: Any, choice: DataConfig, root: Path, split: str) -> list[Sampl
             hint=f"see the docstring of discern_vqa.datasets.{choice.dataset}.read",
         ) from error
     return samples
+
+
+def _part(samples: list[Sample], share: float) -> list[Sample]:
+    """The samples of this share of the images (at least one), chosen by digests of their names."""
+    if share == 1:
+        return samples
+    images = sorted({one.image for one in samples}, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    kept = set(images[: max(1, round(share * len(images)))])
+    return [sample for sample in samples if sample.image in kept]
 
 
 def _limited(samples: list[Sample], limit: int) -> list[Sample]:

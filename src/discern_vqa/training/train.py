@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ def train(
     out: Path,
     resume: bool = False,
     quiet: bool = False,
+    validated: Callable[[dict[str, float]], None] | None = None,
 ) -> Run:
     """Trains what `recipe` says into the folder `out`.
 
@@ -63,6 +65,7 @@ def train(
         from_run: a finished run whose weights, words and answers are taken over (fine-tuning adds no parameter).
         overrides: `table.key=value`, as `--set`.
         resume: go on with a run that was stopped; a finished one is left as it is.
+        validated: told the figures of each validation; what it raises ends the training.
     """
     started = time.monotonic()
     out, recipe = Path(out), find_recipe(recipe)
@@ -131,12 +134,18 @@ def train(
         drawn = epoch_batches(samples, optim.batch, settings.run.seed, epoch, optim.per_image, objective.mixed)
         return without_incomplete(drawn, optim.batch) if "D7" in settings.data.imitate else drawn
 
+    def validate() -> dict[str, float]:
+        figures = validation_figures(model, batcher, validation)
+        if validated is not None:
+            validated(figures)
+        return figures
+
     work = Work(
         model=model,
         objective=objective,
         batches=batches,
         batch=lambda rows, rng: batcher.batch([samples[row] for row in rows], rng),
-        validate=(lambda: validation_figures(model, batcher, validation)) if validation else None,
+        validate=validate if validation else None,
     )
     with Bar(settings.run.epochs, quiet) as bar:
         progress = fit(work, settings.optim, settings.run, out, resume=resume, show=bar)

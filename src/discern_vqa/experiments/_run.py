@@ -1,0 +1,255 @@
+"""`discern experiment`: trains every row with every seed, then opens the test split, then reports.
+
+    OUT/recipes/<key>.toml     a recipe for each training       OUT/runs/<key>/      its run folder
+    OUT/events.jsonl           what happened when               OUT/logs/            what the workers printed
+    OUT/<experiment>/          report.md, report.json, rows.csv
+
+Several experiments in one OUT share the trainings that they have in common. A finished training is kept; one that was
+killed goes on from its checkpoint; what failed is tried again by the same command.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from discern_vqa.config import read_recipe
+from discern_vqa.datasets._load import find_root
+from discern_vqa.errors import RunError
+from discern_vqa.experiments import _named
+from discern_vqa.experiments._lock import locked
+from discern_vqa.experiments._named import Experiment
+from discern_vqa.experiments._plan import NO_PART, Planned, Training, base_of, plan
+from discern_vqa.experiments._pool import Outcome, Task, work
+from discern_vqa.files import atomic_write_text
+from discern_vqa.run import CONFIG, WEIGHTS
+
+DONE = "done.json"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """An experiment with its planned rows."""
+
+    experiment: Experiment
+    base: str
+    planned: list[Planned]
+    seeds: tuple[int, ...]
+
+
+class Folder:
+    """OUT: where trainings are found by their keys."""
+
+    def __init__(self, out: Path, data: Path | None, split: str) -> None:
+        self.out, self.data, self.split = out, data, split
+
+    def run(self, training: Training) -> Path:
+        """The run folder of a training."""
+        return self.out / "runs" / training.key
+
+    def done(self, training: Training) -> dict[str, Any] | None:
+        """What is known of a finished training; None before it is."""
+        path = self.run(training) / DONE
+        if not (path.is_file() and (self.run(training) / WEIGHTS).is_file()):
+            return None
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if told.get("key") != training.key:
+            return None
+        _same_settings(self.run(training) / CONFIG, training)
+        return told
+
+    def predictions(self, training: Training) -> Path:
+        """Its answers on the split that is reported."""
+        return self.run(training) / f"predictions.{self.split}.jsonl"
+
+    def scores(self, training: Training) -> Path:
+        """Its scores, beside baselines; of the reference's first seed only."""
+        return self.run(training) / f"scores.{self.split}.json"
+
+    def note(self, event: str, **more: Any) -> None:
+        """A line of events.jsonl."""
+        line = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "event": event, **more}
+        with open(self.out / "events.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _same_settings(config: Path, training: Training) -> None:
+    """Raises RunError when a finished run was made with other settings than its recipe means now: a default has
+    changed since."""
+    made, meant = json.loads(config.read_text(encoding="utf-8")), training.recipe.to_json()
+    odd = [
+        f"[{table}] {key}"
+        for table, settings in meant.items()
+        for key in settings.keys() & made[table].keys()
+        if settings[key] != made[table][key] and (table, key) != ("data", "root") and key not in NO_PART
+    ]
+    if odd:
+        raise RunError(
+            f"{config.parent} was trained with other settings: {', '.join(sorted(odd))}",
+            hint="choose another --out; this one is of an earlier version",
+        )
+
+
+def prepare(names: Sequence[str], on: str, seeds: Sequence[int]) -> list[Grid]:
+    """Every experiment's rows, resolved and checked. Raises ConfigError; nothing has started then."""
+    grids = []
+    for name in dict.fromkeys(names):
+        experiment = _named.load(name)
+        base = base_of(experiment, on)
+        grids.append(Grid(experiment, base.name, plan(experiment, base, seeds), tuple(seeds)))
+    return grids
+
+
+def run(
+    grids: Sequence[Grid],
+    out: Path,
+    *,
+    data: Path | None = None,
+    workers: int = 1,
+    split: str = "test",
+    say: Callable[[str], None] = print,
+) -> dict[str, str]:
+    """Trains, then answers `split`. Returns what failed: a training's key (with ":states": of its states) to its error.
+
+    The split that is reported is opened after the last training of all grids has ended: nothing is chosen on it.
+    """
+    out = Path(out)
+    with locked(out):
+        folder = Folder(out, data, split)
+        labels = labelled(grids)
+        failed = _train(folder, labels, workers, say)
+        folder.note("opens", split=split, trained=len(labels) - len(failed), failed=len(failed))
+        failed |= _answer(folder, grids, labels, failed, workers, say)
+        failed |= _states(folder, grids, labels, failed, workers, say)
+    return failed
+
+
+def labelled(grids: Sequence[Grid]) -> dict[str, tuple[Training, str]]:
+    """Every training by its key, seed by seed, what a row needs before it; each with a label for people."""
+    found: dict[str, tuple[Training, str]] = {}
+    places = [(place, grid, row) for grid in grids for row in grid.planned for place in range(len(row.trainings))]
+    for place, grid, row in sorted(places, key=lambda one: one[0]):
+        training = row.trainings[place]
+        label = f"{grid.experiment.name} / {row.row.name}, seed {grid.seeds[place]}"
+        if training.before is not None:
+            found.setdefault(training.before.key, (training.before, f"{label} (pre-training)"))
+        found.setdefault(training.key, (training, label))
+    return found
+
+
+def _train(
+    folder: Folder, labels: dict[str, tuple[Training, str]], workers: int, say: Callable[[str], None]
+) -> dict[str, str]:
+    """Trains what is not there yet."""
+    tasks = []
+    for training, label in labels.values():
+        recipe = folder.out / "recipes" / training.file
+        atomic_write_text(recipe, training.text(label))
+        if read_recipe(recipe).to_json() != training.recipe.to_json() | _after(training):
+            raise RunError(f"{recipe} does not say what was meant", hint="this is a bug of ours; please report it")
+        if folder.done(training) is None:
+            tasks.append(_training_task(folder, training, label))
+    kept = len(labels) - len(tasks)
+    say(f"{len(labels)} trainings" + (f", {kept} of them are there already" if kept else ""))
+    if tasks:
+        for training, _ in labels.values():  # phantoms are drawn here, once, and not by each worker
+            find_root(training.recipe.data, folder.data)
+    failed: dict[str, str] = {}
+
+    def told(outcome: Outcome, done: int, total: int) -> None:
+        if outcome.error:
+            failed[outcome.task.id] = outcome.error
+            folder.note("failed", key=outcome.task.id, label=outcome.task.label, error=outcome.error)
+            say(f"[{done:3d}/{total}] {outcome.task.label}: FAILED: {outcome.error}")
+            return
+        told_of = {"key": outcome.task.id, "seconds": round(outcome.seconds, 1), **outcome.answer}
+        atomic_write_text(folder.out / "runs" / outcome.task.id / DONE, json.dumps(told_of))
+        folder.note("trained", label=outcome.task.label, **told_of)
+        validation = f"validation {told_of['validation']:.3f}, " if "validation" in told_of else ""
+        say(f"[{done:3d}/{total}] {outcome.task.label}: {validation}{outcome.seconds:.0f} s")
+
+    work(tasks, workers, folder.out / "logs", told)
+    return failed
+
+
+def _training_task(folder: Folder, training: Training, label: str) -> Task:
+    before = training.before
+    request = {
+        "do": "train",
+        "recipe": str(folder.out / "recipes" / training.file),
+        "data": str(folder.data) if folder.data else None,
+        "from": str(folder.run(before)) if before is not None else None,
+        "out": str(folder.run(training)),
+    }
+    needs = (before.key,) if before is not None and folder.done(before) is None else ()
+    return Task(training.key, label, request, needs)
+
+
+def _after(training: Training) -> dict[str, Any]:
+    """The one difference of a written recipe: the name of the file before it."""
+    run = training.recipe.to_json()["run"]
+    return {"run": run | {"after": training.before.file if training.before else ""}}
+
+
+def _answer(
+    folder: Folder, grids: Sequence[Grid], labels: dict[str, tuple[Training, str]], failed: dict[str, str],
+    workers: int, say: Callable[[str], None],
+) -> dict[str, str]:  # fmt: skip
+    """Answers the reported split with every finished row; the references' first seeds with baselines and controls."""
+    whole = {
+        row.trainings[0].key for grid in grids for row in grid.planned
+        if row.row.name == grid.experiment.reference and row.trainings
+    }  # fmt: skip
+    rows = {training.key: training for grid in grids for row in grid.planned for training in row.trainings}
+    modes = {
+        training.key for grid in grids if "modes" in grid.experiment.sections
+        for row in grid.planned for training in row.trainings
+    }  # fmt: skip
+    tasks = []
+    for key, training in rows.items():
+        have = folder.predictions(training).is_file() and (key not in whole or folder.scores(training).is_file())
+        if key in modes:
+            have = have and (folder.run(training) / f"predictions.{folder.split}.classify.jsonl").is_file()
+        if key in failed or have:
+            continue
+        request = {
+            "do": "answer", "run": str(folder.run(training)), "split": folder.split, "whole": key in whole,
+            "modes": key in modes, "data": str(folder.data) if folder.data else None,
+        }  # fmt: skip
+        tasks.append(Task(key, labels[key][1], request))
+    errors: dict[str, str] = {}
+
+    def told(outcome: Outcome, done: int, total: int) -> None:
+        if outcome.error:
+            errors[outcome.task.id] = outcome.error
+            folder.note("failed", key=outcome.task.id, label=outcome.task.label, error=outcome.error)
+            say(f"[{done:3d}/{total}] {outcome.task.label}: no answers: {outcome.error}")
+
+    if tasks:
+        say(f"all trainings have ended; opening {folder.split}: {len(tasks)} rows answer")
+        work(tasks, workers, folder.out / "logs", told)
+    return errors
+
+
+def _states(
+    folder: Folder, grids: Sequence[Grid], labels: dict[str, tuple[Training, str]], failed: dict[str, str],
+    workers: int, say: Callable[[str], None],
+) -> dict[str, str]:  # fmt: skip
+    """How the states of the reported questions lie, for the experiments that ask for it."""
+    asking = [grid for grid in grids if "features" in grid.experiment.sections]
+    tasks = {}
+    for training in (one for grid in asking for row in grid.planned for one in row.trainings):
+        out = folder.run(training) / "features.json"
+        if training.key not in failed and not out.is_file():
+            request = {
+                "do": "features", "run": str(folder.run(training)), "split": folder.split, "out": str(out),
+                "data": str(folder.data) if folder.data else None,
+            }  # fmt: skip
+            tasks[training.key] = Task(training.key, f"{labels[training.key][1]} (states)", request)
+    found = work(list(tasks.values()), workers, folder.out / "logs", lambda one, done, total: None) if tasks else {}
+    for one in found.values():
+        if one.error:
+            say(f"{one.task.label}: FAILED: {one.error}")
+    return {f"{key}:states": one.error for key, one in found.items() if one.error}

@@ -1,0 +1,186 @@
+"""`discern experiment search`: hyper-parameters of a recipe, sought with Optuna on validation alone.
+
+The space is a TOML file; a table for each dotted key of the recipe:
+
+    ["optim.lr"]              low = 1e-4      high = 1e-2     log = true
+    ["model.layers"]          low = 1         high = 4                       # whole numbers when both ends are
+    ["objective.mixup"]       choices = [true, false]
+
+Each trial is a training with a run folder of its own, OUT/trials/<number>; what is maximised is the accuracy on
+validation of the weights that the recipe keeps. A trial that is below the median of the others after as many
+validations is stopped (pruned). The study is kept in a database, SQLite in OUT by default; several commands, on several
+machines, share one with a server's address.
+"""
+
+import json
+import shutil
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from discern_vqa.config import read_recipe
+from discern_vqa.datasets._load import find_root, learning_samples
+from discern_vqa.errors import ConfigError, DiscernError
+from discern_vqa.files import atomic_write_text
+from discern_vqa.paths import find_recipe
+from discern_vqa.toml import toml_value
+from discern_vqa.training.train import train
+
+Space = dict[str, dict[str, Any]]
+_LEGAL = ({"low", "high"}, {"low", "high", "log"}, {"low", "high", "step"}, {"choices"})
+
+
+def search(
+    recipe: Path,
+    space: Path,
+    out: Path,
+    *,
+    trials: int,
+    storage: str = "",
+    data: Path | None = None,
+    overrides: list[str] | None = None,
+    seed: int = 0,
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Goes on with the study until it has `trials` trials; writes OUT/search.json.
+
+    Returns:
+        {"recipe", "best": {"number", "validation", "set": {key: value}} or None, "trials": [{"number", "state",
+        "validation", "epochs", "set"}]}.
+
+    Raises ConfigError: no Optuna, no validation to choose on, a space that fits no recipe.
+    """
+    optuna = _optuna()
+    found, asked = find_recipe(recipe), read_space(space)
+    settings = read_recipe(found, [*(overrides or []), *_middle(asked)])
+    if "D13" in settings.data.imitate:
+        raise ConfigError("this recipe chooses on test (imitate D13): nothing may be sought so", hint="leave it out")
+    root = find_root(settings.data, data)
+    if not learning_samples(settings.data, root, settings.run.seed)[1]:
+        raise ConfigError(f"{found} holds nothing out to choose on", hint="--set data.validation_ratio=0.1")
+    out.mkdir(parents=True, exist_ok=True)
+    study = optuna.create_study(
+        study_name=f"{found.parent.name}/{found.stem}", direction="maximize", load_if_exists=True,
+        storage=storage or f"sqlite:///{(out / 'study.db').resolve()}",
+        sampler=optuna.samplers.TPESampler(seed=seed), pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
+    )  # fmt: skip
+    _same_space(study, asked, overrides or [])
+    ended = sum(trial.state.is_finished() for trial in study.trials)
+    say(f"{ended} of {trials} trials are there")
+
+    def one(trial: Any) -> float:
+        chosen = {key: _suggest(trial, key, said) for key, said in asked.items()}
+        folder = out / "trials" / f"{trial.number:04d}"
+        shutil.rmtree(folder, ignore_errors=True)
+        given = [*(overrides or []), *(f"{key}={toml_value(value)}" for key, value in chosen.items())]
+        try:
+            return _trial(trial, found, root, given, folder, optuna.TrialPruned)
+        except DiscernError as error:
+            trial.set_user_attr("error", str(error))
+            raise
+
+    def told(study: Any, trial: Any) -> None:
+        value = f"{trial.value:.4f}" if trial.value is not None else "-"
+        why = f": {trial.user_attrs['error']}" if "error" in trial.user_attrs else ""
+        say(f"[{trial.number + 1:3d}/{trials}] {trial.state.name.lower()}, validation {value}, {trial.params}{why}")
+
+    study.optimize(one, n_trials=max(0, trials - ended), callbacks=[told], catch=(DiscernError,))
+    return _written(study, found, out)
+
+
+def read_space(path: Path) -> Space:
+    """The space. Raises ConfigError where a table says something else than a range or choices."""
+    try:
+        tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"there is no space {path}", hint="see the docstring of experiments/search.py") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is no TOML: {error}", hint='a table for each key: ["optim.lr"]') from None
+    for key, said in tables.items():
+        known = isinstance(said, dict) and set(said) in _LEGAL and "." in key
+        if not known or ("choices" in said and not said["choices"]) or ("low" in said and said["low"] >= said["high"]):
+            raise ConfigError(
+                f"{path}: {key}: expected low < high (with log or step), or choices, of a key with a table's name",
+                hint='for example ["optim.lr"] low = 1e-4, high = 1e-2, log = true',
+            )
+    if not tables:
+        raise ConfigError(f"{path} names no key", hint='for example ["optim.lr"] low = 1e-4, high = 1e-2, log = true')
+    return tables
+
+
+def _trial(trial: Any, recipe: Path, root: Path, given: list[str], folder: Path, pruned: type[Exception]) -> float:
+    """One training, reported to the study after each validation. Raises `pruned` when the study has seen enough."""
+    seen: list[float] = []
+
+    def watched(figures: dict[str, float]) -> None:
+        seen.append(figures["accuracy"])
+        trial.report(figures["accuracy"], len(seen))
+        if trial.should_prune():
+            raise pruned(f"after {len(seen)} validations")
+
+    try:
+        run = train(recipe, data=root, overrides=given, out=folder, quiet=True, validated=watched)
+    finally:
+        trial.set_user_attr("validations", seen)
+    return max(seen) if run.recipe.run.select == "best" else seen[-1]
+
+
+def _written(study: Any, recipe: Path, out: Path) -> dict[str, Any]:
+    """search.json: every trial, and the best one's keys as `--set` takes them."""
+    rows = [
+        {
+            "number": trial.number, "state": trial.state.name.lower(), "validation": trial.value, "set": trial.params,
+            "validations": trial.user_attrs.get("validations", []),
+        }
+        for trial in study.trials
+    ]  # fmt: skip
+    done = [row for row in rows if row["state"] == "complete"]
+    best = max(done, key=lambda row: row["validation"], default=None)
+    content = {"recipe": f"{recipe.parent.name}/{recipe.name}", "chosen_on": "validation", "best": best, "trials": rows}
+    atomic_write_text(out / "search.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    return content
+
+
+def as_sets(best: dict[str, Any]) -> list[str]:
+    """The best trial's keys as `--set` takes them."""
+    return [f"{key}={toml_value(value)}" for key, value in best["set"].items()]
+
+
+def _same_space(study: Any, space: Space, overrides: list[str]) -> None:
+    """A study goes on with its own space; raises ConfigError for another."""
+    told = json.dumps([space, overrides], sort_keys=True)
+    kept = study.user_attrs.get("space")
+    if kept is None:
+        study.set_user_attr("space", told)
+    elif kept != told:
+        raise ConfigError(
+            "this study was begun with another space or other --set", hint="choose another --out, or another storage"
+        )
+
+
+def _suggest(trial: Any, key: str, said: dict[str, Any]) -> Any:
+    if "choices" in said:
+        return trial.suggest_categorical(key, said["choices"])
+    more = {name: said[name] for name in ("log", "step") if name in said}
+    whole = isinstance(said["low"], int) and isinstance(said["high"], int)
+    draw = trial.suggest_int if whole else trial.suggest_float
+    return draw(key, said["low"], said["high"], **more)
+
+
+def _middle(space: Space) -> list[str]:
+    """One point of the space, so that a key or value that no recipe has is told before anything starts."""
+    return [
+        f"{key}={toml_value(said['choices'][0] if 'choices' in said else said['low'])}" for key, said in space.items()
+    ]
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ModuleNotFoundError:
+        raise ConfigError(
+            "a search takes Optuna, which is not installed", hint="pip install 'discern-vqa[sweep]'"
+        ) from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna

@@ -1,0 +1,163 @@
+"""Named experiments: every row of every one resolves, and changes exactly what it says."""
+
+import json
+from pathlib import Path
+
+import pytest
+from _experiment import recipes, rows
+
+from discern_vqa.config import check_recipe, read_recipe
+from discern_vqa.errors import ConfigError
+from discern_vqa.experiments import _named
+from discern_vqa.experiments._plan import apply, base_of, changes, plan
+from discern_vqa.experiments._run import labelled, prepare
+
+NAMES = _named.names()
+PRINTED = ("open", "closed", "overall")
+
+
+def flat(tables, prefix=""):
+    """Dotted keys to plain values."""
+    found = {}
+    for key, value in tables.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
+    return found
+
+
+def resolved(tables):
+    return flat(json.loads(json.dumps(check_recipe(tables, "here").to_json())))
+
+
+def said(row, part, base):
+    """What the row says of one recipe, as flat keys and values."""
+    told = flat(row.both | (row.set if part == "main" else row.before))
+    factors = row.scale if part == "main" else row.scale_before
+    told |= {key: flat(base)[key] * factor for key, factor in factors.items()}
+    return told | ({key: None for key in row.unset} if part == "main" else {})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_row_changes_exactly_what_it_says(name):
+    experiment = _named.load(name)
+    base = base_of(experiment)
+    for row in experiment.rows:
+        for part, tables in (("main", base.main), ("before", base.before)):
+            if tables is None or (part == "before" and row.no_before):
+                continue
+            old, new = resolved(tables), resolved(apply(tables, row, part))
+            differing = {key: new.get(key) for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+            told = {key: value for key, value in said(row, part, tables).items() if old.get(key) != value}
+            assert differing == told, f"{name} / {row.name}, {part}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_row_is_another_training_unless_it_is_the_recipe_itself(name):
+    experiment = _named.load(name)
+    planned = plan(experiment, base_of(experiment), [0, 1])
+    keys = [tuple(training.key for training in one.trainings) for one in planned]
+    assert all(len(set(one)) == 2 for one in keys)
+    assert len(set(keys)) == len(keys), "two rows of one experiment are the same training"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_printed_figures_are_whole_and_in_per_cent(name):
+    for row in _named.load(name).rows:
+        assert row.printed is None or (
+            tuple(row.printed) == PRINTED and all(20 < x < 100 for x in row.printed.values())
+        )
+
+
+def test_every_table_and_figure_of_the_papers_has_a_name():
+    wanted = {f"fig{number}" for number in (1, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)}
+    wanted |= {f"table{number}" for number in range(1, 6)}
+    assert wanted | {"cmi_modules", "cmi_cifr", "cmi_cifr_shape", "cmi_fvta", "cmi_ffae"} <= set(NAMES)
+
+
+def test_printed_tables_3_to_5_are_those_that_the_check_of_tables_reads():
+    from discern_vqa.evaluation.literature import printed
+
+    for number in (3, 4, 5):
+        lines = printed(f"cmdpi_table{number}").read_text(encoding="utf-8").splitlines()[1:]
+        read = [tuple(float(cell) for cell in line.split(",")[-3:]) for line in lines]
+        ours = [tuple(row.printed[part] for part in PRINTED) for row in _named.load(f"table{number}").rows]
+        assert sorted(ours) == sorted(read)
+
+
+def test_experiments_share_what_they_have_in_common():
+    alone = sum(len(labelled(prepare([name], "", [0]))) for name in ("fig8", "fig11", "table4"))
+    together = labelled(prepare(["fig8", "fig11", "table4"], "", [0]))
+    assert (alone, len(together)) == (5 + 5 + 5, 1 + 4 + 3)
+    seeds = labelled(prepare(["fig8"], "", [0, 1]))
+    assert len(seeds) == 2 * 5, "a pre-training belongs to its seed"
+
+
+def test_a_row_that_changes_the_pretraining_has_one_of_its_own(tmp_path):
+    experiment = _named.load(rows(tmp_path))
+    full, mixup, words = plan(experiment, base_of(experiment, str(recipes(tmp_path))), [3])
+    before = [one.trainings[0].before.key for one in (full, mixup, words)]
+    assert before[0] == before[1] != before[2]
+    assert words.trainings[0].before.recipe.objective.weights["txt"] == 0.2
+    assert all(
+        one.trainings[0].recipe.run.seed == one.trainings[0].before.recipe.run.seed == 3 for one in (full, words)
+    )
+    assert changes(words.row) == {"before: objective.weights.txt": "x 0.5"}
+
+
+def test_a_training_that_says_its_profiles_choice_aloud_is_the_same_training(tmp_path):
+    text = Path(rows(tmp_path)).read_text() + '\n[rows.aloud]\nset = { "objective.eps_min" = 0.0 }\n'
+    planned = plan(_named.load(rows(tmp_path, text)), base_of(_named.load(rows(tmp_path)), str(recipes(tmp_path))), [0])
+    assert planned[-1].trainings[0].key == planned[0].trainings[0].key
+
+
+def test_written_recipes_read_as_they_were_meant(tmp_path):
+    for training, label in labelled(prepare(["fig14", "fig5", "cmi_modules"], "", [7])).values():
+        (tmp_path / training.file).write_text(training.text(label), encoding="utf-8")
+        read = read_recipe(tmp_path / training.file).to_json()
+        assert read["run"]["after"] == (training.before.file if training.before else "")
+        assert read | {"run": read["run"] | {"after": training.recipe.run.after}} == training.recipe.to_json()
+
+
+def test_an_experiment_on_a_recipe_without_pretraining_says_which_rows_it_lacks():
+    with pytest.raises(ConfigError, match="vqa_rad_lite has none"):
+        prepare(["fig7"], "vqa_rad_lite", [0])
+    grid = prepare(["fig1"], "vqa_rad_lite", [0])[0]
+    assert {bool(one.trainings) for one in grid.planned if "without" in one.row.name} == {False}
+    assert len([one for one in grid.planned if one.trainings]) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ('title = "a"\nsource = "b"\nfamily = "cmdpi"\n[rows.full]\nsett = {}\n', "unknown: rows.full.sett"),
+        ('title = "a"\nsource = "b"\nfamily = "cmdpi"\nsections = ["tea"]\n[rows.full]\n', "unknown: sections: tea"),
+        ('title = "a"\n[rows.full]\n', "missing: source, family"),
+        ('title = "a"\nsource = "b"\nfamily = "cmdpi"\n[rows.other]\n', "no row is named 'full'"),
+        ("title = ", "is no TOML"),
+    ],
+)
+def test_a_broken_file_is_told(tmp_path, text, error):
+    with pytest.raises(ConfigError, match=error):
+        _named.load(rows(tmp_path, text))
+
+
+def test_a_name_that_is_not_there_is_told_with_the_nearest():
+    with pytest.raises(ConfigError, match="no experiment 'tabel3'") as caught:
+        _named.load("tabel3")
+    assert "table3" in caught.value.hint
+
+
+def test_a_row_that_does_not_fit_the_recipe_is_told_before_anything_starts(tmp_path):
+    main = str(recipes(tmp_path))
+    for row, error in (
+        ('set = { "objective.mixupp" = 1 }', "row 'odd'"),
+        ('scale = { "run.mode" = 2.0 }', "no number"),
+    ):
+        name = rows(tmp_path, Path(rows(tmp_path)).read_text() + f"\n[rows.odd]\n{row}\n")
+        with pytest.raises(ConfigError, match=error):
+            prepare([name], main, [0])
+        rows(tmp_path)
+
+
+def test_a_recipe_of_the_other_family_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="is about cmi_mtl"):
+        prepare(["cmi_cifr"], str(recipes(tmp_path)), [0])
