@@ -129,8 +129,8 @@ def _intended(model: str, dataset: str, encoders: Mapping[str, Any]) -> str:
         for side in ("image", "text")
         if isinstance(encoders.get(side), Mapping)
     ]
-    encoded = "; ".join(map(_short, parts))
-    return f"""**Research software, not for diagnosis.** A model of the kind `{model}` ({encoded}) that answers
+    encoded = f" ({'; '.join(map(_short, parts))})" if parts else ""
+    return f"""**Research software, not for diagnosis.** A model of the kind `{model}`{encoded} that answers
 questions about medical images. It learned from `{dataset}` with Discern (`discern-vqa`).
 
 ## Intended use
@@ -174,7 +174,7 @@ def _training(config: Mapping[str, Any], has_recipe: bool) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in (environment.get("versions") or {}).items())
     facts = {
         "objective": objective.get("name"),
-        "optimiser": f"{optim.get('optimizer')}, rate {optim.get('lr')}, batch {optim.get('batch')}",
+        "optimiser": ", ".join(f"{key} {optim[key]}" for key in ("optimizer", "lr", "batch") if key in optim),
         "epochs": run.get("epochs"),
         "seed": run.get("seed"),
         "machine": " ".join(str(environment[key]) for key in ("system", "machine") if environment.get(key)),

@@ -49,7 +49,10 @@ def confusions(run: RunFiles) -> list[Confusion]:
 
 def _confusion(rows: Sequence[Prediction], title: str, most: int, how: str) -> Confusion:
     same = normaliser(how)
-    pairs = [(same(row.gold), same(row.prediction)) for row in rows]
+    pairs = []
+    for row in rows:  # any accepted answer counts as the first of them
+        given, true = same(row.prediction), [same(text) for text in row.truths]
+        pairs.append((true[0], true[0] if given in true else given))
     golds = Counter(gold for gold, _ in pairs)
     answers = [text for text, _ in sorted(golds.items(), key=lambda item: (-item[1], item[0]))[:most]]
     met = Counter(pairs)

@@ -84,6 +84,7 @@ def train(
             among.wait_for_everyone()
             return Run.open(out)
         run = fit_baseline(recipe, settings, data, from_run, out, say)
+        write_card(out)
         among.wait_for_everyone()
         return run
     if from_run is None and settings.run.after:
