@@ -46,7 +46,7 @@ def runs(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 def test_a_run_answers_as_what_was_fitted_and_reads_alone(name: str, runs: dict[str, Path], tmp_path: Path) -> None:
     moved = Path(shutil.copytree(runs[name], tmp_path / "moved"))
     kept = {path.name for path in moved.iterdir()} - {"encoders"}
-    assert kept == {"recipe.toml", "config.json", "vocabulary.json", "baseline.json", "model.safetensors"}
+    assert kept == {"recipe.toml", "config.json", "vocabulary.json", "baseline.json", "model.safetensors", "README.md"}
     assert "base =" not in (moved / "recipe.toml").read_text()
     first, second = Predictor.open(runs[name]), Predictor.open(moved)
     samples = registry.load("datasets", "phantom").read(first.run.root, "test")

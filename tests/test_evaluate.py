@@ -8,7 +8,7 @@ import pytest
 from discern_vqa.datasets import phantom
 from discern_vqa.datasets._load import learning_samples, test_samples, vocabulary_samples
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.evaluation import metrics, predictions
+from discern_vqa.evaluation import kept_states, metrics, predictions
 from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.run import Run
 
@@ -32,6 +32,10 @@ def test_the_files_say_what_is_returned(judged):
         assert again[part] == scores[part]
     assert (folder / "audit.json").is_file()
     assert len((folder / "explanations.test.jsonl").read_text().splitlines()) >= 1
+    kept = kept_states.read(folder / "features.test.safetensors")
+    assert kept.ids == [row.id for row in kept_states.chosen(rows)]
+    assert kept.states.shape == (len(kept.ids), Run.open(folder).recipe.model.width)
+    assert "not for diagnosis" in (folder / "README.md").read_text(encoding="utf-8")
 
 
 def test_overall_is_the_weighted_mean_of_its_parts_or_the_report_is_refused(judged):

@@ -4,12 +4,12 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
-from PIL import Image
+from _reported import made_run, write_json
 
 from discern_vqa.errors import DataError, RunError
 from discern_vqa.evaluation import metrics, predictions
@@ -18,89 +18,20 @@ from discern_vqa.evaluation.report import write_report, write_reports
 from discern_vqa.evaluation.report_cases import gallery
 from discern_vqa.evaluation.report_figures import best_epoch, curves
 from discern_vqa.evaluation.report_read import read_run
-from discern_vqa.evaluation.report_view import difference, view
-
-N = 40
-
-
-def rows_of(right: set[int]) -> list[Prediction]:
-    """40 questions about 20 pairs of twins; the images are not square."""
-    return [
-        Prediction(
-            id=f"q{i}",
-            image=f"img/{i}.png",
-            question=f"Is there a <nodule> in lung {i}?",
-            gold="yes" if i % 2 else "no",
-            answer_type="open" if i < 10 else "closed",
-            question_type="PRES" if i % 3 else "POS",
-            organ="chest",
-            prediction=("yes" if i % 2 else "no") if i in right else "maybe",
-            score=0.5 + i / 100,
-            alternatives=(("maybe", 0.5), ("yes", 0.3), ("no", 0.2)),
-            twin=f"t{i // 2}",
-            mask=f"mask/{i}.png" if i % 2 else "",
-        )
-        for i in range(N)
-    ]
-
-
-def write_json(path: Path, content: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content), encoding="utf-8")
-
-
-def write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+from discern_vqa.evaluation.report_view import view
+from discern_vqa.evaluation.report_words import paired_tests, summary
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A finished and evaluated run whose data lie beside it; one image is missing."""
-    folder, root = tmp_path / "run", tmp_path / "secret-place" / "data"
-    for i in range(1, N):
-        for kind in ("img", "mask"):
-            picture = Image.new("L", (60, 40))
-            picture.paste(200, (10, 10, 30, 30))
-            (root / kind).mkdir(parents=True, exist_ok=True)
-            picture.save(root / kind / f"{i}.png")
-    rows, weak = rows_of(set(range(30))), rows_of(set(range(0, 30, 3)))
-    scores = {"split": "test"} | metrics.score(rows)
-    scores["baselines"] = {"image_identity": metrics.score(weak), "ours_too": metrics.score(weak)}
-    scores["controls"] = {"blank_image": metrics.score(weak)}
-    scores["vocabulary"] = {"size": 3, "coverage": 1.0}
-    write_json(folder / "scores.test.json", scores)
-    predictions.write(folder / "predictions.test.jsonl", rows)
-    predictions.write(folder / "baselines" / "image_identity.test.jsonl", weak)
-    config = {
-        "name": "lung <run>",
-        "root": str(root),
-        "data": {"dataset": "phantom", "root": str(root)},
-        "model": {"name": "cmdpi", "image": {"weights": f"{root}/weights", "frozen": True}},
-        "environment": {"versions": {"torch": "2.13"}},
-    }
-    write_json(folder / "config.json", config)
-    (folder / "recipe.toml").write_text('[model]\nname = "cmdpi"\n', encoding="utf-8")
-    write_json(folder / "audit.json", {"verdict": ["every test image is a <training> image."]})
-    learned = [
-        {"step": s, "epoch": s // 10, "split": "train", "loss": 9.0 / (s + 1), "contrast": 4.0 / (s + 1), "lr": 0.1}
-        for s in range(30)
-    ]
-    learned += [
-        {"step": s, "epoch": s // 10, "split": "validation", "loss": 2.0, "accuracy": s / 40, "accuracy_open": 0.1}
-        for s in (9, 19, 29)
-    ]
-    write_lines(folder / "metrics.jsonl", learned)
-    write_lines(folder / "before" / "metrics.jsonl", learned[:30])
-    heat = [{"id": f"q{i}", "method": "attention", "grid": [[0.0, 0.5], [0.2, 1.0]]} for i in range(N)]
-    write_lines(folder / "explanations.test.jsonl", heat)
-    return folder
+    """See _reported."""
+    return made_run(tmp_path / "run")
 
 
 class Links(HTMLParser):
     """Every address that a page loads or leads to, every tag, and whether all tags are closed."""
 
-    VOID = frozenset({"meta", "img", "br", "input", "link", "path", "use", "rect"})
+    VOID = frozenset({"meta", "img", "br", "input", "link", "path", "use", "rect", "wbr"})
 
     def __init__(self) -> None:
         super().__init__()
@@ -138,7 +69,7 @@ def test_the_page_needs_no_other_file_no_network_and_no_script(run: Path, tmp_pa
 
 
 def test_the_page_says_what_must_be_said_and_nothing_about_this_machine(run: Path, tmp_path: Path) -> None:
-    text = write_report(run, tmp_path / "out").read_text(encoding="utf-8")
+    text = write_report(run, tmp_path / "out").read_text(encoding="utf-8").replace("<wbr>", "")
     for said in (
         "not for diagnosis",
         "lung &lt;run&gt;",
@@ -153,6 +84,8 @@ def test_the_page_says_what_must_be_said_and_nothing_about_this_machine(run: Pat
         "Parts of the loss",
         "The stage before",
         "is not where the run",
+        "t-SNE of the 6 numbers",
+        "Where the model looked",
         "prefers-color-scheme",
     ):
         assert said in text
@@ -162,7 +95,7 @@ def test_the_page_says_what_must_be_said_and_nothing_about_this_machine(run: Pat
 
 def test_markdown_and_json_hold_the_same_figures(run: Path, tmp_path: Path) -> None:
     write_report(run, tmp_path / "out")
-    (content,) = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    (content,) = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))["runs"]
     assert content["scores"]["overall"]["accuracy"] == 0.75
     assert content["differences"]["image_identity"]["points"] == pytest.approx(0.5)
     assert content["best_epoch"] == [3, 0.725]
@@ -188,7 +121,7 @@ def test_a_bare_run_without_baselines_images_curves_and_audit_still_has_a_page(t
 def test_several_runs_are_compared_first(run: Path, tmp_path: Path) -> None:
     text = write_reports([run, run], tmp_path / "out").read_text(encoding="utf-8")
     assert "<title>2 runs" in text
-    assert text.index('href="#run2"') < text.index('id="run1"')
+    assert text.index('href="#r2"') < text.index('id="r1"')
     with pytest.raises(RunError, match="no run"):
         write_reports([], tmp_path / "out")
 
@@ -221,14 +154,33 @@ def test_an_image_outside_the_data_set_is_not_opened(run: Path) -> None:
 
 def test_a_paired_difference_needs_the_same_questions(run: Path) -> None:
     opened = read_run(run)
-    found = difference(opened, "image_identity")
-    assert found is not None
-    assert found["points"] == pytest.approx(0.5)
-    low, high = found["ci95"]
+    found = paired_tests(opened)
+    assert set(found) == {"image_identity"}
+    one = found["image_identity"]
+    assert one["points"] == pytest.approx(0.5)
+    low, high = one["ci95"]
     assert 0 < low < 0.5 < high < 1
-    assert difference(opened, "ours_too") is None
+    assert (one["verdict"], one["tests"]) == ("better", 3)
     predictions.write(run / "baselines" / "image_identity.test.jsonl", opened.rows[:-1])
-    assert difference(read_run(run), "image_identity") is None
+    assert paired_tests(read_run(run)) == {}
+
+
+def test_the_first_sentences_say_what_can_be_told_and_what_not(run: Path) -> None:
+    opened = read_run(run)
+    said = " ".join(summary(opened, paired_tests(opened)))
+    assert "asked the 40 test questions of phantom about 40 images (10 open, 30 closed)" in said
+    assert "The model answers 75.0 % (95 % interval" in said
+    assert "A model that sees no pixels (image_identity) reaches 25.0 %" in said
+    assert "+50.0 points [" in said
+    assert "distinguishable, the model is better (p = " in said
+    assert "The baseline ours_too reaches 25.0 %" in said
+    assert "cannot be tested" in said
+    alike = [row for row in opened.rows[:-1]] + [replace(opened.rows[-1], prediction=opened.rows[-1].gold)]
+    predictions.write(run / "baselines" / "image_identity.test.jsonl", alike)
+    opened = read_run(run)
+    assert "points [-7.5, +0.0]: not distinguishable (p = 1 after correction for 3 tests)" in " ".join(
+        summary(opened, paired_tests(opened))
+    )
 
 
 def test_rows_stand_in_order_and_the_model_is_warned_of_its_equals(run: Path) -> None:
@@ -243,7 +195,7 @@ def test_rows_stand_in_order_and_the_model_is_warned_of_its_equals(run: Path) ->
         "ours_too",
         "blank_image",
     ]
-    assert shown["strongest"] == "lookup"
+    assert shown["beside"] == "lookup"
     assert "lookup reaches 75.0" in shown["warnings"][0]
 
 

@@ -13,11 +13,12 @@ from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import Sample
 from discern_vqa.datasets._load import find_root, imitated, learning_samples, test_samples
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.evaluation import calibration, metrics, predictions
+from discern_vqa.evaluation import calibration, kept_states, metrics, predictions
 from discern_vqa.evaluation.calibrate import from_validation, held_out, nothing_held_out, what_can_be_done
 from discern_vqa.evaluation.free_text import free_text
 from discern_vqa.evaluation.predict import Pictures, Predictor, answering_batcher
 from discern_vqa.evaluation.protocols import score_protocols
+from discern_vqa.evaluation.report_card import write_judged_card
 from discern_vqa.files import atomic_write_text
 from discern_vqa.models._modes import Answering
 from discern_vqa.run import Run
@@ -37,8 +38,9 @@ def evaluate(
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Answers every question of `split`; writes `predictions.<split>.jsonl`, `scores.<split>.json`,
-    `explanations.<split>.jsonl` and `audit.json` into the run folder, and returns the scores. A run that is not
-    calibrated yet is calibrated on its validation questions, where it has any.
+    `explanations.<split>.jsonl`, `features.<split>.safetensors`, `audit.json` and the model card into the run
+    folder, and returns the scores. A run that is not calibrated yet is calibrated on its validation questions, where it
+    has any.
 
     Args:
         data: the data set's folder; none: where it lay when the run was made, then where data is looked for.
@@ -90,6 +92,8 @@ def evaluate(
     _write(opened.folder / f"scores.{split}.json", scores)
     _write(opened.folder / "audit.json", audit({"train": train, "validation": validation, split: list(samples)}))
     explain(predictor, samples, opened.folder / f"explanations.{split}.jsonl")
+    keep_states(predictor, samples, opened.folder / f"features.{split}.safetensors")
+    write_judged_card(opened.folder, split)
     return scores
 
 
@@ -144,6 +148,14 @@ def explain(predictor: Predictor, samples: Sequence[Sample], out: Path) -> None:
         for sample, grid in zip(chosen, predictor.attention(chosen), strict=False)
     ]
     atomic_write_text(out, "".join(f"{line}\n" for line in lines))
+
+
+def keep_states(predictor: Predictor, samples: Sequence[Sample], out: Path) -> None:
+    """What the answers to (at most `kept_states.MOST`) questions were read from, for the report's map."""
+    chosen = kept_states.chosen(samples)
+    states = predictor.states(chosen)
+    if states is not None:
+        kept_states.write(out, [sample.id for sample in chosen], states)
 
 
 def _baseline(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from discern_vqa.data.answers import Answer
@@ -18,6 +19,7 @@ from discern_vqa.data.sources import StateSource
 from discern_vqa.errors import DataError
 from discern_vqa.evaluation.calibration import Calibration, read_if_there
 from discern_vqa.files import atomic_write_text
+from discern_vqa.models._answering import in_order
 from discern_vqa.models._modes import Answering, modes_of
 from discern_vqa.run import WEIGHTS, Run, read_tensors
 
@@ -120,6 +122,14 @@ class Predictor:
             low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
             grids += ((maps - low) / (high - low).clamp(min=1e-9)).tolist()
         return grids
+
+    def states(self, samples: Sequence[Sample]) -> np.ndarray | None:
+        """(n, w) float32: what each answer was read from (the model's `answer_state`); None for a model without one."""
+        if not hasattr(self.model, "answer_state") or not samples:
+            return None
+        found = in_order(self.model, self.batcher, samples, lambda inputs: (self.model.answer_state(inputs).float(),))
+        states: np.ndarray = found[0].numpy()
+        return states
 
 
 def answering_batcher(run: Run, model: Any, device: str = "cpu") -> Batcher:

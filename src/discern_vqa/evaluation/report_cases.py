@@ -7,7 +7,7 @@ that the reader can take them away.
 import base64
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ class Case:
     heat: str
     outline: str
     bars: list[tuple[str, float, bool]]  # answer, score, whether it is the true one
+    by: str = ""  # the run that answered, where several did
 
     @property
     def tags(self) -> list[str]:
@@ -81,6 +82,26 @@ def gallery(run: RunFiles, most: int = 24) -> list[Group]:
             [[drawn.case(i)] for i in good[: left - len(wrong[: left // 2])]],
         ),
     ]
+    return [group for group in groups if group.sets]
+
+
+def disagreements(runs: Sequence[RunFiles], names: Sequence[str], most: int = 6) -> list[Group]:
+    """Questions that just one of the first two runs has right, up to `most` of each kind; a card for every run.
+
+    runs: they answer the same questions; names: what each is called on the page.
+    """
+    how = runs[0].scores.get("normaliser", "m3ae")
+    rows = [{row.id: row for row in run.rows} for run in runs]
+    lined = [replace(run, rows=[own[row.id] for row in runs[0].rows]) for run, own in zip(runs, rows, strict=True)]
+    right = [rights(run.rows, how) for run in lined]
+    drawn = [_Drawn(run, one) for run, one in zip(lined, right, strict=True)]
+    groups = []
+    for winner, loser in ((0, 1), (1, 0)):
+        only = [i for i in range(len(lined[0].rows)) if right[winner][i] and not right[loser][i]]
+        chosen = _spread(lined[loser], only)[:most]
+        cards = [[replace(one.case(i), by=name) for one, name in zip(drawn, names, strict=True)] for i in chosen]
+        rule = f"{len(only):,} of {len(lined[0].rows):,} questions; those that {names[loser]} is surest about first"
+        groups.append(Group(f"{names[winner]} is right, {names[loser]} is not", rule, cards))
     return [group for group in groups if group.sets]
 
 

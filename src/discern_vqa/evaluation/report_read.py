@@ -1,7 +1,8 @@
 """What the report knows: a run folder's files, read without opening the model. No torch here.
 
 Only `config.json` and one `scores.<split>.json` with its `predictions.<split>.jsonl` must be there; of the rest the
-report shows what it finds. A file that is there and broken is an error with file and line, never passed over.
+report shows what it finds. A file that is there and broken is an error with file and line, never passed over. A report
+is passed on, so of every folder that a file names only its last part is kept.
 """
 
 import json
@@ -10,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa.errors import RunError
-from discern_vqa.evaluation import predictions
+from discern_vqa.evaluation import calibration, kept_states, predictions
+from discern_vqa.evaluation.calibration import Calibration
+from discern_vqa.evaluation.kept_states import States
 from discern_vqa.evaluation.metrics import check_parts
 from discern_vqa.evaluation.predictions import Prediction
+from discern_vqa.evaluation.report_clean import without_paths
 
 PREFERRED = ("test", "validation", "train")
 BEFORE = "before"  # the run that a run of two stages leaves inside its own folder
@@ -34,6 +38,10 @@ class RunFiles:
         learning: the lines of `metrics.jsonl`; under "before" those of the stage before.
         audit: `audit.json`.
         heat: question id -> explanation, of `explanations.<split>.jsonl`.
+        explained: `explanation_scores.<split>.json`.
+        calibration: `calibration.json`.
+        states: `features.<split>.safetensors`.
+        root: the data set's folder, where the config says one; the only path that is kept.
     """
 
     folder: Path
@@ -47,12 +55,10 @@ class RunFiles:
     learning: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     audit: dict[str, Any] = field(default_factory=dict)
     heat: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    @property
-    def root(self) -> Path | None:
-        """The data set's folder, where the config says one."""
-        root = (self.config.get("data") or {}).get("root")
-        return Path(root) if root else None
+    explained: dict[str, Any] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    states: States | None = None
+    root: Path | None = None
 
 
 def read_run(folder: Path, split: str = "") -> RunFiles:
@@ -74,20 +80,41 @@ def read_run(folder: Path, split: str = "") -> RunFiles:
     check_parts(scores, str(folder / f"scores.{split}.json"))
     stages = {"": folder / "metrics.jsonl", BEFORE: folder / BEFORE / "metrics.jsonl"}
     recipe = folder / "recipe.toml"
+    states = folder / f"features.{split}.safetensors"
+    root = (config.get("data") or {}).get("root")
+    known = [folder, folder.resolve(), *([Path(root)] if root else []), Path.home()]
     kept = sorted((folder / "baselines").glob(f"*.{split}.jsonl"))
     return RunFiles(
         folder=folder,
         name=str(config.get("name") or folder.resolve().name),
         split=split,
-        config=config,
-        recipe=recipe.read_text(encoding="utf-8") if recipe.is_file() else "",
-        scores=scores,
+        config=without_paths(config, known),
+        recipe=without_paths(recipe.read_text(encoding="utf-8"), known) if recipe.is_file() else "",
+        scores=without_paths(scores, known),
         rows=predictions.read(folder / f"predictions.{split}.jsonl"),
         baselines={path.name.removesuffix(f".{split}.jsonl"): predictions.read(path) for path in kept},
         learning={stage: _lines(path) for stage, path in stages.items() if path.is_file()},
-        audit=_object(folder / "audit.json") if (folder / "audit.json").is_file() else {},
+        audit=_if_there(folder / "audit.json", known),
         heat=_explanations(folder / f"explanations.{split}.jsonl"),
+        explained=_if_there(folder / f"explanation_scores.{split}.json", known),
+        calibration=_calibration(folder),
+        states=kept_states.read(states) if states.is_file() else None,
+        root=Path(root) if root else None,
     )
+
+
+def _calibration(folder: Path) -> Calibration | None:
+    """What `discern calibrate` left; of a folder that was passed on without its weights it is taken as it is."""
+    weights = folder / "model.safetensors"
+    if weights.is_file():
+        return calibration.read_if_there(folder, weights)
+    path = folder / calibration.FILE
+    return Calibration.read(path) if path.is_file() else None
+
+
+def _if_there(path: Path, known: list[Path]) -> dict[str, Any]:
+    found: dict[str, Any] = without_paths(_object(path), known) if path.is_file() else {}
+    return found
 
 
 def _evaluated(folder: Path) -> str:

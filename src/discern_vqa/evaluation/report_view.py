@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from discern_vqa.evaluation.intervals import clustered_bootstrap
 from discern_vqa.evaluation.metrics import rights
+from discern_vqa.evaluation.predictions import Prediction
+from discern_vqa.evaluation.report_further import further
 from discern_vqa.evaluation.report_read import RunFiles
-from discern_vqa.evaluation.scoring import BASELINES, warnings
+from discern_vqa.evaluation.report_tables import Cell, Figure, Table
+from discern_vqa.evaluation.report_words import NO_PIXELS, paired_tests, strongest, summary
+from discern_vqa.evaluation.scoring import by_sight, warnings
 
 COLUMNS = ("overall", "open", "closed", "unknown", "twins")
 TITLES = {
@@ -24,8 +25,12 @@ SEES = {
     "lookup": "the question and the image's file name, in a table",
     "image_identity": "the question and which image it is, no pixels",
     "plain_transformer": "the question and the same frozen features, two plain layers",
+    "thumbnail": "the question and a picture of 32 x 32 greys, nearest neighbour",
     "blank_image": "the model, shown an empty image",
     "shuffled_image": "the model, shown another question's image",
+    "noise_image": "the model, shown noise",
+    "wrong_organ_image": "the model, shown an image of another organ",
+    "mirror": "the model, shown the image mirrored",
 }
 
 
@@ -33,7 +38,9 @@ def view(run: RunFiles) -> dict[str, Any]:
     """Everything the template shows of one run, but for pictures and curves."""
     scores = run.scores
     columns = [column for column in COLUMNS if (scores.get(column) or {}).get("n")]
-    strongest = _strongest(scores)
+    beside = strongest(scores, NO_PIXELS) or strongest(scores)
+    tested = paired_tests(run)
+    rows = _rows(run, columns, tested)
     return {
         "name": run.name,
         "split": run.split,
@@ -45,70 +52,91 @@ def view(run: RunFiles) -> dict[str, Any]:
         "normaliser": scores.get("normaliser", ""),
         "vocabulary": scores.get("vocabulary"),
         "columns": [{"key": key, "title": TITLES[key], "n": scores[key]["n"]} for key in columns],
-        "cards": [_card(key, scores, strongest) for key in columns],
-        "rows": _rows(run, columns),
+        "cards": [_card(key, scores, beside) for key in columns],
+        "rows": rows,
         "warnings": warnings(scores),
-        "sentences": _sentences(run, strongest),
-        "strongest": strongest,
-        "by": [
-            {"title": f"By {key.replace('_', ' ')}", "bars": [_bar(name, one) for name, one in figures.items()]}
-            for key, figures in sorted((scores.get("by") or {}).items(), key=lambda item: len(item[1]))
-            if figures
-        ],
-        "recipe": run.recipe,
-        "settings": settings(run.config),
+        "summary": summary(run, tested),
+        "beside": beside,
+        "by": _groups(run, beside),
+        "tables": [_table(rows, columns, scores), *further(run)],
     }
 
 
-def settings(config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The resolved config as tables of name and value; nested names are joined with dots, folders left out."""
-    tables = []
-    for title, content in config.items():
-        if isinstance(content, dict):
-            rows = _flat(content)
-            if rows:
-                tables.append({"title": title, "rows": rows})
-    return tables
-
-
-def difference(run: RunFiles, name: str) -> dict[str, Any] | None:
-    """The model minus a baseline on the same questions: {"points", "ci95"} in fractions, paired and clustered by image.
-
-    None where the run folder does not keep that baseline's predictions, or they are of other questions.
-    """
-    other = {row.id: row for row in run.baselines.get(name, [])}
-    if not other or {row.id for row in run.rows} != set(other):
-        return None
-    how = run.scores.get("normaliser", "m3ae")
-    ours = rights(run.rows, how).astype(float)
-    theirs = rights([other[row.id] for row in run.rows], how).astype(float)
-    low, high = clustered_bootstrap(ours - theirs, [row.image for row in run.rows])
-    return {"points": float(np.mean(ours - theirs)), "ci95": [low, high]}
-
-
-def _rows(run: RunFiles, columns: list[str]) -> list[dict[str, Any]]:
+def _rows(run: RunFiles, columns: list[str], tested: Mapping[str, Any]) -> list[dict[str, Any]]:
     scores = run.scores
-    baselines, controls = scores.get("baselines") or {}, scores.get("controls") or {}
-    order = [name for name in BASELINES if name in baselines] + sorted(set(baselines) - set(BASELINES))
+    controls = scores.get("controls") or {}
     modes = {name: one for name, one in (scores.get("modes") or {}).items() if name != scores.get("mode")}
-    named = [("model", run.name, scores), *(("mode", name, modes[name]) for name in modes)]
-    named += [("baseline", name, baselines[name]) for name in order]
-    named += [("control", name, controls[name]) for name in controls]
+    named: list[tuple[str, str, str, Mapping[str, Any]]] = [("", "model", run.name, scores)]
+    named += [("Other ways of answering, the same model", "mode", name, modes[name]) for name in modes]
+    for title, members in by_sight(scores).items():
+        named += [
+            (f"Baselines that {title}" if "see" in title else f"Baselines {title}", "baseline", name, one)
+            for name, one in members.items()
+        ]
+    named += [
+        ("Controls: the model, without the right image", "control", name, one)
+        for name, one in controls.items()
+        if isinstance(one, Mapping) and "overall" in one
+    ]
     return [
         {
+            "section": section,
             "kind": kind,
             "name": name,
             "sees": "the image and the question" if kind in ("model", "mode") else SEES.get(name, ""),
             "cells": [_bar(column, figures.get(column)) for column in columns],
-            "difference": difference(run, name) if kind == "baseline" else None,
+            "difference": tested.get(name) if kind == "baseline" else None,
         }
-        for kind, name, figures in named
+        for section, kind, name, figures in named
     ]
 
 
-def _card(key: str, scores: dict[str, Any], strongest: str) -> dict[str, Any]:
-    beside = ((scores.get("baselines") or {}).get(strongest) or {}).get(key)
-    return {"title": TITLES[key]} | _bar(key, scores[key]) | {"beside": _bar(strongest, beside) if beside else None}
+def _table(rows: list[dict[str, Any]], columns: list[str], scores: Mapping[str, Any]) -> Table:
+    """The rows as a table for files."""
+    paired = any(row["difference"] for row in rows)
+    cells: list[list[Cell]] = []
+    for row in rows:
+        found = row["difference"]
+        difference = None
+        if found:
+            low, high = (100 * end for end in found["ci95"]) if found["ci95"] else (None, None)
+            difference = Figure(100 * found["points"], low, high, scores["n"], signed=True)
+        tested: list[Cell] = [difference, found["p"] if found else None, found["verdict"] if found else None]
+        figures: list[Cell] = [
+            None if bar["value"] is None else Figure(bar["value"], bar["low"], bar["high"], bar["n"])
+            for bar in row["cells"]
+        ]
+        cells.append([row["name"], *figures, *(tested if paired else [])])
+    titles = [f"{column} (n = {scores[column]['n']:,})" for column in columns]
+    more = ["model minus this", "p, Holm", "model is"] if paired else []
+    note = "Accuracy in %, with its 95 % interval clustered by image"
+    return Table("results", "Model, baselines and controls", ["answers by", *titles, *more], cells, note, marked=[0])
+
+
+def _groups(run: RunFiles, beside: str) -> list[dict[str, Any]]:
+    """Bars by organ, question type and so on; `beside`: the baseline whose figure is marked on each bar."""
+    theirs = {row.id: row for row in run.baselines.get(beside, [])}
+    how = run.scores.get("normaliser", "m3ae")
+    groups = []
+    for key, figures in sorted((run.scores.get("by") or {}).items(), key=lambda item: len(item[1])):
+        bars = [_bar(name, one) for name, one in figures.items()]
+        for bar in bars:
+            asked = [theirs.get(row.id) for row in run.rows if _value(row, key) == bar["name"]]
+            known = [row for row in asked if row is not None]
+            bar["beside"] = 100 * float(rights(known, how).mean()) if known and len(known) == len(asked) else None
+        if bars:
+            titles = {"organ": "By organ", "question_type": "By question type", "phrase_type": "By phrasing"}
+            groups.append({"key": key, "title": titles.get(key, f"By {key.replace('_', ' ')}"), "bars": bars})
+    return groups
+
+
+def _value(row: Prediction, key: str) -> str:
+    return str(getattr(row, key, ""))
+
+
+def _card(key: str, scores: dict[str, Any], name: str) -> dict[str, Any]:
+    beside = ((scores.get("baselines") or {}).get(name) or {}).get(key)
+    return {"title": TITLES[key]} | _bar(key, scores[key]) | {"beside": _bar(name, beside) if beside else None}
 
 
 def _bar(name: str, figure: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -124,65 +152,3 @@ def _bar(name: str, figure: Mapping[str, Any] | None) -> dict[str, Any]:
         "low": 100 * low,
         "high": 100 * high,
     }
-
-
-def _strongest(scores: dict[str, Any]) -> str:
-    """The baseline with the best overall accuracy, "" where there is none."""
-    found = {name: one["overall"]["accuracy"] for name, one in (scores.get("baselines") or {}).items()}
-    found = {name: accuracy for name, accuracy in found.items() if accuracy is not None}
-    return max(found, key=lambda name: found[name]) if found else ""
-
-
-def _sentences(run: RunFiles, strongest: str) -> list[str]:
-    """What the figures say, in words, the same for every reader."""
-    overall = run.scores["overall"]
-    said = []
-    if strongest:
-        paired = difference(run, strongest)
-        if paired:
-            low, high = (100 * end for end in paired["ci95"])
-            verdict = "chance alone may explain that" if low <= 0 <= high else "more than chance explains"
-            said.append(
-                f"{100 * paired['points']:+.1f} points against {strongest}, the strongest baseline, on the same "
-                f"questions (95 % interval {low:+.1f} to {high:+.1f}): {verdict}."
-            )
-        else:
-            beside = run.scores["baselines"][strongest]["overall"]["accuracy"]
-            gain = 100 * (overall["accuracy"] - beside)
-            said.append(f"{gain:+.1f} points against {strongest}, the strongest baseline.")
-    blank = ((run.scores.get("controls") or {}).get("blank_image") or {}).get("overall", {}).get("accuracy")
-    if blank is not None:
-        lost = 100 * (overall["accuracy"] - blank)
-        blanked = f"{lost:.1f} points are lost" if lost > 0 else "Nothing is lost"
-        said.append(f"{blanked} when the image is blank.")
-    vocabulary = run.scores.get("vocabulary")
-    if vocabulary:
-        said.append(
-            f"{vocabulary['size']:,} answers can be given; they cover {100 * vocabulary['coverage']:.1f} % of the "
-            "questions, and no score can be higher."
-        )
-    return said
-
-
-def _flat(content: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    rows: list[tuple[str, str]] = []
-    for key, value in content.items():
-        if key == "root":  # a page is passed on: no folder of this machine
-            continue
-        if isinstance(value, dict) and value:
-            rows += _flat(value, f"{prefix}{key}.")
-        else:
-            rows.append((f"{prefix}{key}", _plain(value)))
-    return rows
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if value is None or value in ("", [], {}):
-        return "–"
-    if isinstance(value, list):
-        return ", ".join(map(_plain, value))
-    if isinstance(value, str) and value.startswith("/"):
-        return f".../{value.rstrip('/').rpartition('/')[2]}"
-    return str(value)

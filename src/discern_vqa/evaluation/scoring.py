@@ -14,9 +14,14 @@ from discern_vqa.evaluation.metrics import check_parts, score
 from discern_vqa.evaluation.tables import GAP, aligned
 
 COLUMNS = ("overall", "open", "closed", "unknown", "twins")
-BASELINES = ("image_identity", "lookup", "question_only", "majority")
-SEEING = ("plain_transformer",)
-"""Baselines that see what the model sees; all others see no pixels."""
+BASELINES = ("image_identity", "lookup", "question_only", "tfidf_linear", "question_prior", "majority")
+"""Baselines that see no pixels, the hardest to beat first."""
+SEEING = {
+    "plain_transformer": "a plain model on the same features",
+    "retrieval": "a vote of similar cases",
+    "thumbnail": "a table of words and of pictures of 32 x 32 greys",
+}
+"""Baselines that see pixels, and what they are; of any other name nothing is claimed."""
 
 
 def score_file(path: Path, normalise: str = "m3ae") -> dict[str, Any]:
@@ -38,8 +43,7 @@ def as_table(scores: dict[str, Any], name: str = "model") -> str:
     groups = [
         ("", {name: scores}),
         ("ways of answering (the same model)", _others(scores)),
-        ("baselines (see no pixels)", _sorted(_seeing(scores, False))),
-        ("baselines (see the same features)", _sorted(_seeing(scores, True))),
+        *((f"baselines ({title})", members) for title, members in by_sight(scores).items()),
         ("controls (the model, without the right image)", scores.get("controls") or {}),
     ]
     rows: list[list[str]] = [["", *columns], ["n", *(f"{scores[column]['n']:,}" for column in columns)]]
@@ -91,9 +95,22 @@ def _sure(scores: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _seeing(scores: dict[str, Any], seeing: bool) -> dict[str, Any]:
-    baselines: dict[str, Any] = scores.get("baselines") or {}
-    return {name: figures for name, figures in baselines.items() if (name in SEEING) == seeing}
+def by_sight(scores: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The baselines in three groups by what they see, the hardest to beat first; empty groups are left out."""
+    groups: dict[str, dict[str, Any]] = {"see no pixels": {}, "see pixels": {}, "of the user's own": {}}
+    for name, figures in _sorted(scores.get("baselines") or {}).items():
+        groups[sight(name)][name] = figures
+    return {title: members for title, members in groups.items() if members}
+
+
+def sight(name: str) -> str:
+    """What a baseline sees: the title of its group."""
+    return "see no pixels" if name in BASELINES else "see pixels" if name in SEEING else "of the user's own"
+
+
+def who(name: str) -> str:
+    """A baseline as the subject of a sentence."""
+    return SEEING.get(name) or ("a model that sees no pixels" if name in BASELINES else f"the baseline {name}")
 
 
 def warnings(scores: dict[str, Any]) -> list[str]:
@@ -110,11 +127,10 @@ def warnings(scores: dict[str, Any]) -> list[str]:
     for name, figures in _sorted(scores.get("baselines") or {}).items():
         accuracy = figures["overall"]["accuracy"]
         if accuracy is not None and accuracy >= low:
-            who = "a plain model on the same features" if name in SEEING else "a model that sees no pixels"
             how = "as well" if accuracy <= model["accuracy"] else "better"
-            said.append(f"{who} does {how}: {name} reaches {100 * accuracy:.1f}, {interval}")
+            said.append(f"{who(name)} does {how}: {name} reaches {100 * accuracy:.1f}, {interval}")
     for name, figures in (scores.get("controls") or {}).items():
-        accuracy = figures["overall"]["accuracy"]
+        accuracy = (figures.get("overall") or {}).get("accuracy")  # a control may be of another shape
         if accuracy is not None and accuracy >= low:
             said.append(f"the image hardly matters to this model: {name} reaches {100 * accuracy:.1f}, {interval}")
     return said

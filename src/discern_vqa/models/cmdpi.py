@@ -245,6 +245,10 @@ class Model(nn.Module):
         """argmax of these scores is the answer, the same for open and closed questions."""
         return Decision(scores=self.output_answer(self(inputs).h_ans).float())
 
+    def answer_state(self, inputs: Inputs) -> Tensor:
+        """(B, d) what the answer is read from: h_D, the state of the answer slot."""
+        return self(inputs).h_ans
+
     def attention(self, inputs: Inputs) -> Tensor:
         """Attention roll-out of the answer slot to the cells (cmdpi.md 6.4): (B, rows, columns), each summing to 1."""
         features = self.encode(inputs)

@@ -180,6 +180,10 @@ class Model(nn.Module):
         kind = self.openness(fused).float() if self.config.type_head else None
         return Decision(scores=self.classify(fused).float(), openness=kind)
 
+    def answer_state(self, inputs: Inputs) -> Tensor:
+        """(B, 2d) what the classifier reads: c."""
+        return self(inputs).c
+
     def attention(self, inputs: Inputs) -> Tensor:
         """The relevance map of cmi_mtl.md 2.1 (B, rows, columns), each summing to 1; without FVTA, how well each cell's
         fused state fits the text's."""

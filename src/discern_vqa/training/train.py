@@ -11,6 +11,7 @@ from accelerate import PartialState
 from safetensors.torch import save_file
 
 from discern_vqa import registry
+from discern_vqa.card import write_card
 from discern_vqa.config import Recipe, read_recipe
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.batch import Batcher
@@ -83,6 +84,7 @@ def train(
             among.wait_for_everyone()
             return Run.open(out)
         run = fit_baseline(recipe, settings, data, from_run, out, say)
+        write_card(out)
         among.wait_for_everyone()
         return run
     if from_run is None and settings.run.after:
@@ -151,6 +153,8 @@ def train(
         progress = fit(work, settings.optim, settings.run, out, resume=resume, show=bar)
     if validation and "hybrid" in modes_of(model) and among.is_main_process:
         say(tuned(run, model, batcher, validation))
+    if among.is_main_process:
+        write_card(out)
     best = f", best validation {progress.best:.3f} after epoch {progress.best_epoch + 1}" if validation else ""
     say(f"{out}: {progress.epoch} epochs, {progress.step:,} steps in {time.monotonic() - started:.0f} s{best}")
     return Run.open(out)

@@ -1,0 +1,59 @@
+"""`features.<split>.safetensors`: what a model's answers were read from, kept small for the report. No torch here.
+
+One tensor `states` (n, w) in half precision, a row for each of at most `MOST` questions; their ids stand in the
+file's metadata under `ids` as a JSON list, in the rows' order.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from discern_vqa.errors import RunError
+from discern_vqa.files import atomic_path
+
+MOST = 1_000
+"""A map of more questions is a cloud, and takes minutes to be laid out."""
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class States:
+    """ids (n); states (n, w) float32."""
+
+    ids: list[str]
+    states: np.ndarray
+
+
+def chosen(items: Sequence[Item]) -> list[Item]:
+    """All of them, or `MOST` spread evenly over the list: the same ones each time."""
+    if len(items) <= MOST:
+        return list(items)
+    return [items[place] for place in np.linspace(0, len(items) - 1, MOST).round().astype(int)]
+
+
+def write(path: Path, ids: Sequence[str], states: np.ndarray) -> None:
+    """Writes the file, whole or not at all. states: (n, w)."""
+    halves = np.ascontiguousarray(states, dtype=np.float32).astype(np.float16)
+    with atomic_path(path) as partial:
+        save_file({"states": halves}, partial, metadata={"ids": json.dumps(list(ids))})
+
+
+def read(path: Path) -> States:
+    """Reads the file. Raises RunError when it is broken, or its ids are not those of its rows."""
+    hint = "write it anew with discern evaluate, or remove it"
+    try:
+        with safe_open(path, framework="numpy") as file:
+            states = np.asarray(file.get_tensor("states"), dtype=np.float32)
+            ids = json.loads((file.metadata() or {})["ids"])
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        raise RunError(f"{path} is broken: {error}", hint=hint) from error
+    if states.ndim != 2 or not isinstance(ids, list) or len(ids) != len(states) or not np.isfinite(states).all():
+        raise RunError(f"{path} is broken: expected finite states (n, w) and n ids", hint=hint)
+    return States([str(one) for one in ids], states)
