@@ -13,16 +13,15 @@ from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import Sample
 from discern_vqa.datasets._load import find_root, imitated, learning_samples, test_samples
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.evaluation import calibration, metrics, predictions
+from discern_vqa.evaluation import calibration, controls, metrics, mirror, predictions, reliance
 from discern_vqa.evaluation.calibrate import from_validation, held_out, nothing_held_out, what_can_be_done
 from discern_vqa.evaluation.free_text import free_text
-from discern_vqa.evaluation.predict import Pictures, Predictor, answering_batcher
+from discern_vqa.evaluation.predict import Predictor, answering_batcher
 from discern_vqa.evaluation.protocols import score_protocols
 from discern_vqa.files import atomic_write_text
 from discern_vqa.models._modes import Answering
 from discern_vqa.run import Run
 
-CONTROLS: dict[str, Pictures] = {"blank_image": "blank", "shuffled_image": "shuffled"}
 WRITING = ("generate", "hybrid")
 EXPLAINED = 60
 """So many questions get a heat map for the report (right, wrong and twins alike, the first of the file)."""
@@ -68,10 +67,7 @@ def evaluate(
             scores["baselines"][name] = _brief(
                 _baseline(opened.folder, name, learned, samples, split, opened, predictor.batcher), normalise
             )
-    scores["controls"] = {
-        name: _brief(predictions.from_answers(samples, predictor.answer(samples, pictures)), normalise)
-        for name, pictures in CONTROLS.items()
-    }
+    scores |= controlled(predictor, samples, rows, split)
     if len(predictor.modes) > 1:
         say(f"ways of answering: {', '.join(predictor.modes)}")
         scores["modes"] = _modes(predictor, answering, split, normalise)
@@ -96,6 +92,37 @@ def evaluate(
 def _givable(row: predictions.Prediction, opened: Run) -> str:
     """Of the true answers the first that the run can give."""
     return next((text for text in row.truths if opened.vocabulary.index(text) >= 0), row.gold)
+
+
+def controlled(
+    predictor: Predictor, samples: Sequence[Sample], rows: Sequence[predictions.Prediction], split: str
+) -> dict[str, Any]:
+    """What the model does without the right picture and with the mirrored one: {"controls", "controls_left_out",
+    "reliance", "mirror"}. The answers of each control are kept as `controls/<control>.<split>.jsonl`."""
+    folder, normalise = predictor.run.folder / "controls", predictor.run.recipe.data.normaliser
+    found: dict[str, Any] = {"controls": {}, "controls_left_out": {}}
+    wrong: dict[str, list[predictions.Prediction]] = {}
+    for name, control in controls.controls(samples).items():
+        if control.missing:
+            found["controls_left_out"][name] = control.missing
+        if control.places:
+            asked = [samples[place] for place in control.places]
+            wrong[name] = predictions.from_answers(asked, predictor.answer(control.asked, control.pictures))
+            predictions.write(folder / f"{name}.{split}.jsonl", wrong[name])
+            found["controls"][name] = _brief(wrong[name], normalise)
+    found["reliance"] = reliance.reliance(rows, wrong, normalise)
+    found["mirror"] = {
+        group: mirror.measure(
+            [rows[place] for place in turned.places],
+            predictions.from_answers(turned.asked, predictor.answer(turned.asked)),
+            group=group,
+            normalise=normalise,
+            left_out=turned.left_out,
+            known=lambda answer: predictor.run.vocabulary.index(answer) >= 0,
+        )
+        for group, turned in mirror.questions(samples).items()
+    }
+    return found
 
 
 def _modes(predictor: Predictor, answering: Answering, split: str, normalise: str) -> dict[str, Any]:

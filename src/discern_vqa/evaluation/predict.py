@@ -3,11 +3,10 @@
 import csv
 import io
 import json
-import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -16,12 +15,12 @@ from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import StateSource
 from discern_vqa.errors import DataError
+from discern_vqa.data.stand_ins import Blank, Noise
 from discern_vqa.evaluation.calibration import Calibration, read_if_there
+from discern_vqa.evaluation.controls import Pictures
 from discern_vqa.files import atomic_write_text
 from discern_vqa.models._modes import Answering, modes_of
 from discern_vqa.run import WEIGHTS, Run, read_tensors
-
-Pictures = Literal["real", "blank", "shuffled"]
 
 
 class Predictor:
@@ -67,25 +66,22 @@ class Predictor:
     def answer(
         self, samples: Sequence[Sample], pictures: Pictures = "real", seed: int = 0, mode: str = ""
     ) -> list[Answer]:
-        """One answer for each sample. `pictures`: "blank" shows a grey image instead of each, "shuffled" another
-        image of the same samples (the controls: a model that does as well without the picture does not look).
-        `mode`: a way of answering; none: the recipe's."""
+        """One answer for each sample. `pictures`: "blank" shows a grey image instead of each, "noise" its
+        own points in another order (see `controls`). `mode`: a way of answering; none: the recipe's."""
         return self.answering(samples, pictures, seed).answers(mode or self.run.recipe.run.mode) if samples else []
 
     def answering(self, samples: Sequence[Sample], pictures: Pictures = "real", seed: int = 0) -> Answering:
         """As `answer`, for answers in several ways from one pass of each kind."""
-        batcher, asked = self.batcher, list(samples)
-        if pictures == "shuffled":
-            asked = shuffled(asked, seed)
-        elif pictures == "blank":
-            batcher = self._blank()
+        batcher = self.batcher
+        if pictures != "real":
+            batcher = self._showing(Blank if pictures == "blank" else partial(Noise, seed=seed))
         views, below = self.run.recipe.run.views_at_test, self.run.hybrid_below()
-        return Answering(self.model, batcher, asked, views=views, hybrid_below=below)
+        return Answering(self.model, batcher, list(samples), views=views, hybrid_below=below)
 
-    def _blank(self) -> Batcher:
-        source = _Blank(self.batcher.images)
+    def _showing(self, source: Callable[[Any], Any]) -> Batcher:
+        """The run's batcher with another source of pictures before its own."""
         old = self.batcher
-        return Batcher(old.tokenizer, old.vocabulary, old.length, source, old.texts, writer=old.writer)
+        return Batcher(old.tokenizer, old.vocabulary, old.length, source(old.images), old.texts, writer=old.writer)
 
     def predict_file(
         self, questions: Path, out: Path, progress: Callable[[int, int], None] | None = None, mode: str = ""
@@ -142,35 +138,6 @@ def said(answer: Answer) -> dict[str, Any]:
         "set_coverage": judged.coverage,
         "abstains": judged.abstains,
     }
-
-
-class _Blank:
-    """An image source that shows mid-grey, whatever it is asked for."""
-
-    views = 1
-
-    def __init__(self, inner: Any) -> None:
-        pixels = inner.pixels if isinstance(inner, StateSource) else inner
-        grey = torch.full((1, 3, pixels.size, pixels.size), 0.5)
-        self.picture = pixels.picture(grey)
-        self.image = grey
-        if isinstance(inner, StateSource):
-            with torch.inference_mode():
-                self.image = inner.encode(grey).float().clone()
-
-    def get(self, keys: Sequence[Any], rng: Any = None, view: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-        """See ImageSource."""
-        count = len(keys)
-        return self.image.expand(count, *self.image.shape[1:]), self.picture.expand(count, *self.picture.shape[1:])
-
-
-def shuffled(samples: Sequence[Sample], seed: int) -> list[Sample]:
-    """Each sample with another image of the same list: images trade places in a cycle, so none keeps its own."""
-    images = list(dict.fromkeys(sample.image for sample in samples))
-    paths = {sample.image: sample.path for sample in samples}
-    random.Random(seed).shuffle(images)
-    other = dict(zip(images, images[1:] + images[:1], strict=True))
-    return [replace(sample, image=other[sample.image], path=paths[other[sample.image]]) for sample in samples]
 
 
 def read_questions(path: Path) -> Iterator[tuple[Sample, dict[str, Any]]]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from discern_vqa.evaluation import mirror, reliance
 from discern_vqa.evaluation.intervals import clustered_bootstrap
 from discern_vqa.evaluation.metrics import rights
 from discern_vqa.evaluation.report_read import RunFiles
@@ -25,7 +26,9 @@ SEES = {
     "image_identity": "the question and which image it is, no pixels",
     "plain_transformer": "the question and the same frozen features, two plain layers",
     "blank_image": "the model, shown an empty image",
+    "noise_image": "the model, shown the image's own points in another order",
     "shuffled_image": "the model, shown another question's image",
+    "wrong_organ_image": "the model, shown another organ",
 }
 
 
@@ -150,11 +153,8 @@ def _sentences(run: RunFiles, strongest: str) -> list[str]:
             beside = run.scores["baselines"][strongest]["overall"]["accuracy"]
             gain = 100 * (overall["accuracy"] - beside)
             said.append(f"{gain:+.1f} points against {strongest}, the strongest baseline.")
-    blank = ((run.scores.get("controls") or {}).get("blank_image") or {}).get("overall", {}).get("accuracy")
-    if blank is not None:
-        lost = 100 * (overall["accuracy"] - blank)
-        blanked = f"{lost:.1f} points are lost" if lost > 0 else "Nothing is lost"
-        said.append(f"{blanked} when the image is blank.")
+    for text in reliance.lines(run.scores.get("reliance")) + mirror.lines(run.scores.get("mirror")):
+        said.append(f"{text[0].upper()}{text[1:]}.")
     vocabulary = run.scores.get("vocabulary")
     if vocabulary:
         said.append(
