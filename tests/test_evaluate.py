@@ -75,7 +75,7 @@ def test_the_controls_are_kept_and_the_reliance_is_theirs(judged):
     normalise = scores["normaliser"]
     rows = predictions.read(folder / "predictions.test.jsonl")
     kept = {name: predictions.read(folder / "controls" / f"{name}.test.jsonl") for name in scores["controls"]}
-    assert {row.image for row in kept["shuffled_image"]} == {row.image for row in rows}, "clustered by the right picture"
+    assert {row.image for row in kept["shuffled_image"]} == {row.image for row in rows}, "clustered by the right one"
     assert scores["reliance"] == reliance.reliance(rows, kept, normalise)
     for name, own in kept.items():
         assert metrics.score(own, normalise)["overall"] == scores["controls"][name]["overall"]

@@ -6,7 +6,8 @@
     encoders/, tokenizer/, writer/                   architecture and tokenizer files of pre-trained parts
     answering.json       what was tuned on validation (models that answer in several ways)
     baseline.json                                    of a baseline: what it knows beside the weights
-    predictions.<split>.jsonl, scores.<split>.json, calibration.json, audit.json, report/, README.md
+    predictions.<split>.jsonl, scores.<split>.json, calibration.json, scope.json, audit.json, report/,
+    README.md
 
 Nothing here is a pickle; weights are safetensors, all else is text.
 """

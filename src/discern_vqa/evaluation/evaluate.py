@@ -13,7 +13,7 @@ from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import Sample
 from discern_vqa.datasets._load import find_root, imitated, learning_samples, test_samples
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.evaluation import calibration, controls, metrics, mirror, predictions, reliance
+from discern_vqa.evaluation import calibration, controls, metrics, mirror, predictions, reliance, scope, scope_fit
 from discern_vqa.evaluation.calibrate import from_validation, held_out, nothing_held_out, what_can_be_done
 from discern_vqa.evaluation.free_text import free_text
 from discern_vqa.evaluation.predict import Predictor, answering_batcher
@@ -80,6 +80,7 @@ def evaluate(
         scores["imitates"] = imitated(config)
     scores["confidence"] = calibration.describe_rows(rows, normalise)
     scores["calibration"] = _calibration(predictor, held_out(opened, root), rows)
+    scores["scope"] = _scope(predictor, train, validation or held_out(opened, root), samples)
     scores["protocols"] = score_protocols(rows, answers=opened.vocabulary.answers)
     scores["protocol"] = config.protocol if config.protocol == "usual" else f"image_disjoint fold {config.fold}"
     predictions.write(opened.folder / f"predictions.{split}.jsonl", rows)
@@ -103,9 +104,10 @@ def controlled(
     found: dict[str, Any] = {"controls": {}, "controls_left_out": {}}
     wrong: dict[str, list[predictions.Prediction]] = {}
     for name, control in controls.controls(samples).items():
-        if control.missing:
-            found["controls_left_out"][name] = control.missing
-        if control.places:
+        shown = control.pictures in predictor.shows
+        if control.missing or not shown:
+            found["controls_left_out"][name] = control.missing or "a baseline's pictures cannot be exchanged for noise"
+        if control.places and shown:
             asked = [samples[place] for place in control.places]
             wrong[name] = predictions.from_answers(asked, predictor.answer(control.asked, control.pictures))
             predictions.write(folder / f"{name}.{split}.jsonl", wrong[name])
@@ -161,6 +163,20 @@ def _calibration(
             return {"missing": few, "hint": what_can_be_done(folder)}
         predictor.calibration, _ = from_validation(predictor, validation)
     return predictor.calibration.measure(rows)
+
+
+def _scope(
+    predictor: Predictor, train: Sequence[Sample], validation: Sequence[Sample], samples: Sequence[Sample]
+) -> dict[str, Any]:
+    """What is taken for something else than was learned from: `scope.json`, and how much of this split is ("split").
+    A run that has no scope yet gets one; {"missing": why} where it cannot."""
+    folder = predictor.run.folder
+    own = {sample.image for sample in samples}
+    if predictor.scope is None and not scope_fit.fit_run(
+        predictor, train, [sample for sample in validation if sample.image not in own]
+    ):
+        return {"missing": scope_fit.why_not(predictor, train)}
+    return scope.read_figures(folder) | {"split": scope_fit.measure_split(predictor, train, samples)}
 
 
 def explain(predictor: Predictor, samples: Sequence[Sample], out: Path) -> None:

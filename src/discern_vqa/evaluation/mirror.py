@@ -117,8 +117,8 @@ def warning(found: Mapping[str, Any] | None) -> str:
     if not followed["n"] or followed["ci95"][0] > 0.5:
         return ""
     return (
-        f"left and right are not to be believed: {followed['correct']:,} of {followed['n']:,} answers changed sides when "
-        f"the picture was mirrored ({cell(followed)} %; a coin: 50)"
+        f"left and right are not to be believed: {followed['correct']:,} of {followed['n']:,} answers changed sides "
+        f"when the picture was mirrored ({cell(followed)} %; a coin: 50)"
     )
 
 

@@ -6,9 +6,9 @@ For the same n questions about images i, with the right picture and with k wrong
     points = A - max_c A_c                         share = points / A
 
 `points` is what the picture adds to the best that the model does without it; `share` how many of its right answers
-that is. The interval draws whole images anew (2,000 times) and takes the maximum anew in every draw. The best of several
-controls is a little flattered by chance, so both figures and their lower ends are rather too low: what is claimed for
-the picture is at least there.
+that is. The interval draws whole images anew (2,000 times) and takes the maximum anew in every draw. The best of
+several controls is a little flattered by chance, so both figures and their lower ends are rather too low: what is
+claimed for the picture is at least there.
 """
 
 from collections.abc import Mapping, Sequence

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from discern_vqa.evaluation import mirror, reliance
+from discern_vqa.evaluation import mirror, reliance, scope
 from discern_vqa.evaluation.intervals import clustered_bootstrap
 from discern_vqa.evaluation.metrics import rights
 from discern_vqa.evaluation.report_read import RunFiles
@@ -30,6 +30,8 @@ SEES = {
     "shuffled_image": "the model, shown another question's image",
     "wrong_organ_image": "the model, shown another organ",
 }
+
+_SAID = ((reliance, "reliance"), (mirror, "mirror"), (scope, "scope"))
 
 
 def view(run: RunFiles) -> dict[str, Any]:
@@ -153,7 +155,8 @@ def _sentences(run: RunFiles, strongest: str) -> list[str]:
             beside = run.scores["baselines"][strongest]["overall"]["accuracy"]
             gain = 100 * (overall["accuracy"] - beside)
             said.append(f"{gain:+.1f} points against {strongest}, the strongest baseline.")
-    for text in reliance.lines(run.scores.get("reliance")) + mirror.lines(run.scores.get("mirror")):
+    found = [module.lines(run.scores.get(key)) for module, key in _SAID]
+    for text in (line for some in found for line in some):
         said.append(f"{text[0].upper()}{text[1:]}.")
     vocabulary = run.scores.get("vocabulary")
     if vocabulary:

@@ -7,7 +7,7 @@ image, the model beside baselines that see no pixels and controls that see the w
 from pathlib import Path
 from typing import Any
 
-from discern_vqa.evaluation import mirror, predictions, reliance
+from discern_vqa.evaluation import mirror, predictions, reliance, scope
 from discern_vqa.evaluation.calibration import describe_rows
 from discern_vqa.evaluation.metrics import check_parts, score
 from discern_vqa.evaluation.tables import GAP, aligned, cell
@@ -59,7 +59,7 @@ def as_table(scores: dict[str, Any], name: str = "model") -> str:
     if vocabulary:
         most = f"{100 * vocabulary['coverage']:.1f}"
         lines.append(f"vocabulary: {vocabulary['size']:,} answers; no more than {most} can be right with it")
-    lines += _sure(scores)
+    lines += _sure(scores) + scope.lines(scores.get("scope"))
     lines += [f"WARNING: {warning}" for warning in warnings(scores)]
     return "\n".join(lines)
 
