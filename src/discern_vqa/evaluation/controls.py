@@ -14,6 +14,7 @@ import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from discern_vqa.data.sample import Sample
@@ -102,5 +103,5 @@ def _wrong_organ(samples: Sequence[Sample], seed: int) -> Control:
     return Control(tuple(found), tuple(found.values()), missing=missing)
 
 
-def _showing(sample: Sample, image: str, paths: Mapping[str, object]) -> Sample:
+def _showing(sample: Sample, image: str, paths: Mapping[str, Path]) -> Sample:
     return replace(sample, image=image, path=paths[image])

@@ -155,9 +155,15 @@ def _sentences(run: RunFiles, strongest: str) -> list[str]:
             beside = run.scores["baselines"][strongest]["overall"]["accuracy"]
             gain = 100 * (overall["accuracy"] - beside)
             said.append(f"{gain:+.1f} points against {strongest}, the strongest baseline.")
+    blank = ((run.scores.get("controls") or {}).get("blank_image") or {}).get("overall", {}).get("accuracy")
+    if blank is not None and not run.scores.get("reliance"):
+        lost = 100 * (overall["accuracy"] - blank)
+        blanked = f"{lost:.1f} points are lost" if lost > 0 else "Nothing is lost"
+        said.append(f"{blanked} when the image is blank.")
     found = [module.lines(run.scores.get(key)) for module, key in _SAID]
     for text in (line for some in found for line in some):
         said.append(f"{text[0].upper()}{text[1:]}.")
+    said += [f"Left out: {name}: {why}." for name, why in (run.scores.get("controls_left_out") or {}).items()]
     vocabulary = run.scores.get("vocabulary")
     if vocabulary:
         said.append(
