@@ -22,6 +22,7 @@ VERBS = {
         "--json",
         "--normalise",
         "--on",
+        "--outside",
         "--out",
         "--test",
     },

@@ -8,8 +8,9 @@ import pytest
 from discern_vqa.datasets import phantom
 from discern_vqa.datasets._load import learning_samples, test_samples, vocabulary_samples
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.evaluation import metrics, mirror, predictions, reliance
+from discern_vqa.evaluation import metrics, mirror, predictions, reliance, scope
 from discern_vqa.evaluation.evaluate import evaluate
+from discern_vqa.evaluation.report import write_report
 from discern_vqa.run import Run
 
 test_samples.__test__ = False
@@ -83,6 +84,16 @@ def test_the_controls_are_kept_and_the_reliance_is_theirs(judged):
         one = scores["mirror"][group]
         assert one["n"] == one["plain"]["n"] == one["mirrored"]["n"] > 0
         assert one["both"]["correct"] <= min(one["plain"]["correct"], one["mirrored"]["correct"])
+
+
+def test_the_report_shows_what_the_controls_say(judged, tmp_path):
+    folder, scores = judged
+    page = write_report(folder, tmp_path)
+    assert all(line[1:] in (tmp_path / "report.md").read_text() for line in scope.lines(scores["scope"]))
+    for text in (page.read_text(), (tmp_path / "report.md").read_text()):
+        assert "Reliance on the picture" in text
+        assert "Mirror test" in text
+        assert "wrong_organ_image" in text
 
 
 def test_the_data_set_may_have_moved(judged, tmp_path):

@@ -135,7 +135,8 @@ class Scope:
     def write(self, folder: Path) -> None:
         """Both files. What was measured before on things from outside is kept where nothing else has changed."""
         before = _measured_before(Path(folder), self)
-        tensors, header = {}, {}
+        tensors: dict[str, np.ndarray] = {}
+        header = {}
         for kind in KINDS:
             known = self.known(kind)
             if known is not None:
@@ -303,7 +304,7 @@ def _measured_before(folder: Path, made: Scope) -> dict[str, Any]:
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     vectors = np.asarray(vectors, dtype=np.float64)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
 
 
 def _distance(vectors: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -311,4 +312,4 @@ def _distance(vectors: np.ndarray, known: np.ndarray) -> np.ndarray:
     cosines = np.asarray(vectors, np.float64) @ np.asarray(known, np.float64).T
     nearest = min(NEIGHBOURS, cosines.shape[1])
     best = np.partition(cosines, cosines.shape[1] - nearest, axis=1)[:, -nearest:]
-    return np.maximum(1 - best.mean(axis=1), 0.0)
+    return np.asarray(np.maximum(1 - best.mean(axis=1), 0.0))

@@ -10,7 +10,8 @@ from typing import Any
 from discern_vqa.evaluation import mirror, predictions, reliance, scope
 from discern_vqa.evaluation.calibration import describe_rows
 from discern_vqa.evaluation.metrics import check_parts, score
-from discern_vqa.evaluation.tables import GAP, aligned, cell
+from discern_vqa.evaluation.tables import GAP, aligned
+from discern_vqa.evaluation.tables import cell as cell  # for those that import it from here
 
 COLUMNS = ("overall", "open", "closed", "unknown", "twins")
 BASELINES = ("image_identity", "lookup", "question_only", "majority")
