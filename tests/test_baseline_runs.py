@@ -94,7 +94,9 @@ def test_a_training_image_is_known_by_the_end_of_its_path(name: str, runs: dict[
 def test_evaluate_report_and_compare_take_a_baselines_run(name: str, runs: dict[str, Path], tiny_run: Path) -> None:
     scores = evaluate(runs[name])
     assert set(scores["baselines"]) == {"majority"}
-    assert set(scores["controls"]) == {"blank_image", "shuffled_image"}
+    assert set(scores["controls"]) == {"blank_image", "shuffled_image", "wrong_organ_image"}
+    assert set(scores["controls_left_out"]) == {"noise_image"}
+    assert "no encoder" in scores["scope"]["missing"]
     if name == "majority":
         assert scores["baselines"]["majority"]["overall"] == scores["overall"]
         assert scores["controls"]["blank_image"]["overall"] == scores["overall"], "it sees no image"

@@ -13,7 +13,7 @@ from discern_vqa.errors import DataError
 
 # A new knob goes into a recipe; this table changes when the interface that others build on does.
 VERBS = {
-    "ask": {"--json", "--mode"},
+    "ask": {"--json", "--mode", "--similar"},
     "calibrate": {
         "--accuracy",
         "--coverage",
@@ -22,6 +22,7 @@ VERBS = {
         "--json",
         "--normalise",
         "--on",
+        "--outside",
         "--out",
         "--test",
     },

@@ -8,8 +8,9 @@ import pytest
 from discern_vqa.datasets import phantom
 from discern_vqa.datasets._load import learning_samples, test_samples, vocabulary_samples
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.evaluation import kept_states, metrics, predictions
+from discern_vqa.evaluation import kept_states, metrics, mirror, predictions, reliance, scope
 from discern_vqa.evaluation.evaluate import evaluate
+from discern_vqa.evaluation.report import write_report
 from discern_vqa.run import Run
 
 test_samples.__test__ = False
@@ -56,7 +57,8 @@ def test_overall_is_the_weighted_mean_of_its_parts_or_the_report_is_refused(judg
 def test_baselines_and_controls_answer_the_same_questions_and_are_kept(judged):
     folder, scores = judged
     assert set(scores["baselines"]) == set(Run.open(folder).recipe.run.baselines)
-    assert set(scores["controls"]) == {"blank_image", "shuffled_image"}
+    assert set(scores["controls"]) == {"blank_image", "noise_image", "shuffled_image", "wrong_organ_image"}
+    assert scores["controls_left_out"] == {}
     for row in (*scores["baselines"].values(), *scores["controls"].values()):
         assert row["overall"]["n"] == scores["overall"]["n"]
     path = folder / "baselines" / "majority.test.jsonl"
@@ -71,6 +73,31 @@ def test_baselines_and_controls_answer_the_same_questions_and_are_kept(judged):
     without = evaluate(folder, baselines=False)
     assert without["baselines"] == {}
     assert without["overall"] == scores["overall"]
+
+
+def test_the_controls_are_kept_and_the_reliance_is_theirs(judged):
+    folder, scores = judged
+    normalise = scores["normaliser"]
+    rows = predictions.read(folder / "predictions.test.jsonl")
+    kept = {name: predictions.read(folder / "controls" / f"{name}.test.jsonl") for name in scores["controls"]}
+    assert {row.image for row in kept["shuffled_image"]} == {row.image for row in rows}, "clustered by the right one"
+    assert scores["reliance"] == reliance.reliance(rows, kept, normalise)
+    for name, own in kept.items():
+        assert metrics.score(own, normalise)["overall"] == scores["controls"][name]["overall"]
+    for group in mirror.GROUPS:
+        one = scores["mirror"][group]
+        assert one["n"] == one["plain"]["n"] == one["mirrored"]["n"] > 0
+        assert one["both"]["correct"] <= min(one["plain"]["correct"], one["mirrored"]["correct"])
+
+
+def test_the_report_shows_what_the_controls_say(judged, tmp_path):
+    folder, scores = judged
+    page = write_report(folder, tmp_path)
+    assert all(line[1:] in (tmp_path / "report.md").read_text() for line in scope.lines(scores["scope"]))
+    for text in (page.read_text(), (tmp_path / "report.md").read_text()):
+        assert "Reliance on the picture" in text
+        assert "Mirror test" in text
+        assert "wrong_organ_image" in text
 
 
 def test_the_data_set_may_have_moved(judged, tmp_path):

@@ -43,6 +43,7 @@ CLOSED = {
 }
 
 HEAVY = {"__init__", "predict", "predict_baseline", "evaluate", "calibrate", "similarity", "similar_cases"}
+HEAVY |= {"features", "scope_fit"}
 LIGHT = [
     "discern_vqa",
     "discern_vqa.cli",

@@ -156,7 +156,8 @@ def test_reliance_is_said_in_points_with_its_interval(run: Path, tmp_path: Path)
         "controls": {"blank_image": one},
     }
     figure = {"n": 9, "correct": 3, "accuracy": 1 / 3, "ci95": [0.1, 0.6]}
-    scores["mirror"] = {"answer_names_side": {"n": 9, "left_out": 2, "plain": figure, "both": figure}}
+    figures = dict.fromkeys(("plain", "mirrored", "both", "followed"), figure)
+    scores["mirror"] = {"answer_names_side": {"n": 9, "left_out": 2, "in_table": 9} | figures}
     write_json(run / "scores.test.json", scores)
     opened = read_run(run)
     shown = view(opened)
@@ -164,8 +165,8 @@ def test_reliance_is_said_in_points_with_its_interval(run: Path, tmp_path: Path)
     tables = {table.name: table for table in shown["tables"]}
     assert [row[0] for row in tables["reliance"].rows] == ["overall", "organ: chest"]
     assert said(tables["reliance"].rows[0][5]) == "+50.0 [+30.0, +70.0]"
-    assert list(tables["mirror"].columns) == ["", "n", "left out", "plain", "both"]
-    assert said(tables["mirror"].rows[0][3]) == "33.3 [10.0, 60.0]"
+    assert list(tables["mirror"].columns) == ["", "n", "left out", "in table", "plain", "mirrored", "both", "followed"]
+    assert said(tables["mirror"].rows[0][4]) == "33.3 [10.0, 60.0]"
     assert "The mirror test" in write_report(run, tmp_path / "out").read_text(encoding="utf-8")
 
 

@@ -1,11 +1,16 @@
-"""Paired tests, corrections and intervals against scipy and statsmodels, and against simulation."""
+"""Paired tests, corrections and intervals against scipy, statsmodels and MAPIE, and against simulation."""
 
 import numpy as np
 import pytest
+from mapie.metrics.calibration import expected_calibration_error
 from scipy import stats
+from statsmodels.api import OLS
 from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
 
+from discern_vqa.evaluation.confidence import reliability
+from discern_vqa.evaluation.intervals import clustered_bootstrap, wilson
 from discern_vqa.evaluation.statistics import (
     combined,
     detectable,
@@ -84,6 +89,37 @@ def test_the_standard_error_is_that_of_a_mean_for_single_questions_and_that_of_a
         rows = np.concatenate([np.flatnonzero(clusters == one) for one in drawn])
         means.append(shared[rows].mean())
     assert standard_error(shared, [str(i) for i in clusters]) == pytest.approx(np.std(means), rel=0.08)
+
+
+def test_the_standard_error_is_statsmodels_cluster_robust_one():
+    rng = np.random.default_rng(7)
+    clusters = rng.integers(0, 40, 250)
+    values = (rng.random(250) < rng.random(40)[clusters]).astype(float)
+    fitted = OLS(values, np.ones(250)).fit(cov_type="cluster", cov_kwds={"groups": clusters})
+    assert standard_error(values, [str(one) for one in clusters]) == pytest.approx(float(fitted.bse[0]))
+
+
+@pytest.mark.parametrize(("correct", "n"), [(0, 7), (1, 40), (203, 451), (40, 40)])
+def test_wilson_is_statsmodels_wilson(correct, n):
+    assert wilson(correct, n) == pytest.approx(proportion_confint(correct, n, method="wilson"), abs=1e-9)
+
+
+def test_the_bootstrap_of_single_questions_is_scipys():
+    right = np.random.default_rng(8).random(300) < 0.7
+    theirs = stats.bootstrap(
+        (right.astype(float),), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(0)
+    ).confidence_interval
+    assert clustered_bootstrap(right, [str(i) for i in range(300)]) == pytest.approx(tuple(theirs), abs=0.006)
+
+
+def test_the_calibration_error_is_mapies():
+    rng = np.random.default_rng(9)
+    sure = rng.random(500)
+    right = rng.random(500) < sure**1.5
+    ours = reliability(sure, right, [str(i) for i in range(500)], bins=10)["ece"]
+    # MAPIE's "uniform" takes the number of edges, 0 and 1 included, for that of bins: 11 edges are our ten bins.
+    theirs = expected_calibration_error(right.astype(int), sure, num_bins=11, split_strategy="uniform")
+    assert ours == pytest.approx(theirs)
 
 
 def test_holm_is_statsmodels_holm():

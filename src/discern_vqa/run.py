@@ -7,7 +7,7 @@
     answering.json       what was tuned on validation (models that answer in several ways)
     baseline.json                                    of a baseline: what it knows beside the weights
     predictions.<split>.jsonl, scores.<split>.json, explanations.<split>.jsonl, features.<split>.safetensors,
-    calibration.json, audit.json, report/, README.md (the model card)
+    calibration.json, scope.json, audit.json, report/, README.md (the model card)
 
 Nothing here is a pickle; weights are safetensors, all else is text.
 """

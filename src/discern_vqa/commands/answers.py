@@ -60,14 +60,20 @@ def _similar(cases: "list[Case]") -> list[str]:
 
 def _answered(answer: "Answer") -> list[str]:
     others = [f"  {text}  {score:.2f}" for text, score in answer.alternatives[:SHOWN] if text != answer.text]
+    from discern_vqa.evaluation.scope import in_words
+
+    unlike = in_words(answer.within)
     judged, how = answer.judged, f"  ({answer.mode})" if answer.mode not in ("", "classify") else ""
+    refused = f"I would rather not answer: {unlike}. My best guess: {answer.text}" if unlike else ""
     if judged is None:
-        return [f"{answer.text}  {answer.score:.2f}{how}", *others]
+        return [refused or f"{answer.text}  {answer.score:.2f}{how}", *others]
     sure, share = f"{judged.confidence:.2f}", f"{100 * judged.coverage:.0f} %"
     first = f"{answer.text}  {sure}{how}"
     if judged.abstains:
         bar = f"is below {judged.threshold:.2f}" if judged.threshold is not None else "has not been shown to mean much"
         first = f"I would rather not answer: a confidence of {sure} {bar}. My best guess: {answer.text}"
+    if refused:  # what is promised of answers holds for pictures and questions like those that were held out
+        return [refused, *others]
     if judged.answer_set is None:
         kept = f"No list of answers would hold the true one {share} of the time: it may be one that I cannot give"
     elif judged.answer_set:

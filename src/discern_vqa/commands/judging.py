@@ -133,13 +133,25 @@ def calibrate(
     normalise: Annotated[
         str | None, typer.Option(help="For a file: how answers are compared; default m3ae. A run has its recipe's.")
     ] = None,
+    outside: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="For a run: is a folder of pictures (or a text file of questions) told from what it was trained on?"
+        ),
+    ] = None,
     as_json: Json = None,
 ) -> None:
     """Calibrate confidence on held-out questions.
 
     Fits a temperature, answer sets with a stated coverage, and the confidence below which it would rather not answer.
-    A run keeps them as calibration.json in its folder, where ask, predict and evaluate use it.
+    A run keeps them as calibration.json in its folder, where ask, predict and evaluate use it; beside them what is like
+    the pictures and questions it was trained on (scope.json). With --outside that alone is fitted, and measured.
     """
+    if outside:
+        if not source.is_dir() or on is not None:
+            raise ConfigError("--outside is for a run folder, without --on", hint="discern calibrate RUN --outside DIR")
+        typer.echo(_scope(source, outside, data, as_json))
+        return
     from discern_vqa.evaluation import calibration, calibration_view, predictions
 
     if source.is_dir():
@@ -175,6 +187,18 @@ def calibrate(
     for what, path in (("calibration", written), ("figure", figure)):
         if path is not None:
             typer.echo(f"{what}: {path}")
+    if source.is_dir() and on is None:
+        typer.echo(f"\n{_scope(source, [], data, None)}")
+
+
+def _scope(run: Path, outside: list[Path], data: Path | None, as_json: Path | None) -> str:
+    """What is like what the run was trained on, fitted and measured, as text."""
+    from discern_vqa.evaluation.scope import FIGURES, as_text
+    from discern_vqa.evaluation.scope_fit import fit_and_measure
+
+    content = fit_and_measure(run, outside, data, say=lambda text: typer.echo(text, err=True))
+    _write(as_json, content)
+    return as_text(content) + ("" if "missing" in content else f"\nscope: {run / FIGURES}")
 
 
 def _write(path: Path | None, content: dict[str, Any]) -> None:

@@ -188,11 +188,25 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class Within:
+    """Whether picture and question are like those that the run learned from.
+
+    image, question: the share of such ones that are at least as unusual (0.5 is usual, 0.01 is not), None where the run
+    cannot tell. outside: which of "image" and "question" are too unusual to be believed.
+    """
+
+    image: float | None
+    question: float | None
+    outside: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Answer:
     """One answer with its score in [0, 1] and the next best, best first (itself included).
 
     others: how many further answers share what the named scores leave of 1; judged: see there, None where the run is
     not calibrated.
+    within: see there, None where the run knows nothing of what it learned from.
     `mode`: the way of answering that produced it ("classify", "generate", ...); "" where there is only one.
     """
 
@@ -202,6 +216,7 @@ class Answer:
     others: int | None = None
     judged: Judged | None = None
     mode: str = ""
+    within: Within | None = None
 
     @classmethod
     def from_scores(cls, scores: Sequence[float], vocabulary: AnswerVocabulary, k: int = 5) -> Self:

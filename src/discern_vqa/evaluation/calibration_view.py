@@ -9,8 +9,7 @@ import numpy as np
 
 from discern_vqa.evaluation.calibration import Calibration
 from discern_vqa.evaluation.confidence import CONFIDENCE
-from discern_vqa.evaluation.scoring import cell
-from discern_vqa.evaluation.tables import aligned
+from discern_vqa.evaluation.tables import aligned, cell
 from discern_vqa.files import atomic_path
 
 _GROUPING = {"all": "", "answer_type": "answer type: ", "answer_form": "answer given: "}

@@ -20,9 +20,8 @@ from discern_vqa.evaluation import predictions
 from discern_vqa.evaluation.intervals import clustered_bootstrap
 from discern_vqa.evaluation.metrics import figure, rights
 from discern_vqa.evaluation.predictions import Prediction
-from discern_vqa.evaluation.scoring import cell
 from discern_vqa.evaluation.statistics import ALPHA, combined, detectable, estimate, holm, mcnemar, permutation
-from discern_vqa.evaluation.tables import aligned
+from discern_vqa.evaluation.tables import aligned, cell
 
 PARTS = ("overall", OPEN, CLOSED)
 

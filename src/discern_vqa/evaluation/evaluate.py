@@ -13,17 +13,26 @@ from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import Sample
 from discern_vqa.datasets._load import find_root, imitated, learning_samples, test_samples
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.evaluation import calibration, kept_states, metrics, predictions
+from discern_vqa.evaluation import (
+    calibration,
+    controls,
+    kept_states,
+    metrics,
+    mirror,
+    predictions,
+    reliance,
+    scope,
+    scope_fit,
+)
 from discern_vqa.evaluation.calibrate import from_validation, held_out, nothing_held_out, what_can_be_done
 from discern_vqa.evaluation.free_text import free_text
-from discern_vqa.evaluation.predict import Pictures, Predictor, answering_batcher
+from discern_vqa.evaluation.predict import Predictor, answering_batcher
 from discern_vqa.evaluation.protocols import score_protocols
 from discern_vqa.evaluation.report_card import write_judged_card
 from discern_vqa.files import atomic_write_text
 from discern_vqa.models._modes import Answering
 from discern_vqa.run import Run
 
-CONTROLS: dict[str, Pictures] = {"blank_image": "blank", "shuffled_image": "shuffled"}
 WRITING = ("generate", "hybrid")
 EXPLAINED = 60
 """So many questions get a heat map for the report (right, wrong and twins alike, the first of the file)."""
@@ -70,10 +79,7 @@ def evaluate(
             scores["baselines"][name] = _brief(
                 _baseline(opened.folder, name, learned, samples, split, opened, predictor.batcher), normalise
             )
-    scores["controls"] = {
-        name: _brief(predictions.from_answers(samples, predictor.answer(samples, pictures)), normalise)
-        for name, pictures in CONTROLS.items()
-    }
+    scores |= controlled(predictor, samples, rows, split)
     if len(predictor.modes) > 1:
         say(f"ways of answering: {', '.join(predictor.modes)}")
         scores["modes"] = _modes(predictor, answering, split, normalise)
@@ -86,6 +92,7 @@ def evaluate(
         scores["imitates"] = imitated(config)
     scores["confidence"] = calibration.describe_rows(rows, normalise)
     scores["calibration"] = _calibration(predictor, held_out(opened, root), rows)
+    scores["scope"] = _scope(predictor, train, validation or held_out(opened, root), samples)
     scores["protocols"] = score_protocols(rows, answers=opened.vocabulary.answers)
     scores["protocol"] = config.protocol if config.protocol == "usual" else f"image_disjoint fold {config.fold}"
     predictions.write(opened.folder / f"predictions.{split}.jsonl", rows)
@@ -100,6 +107,38 @@ def evaluate(
 def _givable(row: predictions.Prediction, opened: Run) -> str:
     """Of the true answers the first that the run can give."""
     return next((text for text in row.truths if opened.vocabulary.index(text) >= 0), row.gold)
+
+
+def controlled(
+    predictor: Predictor, samples: Sequence[Sample], rows: Sequence[predictions.Prediction], split: str
+) -> dict[str, Any]:
+    """What the model does without the right picture and with the mirrored one: {"controls", "controls_left_out",
+    "reliance", "mirror"}. The answers of each control are kept as `controls/<control>.<split>.jsonl`."""
+    folder, normalise = predictor.run.folder / "controls", predictor.run.recipe.data.normaliser
+    found: dict[str, Any] = {"controls": {}, "controls_left_out": {}}
+    wrong: dict[str, list[predictions.Prediction]] = {}
+    for name, control in controls.controls(samples).items():
+        shown = control.pictures in predictor.shows
+        if control.missing or not shown:
+            found["controls_left_out"][name] = control.missing or "a baseline's pictures cannot be exchanged for noise"
+        if control.places and shown:
+            asked = [samples[place] for place in control.places]
+            wrong[name] = predictions.from_answers(asked, predictor.answer(control.asked, control.pictures))
+            predictions.write(folder / f"{name}.{split}.jsonl", wrong[name])
+            found["controls"][name] = _brief(wrong[name], normalise)
+    found["reliance"] = reliance.reliance(rows, wrong, normalise)
+    found["mirror"] = {
+        group: mirror.measure(
+            [rows[place] for place in turned.places],
+            predictions.from_answers(turned.asked, predictor.answer(turned.asked)),
+            group=group,
+            normalise=normalise,
+            left_out=turned.left_out,
+            known=lambda answer: predictor.run.vocabulary.index(answer) >= 0,
+        )
+        for group, turned in mirror.questions(samples).items()
+    }
+    return found
 
 
 def _modes(predictor: Predictor, answering: Answering, split: str, normalise: str) -> dict[str, Any]:
@@ -138,6 +177,20 @@ def _calibration(
             return {"missing": few, "hint": what_can_be_done(folder)}
         predictor.calibration, _ = from_validation(predictor, validation)
     return predictor.calibration.measure(rows)
+
+
+def _scope(
+    predictor: Predictor, train: Sequence[Sample], validation: Sequence[Sample], samples: Sequence[Sample]
+) -> dict[str, Any]:
+    """What is taken for something else than was learned from: `scope.json`, and how much of this split is ("split").
+    A run that has no scope yet gets one; {"missing": why} where it cannot."""
+    folder = predictor.run.folder
+    own = {sample.image for sample in samples}
+    if predictor.scope is None and not scope_fit.fit_run(
+        predictor, train, [sample for sample in validation if sample.image not in own]
+    ):
+        return {"missing": scope_fit.why_not(predictor, train)}
+    return scope.read_figures(folder) | {"split": scope_fit.measure_split(predictor, train, samples)}
 
 
 def explain(predictor: Predictor, samples: Sequence[Sample], out: Path) -> None:

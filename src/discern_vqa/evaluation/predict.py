@@ -3,11 +3,11 @@
 import csv
 import io
 import json
-import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,21 +16,37 @@ from discern_vqa.data.answers import Answer
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import StateSource
+from discern_vqa.data.stand_ins import Blank, Noise
 from discern_vqa.errors import DataError
 from discern_vqa.evaluation.calibration import Calibration, read_if_there
+from discern_vqa.evaluation.controls import Pictures
+from discern_vqa.evaluation.features import image_vectors, question_vectors
+from discern_vqa.evaluation.scope import Scope
+from discern_vqa.evaluation.scope import read_if_there as read_scope
 from discern_vqa.files import atomic_write_text
 from discern_vqa.models._answering import in_order
 from discern_vqa.models._modes import Answering, modes_of
 from discern_vqa.run import WEIGHTS, Run, read_tensors
 
-Pictures = Literal["real", "blank", "shuffled"]
-
 
 class Predictor:
-    """An open run with its model in memory."""
+    """An open run with its model in memory.
 
-    def __init__(self, run: Run, model: Any, batcher: Any, calibration: Calibration | None = None) -> None:
-        self.run, self.model, self.batcher, self.calibration = run, model, batcher, calibration
+    Attributes:
+        shows: the pictures that can be shown instead of the real ones.
+    """
+
+    shows: tuple[Pictures, ...] = ("real", "blank", "noise")
+
+    def __init__(
+        self,
+        run: Run,
+        model: Any,
+        batcher: Any,
+        calibration: Calibration | None = None,
+        scope: Scope | None = None,
+    ) -> None:
+        self.run, self.model, self.batcher, self.calibration, self.scope = run, model, batcher, calibration, scope
 
     @property
     def modes(self) -> tuple[str, ...]:
@@ -39,7 +55,7 @@ class Predictor:
 
     @classmethod
     def open(cls, run: Path, device: str | None = None, calibrated: bool = True) -> "Predictor":
-        """Loads a finished run, with its `calibration.json` if it has one. Raises RunError."""
+        """Loads a finished run, with its `calibration.json` and `scope.safetensors` if it has them. Raises RunError."""
         opened = Run.open(run)
         if opened.recipe.is_baseline:
             from discern_vqa.evaluation.predict_baseline import BaselinePredictor
@@ -48,7 +64,8 @@ class Predictor:
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         model: Any = opened.load_model().to(device)
         calibration = read_if_there(opened.folder, opened.folder / WEIGHTS) if calibrated else None
-        return cls(opened, model, answering_batcher(opened, model, device), calibration)
+        scope = read_scope(opened.folder, opened.folder / WEIGHTS) if calibrated else None
+        return cls(opened, model, answering_batcher(opened, model, device), calibration, scope)
 
     def ask(self, image: Path, question: str, mode: str = "") -> Answer:
         """The answer to one question about one image file, judged where the run is calibrated. Raises DataError,
@@ -58,7 +75,8 @@ class Predictor:
         """
         if not question.strip():
             raise DataError("the question is empty", hint='for example: discern ask RUN IMAGE "Is there a mass?"')
-        return self.judged(self.answer([_asked("1", Path(image), question.strip())], mode=mode)[0], mode)
+        asked = [_asked("1", Path(image), question.strip())]
+        return self.placed(asked, [self.judged(answer, mode) for answer in self.answer(asked, mode=mode)])[0]
 
     def judged(self, answer: Answer, mode: str = "") -> Answer:
         """The answer with how far it is to be believed, as it is where the run is not calibrated. A run is calibrated
@@ -66,44 +84,56 @@ class Predictor:
         own = mode in ("", self.run.recipe.run.mode)
         return self.calibration.judge(answer) if self.calibration and own else answer
 
+    def placed(self, samples: Sequence[Sample], answers: Sequence[Answer]) -> list[Answer]:
+        """The answers with whether their pictures and questions are like those that the run learned from; as they are
+        where the run does not know (see `scope`)."""
+        if self.scope is None or not samples:
+            return list(answers)
+        paths = {sample.image: sample.path for sample in samples}
+        rows = {image: row for row, image in enumerate(paths)}
+        vectors = image_vectors(self.model, self.batcher, list(paths.items()))
+        images = vectors[[rows[sample.image] for sample in samples]]
+        asked = question_vectors(self.model, self.batcher, [sample.question for sample in samples])
+        found = self.scope.judge(images, asked)
+        return [replace(answer, within=within) for answer, within in zip(answers, found, strict=True)]
+
     def answer(
         self, samples: Sequence[Sample], pictures: Pictures = "real", seed: int = 0, mode: str = ""
     ) -> list[Answer]:
-        """One answer for each sample. `pictures`: "blank" shows a grey image instead of each, "shuffled" another
-        image of the same samples (the controls: a model that does as well without the picture does not look).
-        `mode`: a way of answering; none: the recipe's."""
+        """One answer for each sample. `pictures`: "blank" shows a grey image instead of each, "noise" its
+        own points in another order (see `controls`). `mode`: a way of answering; none: the recipe's."""
         return self.answering(samples, pictures, seed).answers(mode or self.run.recipe.run.mode) if samples else []
 
     def answering(self, samples: Sequence[Sample], pictures: Pictures = "real", seed: int = 0) -> Answering:
         """As `answer`, for answers in several ways from one pass of each kind."""
-        batcher, asked = self.batcher, list(samples)
-        if pictures == "shuffled":
-            asked = shuffled(asked, seed)
-        elif pictures == "blank":
-            batcher = self._blank()
+        batcher = self.batcher
+        if pictures != "real":
+            batcher = self.showing(Blank if pictures == "blank" else partial(Noise, seed=seed))
         views, below = self.run.recipe.run.views_at_test, self.run.hybrid_below()
-        return Answering(self.model, batcher, asked, views=views, hybrid_below=below)
+        return Answering(self.model, batcher, list(samples), views=views, hybrid_below=below)
 
-    def _blank(self) -> Batcher:
-        source = _Blank(self.batcher.images)
+    def showing(self, source: Callable[[Any], Any]) -> Batcher:
+        """The run's batcher with another source of pictures before its own."""
         old = self.batcher
-        return Batcher(old.tokenizer, old.vocabulary, old.length, source, old.texts, writer=old.writer)
+        return Batcher(old.tokenizer, old.vocabulary, old.length, source(old.images), old.texts, writer=old.writer)
 
     def predict_file(
         self, questions: Path, out: Path, progress: Callable[[int, int], None] | None = None, mode: str = ""
     ) -> int:
         """Answers every line of a CSV (columns image, question) or JSONL file into `out` (a line of predictions.jsonl
         each: what was read, with `prediction`, `score`, `alternatives`, `others`, `mode`, and of a calibrated run
-        `confidence`, `answer_set`, `set_coverage`, `abstains`). Returns how many. Raises DataError."""
+        `confidence`, `answer_set`, `set_coverage`, `abstains`, `outside`). Returns how many. Raises DataError."""
         rows = list(read_questions(Path(questions)))
         lines: list[str] = []
         for start in range(0, len(rows), 64):
             chunk = rows[start : start + 64]
-            answers = self.answer([sample for sample, _ in chunk], mode=mode)
+            asked = [sample for sample, _ in chunk]
+            answers = [self.judged(answer, mode) for answer in self.answer(asked, mode=mode)]
+            answers = self.placed(asked, answers)
             for (sample, row), answer in zip(chunk, answers, strict=True):
                 given = row | {"id": sample.id, "prediction": answer.text, "score": round(answer.score, 4)}
                 given["alternatives"] = [[text, round(score, 4)] for text, score in answer.alternatives]
-                given |= {"others": answer.others, "mode": answer.mode} | said(self.judged(answer, mode))
+                given |= {"others": answer.others, "mode": answer.mode} | said(answer)
                 lines.append(json.dumps(given, ensure_ascii=False))
             if progress:
                 progress(len(lines), len(rows))
@@ -142,45 +172,22 @@ def answering_batcher(run: Run, model: Any, device: str = "cpu") -> Batcher:
 
 
 def said(answer: Answer) -> dict[str, Any]:
-    """What a calibrated run says of its answer, for a line of JSON; `answer_set` None: any answer. {} otherwise."""
-    judged = answer.judged
-    if judged is None:
-        return {}
-    return {
-        "confidence": round(judged.confidence, 4),
-        "answer_set": list(judged.answer_set) if judged.answer_set is not None else None,
-        "set_coverage": judged.coverage,
-        "abstains": judged.abstains,
-    }
-
-
-class _Blank:
-    """An image source that shows mid-grey, whatever it is asked for."""
-
-    views = 1
-
-    def __init__(self, inner: Any) -> None:
-        pixels = inner.pixels if isinstance(inner, StateSource) else inner
-        grey = torch.full((1, 3, pixels.size, pixels.size), 0.5)
-        self.picture = pixels.picture(grey)
-        self.image = grey
-        if isinstance(inner, StateSource):
-            with torch.inference_mode():
-                self.image = inner.encode(grey).float().clone()
-
-    def get(self, keys: Sequence[Any], rng: Any = None, view: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-        """See ImageSource."""
-        count = len(keys)
-        return self.image.expand(count, *self.image.shape[1:]), self.picture.expand(count, *self.picture.shape[1:])
-
-
-def shuffled(samples: Sequence[Sample], seed: int) -> list[Sample]:
-    """Each sample with another image of the same list: images trade places in a cycle, so none keeps its own."""
-    images = list(dict.fromkeys(sample.image for sample in samples))
-    paths = {sample.image: sample.path for sample in samples}
-    random.Random(seed).shuffle(images)
-    other = dict(zip(images, images[1:] + images[:1], strict=True))
-    return [replace(sample, image=other[sample.image], path=paths[other[sample.image]]) for sample in samples]
+    """What a calibrated run says of its answer, for a line of JSON; `answer_set` None: any answer. What it does not
+    know is not there."""
+    judged, within = answer.judged, answer.within
+    fields: dict[str, Any] = {}
+    if judged is not None:
+        fields |= {
+            "confidence": round(judged.confidence, 4),
+            "answer_set": list(judged.answer_set) if judged.answer_set is not None else None,
+            "set_coverage": judged.coverage,
+            "abstains": judged.abstains,
+        }
+    if within is not None:
+        typical = {"image": within.image, "question": within.question}
+        fields["outside"] = list(within.outside)
+        fields["typical"] = {kind: round(share, 4) for kind, share in typical.items() if share is not None}
+    return fields
 
 
 def read_questions(path: Path) -> Iterator[tuple[Sample, dict[str, Any]]]:

@@ -11,7 +11,8 @@ from discern_vqa.data.answers import Answer
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, RunError
 from discern_vqa.evaluation.calibration import read_if_there
-from discern_vqa.evaluation.predict import Pictures, Predictor, shuffled
+from discern_vqa.evaluation.controls import Pictures
+from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.run import WEIGHTS, Run
 
 MODE = "classify"
@@ -35,6 +36,7 @@ class BaselinePredictor(Predictor):
     """An open run of a baseline. It has no network, so nothing that could be batched, and nowhere that it looked."""
 
     modes = (MODE,)
+    shows = ("real", "blank")
 
     @classmethod
     def of(cls, run: Run, calibrated: bool = True) -> "BaselinePredictor":
@@ -51,9 +53,7 @@ class BaselinePredictor(Predictor):
     def answering(self, samples: Sequence[Sample], pictures: Pictures = "real", seed: int = 0) -> Any:
         """See Predictor. A blank image has no name, and nobody has seen it."""
         asked = list(samples)
-        if pictures == "shuffled":
-            asked = shuffled(asked, seed)
-        elif pictures == "blank":
+        if pictures == "blank":
             asked = [replace(sample, image="", path=Path()) for sample in asked]
         return BaselineAnswering(self.model, asked)
 

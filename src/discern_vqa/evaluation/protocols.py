@@ -23,8 +23,7 @@ from discern_vqa.data.sample import CLOSED, OPEN
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation.metrics import PARTS, figure
 from discern_vqa.evaluation.predictions import Prediction
-from discern_vqa.evaluation.scoring import cell
-from discern_vqa.evaluation.tables import aligned
+from discern_vqa.evaluation.tables import aligned, cell
 
 _MUMC_MARKS = str.maketrans("", "", ",.'!?\"()*#:;~")
 _X_RAY = re.compile("x[- ]ray")

@@ -27,12 +27,10 @@ SEES = {
     "plain_transformer": "the question and the same frozen features, two plain layers",
     "thumbnail": "the question and a picture of 32 x 32 greys, nearest neighbour",
     "blank_image": "the model, shown an empty image",
+    "noise_image": "the model, shown the image's own points in another order",
     "shuffled_image": "the model, shown another question's image",
-    "noise_image": "the model, shown noise",
-    "wrong_organ_image": "the model, shown an image of another organ",
-    "mirror": "the model, shown the image mirrored",
+    "wrong_organ_image": "the model, shown another organ",
 }
-
 
 def view(run: RunFiles) -> dict[str, Any]:
     """Everything the template shows of one run, but for pictures and curves."""

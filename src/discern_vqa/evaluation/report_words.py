@@ -7,6 +7,7 @@ a paired permutation test over images, Holm-corrected over the baselines and par
 from collections.abc import Mapping
 from typing import Any
 
+from discern_vqa.evaluation import mirror, scope
 from discern_vqa.evaluation.compare import Answerer, compare
 from discern_vqa.evaluation.report_read import RunFiles
 from discern_vqa.evaluation.scoring import sight, who
@@ -60,7 +61,9 @@ def summary(run: RunFiles, tested: Mapping[str, Mapping[str, Any]]) -> list[str]
         name = strongest(scores, group)
         if name:
             said.append(_against(name, scores, tested.get(name)))
-    return [sentence for sentence in [*said, _looking(scores), _ceiling(scores)] if sentence]
+    measured = [*mirror.lines(scores.get("mirror")), *scope.lines(scores.get("scope"))]
+    said += [_looking(scores), *(f"{line[0].upper()}{line[1:]}." for line in measured), _ceiling(scores)]
+    return [sentence for sentence in said if sentence]
 
 
 def _asked(run: RunFiles) -> str:

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from discern_vqa.evaluation import predictions
+from discern_vqa.evaluation import mirror, predictions, reliance, scope
 from discern_vqa.evaluation.calibration import describe_rows
 from discern_vqa.evaluation.metrics import check_parts, score
 from discern_vqa.evaluation.tables import GAP, aligned
+from discern_vqa.evaluation.tables import cell as cell  # for those that import it from here
 
 COLUMNS = ("overall", "open", "closed", "unknown", "twins")
 BASELINES = ("image_identity", "lookup", "question_only", "tfidf_linear", "question_prior", "majority")
@@ -51,10 +52,12 @@ def as_table(scores: dict[str, Any], name: str = "model") -> str:
         if title and members:
             rows.append([title])
         rows += [
-            [f"{GAP if title else ''}{member}", *(cell(figures.get(column)) for column in columns)]
+            [f"{GAP if title else ''}{member}", *(_cell(figures.get(column), scores[column]) for column in columns)]
             for member, figures in members.items()
         ]
     lines = [_headline(scores), "", *aligned(rows), ""]
+    lines += reliance.lines(scores.get("reliance")) + mirror.lines(scores.get("mirror"))
+    lines += [f"left out: {name}: {why}" for name, why in (scores.get("controls_left_out") or {}).items()]
     for by, figures in (scores.get("by") or {}).items():
         if figures:
             lines.append(f"by {by.replace('_', ' ')}: {', '.join(_short(key, figures[key]) for key in figures)}")
@@ -62,7 +65,7 @@ def as_table(scores: dict[str, Any], name: str = "model") -> str:
     if vocabulary:
         most = f"{100 * vocabulary['coverage']:.1f}"
         lines.append(f"vocabulary: {vocabulary['size']:,} answers; no more than {most} can be right with it")
-    lines += _sure(scores)
+    lines += _sure(scores) + scope.lines(scores.get("scope"))
     lines += [f"WARNING: {warning}" for warning in warnings(scores)]
     return "\n".join(lines)
 
@@ -133,17 +136,13 @@ def warnings(scores: dict[str, Any]) -> list[str]:
         accuracy = (figures.get("overall") or {}).get("accuracy")  # a control may be of another shape
         if accuracy is not None and accuracy >= low:
             said.append(f"the image hardly matters to this model: {name} reaches {100 * accuracy:.1f}, {interval}")
-    return said
+    said += [reliance.warning(scores.get("reliance")), mirror.warning(scores.get("mirror"))]
+    return [text for text in said if text]
 
 
-def cell(figure: Mapping[str, Any] | None) -> str:
-    """One figure as text: accuracy in % and its interval; a dash for nothing."""
-    if not figure or figure.get("accuracy") is None:
-        return "-"
-    text = f"{100 * figure['accuracy']:.1f}"
-    if figure.get("ci95"):
-        text += f" [{100 * figure['ci95'][0]:.1f}, {100 * figure['ci95'][1]:.1f}]"
-    return text
+def _cell(one: dict[str, Any] | None, model: dict[str, Any]) -> str:
+    """A figure, with its n where it is of fewer questions than the model's."""
+    return cell(one) + (f" (n {one['n']:,})" if one and one.get("n") and one["n"] != model["n"] else "")
 
 
 def _sorted(baselines: dict[str, Any]) -> dict[str, Any]:

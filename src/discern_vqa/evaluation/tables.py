@@ -1,8 +1,19 @@
 """Tables of plain text, for the terminal. No torch here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 GAP = "  "
+
+
+def cell(figure: Mapping[str, Any] | None) -> str:
+    """One figure as text: accuracy in % and its interval; a dash for nothing."""
+    if not figure or figure.get("accuracy") is None:
+        return "-"
+    text = f"{100 * figure['accuracy']:.1f}"
+    if figure.get("ci95"):
+        text += f" [{100 * figure['ci95'][0]:.1f}, {100 * figure['ci95'][1]:.1f}]"
+    return text
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

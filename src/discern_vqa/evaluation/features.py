@@ -1,0 +1,60 @@
+"""What a run's encoders make of pictures and questions: one vector for each, for judging what is like what."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from discern_vqa.data.batch import Batcher
+from discern_vqa.data.sources import Key
+from discern_vqa.data.text import UNKNOWN, Tokens, WordTokenizer
+
+_BATCH = 32
+_UNREAD = 10.0
+"""One unknown word in ten turns a question's vector by 45 degrees."""
+
+
+@torch.inference_mode()
+def image_vectors(model: Any, batcher: Batcher, keys: Sequence[Key]) -> np.ndarray:
+    """(n, c): the global state of a frozen encoder, as it came; of one that was trained, its global feature h (Eq. 1).
+
+    `keys`: (name, path) of each picture.
+    """
+    device = next(model.parameters()).device
+    found = []
+    for start in range(0, len(keys), _BATCH):
+        image, _ = batcher.images.get(keys[start : start + _BATCH])
+        one = image[:, 0] if image.ndim == 3 else model.image(image.to(device)).h
+        found.append(one.float().cpu().numpy())
+    return np.concatenate(found) if found else np.zeros((0, 1), np.float32)
+
+
+@torch.inference_mode()
+def question_vectors(model: Any, batcher: Batcher, questions: Sequence[str]) -> np.ndarray:
+    """(n, c): the mean state of a frozen encoder over a question's tokens; of one that was trained, its global feature,
+    and beside it the share of words that a table of words does not have: all of those look alike to the encoder."""
+    device = next(model.parameters()).device
+    found = []
+    for start in range(0, len(questions), _BATCH):
+        tokens = batcher.tokenizer.encode(questions[start : start + _BATCH], batcher.length)
+        found.append(_of_text(model, batcher, tokens, device).float().cpu().numpy())
+    return np.concatenate(found) if found else np.zeros((0, 1), np.float32)
+
+
+def _of_text(model: Any, batcher: Batcher, tokens: Tokens, device: torch.device) -> torch.Tensor:
+    if batcher.texts is None:
+        h: torch.Tensor = model.text(tokens.ids.to(device), tokens.keep.to(device)).h
+        if not isinstance(batcher.tokenizer, WordTokenizer):
+            return h
+        unread = ((tokens.ids == UNKNOWN) & tokens.words).sum(1) / tokens.words.sum(1).clamp(min=1)
+        return torch.cat([F.normalize(h.float().cpu(), dim=1), _UNREAD * unread[:, None]], dim=1)
+    states, keep = batcher.texts.get(tokens), tokens.keep[..., None]
+    return (states * keep).sum(1) / keep.sum(1)
+
+
+def key_of(path: Path) -> Key:
+    """A file that no data set names: its whole path is its name."""
+    return str(path.resolve()), path
