@@ -95,7 +95,7 @@ def test_the_report_shows_what_the_controls_say(judged, tmp_path):
     page = write_report(folder, tmp_path)
     assert all(line[1:] in (tmp_path / "report.md").read_text() for line in scope.lines(scores["scope"]))
     for text in (page.read_text(), (tmp_path / "report.md").read_text()):
-        assert "Reliance on the picture" in text
+        assert "The right image adds" in text
         assert "Mirror test" in text
         assert "wrong_organ_image" in text
 
