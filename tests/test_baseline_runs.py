@@ -14,7 +14,7 @@ from discern_vqa.evaluation.calibrate import calibrate_run
 from discern_vqa.evaluation.compare import as_text, compare, read_answerers
 from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.evaluation.report import write_report
+from discern_vqa.evaluation.report.page import write_report
 from discern_vqa.evaluation.similar_cases import SimilarCases
 from discern_vqa.run import Run
 from discern_vqa.training.train import train

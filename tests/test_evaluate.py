@@ -10,7 +10,7 @@ from discern_vqa.datasets._load import learning_samples, test_samples, vocabular
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation import kept_states, metrics, mirror, predictions, reliance, scope
 from discern_vqa.evaluation.evaluate import evaluate
-from discern_vqa.evaluation.report import write_report
+from discern_vqa.evaluation.report.page import write_report
 from discern_vqa.run import Run
 
 test_samples.__test__ = False

@@ -60,8 +60,8 @@ LIGHT = [
     "discern_vqa.data.sample",
     "discern_vqa.data.splits",
     *(
-        f"discern_vqa.evaluation.{file.stem}"
-        for file in sorted((PACKAGE / "evaluation").glob("*.py"))
+        ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts)
+        for file in sorted((PACKAGE / "evaluation").rglob("*.py"))
         if file.stem not in HEAVY
     ),
     *(f"discern_vqa.datasets.{name}" for name in registry.names("datasets")),

@@ -7,10 +7,10 @@ import pytest
 from _reported import N, made_run, write_json
 
 from discern_vqa.evaluation import metrics, predictions
-from discern_vqa.evaluation.report import write_reports
-from discern_vqa.evaluation.report_cases import disagreements
-from discern_vqa.evaluation.report_compare import comparison, unique_names
-from discern_vqa.evaluation.report_read import read_run
+from discern_vqa.evaluation.report.cases import disagreements
+from discern_vqa.evaluation.report.compare import comparison, unique_names
+from discern_vqa.evaluation.report.page import write_reports
+from discern_vqa.evaluation.report.read import read_run
 
 
 @pytest.fixture

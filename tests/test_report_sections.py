@@ -13,15 +13,15 @@ from discern_vqa.errors import RunError
 from discern_vqa.evaluation import kept_states, metrics
 from discern_vqa.evaluation.calibration import Calibration
 from discern_vqa.evaluation.predictions import Prediction
-from discern_vqa.evaluation.report import write_report
-from discern_vqa.evaluation.report_clean import without_paths
-from discern_vqa.evaluation.report_confusion import confusions
-from discern_vqa.evaluation.report_map import feature_map, silhouette
-from discern_vqa.evaluation.report_origin import beside_literature, facts
-from discern_vqa.evaluation.report_read import read_run
-from discern_vqa.evaluation.report_tables import said
-from discern_vqa.evaluation.report_trust import trust
-from discern_vqa.evaluation.report_view import view
+from discern_vqa.evaluation.report.clean import without_paths
+from discern_vqa.evaluation.report.confusion import confusions
+from discern_vqa.evaluation.report.feature_map import feature_map, silhouette
+from discern_vqa.evaluation.report.origin import beside_literature, facts
+from discern_vqa.evaluation.report.page import write_report
+from discern_vqa.evaluation.report.read import read_run
+from discern_vqa.evaluation.report.tables import said
+from discern_vqa.evaluation.report.trust import trust
+from discern_vqa.evaluation.report.view import view
 
 
 @pytest.fixture

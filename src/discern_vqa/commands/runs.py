@@ -67,7 +67,7 @@ def report(
     One HTML page that needs no other file, and the same as Markdown and JSON.
     """
     from discern_vqa.errors import ConfigError
-    from discern_vqa.evaluation.report import write_reports
+    from discern_vqa.evaluation.report.page import write_reports
 
     if out is None and len(runs) > 1:
         raise ConfigError(

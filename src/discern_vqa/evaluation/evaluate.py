@@ -28,7 +28,7 @@ from discern_vqa.evaluation.calibrate import from_validation, held_out, nothing_
 from discern_vqa.evaluation.free_text import free_text
 from discern_vqa.evaluation.predict import Predictor, answering_batcher
 from discern_vqa.evaluation.protocols import score_protocols
-from discern_vqa.evaluation.report_card import write_judged_card
+from discern_vqa.evaluation.report.card import write_judged_card
 from discern_vqa.files import atomic_write_text
 from discern_vqa.models._modes import Answering
 from discern_vqa.run import Run

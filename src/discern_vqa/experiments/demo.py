@@ -11,7 +11,7 @@ from discern_vqa.data.answers import Answer
 from discern_vqa.datasets import phantom
 from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.evaluation.report import write_report
+from discern_vqa.evaluation.report.page import write_report
 from discern_vqa.evaluation.scoring import as_table
 from discern_vqa.paths import find_recipe
 from discern_vqa.training.train import train

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from discern_vqa.evaluation.report_svg import SERIES, drawing
+from discern_vqa.evaluation.report.svg import SERIES, drawing
 
 _NO_LOSS = re.compile(r"^(step|epoch|split|lr|seconds|time|n|best)$|accuracy|_rate$|grad|memory|per_second")
 MOST_PARTS = 6

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from discern_vqa.card import Judged, write_card
-from discern_vqa.evaluation.report_read import read_run
-from discern_vqa.evaluation.report_view import view
+from discern_vqa.evaluation.report.read import read_run
+from discern_vqa.evaluation.report.table_files import as_markdown
+from discern_vqa.evaluation.report.view import view
 from discern_vqa.evaluation.scoring import warnings
-from discern_vqa.evaluation.table_files import as_markdown
 
 PARTS = {"overall": "accuracy", "open": "accuracy, open", "closed": "accuracy, closed", "twins": "accuracy, twins"}
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from discern_vqa.evaluation.calibration import describe_rows
-from discern_vqa.evaluation.report_read import RunFiles
-from discern_vqa.evaluation.report_svg import INK, MARKERS, SERIES, drawing
-from discern_vqa.evaluation.report_tables import Cell, Figure, Table, percent
+from discern_vqa.evaluation.report.read import RunFiles
+from discern_vqa.evaluation.report.svg import INK, MARKERS, SERIES, drawing
+from discern_vqa.evaluation.report.tables import Cell, Figure, Table, percent
 
 _GROUPINGS = {"all": "all questions", "answer_type": "by answer type", "answer_form": "by form of the answer given"}
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from discern_vqa.evaluation.report_tables import Cell, Figure, Table, said
+from discern_vqa.evaluation.report.tables import Cell, Figure, Table, said
 from discern_vqa.files import atomic_write_text
 
 _LATEX = {

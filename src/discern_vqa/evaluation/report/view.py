@@ -5,10 +5,10 @@ from typing import Any
 
 from discern_vqa.evaluation.metrics import rights
 from discern_vqa.evaluation.predictions import Prediction
-from discern_vqa.evaluation.report_further import further
-from discern_vqa.evaluation.report_read import RunFiles
-from discern_vqa.evaluation.report_tables import Cell, Figure, Table
-from discern_vqa.evaluation.report_words import NO_PIXELS, paired_tests, strongest, summary
+from discern_vqa.evaluation.report.further import further
+from discern_vqa.evaluation.report.read import RunFiles
+from discern_vqa.evaluation.report.tables import Cell, Figure, Table
+from discern_vqa.evaluation.report.words import NO_PIXELS, paired_tests, strongest, summary
 from discern_vqa.evaluation.scoring import by_sight, warnings
 
 COLUMNS = ("overall", "open", "closed", "unknown", "twins")

@@ -18,7 +18,7 @@ from discern_vqa.data.images import open_image
 from discern_vqa.errors import ImageError
 from discern_vqa.evaluation.metrics import rights, twin_pairs
 from discern_vqa.evaluation.predictions import Prediction
-from discern_vqa.evaluation.report_read import RunFiles
+from discern_vqa.evaluation.report.read import RunFiles
 
 SIDE = 320
 _HEAT_SIDE = 160  # a heat map is smooth: the browser may enlarge it

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from discern_vqa.evaluation.report_read import RunFiles
-from discern_vqa.evaluation.report_svg import INK, MARKERS, SERIES, drawing
+from discern_vqa.evaluation.report.read import RunFiles
+from discern_vqa.evaluation.report.svg import INK, MARKERS, SERIES, drawing
 
 SEED = 0
 PERPLEXITY = 30.0

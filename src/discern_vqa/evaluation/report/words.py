@@ -9,7 +9,7 @@ from typing import Any
 
 from discern_vqa.evaluation import mirror, scope
 from discern_vqa.evaluation.compare import Answerer, compare
-from discern_vqa.evaluation.report_read import RunFiles
+from discern_vqa.evaluation.report.read import RunFiles
 from discern_vqa.evaluation.scoring import sight, who
 
 NO_PIXELS = "see no pixels"

@@ -16,7 +16,7 @@ from discern_vqa.evaluation.calibration import Calibration
 from discern_vqa.evaluation.kept_states import States
 from discern_vqa.evaluation.metrics import check_parts
 from discern_vqa.evaluation.predictions import Prediction
-from discern_vqa.evaluation.report_clean import without_paths
+from discern_vqa.evaluation.report.clean import without_paths
 
 PREFERRED = ("test", "validation", "train")
 BEFORE = "before"  # the run that a run of two stages leaves inside its own folder

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from discern_vqa.evaluation.compare import Answerer, compare
-from discern_vqa.evaluation.report_cases import disagreements
-from discern_vqa.evaluation.report_read import RunFiles
-from discern_vqa.evaluation.report_tables import Cell, Figure, Table, percent
+from discern_vqa.evaluation.report.cases import disagreements
+from discern_vqa.evaluation.report.read import RunFiles
+from discern_vqa.evaluation.report.tables import Cell, Figure, Table, percent
 
 MOST_CARDS = 3
 """So many runs stand side by side where they disagree."""

@@ -6,8 +6,8 @@ Each is shown where `evaluate` (or another command) left it; of a shape that is 
 from collections.abc import Mapping
 from typing import Any
 
-from discern_vqa.evaluation.report_read import RunFiles
-from discern_vqa.evaluation.report_tables import Cell, Figure, Table, percent, table_of
+from discern_vqa.evaluation.report.read import RunFiles
+from discern_vqa.evaluation.report.tables import Cell, Figure, Table, percent, table_of
 
 _PARTS = ("overall", "open", "closed", "unknown")
 

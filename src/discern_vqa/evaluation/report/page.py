@@ -5,7 +5,7 @@
     report.json           figures only
     tables/*.csv, *.tex   each table of the page; of several runs each has a folder of its own in tables/
 
-The page is `templates/report.html.j2`; one `report_*` file fills each of its sections.
+The page is `templates/report.html.j2`; one file beside this one fills each of its sections.
 """
 
 import json
@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa.errors import RunError
-from discern_vqa.evaluation.report_read import BEFORE, RunFiles, read_run
-from discern_vqa.evaluation.report_tables import Table
-from discern_vqa.evaluation.table_files import as_markdown, write_tables
+from discern_vqa.evaluation.report.read import BEFORE, RunFiles, read_run
+from discern_vqa.evaluation.report.table_files import as_markdown, write_tables
+from discern_vqa.evaluation.report.tables import Table
 from discern_vqa.files import atomic_write_text
 
 CASES = 24
-_TEMPLATES = files("discern_vqa.evaluation") / "templates"
+_TEMPLATES = files("discern_vqa.evaluation.report") / "templates"
 
 
 def write_report(run: Path, out: Path) -> Path:
@@ -37,7 +37,7 @@ def write_reports(runs: Sequence[Path], out: Path) -> Path:
     """The same for several runs: a comparison first, then each of them. Raises RunError when there is none."""
     if not runs:
         raise RunError("there is no run to report", hint="discern report RUN")
-    from discern_vqa.evaluation.report_compare import comparison, unique_names
+    from discern_vqa.evaluation.report.compare import comparison, unique_names
 
     read = [read_run(Path(run)) for run in runs]
     names = unique_names(read)
@@ -71,13 +71,13 @@ def write_reports(runs: Sequence[Path], out: Path) -> Path:
 
 
 def _show(run: RunFiles, name: str, place: int, cases: int) -> dict[str, Any]:
-    from discern_vqa.evaluation.report_cases import gallery
-    from discern_vqa.evaluation.report_confusion import confusions
-    from discern_vqa.evaluation.report_figures import best_epoch, curves
-    from discern_vqa.evaluation.report_map import feature_map
-    from discern_vqa.evaluation.report_origin import beside_literature, facts, settings
-    from discern_vqa.evaluation.report_trust import trust
-    from discern_vqa.evaluation.report_view import view
+    from discern_vqa.evaluation.report.cases import gallery
+    from discern_vqa.evaluation.report.confusion import confusions
+    from discern_vqa.evaluation.report.feature_map import feature_map
+    from discern_vqa.evaluation.report.figures import best_epoch, curves
+    from discern_vqa.evaluation.report.origin import beside_literature, facts, settings
+    from discern_vqa.evaluation.report.trust import trust
+    from discern_vqa.evaluation.report.view import view
 
     key = f"r{place}"
     shown = view(run) | {"name": name, "key": key}
@@ -114,7 +114,7 @@ def _show(run: RunFiles, name: str, place: int, cases: int) -> dict[str, Any]:
 
 
 def _by_table(group: dict[str, Any]) -> Table:
-    from discern_vqa.evaluation.report_tables import Figure
+    from discern_vqa.evaluation.report.tables import Figure
 
     rows = [
         [bar["name"], bar["n"], Figure(bar["value"], bar["low"], bar["high"], bar["n"])]
@@ -169,10 +169,10 @@ def _as_json(table: Table) -> dict[str, Any]:
 def _filled(name: str, autoescape: bool, **page: Any) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from discern_vqa.evaluation.report_tables import said
+    from discern_vqa.evaluation.report.tables import said
 
     environment = Environment(
-        loader=PackageLoader("discern_vqa.evaluation"),
+        loader=PackageLoader("discern_vqa.evaluation.report"),
         autoescape=autoescape,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from discern_vqa.data.answers import normaliser
 from discern_vqa.data.sample import CLOSED, OPEN
 from discern_vqa.evaluation.predictions import Prediction
-from discern_vqa.evaluation.report_read import RunFiles
-from discern_vqa.evaluation.report_tables import Cell, Table
+from discern_vqa.evaluation.report.read import RunFiles
+from discern_vqa.evaluation.report.tables import Cell, Table
 
 SHOWN = {CLOSED: 6, OPEN: 9, "": 9}
 _TITLES = {CLOSED: "Closed questions", OPEN: "Open questions", "": "Questions of no given type"}
