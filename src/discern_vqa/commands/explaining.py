@@ -30,7 +30,9 @@ def explain(
     """
     if score:
         if image is not None:
-            raise ConfigError("--score measures a whole split: no image is given", hint=f"discern explain {run} --score")
+            raise ConfigError(
+                "--score measures a whole split: no image is given", hint=f"discern explain {run} --score"
+            )
         _score(run, data, split, [name.strip() for name in methods.split(",") if name.strip()], limit)
         return
     if image is None or not question or out is None:
@@ -66,7 +68,14 @@ def _draw(run: Path, image: Path, question: str, out: Path, method: str) -> None
 
 def _score(run: Path, data: Path | None, split: str, names: list[str], limit: int) -> None:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     from discern_vqa.evaluation.explain_scores import score
     from discern_vqa.evaluation.explain_view import as_table

@@ -1,5 +1,5 @@
-"""`discern explain RUN --score`: every way of explaining a run's answers, measured against what the questions are about,
-beside maps that look at nothing and the same model with random weights."""
+"""`discern explain RUN --score`: every way of explaining a run's answers, measured against what the questions are
+about, beside maps that look at nothing and the same model with random weights."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ from discern_vqa.run import WEIGHTS
 
 LIMIT = 400
 """Questions; whole images, drawn by a fixed rule."""
-CURVES = 100
+CURVES = 64
 """Of them so many for insertion and deletion, which cost 2 x 21 answers for each question and method."""
 SEED = 0
 """Of the random weights."""
@@ -64,10 +64,12 @@ def score(
     wanted = list(dict.fromkeys([*(trained.choose(name) for name in names or trained.methods), *methods.BASELINES]))
     config = opened.recipe.data
     root = find_root(config, data) if data is not None or not opened.root.exists() else opened.root
-    samples, regions = _with_evidence(test_samples(config, root, split), finder(registry.load("datasets", config.dataset), root))
+    samples, regions = _with_evidence(
+        test_samples(config, root, split), finder(registry.load("datasets", config.dataset), root)
+    )
     if not samples:
         raise DataError(
-            f"no question of {config.dataset}'s {split} split says what it is about: no mask, and no marked region named",
+            f"no question of {config.dataset}'s {split} split says what it is about: no mask, no marked region named",
             hint="score explanations on a run of phantom or slake",
         )
     asked = len(samples)
@@ -180,12 +182,18 @@ def _table(
 
     def parts(values: Sequence[float]) -> dict[str, Any]:
         array = np.array(values)
-        return {name: {"n": int(rows.sum()), "mean": float(array[rows].mean())} for name, rows in groups.items() if rows.any()}
+        return {
+            name: {"n": int(rows.sum()), "mean": float(array[rows].mean())}
+            for name, rows in groups.items()
+            if rows.any()
+        }
 
     rows: dict[str, dict[str, Any]] = {}
     for name, figures in found.items():
         rows[name] = {"summary": methods.summary(name)}
-        rows[name] |= {key: mean(figures[key]) for key in ("pointing", "energy", "insertion", "deletion") if key in figures}
+        rows[name] |= {
+            key: mean(figures[key]) for key in ("pointing", "energy", "insertion", "deletion") if key in figures
+        }
         rows[name]["pointing"]["by"] = parts(figures["pointing"])
         if "same_ranks" in figures:
             rows[name]["random_weights"] = {key: mean(figures[f"random_{key}"]) for key in ("pointing", "energy")} | {

@@ -12,8 +12,8 @@ from discern_vqa.evaluation.tables import aligned
 from discern_vqa.files import atomic_path
 
 DISCLAIMER = "Research software: not for diagnosis."
-HOTTEST = 0.05
-"""The share of the picture that the contour encloses."""
+HALF = 0.5
+"""The contour encloses what has more than this share of the greatest weight."""
 
 
 def measured(scores: Mapping[str, Any] | None, name: str) -> str:
@@ -53,12 +53,12 @@ def as_table(scores: Mapping[str, Any]) -> str:
     few = next((one["insertion"]["n"] for _, one in order if "insertion" in one), 0)
     return "\n".join(
         [
-            f"{scores['split']}: {scores['n']:,} questions about {scores['images']:,} images, of {scores['asked']:,} whose "
-            f"region is marked; {100 * scores['right']:.1f} % are answered right; in %, with 95 % intervals",
+            f"{scores['split']}: {scores['n']:,} questions about {scores['images']:,} images, of {scores['asked']:,} "
+            f"whose region is marked; {100 * scores['right']:.1f} % are answered right; in %, with 95 % intervals",
             "",
             *aligned(rows),
             "",
-            f"points into it: the greatest value lies in the region or within {tolerance} of the picture's longer side; "
+            f"points into it: the maximum lies in the region, or within {tolerance} of the picture's longer side; "
             f"a random point does in {100 * scores['chance']:.1f} %",
             f"energy in it: the share of the weights; the regions cover {100 * scores['cover']:.1f} % of the pictures",
             f"insertion (more is better), deletion (less is better): area under the answer's probability, n {few:,}",
@@ -88,7 +88,7 @@ def figure(picture: Image.Image, grid: Map, said: Mapping[str, str], out: Path) 
     values = on_picture(grid, width, height)
     low, high = float(values.min()), float(values.max())
     scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
-    drawing = Figure(figsize=(10, 6.4), layout="constrained", facecolor="white")
+    drawing = Figure(figsize=(10, 6), layout="constrained", facecolor="white")
     axes = drawing.subplots(1, 2)
     shown = picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
     for one in axes:
@@ -98,11 +98,12 @@ def figure(picture: Image.Image, grid: Map, said: Mapping[str, str], out: Path) 
     heat = axes[1].imshow(scaled, cmap="inferno", vmin=0, vmax=1, alpha=0.15 + 0.5 * scaled)
     axes[1].set_title("what the answer rests on", fontsize=10)
     if high > low:
-        axes[1].contour(scaled, levels=[float(np.quantile(scaled, 1 - HOTTEST))], colors="#22d3ee", linewidths=1.4)
+        axes[1].contour(scaled, levels=[HALF], colors="#22d3ee", linewidths=1.4)
     bar = drawing.colorbar(heat, ax=axes[1], fraction=0.04, pad=0.02, ticks=[0, 1])
-    bar.solids.set_alpha(1)
+    if bar.solids is not None:
+        bar.solids.set_alpha(1)
     bar.ax.set_yticklabels(["less", "more"], fontsize=8)
-    bar.set_label("weight on the answer (line: the hottest 5 % of the picture)", fontsize=8)
+    bar.set_label("weight on the answer (line: half of the most)", fontsize=8)
     drawing.suptitle(f"{said['question']}\n{said['answer']}", fontsize=13, x=0.02, ha="left")
     worth = said["measured"] or "Not measured for this model yet: discern explain RUN --score"
     drawing.supxlabel(f"{said['method']}\n{worth}\n{DISCLAIMER}", fontsize=8.5, x=0.02, ha="left")

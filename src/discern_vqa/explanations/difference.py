@@ -1,6 +1,6 @@
-"""Difference of the reconstruction (CMDPI; cmdpi.md 6.4): |Output_I^d - Output_I| when the cells are deviated (Eq. 8) half
-way towards those of another image. What is similar to any picture and always at hand is its own mirror image, so the
-map shows where the two sides differ, as far as the reconstruction takes it up."""
+"""Difference of the reconstruction (CMDPI; cmdpi.md 6.4): |Output_I^d - Output_I| when the cells are deviated (Eq. 8)
+half way towards those of another image. What is similar to any picture and always at hand is its own mirror image, so
+the map shows where the two sides differ, as far as the reconstruction takes it up."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,5 +1,5 @@
-"""Occlusion (Zeiler and Fergus 2014): a square of a quarter of the side is blurred at 12 x 12 places in turn; the map is
-how much log p of the answer drops. Slow (144 pictures for one) and direct: it is an experiment, not a derivative."""
+"""Occlusion (Zeiler and Fergus 2014): a square of a quarter of the side is blurred at 12 x 12 places in turn; the map
+is how much log p of the answer drops. Slow (144 pictures for one) and direct: it is an experiment, not a derivative."""
 
 from dataclasses import replace
 from typing import Any
@@ -26,15 +26,28 @@ def offered(model: Any) -> bool:
 def explain(model: Any, inputs: Inputs, answer: Tensor) -> Tensor:
     """(B, 12, 12); a part without which the model would be surer counts 0."""
     before = log_probability(model, inputs, answer)
-    cover, soft, U, B = covers(inputs.image.shape[-1]).to(inputs.image), blurred(inputs.image), len(inputs.image), len(answer)
+    cover, soft, U, B = (
+        covers(inputs.image.shape[-1]).to(inputs.image),
+        blurred(inputs.image),
+        len(inputs.image),
+        len(answer),
+    )
     drops = []
     for some in cover.split(max(1, AT_ONCE // U)):
         P = len(some)
         hidden = some[:, None, None]  # (P 1 1 H W)
         image = (inputs.image * (1 - hidden) + soft * hidden).flatten(0, 1)  # (P U) C H W
         which = (inputs.which + U * torch.arange(P, device=inputs.which.device)[:, None]).flatten()
-        text = {name: _repeated(getattr(inputs, name), P) for name in ("tokens", "keep", "words", "text_states")}
-        after = log_probability(model, replace(inputs, image=image, which=which, **text), answer.repeat(P))
+        spread = replace(
+            inputs,
+            image=image,
+            which=which,
+            tokens=inputs.tokens.repeat(P, 1),
+            keep=inputs.keep.repeat(P, 1),
+            words=inputs.words.repeat(P, 1),
+            text_states=None if inputs.text_states is None else inputs.text_states.repeat(P, 1, 1),
+        )
+        after = log_probability(model, spread, answer.repeat(P))
         drops.append(before - after.view(P, B))
     return torch.cat(drops).T.reshape(B, PLACES, PLACES).clamp(min=0)
 
@@ -44,7 +57,3 @@ def covers(size: int) -> Tensor:
     middle = (torch.arange(PLACES) + 0.5) * size / PLACES
     inside = ((torch.arange(size) + 0.5 - middle[:, None]).abs() <= size / (2 * PART)).float()  # (places along, size)
     return (inside[:, None, :, None] * inside[None, :, None, :]).flatten(0, 1)
-
-
-def _repeated(part: Tensor | None, times: int) -> Tensor | None:
-    return None if part is None else part.repeat(times, *[1] * (part.ndim - 1))

@@ -1,9 +1,10 @@
-"""The attention that a selective scan implies (Ali, Zimerman and Wolf 2024; cmi_mtl.md F.3): a scan is linear in what it
-reads, so what position t takes from position s is a number for each channel,
+"""The attention that a selective scan implies (Ali, Zimerman and Wolf 2024; cmi_mtl.md F.3): a scan is linear in what
+it reads, so what position t takes from position s is a number for each channel,
 
     a_ts = C_t^T (exp(A sum_{r = s+1 .. t} dt_r) * B_s) dt_s        u_t = sum_{s <= t} a_ts x~_s + D x~_t
 
-and CMI-MTL's gate, which lets a channel through or not, weighs it. Letters: B rows, L positions, E inner width, S states.
+and CMI-MTL's gate, which lets a channel through or not, weighs it. Letters: B rows, L positions, E inner width, S
+states.
 """
 
 from typing import cast
