@@ -140,6 +140,31 @@ def test_random_weights_are_the_same_for_the_same_question_and_others_for_anothe
     assert len({float(map_[0, 0]) for map_ in first}) == len(QUESTIONS)
 
 
+@torch.no_grad()
+def test_rollout_multiplies_the_layers_each_half_residual_and_the_mean_is_theirs():
+    net = model(layers=3)
+    inputs = batch(QUESTIONS, net=net).inputs
+    answer = torch.zeros(len(QUESTIONS), dtype=torch.int64)
+    first, second, third = net.attentions(inputs)
+    torch.testing.assert_close(first.sum(-1), torch.ones(first.shape[:2]))
+    same = torch.eye(first.shape[1])
+    rolled = (third + same) / 2 @ ((second + same) / 2) @ ((first + same) / 2)
+    for method, weights in (("rollout", rolled), ("attention", (first + second + third) / 3)):
+        cells = weights[:, -1, 1 : 1 + net.image.cells]  # the answer slot is the last place
+        wanted = (cells / cells.sum(1, keepdim=True)).unflatten(1, net.image.grid)
+        torch.testing.assert_close(methods.explain(method, net, inputs, answer), wanted)
+
+
+@torch.no_grad()
+def test_a_picture_that_is_its_own_mirror_image_has_no_difference():
+    net = model()
+    inputs = batch(QUESTIONS, net=net).inputs
+    answer = torch.zeros(len(QUESTIONS), dtype=torch.int64)
+    assert float(methods.explain("difference", net, inputs, answer).amin(0).max()) > 0
+    even = type(inputs)(**{**inputs.__dict__, "image": (inputs.image + inputs.image.flip(-1)) / 2})
+    assert float(methods.explain("difference", net, even, answer).max()) < 1e-6
+
+
 # -- implicit attention of a scan --------------------------------------------------------------------------------------
 
 

@@ -46,6 +46,7 @@ def explain(
 
 
 def _draw(run: Path, image: Path, question: str, out: Path, method: str) -> None:
+    from discern_vqa.commands.data_look import seen
     from discern_vqa.data.images import open_image
     from discern_vqa.evaluation.explain import explain as explained
     from discern_vqa.evaluation.explain_view import DISCLAIMER, figure
@@ -59,6 +60,8 @@ def _draw(run: Path, image: Path, question: str, out: Path, method: str) -> None
         answer = f"would rather not answer; best guess: {answer}"
     about = "" if made.explained == made.answer.text else f", of the answer {made.explained!r}"
     said = {"question": question, "answer": answer, "method": f"{made.summary}{about}", "measured": made.measured}
+    if part := seen(image):
+        typer.echo(part, err=True)
     figure(open_image(image), made.grid, said, out)
     typer.echo(f"{answer}\n{made.method}: {said['method']}")
     if made.measured:
