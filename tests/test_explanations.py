@@ -25,7 +25,7 @@ from discern_vqa.nn.encoders import Encoded
 from discern_vqa.nn.mamba import MambaBlock, MambaShape, SelectiveSsm
 from discern_vqa.nn.mamba_attention import block_attention, image_attention, implicit_attention, word_gates
 
-ALWAYS = {"grad_cam", "gradient_cells", "integrated_gradients", "occlusion", "random", "centre"}
+ALWAYS = {"grad_cam", "gradient_cells", "integrated_gradients", "path_gradient", "occlusion", *methods.BASELINES}
 OFFERED = {
     "cmdpi": ALWAYS | {"attention", "rollout", "difference"},
     "cmi_mtl": ALWAYS | {"relevance", "mamba_attention"},
@@ -40,7 +40,7 @@ def net_of(name: str) -> nn.Module:
 def test_a_model_offers_what_makes_sense_for_it_the_baselines_last(name):
     offered = methods.offered(net_of(name))
     assert OFFERED[name] <= set(offered) <= OFFERED[name] | {"gradient_map"}
-    assert tuple(offered[-2:]) == ("centre", "random")
+    assert tuple(offered[-3:]) == ("centre", "contrast", "random")
     assert methods.DEFAULT in offered
 
 
@@ -237,7 +237,7 @@ def scored(tiny_run, tmp_path_factory):
 def test_scores_stand_in_the_run_with_n_interval_chance_and_random_weights(scored):
     run, made = scored
     assert json.loads((run / "explanation_scores.test.json").read_text()) == made
-    assert set(made["methods"]) == {"rollout", "integrated_gradients", "random", "centre"}
+    assert set(made["methods"]) == {"rollout", "integrated_gradients", *methods.BASELINES}
     assert made["best"] in ("rollout", "integrated_gradients")
     assert made["n"] == 12
     assert 0 < made["cover"] < made["chance"] < 1

@@ -21,9 +21,9 @@ from discern_vqa import registry
 from discern_vqa.data.batch import Inputs
 from discern_vqa.errors import ConfigError
 
-BASELINES = ("random", "centre")
+BASELINES = ("random", "centre", "contrast")
 """Methods that do not look at the model: what any other has to beat."""
-DEFAULT = "integrated_gradients"
+DEFAULT = "path_gradient"
 """Offered by every model; what explains where nothing has been measured yet."""
 
 
