@@ -1,5 +1,5 @@
 """The gradient of log p with respect to pixels, the mean over the way from the blurred picture to the picture:
-integrated gradients without their first factor, the picture's contrast, which is there whatever the model has learned."""
+integrated gradients without their first factor, the picture's contrast, which is there whatever was learned."""
 
 from typing import Any
 
