@@ -96,7 +96,7 @@ def figure(picture: Image.Image, grid: Map, said: Mapping[str, str], out: Path) 
         one.set_axis_off()
     axes[0].set_title("picture", fontsize=10)
     heat = axes[1].imshow(scaled, cmap="inferno", vmin=0, vmax=1, alpha=0.15 + 0.5 * scaled)
-    axes[1].set_title("what the answer rests on", fontsize=10)
+    axes[1].set_title("heat map", fontsize=10)
     if high > low:
         axes[1].contour(scaled, levels=[HALF], colors="#22d3ee", linewidths=1.4)
     bar = drawing.colorbar(heat, ax=axes[1], fraction=0.04, pad=0.02, ticks=[0, 1])
