@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -298,6 +299,12 @@ def test_a_figure_is_drawn_of_one_answer_and_says_what_the_map_is_worth(scored, 
     again = explain(Predictor.open(run), sample.path, sample.question, "centre")
     assert again.explained == again.answer.text
     assert np.unravel_index(again.grid.argmax(), again.grid.shape)[0] in (11, 12)
+
+
+def test_a_baselines_run_has_no_network_to_look_into(scored):
+    run = Predictor.open(scored[0], calibrated=False).run
+    with pytest.raises(ConfigError, match="a baseline's run"):
+        Explainer(replace(run, recipe=SimpleNamespace(is_baseline=True)), None, None)
 
 
 def run_root(run):

@@ -196,7 +196,11 @@ def _scope(
 
 
 def explain(predictor: Predictor, samples: Sequence[Sample], out: Path) -> None:
-    """Heat maps of the first questions of each kind, for the report, by the method that was measured to be best."""
+    """Heat maps of the first questions of each kind, for the report, by the method that was measured to be best; none of
+    a baseline, which looks nowhere."""
+    if predictor.run.recipe.is_baseline:
+        atomic_write_text(out, "")
+        return
     chosen = list(samples[:EXPLAINED]) + [sample for sample in samples[EXPLAINED:] if sample.twin][:EXPLAINED]
     explainer = Explainer(predictor.run, predictor.model, predictor.batcher)
     method, lines = explainer.choose(), []

@@ -52,9 +52,9 @@ def explain(predictor: Predictor, image: Path, question: str, method: str = AUTO
     method: a name of `explanations/`; "auto": the best measured one (`discern explain RUN --score`), else the default.
     Raises DataError, ImageError, ConfigError, as `Predictor.ask` does.
     """
-    answer = predictor.ask(image, question)
     explainer = Explainer(predictor.run, predictor.model, predictor.batcher)
     name = explainer.choose(method)
+    answer = predictor.ask(image, question)
     (sample,) = [asked("1", Path(image), question.strip())]
     inputs = explainer.inputs([sample])
     place = predictor.batcher.vocabulary.index(answer.text)
@@ -68,6 +68,12 @@ class Explainer:
     """A model of a run that is looked into; it is always shown pixels, so that frozen encoders can be explained too."""
 
     def __init__(self, run: Run, model: Any, batcher: Batcher) -> None:
+        """Raises ConfigError for a baseline's run: it has no network."""
+        if run.recipe.is_baseline:
+            raise ConfigError(
+                f"{run.folder} is a baseline's run: it has no network that looks anywhere",
+                hint="explain a run of cmdpi or cmi_mtl",
+            )
         self.run, self.model = run, model
         images = batcher.images.pixels if isinstance(batcher.images, StateSource) else batcher.images
         self.batcher = Batcher(

@@ -58,9 +58,9 @@ def score(
     limit: at most about so many questions, 0 for all. Raises ConfigError, DataError.
     """
     predictor = Predictor.open(run, calibrated=False)
-    opened, device = predictor.run, str(next(predictor.model.parameters()).device)
+    opened = predictor.run
     trained = Explainer(opened, predictor.model, predictor.batcher)
-    random = Explainer.with_random_weights(opened, SEED, device)
+    random = Explainer.with_random_weights(opened, SEED, str(next(predictor.model.parameters()).device))
     wanted = list(dict.fromkeys([*(trained.choose(name) for name in names or trained.methods), *methods.BASELINES]))
     config = opened.recipe.data
     root = find_root(config, data) if data is not None or not opened.root.exists() else opened.root
