@@ -196,8 +196,8 @@ def _scope(
 
 
 def explain(predictor: Predictor, samples: Sequence[Sample], out: Path) -> None:
-    """Heat maps of the first questions of each kind, for the report, by the method that was measured to be best; none of
-    a baseline, which looks nowhere."""
+    """Heat maps of the first questions of each kind, for the report, by the method that was measured to be best. A
+    baseline looks nowhere and has none."""
     if predictor.run.recipe.is_baseline:
         atomic_write_text(out, "")
         return
