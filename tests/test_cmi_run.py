@@ -81,7 +81,8 @@ def test_scores_name_every_way_of_answering_and_which_one_is_the_runs_own(made):
     assert "ways of answering" in table
     assert all(f"  {mode} " in table for mode in MODES if mode != "hybrid")
     heat = (made / "run" / "explanations.test.jsonl").read_text().splitlines()
-    assert len(json.loads(heat[0])["grid"]) == 4
+    assert json.loads(heat[0])["method"] == "path_gradient"
+    assert len(json.loads(heat[0])["grid"]) == 24
 
 
 @pytest.mark.parametrize("mode", MODES)

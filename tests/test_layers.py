@@ -22,7 +22,7 @@ FLOORS = [
     {"config"},
     {"data", "nn"},
     {"datasets", "models"},
-    {"objectives", "run", "baselines"},
+    {"objectives", "run", "baselines", "explanations"},
     {"audit", "card"},
     {"training", "evaluation"},
     {"experiments", "serve"},
@@ -44,6 +44,7 @@ CLOSED = {
 
 HEAVY = {"__init__", "predict", "predict_baseline", "evaluate", "calibrate", "similarity", "similar_cases"}
 HEAVY |= {"features", "scope_fit"}
+HEAVY |= {"explain", "explain_scores"}
 LIGHT = [
     "discern_vqa",
     "discern_vqa.cli",

@@ -146,14 +146,6 @@ def test_a_blank_image_is_the_same_for_all_and_noise_is_not(predictor, samples):
     assert predictor.answer(same_question) == predictor.answer(same_question), "the run's own pictures are untouched"
 
 
-def test_attention_maps_are_scaled_grids(predictor, samples):
-    grids = predictor.attention(samples[:3])
-    assert len(grids) == 3
-    for grid in grids:
-        numbers = [number for row in grid for number in row]
-        assert (min(numbers), max(numbers)) == (0, pytest.approx(1))
-
-
 # -- files of questions ------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from discern_vqa import __version__
-from discern_vqa.commands import answers, data, doctor, experiments, judging, runs
+from discern_vqa.commands import answers, data, doctor, experiments, explaining, judging, runs
 from discern_vqa.errors import DiscernError
 
 MISTAKE, INTERRUPTED = 2, 130
@@ -40,6 +40,7 @@ app.command()(runs.report)
 app.add_typer(experiments.app, name="experiment")
 app.command()(answers.ask)
 app.command()(answers.predict)
+app.command()(explaining.explain)
 app.command()(doctor.doctor)
 
 

@@ -25,7 +25,9 @@ from discern_vqa.evaluation import (
     scope_fit,
 )
 from discern_vqa.evaluation.calibrate import from_validation, held_out, nothing_held_out, what_can_be_done
+from discern_vqa.evaluation.explain import BATCH, Explainer
 from discern_vqa.evaluation.free_text import free_text
+from discern_vqa.evaluation.heatmaps import kept
 from discern_vqa.evaluation.predict import Predictor, answering_batcher
 from discern_vqa.evaluation.protocols import score_protocols
 from discern_vqa.evaluation.report.card import write_judged_card
@@ -194,12 +196,20 @@ def _scope(
 
 
 def explain(predictor: Predictor, samples: Sequence[Sample], out: Path) -> None:
-    """Heat maps of the first questions of each kind, for the report."""
+    """Heat maps of the first questions of each kind, for the report, by the method that was measured to be best. A
+    baseline looks nowhere and has none."""
+    if predictor.run.recipe.is_baseline:
+        atomic_write_text(out, "")
+        return
     chosen = list(samples[:EXPLAINED]) + [sample for sample in samples[EXPLAINED:] if sample.twin][:EXPLAINED]
-    lines = [
-        json.dumps({"id": sample.id, "method": "attention", "grid": [[round(x, 3) for x in row] for row in grid]})
-        for sample, grid in zip(chosen, predictor.attention(chosen), strict=False)
-    ]
+    explainer = Explainer(predictor.run, predictor.model, predictor.batcher)
+    method, lines = explainer.choose(), []
+    for start in range(0, len(chosen), BATCH):
+        batch = chosen[start : start + BATCH]
+        inputs = explainer.inputs(batch)
+        for sample, grid in zip(batch, explainer.maps(method, inputs, explainer.chosen(inputs)), strict=True):
+            rows = kept(grid).round(3).tolist()
+            lines.append(json.dumps({"id": sample.id, "method": method, "grid": rows}))
     atomic_write_text(out, "".join(f"{line}\n" for line in lines))
 
 

@@ -75,8 +75,8 @@ class Predictor:
         """
         if not question.strip():
             raise DataError("the question is empty", hint='for example: discern ask RUN IMAGE "Is there a mass?"')
-        asked = [_asked("1", Path(image), question.strip())]
-        return self.placed(asked, [self.judged(answer, mode) for answer in self.answer(asked, mode=mode)])[0]
+        samples = [asked("1", Path(image), question.strip())]
+        return self.placed(samples, [self.judged(answer, mode) for answer in self.answer(samples, mode=mode)])[0]
 
     def judged(self, answer: Answer, mode: str = "") -> Answer:
         """The answer with how far it is to be believed, as it is where the run is not calibrated. A run is calibrated
@@ -140,19 +140,6 @@ class Predictor:
         atomic_write_text(Path(out), "".join(f"{line}\n" for line in lines))
         return len(lines)
 
-    @torch.inference_mode()
-    def attention(self, samples: Sequence[Sample]) -> list[list[list[float]]]:
-        """Where the answer slot looked, one (rows, columns) grid for each sample, scaled to [0, 1]."""
-        if not hasattr(self.model, "attention"):
-            return []
-        grids: list[list[list[float]]] = []
-        device = next(self.model.parameters()).device
-        for start in range(0, len(samples), 32):
-            maps = self.model.attention(self.batcher.inputs(samples[start : start + 32]).to(device)).cpu()
-            low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
-            grids += ((maps - low) / (high - low).clamp(min=1e-9)).tolist()
-        return grids
-
     def states(self, samples: Sequence[Sample]) -> np.ndarray | None:
         """(n, w) float32: what each answer was read from (the model's `answer_state`); None for a model without one."""
         if not hasattr(self.model, "answer_state") or not samples:
@@ -208,7 +195,7 @@ def read_questions(path: Path) -> Iterator[tuple[Sample, dict[str, Any]]]:
             if not str(row.get(column) or "").strip():
                 raise DataError(f"{path}:{line}: {column!r} is missing or empty", hint=hint)
         name, question = str(row["image"]).strip(), str(row["question"]).strip()
-        yield _asked(str(row.get("id") or line), path.parent / name, question), row
+        yield asked(str(row.get("id") or line), path.parent / name, question), row
 
 
 def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -230,6 +217,7 @@ def _jsonl_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         yield line, row
 
 
-def _asked(key: str, path: Path, question: str) -> Sample:
+def asked(key: str, path: Path, question: str) -> Sample:
+    """A question somebody asks about an image file of theirs."""
     # The absolute path is the identity: what is kept of one file never answers for another of the same name.
     return Sample(id=key, split="test", image=str(path.resolve()), path=path, question=question)

@@ -56,7 +56,3 @@ class BaselinePredictor(Predictor):
         if pictures == "blank":
             asked = [replace(sample, image="", path=Path()) for sample in asked]
         return BaselineAnswering(self.model, asked)
-
-    def attention(self, samples: Sequence[Sample]) -> list[list[list[float]]]:
-        """None."""
-        return []

@@ -249,19 +249,31 @@ class Model(nn.Module):
         """(B, d) what the answer is read from: h_D, the state of the answer slot."""
         return self(inputs).h_ans
 
-    def attention(self, inputs: Inputs) -> Tensor:
-        """Attention roll-out of the answer slot to the cells (cmdpi.md 6.4): (B, rows, columns), each summing to 1."""
+    def attentions(self, inputs: Inputs) -> list[Tensor]:
+        """How each of RecNet's layers attends, the mean over heads: (B, T, T) each, rows are queries."""
         features = self.encode(inputs)
         h_fused = self.fuse(features.h_img, features.h_txt)
         v, may = self.sequence(h_fused, features.H_img, features.H_txt, inputs.keep)
-        rolled = torch.eye(v.shape[1], device=v.device).expand(len(v), -1, -1)
+        found = []
         for block in self.blocks:
-            weights = cast(PostNormBlock, block).attention(v, may).mean(1)
-            rolled = (weights + torch.eye(v.shape[1], device=v.device)) / 2 @ rolled
+            found.append(cast(PostNormBlock, block).attention(v, may).mean(1))
             v = block(v, may)
-        cells = rolled[torch.arange(len(v), device=v.device), self.slot(inputs.keep)][:, 1 : 1 + self.image.cells]
-        cells = cells / cells.sum(-1, keepdim=True)
-        return rearrange(cells, "b (r c) -> b r c", r=self.image.grid[0])
+        return found
+
+    def attention(self, inputs: Inputs) -> Tensor:
+        """Attention roll-out of the answer slot to the cells (cmdpi.md 6.4): (B, rows, columns), each summing to 1."""
+        rolled: Tensor | None = None
+        for weights in self.attentions(inputs):
+            step = (weights + torch.eye(weights.shape[1], device=weights.device)) / 2
+            rolled = step if rolled is None else step @ rolled
+        assert rolled is not None  # there is a layer at least
+        return self.cells_of(rolled, inputs)
+
+    def cells_of(self, weights: Tensor, inputs: Inputs) -> Tensor:
+        """The answer slot's row of (B, T, T) weights at the cells: (B, rows, columns), each summing to 1."""
+        slot = self.slot(inputs.keep)
+        cells = weights[torch.arange(len(slot), device=slot.device), slot][:, 1 : 1 + self.image.cells]
+        return rearrange(cells / cells.sum(-1, keepdim=True), "b (r c) -> b r c", r=self.image.grid[0])
 
     def parameter_count(self) -> int:
         """By the rule of cmdpi.md section 4: everything trained, without the vectors that stand for hidden places."""

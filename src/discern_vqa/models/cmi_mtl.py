@@ -218,6 +218,14 @@ class _Pool(nn.Module):
         elif self.kind == "mean":
             chosen = mean_of(v, keep)
         else:
-            weight = self.weigh(v)[..., 0].float().masked_fill(~keep, -torch.inf).softmax(-1).to(v.dtype)
-            chosen = (weight[:, None] @ v)[:, 0]
+            chosen = (self.weights(v, keep).to(v.dtype)[:, None] @ v)[:, 0]
         return torch.tanh(self.dense(chosen))
+
+    def weights(self, v: Tensor, keep: Tensor) -> Tensor:
+        """(B, L): the share of each position in what is read, summing to 1."""
+        if self.kind == "attn":
+            return self.weigh(v)[..., 0].float().masked_fill(~keep, -torch.inf).softmax(-1)
+        read = keep.float() if self.kind == "mean" else torch.zeros(keep.shape, device=keep.device)
+        if self.kind == "first":
+            read[:, 0] = 1.0
+        return read / read.sum(-1, keepdim=True)

@@ -8,7 +8,7 @@ Letters: B texts, U images, N cells, M text positions, K regions, d width, e wid
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -126,6 +126,17 @@ class Fvta(nn.Module):
             cells = tokens.V[which].gather(1, best[..., None].expand(-1, -1, Z.shape[-1]))
             Z = torch.cat([Z, cells], dim=1)
         return Regions(Z, q, t, relevance)
+
+    def looked(self, tokens: Tokens) -> Tensor:
+        """(B, K, 1 + N): where each region was seen, each row summing to 1; without FVTA a region is its own place."""
+        if self.config.kind == "none":
+            places = tokens.V.shape[1]
+            return torch.eye(places, device=tokens.V.device).expand(len(tokens.which), -1, -1)
+        if self.config.query == "text":
+            maps = self.qformer(tokens.V[tokens.which], self.ask(tokens.T), tokens.keep, maps=True).maps
+        else:
+            maps = self.qformer(tokens.V, maps=True).maps[tokens.which]
+        return cast(Tensor, maps)
 
     def text_state(self, tokens: Tokens) -> Tensor:
         """(B, d): what stands for a whole text in the alignment."""

@@ -1,0 +1,93 @@
+"""The verb explain: a heat map of one answer, or the heat maps' own score."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from discern_vqa.errors import ConfigError
+
+Run = Annotated[Path, typer.Argument(help="A run folder, as `discern train` leaves it.")]
+FORMATS = (".png", ".svg", ".pdf")
+
+
+def explain(
+    run: Run,
+    image: Annotated[Path | None, typer.Argument(help="An image file, as for `ask`.")] = None,
+    question: Annotated[str, typer.Argument(help="A question about it, in quotes.")] = "",
+    out: Annotated[Path | None, typer.Option(help="The figure to write: PNG, SVG or PDF.")] = None,
+    method: Annotated[str, typer.Option(help="How; auto: the best measured one.")] = "auto",
+    score: Annotated[bool, typer.Option("--score", help="Measure the run's heat maps instead.")] = False,
+    split: Annotated[str, typer.Option(help="With --score: on which split.")] = "test",
+    methods: Annotated[str, typer.Option(help="With --score: these only, with commas between.")] = "",
+    limit: Annotated[int, typer.Option(help="With --score: about so many questions; 0: all.")] = 400,
+    data: Annotated[Path | None, typer.Option(help="With --score: the data set's folder, if it moved.")] = None,
+) -> None:
+    """Show what an answer rests on, or measure how far such maps can be believed.
+
+    One answer: RUN IMAGE "QUESTION" --out FILE.png draws the picture with its heat map. Measuring: RUN --score holds
+    every method's maps against the regions that the questions are about.
+    """
+    if score:
+        if image is not None:
+            raise ConfigError(
+                "--score measures a whole split: no image is given", hint=f"discern explain {run} --score"
+            )
+        _score(run, data, split, [name.strip() for name in methods.split(",") if name.strip()], limit)
+        return
+    if image is None or not question or out is None:
+        raise ConfigError(
+            "explain takes an image, a question and --out, or --score",
+            hint=f'discern explain {run} IMAGE "Is there a mass?" --out map.png',
+        )
+    if out.suffix.lower() not in FORMATS:
+        raise ConfigError(f"--out {out}: expected a name in {', '.join(FORMATS)}", hint=f"--out {out.stem}.png")
+    _draw(run, image, question, out, method)
+
+
+def _draw(run: Path, image: Path, question: str, out: Path, method: str) -> None:
+    from discern_vqa.commands.data_look import seen
+    from discern_vqa.data.images import open_image
+    from discern_vqa.evaluation.explain import explain as explained
+    from discern_vqa.evaluation.explain_view import DISCLAIMER, figure
+    from discern_vqa.evaluation.predict import Predictor
+
+    made = explained(Predictor.open(run), image, question, method)
+    judged = made.answer.judged
+    sure = judged.confidence if judged is not None else made.answer.score
+    answer = f"{made.answer.text}  (confidence {sure:.2f}{'' if judged is not None else ', not calibrated'})"
+    if judged is not None and judged.abstains:
+        answer = f"would rather not answer; best guess: {answer}"
+    about = "" if made.explained == made.answer.text else f", of the answer {made.explained!r}"
+    said = {"question": question, "answer": answer, "method": f"{made.summary}{about}", "measured": made.measured}
+    if part := seen(image):
+        typer.echo(part, err=True)
+    figure(open_image(image), made.grid, said, out)
+    typer.echo(f"{answer}\n{made.method}: {said['method']}")
+    if made.measured:
+        typer.echo(made.measured)
+    typer.echo(f"figure: {out}\n{DISCLAIMER}")
+
+
+def _score(run: Path, data: Path | None, split: str, names: list[str], limit: int) -> None:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from discern_vqa.evaluation.explain_scores import score
+    from discern_vqa.evaluation.explain_view import as_table
+
+    columns = (TextColumn("explaining"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("explaining", total=None)
+        made = score(
+            run, data=data, split=split, names=names, limit=limit,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
+    typer.echo(f"{as_table(made)}\n\nscores: {run / f'explanation_scores.{split}.json'}")

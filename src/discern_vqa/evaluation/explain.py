@@ -1,0 +1,131 @@
+"""Heat maps of a run's answers: for one question and its picture, or for many."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from discern_vqa.data.answers import Answer
+from discern_vqa.data.batch import Batcher, Inputs
+from discern_vqa.data.sample import Sample
+from discern_vqa.data.sources import StateSource
+from discern_vqa.errors import ConfigError
+from discern_vqa.evaluation.calibration import digest
+from discern_vqa.evaluation.explain_view import measured
+from discern_vqa.evaluation.heatmaps import Map
+from discern_vqa.evaluation.predict import Predictor, asked
+from discern_vqa.explanations import _methods as methods
+from discern_vqa.run import WEIGHTS, Run
+
+AUTO = "auto"
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One answer with its map.
+
+    Args:
+        answer: as `Predictor.ask` gives it.
+        explained: the answer that the map is about; another than `answer` only where that was written freely.
+        method, summary: the way of explaining, and what it shows.
+        grid: (h, w) over the square that the model looks at, not negative.
+        measured: what the method was measured to be worth for this model; "" where nobody has.
+    """
+
+    answer: Answer
+    explained: str
+    method: str
+    summary: str
+    grid: Map
+    measured: str
+
+
+def explain(predictor: Predictor, image: Path, question: str, method: str = AUTO) -> Explained:
+    """The answer to one question with a map of what it rests on. This is all that a server needs.
+
+    method: a name of `explanations/`; "auto": the best measured one (`discern explain RUN --score`), else the default.
+    Raises DataError, ImageError, ConfigError, as `Predictor.ask` does.
+    """
+    explainer = Explainer(predictor.run, predictor.model, predictor.batcher)
+    name = explainer.choose(method)
+    answer = predictor.ask(image, question)
+    (sample,) = [asked("1", Path(image), question.strip())]
+    inputs = explainer.inputs([sample])
+    place = predictor.batcher.vocabulary.index(answer.text)
+    chosen = torch.tensor([place]) if place >= 0 else explainer.chosen(inputs)
+    grid = explainer.maps(name, inputs, chosen)[0]
+    about = predictor.batcher.vocabulary.answers[int(chosen)]
+    return Explained(answer, about, name, methods.summary(name), grid, measured(read_scores(predictor.run), name))
+
+
+class Explainer:
+    """A model of a run that is looked into; it is always shown pixels, so that frozen encoders can be explained too."""
+
+    def __init__(self, run: Run, model: Any, batcher: Batcher) -> None:
+        """Raises ConfigError for a baseline's run: it has no network."""
+        if run.recipe.is_baseline:
+            raise ConfigError(
+                f"{run.folder} is a baseline's run: it has no network that looks anywhere",
+                hint="explain a run of cmdpi or cmi_mtl",
+            )
+        self.run, self.model = run, model
+        images = batcher.images.pixels if isinstance(batcher.images, StateSource) else batcher.images
+        self.batcher = Batcher(
+            batcher.tokenizer, batcher.vocabulary, batcher.length, images, batcher.texts, writer=batcher.writer
+        )
+
+    @classmethod
+    def with_random_weights(cls, run: Run, seed: int, device: str = "cpu") -> "Explainer":
+        """The same model with all of its weights drawn anew, pre-trained parts too: the sanity check (Adebayo et al.
+        2018). A map that stays as it is does not show what was learned."""
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model: Any = run.build_model().eval().to(device)
+        return cls(run, model, run.batcher(model, device=device))
+
+    @property
+    def methods(self) -> list[str]:
+        """What this model offers, the baselines last."""
+        return methods.offered(self.model)
+
+    def choose(self, method: str = AUTO) -> str:
+        """The method's name; of "auto" the best measured one. Raises ConfigError when the model does not offer it."""
+        if method == AUTO:
+            best = (read_scores(self.run) or {}).get("best", methods.DEFAULT)
+            return best if best in self.methods else methods.DEFAULT
+        if method not in self.methods:
+            raise ConfigError(
+                f"there is no method {method!r} for this model", hint=f"it offers: {', '.join(self.methods)}"
+            )
+        return method
+
+    def inputs(self, samples: Sequence[Sample]) -> Inputs:
+        """A batch on the model's device, images as pixels."""
+        return self.batcher.inputs(samples).to(next(self.model.parameters()).device)
+
+    def chosen(self, inputs: Inputs) -> Tensor:
+        """(B,) the classes that the model chooses."""
+        with torch.inference_mode():
+            chosen: Tensor = self.model.decide(inputs).scores.argmax(-1)
+        return chosen.clone()
+
+    def maps(self, method: str, inputs: Inputs, answer: Tensor) -> list[Map]:
+        """A map for each text."""
+        made = methods.explain(method, self.model, inputs, answer.to(inputs.tokens.device)).cpu()
+        return list(made.numpy().astype(np.float64))
+
+
+def read_scores(run: Run) -> dict[str, Any] | None:
+    """What `discern explain RUN --score` wrote for these very weights: of the test split, else of another."""
+    files = sorted(run.folder.glob("explanation_scores.*.json"), key=lambda file: ".test." not in file.name)
+    for file in files:
+        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if content.get("weights") == digest(run.folder / WEIGHTS):
+            return content
+    return None

@@ -1,0 +1,112 @@
+"""Explanations for people: the table of the methods' scores, and the figure of one answer. No torch here."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from discern_vqa.evaluation.heatmaps import Map, canvas, on_picture
+from discern_vqa.evaluation.tables import aligned
+from discern_vqa.files import atomic_path
+
+DISCLAIMER = "Research software: not for diagnosis."
+HALF = 0.5
+"""The contour encloses what has more than this share of the greatest weight."""
+
+
+def measured(scores: Mapping[str, Any] | None, name: str) -> str:
+    """What a method was measured to be worth, in a sentence; "" where it was not."""
+    if scores is None or name not in scores["methods"]:
+        return ""
+    hit = scores["methods"][name]["pointing"]
+    return (
+        f"Measured: its hottest point lay in the region asked about in {100 * hit['mean']:.0f} % of {hit['n']:,} "
+        f"{scores['split']} questions; a random point does in {100 * scores['chance']:.0f} %."
+    )
+
+
+def as_table(scores: Mapping[str, Any]) -> str:
+    """The scores, in %, with what chance gives and what each figure says."""
+    rows = [["method", "points into it", "energy in it", "insertion", "deletion", "random weights", "ranks kept"]]
+    order = sorted(scores["methods"].items(), key=lambda item: -item[1]["pointing"]["mean"])
+    for name, one in order:
+        again = one.get("random_weights")
+        rows.append(
+            [
+                f"{name} *" if name == scores["best"] else name,
+                _cell(one["pointing"]),
+                _cell(one["energy"]),
+                _short(one.get("insertion")),
+                _short(one.get("deletion")),
+                _cell(again["pointing"]) if again else "-",
+                f"{again['rank_correlation']:+.2f}" if again else "-",
+            ]
+        )
+    tolerance = f"{100 * scores['tolerance']:.0f} %"
+    by = scores["methods"][scores["best"]]["pointing"]["by"] if scores["best"] else {}
+    split = [
+        f"{part}: {100 * one['mean']:.1f} (n {one['n']:,}, chance {100 * scores['chance_by'][part]['mean']:.1f})"
+        for part, one in by.items()
+    ]
+    few = next((one["insertion"]["n"] for _, one in order if "insertion" in one), 0)
+    return "\n".join(
+        [
+            f"{scores['split']}: {scores['n']:,} questions about {scores['images']:,} images, of {scores['asked']:,} "
+            f"whose region is marked; {100 * scores['right']:.1f} % are answered right; in %, with 95 % intervals",
+            "",
+            *aligned(rows),
+            "",
+            f"points into it: the maximum lies in the region, or within {tolerance} of the picture's longer side; "
+            f"a random point does in {100 * scores['chance']:.1f} %",
+            f"energy in it: the share of the weights; the regions cover {100 * scores['cover']:.1f} % of the pictures",
+            f"insertion (more is better), deletion (less is better): area under the answer's probability, n {few:,}",
+            "random weights: points into it, where the model has learned nothing; ranks kept: correlation of both maps",
+            *([f"* best; {'; '.join(split)}"] if split else []),
+        ]
+    )
+
+
+def _cell(one: Mapping[str, Any]) -> str:
+    return f"{100 * one['mean']:.1f} [{100 * one['ci95'][0]:.1f}, {100 * one['ci95'][1]:.1f}]"
+
+
+def _short(one: Mapping[str, Any] | None) -> str:
+    return f"{100 * one['mean']:.1f}" if one else "-"
+
+
+def figure(picture: Image.Image, grid: Map, said: Mapping[str, str], out: Path) -> None:
+    """The picture, and the picture with its map, as PNG, SVG or PDF by the ending of `out`.
+
+    said: `question`, `answer` (with its confidence), `method`, `measured`. The map is drawn in even steps of lightness;
+    the line encloses the hottest twentieth of the picture.
+    """
+    from matplotlib.figure import Figure
+
+    width, height = canvas(*picture.size)
+    values = on_picture(grid, width, height)
+    low, high = float(values.min()), float(values.max())
+    scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
+    drawing = Figure(figsize=(10, 6), layout="constrained", facecolor="white")
+    axes = drawing.subplots(1, 2)
+    shown = picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+    for one in axes:
+        one.imshow(shown)
+        one.set_axis_off()
+    axes[0].set_title("picture", fontsize=10)
+    heat = axes[1].imshow(scaled, cmap="inferno", vmin=0, vmax=1, alpha=0.15 + 0.5 * scaled)
+    axes[1].set_title("heat map", fontsize=10)
+    if high > low:
+        axes[1].contour(scaled, levels=[HALF], colors="#22d3ee", linewidths=1.4)
+    bar = drawing.colorbar(heat, ax=axes[1], fraction=0.04, pad=0.02, ticks=[0, 1])
+    if bar.solids is not None:
+        bar.solids.set_alpha(1)
+    bar.ax.set_yticklabels(["less", "more"], fontsize=8)
+    bar.set_label("weight on the answer (line: half of the most)", fontsize=8)
+    drawing.suptitle(f"{said['question']}\n{said['answer']}", fontsize=13, x=0.02, ha="left")
+    worth = said["measured"] or "Not measured for this model yet: discern explain RUN --score"
+    drawing.supxlabel(f"{said['method']}\n{worth}\n{DISCLAIMER}", fontsize=8.5, x=0.02, ha="left")
+    kind = out.suffix.lstrip(".").lower() or "png"
+    with atomic_path(out) as partial:
+        drawing.savefig(partial, format=kind, dpi=150)

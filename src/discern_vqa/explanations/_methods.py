@@ -1,0 +1,60 @@
+"""The ways to explain an answer, found by their names: `explain("occlusion", model, inputs, answer)`.
+
+A method is a file of this folder with
+
+    SUMMARY                                  what it shows, in one line
+    offered(model) -> bool                   whether it makes sense for this model
+    explain(model, inputs, answer) -> map    (B, h, w), not negative where it is a weight: more = more of the answer
+
+`inputs.image` are pixels (U, 3, size, size), also for models whose encoder is frozen and cached; answer (B,) is the
+class that is explained, as a rule the one the model chose. h and w are the method's own: the encoder's cells, one of
+its inner maps, or pixels. A map covers the square that the model looks at.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from discern_vqa import registry
+from discern_vqa.data.batch import Inputs
+from discern_vqa.errors import ConfigError
+
+BASELINES = ("random", "centre", "contrast")
+"""Methods that do not look at the model: what any other has to beat."""
+DEFAULT = "path_gradient"
+"""Offered by every model; what explains where nothing has been measured yet."""
+
+
+def offered(model: Any) -> list[str]:
+    """The methods that make sense for this model, the baselines last."""
+    names = [name for name in registry.names("explanations") if registry.load("explanations", name).offered(model)]
+    return sorted(names, key=lambda name: (name in BASELINES, name))
+
+
+def summary(name: str) -> str:
+    """What a method shows."""
+    said: str = registry.load("explanations", name).SUMMARY
+    return said
+
+
+def explain(name: str, model: Any, inputs: Inputs, answer: Tensor) -> Tensor:
+    """The map (B, h, w) of method `name`, in single precision. Raises ConfigError: no such method, or not offered."""
+    module = registry.load("explanations", name)
+    if not module.offered(model):
+        raise ConfigError(f"this model offers no {name!r}", hint=f"it offers: {', '.join(offered(model))}")
+    made: Tensor = module.explain(model, inputs, answer)
+    return made.detach().float()
+
+
+def one_image_each(inputs: Inputs) -> Inputs:
+    """The same with an image of its own for each text, so that each text's gradient is its own."""
+    rows = torch.arange(len(inputs.which), device=inputs.which.device)
+    return replace(inputs, image=inputs.image[inputs.which], which=rows)
+
+
+def log_probability(model: Any, inputs: Inputs, answer: Tensor) -> Tensor:
+    """log p of the class `answer` (B,), (B,). The logarithm does not go flat where the model is sure."""
+    scores: Tensor = model.decide(inputs).scores
+    return scores.log_softmax(-1).gather(1, answer[:, None])[:, 0]

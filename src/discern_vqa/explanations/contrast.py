@@ -1,0 +1,22 @@
+"""A baseline: where the picture differs from its blurred self. It sees bright spots and edges, and no model and no
+question; a method that points no better may show the picture and not the model."""
+
+from typing import Any
+
+from torch import Tensor
+
+from discern_vqa.data.batch import Inputs
+from discern_vqa.explanations._path import smoothed
+from discern_vqa.explanations._pictures import blurred
+
+SUMMARY = "a baseline: the contrast of the picture"
+
+
+def offered(model: Any) -> bool:
+    """Always."""
+    return True
+
+
+def explain(model: Any, inputs: Inputs, answer: Tensor) -> Tensor:
+    """(B, size, size)."""
+    return smoothed((inputs.image - blurred(inputs.image)).mean(1).abs())[inputs.which]

@@ -1,0 +1,22 @@
+"""Gradient times activation at the image cells H_I: |sum_c H_c d log p / d H_c|, what each cell adds to the answer to
+first order. What the answer draws from the global state h_I is not in it."""
+
+from typing import Any
+
+from torch import Tensor
+
+from discern_vqa.data.batch import Inputs
+from discern_vqa.explanations._inner import at_cells
+
+SUMMARY = "gradient x activation of the image cells"
+
+
+def offered(model: Any) -> bool:
+    """Every model with image cells."""
+    return hasattr(model, "image")
+
+
+def explain(model: Any, inputs: Inputs, answer: Tensor) -> Tensor:
+    """(B, rows, columns)."""
+    H, slope = at_cells(model, inputs, answer)
+    return (H * slope).sum(1).abs()

@@ -1,0 +1,27 @@
+"""Gradient times activation at an inner map of a convolutional encoder: the deepest with 12 places a side or more.
+
+Above it stand both the cells and the global state, so nothing that the answer draws from the picture is missing; and
+its places are small enough for a lesion.
+"""
+
+from typing import Any
+
+from torch import Tensor
+
+from discern_vqa.data.batch import Inputs
+from discern_vqa.explanations._inner import at_map, fine_layer
+
+SUMMARY = "gradient x activation of an inner map of the encoder"
+
+
+def offered(model: Any) -> bool:
+    """Encoders that make maps of channels, fine enough."""
+    return hasattr(model, "image") and fine_layer(model.image, model.image.size) is not None
+
+
+def explain(model: Any, inputs: Inputs, answer: Tensor) -> Tensor:
+    """(B, h, w) of that map."""
+    layer = fine_layer(model.image, model.image.size)
+    assert layer is not None  # see `offered`
+    x, slope = at_map(model, layer, inputs, answer)
+    return (x * slope).sum(1).abs()

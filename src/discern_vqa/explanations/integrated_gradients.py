@@ -1,0 +1,27 @@
+"""Integrated gradients (Sundararajan, Taly and Yan 2017) from the blurred picture to the picture itself:
+
+    |(I - blur(I)) * mean of d log p / d I on the way|
+
+smoothed over a tenth of the side. Blurring takes away what lesions and edges are made of and leaves the anatomy. The
+first factor is the picture's own contrast: a part of such a map is there whatever the model has learned.
+"""
+
+from typing import Any
+
+from torch import Tensor
+
+from discern_vqa.data.batch import Inputs
+from discern_vqa.explanations._path import along, smoothed
+
+SUMMARY = "integrated gradients: what each point adds on the way from the blurred picture to the picture"
+
+
+def offered(model: Any) -> bool:
+    """Always: every model's answer has a gradient with respect to pixels."""
+    return True
+
+
+def explain(model: Any, inputs: Inputs, answer: Tensor) -> Tensor:
+    """(B, size, size)."""
+    change, slope = along(model, inputs, answer)
+    return smoothed((slope * change).sum(1).abs())

@@ -1,0 +1,21 @@
+"""The gradient of log p with respect to pixels, the mean over the way from the blurred picture to the picture:
+integrated gradients without their first factor, the picture's contrast, which is there whatever was learned."""
+
+from typing import Any
+
+from torch import Tensor
+
+from discern_vqa.data.batch import Inputs
+from discern_vqa.explanations._path import along, smoothed
+
+SUMMARY = "gradient of the answer, mean over the way from the blurred picture to the picture"
+
+
+def offered(model: Any) -> bool:
+    """Always: every model's answer has a gradient with respect to pixels."""
+    return True
+
+
+def explain(model: Any, inputs: Inputs, answer: Tensor) -> Tensor:
+    """(B, size, size)."""
+    return smoothed(along(model, inputs, answer)[1].sum(1).abs())
