@@ -274,6 +274,21 @@ def test_the_best_measured_method_is_chosen_for_these_weights_only(scored):
     assert measured(None, "rollout") == measured(made, "occlusion") == ""
 
 
+def test_what_a_map_is_worth_is_said_beside_maps_that_see_no_model():
+    rates = {"rollout": 0.2, "path_gradient": 0.5, "centre": 0.26, "contrast": 0.1}
+    scores = {
+        "split": "test",
+        "chance": 0.075,
+        "methods": {name: {"pointing": {"mean": rate, "n": 1000}} for name, rate in rates.items()},
+    }
+    good, bad = measured(scores, "path_gradient"), measured(scores, "rollout")
+    for said in (good, bad):
+        assert "of 1,000 test questions" in said
+        assert "a random point does in 8 %, the middle of the picture in 26 %, its sharpest contrast in 10 %" in said
+    assert "worth no more" in bad
+    assert "worth no more" not in good
+
+
 def test_random_weights_are_those_of_the_seed_and_leave_torchs_generator_alone(scored):
     run = Predictor.open(scored[0], calibrated=False).run
     torch.manual_seed(7)

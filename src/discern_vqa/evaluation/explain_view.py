@@ -12,6 +12,8 @@ from discern_vqa.evaluation.tables import aligned
 from discern_vqa.files import atomic_path
 
 DISCLAIMER = "Research software: not for diagnosis."
+BLIND = {"centre": "the middle of the picture", "contrast": "its sharpest contrast"}
+"""Baselines that are better than chance without a look at the model; a map has to beat them too."""
 HALF = 0.5
 """The contour encloses what has more than this share of the greatest weight."""
 
@@ -21,9 +23,13 @@ def measured(scores: Mapping[str, Any] | None, name: str) -> str:
     if scores is None or name not in scores["methods"]:
         return ""
     hit = scores["methods"][name]["pointing"]
+    blind = {one: scores["methods"][one]["pointing"]["mean"] for one in BLIND if one in scores["methods"]}
+    also = "".join(f", {BLIND[one]} in {100 * rate:.0f} %" for one, rate in blind.items())
+    worse = any(rate >= hit["mean"] for rate in blind.values())
     return (
         f"Measured: its hottest point lay in the region asked about in {100 * hit['mean']:.0f} % of {hit['n']:,} "
-        f"{scores['split']} questions; a random point does in {100 * scores['chance']:.0f} %."
+        f"{scores['split']} questions; a random point does in {100 * scores['chance']:.0f} %{also}."
+        + (" It is worth no more here than a map that sees no model." if worse else "")
     )
 
 
