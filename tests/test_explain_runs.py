@@ -1,0 +1,136 @@
+"""Explaining a run: heat maps are scored, the best is chosen and drawn, and what it is worth is said beside it."""
+
+import json
+import shutil
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from discern_vqa import cli
+from discern_vqa.datasets import phantom
+from discern_vqa.errors import ConfigError
+from discern_vqa.evaluation.explain import Explainer, explain, read_scores
+from discern_vqa.evaluation.explain_scores import score
+from discern_vqa.evaluation.explain_view import as_table, measured
+from discern_vqa.evaluation.predict import Predictor
+from discern_vqa.explanations import _methods as methods
+
+
+@pytest.fixture(scope="module")
+def scored(tiny_run, tmp_path_factory):
+    run = shutil.copytree(tiny_run, tmp_path_factory.mktemp("explained") / "run")
+    return run, score(run, names=["rollout", "integrated_gradients"], limit=12, curves=4)
+
+
+def test_scores_stand_in_the_run_with_n_interval_chance_and_random_weights(scored):
+    run, made = scored
+    assert json.loads((run / "explanation_scores.test.json").read_text()) == made
+    assert set(made["methods"]) == {"rollout", "integrated_gradients", *methods.BASELINES}
+    assert made["best"] in ("rollout", "integrated_gradients")
+    assert made["n"] == 12
+    assert 0 < made["cover"] < made["chance"] < 1
+    for name, one in made["methods"].items():
+        for figure in (one["pointing"], one["energy"], one["insertion"], one["deletion"]):
+            low, high = figure["ci95"]
+            assert 0 <= low <= figure["mean"] + 1e-9 <= high + 2e-9 <= 1 + 3e-9
+        assert ("random_weights" in one) == (name not in methods.BASELINES)
+    assert (
+        sum(one["n"] for key, one in made["methods"]["rollout"]["pointing"]["by"].items() if key in ("right", "wrong"))
+        == 12
+    )
+    table = as_table(made)
+    assert all(name in table for name in made["methods"])
+    assert f"{100 * made['chance']:.1f} %" in table
+
+
+def test_the_best_measured_method_is_chosen_for_these_weights_only(scored):
+    run, made = scored
+    predictor = Predictor.open(run, calibrated=False)
+    explainer = Explainer(predictor.run, predictor.model, predictor.batcher)
+    assert explainer.choose() == made["best"]
+    assert read_scores(predictor.run) == made
+    assert explainer.choose("occlusion") == "occlusion"
+    with pytest.raises(ConfigError, match="no method 'saliency'"):
+        explainer.choose("saliency")
+    file = run / "explanation_scores.test.json"
+    kept = file.read_text()
+    file.write_text(json.dumps(made | {"weights": "those of another training"}))
+    assert read_scores(predictor.run) is None
+    assert explainer.choose() == methods.DEFAULT
+    file.write_text(kept)
+    assert measured(None, "rollout") == measured(made, "occlusion") == ""
+
+
+def test_what_a_map_is_worth_is_said_beside_maps_that_see_no_model():
+    rates = {"rollout": 0.2, "path_gradient": 0.5, "centre": 0.26, "contrast": 0.1}
+    scores = {
+        "split": "test",
+        "chance": 0.075,
+        "methods": {name: {"pointing": {"mean": rate, "n": 1000}} for name, rate in rates.items()},
+    }
+    good, bad = measured(scores, "path_gradient"), measured(scores, "rollout")
+    for said in (good, bad):
+        assert "of 1,000 test questions" in said
+        assert "a random point does in 8 %, the middle of the picture in 26 %, its sharpest contrast in 10 %" in said
+    assert "worth no more" in bad
+    assert "worth no more" not in good
+
+
+def test_random_weights_are_those_of_the_seed_and_leave_torchs_generator_alone(scored):
+    run = Predictor.open(scored[0], calibrated=False).run
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    first, again, other = (Explainer.with_random_weights(run, seed).model.pos for seed in (0, 0, 1))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_a_figure_is_drawn_of_one_answer_and_says_what_the_map_is_worth(scored, tmp_path, capsys):
+    run, made = scored
+    sample = next(one for one in phantom.read(run_root(run), "test") if one.mask)
+    out = tmp_path / "map.png"
+    assert cli.main(["explain", str(run), str(sample.path), sample.question, "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert made["best"] in said
+    assert f"of {made['n']} test questions" in said
+    assert "not for diagnosis" in said
+    drawn = np.asarray(Image.open(out).convert("RGB"))
+    assert drawn.shape[1] > 1000
+    assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 200
+    again = explain(Predictor.open(run), sample.path, sample.question, "centre")
+    assert again.explained == again.answer.text
+    assert np.unravel_index(again.grid.argmax(), again.grid.shape)[0] in (11, 12)
+
+
+def test_a_baselines_run_has_no_network_to_look_into(scored):
+    run = Predictor.open(scored[0], calibrated=False).run
+    with pytest.raises(ConfigError, match="a baseline's run"):
+        Explainer(replace(run, recipe=SimpleNamespace(is_baseline=True)), None, None)
+
+
+def run_root(run):
+    return Predictor.open(run, calibrated=False).run.root
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ([], "takes an image, a question and --out"),
+        (["a.png", "Is it?"], "takes an image, a question and --out"),
+        (["a.png", "Is it?", "--out", "map.gif"], "expected a name in .png"),
+        (["a.png", "--score"], "no image is given"),
+        (["--score", "--methods", "saliency"], "no method 'saliency'"),
+        (["--score", "--limit", "-1"], "expected a number of questions"),
+    ],
+)
+def test_a_mistake_is_two_lines(scored, capsys, more, told):
+    assert cli.main(["explain", str(scored[0]), *more]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 2
+    assert told in lines[0]
+    assert lines[1].startswith("try: ")
