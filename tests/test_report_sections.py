@@ -220,7 +220,7 @@ def test_origin_says_machine_class_seed_and_time(run: Path) -> None:
     ("text", "left"),
     [
         ('root = "/home/Anna Beispiel/data/x"', 'root = ".../x"'),
-        ("/work/runs/one learned from every question", ".../one learned from every question"),
+        ("/home/anna/runs/one learned from every question", ".../one learned from every question"),
         ("discern calibrate /tmp/a/run --on O.jsonl", "discern calibrate .../run --on O.jsonl"),
         ("~/data/rad", ".../rad"),
         (r"C:\Users\anna\rad", ".../rad"),
