@@ -93,8 +93,9 @@ def evaluate(
     if config.imitate:
         scores["imitates"] = imitated(config)
     scores["confidence"] = calibration.describe_rows(rows, normalise)
-    scores["calibration"] = _calibration(predictor, held_out(opened, root), rows)
-    scores["scope"] = _scope(predictor, train, validation or held_out(opened, root), samples)
+    apart = held_out(opened, root)
+    scores["calibration"] = _calibration(predictor, apart, rows)
+    scores["scope"] = _scope(predictor, train, validation or apart, samples)
     scores["protocols"] = score_protocols(rows, answers=opened.vocabulary.answers)
     scores["protocol"] = config.protocol if config.protocol == "usual" else f"image_disjoint fold {config.fold}"
     predictions.write(opened.folder / f"predictions.{split}.jsonl", rows)

@@ -11,8 +11,7 @@ from typing import Any
 from discern_vqa.evaluation import mirror, predictions, reliance, scope
 from discern_vqa.evaluation.calibration import describe_rows
 from discern_vqa.evaluation.metrics import check_parts, score
-from discern_vqa.evaluation.tables import GAP, aligned
-from discern_vqa.evaluation.tables import cell as cell  # for those that import it from here
+from discern_vqa.evaluation.tables import GAP, aligned, cell
 
 COLUMNS = ("overall", "open", "closed", "unknown", "twins")
 BASELINES = ("image_identity", "lookup", "question_only", "tfidf_linear", "question_prior", "majority")

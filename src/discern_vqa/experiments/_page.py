@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from discern_vqa.evaluation.scoring import cell
+from discern_vqa.evaluation.tables import cell
 from discern_vqa.experiments._report import PARTS
 from discern_vqa.files import atomic_write_text
 
