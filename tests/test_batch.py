@@ -34,7 +34,8 @@ def test_targets_say_answers_captions_and_what_is_equal():
 
 
 def test_what_a_model_sees_holds_no_answer():
-    assert {field.name for field in fields(Inputs)} == {"image", "which", "tokens", "keep", "words", "text_states"}
+    known = {"image", "which", "tokens", "keep", "words", "text_states", "prior"}
+    assert {field.name for field in fields(Inputs)} == known
     given = batcher().inputs(QUESTIONS)
     changed = [replace(sample, answer="x", answer_type="open", question_type=()) for sample in QUESTIONS]
     other = batcher().inputs(changed)

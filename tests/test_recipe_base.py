@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discern_vqa.config import check_recipe, read_recipe, read_tables, whole_recipe
+from discern_vqa.config import check_recipe, read_recipe
 from discern_vqa.errors import ConfigError
-from discern_vqa.toml import as_toml
+from discern_vqa.toml import as_toml, read_tables, whole_recipe
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 BASE = """# what is shared

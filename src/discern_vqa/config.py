@@ -1,5 +1,5 @@
-"""Recipes: TOML files of five tables, `[data] [model] [objective] [optim] [run]`, checked whole before anything starts.
-A baseline's (`model.name = "baselines.<name>"`) has three: it learns without [objective] and [optim].
+"""Recipes: TOML files of the tables `[data] [model] [prior] [objective] [optim] [run]`, checked whole before anything
+starts. A baseline's (`model.name = "baselines.<name>"`) has three: it learns without [prior], [objective] and [optim].
 
 A model's own keys are declared beside the model (`models/<name>.py: Config`), an objective's beside the objective;
 this file knows the tables that every recipe has, reads the file, applies `--set key=value`, and reports *all*
@@ -10,7 +10,6 @@ over key by key, an inner table (`weights = { ... }`) whole; of a [model] or [ob
 """
 
 import difflib
-import itertools
 import json
 import tomllib
 from functools import partial
@@ -22,10 +21,10 @@ from pydantic_core import ErrorDetails
 
 from discern_vqa import registry
 from discern_vqa.errors import ConfigError
-from discern_vqa.toml import as_toml
+from discern_vqa.toml import read_tables
 
-TABLES = ("data", "model", "objective", "optim", "run")
-LEARNING = ("objective", "optim")
+TABLES = ("data", "model", "prior", "objective", "optim", "run")
+LEARNING = ("prior", "objective", "optim")
 """Tables that a baseline's recipe does not have."""
 
 
@@ -97,6 +96,23 @@ class DataConfig(Table):
     stays as it is where that cannot be done safely (`data/sides.py`)."""
 
 
+class PriorConfig(Table):
+    """[prior]: what is known before a model looks is added to its scores (`data/prior`). All off: nothing is."""
+
+    wording: bool = False
+    """What the wording of a question says: yes or no for "Is there ...?", one of the two for "cystic or solid?"."""
+    cases: bool = False
+    """Also what was answered to training questions that are like this one, about images that are like this one. Needs
+    frozen encoders."""
+    share: float = Field(0.0, ge=0, lt=1)
+    """This much of an answer's probability is the prior's alone, the rest that of prior and model together."""
+
+    @property
+    def on(self) -> bool:
+        """True when there is a prior."""
+        return self.wording or self.cases
+
+
 class OptimConfig(Table):
     """[optim]: AdamW and its schedule."""
 
@@ -156,6 +172,7 @@ class Recipe(Table):
 
     data: DataConfig
     model: Any
+    prior: PriorConfig = PriorConfig()
     objective: Any = None
     """None: a baseline's."""
     optim: OptimConfig = OptimConfig()
@@ -183,68 +200,20 @@ def read_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     return check_recipe(tables, str(path))
 
 
-def read_tables(path: Path) -> dict[str, Any]:
-    """The tables of a TOML recipe, with what its `base` says where it says nothing itself; not checked yet.
-
-    Raises ConfigError: the file or a base is missing or is no TOML, or a recipe is its own base.
-    """
-    tables, base = _read_toml(path), path
-    seen = [path.resolve()]
-    while "base" in tables:
-        further = tables.pop("base")
-        if not isinstance(further, str) or not further:
-            raise ConfigError(f"{base}: base = {further!r}: expected a recipe's path", hint='base = "other.toml"')
-        base = base.parent / further
-        if base.resolve() in seen:
-            raise ConfigError(f"{path} has itself as a base, by way of {base}", hint="take `base` out of one of them")
-        seen.append(base.resolve())
-        tables = _over(_read_toml(base), tables)
-    return tables
-
-
-def whole_recipe(path: Path) -> str:
-    """The text of a recipe that reads alone: as it stands, or put together with its base under its first comment."""
-    text = Path(path).read_text(encoding="utf-8")
-    if "base" not in _read_toml(Path(path)):
-        return text
-    comment = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines(keepends=True))
-    return "".join(comment) + as_toml(read_tables(Path(path)))
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        near = sorted(str(found) for found in path.parent.glob("*.toml")) if path.parent.is_dir() else []
-        raise ConfigError(
-            f"there is no recipe {path}",
-            hint=f"there are: {', '.join(near)}" if near else "see the folder recipes/, or write one (docs/adding.md)",
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is no TOML: {error}", hint="strings need quotes; tables look like [data]") from None
-
-
-def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """`own` over `base`, table by table and key by key; a table whose `name` differs stands alone."""
-    found = dict(base)
-    for table, given in own.items():
-        before = base.get(table)
-        if isinstance(before, dict) and isinstance(given, dict) and given.get("name") in (None, before.get("name")):
-            found[table] = before | given
-        else:
-            found[table] = given
-    return found
-
-
 def check_recipe(tables: dict[str, Any], where: str) -> Recipe:
     """A Recipe from plain tables (a TOML file's, or a run's config.json). Raises ConfigError with all mistakes."""
     mistakes = [
         f"unknown table [{name}]{_suggest(name, list(TABLES))}" for name in tables if name not in TABLES
     ]
-    classes: dict[str, type[BaseModel] | None] = {"data": DataConfig, "optim": OptimConfig, "run": RunConfig}
+    classes: dict[str, type[BaseModel] | None] = {
+        "data": DataConfig,
+        "prior": PriorConfig,
+        "optim": OptimConfig,
+        "run": RunConfig,
+    }
     loads: dict[str, Any] = {"model": registry.load_model, "objective": partial(registry.load, "objectives")}
     if registry.is_baseline(str(_name(tables, "model"))):
-        del classes["optim"], loads["objective"]
+        del classes["optim"], classes["prior"], loads["objective"]
         mistakes += [f"[{name}]: a baseline is fitted without this table" for name in LEARNING if name in tables]
     for name, load in loads.items():
         chosen = _name(tables, name)
@@ -267,10 +236,23 @@ def check_recipe(tables: dict[str, Any], where: str) -> Recipe:
             mistakes += [_explain(name, cls, detail) for detail in error.errors()]
     if "data" in built and built["data"].fold >= built["data"].folds:
         mistakes.append(f"[data] fold = {built['data'].fold}: expected less than folds = {built['data'].folds}")
+    mistakes += _impossible_prior(built)
     if mistakes:
         count = f"{len(mistakes)} mistakes" if len(mistakes) > 1 else "a mistake"
         raise ConfigError(f"{count} in {where}: " + "; ".join(mistakes), hint="mend the recipe and start again")
     return Recipe(**built)
+
+
+def _impossible_prior(built: dict[str, Any]) -> list[str]:
+    """Cases are compared by what frozen encoders say, and a mirrored image is no longer its own case."""
+    if "prior" not in built or not built["prior"].cases:
+        return []
+    mistakes = []
+    if "model" in built and not (built["model"].image.frozen and built["model"].text.frozen):
+        mistakes.append("[prior] cases = true: needs frozen encoders, `frozen = true` in [model] image and text")
+    if "data" in built and built["data"].mirror:
+        mistakes.append("[prior] cases = true: not with [data] mirror = true, which changes sides and their answers")
+    return mistakes
 
 
 def _name(tables: dict[str, Any], table: str) -> Any:

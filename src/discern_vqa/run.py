@@ -5,6 +5,7 @@
     vocabulary.json      answers and tokenizers      state.safetensors   what --resume needs (removed at the end)
     encoders/, tokenizer/, writer/                   architecture and tokenizer files of pre-trained parts
     answering.json       what was tuned on validation (models that answer in several ways)
+    prior.safetensors    of a recipe with [prior]: its weights, and vectors of the training cases
     baseline.json                                    of a baseline: what it knows beside the weights
     predictions.<split>.jsonl, scores.<split>.json, explanations.<split>.jsonl, features.<split>.safetensors,
     calibration.json, scope.json, audit.json, report/, README.md (the model card)
@@ -26,15 +27,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from discern_vqa import registry
-from discern_vqa.config import TABLES, Recipe, check_recipe, whole_recipe
+from discern_vqa.config import TABLES, Recipe, check_recipe
 from discern_vqa.data.answer_tokens import BytePairs, FolderAnswers, Writer, writer_from_json
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.batch import Batcher
+from discern_vqa.data.prior.source import PriorSource
+from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import ImageSource, PixelSource, StateSource, TextSource
 from discern_vqa.data.text import FolderTokenizer, Tokenizer, WordTokenizer
 from discern_vqa.errors import RunError
 from discern_vqa.files import atomic_path, atomic_write_text
 from discern_vqa.paths import cache_dir, find_weights
+from discern_vqa.toml import whole_recipe
 
 CONFIG, VOCABULARY, WEIGHTS, STATE, METRICS = (
     "config.json",
@@ -44,6 +48,7 @@ CONFIG, VOCABULARY, WEIGHTS, STATE, METRICS = (
     "metrics.jsonl",
 )
 ANSWERING = "answering.json"
+PRIOR = "prior.safetensors"
 VERSION = 1
 PARTS = ("image", "text", "generator")
 """Parts of a model that may be somebody else's architecture with its weights; every model has the first two."""
@@ -164,7 +169,32 @@ class Run:
         texts = None
         if config.text.frozen:
             texts = TextSource(lambda ids, keep: model.text.states(ids.to(device), keep.to(device)).cpu())
-        return Batcher(self.tokenizer, self.vocabulary, data.text_length, images, texts, data.mirror, self.writer)
+        prior, length = self._prior(model, device), data.text_length
+        return Batcher(self.tokenizer, self.vocabulary, length, images, texts, data.mirror, self.writer, prior)
+
+    def _prior(self, model: Any, device: str) -> PriorSource | None:
+        """The prior that training left here, or one that has still to learn; none where the recipe asks for none."""
+        wanted = self.recipe.prior
+        if not wanted.on:
+            return None
+        source = PriorSource(self.vocabulary.answers, share=wanted.share)
+        if wanted.cases:
+            source.read_by(model.text, lambda pixels: model.image.states(pixels.to(device)).cpu())
+        if (self.folder / PRIOR).is_file():
+            source.fill(read_tensors(self.folder / PRIOR))
+        return source
+
+    def learn_prior(self, batcher: Batcher, samples: list[Sample]) -> None:
+        """Fits the batcher's prior to the training samples, unless that was done before, and keeps it in the run."""
+        source = batcher.prior
+        if source is None:
+            return
+        asked = [sample for sample in samples if not sample.is_caption]
+        answers = torch.tensor([self.vocabulary.index(sample.answer) for sample in asked])
+        source.learn(asked, answers, self.recipe.data.validation_by, batcher.inputs)
+        if not (self.folder / PRIOR).is_file():
+            with atomic_path(self.folder / PRIOR) as partial:
+                save_file(source.dump(), partial)
 
     def _picture(self) -> tuple[int, bool]:
         """Side (0: the image's own) and greyness of the picture to reconstruct; models that reconstruct none get the

@@ -1,9 +1,14 @@
-"""Plain values written as TOML, what `tomllib` reads; the standard library only reads it."""
+"""Recipes as files: read with their base, and written (the standard library only reads TOML)."""
 
+import itertools
 import json
 import string
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from discern_vqa.errors import ConfigError
 
 _BARE = set(string.ascii_letters + string.digits + "_-")
 
@@ -36,3 +41,56 @@ def toml_value(value: Any) -> str:
 
 def _toml_key(key: str) -> str:
     return key if key and set(key) <= _BARE else toml_value(key)
+
+
+def read_tables(path: Path) -> dict[str, Any]:
+    """The tables of a TOML recipe, with what its `base` says where it says nothing itself; not checked yet.
+
+    Raises ConfigError: the file or a base is missing or is no TOML, or a recipe is its own base.
+    """
+    tables, base = _read_toml(path), path
+    seen = [path.resolve()]
+    while "base" in tables:
+        further = tables.pop("base")
+        if not isinstance(further, str) or not further:
+            raise ConfigError(f"{base}: base = {further!r}: expected a recipe's path", hint='base = "other.toml"')
+        base = base.parent / further
+        if base.resolve() in seen:
+            raise ConfigError(f"{path} has itself as a base, by way of {base}", hint="take `base` out of one of them")
+        seen.append(base.resolve())
+        tables = _over(_read_toml(base), tables)
+    return tables
+
+
+def whole_recipe(path: Path) -> str:
+    """The text of a recipe that reads alone: as it stands, or put together with its base under its first comment."""
+    text = Path(path).read_text(encoding="utf-8")
+    if "base" not in _read_toml(Path(path)):
+        return text
+    comment = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines(keepends=True))
+    return "".join(comment) + as_toml(read_tables(Path(path)))
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        near = sorted(str(found) for found in path.parent.glob("*.toml")) if path.parent.is_dir() else []
+        raise ConfigError(
+            f"there is no recipe {path}",
+            hint=f"there are: {', '.join(near)}" if near else "see the folder recipes/, or write one (docs/adding.md)",
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is no TOML: {error}", hint="strings need quotes; tables look like [data]") from None
+
+
+def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """`own` over `base`, table by table and key by key; a table whose `name` differs stands alone."""
+    found = dict(base)
+    for table, given in own.items():
+        before = base.get(table)
+        if isinstance(before, dict) and isinstance(given, dict) and given.get("name") in (None, before.get("name")):
+            found[table] = before | given
+        else:
+            found[table] = given
+    return found

@@ -5,6 +5,7 @@ for all the questions on it. Letters as in docs/notation.md.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Self
@@ -16,9 +17,10 @@ from discern_vqa.data import sides
 from discern_vqa.data.answer_tokens import Writer
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.choice import with_choice
+from discern_vqa.data.prior.source import PriorSource
 from discern_vqa.data.sample import CLOSED, OPEN, Sample
 from discern_vqa.data.sources import ImageSource, TextSource, stable_hash
-from discern_vqa.data.text import Tokenizer
+from discern_vqa.data.text import Tokenizer, plain
 
 
 class _Record:
@@ -34,6 +36,29 @@ class _Record:
 
 
 @dataclass(frozen=True)
+class Beforehand(_Record):
+    """What is known about each answer before a model looks (`data/prior`).
+
+    log_p (B, K): log-probabilities. share: of the answer, left to what was known beforehand alone.
+    """
+
+    log_p: Tensor
+    share: float = 0.0
+
+    def added(self, scores: Tensor) -> Tensor:
+        """(B, K) scores of a model that learns what is not known yet."""
+        return scores + self.log_p.to(scores.dtype)
+
+    def answered(self, scores: Tensor) -> Tensor:
+        """(B, K) log-probabilities to answer by, from scores with the prior `added`: a network that knows its training
+        questions by heart is too sure of what it adds."""
+        if not self.share:
+            return scores
+        both = torch.stack([scores.float().log_softmax(-1), self.log_p.float().log_softmax(-1)])
+        return torch.logsumexp(both + both.new_tensor([1 - self.share, self.share]).log()[:, None, None], dim=0)
+
+
+@dataclass(frozen=True)
 class Inputs(_Record):
     """What a radiologist would be sent: pictures and questions.
 
@@ -44,6 +69,7 @@ class Inputs(_Record):
         keep: (B, M) True = a real token.
         words: (B, M) True = a real token that is no special token: may be hidden and reconstructed.
         text_states: (B, M, c) cached states of a frozen text encoder, or none.
+        prior: what is known beforehand of each answer, or none.
     """
 
     image: Tensor
@@ -52,6 +78,7 @@ class Inputs(_Record):
     keep: Tensor
     words: Tensor
     text_states: Tensor | None = None
+    prior: Beforehand | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +134,7 @@ class Batcher:
     `similar`: for each image its similar images of the training split (Eq. 8); empty: none are added.
     `mirror`: half of the images are mirrored for learning, where all that is said about them allows it (`sides`).
     `writer`: for models that write their answers; none: there are no such targets.
+    `prior`: what is known of answers beforehand; none: nothing.
     """
 
     def __init__(
@@ -118,12 +146,20 @@ class Batcher:
         texts: TextSource | None = None,
         mirror: bool = False,
         writer: Writer | None = None,
+        prior: PriorSource | None = None,
     ) -> None:
         self.tokenizer, self.vocabulary, self.length = tokenizer, vocabulary, length
         self.images, self.texts, self.mirror, self.writer = images, texts, mirror, writer
+        self.prior = prior
         self.similar: dict[str, list[str]] = {}
         self.similar_in_batch = False
         self._paths: dict[str, Path] = {}
+
+    def showing(self, images: ImageSource) -> "Batcher":
+        """The same with another source of pictures."""
+        changed = copy(self)
+        changed.images = images
+        return changed
 
     def pictures(self, samples: Sequence[Sample], view: int = 0) -> tuple[Tensor, list[str]]:
         """The distinct images of the samples as a model sees them, and their names in the same order."""
@@ -132,7 +168,12 @@ class Batcher:
 
     def inputs(self, samples: Sequence[Sample], view: int = 0) -> Inputs:
         """Batch without targets, for answering: nothing gold is read. `view`: which cached view of the pictures."""
-        return self._inputs(samples, *self.pictures(samples, view))
+        inputs = self._inputs(samples, *self.pictures(samples, view))
+        if self.prior is None or self.prior.prior is None:
+            return inputs
+        shown = inputs if view == 0 else replace(inputs, image=self.pictures(samples)[0])
+        log_p = self.prior.answering([sample.text for sample in samples], shown)
+        return replace(inputs, prior=Beforehand(log_p, self.prior.share))
 
     def batch(self, samples: Sequence[Sample], rng: torch.Generator) -> Batch:
         """Batch with targets. All choices (mirroring, view, similar image, partner) come from `rng`."""
@@ -152,13 +193,16 @@ class Batcher:
             is_caption=torch.tensor([s.is_caption for s in samples]),
             picture=picture,
             image_key=torch.tensor([stable_hash(s.image) for s in samples]),
-            text_key=torch.tensor([stable_hash(_plain(s.text)) for s in samples]),
+            text_key=torch.tensor([stable_hash(plain(s.text)) for s in samples]),
             near=torch.tensor([-1 if key is None else rows[key[0]] for key in near_keys]),
             partner=choose_partners(samples, rng),
             is_open=torch.tensor([IS_OPEN.get(s.answer_type, -1.0) for s in samples]),
             written=None if self.writer is None else self.writer.encode([s.answer for s in samples]),
         )
-        return Batch(self._inputs(samples, image, keys), targets, tuple(sample.id for sample in samples))
+        inputs = self._inputs(samples, image, keys)
+        if self.prior is not None:
+            inputs = replace(inputs, prior=Beforehand(self.prior.learning(samples), self.prior.share))
+        return Batch(inputs, targets, tuple(sample.id for sample in samples))
 
     def _inputs(self, samples: Sequence[Sample], image: Tensor, keys: list[str]) -> Inputs:
         rows = {key: row for row, key in enumerate(keys)}
@@ -233,8 +277,3 @@ def choose_partners(samples: Sequence[Sample], rng: torch.Generator) -> Tensor:
         for place, row in enumerate(rows):
             partner[row] = rows[(place + step[place]) % len(rows)]
     return partner
-
-
-def _plain(text: str) -> str:
-    """A text as far as it is the same question: without capitals, doubled blanks and the marks at its end."""
-    return " ".join(text.lower().split()).rstrip(" ?.!")

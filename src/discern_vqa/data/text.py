@@ -30,6 +30,11 @@ class Tokens:
     words: Tensor
 
 
+def plain(text: str) -> str:
+    """A text as far as it is the same question: without capitals, doubled blanks and the marks at its end."""
+    return " ".join(text.lower().split()).rstrip(" ?.!")
+
+
 class WordTokenizer:
     """Lower-cased words; the vocabulary is that of the training texts and travels with the run."""
 

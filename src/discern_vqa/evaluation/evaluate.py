@@ -81,6 +81,10 @@ def evaluate(
             scores["baselines"][name] = _brief(
                 _baseline(opened.folder, name, learned, samples, split, opened, predictor.batcher), normalise
             )
+    if opened.recipe.prior.on:
+        scores["baselines"]["prior_alone"] = _brief(
+            predictions.from_answers(samples, predictor.beforehand(samples)), normalise
+        )
     scores |= controlled(predictor, samples, rows, split)
     if len(predictor.modes) > 1:
         say(f"ways of answering: {', '.join(predictor.modes)}")

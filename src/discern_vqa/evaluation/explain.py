@@ -76,9 +76,7 @@ class Explainer:
             )
         self.run, self.model = run, model
         images = batcher.images.pixels if isinstance(batcher.images, StateSource) else batcher.images
-        self.batcher = Batcher(
-            batcher.tokenizer, batcher.vocabulary, batcher.length, images, batcher.texts, writer=batcher.writer
-        )
+        self.batcher = batcher.showing(images)
 
     @classmethod
     def with_random_weights(cls, run: Run, seed: int, device: str = "cpu") -> "Explainer":

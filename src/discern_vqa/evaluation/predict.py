@@ -112,10 +112,19 @@ class Predictor:
         views, below = self.run.recipe.run.views_at_test, self.run.hybrid_below()
         return Answering(self.model, batcher, list(samples), views=views, hybrid_below=below)
 
+    def beforehand(self, samples: Sequence[Sample]) -> list[Answer]:
+        """The answers of the run's prior alone: of a recipe with [prior] what the network has to be better than."""
+        found: list[Answer] = []
+        for start in range(0, len(samples), 64):
+            prior = self.batcher.inputs(samples[start : start + 64]).prior
+            assert prior is not None
+            found += [Answer.from_scores(row, self.run.vocabulary) for row in prior.log_p.exp().tolist()]
+        return found
+
     def showing(self, source: Callable[[Any], Any]) -> Batcher:
         """The run's batcher with another source of pictures before its own."""
-        old = self.batcher
-        return Batcher(old.tokenizer, old.vocabulary, old.length, source(old.images), old.texts, writer=old.writer)
+        changed: Batcher = self.batcher.showing(source(self.batcher.images))
+        return changed
 
     def predict_file(
         self, questions: Path, out: Path, progress: Callable[[int, int], None] | None = None, mode: str = ""

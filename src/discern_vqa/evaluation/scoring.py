@@ -19,6 +19,7 @@ BASELINES = ("image_identity", "lookup", "question_only", "tfidf_linear", "quest
 SEEING = {
     "plain_transformer": "a plain model on the same features",
     "retrieval": "a vote of similar cases",
+    "prior_alone": "the recipe's prior without a network",
     "thumbnail": "a table of words and of pictures of 32 x 32 greys",
 }
 """Baselines that see pixels, and what they are; of any other name nothing is claimed."""

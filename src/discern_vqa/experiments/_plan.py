@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from discern_vqa.config import TABLES, Recipe, check_recipe, read_tables
+from discern_vqa.config import TABLES, Recipe, check_recipe
 from discern_vqa.errors import ConfigError
 from discern_vqa.experiments._named import Experiment, Row
 from discern_vqa.paths import find_recipe
-from discern_vqa.toml import as_toml
+from discern_vqa.toml import as_toml, read_tables
 
 Tables = dict[str, dict[str, Any]]
 NO_PART = ("after", "baselines", "threads", "tensorboard")

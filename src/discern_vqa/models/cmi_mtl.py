@@ -21,7 +21,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from discern_vqa.config import Profiled
-from discern_vqa.data.batch import Decision, Inputs
+from discern_vqa.data.batch import Beforehand, Decision, Inputs
 from discern_vqa.nn.cross_mamba import CifrConfig
 from discern_vqa.nn.decoder import Decoder, GeneratorConfig, T5Decoder, TinyDecoder
 from discern_vqa.nn.encoders import EncoderConfig, image_encoder, text_encoder
@@ -74,7 +74,8 @@ class Config(Profiled):
 
 @dataclass(frozen=True)
 class Fused:
-    """CIFR and what is read of it: X (B, M, d), Y (B, K, d), c (B, 2d); keep (B, M + K) of [X; Y]."""
+    """CIFR and what is read of it: X (B, M, d), Y (B, K, d), c (B, 2d); keep (B, M + K) of [X; Y];
+    prior: see `Inputs`."""
 
     tokens: Tokens
     regions: Regions
@@ -82,6 +83,7 @@ class Fused:
     Y: Tensor
     c: Tensor
     keep: Tensor
+    prior: Beforehand | None = None
 
 
 class Model(nn.Module):
@@ -154,13 +156,14 @@ class Model(nn.Module):
         keep_y = torch.ones(regions.Z.shape[:2], dtype=torch.bool, device=keep.device)
         X, Y = self.cifr(tokens.T, regions.Z, keep, keep_y)
         c = torch.cat([self.pool_text(X, keep), self.pool_image(Y, keep_y)], dim=-1)
-        return Fused(tokens, regions, X, Y, self.drop(c), torch.cat([keep, keep_y], dim=1))
+        return Fused(tokens, regions, X, Y, self.drop(c), torch.cat([keep, keep_y], dim=1), inputs.prior)
 
     # -- FFAE ----------------------------------------------------------------------------------------------------------
 
     def classify(self, fused: Fused) -> Tensor:
-        """f (B, A): the classifier over all questions."""
-        return self.head(fused.c)
+        """f (B, A): the classifier over all questions; on top of a prior where there is one."""
+        scores: Tensor = self.head(fused.c)
+        return scores if fused.prior is None else fused.prior.added(scores)
 
     def openness(self, fused: Fused) -> Tensor:
         """(B,) logit of p(open)."""
@@ -178,7 +181,8 @@ class Model(nn.Module):
         """argmax of these scores is the answer of `classify`, the same for open and closed questions."""
         fused = self(inputs)
         kind = self.openness(fused).float() if self.config.type_head else None
-        return Decision(scores=self.classify(fused).float(), openness=kind)
+        scores = self.classify(fused).float()
+        return Decision(scores if fused.prior is None else fused.prior.answered(scores), openness=kind)
 
     def answer_state(self, inputs: Inputs) -> Tensor:
         """(B, 2d) what the classifier reads: c."""

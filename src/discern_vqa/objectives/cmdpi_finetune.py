@@ -161,10 +161,11 @@ class Objective(nn.Module):
         """Eq. 11 and 12: h_mix = lam h_D + (1 - lam) h^_D, cross-entropy with the mixed label."""
         partner = batch.targets.partner.clamp(min=0)
         h_mix = lam[:, None].to(h_ans.dtype) * h_ans + (1 - lam)[:, None].to(h_ans.dtype) * h_plain[partner]
-        answer = batch.targets.answer
-        return mixed_cross_entropy(
-            self.model.output_answer(h_mix), answer, answer[partner], lam, self.config.smoothing
-        )
+        answer, prior = batch.targets.answer, batch.inputs.prior
+        scores = self.model.output_answer(h_mix)
+        if prior is not None:
+            scores = scores + lam[:, None] * prior.log_p + (1 - lam)[:, None] * prior.log_p[partner]
+        return mixed_cross_entropy(scores, answer, answer[partner], lam, self.config.smoothing)
 
     def difference(self, batch: Batch, H_out: Tensor, H_img: Tensor, hidden: Tensor | None) -> dict[str, Tensor]:
         """Eq. 9 and 10: the current image and text from the deviated pass. Weight 0 skips the work."""

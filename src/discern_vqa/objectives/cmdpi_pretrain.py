@@ -136,6 +136,8 @@ class Objective(nn.Module):
         target = self.image_target(batch, plain).repeat(times, 1, 1)
         answer = targets.answer.repeat(times)
         logits = model.output_answer(out.h_ans)
+        if inputs.prior is not None:
+            logits = logits + inputs.prior.log_p.repeat(times, 1)
         # The mean over the 2B rows times the number of passes is the sum of the two passes' means.
         return {
             "img": times * masked_mse(model.output_image(out.H_out), target, cells),

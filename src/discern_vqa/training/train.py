@@ -126,6 +126,7 @@ def train(
     batcher = run.batcher(model)
     with among.main_process_first():
         warm_states(run, batcher, [*samples, *validation], say)
+        run.learn_prior(batcher, samples)
     objective = registry.load("objectives", settings.objective.name).Objective(settings.objective, model)
     if hasattr(objective, "similar"):
         with among.main_process_first():

@@ -25,6 +25,7 @@ SEES = {
     "lookup": "the question and the image's file name, in a table",
     "image_identity": "the question and which image it is, no pixels",
     "plain_transformer": "the question and the same frozen features, two plain layers",
+    "prior_alone": "what the recipe's [prior] knows before the network looks",
     "thumbnail": "the question and a picture of 32 x 32 greys, nearest neighbour",
     "blank_image": "the model, shown an empty image",
     "noise_image": "the model, shown the image's own points in another order",

@@ -106,6 +106,12 @@ class TextEncoder(nn.Module):
         """tokens, keep (B, M); hidden (B, M) True = hide this word; states: cached ones, instead of reading tokens."""
         raise NotImplementedError
 
+    def sentence(self, states: Tensor, keep: Tensor, layers: nn.ModuleList | None = None) -> Tensor:
+        """(B, M, c) cached states -> (B, c): the mean over the real tokens, once `layers` have read the states (the
+        last ones as they came, where an encoder trains them)."""
+        weight = keep.to(states.dtype)[..., None]
+        return (states * weight).sum(1) / weight.sum(1).clamp(min=1)
+
     def pretrained(self) -> list[nn.Parameter]:
         """See ImageEncoder."""
         return []

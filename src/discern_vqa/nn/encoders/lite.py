@@ -158,15 +158,19 @@ class LiteText(TextEncoder):
         """See TextEncoder; the answer slot's state is a padding token's that has seen the whole text."""
         return self.backbone(input_ids=tokens, attention_mask=keep.long()).last_hidden_state
 
-    def _rise(self, states: Tensor, keep: Tensor) -> Tensor:
-        """States (B, M, c) below the trained layers -> those above them. Positions that no text of the batch uses,
+    def sentence(self, states: Tensor, keep: Tensor, layers: nn.ModuleList | None = None) -> Tensor:
+        """See TextEncoder."""
+        return super().sentence(self._rise(states, keep, layers) if layers else states, keep)
+
+    def _rise(self, states: Tensor, keep: Tensor, layers: nn.ModuleList) -> Tensor:
+        """States (B, M, c) below the given last layers -> those above them. Positions that no text of the batch uses,
         but for the answer slot, are left out: they change nothing, and short questions leave half of them empty."""
         used = keep.any(0)
         used[-1] = True
         penalty = torch.zeros(keep.shape, dtype=states.dtype, device=states.device)
         penalty = penalty.masked_fill(~keep, torch.finfo(states.dtype).min)[:, None, None, used]
         v = states[:, used]
-        for layer in self.upper:
+        for layer in layers:
             v = layer(v, penalty)
         risen = v.new_zeros(states.shape)
         risen[:, used] = v
@@ -184,9 +188,8 @@ class LiteText(TextEncoder):
             states = self.states(tokens, keep) if states is None else states
             if hidden is not None:
                 states = torch.where(hidden[..., None], self.mask.to(states.dtype), states)
-            states = self._rise(states, keep) if self.upper else states
-        weight = keep.to(states.dtype)[..., None]
-        mean = (states * weight).sum(1) / weight.sum(1).clamp(min=1)
+            states = self._rise(states, keep, self.upper) if self.upper else states
+        mean = super().sentence(states, keep)
         return Encoded(h=self.project_global(mean), H=self.project_words(states))
 
     def pretrained(self) -> list[nn.Parameter]:

@@ -1,0 +1,83 @@
+"""What the wording of a question says about its answer before any picture is seen: "Is there ...?" is answered by yes
+or no, "... cystic or solid?" by one of the two, "Where ...?" by neither. English grammar only; a question that fits
+no rule counts as `open`. No torch here.
+
+A classifier sees an answer as a number and cannot know that "solid" stands in the question; these clues tell it.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+FORMS = ("choice", "polar", "open")
+CLUES = (
+    "choice: yes or no",
+    "choice: offered",
+    "choice: in the question",
+    "polar: yes or no",
+    "polar: in the question",
+    "open: yes or no",
+    "open: in the question",
+)
+"""One number for each answer: is it yes or no; the share of its words beside "or"; the share in the question."""
+
+_VERBS = (
+    "am are can could did do does had has have is may might must shall should was were will would "
+    "isn't aren't wasn't weren't doesn't don't didn't hasn't haven't can't couldn't won't any"
+)
+_POLAR = frozenset(_VERBS.split())
+_BETWEEN = frozenset({"or", "vs", "versus"})
+_YES_NO = frozenset({"yes", "no"})
+_REACH = 3  # words on either side of "or" that may name what is offered: "left upper lobe or right lower lobe"
+
+
+def words(text: str) -> list[str]:
+    """Its words, lower-case; a hyphen separates, an apostrophe does not."""
+    return re.findall(r"[^\W_]+(?:'[^\W_]+)?", text.lower())
+
+
+def form(question: str) -> str:
+    """`choice`: names its answers ("A or B?"); `polar`: asks for yes or no; `open`: anything else."""
+    said = words(question)
+    if offered(question):
+        return "choice"
+    return "polar" if said and said[0] in _POLAR else "open"
+
+
+def offered(question: str) -> frozenset[str]:
+    """The words close to an "or" between two others; "... or not?" offers yes and no, which is no choice of words."""
+    said = words(question)
+    near: set[str] = set()
+    for place, word in enumerate(said):
+        if word in _BETWEEN and 0 < place < len(said) - 1 and said[place + 1] != "not":
+            near.update(said[max(0, place - _REACH) : place], said[place + 1 : place + 1 + _REACH])
+    return frozenset(near - _BETWEEN)
+
+
+class Wording:
+    """The clues of questions for one answer table.
+
+    answers: as a vocabulary has them, K of them.
+    """
+
+    def __init__(self, answers: Sequence[str]) -> None:
+        self._words = [frozenset(words(answer)) for answer in answers]
+        self._yes_no = np.array([answer in _YES_NO for answer in answers], dtype=np.float32)
+        self.clues = cache(self._clues)
+
+    def _clues(self, question: str) -> NDArray[np.float32]:
+        """(K, len(CLUES)) in [0, 1]; all 0 but those of the question's own form."""
+        found = np.zeros((len(self._words), len(CLUES)), dtype=np.float32)
+        kind = form(question)
+        columns = {clue: place for place, clue in enumerate(CLUES)}
+        found[:, columns[f"{kind}: yes or no"]] = self._yes_no
+        found[:, columns[f"{kind}: in the question"]] = self._shares(frozenset(words(question)))
+        if kind == "choice":
+            found[:, columns["choice: offered"]] = self._shares(offered(question))
+        return found
+
+    def _shares(self, said: frozenset[str]) -> list[float]:
+        return [len(answer & said) / len(answer) if answer else 0.0 for answer in self._words]
