@@ -134,6 +134,17 @@ def test_a_training_question_is_answered_without_itself_and_its_repetitions() ->
     assert hidden.nonzero().tolist() == [[0, 0], [0, 1], [1, 0], [1, 1], [2, 2], [3, 3], [4, 4]]
 
 
+def test_paraphrases_are_not_heard_and_template_re_phrasings_are_not_asked() -> None:
+    asked = [
+        question(0, "a", "is there a mass", "yes", phrase_type="freeform"),
+        question(1, "a", "do you see a mass", "yes", phrase_type="para"),
+        question(2, "a", "Is/Are there mass?", "yes", phrase_type="frame"),
+    ]
+    known = Learned(asked, torch.zeros(3, dtype=torch.int64), len(TABLE), "question")
+    assert known.hidden(torch.tensor([0])).tolist() == [[True, True, False]]
+    assert known.asked.tolist() == [0, 1]
+
+
 def test_where_images_are_held_out_nothing_of_the_image_or_the_patient_is_heard() -> None:
     hidden = learned("image").hidden(torch.arange(5))
     assert hidden.nonzero().tolist() == [[0, 0], [0, 1], [1, 0], [1, 1], [2, 2], [2, 3], [3, 2], [3, 3], [4, 4]]

@@ -41,7 +41,7 @@ def carve_validation(
         raise ConfigError(f"validation cannot be carved by {by!r}", hint=f"there are: {', '.join(WAYS)}")
     if not ratio:
         return list(samples), []
-    units = components(samples) if by == "image" else _question_units(samples)
+    units = components(samples) if by == "image" else question_units(samples)
     wanted = ratio * sum(not sample.is_caption for sample in samples)
     chosen: set[int] = set()
     taken = 0
@@ -121,7 +121,7 @@ def is_judged(sample: Sample) -> bool:
     return not sample.is_caption and sample.phrase_type != "frame"
 
 
-def _question_units(samples: Sequence[Sample]) -> list[list[int]]:
+def question_units(samples: Sequence[Sample]) -> list[list[int]]:
     """What carving by question may take: questions with their repetitions and paraphrases, without re-phrasings.
 
     Where the data set links a question with its paraphrase (`extra["linked"]`) that link is taken. Elsewhere a

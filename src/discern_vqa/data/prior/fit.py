@@ -1,6 +1,6 @@
 """The prior's weights, by maximum likelihood over the training questions, each answered without itself."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from discern_vqa.data.prior import Cases, Prior
 from discern_vqa.data.prior.wording import CLUES
 from discern_vqa.data.sample import Sample
+from discern_vqa.data.splits import question_units
 from discern_vqa.data.text import plain
 
 _STEPS, _BATCH, _LR = 300, 256, 0.1
@@ -18,24 +19,33 @@ _FITTED = ("clues", "rate", "votes", "floor", "reach")
 
 
 class Learned:
-    """The training questions of a prior, n of them, and which of them may not be heard when one is answered.
+    """The training questions of a prior, n of them: which are learned from, and what is not heard when one is answered.
 
-    answers (n,): places in the table of K, -1: outside. What is like the test questions decides: questions carved out
-    beside others on the same image (`by` "question") are answered without themselves and their repetitions, images
-    carved out whole ("image") without anything that was said of the image or its patient.
+    answers (n,): places in the table of K, -1: outside. A question is answered here as it would be in validation
+    (`splits.carve_validation`). Carved out `by` "question", it comes without its paraphrases and repetitions, and what
+    is only a template re-phrasing of others is never asked; carved out by "image", it comes without anything that was
+    said of its image or its patient.
     """
 
     def __init__(self, samples: Sequence[Sample], answers: Tensor, size: int, by: str) -> None:
         self.answers, self.size = answers, size
         self.row = {sample.id: row for row, sample in enumerate(samples)}
-        alone = by == "question"
-        self._image = _numbers([sample.image if alone else sample.group or sample.image for sample in samples])
-        self._text = _numbers([plain(sample.text) if alone else "" for sample in samples])
         self.counts = torch.bincount(answers[answers >= 0], minlength=size).float()
+        self._groups = [_numbers([sample.group or sample.image for sample in samples])]
+        asked = torch.ones(len(samples), dtype=torch.bool)
+        if by == "question":
+            units = _numbers([(sample.image, plain(sample.text)) for sample in samples])
+            self._groups = [units, units.clone()]
+            asked[:] = False
+            for number, unit in enumerate(question_units(samples), start=len(samples)):
+                self._groups[1][unit] = number
+                asked[unit] = True
+        self.asked = (asked & (answers >= 0)).nonzero()[:, 0]
+        """Rows that are learned from."""
 
     def hidden(self, rows: Tensor) -> Tensor:
         """(B, n) True: this case is not heard when the question in `rows` is answered."""
-        return (self._image[rows][:, None] == self._image) & (self._text[rows][:, None] == self._text)
+        return torch.stack([group[rows][:, None] == group for group in self._groups]).any(0)
 
     def share(self, rows: Tensor | None = None) -> Tensor:
         """log f (K,), or (B, K) without each question's own answer: one that was given once is rare, not certain."""
@@ -48,7 +58,7 @@ class Learned:
 
 def fitted(learned: Learned, clues: Callable[[Tensor], Tensor], cases: Cases | None = None, seed: int = 0) -> Prior:
     """The prior that makes the training answers likeliest. `clues`: rows (B,) -> (B, K, C)."""
-    known = (learned.answers >= 0).nonzero()[:, 0]
+    known = learned.asked
     w = torch.zeros(len(CLUES), requires_grad=True)
     rate, votes = (torch.full((), 0.5, requires_grad=True) for _ in range(2))
     log_floor = torch.full((), -5.0, requires_grad=True)
@@ -80,7 +90,7 @@ def of_learned(prior: Prior, learned: Learned, clues: Tensor, rows: Tensor) -> T
     return prior.scores(clues, prior.cases.own_closeness(rows), learned.share(rows), learned.hidden(rows))
 
 
-def _numbers(names: Sequence[str]) -> Tensor:
+def _numbers(names: Sequence[Hashable]) -> Tensor:
     """The same number for the same name."""
-    places: dict[str, int] = {}
+    places: dict[Hashable, int] = {}
     return torch.tensor([places.setdefault(name, len(places)) for name in names])
