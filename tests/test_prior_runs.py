@@ -14,6 +14,7 @@ from discern_vqa.datasets import phantom
 from discern_vqa.datasets._load import learning_samples
 from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.evaluation.predict import Predictor
+from discern_vqa.evaluation.predictions import read
 from discern_vqa.nn.encoders import EncoderConfig, text_encoder
 from discern_vqa.paths import find_local_weights
 from discern_vqa.run import PRIOR
@@ -102,6 +103,10 @@ def test_the_prior_alone_stands_beside_the_model(run: Path) -> None:
     beside = scores["baselines"]["prior_alone"]
     assert beside["overall"]["n"] == scores["overall"]["n"]
     assert json.loads((run / "scores.test.json").read_text())["baselines"].keys() == {"prior_alone"}
+    assert len(read(run / "baselines" / "prior_alone.test.jsonl")) == scores["n"]
+    card = (run / "README.md").read_text(encoding="utf-8")
+    assert "- prior: wording and cases, share 0.5" in card
+    assert "holds a vector of every training question" in card
 
 
 def test_wording_needs_no_frozen_encoder(folder: Path) -> None:

@@ -169,12 +169,14 @@ def _data(dataset: str, data: Mapping[str, Any], judged: Judged | None) -> str:
 
 
 def _training(config: Mapping[str, Any], has_recipe: bool) -> str:
-    run, optim, objective = (config.get(key) or {} for key in ("run", "optim", "objective"))
+    run, optim, objective, prior = (config.get(key) or {} for key in ("run", "optim", "objective", "prior"))
+    heard = [name for name in ("wording", "cases") if prior.get(name)]
     environment = config.get("environment") or {}
     versions = ", ".join(f"{name} {number}" for name, number in (environment.get("versions") or {}).items())
     facts = {
         "objective": objective.get("name"),
         "optimiser": ", ".join(f"{key} {optim[key]}" for key in ("optimizer", "lr", "batch") if key in optim),
+        "prior": f"{' and '.join(heard)}, share {prior.get('share')}" if heard else None,
         "epochs": run.get("epochs"),
         "seed": run.get("seed"),
         "machine": " ".join(str(environment[key]) for key in ("system", "machine") if environment.get(key)),
@@ -182,6 +184,9 @@ def _training(config: Mapping[str, Any], has_recipe: bool) -> str:
     }
     lines = [f"- {name}: {text}" for name, text in facts.items() if text not in (None, "")]
     where = ["", "The whole recipe is `recipe.toml`; every setting as it was resolved is in `config.json`."]
+    if "cases" in heard:
+        held = "`prior.safetensors` holds vectors of all training questions and images, and the answers; no text, no picture."
+        where += ["", held]
     return "\n".join(["## Recipe", "", *lines, *(where if has_recipe else [])])
 
 

@@ -82,9 +82,9 @@ def evaluate(
                 _baseline(opened.folder, name, learned, samples, split, opened, predictor.batcher), normalise
             )
     if opened.recipe.prior.on:
-        scores["baselines"]["prior_alone"] = _brief(
-            predictions.from_answers(samples, predictor.beforehand(samples)), normalise
-        )
+        alone = predictions.from_answers(samples, predictor.beforehand(samples))
+        predictions.write(opened.folder / "baselines" / f"prior_alone.{split}.jsonl", alone)
+        scores["baselines"]["prior_alone"] = _brief(alone, normalise)
     scores |= controlled(predictor, samples, rows, split)
     if len(predictor.modes) > 1:
         say(f"ways of answering: {', '.join(predictor.modes)}")
