@@ -106,7 +106,7 @@ def test_the_prior_alone_stands_beside_the_model(run: Path) -> None:
     assert len(read(run / "baselines" / "prior_alone.test.jsonl")) == scores["n"]
     card = (run / "README.md").read_text(encoding="utf-8")
     assert "- prior: wording and cases, share 0.5" in card
-    assert "holds a vector of every training question" in card
+    assert "holds vectors of all training questions" in card
 
 
 def test_wording_needs_no_frozen_encoder(folder: Path) -> None:

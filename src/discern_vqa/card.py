@@ -185,7 +185,7 @@ def _training(config: Mapping[str, Any], has_recipe: bool) -> str:
     lines = [f"- {name}: {text}" for name, text in facts.items() if text not in (None, "")]
     where = ["", "The whole recipe is `recipe.toml`; every setting as it was resolved is in `config.json`."]
     if "cases" in heard:
-        held = "`prior.safetensors` holds vectors of all training questions and images, and the answers; no text, no picture."
+        held = "`prior.safetensors` holds vectors of all training questions and images, and their answers; no texts."
         where += ["", held]
     return "\n".join(["## Recipe", "", *lines, *(where if has_recipe else [])])
 
