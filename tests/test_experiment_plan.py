@@ -11,6 +11,7 @@ from discern_vqa.errors import ConfigError
 from discern_vqa.experiments import _named
 from discern_vqa.experiments._plan import apply, base_of, changes, plan
 from discern_vqa.experiments._run import labelled, prepare
+from discern_vqa.paths import find_recipe
 
 NAMES = _named.names()
 PRINTED = ("open", "closed", "overall")
@@ -123,6 +124,12 @@ def test_an_experiment_on_a_recipe_without_pretraining_says_which_rows_it_lacks(
     grid = prepare(["fig1"], "vqa_rad_lite", [0])[0]
     assert {bool(one.trainings) for one in grid.planned if "without" in one.row.name} == {False}
     assert len([one for one in grid.planned if one.trainings]) == 4
+
+
+def test_the_papers_mechanisms_are_measured_without_our_prior():
+    assert read_recipe(find_recipe(Path("cmdpi/vqa_rad_lite.toml"))).prior.on
+    grid = prepare(["fig8"], "vqa_rad_lite", [0])[0]
+    assert not any(training.recipe.prior.on for one in grid.planned for training in one.trainings)
 
 
 @pytest.mark.parametrize(

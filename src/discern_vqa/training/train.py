@@ -115,7 +115,8 @@ def train(
             f"[run] mode = {settings.run.mode!r}: {settings.model.name} as set here cannot answer so",
             hint=f"it can: {', '.join(modes_of(model))}",
         )
-    said_random(model, say)
+    if from_run is None:
+        said_random(model, say)
     for warning in imitated(settings.data):
         say(f"WARNING: {warning}")
     say(
