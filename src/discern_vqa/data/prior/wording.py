@@ -7,7 +7,7 @@ A classifier sees an answer as a number and cannot know that "solid" stands in t
 
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ _VERBS = (
 _POLAR = frozenset(_VERBS.split())
 _BETWEEN = frozenset({"or", "vs", "versus"})
 _YES_NO = frozenset({"yes", "no"})
+_KEPT_BYTES = 200_000_000  # of clues that are kept: the same questions come again in every epoch
 _REACH = 3  # words on either side of "or" that may name what is offered: "left upper lobe or right lower lobe"
 
 
@@ -66,7 +67,8 @@ class Wording:
     def __init__(self, answers: Sequence[str]) -> None:
         self._words = [frozenset(words(answer)) for answer in answers]
         self._yes_no = np.array([answer in _YES_NO for answer in answers], dtype=np.float32)
-        self.clues = cache(self._clues)
+        each = max(1, 4 * len(CLUES) * len(self._words))
+        self.clues = lru_cache(maxsize=max(1, _KEPT_BYTES // each))(self._clues)
 
     def _clues(self, question: str) -> NDArray[np.float32]:
         """(K, len(CLUES)) in [0, 1]; all 0 but those of the question's own form."""
