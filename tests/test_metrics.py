@@ -157,6 +157,7 @@ def test_a_file_is_scored_and_printed_with_baselines_controls_and_a_warning(tmp_
     warned = [line for line in table.splitlines() if line.startswith("WARNING")]
     assert len(warned) == 1
     assert "a model that sees no pixels does as well: image_identity reaches 75.0" in warned[0]
+    assert not warnings(scores, beaten={"image_identity"}), "a paired test knows better"
 
 
 def test_a_model_that_does_not_need_its_image_is_warned_of() -> None:

@@ -4,7 +4,7 @@ What the table says is in the words of docs/metrics.md: accuracies in %, each wi
 image, the model beside baselines that see no pixels and controls that see the wrong ones.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,10 +116,11 @@ def who(name: str) -> str:
     return SEEING.get(name) or ("a model that sees no pixels" if name in BASELINES else f"the baseline {name}")
 
 
-def warnings(scores: dict[str, Any]) -> list[str]:
+def warnings(scores: dict[str, Any], beaten: Collection[str] = ()) -> list[str]:
     """What a reader must know before believing the score, a sentence each.
 
-    A baseline or control does as well as the model when its overall accuracy reaches the model's interval.
+    A baseline or control does as well as the model when its overall accuracy reaches the model's interval, unless a
+    paired test says otherwise: `beaten` names the baselines than which the model was found better.
     """
     model = scores["overall"]
     said = [f"this run {fault}" for fault in scores.get("imitates") or []]
@@ -129,7 +130,7 @@ def warnings(scores: dict[str, Any]) -> list[str]:
     interval = f"the model's interval is {100 * low:.1f} to {100 * high:.1f}"
     for name, figures in _sorted(scores.get("baselines") or {}).items():
         accuracy = figures["overall"]["accuracy"]
-        if accuracy is not None and accuracy >= low:
+        if accuracy is not None and accuracy >= low and name not in beaten:
             how = "as well" if accuracy <= model["accuracy"] else "better"
             said.append(f"{who(name)} does {how}: {name} reaches {100 * accuracy:.1f}, {interval}")
     for name, figures in (scores.get("controls") or {}).items():

@@ -6,7 +6,6 @@ from discern_vqa.card import Judged, write_card
 from discern_vqa.evaluation.report.read import read_run
 from discern_vqa.evaluation.report.table_files import as_markdown
 from discern_vqa.evaluation.report.view import view
-from discern_vqa.evaluation.scoring import warnings
 
 PARTS = {"overall": "accuracy", "open": "accuracy, open", "closed": "accuracy, closed", "twins": "accuracy, twins"}
 
@@ -22,7 +21,7 @@ def write_judged_card(folder: Path, split: str) -> bool:
         images=run.scores.get("images"),
         figures={PARTS[key]: value for key, value in found.items() if value is not None},
         table=as_markdown(shown["tables"][0]),
-        says=[*(f"**Take care:** {one}." for one in warnings(run.scores)), *shown["summary"]],
+        says=[*(f"**Take care:** {one}." for one in shown["warnings"]), *shown["summary"]],
         flaws=run.audit.get("verdict") or [],
     )
     return write_card(folder, judged)

@@ -53,7 +53,7 @@ def view(run: RunFiles) -> dict[str, Any]:
         "columns": [{"key": key, "title": TITLES[key], "n": scores[key]["n"]} for key in columns],
         "cards": [_card(key, scores, beside) for key in columns],
         "rows": rows,
-        "warnings": warnings(scores),
+        "warnings": warnings(scores, {name for name, test in tested.items() if test["verdict"] == "better"}),
         "summary": summary(run, tested),
         "beside": beside,
         "by": _groups(run, beside),
