@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from _tiny import question
 from conftest import TINY_RECIPE
 from safetensors.torch import load_file
 
@@ -115,6 +116,19 @@ def test_wording_needs_no_frozen_encoder(folder: Path) -> None:
     made = train(folder / "wording.toml", data=folder / "phantoms", out=folder / "wording", quiet=True)
     assert not any(name.startswith(("cases.", "sentence.")) for name in load_file(made.folder / PRIOR))
     assert Predictor.open(made.folder).batcher.prior is not None
+
+
+def test_wording_that_is_off_is_not_heard() -> None:
+    heard, deaf = PriorSource(["yes", "no", "left"]), PriorSource(["yes", "no", "left"], wording=False)
+    samples = [question(n, f"i{n}", "is there a mass", ("yes", "no")[n % 2]) for n in range(20)]
+    samples += [question(20 + n, f"j{n}", "where is it", "left", answer_type="open") for n in range(20)]
+    answers = torch.tensor([("yes", "no", "left").index(sample.answer) for sample in samples])
+    for source in (heard, deaf):
+        source.learn(samples, answers, "image", lambda some: None)
+    asked = ["is there an effusion", "where is the effusion"]
+    one, two = heard.answering(asked, None), deaf.answering(asked, None)
+    assert one[0, 2] < one[1, 2]
+    assert torch.equal(two[0], two[1]), "how often an answer was given is all that is left"
 
 
 def test_training_the_last_layers_does_not_move_the_cases(real_weights) -> None:

@@ -102,8 +102,8 @@ class PriorConfig(Table):
     wording: bool = False
     """What the wording of a question says: yes or no for "Is there ...?", one of the two for "cystic or solid?"."""
     cases: bool = False
-    """Also what was answered to training questions that are like this one, about images that are like this one. Needs
-    frozen encoders."""
+    """What was answered to training questions that are like this one, about images that are like this one. Needs frozen
+    encoders."""
     share: float = Field(0.0, ge=0, lt=1)
     """This much of an answer's probability is the prior's alone, the rest that of prior and model together."""
 

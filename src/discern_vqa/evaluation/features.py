@@ -51,8 +51,8 @@ def _of_text(model: Any, batcher: Batcher, tokens: Tokens, device: torch.device)
             return h
         unread = ((tokens.ids == UNKNOWN) & tokens.words).sum(1) / tokens.words.sum(1).clamp(min=1)
         return torch.cat([F.normalize(h.float().cpu(), dim=1), _UNREAD * unread[:, None]], dim=1)
-    states, keep = batcher.texts.get(tokens), tokens.keep[..., None]
-    return (states * keep).sum(1) / keep.sum(1)
+    of_states: torch.Tensor = model.text.sentence(batcher.texts.get(tokens), tokens.keep)
+    return of_states
 
 
 def key_of(path: Path) -> Key:

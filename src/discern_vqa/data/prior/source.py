@@ -1,6 +1,6 @@
 """The prior as a batcher asks for it: questions in, (B, K) log-probabilities out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from discern_vqa.data.prior import Cases, Prior
 from discern_vqa.data.prior.fit import Learned, fitted, of_learned
-from discern_vqa.data.prior.wording import Wording
+from discern_vqa.data.prior.wording import CLUES, Wording
 from discern_vqa.data.sample import Sample
 
 _BATCH = 64
@@ -19,11 +19,12 @@ _LAYERS = "sentence."
 class PriorSource:
     """What is known beforehand about answers, or nothing yet (`prior` is None) until `learn` or `fill`.
 
-    answers: the table, K of them. share: see `Beforehand`.
+    answers: the table, K of them. share: see `Beforehand`. wording: off: what a question's wording says is not heard.
     """
 
-    def __init__(self, answers: Sequence[str], share: float = 0.0) -> None:
+    def __init__(self, answers: Sequence[str], share: float = 0.0, wording: bool = True) -> None:
         self.share = share
+        self._hears_wording = wording
         self.prior: Prior | None = None
         self._wording, self._size = Wording(answers), len(answers)
         self._learned: Learned | None = None
@@ -87,7 +88,9 @@ class PriorSource:
         layers = {name[len(_LAYERS) :]: tensors[name].float() for name in tensors.keys() - own.keys()}
         self._layers.load_state_dict(layers)
 
-    def _clues(self, texts: Any) -> Tensor:
+    def _clues(self, texts: Iterable[str]) -> Tensor:
+        if not self._hears_wording:
+            return torch.zeros(sum(1 for _ in texts), self._size, len(CLUES))
         return torch.stack([torch.from_numpy(self._wording.clues(text)) for text in texts])
 
     @torch.no_grad()
