@@ -24,7 +24,8 @@ from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.sampling import epoch_batches
 from discern_vqa.datasets._load import find_root, learning_samples, vocabulary_samples
 from discern_vqa.nn.losses import total
-from discern_vqa.run import Run, make_tokenizer
+from discern_vqa.parts import make_tokenizer
+from discern_vqa.run import Run
 from discern_vqa.training.loop import rng_for
 from discern_vqa.training.optim import make_optimizer
 from discern_vqa.training.train import warm_states

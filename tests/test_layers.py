@@ -21,7 +21,7 @@ FLOORS = [
     {"paths"},
     {"config"},
     {"data", "nn"},
-    {"datasets", "models"},
+    {"datasets", "models", "parts"},
     {"objectives", "run", "baselines", "explanations"},
     {"audit", "card"},
     {"training", "evaluation"},

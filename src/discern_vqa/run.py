@@ -16,8 +16,6 @@ Nothing here is a pickle; weights are safetensors, all else is text.
 import hashlib
 import json
 import platform
-import shutil
-from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +26,7 @@ from safetensors.torch import load_file, save_file
 
 from discern_vqa import registry
 from discern_vqa.config import TABLES, Recipe, check_recipe
-from discern_vqa.data.answer_tokens import BytePairs, FolderAnswers, Writer, writer_from_json
+from discern_vqa.data.answer_tokens import Writer, writer_from_json
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.prior.source import PriorSource
@@ -37,7 +35,8 @@ from discern_vqa.data.sources import ImageSource, PixelSource, StateSource, Text
 from discern_vqa.data.text import FolderTokenizer, Tokenizer, WordTokenizer
 from discern_vqa.errors import RunError
 from discern_vqa.files import atomic_path, atomic_write_text
-from discern_vqa.paths import cache_dir, find_weights
+from discern_vqa.parts import copy_encoder_files, parts_of, weights_folder
+from discern_vqa.paths import cache_dir
 from discern_vqa.toml import whole_recipe
 
 CONFIG, VOCABULARY, WEIGHTS, STATE, METRICS = (
@@ -50,8 +49,6 @@ CONFIG, VOCABULARY, WEIGHTS, STATE, METRICS = (
 ANSWERING = "answering.json"
 PRIOR = "prior.safetensors"
 VERSION = 1
-PARTS = ("image", "text", "generator")
-"""Parts of a model that may be somebody else's architecture with its weights; every model has the first two."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,7 @@ class Run:
         """Writes all that is known before the first step. Raises RunError when the folder is another run's."""
         if (folder / CONFIG).exists():
             raise RunError(f"{folder} already holds a run", hint="add --resume to go on, or choose another --out")
-        _copy_encoder_files(folder, recipe, tokenizer, writer)
+        copy_encoder_files(folder, recipe, tokenizer, writer)
         atomic_write_text(folder / "recipe.toml", whole_recipe(source))
         content = {"answers": vocabulary.to_json(), "text": tokenizer.to_json()}
         if writer is not None:
@@ -127,7 +124,7 @@ class Run:
         """The model of this run: with its encoders' pre-trained weights (before training), or bare, to be loaded."""
         config = self.recipe.model
         further: dict[str, Any] = {"symbols": self.writer.tokenizer.size} if self.writer is not None else {}
-        for side in _parts(config):
+        for side in parts_of(config):
             kept = self.folder / "encoders" / side
             found = weights_folder(getattr(config, side), side) if pretrained else kept if kept.is_dir() else None
             further[f"{side}_folder"] = found
@@ -177,7 +174,7 @@ class Run:
         wanted = self.recipe.prior
         if not wanted.on:
             return None
-        source = PriorSource(self.vocabulary.answers, wanted.share, wanted.wording)
+        source = PriorSource(self.vocabulary.answers, wanted.share, wanted.wording, wanted.share_yes_no)
         if wanted.cases:
             source.read_by(model.text, lambda pixels: model.image.states(pixels.to(device)).cpu())
         if (self.folder / PRIOR).is_file():
@@ -215,46 +212,6 @@ class Run:
         # The pictures are kept beside the states, so their size belongs to the name.
         key = json.dumps([image.model_dump(), data.views, self._picture(), str(self.root.resolve())], sort_keys=True)
         return cache_dir() / "states" / f"{data.dataset}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.safetensors"
-
-
-def weights_folder(encoder: Any, side: str) -> Path | None:
-    """The folder of an encoder's pre-trained weights; none for random ones (`tiny`, or `hf` without weights)."""
-    from discern_vqa.nn.encoders import lite
-
-    if encoder.kind == "lite":
-        return find_weights(encoder.weights or (lite.IMAGE_WEIGHTS if side == "image" else lite.TEXT_WEIGHTS))
-    return find_weights(encoder.weights) if encoder.weights else None
-
-
-def _parts(config: Any) -> list[str]:
-    return [part for part in PARTS if hasattr(config, part)]
-
-
-def make_writer(recipe: Recipe, answers: list[str]) -> Writer | None:
-    """For a model with a generator: byte pairs of the training answers, or the tokenizer of its weights' folder."""
-    config = recipe.model.resolved()
-    generator = getattr(config, "generator", None)
-    if generator is None or generator.kind == "none":
-        return None
-    folder = weights_folder(generator, "generator")
-    writer = Writer(BytePairs([]), generator.length, generator.target, recipe.data.normaliser)
-    said = [writer.spoken(answer) for answer in answers]
-    tokenizer = FolderAnswers(folder) if folder is not None else BytePairs.from_texts(said, generator.symbols)
-    candidates = tuple(answer for answer, _ in sorted(Counter(said).items(), key=lambda item: (-item[1], item[0])))
-    return replace(writer, tokenizer=tokenizer, candidates=candidates)
-
-
-def make_tokenizer(recipe: Recipe, texts: list[str]) -> Tokenizer:
-    """Words of the training texts for `tiny`; the encoder's own tokenizer otherwise (CLIP's where none is named)."""
-    encoder = recipe.model.text
-    if encoder.kind == "tiny":
-        return WordTokenizer.from_texts(texts)
-    folder = weights_folder(encoder, "text") or find_weights("clip_tokenizer")
-    tokenizer = FolderTokenizer(folder)
-    if not getattr(recipe.model, "compact_text", False):
-        return tokenizer
-    ids = tokenizer.encode(sorted(set(texts)), recipe.data.text_length).ids
-    return FolderTokenizer(folder, used=sorted(set(ids.flatten().tolist())))
 
 
 def save_weights(model: torch.nn.Module, path: Path, metadata: dict[str, str] | None = None) -> None:
@@ -311,22 +268,6 @@ def _tokenizer(content: dict[str, Any], folder: Path) -> Tokenizer:
     if content["kind"] == "words":
         return WordTokenizer(content["words"])
     return FolderTokenizer(folder / "tokenizer", used=content["used"])
-
-
-def _copy_encoder_files(folder: Path, recipe: Recipe, tokenizer: Tokenizer, writer: Writer | None) -> None:
-    """Architecture and tokenizers of pre-trained parts travel with the run, so that it opens anywhere."""
-    for side in _parts(recipe.model):
-        source = weights_folder(getattr(recipe.model, side), side)
-        if source is not None:
-            target = folder / "encoders" / side
-            target.mkdir(parents=True, exist_ok=True)
-            for name in ("config.json", "preprocessor_config.json"):
-                if (source / name).is_file():
-                    shutil.copyfile(source / name, target / name)
-    if isinstance(tokenizer, FolderTokenizer):
-        tokenizer.inner.save_pretrained(str(folder / "tokenizer"))
-    if writer is not None and isinstance(writer.tokenizer, FolderAnswers):
-        writer.tokenizer.inner.save_pretrained(str(folder / "writer"))
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.text import WordTokenizer
 from discern_vqa.datasets._load import find_root, imitated, learning_samples, vocabulary_samples
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.run import CONFIG, WEIGHTS, Run, weights_folder
+from discern_vqa.parts import weights_folder
+from discern_vqa.run import CONFIG, WEIGHTS, Run
 
 
 def fit_baseline(

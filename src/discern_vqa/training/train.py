@@ -23,6 +23,7 @@ from discern_vqa.errors import ConfigError, DataError, RunError
 from discern_vqa.files import atomic_path, atomic_write_text
 from discern_vqa.models._answering import answer_scores
 from discern_vqa.models._modes import Answering, modes_of, tune_hybrid
+from discern_vqa.parts import make_tokenizer, make_writer
 from discern_vqa.paths import find_recipe
 from discern_vqa.run import (
     ANSWERING,
@@ -30,8 +31,6 @@ from discern_vqa.run import (
     WEIGHTS,
     Run,
     load_weights,
-    make_tokenizer,
-    make_writer,
     read_tensors,
 )
 from discern_vqa.training.baseline import fit_baseline
