@@ -159,6 +159,8 @@ def _judged(judged: Judged | None) -> str:
 
 def _data(dataset: str, data: Mapping[str, Any], judged: Judged | None) -> str:
     lines = ["## Training data", "", f"`{dataset}`, protocol `{data.get('protocol', 'usual')}`."]
+    if data.get("beside"):
+        lines.append(f"Training questions of `{data['beside']}` were learned from beside it.")
     if judged is None:
         lines.append("The data were not audited yet.")
     elif judged.flaws:
@@ -176,7 +178,7 @@ def _training(config: Mapping[str, Any], has_recipe: bool) -> str:
     facts = {
         "objective": objective.get("name"),
         "optimiser": ", ".join(f"{key} {optim[key]}" for key in ("optimizer", "lr", "batch") if key in optim),
-        "prior": f"{' and '.join(heard)}, share {prior.get('share')}" if heard else None,
+        "prior": f"{' and '.join(heard)}, share {_shares(prior)}" if heard else None,
         "epochs": run.get("epochs"),
         "seed": run.get("seed"),
         "machine": " ".join(str(environment[key]) for key in ("system", "machine") if environment.get(key)),
@@ -188,6 +190,11 @@ def _training(config: Mapping[str, Any], has_recipe: bool) -> str:
         held = "`prior.safetensors` holds vectors of all training questions and images, and their answers; no texts."
         where += ["", held]
     return "\n".join(["## Recipe", "", *lines, *(where if has_recipe else [])])
+
+
+def _shares(prior: Mapping[str, Any]) -> str:
+    apart = prior.get("share_yes_no")
+    return str(prior.get("share")) + (f", {apart} where yes or no is expected" if apart is not None else "")
 
 
 def _use(name: str) -> str:

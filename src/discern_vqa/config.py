@@ -76,6 +76,11 @@ class DataConfig(Table):
     min_count: int = Field(1, ge=1)
     vocabulary_from: list[str] = []
     """Further data sets whose *training* answers join the answer table, so that fine-tuning adds no parameter."""
+    beside: str = ""
+    """A further data set whose training questions are learned from too, as far as the answer table has their answers.
+    Nothing is ever scored on it; it lies beside this one, or where `paths.find_data` looks."""
+    beside_share: float = Field(0.5, gt=0)
+    """So many of its questions in an epoch, as a share of the own ones; every epoch draws others."""
     text_length: int = Field(32, ge=4)
     """M: text positions, the reserved answer slot included."""
     imitate: list[Literal["D7", "D12", "D13"]] = []
@@ -238,6 +243,8 @@ def check_recipe(tables: dict[str, Any], where: str) -> Recipe:
             mistakes += [_explain(name, cls, detail) for detail in error.errors()]
     if "data" in built and built["data"].fold >= built["data"].folds:
         mistakes.append(f"[data] fold = {built['data'].fold}: expected less than folds = {built['data'].folds}")
+    if "data" in built and built["data"].beside == built["data"].dataset:
+        mistakes.append(f"[data] beside = {built['data'].beside!r}: that is the data set itself")
     mistakes += _impossible_prior(built)
     if mistakes:
         count = f"{len(mistakes)} mistakes" if len(mistakes) > 1 else "a mistake"

@@ -37,6 +37,13 @@ def epoch_batches(
     return batches
 
 
+def drawn_beside(own: int, beside: int, share: float, seed: int, epoch: int) -> list[int]:
+    """The rows of an epoch where `beside` samples of another data set follow the `own` ones: all of the own, and so
+    many of the others as `share` says (a share of the own, or all there are), others in each epoch."""
+    rng = random.Random(f"{seed}:{epoch}:beside")
+    return [*range(own), *sorted(rng.sample(range(own, own + beside), min(beside, round(share * own))))]
+
+
 def without_incomplete(batches: list[list[int]], batch: int) -> list[list[int]]:
     """The batches but for the one that was not filled, where there is one (a published habit, D7 of cmi_mtl.md 1.4).
     A batch is full with `batch - 1` rows too, since pairs are not torn apart."""

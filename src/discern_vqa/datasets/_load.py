@@ -5,11 +5,13 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from discern_vqa import registry
 from discern_vqa.config import DataConfig
+from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.splits import carve_validation, image_disjoint
 from discern_vqa.datasets import _index
@@ -17,6 +19,8 @@ from discern_vqa.datasets._reading import present_splits
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.paths import cache_dir, find_data
 
+_NAMES = ("id", "image", "group", "patient", "study", "twin", "source")
+"""What of a sample names something of its set."""
 FAULTS = {
     "D7": "the last incomplete batch is left out, of the test split too",
     "D12": "the answer table holds the answers of validation and test",
@@ -92,6 +96,35 @@ def vocabulary_samples(choice: DataConfig, root: Path) -> list[Sample]:
         other = registry.load("datasets", name)
         samples = samples + (_read(module, choice, root, "train") if own else other.read(find_data(name), "train"))
     return samples
+
+
+def beside_samples(choice: DataConfig, root: Path, answers: AnswerVocabulary) -> list[Sample]:
+    """The training questions of the set that the recipe learns from beside its own (`data.beside`), those whose answers
+    are in the table; none where it names none. It is looked for beside `root`, then wherever data lies.
+
+    Its names (images, patients, questions) get the set's name in front, so that no two sets' are taken for one.
+    Raises DataError: the set is not there, or it has no such question.
+    """
+    name = choice.beside
+    if not name:
+        return []
+    module, near = registry.load("datasets", name), root.resolve().parent / name
+    try:
+        folder = near if near.is_dir() else find_data(name)
+    except DataError as error:
+        hint = f"{error.hint}; or learn without it: --set data.beside="
+        raise DataError(f"[data] beside = {name!r}: {error}", hint=hint) from error
+    found = [
+        replace(sample, **{key: f"{name}:{value}" for key in _NAMES if (value := getattr(sample, key))})
+        for sample in module.read(folder, "train")
+        if not sample.is_caption and answers.index(sample.answer) >= 0
+    ]
+    if not found:
+        raise DataError(
+            f"{folder}: none of its training questions has an answer that is in the table of {choice.dataset}",
+            hint="take data.beside out of the recipe",
+        )
+    return found
 
 
 def imitated(choice: DataConfig) -> list[str]:

@@ -79,7 +79,8 @@ def base_of(experiment: Experiment, on: str = "") -> Base:
             f"{path} is a recipe of {family}, and {experiment.name} is about {experiment.family}",
             hint=f"choose one of recipes/{experiment.family}/ with --on",
         )
-    main.pop("prior", None)  # the papers have none: their mechanisms are measured without ours
+    main.pop("prior", None)  # the papers have neither: their mechanisms are measured without ours
+    main.get("data", {}).pop("beside", None)
     after = main.get("run", {}).get("after", "")
     return Base(path.stem, main, read_tables(path.parent / after) if after else None)
 

@@ -16,9 +16,9 @@ from discern_vqa.config import Recipe, read_recipe
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import CLOSED, OPEN, Sample
-from discern_vqa.data.sampling import epoch_batches, without_incomplete
+from discern_vqa.data.sampling import drawn_beside, epoch_batches, without_incomplete
 from discern_vqa.data.sources import StateSource
-from discern_vqa.datasets._load import find_root, imitated, learning_samples, vocabulary_samples
+from discern_vqa.datasets._load import beside_samples, find_root, imitated, learning_samples, vocabulary_samples
 from discern_vqa.errors import ConfigError, DataError, RunError
 from discern_vqa.files import atomic_path, atomic_write_text
 from discern_vqa.models._answering import answer_scores
@@ -124,18 +124,26 @@ def train(
         f"{sum(p.numel() for p in model.parameters() if p.requires_grad):,} trained parameters"
     )
     batcher = run.batcher(model)
+    beside = beside_samples(settings.data, root, run.vocabulary)
+    if beside:
+        images = len({sample.image for sample in beside})
+        say(f"beside them: {len(beside):,} questions about {images:,} images of {settings.data.beside}")
+    learned = [*samples, *beside]
     with among.main_process_first():
-        warm_states(run, batcher, [*samples, *validation], say)
+        warm_states(run, batcher, [*learned, *validation], say)
         run.learn_prior(batcher, samples)
     objective = registry.load("objectives", settings.objective.name).Objective(settings.objective, model)
     if hasattr(objective, "similar"):
         with among.main_process_first():
-            say(use_similar(run, objective, samples, batcher))
+            say(use_similar(run, objective, learned, batcher))
 
     def batches(epoch: int) -> list[list[int]]:
         optim = settings.optim
-        drawn = epoch_batches(samples, optim.batch, settings.run.seed, epoch, optim.per_image, objective.mixed)
-        return without_incomplete(drawn, optim.batch) if "D7" in settings.data.imitate else drawn
+        rows = drawn_beside(len(samples), len(beside), settings.data.beside_share, settings.run.seed, epoch)
+        chosen = [learned[row] for row in rows]
+        drawn = epoch_batches(chosen, optim.batch, settings.run.seed, epoch, optim.per_image, objective.mixed)
+        drawn = without_incomplete(drawn, optim.batch) if "D7" in settings.data.imitate else drawn
+        return [[rows[place] for place in batch] for batch in drawn]
 
     def validate() -> dict[str, float]:
         figures = validation_figures(model, batcher, validation)
@@ -147,7 +155,7 @@ def train(
         model=model,
         objective=objective,
         batches=batches,
-        batch=lambda rows, rng: batcher.batch([samples[row] for row in rows], rng),
+        batch=lambda rows, rng: batcher.batch([learned[row] for row in rows], rng),
         validate=validate if validation else None,
     )
     with Bar(settings.run.epochs, quiet) as bar:

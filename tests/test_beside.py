@@ -1,0 +1,104 @@
+"""`data.beside`: another set's training questions are learned from, and nothing else of that set is used."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import TINY_RECIPE
+
+from discern_vqa.config import DataConfig, read_recipe
+from discern_vqa.data.answers import AnswerVocabulary
+from discern_vqa.data.sampling import drawn_beside
+from discern_vqa.datasets import phantom, slake
+from discern_vqa.datasets._load import beside_samples, learning_samples
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.evaluation.predict import Predictor
+from discern_vqa.training.train import train
+
+YES_NO = AnswerVocabulary.from_answers(["yes", "no", "liver"], "m3ae", 1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A few phantoms, and a tiny SLAKE in the folder beside them."""
+    made = tmp_path_factory.mktemp("beside")
+    phantom.draw(made / "phantoms", images=24, size=64, workers=1)
+    slake.write_tiny(made / "slake")
+    (made / "with.toml").write_text(
+        TINY_RECIPE.replace('dataset = "phantom"', 'dataset = "phantom"\nbeside = "slake"'), encoding="utf-8"
+    )
+    return made
+
+
+def config(**changes) -> DataConfig:
+    return DataConfig(dataset="phantom", beside="slake", **changes)
+
+
+def test_an_epoch_has_all_of_the_own_and_a_share_of_the_others():
+    rows = drawn_beside(10, 100, 0.5, seed=0, epoch=0)
+    assert rows[:10] == list(range(10))
+    assert len(rows) == len(set(rows)) == 15
+    assert all(10 <= row < 110 for row in rows[10:])
+    assert rows == drawn_beside(10, 100, 0.5, seed=0, epoch=0)
+    assert rows != drawn_beside(10, 100, 0.5, seed=0, epoch=1)
+    assert rows != drawn_beside(10, 100, 0.5, seed=1, epoch=0)
+    assert drawn_beside(10, 3, 0.5, seed=0, epoch=0) == list(range(13)), "no more than there are"
+    assert drawn_beside(10, 0, 0.5, seed=0, epoch=0) == list(range(10))
+
+
+def test_only_training_questions_that_the_table_can_answer_are_taken(folder):
+    found = beside_samples(config(), folder / "phantoms", YES_NO)
+    train_part = slake.read(folder / "slake", "train")
+    known = {f"slake:{sample.id}" for sample in train_part if YES_NO.index(sample.answer) >= 0}
+    assert {sample.id for sample in found} == known
+    assert 0 < len(found) < len(train_part)
+    assert all(sample.image.startswith("slake:") and sample.source.startswith("slake:") for sample in found)
+    assert all(sample.path.is_file() for sample in found)
+    assert beside_samples(DataConfig(dataset="phantom"), folder / "phantoms", YES_NO) == []
+
+
+def test_names_that_are_empty_stay_empty(folder):
+    first = beside_samples(config(), folder / "phantoms", YES_NO)[0]
+    plain = next(one for one in slake.read(folder / "slake", "train") if f"slake:{one.id}" == first.id)
+    assert (first.group == "") == (plain.group == "")
+    assert replace(first, id=plain.id, image=plain.image, group=plain.group, patient=plain.patient, study=plain.study,
+                   twin=plain.twin, source=plain.source) == plain  # fmt: skip
+
+
+def test_a_run_learns_from_both_and_answers_for_its_own(folder, capsys):
+    run = train(folder / "with.toml", data=folder / "phantoms", out=folder / "run")
+    told = capsys.readouterr().out
+    assert "beside them:" in told
+    assert "of slake" in told
+    alone = train(folder / "with.toml", data=folder / "phantoms", out=folder / "alone",
+                  overrides=["data.beside="], quiet=True)  # fmt: skip
+    assert run.vocabulary == alone.vocabulary, "the answers are those of the own set"
+    steps = [max(json.loads(line)["step"] for line in (one.folder / "metrics.jsonl").read_text().splitlines())
+             for one in (run, alone)]  # fmt: skip
+    assert steps[0] >= steps[1]
+    samples, _ = learning_samples(run.recipe.data, run.root, 0)
+    assert all(sample.source and "slake" not in sample.source for sample in samples)
+    answer = Predictor.open(run.folder).ask(samples[0].path, samples[0].question)
+    assert answer.text in run.vocabulary.answers
+    assert "Training questions of `slake`" in (folder / "run" / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_set_that_is_not_there_is_named_with_the_way_out(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("DISCERN_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(DataError, match=r"\[data\] beside = 'slake'") as raised:
+        beside_samples(config(), tmp_path / "phantoms", YES_NO)
+    assert "--set data.beside=" in raised.value.hint
+
+
+def test_a_set_without_a_usable_answer_is_refused(folder):
+    with pytest.raises(DataError, match="none of its training questions"):
+        beside_samples(config(), folder / "phantoms", AnswerVocabulary.from_answers(["a rare thing"], "m3ae", 1))
+
+
+def test_a_set_is_not_beside_itself(tmp_path):
+    path = tmp_path / "twice.toml"
+    path.write_text(TINY_RECIPE.replace('dataset = "phantom"', 'dataset = "phantom"\nbeside = "phantom"'), "utf-8")
+    with pytest.raises(ConfigError, match="that is the data set itself"):
+        read_recipe(path)
