@@ -13,6 +13,7 @@ from discern_vqa.config import check_recipe, read_recipe
 from discern_vqa.data.batch import Beforehand
 from discern_vqa.data.prior import Cases, Prior
 from discern_vqa.data.prior.fit import Learned, fitted, of_learned
+from discern_vqa.data.prior.source import PriorSource
 from discern_vqa.data.prior.wording import CLUES, Wording, form, offered
 from discern_vqa.errors import ConfigError
 
@@ -197,11 +198,21 @@ def test_fitting_learns_that_polar_questions_are_answered_by_yes_or_no_and_choic
 
 def test_the_answer_is_shared_between_the_prior_and_what_the_model_makes_of_it() -> None:
     log_p, scores = torch.randn(3, 4).log_softmax(-1), torch.randn(3, 4)
-    known = Beforehand(log_p, share=0.25)
+    share = torch.tensor([0.25, 0.0, 0.9])
+    known = Beforehand(log_p, share=share)
     added = known.added(scores)
-    expected = 0.75 * (scores + log_p).softmax(-1) + 0.25 * log_p.exp()
+    expected = (1 - share[:, None]) * (scores + log_p).softmax(-1) + share[:, None] * log_p.exp()
     torch.testing.assert_close(known.answered(added).exp(), expected)
     assert torch.equal(Beforehand(log_p).answered(added), added)
+
+
+def test_questions_that_expect_yes_or_no_have_a_share_of_their_own() -> None:
+    log_p = torch.tensor([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6], [0.0, 0.9, 0.1]]).log()
+    source = PriorSource(["no", "yes", "left"], share=0.5, share_yes_no=0.75)
+    assert source.shares(log_p).tolist() == [0.75, 0.5, 0.75]
+    assert PriorSource(["no", "yes", "left"], share=0.5).shares(log_p).tolist() == [0.5, 0.5, 0.5]
+    assert PriorSource(["no", "yes", "left"]).shares(log_p) is None
+    assert PriorSource(["a", "b", "left"], share_yes_no=0.5).shares(log_p).tolist() == [0, 0, 0]
 
 
 def recipe(tmp_path: Path, prior: str, **changes: str) -> Path:

@@ -178,7 +178,7 @@ def _training(config: Mapping[str, Any], has_recipe: bool) -> str:
     facts = {
         "objective": objective.get("name"),
         "optimiser": ", ".join(f"{key} {optim[key]}" for key in ("optimizer", "lr", "batch") if key in optim),
-        "prior": f"{' and '.join(heard)}, share {prior.get('share')}" if heard else None,
+        "prior": f"{' and '.join(heard)}, share {_shares(prior)}" if heard else None,
         "epochs": run.get("epochs"),
         "seed": run.get("seed"),
         "machine": " ".join(str(environment[key]) for key in ("system", "machine") if environment.get(key)),
@@ -190,6 +190,11 @@ def _training(config: Mapping[str, Any], has_recipe: bool) -> str:
         held = "`prior.safetensors` holds vectors of all training questions and images, and their answers; no texts."
         where += ["", held]
     return "\n".join(["## Recipe", "", *lines, *(where if has_recipe else [])])
+
+
+def _shares(prior: Mapping[str, Any]) -> str:
+    apart = prior.get("share_yes_no")
+    return str(prior.get("share")) + (f", {apart} where yes or no is expected" if apart is not None else "")
 
 
 def _use(name: str) -> str:

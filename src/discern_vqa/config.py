@@ -111,6 +111,8 @@ class PriorConfig(Table):
     encoders."""
     share: float = Field(0.0, ge=0, lt=1)
     """This much of an answer's probability is the prior's alone, the rest that of prior and model together."""
+    share_yes_no: float | None = Field(None, ge=0, lt=1)
+    """The same for questions to which the prior expects yes or no; none: `share` for all."""
 
     @property
     def on(self) -> bool:

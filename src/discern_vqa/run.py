@@ -174,7 +174,7 @@ class Run:
         wanted = self.recipe.prior
         if not wanted.on:
             return None
-        source = PriorSource(self.vocabulary.answers, wanted.share, wanted.wording)
+        source = PriorSource(self.vocabulary.answers, wanted.share, wanted.wording, wanted.share_yes_no)
         if wanted.cases:
             source.read_by(model.text, lambda pixels: model.image.states(pixels.to(device)).cpu())
         if (self.folder / PRIOR).is_file():

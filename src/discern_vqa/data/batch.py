@@ -39,11 +39,11 @@ class _Record:
 class Beforehand(_Record):
     """What is known about each answer before a model looks (`data/prior`).
 
-    log_p (B, K): log-probabilities. share: of the answer, left to what was known beforehand alone.
+    log_p (B, K): log-probabilities. share (B,): of the answer, left to what was known beforehand alone; none: nothing.
     """
 
     log_p: Tensor
-    share: float = 0.0
+    share: Tensor | None = None
 
     def added(self, scores: Tensor) -> Tensor:
         """(B, K) scores of a model that learns what is not known yet."""
@@ -52,10 +52,10 @@ class Beforehand(_Record):
     def answered(self, scores: Tensor) -> Tensor:
         """(B, K) log-probabilities to answer by, from scores with the prior `added`: a network that knows its training
         questions by heart is too sure of what it adds."""
-        if not self.share:
+        if self.share is None:
             return scores
         both = torch.stack([scores.float().log_softmax(-1), self.log_p.float().log_softmax(-1)])
-        return torch.logsumexp(both + both.new_tensor([1 - self.share, self.share]).log()[:, None, None], dim=0)
+        return torch.logsumexp(both + torch.stack([1 - self.share, self.share]).log()[..., None], dim=0)
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class Batcher:
             return inputs
         shown = inputs if view == 0 else replace(inputs, image=self.pictures(samples)[0])
         log_p = self.prior.answering([sample.text for sample in samples], shown)
-        return replace(inputs, prior=Beforehand(log_p, self.prior.share))
+        return replace(inputs, prior=Beforehand(log_p, self.prior.shares(log_p)))
 
     def batch(self, samples: Sequence[Sample], rng: torch.Generator) -> Batch:
         """Batch with targets. All choices (mirroring, view, similar image, partner) come from `rng`."""
@@ -201,7 +201,8 @@ class Batcher:
         )
         inputs = self._inputs(samples, image, keys)
         if self.prior is not None:
-            inputs = replace(inputs, prior=Beforehand(self.prior.learning(samples), self.prior.share))
+            log_p = self.prior.learning(samples)
+            inputs = replace(inputs, prior=Beforehand(log_p, self.prior.shares(log_p)))
         return Batch(inputs, targets, tuple(sample.id for sample in samples))
 
     def _inputs(self, samples: Sequence[Sample], image: Tensor, keys: list[str]) -> Inputs:

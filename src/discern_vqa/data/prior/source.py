@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from discern_vqa.data.prior import Cases, Prior
 from discern_vqa.data.prior.fit import Learned, fitted, of_learned
-from discern_vqa.data.prior.wording import CLUES, Wording
+from discern_vqa.data.prior.wording import CLUES, YES_NO, Wording
 from discern_vqa.data.sample import Sample
 
 _BATCH = 64
@@ -19,11 +19,15 @@ _LAYERS = "sentence."
 class PriorSource:
     """What is known beforehand about answers, or nothing yet (`prior` is None) until `learn` or `fill`.
 
-    answers: the table, K of them. share: see `Beforehand`. wording: off: what a question's wording says is not heard.
+    answers: the table, K of them. share: see `Beforehand`; share_yes_no: the same where yes or no is expected; none: as
+    elsewhere. wording: off: what a question's wording says is not heard.
     """
 
-    def __init__(self, answers: Sequence[str], share: float = 0.0, wording: bool = True) -> None:
-        self.share = share
+    def __init__(
+        self, answers: Sequence[str], share: float = 0.0, wording: bool = True, share_yes_no: float | None = None
+    ) -> None:
+        self._share, self._share_yes_no = share, share if share_yes_no is None else share_yes_no
+        self._yes_no = torch.tensor([answer in YES_NO for answer in answers])
         self._hears_wording = wording
         self.prior: Prior | None = None
         self._wording, self._size = Wording(answers), len(answers)
@@ -74,6 +78,13 @@ class PriorSource:
         assert self.prior is not None
         closeness = self.prior.cases.closeness(*self._vectors(inputs)) if self.prior.cases is not None else None
         return self.prior.scores(self._clues(texts), closeness)
+
+    def shares(self, log_p: Tensor) -> Tensor | None:
+        """(B,) what is left to the prior alone, given what it says (B, K); None where nothing is."""
+        if not self._share and not self._share_yes_no:
+            return None
+        expects = log_p[:, self._yes_no].exp().sum(-1) > 0.5
+        return torch.where(expects, self._share_yes_no, self._share)
 
     def dump(self) -> dict[str, Tensor]:
         """All that must be kept, as plain tensors for a safetensors file."""

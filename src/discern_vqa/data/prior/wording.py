@@ -30,7 +30,7 @@ _VERBS = (
 )
 _POLAR = frozenset(_VERBS.split())
 _BETWEEN = frozenset({"or", "vs", "versus"})
-_YES_NO = frozenset({"yes", "no"})
+YES_NO = frozenset({"yes", "no"})
 _KEPT_BYTES = 200_000_000  # of clues that are kept: the same questions come again in every epoch
 _REACH = 3  # words on either side of "or" that may name what is offered: "left upper lobe or right lower lobe"
 
@@ -66,7 +66,7 @@ class Wording:
 
     def __init__(self, answers: Sequence[str]) -> None:
         self._words = [frozenset(words(answer)) for answer in answers]
-        self._yes_no = np.array([answer in _YES_NO for answer in answers], dtype=np.float32)
+        self._yes_no = np.array([answer in YES_NO for answer in answers], dtype=np.float32)
         each = max(1, 4 * len(CLUES) * len(self._words))
         self.clues = lru_cache(maxsize=max(1, _KEPT_BYTES // each))(self._clues)
 
