@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from conftest import TINY_RECIPE
 
-from discern_vqa.config import DataConfig, read_recipe
+from discern_vqa.config import DataConfig, check_recipe, read_recipe
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.sampling import drawn_beside
 from discern_vqa.datasets import phantom, slake
-from discern_vqa.datasets._load import beside_samples, learning_samples
+from discern_vqa.datasets._load import beside_samples, find_beside, learning_samples
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.training.train import train
@@ -48,18 +48,18 @@ def test_an_epoch_has_all_of_the_own_and_a_share_of_the_others():
 
 
 def test_only_training_questions_that_the_table_can_answer_are_taken(folder):
-    found = beside_samples(config(), folder / "phantoms", YES_NO)
+    found = beside_samples(config(), find_beside(config(), folder / "phantoms"), YES_NO)
     train_part = slake.read(folder / "slake", "train")
     known = {f"slake:{sample.id}" for sample in train_part if YES_NO.index(sample.answer) >= 0}
     assert {sample.id for sample in found} == known
     assert 0 < len(found) < len(train_part)
     assert all(sample.image.startswith("slake:") and sample.source.startswith("slake:") for sample in found)
     assert all(sample.path.is_file() for sample in found)
-    assert beside_samples(DataConfig(dataset="phantom"), folder / "phantoms", YES_NO) == []
+    assert find_beside(DataConfig(dataset="phantom"), folder / "phantoms") is None
 
 
 def test_names_that_are_empty_stay_empty(folder):
-    first = beside_samples(config(), folder / "phantoms", YES_NO)[0]
+    first = beside_samples(config(), folder / "slake", YES_NO)[0]
     plain = next(one for one in slake.read(folder / "slake", "train") if f"slake:{one.id}" == first.id)
     assert (first.group == "") == (plain.group == "")
     assert replace(first, id=plain.id, image=plain.image, group=plain.group, patient=plain.patient, study=plain.study,
@@ -84,17 +84,20 @@ def test_a_run_learns_from_both_and_answers_for_its_own(folder, capsys):
     assert "Training questions of `slake`" in (folder / "run" / "README.md").read_text(encoding="utf-8")
 
 
-def test_a_set_that_is_not_there_is_named_with_the_way_out(folder, tmp_path, monkeypatch):
+def test_a_set_that_is_not_there_is_named_before_anything_is_written(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("DISCERN_DATA", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (folder / "phantoms").rename(tmp_path / "phantoms")
     with pytest.raises(DataError, match=r"\[data\] beside = 'slake'") as raised:
-        beside_samples(config(), tmp_path / "phantoms", YES_NO)
+        train(folder / "with.toml", data=tmp_path / "phantoms", out=tmp_path / "run", quiet=True)
+    (tmp_path / "phantoms").rename(folder / "phantoms")
     assert "--set data.beside=" in raised.value.hint
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_set_without_a_usable_answer_is_refused(folder):
     with pytest.raises(DataError, match="none of its training questions"):
-        beside_samples(config(), folder / "phantoms", AnswerVocabulary.from_answers(["a rare thing"], "m3ae", 1))
+        beside_samples(config(), folder / "slake", AnswerVocabulary.from_answers(["a rare thing"], "m3ae", 1))
 
 
 def test_a_set_is_not_beside_itself(tmp_path):
@@ -102,3 +105,9 @@ def test_a_set_is_not_beside_itself(tmp_path):
     path.write_text(TINY_RECIPE.replace('dataset = "phantom"', 'dataset = "phantom"\nbeside = "phantom"'), "utf-8")
     with pytest.raises(ConfigError, match="that is the data set itself"):
         read_recipe(path)
+
+
+def test_a_baseline_learns_from_one_set() -> None:
+    tables = {"data": {"dataset": "vqa_rad", "beside": "slake"}, "model": {"name": "baselines.majority"}, "run": {}}
+    with pytest.raises(ConfigError, match="a baseline learns from one set alone"):
+        check_recipe(tables, "a recipe")

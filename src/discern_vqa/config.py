@@ -222,6 +222,8 @@ def check_recipe(tables: dict[str, Any], where: str) -> Recipe:
     if registry.is_baseline(str(_name(tables, "model"))):
         del classes["optim"], classes["prior"], loads["objective"]
         mistakes += [f"[{name}]: a baseline is fitted without this table" for name in LEARNING if name in tables]
+        if isinstance(tables.get("data"), dict) and tables["data"].get("beside"):
+            mistakes.append("[data] beside: a baseline learns from one set alone")
     for name, load in loads.items():
         chosen = _name(tables, name)
         if not chosen:

@@ -98,25 +98,29 @@ def vocabulary_samples(choice: DataConfig, root: Path) -> list[Sample]:
     return samples
 
 
-def beside_samples(choice: DataConfig, root: Path, answers: AnswerVocabulary) -> list[Sample]:
-    """The training questions of the set that the recipe learns from beside its own (`data.beside`), those whose answers
-    are in the table; none where it names none. It is looked for beside `root`, then wherever data lies.
-
-    Its names (images, patients, questions) get the set's name in front, so that no two sets' are taken for one.
-    Raises DataError: the set is not there, or it has no such question.
-    """
-    name = choice.beside
-    if not name:
-        return []
-    module, near = registry.load("datasets", name), root.resolve().parent / name
+def find_beside(choice: DataConfig, root: Path) -> Path | None:
+    """The folder of the set that the recipe learns from beside its own (`data.beside`): in the folder in which `root`
+    lies, or wherever data lies; None where it names none. Raises DataError when it is not there."""
+    if not choice.beside:
+        return None
+    near = root.resolve().parent / choice.beside
     try:
-        folder = near if near.is_dir() else find_data(name)
+        return near if near.is_dir() else find_data(choice.beside)
     except DataError as error:
         hint = f"{error.hint}; or learn without it: --set data.beside="
-        raise DataError(f"[data] beside = {name!r}: {error}", hint=hint) from error
+        raise DataError(f"[data] beside = {choice.beside!r}: {error}", hint=hint) from error
+
+
+def beside_samples(choice: DataConfig, folder: Path, answers: AnswerVocabulary) -> list[Sample]:
+    """The training questions in `folder` (see `find_beside`) whose answers are in the table. Their names (images,
+    patients, questions) get the set's name in front, so that no two sets' are taken for one.
+
+    Raises DataError when there is none.
+    """
+    name = choice.beside
     found = [
         replace(sample, **{key: f"{name}:{value}" for key in _NAMES if (value := getattr(sample, key))})
-        for sample in module.read(folder, "train")
+        for sample in registry.load("datasets", name).read(folder, "train")
         if not sample.is_caption and answers.index(sample.answer) >= 0
     ]
     if not found:

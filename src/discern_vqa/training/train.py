@@ -18,7 +18,14 @@ from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import CLOSED, OPEN, Sample
 from discern_vqa.data.sampling import drawn_beside, epoch_batches, without_incomplete
 from discern_vqa.data.sources import StateSource
-from discern_vqa.datasets._load import beside_samples, find_root, imitated, learning_samples, vocabulary_samples
+from discern_vqa.datasets._load import (
+    beside_samples,
+    find_beside,
+    find_root,
+    imitated,
+    learning_samples,
+    vocabulary_samples,
+)
 from discern_vqa.errors import ConfigError, DataError, RunError
 from discern_vqa.files import atomic_path, atomic_write_text
 from discern_vqa.models._answering import answer_scores
@@ -96,6 +103,7 @@ def train(
                   resume=resume or (from_run / CONFIG).is_file(), quiet=quiet)
     with among.main_process_first():
         root = find_root(settings.data, data)
+    further = find_beside(settings.data, root)
     samples, validation = learning_samples(settings.data, root, settings.run.seed)
     if not samples:
         raise DataError(f"{root}: nothing to learn from", hint="see: discern data audit")
@@ -124,7 +132,7 @@ def train(
         f"{sum(p.numel() for p in model.parameters() if p.requires_grad):,} trained parameters"
     )
     batcher = run.batcher(model)
-    beside = beside_samples(settings.data, root, run.vocabulary)
+    beside = beside_samples(settings.data, further, run.vocabulary) if further is not None else []
     if beside:
         images = len({sample.image for sample in beside})
         say(f"beside them: {len(beside):,} questions about {images:,} images of {settings.data.beside}")
