@@ -107,7 +107,7 @@ def find_beside(choice: DataConfig, root: Path) -> Path | None:
     try:
         return near if near.is_dir() else find_data(choice.beside)
     except DataError as error:
-        hint = f"{error.hint}; or learn without it: --set data.beside="
+        hint = f"put it into {near}, or its parent folder into DISCERN_DATA; or learn without it: --set data.beside="
         raise DataError(f"[data] beside = {choice.beside!r}: {error}", hint=hint) from error
 
 
