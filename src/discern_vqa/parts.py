@@ -13,8 +13,6 @@ from discern_vqa.paths import find_weights
 
 PARTS = ("image", "text", "generator")
 """Parts of a model that may be somebody else's architecture with its weights; every model has the first two."""
-ARCHITECTURE = ("config.json", "preprocessor_config.json")
-"""The files of an encoder's folder that say what it is; a run keeps them."""
 
 
 def weights_folder(encoder: Any, side: str) -> Path | None:
@@ -65,7 +63,7 @@ def copy_encoder_files(folder: Path, recipe: Recipe, tokenizer: Tokenizer, write
         if source is not None:
             target = folder / "encoders" / side
             target.mkdir(parents=True, exist_ok=True)
-            for name in ARCHITECTURE:
+            for name in ("config.json", "preprocessor_config.json"):
                 if (source / name).is_file():
                     shutil.copyfile(source / name, target / name)
     if isinstance(tokenizer, FolderTokenizer):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from discern_vqa.data.prior import Cases, Prior
 from discern_vqa.data.prior.fit import Learned, fitted, of_learned
-from discern_vqa.data.prior.wording import CLUES, YES_NO, Wording
+from discern_vqa.data.prior.wording import CLUES, Wording
 from discern_vqa.data.sample import Sample
 
 _BATCH = 64
@@ -27,7 +27,6 @@ class PriorSource:
         self, answers: Sequence[str], share: float = 0.0, wording: bool = True, share_yes_no: float | None = None
     ) -> None:
         self._share, self._share_yes_no = share, share if share_yes_no is None else share_yes_no
-        self._yes_no = torch.tensor([answer in YES_NO for answer in answers])
         self._hears_wording = wording
         self.prior: Prior | None = None
         self._wording, self._size = Wording(answers), len(answers)
@@ -83,7 +82,7 @@ class PriorSource:
         """(B,) what is left to the prior alone, given what it says (B, K); None where nothing is."""
         if not self._share and not self._share_yes_no:
             return None
-        expects = log_p[:, self._yes_no].exp().sum(-1) > 0.5
+        expects = log_p.exp() @ torch.from_numpy(self._wording.yes_no) > 0.5
         return torch.where(expects, self._share_yes_no, self._share)
 
     def dump(self) -> dict[str, Tensor]:

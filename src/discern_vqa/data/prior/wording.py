@@ -30,7 +30,7 @@ _VERBS = (
 )
 _POLAR = frozenset(_VERBS.split())
 _BETWEEN = frozenset({"or", "vs", "versus"})
-YES_NO = frozenset({"yes", "no"})
+_YES_NO = frozenset({"yes", "no"})
 _KEPT_BYTES = 200_000_000  # of clues that are kept: the same questions come again in every epoch
 _REACH = 3  # words on either side of "or" that may name what is offered: "left upper lobe or right lower lobe"
 
@@ -61,12 +61,12 @@ def offered(question: str) -> frozenset[str]:
 class Wording:
     """The clues of questions for one answer table.
 
-    answers: as a vocabulary has them, K of them.
+    answers: as a vocabulary has them, K of them. yes_no (K,): 1 for yes and no, 0 for the rest.
     """
 
     def __init__(self, answers: Sequence[str]) -> None:
         self._words = [frozenset(words(answer)) for answer in answers]
-        self._yes_no = np.array([answer in YES_NO for answer in answers], dtype=np.float32)
+        self.yes_no = np.array([answer in _YES_NO for answer in answers], dtype=np.float32)
         each = max(1, 4 * len(CLUES) * len(self._words))
         self.clues = lru_cache(maxsize=max(1, _KEPT_BYTES // each))(self._clues)
 
@@ -75,7 +75,7 @@ class Wording:
         found = np.zeros((len(self._words), len(CLUES)), dtype=np.float32)
         kind = form(question)
         columns = {clue: place for place, clue in enumerate(CLUES)}
-        found[:, columns[f"{kind}: yes or no"]] = self._yes_no
+        found[:, columns[f"{kind}: yes or no"]] = self.yes_no
         found[:, columns[f"{kind}: in the question"]] = self._shares(frozenset(words(question)))
         if kind == "choice":
             found[:, columns["choice: offered"]] = self._shares(offered(question))
