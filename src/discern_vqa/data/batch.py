@@ -201,8 +201,8 @@ class Batcher:
         )
         inputs = self._inputs(samples, image, keys)
         if self.prior is not None:
-            log_p = self.prior.learning(samples)
-            inputs = replace(inputs, prior=Beforehand(log_p, self.prior.shares(log_p)))
+            # No share: it counts in answering alone.
+            inputs = replace(inputs, prior=Beforehand(self.prior.learning(samples)))
         return Batch(inputs, targets, tuple(sample.id for sample in samples))
 
     def _inputs(self, samples: Sequence[Sample], image: Tensor, keys: list[str]) -> Inputs:
