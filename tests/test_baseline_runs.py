@@ -26,7 +26,7 @@ SIGHT = ['model.image={ kind = "tiny", size = 64, patch = 16, channels = 4, laye
 
 
 def fitted(name: str, phantoms: Path, out: Path, *more: str) -> Path:
-    changes = [*CHANGES, *(SIGHT if name == "retrieval" else []), *more]
+    changes = [*CHANGES, *(SIGHT if name in ("retrieval", "kernel_ridge") else []), *more]
     train(RECIPES / f"{name}.toml", data=phantoms, overrides=changes, out=out, quiet=True)
     return out
 
@@ -167,9 +167,10 @@ def test_what_does_not_fit_a_baseline_is_said(runs: dict[str, Path], phantoms: P
     beside = fitted("majority", phantoms, tmp_path / "beside", 'run.baselines=["plain_transformer"]')
     with pytest.raises(ConfigError, match="learns from a model's features"):
         evaluate(beside)
-    beside = fitted("majority", phantoms, tmp_path / "retrieved", 'run.baselines=["retrieval"]')
-    with pytest.raises(ConfigError, match="has an encoder of its own"):
-        evaluate(beside)
+    for name in ("retrieval", "kernel_ridge"):
+        beside = fitted("majority", phantoms, tmp_path / name, f'run.baselines=["{name}"]')
+        with pytest.raises(ConfigError, match=f"{name} has an encoder of its own"):
+            evaluate(beside)
 
 
 def test_a_damaged_or_foreign_state_is_said(runs: dict[str, Path], tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ BASELINES = ("image_identity", "lookup", "question_only", "tfidf_linear", "quest
 """Baselines that see no pixels, the hardest to beat first."""
 SEEING = {
     "plain_transformer": "a plain model on the same features",
+    "kernel_ridge": "a regression on words and pictures, without a network",
     "retrieval": "a vote of similar cases",
     "prior_alone": "the recipe's prior without a network",
     "thumbnail": "a table of words and of pictures of 32 x 32 greys",
