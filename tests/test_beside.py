@@ -11,7 +11,7 @@ from discern_vqa.config import DataConfig, check_recipe, read_recipe
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.sampling import drawn_beside
 from discern_vqa.datasets import phantom, slake
-from discern_vqa.datasets._load import beside_samples, find_beside, learning_samples
+from discern_vqa.datasets._load import beside_samples, find_beside, learning_samples, vocabulary_samples
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.training.train import train
@@ -56,6 +56,17 @@ def test_only_training_questions_that_the_table_can_answer_are_taken(folder):
     assert all(sample.image.startswith("slake:") and sample.source.startswith("slake:") for sample in found)
     assert all(sample.path.is_file() for sample in found)
     assert find_beside(DataConfig(dataset="phantom"), folder / "phantoms") is None
+
+
+def test_the_table_s_further_sets_lie_in_the_same_place(folder, tmp_path, monkeypatch):
+    choice = DataConfig(dataset="phantom", vocabulary_from=["slake"])
+    own = vocabulary_samples(DataConfig(dataset="phantom"), folder / "phantoms")
+    both = vocabulary_samples(choice, folder / "phantoms")
+    assert [sample.id for sample in both[len(own) :]] == [one.id for one in slake.read(folder / "slake", "train")]
+    monkeypatch.setenv("DISCERN_DATA", str(tmp_path))
+    phantom.draw(tmp_path / "alone", images=2, size=64, workers=1)
+    with pytest.raises(DataError, match="vocabulary_from = 'slake'"):
+        vocabulary_samples(choice, tmp_path / "alone")
 
 
 def test_names_that_are_empty_stay_empty(folder):

@@ -92,23 +92,31 @@ def vocabulary_samples(choice: DataConfig, root: Path) -> list[Sample]:
         further = [split for split in module.SPLITS if split not in ("train", "pretrain")]
         samples = samples + [sample for split in further for sample in _read(module, choice, root, split)]
     for name in choice.vocabulary_from:
-        own = name == choice.dataset
-        other = registry.load("datasets", name)
-        samples = samples + (_read(module, choice, root, "train") if own else other.read(find_data(name), "train"))
+        if name == choice.dataset:
+            samples = samples + _read(module, choice, root, "train")
+        else:
+            folder = _further(name, root, "vocabulary_from", "take it out of the recipe's list")
+            samples = samples + registry.load("datasets", name).read(folder, "train")
     return samples
 
 
 def find_beside(choice: DataConfig, root: Path) -> Path | None:
-    """The folder of the set that the recipe learns from beside its own (`data.beside`): in the folder in which `root`
-    lies, or wherever data lies; None where it names none. Raises DataError when it is not there."""
-    if not choice.beside:
-        return None
-    near = root.resolve().parent / choice.beside
+    """The folder of the set that the recipe learns from beside its own (`data.beside`, see `_further`); None where it
+    names none."""
+    return _further(choice.beside, root, "beside", "learn without it: --set data.beside=") if choice.beside else None
+
+
+def _further(name: str, root: Path, key: str, way_out: str) -> Path:
+    """The folder of a further data set: in the folder in which `root` lies, or wherever data lies.
+
+    Raises DataError when it is in neither, naming the recipe's `key` and the `way_out`.
+    """
+    near = root.resolve().parent / name
     try:
-        return near if near.is_dir() else find_data(choice.beside)
+        return near if near.is_dir() else find_data(name)
     except DataError as error:
-        hint = f"put it into {near}, or its parent folder into DISCERN_DATA; or learn without it: --set data.beside="
-        raise DataError(f"[data] beside = {choice.beside!r}: {error}", hint=hint) from error
+        hint = f"put it into {near}, or its parent folder into DISCERN_DATA; or {way_out}"
+        raise DataError(f"[data] {key} = {name!r}: {error}", hint=hint) from error
 
 
 def beside_samples(choice: DataConfig, folder: Path, answers: AnswerVocabulary) -> list[Sample]:
