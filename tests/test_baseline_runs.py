@@ -119,8 +119,9 @@ def test_a_run_that_held_questions_out_is_calibrated(name: str, phantoms: Path, 
     assert 0 <= answer.judged.confidence <= 1
 
 
-def test_similar_cases_of_a_training_question_begin_with_itself(runs: dict[str, Path]) -> None:
-    predictor = Predictor.open(runs["retrieval"])
+@pytest.mark.parametrize("name", ["retrieval", "kernel_ridge"])
+def test_similar_cases_of_a_training_question_begin_with_itself(name: str, runs: dict[str, Path]) -> None:
+    predictor = Predictor.open(runs[name])
     sample = next(one for one in registry.load("datasets", "phantom").read(predictor.run.root, "train") if one.question)
     cases = SimilarCases.of(predictor).nearest(sample.path, sample.question, 4)
     assert (cases[0].image, cases[0].question) == (sample.image, sample.question)

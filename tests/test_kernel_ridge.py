@@ -38,15 +38,6 @@ def given() -> tuple[Given, Seen]:
     return Given.of(asked, vocabulary), Seen(vectors)
 
 
-def fitted(given: Given, seen: Seen, setting: Setting) -> Model:
-    some = landmarks(given)
-    cases = kernel_ridge.cases_of(some, seen)
-    among = [*kernel_ridge._similar(cases, some.rows, seen)]
-    rest = among if some is given else kernel_ridge._similar(cases, given.rows, seen)
-    weights, mean = solved(among, rest, given.places, setting, len(given.vocabulary))
-    return Model(cases, setting, weights, mean, seen, given.vocabulary)
-
-
 def test_the_regression_is_its_formula(given: tuple[Given, Seen]) -> None:
     known, seen = given
     setting = Setting(words=2.0, images=0.7, penalty=0.2)
@@ -62,7 +53,7 @@ def test_the_regression_is_its_formula(given: tuple[Given, Seen]) -> None:
     targets = np.eye(len(known.vocabulary))[known.places]
     weights = np.linalg.solve(kernel + 0.2 * np.eye(n), targets - targets.mean(0))
     expected = np.clip(kernel @ weights + targets.mean(0), 0, 1)
-    answers = fitted(known, seen, setting).answers(known.rows)
+    answers = Model.with_setting(setting, known, seen).answers(known.rows)
     assert [answer.text for answer in answers] == [known.vocabulary.answers[place] for place in expected.argmax(1)]
     assert [answer.score for answer in answers] == pytest.approx(expected.max(1).tolist(), abs=1e-4)
 
@@ -70,7 +61,7 @@ def test_the_regression_is_its_formula(given: tuple[Given, Seen]) -> None:
 def test_words_and_image_together_are_needed_and_enough(given: tuple[Given, Seen]) -> None:
     known, seen = given
     new = {f"n{n}": np.full(8, 3.0 * (2 * (n % 2) - 1), dtype=np.float32) for n in range(4)}
-    model = fitted(known, Seen(seen.vectors | new), Setting(2.0, 0.5, 0.1))
+    model = Model.with_setting(Setting(2.0, 0.5, 0.1), known, Seen(seen.vectors | new))
     asked = [question(n, f"n{n}", WORDS[w], "") for n in range(4) for w in range(3)]
     told = [answer.text for answer in model.answers(asked)]
     assert told == ["yes", "left", "lung", "no", "right", "brain"] * 2
@@ -81,14 +72,14 @@ def test_landmarks_that_are_all_cases_give_the_same_answers(
 ) -> None:
     known, seen = given
     setting = Setting(2.0, 0.5, 0.1)
-    cases = kernel_ridge.cases_of(known, seen)
+    cases = Cases.of(known, seen)
     among = [*kernel_ridge._similar(cases, known.rows, seen)]
-    exact, _ = solved(among, among, known.places, setting, len(known.vocabulary))
-    through, _ = solved(among, list(among), known.places, setting, len(known.vocabulary))
+    exact, _ = solved(among, None, known.places, setting, len(known.vocabulary))
+    through, _ = solved(among, among, known.places, setting, len(known.vocabulary))
     kernel = np.concatenate([kernel_ridge._kernel(some, setting) for some in among])
     np.testing.assert_allclose(kernel @ through, kernel @ exact, atol=0.02)
     monkeypatch.setattr(kernel_ridge, "LANDMARKS", 30)
-    few = fitted(known, seen, setting)
+    few = Model.with_setting(setting, known, seen)
     assert len(few.weights) == len(few.cases.rows.images) == 30
     assert [one.text for one in few.answers(known.rows)] == [row.answer for row in known.rows]
     assert [row.id for row in landmarks(known).rows] == [row.id for row in landmarks(known).rows]

@@ -10,13 +10,18 @@ count.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from discern_vqa.baselines._features import Features
+from discern_vqa.baselines._fitted import Given, State
 from discern_vqa.baselines._rows import Rows
 from discern_vqa.baselines._shared import cosines, letters
+from discern_vqa.nn.encoders.base import EncoderConfig
 
 _SMALLEST = 1e-3
 
@@ -39,6 +44,29 @@ class Cases:
     rows: Rows
     names: list[str]
     features: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, given: Given, features: Features) -> Self:
+        """The cases that these training questions make, each image encoded once."""
+        first = {row.image: row for row in reversed(given.rows)}
+        return cls(Rows.of(given), list(first), features.of(list(first.values())))
+
+    @classmethod
+    def load(cls, state: State) -> Self:
+        """The inverse of `state`."""
+        return cls(Rows.load(state), state.facts["names"], state.arrays["features"])
+
+    def state(self) -> State:
+        """For the run folder."""
+        facts, arrays = self.rows.state()
+        return State(facts | {"names": self.names}, arrays | {"features": self.features})
+
+    @classmethod
+    def load_with_encoder(cls, config: EncoderConfig, state: State, folder: Path) -> tuple[Self, Features]:
+        """The cases of a state that keeps the encoder of their images too (`Features.arrays`)."""
+        cases, features = cls.load(state), Features.kept(config, folder, state.arrays)
+        features.know(cases.names, cases.features)
+        return cases, features
 
     def similarities(
         self, questions: Sequence[str], features: NDArray[np.float32]

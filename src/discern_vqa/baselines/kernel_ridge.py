@@ -23,9 +23,7 @@ from pydantic import Field
 from discern_vqa.baselines._cases import Cases
 from discern_vqa.baselines._features import Features
 from discern_vqa.baselines._fitted import Baseline, Given, State
-from discern_vqa.baselines._rows import Rows
 from discern_vqa.baselines._shared import K, choose
-from discern_vqa.baselines.retrieval import cases_of
 from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
@@ -88,35 +86,37 @@ class Model(Baseline):
         def give(setting: Setting, learn: Sequence[Sample], ask: Sequence[Sample]) -> list[Answer]:
             if not made:  # `choose` asks the same of every setting
                 own = Given.of(learn, given.vocabulary)
-                cases = cases_of(own, features)
+                cases = Cases.of(own, features)
                 made.append((own, [*_similar(cases, own.rows, features)], [*_similar(cases, ask, features)]))
             own, known, asked = made[0]
-            weights, mean = solved(known, known, own.places, setting, size)
+            weights, mean = solved(known, None, own.places, setting, size)
             return _answered(asked, setting, weights, mean, given.vocabulary)
 
         chosen = choose(settings, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out)
+        return cls.with_setting(chosen, given, features)
+
+    @classmethod
+    def with_setting(cls, setting: Setting, given: Given, features: Features) -> Self:
+        """Learned from all that is given."""
         some = landmarks(given)
-        cases = cases_of(some, features)
-        among = [*_similar(cases, some.rows, features)]
-        rest = among if some is given else _similar(cases, given.rows, features)
-        weights, mean = solved(among, rest, given.places, chosen, size)
-        return cls(cases, chosen, weights, mean, features, given.vocabulary)
+        cases = Cases.of(some, features)
+        among = _similar(cases, some.rows, features)
+        rest = None if some is given else _similar(cases, given.rows, features)
+        weights, mean = solved(among, rest, given.places, setting, len(given.vocabulary))
+        return cls(cases, setting, weights, mean, features, given.vocabulary)
 
     @classmethod
     def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
         """See Baseline."""
-        features = Features.kept(config.image, folder, state.arrays)
-        cases = Cases(Rows.load(state), state.facts["names"], state.arrays["features"])
-        features.know(cases.names, cases.features)
+        cases, features = Cases.load_with_encoder(config.image, state, folder)
         learned = state.arrays["weights"], state.arrays["mean"]
         return cls(cases, Setting(**state.facts["setting"]), *learned, features, vocabulary)
 
     def state(self) -> State:
         """See Baseline."""
-        facts, arrays = self.cases.rows.state()
-        learned = {"features": self.cases.features, "weights": self.weights, "mean": self.mean}
-        facts |= {"names": self.cases.names, "setting": self.setting._asdict()}
-        return State(facts, arrays | learned | self.features.arrays())
+        facts, arrays = self.cases.state()
+        learned = {"weights": self.weights, "mean": self.mean}
+        return State(facts | {"setting": self.setting._asdict()}, arrays | learned | self.features.arrays())
 
     def answers(self, samples: Sequence[Sample]) -> list[Answer]:
         """Scores are the regression's estimates of each answer's probability, cut to [0, 1]."""
@@ -133,18 +133,19 @@ def landmarks(given: Given) -> Given:
 
 
 def solved(
-    among: Iterable[Similar], rest: Iterable[Similar], places: NDArray[np.int64], setting: Setting, answers: int
+    among: Iterable[Similar], rest: Iterable[Similar] | None, places: NDArray[np.int64], setting: Setting, answers: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Weights (cases, A) and mean (A,).
 
-    among: the cases with each other; rest: all n training questions with the cases, the same object where they are the
-    cases; places (n,): the answers to these questions.
+    among: the cases with each other; rest: all n training questions with the cases, None where they are the cases;
+    places (n,): the answers to these questions.
     """
     mean = (np.bincount(places, minlength=answers) / len(places)).astype(np.float32)
+    one_hot = np.eye(answers, dtype=np.float32)
     own = np.concatenate([_kernel(some, setting) for some in among])
-    if rest is among:
+    if rest is None:
         own[np.diag_indices_from(own)] += setting.penalty
-        targets = _indicators(places, answers) - mean
+        targets = one_hot[places] - mean
         return scipy.linalg.solve(own, targets, assume_a="pos", overwrite_a=True, overwrite_b=True), mean
     # Squared, the kernel's condition is too: float64, and a little more penalty, as two cases may be the same question.
     square = setting.penalty * own.astype(np.float64)
@@ -154,7 +155,7 @@ def solved(
     for some in rest:
         kernel = _kernel(some, setting)
         square += kernel.T @ kernel
-        said += kernel.T @ (_indicators(places[start : start + len(kernel)], answers) - mean)
+        said += kernel.T @ (one_hot[places[start : start + len(kernel)]] - mean)
         start += len(kernel)
     weights = scipy.linalg.solve(square, said, assume_a="pos", overwrite_a=True, overwrite_b=True)
     return weights.astype(np.float32), mean
@@ -164,12 +165,6 @@ def _kernel(similar: Similar, setting: Setting) -> NDArray[np.float32]:
     words, images = similar
     found = np.exp(setting.words * (words - 1)) * (ALONE + np.exp(setting.images * (images - 1)))
     return np.asarray(found, dtype=np.float32)
-
-
-def _indicators(places: NDArray[np.int64], answers: int) -> NDArray[np.float32]:
-    found = np.zeros((len(places), answers), dtype=np.float32)
-    found[np.arange(len(places)), places] = 1
-    return found
 
 
 def _similar(cases: Cases, samples: Sequence[Sample], features: Features) -> Iterator[Similar]:

@@ -17,7 +17,6 @@ from pydantic import Field
 from discern_vqa.baselines._cases import Cases
 from discern_vqa.baselines._features import Features
 from discern_vqa.baselines._fitted import Baseline, Given, State
-from discern_vqa.baselines._rows import Rows
 from discern_vqa.baselines._shared import choose, from_shares
 from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
@@ -66,26 +65,23 @@ class Model(Baseline):
 
         def give(vote: Vote, learn: Sequence[Sample], ask: Sequence[Sample]) -> list[Answer]:
             if vote.weight not in made:  # one search serves all votes of a weight; `choose` asks the same each time
-                cases = cases_of(Given.of(learn, given.vocabulary), features)
+                cases = Cases.of(Given.of(learn, given.vocabulary), features)
                 made[vote.weight] = _nearest(cases, vote.weight, most, ask, features)
             return _voted(made[vote.weight], vote, given.vocabulary)
 
         vote = choose(settings, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out)
-        return cls(cases_of(given, features), vote, features, given.vocabulary)
+        return cls(Cases.of(given, features), vote, features, given.vocabulary)
 
     @classmethod
     def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
         """See Baseline."""
-        features = Features.kept(config.image, folder, state.arrays)
-        cases = Cases(Rows.load(state), state.facts["names"], state.arrays["features"])
-        features.know(cases.names, cases.features)
+        cases, features = Cases.load_with_encoder(config.image, state, folder)
         return cls(cases, Vote(**state.facts["vote"]), features, vocabulary)
 
     def state(self) -> State:
         """See Baseline."""
-        facts, arrays = self.cases.rows.state()
-        seen = {"features": self.cases.features} | self.features.arrays()
-        return State(facts | {"names": self.cases.names, "vote": self.vote._asdict()}, arrays | seen)
+        facts, arrays = self.cases.state()
+        return State(facts | {"vote": self.vote._asdict()}, arrays | self.features.arrays())
 
     def answers(self, samples: Sequence[Sample]) -> list[Answer]:
         """The score is the answer's share of the votes."""
@@ -93,12 +89,6 @@ class Model(Baseline):
             return []
         found = _nearest(self.cases, self.vote.weight, self.vote.neighbours, samples, self.features)
         return _voted(found, self.vote, self.vocabulary)
-
-
-def cases_of(given: Given, features: Features) -> Cases:
-    """The cases that these training questions make, each image encoded once."""
-    first = {row.image: row for row in reversed(given.rows)}
-    return Cases(Rows.of(given), list(first), features.of(list(first.values())))
 
 
 def _nearest(cases: Cases, weight: float, count: int, samples: Sequence[Sample], features: Features) -> Nearest:

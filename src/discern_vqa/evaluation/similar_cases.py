@@ -7,11 +7,10 @@ the run folder (`cases.json`, `cases.safetensors`), so that they are there where
 
 from pathlib import Path
 
-from discern_vqa.baselines import retrieval
+from discern_vqa.baselines import kernel_ridge, retrieval
 from discern_vqa.baselines._cases import Case, Cases
 from discern_vqa.baselines._features import Features
 from discern_vqa.baselines._fitted import Given, State
-from discern_vqa.baselines._rows import Rows
 from discern_vqa.data.sample import Sample
 from discern_vqa.datasets._load import find_root, learning_samples
 from discern_vqa.errors import ConfigError, DataError
@@ -20,7 +19,7 @@ from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.run import WEIGHTS
 
 WEIGHT = 1.0
-"""What the images' similarity counts beside the words', for a model's cases: as much."""
+"""What the images' similarity counts beside the words', where no vote says: as much."""
 FACTS, ARRAYS = "cases.json", "cases.safetensors"
 
 
@@ -37,6 +36,8 @@ class SimilarCases:
         run, model = predictor.run, predictor.model
         if isinstance(model, retrieval.Model):
             return cls(model.cases, model.features, run.vocabulary.answers, model.vote.weight)
+        if isinstance(model, kernel_ridge.Model):
+            return cls(model.cases, model.features, run.vocabulary.answers, WEIGHT)
         if run.recipe.is_baseline:
             raise ConfigError(
                 f"{run.folder} is a baseline that sees no image, so it knows no similar cases",
@@ -47,15 +48,13 @@ class SimilarCases:
         if (run.folder / ARRAYS).is_file():
             kept = State.read(run.folder / FACTS, run.folder / ARRAYS)
             if kept.facts.get("weights") == weights:
-                cases = Cases(Rows.load(kept), kept.facts["names"], kept.arrays["features"])
-                return cls(cases, features, run.vocabulary.answers, WEIGHT)
+                return cls(Cases.load(kept), features, run.vocabulary.answers, WEIGHT)
         config = run.recipe.data
         root = run.root if run.root.exists() else find_root(config)
         train, _ = learning_samples(config, root, run.recipe.run.seed)
-        cases = retrieval.cases_of(Given.of(train, run.vocabulary), features)
-        facts, arrays = cases.rows.state()
-        made = State(facts | {"names": cases.names, "weights": weights}, arrays | {"features": cases.features})
-        made.write(run.folder / FACTS, run.folder / ARRAYS)
+        cases = Cases.of(Given.of(train, run.vocabulary), features)
+        facts, arrays = cases.state()
+        State(facts | {"weights": weights}, arrays).write(run.folder / FACTS, run.folder / ARRAYS)
         return cls(cases, features, run.vocabulary.answers, WEIGHT)
 
     def nearest(self, image: Path, question: str, count: int = 5) -> list[Case]:
