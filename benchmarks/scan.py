@@ -22,8 +22,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from _contenders import STATES, mambapy, scan_inputs
 from _limits import Machine, work_of
-from mambapy.pscan import pscan
 from torch import Tensor
 from transformers import MambaConfig
 from transformers.models.mamba.modeling_mamba import MambaMixer, mamba_selective_scan
@@ -31,7 +31,6 @@ from transformers.models.mamba.modeling_mamba import MambaMixer, mamba_selective
 from discern_vqa.nn.scan import choose, selective_scan
 from discern_vqa.nn.scan._language import host_width
 
-STATES = 16
 CASES = {
     "B16 L32": ("mambapy", 16, 32, 1536),
     "B16 L64": ("mambapy", 16, 64, 1536),
@@ -45,25 +44,6 @@ CASES = {
 GOALS = {"B16 L32": 5, "B16 L64": 5, "B16 L256": 8, "B4 L609": 8, "mixer's scan B4 L228": 100}
 
 Run = Callable[[], object]
-
-
-def scan_inputs(sequences: int, length: int, channels: int) -> list[Tensor]:
-    """x, dt, A, B, C, D of a freshly built Mamba block."""
-    rng = torch.Generator().manual_seed(0)
-
-    def draw(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=rng)
-
-    rows = (sequences, length)
-    dt, A = F.softplus(draw(*rows, channels) - 3), -torch.arange(1.0, STATES + 1).repeat(channels, 1)
-    given = (draw(*rows, channels), dt, A, draw(*rows, STATES), draw(*rows, STATES), torch.ones(channels))
-    return [tensor.requires_grad_() for tensor in given]
-
-
-def mambapy(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
-    """The scan around mambapy's `pscan`."""
-    a, b = (dt[..., None] * A).exp(), (dt * x)[..., None] * B[:, :, None, :]
-    return (pscan(a, b) @ C[..., None])[..., 0] + D * x
 
 
 def transformers_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:

@@ -26,14 +26,16 @@ from discern_vqa.datasets._load import find_root, learning_samples, vocabulary_s
 from discern_vqa.nn.losses import total
 from discern_vqa.parts import make_tokenizer
 from discern_vqa.run import Run
-from discern_vqa.training.loop import rng_for
+from discern_vqa.training.loop import make_accelerator, rng_for
 from discern_vqa.training.optim import make_optimizer
 from discern_vqa.training.train import warm_states
 
 WARM = 3
 
 
-def stepper(recipe: Path, overrides: list[str], data: Path | None, folder: Path) -> Callable[[int], None]:
+def stepper(
+    recipe: Path, overrides: list[str], data: Path | None, folder: Path, device: torch.device
+) -> Callable[[int], None]:
     """Builds all that a training of this recipe builds; the result takes step number i of its first epoch."""
     settings = read_recipe(recipe, overrides)
     root = find_root(settings.data, data)
@@ -42,25 +44,28 @@ def stepper(recipe: Path, overrides: list[str], data: Path | None, folder: Path)
     answers = AnswerVocabulary.from_answers([s.answer for s in learned if not s.is_caption], settings.data.normaliser)
     run = Run.create(folder, recipe, settings, answers, make_tokenizer(settings, [s.text for s in learned]), root)
     torch.manual_seed(settings.run.seed)
-    model = run.build_model(pretrained=True)
+    model = run.build_model(pretrained=True).to(device)
     batcher = run.batcher(model)
     optim = settings.optim
     objective = registry.load("objectives", settings.objective.name).Objective(settings.objective, model)
     batches = epoch_batches(samples, optim.batch, 0, 0, optim.per_image, objective.mixed)[:200]
     warm_states(run, batcher, [samples[row] for rows in batches for row in rows], print)
-    optimizer = make_optimizer(model, optim, settings.run.precision)
     objective.train()
+    make_accelerator(optim, settings.run)  # for what it sets
+    optimizer = make_optimizer(model, optim, settings.run.precision)
 
     def step(number: int) -> None:
         rng = rng_for(0, number)
-        batch = batcher.batch([samples[row] for row in batches[number % len(batches)]], rng)
-        with torch.autocast("cpu", torch.bfloat16, enabled=settings.run.precision == "bf16"):
+        batch = batcher.batch([samples[row] for row in batches[number % len(batches)]], rng).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=settings.run.precision == "bf16"):
             loss = total(objective(batch, rng), objective.config.weights)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(objective.parameters(), optim.clip)
         optimizer.step()
         optimizer.zero_grad()
         objective.after_step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
 
     return step
 
@@ -73,13 +78,14 @@ def main() -> None:
     parser.add_argument("--variant", nargs="+", action="append", default=[], metavar=("NAME", "KEY=VALUE"))
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     variants = [(name, overrides) for name, *overrides in arguments.variant] or [("as it stands", [])]
     with tempfile.TemporaryDirectory() as scratch:
         steps = {
-            name: stepper(arguments.recipe, overrides, arguments.data, Path(scratch) / str(number))
+            name: stepper(arguments.recipe, overrides, arguments.data, Path(scratch) / str(number), arguments.device)
             for number, (name, overrides) in enumerate(variants)
         }
         seconds: dict[str, list[float]] = {name: [] for name in steps}
@@ -103,7 +109,9 @@ def main() -> None:
     for row in rows:
         print(f"{row['variant']:24} {row['median_ms']:9.2f} ms   x {row['ratio']:.3f}")
     if arguments.json:
-        about = {"machine": platform.machine(), "torch": torch.__version__, "threads": arguments.threads}
+        on_gpu = arguments.device.type == "cuda"
+        device = torch.cuda.get_device_name(arguments.device) if on_gpu else platform.machine()
+        about = {"machine": device, "torch": torch.__version__, "threads": arguments.threads}
         content = about | {"recipe": arguments.recipe.name, "steps": arguments.steps, "rows": rows}
         arguments.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 

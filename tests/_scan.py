@@ -27,7 +27,7 @@ def value_and_gradients(given, **options):
     """[y, dx, ddt, dA, dB, dC, dD] of the scan of `given`, for the same random dy each time."""
     given = [tensor.detach().clone().requires_grad_() for tensor in given]
     y = selective_scan(*given, **options)
-    dy = torch.randn(y.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(y.dtype)
+    dy = torch.randn(y.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(y)
     return [y.detach(), *torch.autograd.grad(y, given, dy)]
 
 

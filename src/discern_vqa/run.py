@@ -16,6 +16,7 @@ Nothing here is a pickle; weights are safetensors, all else is text.
 import hashlib
 import json
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -153,7 +154,7 @@ class Run:
         load_weights(model, self.folder / WEIGHTS)
         return model.eval()
 
-    def batcher(self, model: Any, *, views: int | None = None, device: str = "cpu") -> Batcher:
+    def batcher(self, model: Any, *, views: int | None = None) -> Batcher:
         """What turns samples into this model's batches; frozen encoders' states are cached through it."""
         data, config = self.recipe.data, self.recipe.model
         picture, grey = self._picture()
@@ -162,21 +163,19 @@ class Run:
         )
         images: ImageSource = pixels
         if config.image.frozen:
-            images = StateSource(pixels, lambda x: model.image.states(x.to(device)).cpu(), views or data.views)
-        texts = None
-        if config.text.frozen:
-            texts = TextSource(lambda ids, keep: model.text.states(ids.to(device), keep.to(device)).cpu())
-        prior, length = self._prior(model, device), data.text_length
+            images = StateSource(pixels, _states_of(model.image), views or data.views)
+        texts = TextSource(_states_of(model.text)) if config.text.frozen else None
+        prior, length = self._prior(model), data.text_length
         return Batcher(self.tokenizer, self.vocabulary, length, images, texts, data.mirror, self.writer, prior)
 
-    def _prior(self, model: Any, device: str) -> PriorSource | None:
+    def _prior(self, model: Any) -> PriorSource | None:
         """The prior that training left here, or one that has still to learn; none where the recipe asks for none."""
         wanted = self.recipe.prior
         if not wanted.on:
             return None
         source = PriorSource(self.vocabulary.answers, wanted.share, wanted.wording, wanted.share_yes_no)
         if wanted.cases:
-            source.read_by(model.text, lambda pixels: model.image.states(pixels.to(device)).cpu())
+            source.read_by(model.text, _states_of(model.image))
         if (self.folder / PRIOR).is_file():
             source.fill(read_tensors(self.folder / PRIOR))
         return source
@@ -262,6 +261,17 @@ def environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "versions": versions,
     }
+
+
+def _states_of(encoder: Any) -> Callable[..., torch.Tensor]:
+    """The states of a frozen encoder, computed wherever it is at that moment; they come back to the CPU."""
+
+    def states(*given: torch.Tensor) -> torch.Tensor:
+        device = next(encoder.parameters()).device
+        found: torch.Tensor = encoder.states(*(tensor.to(device) for tensor in given))
+        return found.cpu()
+
+    return states
 
 
 def _tokenizer(content: dict[str, Any], folder: Path) -> Tokenizer:

@@ -85,7 +85,7 @@ class Explainer:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model: Any = run.build_model().eval().to(device)
-        return cls(run, model, run.batcher(model, device=device))
+        return cls(run, model, run.batcher(model))
 
     @property
     def methods(self) -> list[str]:

@@ -65,7 +65,7 @@ class Predictor:
         model: Any = opened.load_model().to(device)
         calibration = read_if_there(opened.folder, opened.folder / WEIGHTS) if calibrated else None
         scope = read_scope(opened.folder, opened.folder / WEIGHTS) if calibrated else None
-        return cls(opened, model, answering_batcher(opened, model, device), calibration, scope)
+        return cls(opened, model, answering_batcher(opened, model), calibration, scope)
 
     def ask(self, image: Path, question: str, mode: str = "") -> Answer:
         """The answer to one question about one image file, judged where the run is calibrated. Raises DataError,
@@ -158,9 +158,9 @@ class Predictor:
         return states
 
 
-def answering_batcher(run: Run, model: Any, device: str = "cpu") -> Batcher:
+def answering_batcher(run: Run, model: Any) -> Batcher:
     """The run's batcher with the image states that training left in the user's cache."""
-    batcher = run.batcher(model, views=run.recipe.data.views, device=device)
+    batcher = run.batcher(model, views=run.recipe.data.views)
     path = run.cache_of_states()
     if isinstance(batcher.images, StateSource) and path.is_file():
         batcher.images.fill(read_tensors(path))

@@ -114,7 +114,7 @@ def train(
             _same_recipe(run.recipe, settings, out)
         else:
             run = _new_run(out, recipe, settings, root, from_run)
-    model = run.build_model(pretrained=from_run is None)
+    model = run.build_model(pretrained=from_run is None).to(among.device)
     if from_run is not None:
         load_weights(model, Path(from_run) / WEIGHTS)
     if settings.run.mode not in modes_of(model):
