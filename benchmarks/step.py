@@ -18,45 +18,30 @@ from pathlib import Path
 
 import torch
 
-from discern_vqa import registry
 from discern_vqa.config import read_recipe
-from discern_vqa.data.answers import AnswerVocabulary
-from discern_vqa.data.sampling import epoch_batches
-from discern_vqa.datasets._load import find_root, learning_samples, vocabulary_samples
+from discern_vqa.datasets._load import find_root
 from discern_vqa.nn.losses import total
-from discern_vqa.parts import make_tokenizer
-from discern_vqa.run import Run
 from discern_vqa.training.loop import make_accelerator, rng_for
 from discern_vqa.training.optim import make_optimizer
-from discern_vqa.training.train import warm_states
+from discern_vqa.training.setup import set_up
 
 WARM = 3
 
 
-def stepper(
-    recipe: Path, overrides: list[str], data: Path | None, folder: Path, device: torch.device
-) -> Callable[[int], None]:
-    """Builds all that a training of this recipe builds; the result takes step number i of its first epoch."""
+def stepper(recipe: Path, overrides: list[str], data: Path | None, folder: Path) -> Callable[[int], None]:
+    """Builds all that a training of this recipe builds; the result takes step number i of its first epoch. On a GPU if
+    there is one, as training does."""
     settings = read_recipe(recipe, overrides)
-    root = find_root(settings.data, data)
-    samples, _ = learning_samples(settings.data, root, settings.run.seed)
-    learned = vocabulary_samples(settings.data, root)
-    answers = AnswerVocabulary.from_answers([s.answer for s in learned if not s.is_caption], settings.data.normaliser)
-    run = Run.create(folder, recipe, settings, answers, make_tokenizer(settings, [s.text for s in learned]), root)
-    torch.manual_seed(settings.run.seed)
-    model = run.build_model(pretrained=True).to(device)
-    batcher = run.batcher(model)
-    optim = settings.optim
-    objective = registry.load("objectives", settings.objective.name).Objective(settings.objective, model)
-    batches = epoch_batches(samples, optim.batch, 0, 0, optim.per_image, objective.mixed)[:200]
-    warm_states(run, batcher, [samples[row] for rows in batches for row in rows], print)
-    objective.train()
+    start = set_up(settings, recipe, find_root(settings.data, data), folder)
+    device = next(start.model.parameters()).device
+    optim, batches = settings.optim, start.batches(0)
     make_accelerator(optim, settings.run)  # for what it sets
-    optimizer = make_optimizer(model, optim, settings.run.precision)
+    optimizer = make_optimizer(start.model, optim, settings.run.precision)
+    objective = start.objective.train()
 
     def step(number: int) -> None:
         rng = rng_for(0, number)
-        batch = batcher.batch([samples[row] for row in batches[number % len(batches)]], rng).to(device)
+        batch = start.batch(batches[number % len(batches)], rng).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.run.precision == "bf16"):
             loss = total(objective(batch, rng), objective.config.weights)
         loss.backward()
@@ -78,14 +63,13 @@ def main() -> None:
     parser.add_argument("--variant", nargs="+", action="append", default=[], metavar=("NAME", "KEY=VALUE"))
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     variants = [(name, overrides) for name, *overrides in arguments.variant] or [("as it stands", [])]
     with tempfile.TemporaryDirectory() as scratch:
         steps = {
-            name: stepper(arguments.recipe, overrides, arguments.data, Path(scratch) / str(number), arguments.device)
+            name: stepper(arguments.recipe, overrides, arguments.data, Path(scratch) / str(number))
             for number, (name, overrides) in enumerate(variants)
         }
         seconds: dict[str, list[float]] = {name: [] for name in steps}
@@ -109,8 +93,7 @@ def main() -> None:
     for row in rows:
         print(f"{row['variant']:24} {row['median_ms']:9.2f} ms   x {row['ratio']:.3f}")
     if arguments.json:
-        on_gpu = arguments.device.type == "cuda"
-        device = torch.cuda.get_device_name(arguments.device) if on_gpu else platform.machine()
+        device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
         about = {"machine": device, "torch": torch.__version__, "threads": arguments.threads}
         content = about | {"recipe": arguments.recipe.name, "steps": arguments.steps, "rows": rows}
         arguments.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -7,7 +7,8 @@ those of an unbroken one, to the last bit on one kind of machine.
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,18 +85,24 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
             log.flush()
             save_state(state, progress, plain, optimizer.optimizer, mean)
 
+    seed = run.seed + 7919 * accelerator.process_index
+
+    def make(rows: list[int], step: int) -> Batch:
+        return work.batch(rows, rng_for(seed, step))
+
     while progress.epoch < run.epochs and not progress.ended:
         batches = _shard(work.batches(progress.epoch), accelerator)
+        to_come = batches[progress.batch :]
+        made = ahead(make, list(zip(to_come, range(progress.step, progress.step + len(to_come)), strict=True)))
         show.epoch(progress.epoch, len(batches), progress.batch)
         objective.train()
-        while progress.batch < len(batches):
-            started = time.perf_counter()
+        started = time.perf_counter()
+        for batch in made:
             factor = rate((progress.epoch + progress.batch / len(batches)) / run.epochs, optim)
             for group, first in zip(optimizer.param_groups, first_rates, strict=True):
                 group["lr"] = first * factor
-            seed = run.seed + 7919 * accelerator.process_index
             torch.manual_seed(seed * 1_000_003 + progress.step)  # dropout's
-            batch = work.batch(batches[progress.batch], rng_for(seed, progress.step)).to(accelerator.device)
+            batch = batch.to(accelerator.device)
             # Groups of accumulated batches begin and end with their epoch: nothing half gathered crosses a save there.
             accelerator.step = -1 if progress.batch + 1 == len(batches) else progress.batch
             with accelerator.accumulate(objective):
@@ -122,6 +129,7 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
                 show.step(numbers)
             else:
                 show.step(None)
+            started = time.perf_counter()
             due = run.save_every and progress.step - saved >= run.save_every and accelerator.sync_gradients
             if due and progress.batch < len(batches):
                 save()
@@ -134,6 +142,16 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
     _finish(work, run, folder, progress, mean, accelerator)
     log.close()
     return progress
+
+
+def ahead(make: Callable[[list[int], int], Batch], to_come: list[tuple[list[int], int]]) -> Iterator[Batch]:
+    """`make(rows, step)` for each pair in turn; while the caller works on one batch, a thread makes the next."""
+    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)) as maker:
+        coming = [maker.submit(make, *pair) for pair in to_come[:1]]
+        for place in range(len(to_come)):
+            batch = coming.pop().result()
+            coming += [maker.submit(make, *pair) for pair in to_come[place + 1 : place + 2]]
+            yield batch
 
 
 def make_accelerator(optim: OptimConfig, run: RunConfig) -> Accelerator:

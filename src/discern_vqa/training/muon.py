@@ -72,8 +72,8 @@ def orthogonal(matrices: Tensor) -> Tensor:
     a, b, c = QUINTIC
     turned = matrices.shape[-2] > matrices.shape[-1]
     X = matrices.mT if turned else matrices
-    X = X / (X.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    for _ in range(ROUNDS):
-        gram = X @ X.mT
-        X = a * X + (b * gram + c * gram @ gram) @ X
+    X = (X / (X.norm(dim=(-2, -1), keepdim=True) + 1e-7)).contiguous()
+    for _ in range(ROUNDS):  # X <- a X + (b G + c G G) X with G = X X'
+        gram = torch.bmm(X, X.mT)
+        X = torch.baddbmm(X, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), X, beta=a)
     return X.mT if turned else X

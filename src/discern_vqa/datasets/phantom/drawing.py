@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 from discern_vqa.data.sample import CLOSED, OPEN, SPLITS
 from discern_vqa.datasets.phantom.anatomy import TEXT, Unit, invent, plan, render
@@ -120,9 +121,11 @@ def _map(
     root: Path, chunks: list[list[Unit]], workers: int
 ) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
     if workers <= 1:
-        yield from (_draw_chunk(root, chunk) for chunk in chunks)
+        with threadpool_limits(1):
+            yield from (_draw_chunk(root, chunk) for chunk in chunks)
         return
-    with ProcessPoolExecutor(workers) as pool:
+    # On small arrays BLAS threads only wait for each other, and with two processes for a core too: 3 times as long.
+    with ProcessPoolExecutor(workers, initializer=threadpool_limits, initargs=(1,)) as pool:
         yield from pool.map(_draw_chunk, [root] * len(chunks), chunks)
 
 

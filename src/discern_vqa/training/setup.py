@@ -1,0 +1,215 @@
+"""What a training starts from: a run folder, a model with its weights, samples, batches and a way of learning.
+
+Everything that has to be there before the first step, and nothing of the steps themselves (`loop`).
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from safetensors.torch import save_file
+
+from discern_vqa import registry
+from discern_vqa.config import Recipe
+from discern_vqa.data.answers import AnswerVocabulary
+from discern_vqa.data.batch import Batch, Batcher
+from discern_vqa.data.sample import Sample
+from discern_vqa.data.sampling import drawn_beside, epoch_batches, without_incomplete
+from discern_vqa.data.sources import StateSource
+from discern_vqa.datasets._load import beside_samples, find_beside, imitated, learning_samples, vocabulary_samples
+from discern_vqa.errors import ConfigError, DataError, RunError
+from discern_vqa.files import atomic_path, atomic_write_text
+from discern_vqa.models._modes import modes_of
+from discern_vqa.parts import make_tokenizer, make_writer
+from discern_vqa.run import CONFIG, WEIGHTS, Run, load_weights, read_tensors
+
+Say = Callable[[str], None]
+
+PRETRAINED = {
+    "image": "image encoder",
+    "text": "text encoder",
+    "fvta": "query transformer",
+    "generator": "generator",
+}
+"""Parts of a model that may come with weights, and what they are called."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """All that the loop works on. `learned`: the samples of the recipe's own set (`own` of them), then those beside."""
+
+    run: Run
+    model: Any
+    objective: Any
+    batcher: Batcher
+    learned: list[Sample]
+    own: int
+    validation: list[Sample]
+
+    def batches(self, epoch: int) -> list[list[int]]:
+        """The rows of `learned` in each batch of an epoch."""
+        recipe = self.run.recipe
+        optim, seed = recipe.optim, recipe.run.seed
+        rows = drawn_beside(self.own, len(self.learned) - self.own, recipe.data.beside_share, seed, epoch)
+        chosen = [self.learned[row] for row in rows]
+        drawn = epoch_batches(chosen, optim.batch, seed, epoch, optim.per_image, self.objective.mixed)
+        drawn = without_incomplete(drawn, optim.batch) if "D7" in recipe.data.imitate else drawn
+        return [[rows[place] for place in batch] for batch in drawn]
+
+    def batch(self, rows: list[int], rng: torch.Generator) -> Batch:
+        """The batch of these rows of `learned`."""
+        return self.batcher.batch([self.learned[row] for row in rows], rng)
+
+
+def set_up(
+    settings: Recipe,
+    recipe: Path,
+    root: Path,
+    out: Path,
+    *,
+    from_run: Path | None = None,
+    resume: bool = False,
+    among: PartialState | None = None,
+    say: Say = print,
+) -> Start:
+    """Makes (or, to resume, opens) the run folder `out` and all that its training starts from.
+
+    Args:
+        settings: `recipe`, read; `root`: its data set's folder.
+        from_run: a finished run whose weights, words and answers are taken over.
+        among: the processes that train together; none: this one, on the GPU if there is one.
+        say: told what a user may want to know.
+
+    Raises DataError if there is nothing to learn from; ConfigError and RunError if recipe and runs do not fit.
+    """
+    among = among or PartialState(cpu=not torch.cuda.is_available())
+    further = find_beside(settings.data, root)
+    samples, validation = learning_samples(settings.data, root, settings.run.seed)
+    if not samples:
+        raise DataError(f"{root}: nothing to learn from", hint="see: discern data audit")
+    torch.manual_seed(settings.run.seed)
+    with among.main_process_first():
+        if (resume or not among.is_main_process) and (out / CONFIG).is_file():
+            run = Run.open(out, finished=False)
+            _same_recipe(run.recipe, settings, out)
+        else:
+            run = _new_run(out, recipe, settings, root, from_run)
+    model = run.build_model(pretrained=from_run is None).to(among.device)
+    if from_run is not None:
+        load_weights(model, Path(from_run) / WEIGHTS)
+    if settings.run.mode not in modes_of(model):
+        raise ConfigError(
+            f"[run] mode = {settings.run.mode!r}: {settings.model.name} as set here cannot answer so",
+            hint=f"it can: {', '.join(modes_of(model))}",
+        )
+    if from_run is None:
+        said_random(model, say)
+    for warning in imitated(settings.data):
+        say(f"WARNING: {warning}")
+    say(
+        f"{len(samples):,} samples of {len({sample.image for sample in samples}):,} images, "
+        f"{len(validation):,} for validation, {len(run.vocabulary):,} answers, "
+        f"{sum(p.numel() for p in model.parameters() if p.requires_grad):,} trained parameters"
+    )
+    batcher = run.batcher(model)
+    beside = beside_samples(settings.data, further, run.vocabulary) if further is not None else []
+    if beside:
+        images = len({sample.image for sample in beside})
+        say(f"beside them: {len(beside):,} questions about {images:,} images of {settings.data.beside}")
+    learned = [*samples, *beside]
+    with among.main_process_first():
+        warm_states(run, batcher, [*learned, *validation], say)
+        run.learn_prior(batcher, samples)
+    objective = registry.load("objectives", settings.objective.name).Objective(settings.objective, model)
+    if hasattr(objective, "similar"):
+        with among.main_process_first():
+            say(use_similar(run, objective, learned, batcher))
+    return Start(run, model, objective, batcher, learned, len(samples), validation)
+
+
+def _new_run(
+    out: Path, source: Path, settings: Recipe, root: Path, from_run: Path | None
+) -> Run:
+    if from_run is not None:
+        before = Run.open(from_run)
+        if before.recipe.model.resolved() != settings.model.resolved():
+            raise ConfigError(
+                f"[model] of {source} differs from that of {from_run}: {_differences(before.recipe, settings)}",
+                hint="fine-tuning adds no parameter: use the same [model] table in both recipes",
+            )
+        vocabulary, tokenizer, writer = before.vocabulary, before.tokenizer, before.writer
+    else:
+        learned = vocabulary_samples(settings.data, root)
+        asked = [sample for sample in learned if not sample.is_caption]
+        answers, kinds = [sample.answer for sample in asked], [sample.answer_type for sample in asked]
+        vocabulary = AnswerVocabulary.from_answers(answers, settings.data.normaliser, settings.data.min_count, kinds)
+        tokenizer = make_tokenizer(settings, [sample.text for sample in learned])
+        writer = make_writer(settings, answers)
+    return Run.create(out, source, settings, vocabulary, tokenizer, root, writer)
+
+
+def _differences(before: Recipe, now: Recipe) -> str:
+    old, new = before.model.resolved().model_dump(), now.model.resolved().model_dump()
+    return ", ".join(f"{key} = {old[key]!r} there, {new[key]!r} here" for key in old if old[key] != new.get(key))
+
+
+def _same_recipe(before: Recipe, now: Recipe, out: Path) -> None:
+    """A resumed run must go on with its own recipe; only the data folder may have moved."""
+    old, new = before.to_json(), now.to_json()
+    for tables in (old, new):
+        tables["data"].pop("root")
+    odd = [f"[{table}] {key}" for table in old for key in old[table] if old[table][key] != new[table].get(key)]
+    if odd:
+        raise RunError(f"{out} was started with another recipe: {', '.join(odd)}", hint="resume with the same recipe")
+
+
+def said_random(model: Any, say: Say) -> None:
+    """Lists the parameters that no pre-trained file filled."""
+    for side, what in PRETRAINED.items():
+        names = getattr(model, side).random if hasattr(model, side) else []
+        if names:
+            shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+            say(f"{what}: stays random: {shown}")
+
+
+def use_similar(run: Run, objective: Any, samples: list[Sample], batcher: Batcher) -> str:
+    """Hands the similar-image index (Eq. 8) to the batcher; it is kept in the run, so that a resumed training has the
+    same one. Returns a line for the log (A25: the share of images that have any)."""
+    path = run.folder / "similar.json"
+    if not path.is_file():
+        atomic_write_text(path, json.dumps(objective.similar(samples, batcher), ensure_ascii=False))
+    similar: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
+    batcher.use_similar(similar, samples)
+    batcher.similar_in_batch = objective.config.similar_in_batch
+    found = [len(others) for others in similar.values()]
+    if not any(found):
+        return "similar images: none"
+    share = sum(count > 0 for count in found) / len(found)
+    return f"similar images: {share:.0%} of {len(found):,} have one, {sum(found) / len(found):.1f} on average"
+
+
+def warm_states(run: Run, batcher: Batcher, samples: list[Sample], say: Say) -> None:
+    """Computes the states of frozen encoders: all texts in a fixed order, and the images that the cache lacks."""
+    if batcher.texts is not None:
+        texts = sorted({sample.text for sample in samples})
+        for start in range(0, len(texts), 64):
+            batcher.texts.add(batcher.tokenizer.encode(texts[start : start + 64], batcher.length))
+    source = batcher.images
+    if not isinstance(source, StateSource):
+        return
+    path = run.cache_of_states()
+    keys = {sample.image: sample.path for sample in samples}
+    if path.is_file():
+        source.fill({name: value for name, value in read_tensors(path).items() if name.partition(":")[2] in keys})
+    missing = [(key, file) for key, file in keys.items() if not source.has(key)]
+    if not missing:
+        return
+    say(f"frozen image encoder: states of {len(missing):,} images, {source.views} views each")
+    for key, file in missing:
+        source.add(key, file)
+    with atomic_path(path) as partial:
+        save_file(source.dump(), partial)
