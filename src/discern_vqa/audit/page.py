@@ -20,6 +20,7 @@ from discern_vqa.data.images import open_image
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ImageError
 from discern_vqa.files import atomic_write_text
+from discern_vqa.pages import style
 
 SHOWN = 48
 _SIDE = 200
@@ -49,7 +50,7 @@ def write_page(
     content = {
         "name": name,
         "version": __version__,
-        "css": (_TEMPLATES / "audit.css").read_text("utf-8"),
+        "css": style(_TEMPLATES / "audit.css"),
         "flaws": report["verdict"][:flaws],
         "known": report["verdict"][flaws:],
         "counts": report["counts"],

@@ -23,6 +23,7 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.data.sheet import draw_sheet
 from discern_vqa.errors import ConfigError, DataError, ImageError
 from discern_vqa.files import atomic_write_text
+from discern_vqa.pages import style
 
 BY = ("modality", "organ", "question_type", "split")
 _COLUMNS = 8
@@ -87,7 +88,7 @@ def write_preview(
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    css = (_TEMPLATES / "audit.css").read_text("utf-8")
+    css = style(_TEMPLATES / "audit.css")
     template = environment.from_string((_TEMPLATES / "preview.html.j2").read_text("utf-8"))
     page = out / "index.html"
     atomic_write_text(page, template.render(name=name, version=__version__, css=css, kinds=kinds))

@@ -20,6 +20,7 @@ from discern_vqa.evaluation.report.read import BEFORE, RunFiles, read_run
 from discern_vqa.evaluation.report.table_files import as_markdown, write_tables
 from discern_vqa.evaluation.report.tables import Table
 from discern_vqa.files import atomic_write_text
+from discern_vqa.pages import style
 
 CASES = 24
 _TEMPLATES = files("discern_vqa.evaluation.report") / "templates"
@@ -180,7 +181,7 @@ def _filled(name: str, autoescape: bool, **page: Any) -> str:
     )
     environment.filters |= {"said": said, "markdown": as_markdown}
     environment.tests["figure"] = lambda cell: hasattr(cell, "low")
-    css = (_TEMPLATES / "report.css").read_text("utf-8")
+    css = style(_TEMPLATES / "report.css")
     return environment.get_template(name).render(**page, css=css)
 
 
