@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from _contenders import STATES, mambapy, scan_inputs
+from _contenders import STATES, Run, mambapy, scan_inputs, trainer
 from _limits import Machine, work_of
 from torch import Tensor
 from transformers import MambaConfig
@@ -42,8 +42,6 @@ CASES = {
 }
 """Whom our scan is compared with; sequences, length and channels (E)."""
 GOALS = {"B16 L32": 5, "B16 L64": 5, "B16 L256": 8, "B4 L609": 8, "mixer's scan B4 L228": 100}
-
-Run = Callable[[], object]
 
 
 def transformers_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
@@ -77,12 +75,7 @@ def contenders(case: str) -> dict[str, Run]:
     rival, *shape = CASES[case]
     if rival == "mixer":
         return mixers(*shape)
-    given = scan_inputs(*shape)
-    dy = torch.randn(given[0].shape, generator=torch.Generator().manual_seed(1))
-
-    def train(scan: Callable[..., Tensor], **options: Any) -> Run:
-        return lambda: torch.autograd.grad(scan(*given, **options), given, dy)
-
+    train = trainer(*shape)
     ours = {"ours": train(selective_scan)}
     if rival == "mambapy":
         return ours | {"mambapy": train(mambapy)}

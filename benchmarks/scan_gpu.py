@@ -3,22 +3,20 @@
     python benchmarks/scan_gpu.py [--rounds 15] [--json benchmarks/results/scan_gpu.json]
 
 Forward and backward in float32, E = 1,536, S = 16. In every round each contender runs once; times are medians of CUDA
-events, ratios medians of the rounds' ratios. The distance from the definition in float64 (largest difference over the
-largest number, the worst of y and the six gradients) is taken first. Needs `mambapy`; `mamba_ssm` joins where it can be
+events, ratios medians of the rounds' ratios. Beside them stands the distance from the definition in float64: largest
+difference over largest number, the worst of y and the six gradients. Needs `mambapy`; `mamba_ssm` joins where it can be
 imported. How to read it: benchmarks/README.md.
 """
 
 import argparse
 import json
 import statistics
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 import triton
-from _contenders import STATES, mambapy, scan_inputs
-from torch import Tensor
+from _contenders import STATES, Run, mambapy, output_gradient, scan_inputs, trainer
 
 from discern_vqa.nn.scan import choose, selective_scan
 
@@ -30,7 +28,7 @@ SPECIAL = 16
 instructions, compute capability 9.0; the same from 8.0 on)."""
 
 
-def event_ms(run: Callable[[], object]) -> float:
+def event_ms(run: Run) -> float:
     """Milliseconds of one run by CUDA events."""
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     start.record()
@@ -40,12 +38,9 @@ def event_ms(run: Callable[[], object]) -> float:
     return start.elapsed_time(end)
 
 
-def contenders(given: list[Tensor], dy: Tensor) -> dict[str, Callable[[], object]]:
+def contenders(sequences: int, length: int) -> dict[str, Run]:
     """What runs in each round: ours first."""
-
-    def train(scan: Callable[..., Tensor], **options: Any) -> Callable[[], object]:
-        return lambda: torch.autograd.grad(scan(*given, **options), given, dy)
-
+    train = trainer(sequences, length, CHANNELS, "cuda")
     found = {"triton": train(selective_scan, path="triton")}
     if choose(torch.device("cuda"), torch.float32, STATES, 64) == "mamba_ssm":
         found["mamba_ssm"] = train(selective_scan, path="mamba_ssm")
@@ -55,7 +50,7 @@ def contenders(given: list[Tensor], dy: Tensor) -> dict[str, Callable[[], object
 def apart(sequences: int, length: int) -> float:
     """The Triton path's distance from the definition in float64, on 96 channels."""
     given = scan_inputs(sequences, length, 96, "cuda")
-    dy = torch.randn(given[0].shape, generator=torch.Generator().manual_seed(1)).cuda()
+    dy = output_gradient(given)
     exact = [tensor.detach().double().requires_grad_() for tensor in given]
     y, wanted_y = selective_scan(*given, path="triton"), selective_scan(*exact, path="reference")
     found = [y, *torch.autograd.grad(y, given, dy)]
@@ -66,15 +61,14 @@ def apart(sequences: int, length: int) -> float:
 
 def limit_ms(sequences: int, length: int, bytes_per_ms: float) -> dict[str, float]:
     """The least that this card could take: its exponentials (one forward, one backward), and the bytes that must move
-    (every input read forward and again backward, y and every gradient written, dy read)."""
+    (x, dt, B and C read forward and again backward, y written, dy read, and the gradients of these four written)."""
     steps = sequences * length
     card = torch.cuda.get_device_properties(0)
-    exponentials = 2 * steps * CHANNELS * STATES / (SPECIAL * card.multi_processor_count * triton_clock())
-    numbers = steps * (2 * 2 * CHANNELS + 2 * 2 * STATES + 2 * CHANNELS + 2 * CHANNELS + 2 * STATES)
-    return {"exponentials": exponentials, "bytes": 4 * numbers / bytes_per_ms}
+    exponentials = 2 * steps * CHANNELS * STATES / (SPECIAL * card.multi_processor_count * cycles_per_ms())
+    return {"exponentials": exponentials, "bytes": 4 * steps * (8 * CHANNELS + 6 * STATES) / bytes_per_ms}
 
 
-def triton_clock() -> float:
+def cycles_per_ms() -> float:
     """Cycles in a millisecond at the card's highest clock."""
     device = triton.runtime.driver.active.get_current_device()
     return float(triton.runtime.driver.active.utils.get_device_properties(device)["sm_clock_rate"])
@@ -90,9 +84,7 @@ def copied_per_ms() -> float:
 
 def measure(sequences: int, length: int, rounds: int, bytes_per_ms: float) -> dict[str, Any]:
     """One shape: medians, ratios, peak memory beyond the inputs, distance from the definition and from the limit."""
-    given = scan_inputs(sequences, length, CHANNELS, "cuda")
-    dy = torch.randn(given[0].shape, generator=torch.Generator().manual_seed(1)).cuda()
-    runs, peaks, taken = contenders(given, dy), {}, []
+    runs, peaks, taken = contenders(sequences, length), {}, []
     for name, run in runs.items():
         run()
         torch.cuda.synchronize()

@@ -21,7 +21,7 @@ import torch
 from discern_vqa.config import read_recipe
 from discern_vqa.datasets._load import find_root
 from discern_vqa.nn.losses import total
-from discern_vqa.training.loop import make_accelerator, rng_for
+from discern_vqa.training.loop import rng_for
 from discern_vqa.training.optim import make_optimizer
 from discern_vqa.training.setup import set_up
 
@@ -35,7 +35,6 @@ def stepper(recipe: Path, overrides: list[str], data: Path | None, folder: Path)
     start = set_up(settings, recipe, find_root(settings.data, data), folder)
     device = next(start.model.parameters()).device
     optim, batches = settings.optim, start.batches(0)
-    make_accelerator(optim, settings.run)  # for what it sets
     optimizer = make_optimizer(start.model, optim, settings.run.precision)
     objective = start.objective.train()
 

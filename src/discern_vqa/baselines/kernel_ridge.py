@@ -187,4 +187,3 @@ def _answered(
         scores = np.clip(_kernel(some, setting) @ weights + mean, 0, 1)
         answers += [Answer.from_scores(row, vocabulary, K) for row in scores.tolist()]
     return answers
-

@@ -92,8 +92,7 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
 
     while progress.epoch < run.epochs and not progress.ended:
         batches = _shard(work.batches(progress.epoch), accelerator)
-        to_come = batches[progress.batch :]
-        made = ahead(make, list(zip(to_come, range(progress.step, progress.step + len(to_come)), strict=True)))
+        made = ahead(make, [(rows, step) for step, rows in enumerate(batches[progress.batch :], progress.step)])
         show.epoch(progress.epoch, len(batches), progress.batch)
         objective.train()
         started = time.perf_counter()
@@ -147,19 +146,20 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
 def ahead(make: Callable[[list[int], int], Batch], to_come: list[tuple[list[int], int]]) -> Iterator[Batch]:
     """`make(rows, step)` for each pair in turn; while the caller works on one batch, a thread makes the next."""
     with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)) as maker:
-        coming = [maker.submit(make, *pair) for pair in to_come[:1]]
-        for place in range(len(to_come)):
-            batch = coming.pop().result()
-            coming += [maker.submit(make, *pair) for pair in to_come[place + 1 : place + 2]]
-            yield batch
+        coming = None
+        for pair in to_come:
+            following = maker.submit(make, *pair)
+            if coming is not None:
+                yield coming.result()
+            coming = following
+        if coming is not None:
+            yield coming.result()
 
 
 def make_accelerator(optim: OptimConfig, run: RunConfig) -> Accelerator:
     """Devices, mixed precision, accumulation; several processes when started by `accelerate launch` or `torchrun`."""
     # One process may train twice (a recipe's `after`), each time at its own precision.
     AcceleratorState._reset_state()
-    # cuDNN's attention plans anew for every length of text that it meets, in 0.1 to 1 s; the other ways need no plan.
-    torch.backends.cuda.enable_cudnn_sdp(False)
     return Accelerator(
         cpu=not torch.cuda.is_available(),
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],

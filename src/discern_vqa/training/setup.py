@@ -65,6 +65,11 @@ class Start:
         return self.batcher.batch([self.learned[row] for row in rows], rng)
 
 
+def processes() -> PartialState:
+    """The processes that train together, on GPUs if there are any: this one, unless a launcher started several."""
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
 def set_up(
     settings: Recipe,
     recipe: Path,
@@ -81,12 +86,14 @@ def set_up(
     Args:
         settings: `recipe`, read; `root`: its data set's folder.
         from_run: a finished run whose weights, words and answers are taken over.
-        among: the processes that train together; none: this one, on the GPU if there is one.
+        among: none: as `processes` finds them.
         say: told what a user may want to know.
 
     Raises DataError if there is nothing to learn from; ConfigError and RunError if recipe and runs do not fit.
     """
-    among = among or PartialState(cpu=not torch.cuda.is_available())
+    among = among or processes()
+    # cuDNN's attention plans anew for every length of text that it meets, in 0.1 to 1 s; the other ways need no plan.
+    torch.backends.cuda.enable_cudnn_sdp(False)
     further = find_beside(settings.data, root)
     samples, validation = learning_samples(settings.data, root, settings.run.seed)
     if not samples:

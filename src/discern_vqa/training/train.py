@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
 
 from discern_vqa.card import write_card
 from discern_vqa.config import Recipe, read_recipe
@@ -22,7 +21,7 @@ from discern_vqa.run import ANSWERING, CONFIG, WEIGHTS, Run
 from discern_vqa.training.baseline import fit_baseline
 from discern_vqa.training.loop import Work, fit
 from discern_vqa.training.progress import Bar
-from discern_vqa.training.setup import set_up
+from discern_vqa.training.setup import processes, set_up
 
 
 def train(
@@ -51,7 +50,7 @@ def train(
     settings = read_recipe(recipe, overrides)
     if settings.run.threads:
         torch.set_num_threads(settings.run.threads)
-    among = PartialState(cpu=not torch.cuda.is_available())
+    among = processes()
     quiet = quiet or not among.is_main_process
     say = (lambda text: None) if quiet else lambda text: print(text, flush=True)
     if resume and (out / WEIGHTS).is_file():

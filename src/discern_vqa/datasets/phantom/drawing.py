@@ -121,11 +121,9 @@ def _map(
     root: Path, chunks: list[list[Unit]], workers: int
 ) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
     if workers <= 1:
-        with threadpool_limits(1):
-            yield from (_draw_chunk(root, chunk) for chunk in chunks)
+        yield from (_draw_chunk(root, chunk) for chunk in chunks)
         return
-    # On small arrays BLAS threads only wait for each other, and with two processes for a core too: 3 times as long.
-    with ProcessPoolExecutor(workers, initializer=threadpool_limits, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(workers) as pool:
         yield from pool.map(_draw_chunk, [root] * len(chunks), chunks)
 
 
@@ -136,10 +134,12 @@ def _lines(rows: list[dict[str, Any]]) -> str:
 def _draw_chunk(root: Path, units: list[Unit]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     rows: list[dict[str, Any]] = []
     cases: list[dict[str, Any]] = []
-    for unit in units:
-        unit_rows, unit_cases = _draw_unit(root, unit)
-        rows += unit_rows
-        cases += unit_cases
+    # On small arrays BLAS threads only wait for each other, and with two processes for a core too: 3 times as long.
+    with threadpool_limits(1):
+        for unit in units:
+            unit_rows, unit_cases = _draw_unit(root, unit)
+            rows += unit_rows
+            cases += unit_cases
     return rows, cases
 
 
