@@ -78,6 +78,16 @@ def test_missing_phantoms_are_said_with_the_command_that_draws_them():
     assert caught.value.hint.startswith("discern data draw phantom ")
 
 
+def test_a_folder_that_was_named_and_is_not_there_is_said_with_what_to_type_next(tmp_path):
+    (tmp_path / "vqa_rad").mkdir()
+    with pytest.raises(DataError) as caught:
+        paths.find_data("vqa_rad", tmp_path / "vqarad")
+    assert caught.value.hint == f"did you mean {tmp_path / 'vqa_rad'}?"
+    with pytest.raises(DataError) as caught:
+        paths.find_data("phantom", tmp_path / "drawn")
+    assert caught.value.hint == f"discern data draw phantom {tmp_path / 'drawn'}"
+
+
 def test_weights_are_found_by_short_name_and_by_hub_id(tmp_path, monkeypatch):
     folder = weights(tmp_path / "env" / "mobilenet_v2_1.0_224")
     monkeypatch.setenv("DISCERN_WEIGHTS", str(tmp_path / "env"))

@@ -59,7 +59,8 @@ def find_data(name: str, given: Path | None = None) -> Path:
     if given is not None:
         if Path(given).exists():
             return Path(given)
-        raise DataError(f"{given} does not exist; it should hold the data set {name!r}", hint=_how_to_get_data(name))
+        missing = f"{given} does not exist; it should hold the data set {name!r}"
+        raise DataError(missing, hint=_like_it(Path(given)) or _how_to_get_data(name, Path(given)))
     for root in data_roots():
         for folder in (root / name, root):
             if folder.name == name and folder.is_dir():
@@ -193,9 +194,16 @@ def _from_hub(name: str) -> Path:
     return found
 
 
-def _how_to_get_data(name: str) -> str:
+def _like_it(missing: Path) -> str:
+    """ "did you mean ...?", of what lies beside it under a like name; "" where nothing does."""
+    beside = [one.name for one in missing.parent.iterdir()] if missing.parent.is_dir() else []
+    near = difflib.get_close_matches(missing.name, beside, n=1, cutoff=0.8)
+    return f"did you mean {missing.parent / near[0]}?" if near else ""
+
+
+def _how_to_get_data(name: str, given: Path | None = None) -> str:
     if name == "phantom":
-        return f"discern data draw phantom {cache_dir() / 'data' / 'phantom'}"
+        return f"discern data draw phantom {given or cache_dir() / 'data' / 'phantom'}"
     known = registry.names("datasets")
     if name not in known and (near := difflib.get_close_matches(name, known, n=1)):
         return f"did you mean {near[0]!r}?"
