@@ -11,6 +11,7 @@ from torch import Tensor
 from discern_vqa.data.answer_tokens import BytePairs, Writer
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.batch import Batch, Batcher, Inputs
+from discern_vqa.data.pairs import Pairing
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.text import WordTokenizer
 from discern_vqa.models import cmi_mtl
@@ -120,7 +121,7 @@ def batcher(net: Model | None = None, similar: dict[str, list[str]] | None = Non
     picture = (getattr(net.config, "picture_size", 1), getattr(net.config, "picture_grey", True)) if net else (0, False)
     made = Batcher(TOKENIZER, VOCABULARY, LENGTH, Noise(size, *picture), writer=WRITER)
     if similar is not None:
-        made.use_similar(similar, [*QUESTIONS, *CAPTIONS])
+        made.pairing = Pairing.of(similar, [*QUESTIONS, *CAPTIONS])
     return made
 
 

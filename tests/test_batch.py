@@ -7,7 +7,8 @@ import torch
 from _tiny import CAPTIONS, LENGTH, QUESTIONS, TOKENIZER, VOCABULARY, Noise, batch, batcher, question, rng
 from PIL import Image
 
-from discern_vqa.data.batch import Batcher, Inputs, choose_partners
+from discern_vqa.data.batch import Batcher, Inputs
+from discern_vqa.data.pairs import choose_partners
 from discern_vqa.data.sources import PixelSource, StateSource, TextSource, augment
 
 
@@ -67,6 +68,18 @@ def test_a_partner_is_another_sample_of_the_same_organ_and_type():
             assert not samples[other].is_caption
     assert len({int(partner[0]) for partner in chosen}) > 3, "partners change"
     assert torch.equal(chosen[0], choose_partners(samples, rng(0)))
+
+
+def test_a_partner_can_be_held_to_the_same_answer_type_and_is_none_where_nothing_says_what_is_akin():
+    asked = [
+        question(n, f"i{n}", "t", "yes", organ="head", question_type=("PRES",), answer_type=("open", "closed")[n % 2])
+        for n in range(20)
+    ]
+    free, held = choose_partners(asked, rng()), choose_partners(asked, rng(), same_answer_type=True)
+    assert any(asked[int(other)].answer_type != one.answer_type for one, other in zip(asked, free, strict=True))
+    assert all(asked[int(other)].answer_type == one.answer_type for one, other in zip(asked, held, strict=True))
+    unknown = [question(n, f"i{n}", "t", "yes", organ="", question_type=()) for n in range(4)]
+    assert choose_partners(unknown, rng()).tolist() == [-1] * 4
 
 
 def test_a_similar_image_is_added_once_and_never_the_samples_own():
@@ -182,3 +195,17 @@ def test_text_states_are_computed_once_for_each_text():
     assert torch.equal(inputs.text_states[..., 0], inputs.tokens.float())
     made.inputs(QUESTIONS)
     assert sum(calls) == len(QUESTIONS)
+
+
+def test_cached_pictures_can_come_in_a_second_view(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray((torch.rand(16, 16, generator=rng()) * 255).numpy().astype("uint8")).save(path)
+    source = StateSource(PixelSource(16, 16, True, False), lambda image: image.flatten(2), views=6)
+    made = Batcher(TOKENIZER, VOCABULARY, LENGTH, source)
+    asked = [replace(question(1, "a", "is there a mass", "yes"), path=path)]
+    assert made.batch(asked, rng()).targets.second is None
+    made.second_view = True
+    pairs = [made.batch(asked, rng(seed)) for seed in range(10)]
+    assert any(not torch.equal(pair.inputs.image, pair.targets.second) for pair in pairs)
+    views = [source.get([("a", path)], view=view)[0] for view in range(6)]
+    assert all(any(torch.equal(pair.targets.second, view) for view in views) for pair in pairs)

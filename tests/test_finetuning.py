@@ -46,6 +46,29 @@ def test_deviation_mixes_each_image_with_a_similar_one_by_one_share():
     assert torch.equal(finetuning(net, deviate=False).deviated(H_img, picture.H, data.targets.near, rng(3)), H_img)
 
 
+def test_every_cell_can_have_a_share_of_its_own():
+    H_img, H_all, near = torch.ones(50, 6, 1), torch.zeros(1, 6, 1), torch.tensor([0] * 49 + [-1])
+    shares = finetuning(model(), eps_per="cell").deviated(H_img, H_all, near, rng())
+    assert (shares[:49, 1:] != shares[:49, :1]).all(), "cells of an image have different shares"
+    assert torch.equal(shares[49], H_img[49]), "without a similar image nothing is deviated"
+    whole = finetuning(model()).deviated(H_img, H_all, near, rng())
+    assert torch.equal(whole, whole[:, :1].expand(-1, 6, -1))
+
+
+def test_similar_images_are_drawn_all_alike_unless_those_of_the_batch_come_first():
+    paper, robust = finetuning(model()), finetuning(model(), profile="robust")
+    only = finetuning(model(), similar_in_batch=True)
+    sample, similar = QUESTIONS[0], {QUESTIONS[0].image: ["b", "c", "d"]}
+    drawn = {
+        name: [one.pairing(similar, QUESTIONS).near(sample, {"a", "b"}, rng(seed)) for seed in range(40)]
+        for name, one in (("paper", paper), ("robust", robust), ("only", only))
+    }
+    assert {key for key, _ in drawn["paper"]} == {"b", "c", "d"}
+    assert {key for key, _ in drawn["robust"]} == {"b"} == {key for key, _ in drawn["only"]}
+    assert robust.pairing(similar, QUESTIONS).near(sample, {"a"}, rng()) is not None
+    assert only.pairing(similar, QUESTIONS).near(sample, {"a"}, rng()) is None
+
+
 @pytest.mark.parametrize("low", [0.0, 0.5])
 def test_epsilon_lies_between_its_bounds(low):
     objective = finetuning(model(), eps_min=low)

@@ -51,7 +51,7 @@ def test_thirty_two_samples_are_learned_to_the_last_and_not_without_their_images
     objective = finetune.Objective(
         finetune.Config(profile="robust", similar_percentile=0.9, weights=weights), net
     )
-    made.use_similar(objective.similar(samples, made), samples)
+    made.pairing = objective.pairing(objective.similar(samples, made), samples)
     everything = Work(
         net, objective, lambda epoch: [list(range(32))], lambda rows, g: made.batch([samples[r] for r in rows], g), None
     )

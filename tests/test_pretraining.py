@@ -8,6 +8,7 @@ from _tiny import CAPTIONS, QUESTIONS, batch, model, pretraining, rng, value
 
 from discern_vqa.models.cmdpi import Model
 from discern_vqa.nn.losses import contrast, total
+from discern_vqa.nn.momentum import Queue
 from discern_vqa.objectives import cmdpi_pretrain as pretrain
 
 
@@ -182,6 +183,74 @@ def test_without_either_reconstruction_only_the_contrast_is_left():
     parts = pretraining(model(), global_reconstruction=False, local_reconstruction=False)(batch(), rng())
     assert [value(parts[name]) for name in ("img", "txt", "ans")] == [0, 0, 0]
     assert value(parts["inter"]) > 0
+
+
+def test_global_and_local_reconstruction_can_be_averaged_instead_of_added():
+    net, data = model(), batch()
+    added, averaged = pretraining(net)(data, rng()), pretraining(net, rec_reduce="mean")(data, rng())
+    for part in ("img", "txt", "ans"):
+        torch.testing.assert_close(added[part], 2 * averaged[part])
+    assert torch.equal(added["inter"], averaged["inter"])
+
+
+def test_a_queue_adds_the_slow_features_of_earlier_batches_as_negatives_of_both_contrasts():
+    net = model().train()
+    plain, queued = pretraining(net, tau=0.2), pretraining(net, tau=0.2, queue=64)
+    first, second = batch(CAPTIONS[:2]), batch(CAPTIONS[2:])
+    without, parts = plain(first, rng()), queued(first, rng())
+    for part in ("inter", "intra"):
+        torch.testing.assert_close(parts[part], without[part], msg="nothing was held yet")
+    assert int(queued.queue.count) == 2
+    held = queued.queue.held()
+    features = net.encode(second.inputs)
+    slow = queued.text_ema(first.inputs.tokens, first.inputs.keep).h
+    torch.testing.assert_close(held["h_txt"][:2], slow)
+    parts = queued(second, rng())
+    expected = contrast(features.h_img, features.h_txt, 0.2, further=held["h_txt"]) + contrast(
+        features.h_txt, features.h_img, 0.2, further=held["h_img"]
+    )
+    torch.testing.assert_close(parts["inter"], expected)
+    assert value(parts["intra"]) > value(plain(second, rng())["intra"])
+    net.eval()
+    before = int(queued.queue.count)
+    queued.eval()(second, rng())
+    assert int(queued.queue.count) == before, "what is not learned from does not join"
+
+
+def test_what_the_queue_holds_of_the_same_image_or_text_is_no_negative():
+    net = model().train()
+    objective = pretraining(net, tau=0.2, queue=8)
+    counted = pretraining(net, tau=0.2, queue=8, mask_duplicates=False)
+    for one, negatives in ((objective, False), (counted, True)):
+        for held in (False, True):  # the second time the queue holds this very pair
+            parts = one(batch(CAPTIONS[:1]), rng())
+            assert (value(parts["inter"]) > 0) is (value(parts["intra"]) > 0) is (negatives and held)
+
+
+def test_a_queue_keeps_the_latest_and_needs_momentum_encoders():
+    queue = Queue(3, 1)
+    for start in (0, 2, 4):
+        rows = torch.arange(start, start + 2)
+        queue.push(h_img=rows[:, None].float(), h_txt=-rows[:, None].float(), image_key=rows, text_key=rows)
+    assert sorted(queue.held()["image_key"].tolist()) == [3, 4, 5]
+    many = torch.arange(10)
+    queue.push(h_img=many[:, None].float(), h_txt=many[:, None].float(), image_key=many, text_key=many)
+    assert sorted(queue.held()["image_key"].tolist()) == [7, 8, 9]
+    with pytest.raises(ValueError, match="needs intra_contrast"):
+        pretrain.Config(queue=4, intra_contrast=False)
+
+
+@pytest.mark.parametrize(("view", "moved"), [("same", False), ("brightness", False), ("augmented", True)])
+def test_the_momentum_branch_sees_what_the_recipe_says(view, moved):
+    net, data = model(), batch(CAPTIONS)
+    objective = pretraining(net, intra_view=view)
+    shown = []
+    objective.image_ema.register_forward_pre_hook(lambda module, given: shown.append(given[0]))
+    objective(data, rng())
+    own = data.inputs.image
+    assert torch.equal(shown[0], own) is (view == "same")
+    alike = torch.corrcoef(torch.stack([own[0].flatten(), shown[0][0].flatten()]))[0, 1]
+    assert (float(alike) < 0.9) is moved, "a picture that is only brighter is still itself, place by place"
 
 
 @pytest.mark.parametrize("settings", [{"profile": "robust"}, {"rho_question": 0.1}, {"smoothing": 0.1}])

@@ -136,5 +136,15 @@ def test_similar_images_can_be_held_to_one_organ_to_a_quantile_and_to_the_neares
         assert set(nearest[key]) == {KEYS[j] for j in order[:2]}
 
 
+def test_an_image_without_a_similar_one_can_fall_back_on_the_nearest_that_is_allowed():
+    h_img, organs = features(), ["chest", "head"] * 5 + ["leg", "arm"]
+    found = similar_images(KEYS, h_img, 1.0, organs, fallback=True)
+    cosine = F.cosine_similarity(h_img[:, None], h_img[None], dim=-1)
+    for i, key in enumerate(KEYS[:10]):
+        like = [j for j in range(12) if j != i and organs[j] == organs[i]]
+        assert found[key] == [KEYS[max(like, key=lambda j: float(cosine[i, j]))]]  # noqa: B023
+    assert found[KEYS[10]] == found[KEYS[11]] == [], "nothing of their organ"
+
+
 def test_a_single_image_has_nobody():
     assert similar_images(["only"], torch.randn(1, 3), percentile=0.5) == {"only": []}

@@ -14,6 +14,7 @@ from discern_vqa import registry
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.images import load_image
+from discern_vqa.data.pairs import Pairing
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sides import asks_side, is_mirrored, mirrored, mirrored_text, names_side, plain_name
 from discern_vqa.data.sources import PixelSource, StateSource
@@ -190,7 +191,7 @@ def test_the_pixels_are_mirrored_with_the_answer_and_the_similar_image_too(tmp_p
     source = StateSource(pixels, lambda image: image.flatten(2), views=1) if cached else pixels
     made = learning(True, source)
     samples = asked("a", paths["a"])
-    made.use_similar({"a": ["b"]}, [*samples, *asked("b", paths["b"])])
+    made.pairing = Pairing.of({"a": ["b"]}, [*samples, *asked("b", paths["b"])])
     seen = set()
     for seed in range(20):
         data = made.batch(samples, rng(seed))

@@ -7,7 +7,6 @@ for all the questions on it. Letters as in docs/notation.md.
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Self
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor
 from discern_vqa.data import sides
 from discern_vqa.data.answer_tokens import Writer
 from discern_vqa.data.answers import AnswerVocabulary
-from discern_vqa.data.choice import with_choice
+from discern_vqa.data.pairs import Pairing, choose_partners
 from discern_vqa.data.prior.source import PriorSource
 from discern_vqa.data.sample import CLOSED, OPEN, Sample
 from discern_vqa.data.sources import ImageSource, TextSource, stable_hash
@@ -94,6 +93,7 @@ class Targets(_Record):
         partner: (B,) row of the batch with the same organ and question type (Eq. 11); -1: none.
         is_open: (B,) 1.0 an open question, 0.0 a closed one, -1.0 a caption, or the data set does not say.
         written: (B, G) the answers as tokens for a model that writes them, or none.
+        second: another view of `image` where that is cached states, for a contrast of two views, or none.
     """
 
     answer: Tensor
@@ -105,6 +105,7 @@ class Targets(_Record):
     partner: Tensor
     is_open: Tensor
     written: Tensor | None = None
+    second: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -131,10 +132,11 @@ IS_OPEN = {OPEN: 1.0, CLOSED: 0.0}
 class Batcher:
     """Turns samples into batches; holds what that needs (tokenizer, answer table, where pictures come from).
 
-    `similar`: for each image its similar images of the training split (Eq. 8); empty: none are added.
     `mirror`: half of the images are mirrored for learning, where all that is said about them allows it (`sides`).
     `writer`: for models that write their answers; none: there are no such targets.
     `prior`: what is known of answers beforehand; none: nothing.
+    `pairing`, to be set: which similar images and partners travel along.
+    `second_view`, to be set: batches bring another view of cached pictures.
     """
 
     def __init__(
@@ -151,9 +153,8 @@ class Batcher:
         self.tokenizer, self.vocabulary, self.length = tokenizer, vocabulary, length
         self.images, self.texts, self.mirror, self.writer = images, texts, mirror, writer
         self.prior = prior
-        self.similar: dict[str, list[str]] = {}
-        self.similar_in_batch = False
-        self._paths: dict[str, Path] = {}
+        self.pairing = Pairing()
+        self.second_view = False
 
     def showing(self, images: ImageSource) -> "Batcher":
         """The same with another source of pictures."""
@@ -181,13 +182,15 @@ class Batcher:
             samples = self._mirrored(samples, rng)
         keys = list(dict.fromkeys(sample.image for sample in samples))
         paths = {sample.image: sample.path for sample in samples}
-        near_keys = [self._near(sample, set(keys), rng) for sample in samples]
+        near_keys = [self.pairing.near(sample, set(keys), rng) for sample in samples]
         for key in near_keys:
             if key is not None and key[0] not in paths:
                 paths[key[0]] = key[1]
                 keys.append(key[0])
         rows = {key: row for row, key in enumerate(keys)}
-        image, picture = self.images.get([(key, paths[key]) for key in keys], rng=rng)
+        shown = [(key, paths[key]) for key in keys]
+        image, picture = self.images.get(shown, rng=rng)
+        second = self.images.get(shown, rng=rng)[0] if self.second_view and self.images.views > 1 else None
         targets = Targets(
             answer=torch.tensor([-1 if s.is_caption else self.vocabulary.index(s.answer) for s in samples]),
             is_caption=torch.tensor([s.is_caption for s in samples]),
@@ -195,9 +198,10 @@ class Batcher:
             image_key=torch.tensor([stable_hash(s.image) for s in samples]),
             text_key=torch.tensor([stable_hash(plain(s.text)) for s in samples]),
             near=torch.tensor([-1 if key is None else rows[key[0]] for key in near_keys]),
-            partner=choose_partners(samples, rng),
+            partner=choose_partners(samples, rng, self.pairing.same_answer_type),
             is_open=torch.tensor([IS_OPEN.get(s.answer_type, -1.0) for s in samples]),
             written=None if self.writer is None else self.writer.encode([s.answer for s in samples]),
+            second=second,
         )
         inputs = self._inputs(samples, image, keys)
         if self.prior is not None:
@@ -235,46 +239,3 @@ class Batcher:
             turned[image] = copies if len(copies) == len(own) and kept else own
         given = {image: iter(own) for image, own in turned.items()}
         return [next(given[sample.image]) for sample in samples]
-
-    def _near(self, sample: Sample, here: set[str], rng: torch.Generator) -> tuple[str, Path] | None:
-        """A similar image of the sample's: one of the batch's own when there is one (already encoded), else any.
-
-        For a mirrored image a mirrored one, so that the same place shows the same side.
-        """
-        candidates = self.similar.get(sides.plain_name(sample.image), [])
-        if sides.is_mirrored(sample):
-            candidates = [sides.mirrored_name(key) for key in candidates]
-        if not candidates:
-            return None
-        near = [key for key in candidates if key in here]
-        candidates = near if near or self.similar_in_batch else candidates
-        if not candidates:
-            return None
-        key = candidates[int(torch.randint(len(candidates), (1,), generator=rng))]
-        if sides.is_mirrored(sample):
-            return key, with_choice(self._paths[sides.plain_name(key)], mirror=True)
-        return key, self._paths[key]
-
-    def use_similar(self, similar: dict[str, list[str]], samples: Sequence[Sample]) -> None:
-        """Sets the similar-image index over the images of `samples` (the training split)."""
-        self.similar = similar
-        self._paths = {sample.image: sample.path for sample in samples}
-
-
-def choose_partners(samples: Sequence[Sample], rng: torch.Generator) -> Tensor:
-    """Eq. 11's other sample: for each row another row of the batch with the same organ and primary question type.
-
-    (B,) rows; -1 where there is none. A partner is never the sample itself.
-    """
-    groups: dict[tuple[str, str], list[int]] = {}
-    for row, sample in enumerate(samples):
-        if not sample.is_caption:
-            groups.setdefault((sample.organ, sample.kind), []).append(row)
-    partner = torch.full((len(samples),), -1, dtype=torch.int64)
-    for rows in groups.values():
-        if len(rows) < 2:
-            continue
-        step = torch.randint(1, len(rows), (len(rows),), generator=rng).tolist()
-        for place, row in enumerate(rows):
-            partner[row] = rows[(place + step[place]) % len(rows)]
-    return partner

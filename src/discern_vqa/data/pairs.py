@@ -1,10 +1,91 @@
-"""Which images count as similar (CMDPI 3.3: cosine of global features above 0.75), found once before fine-tuning."""
+"""What CMDPI's fine-tuning puts together (3.3): an image and one that is similar (cosine of global features above 0.75,
+found once before), a question and a partner of the same organ and question type."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from discern_vqa.data import sides
+from discern_vqa.data.choice import with_choice
+from discern_vqa.data.sample import Sample
+
+Key = tuple[str, Path]
+Choice = Literal["uniform", "batch_first", "batch_only"]
+"""Which of several similar images: any (the paper); first one of the batch's own, which is encoded already; none but
+those."""
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """How samples are put together.
+
+    Args:
+        similar: for each image of the training split its similar images (Eq. 8); empty: none are added.
+        paths: where these images lie.
+        choice: see `Choice`.
+        same_answer_type: partners (Eq. 11) are both open or both closed (A29).
+    """
+
+    similar: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    paths: Mapping[str, Path] = field(default_factory=dict)
+    choice: Choice = "batch_first"
+    same_answer_type: bool = False
+
+    @classmethod
+    def of(cls, similar: Mapping[str, Sequence[str]], samples: Sequence[Sample], **more: Any) -> Self:
+        """Over the images of `samples`, the training split."""
+        return cls(similar, {sample.image: sample.path for sample in samples}, **more)
+
+    def near(self, sample: Sample, here: set[str], rng: torch.Generator) -> Key | None:
+        """A similar image of the sample's, or None; `here`: the images of the batch.
+
+        For a mirrored image a mirrored one, so that the same place shows the same side.
+        """
+        candidates = self.similar.get(sides.plain_name(sample.image), ())
+        if sides.is_mirrored(sample):
+            candidates = [sides.mirrored_name(key) for key in candidates]
+        if self.choice != "uniform":
+            own = [key for key in candidates if key in here]
+            candidates = own if own or self.choice == "batch_only" else candidates
+        if not candidates:
+            return None
+        key = candidates[int(torch.randint(len(candidates), (1,), generator=rng))]
+        if sides.is_mirrored(sample):
+            return key, with_choice(self.paths[sides.plain_name(key)], mirror=True)
+        return key, self.paths[key]
+
+
+def kinship(sample: Sample, same_answer_type: bool = False) -> tuple[str, ...] | None:
+    """What two partners must have in common (Eq. 11): organ and primary question type, and if asked the answer type;
+    None where neither organ nor type is known, for then nothing says that two samples are akin."""
+    if sample.is_caption or not (sample.organ or sample.kind):
+        return None
+    return (sample.organ, sample.kind, *((sample.answer_type,) if same_answer_type else ()))
+
+
+def choose_partners(samples: Sequence[Sample], rng: torch.Generator, same_answer_type: bool = False) -> Tensor:
+    """Eq. 11's other sample: for each row another row of the batch that is akin to it (`kinship`).
+
+    (B,) rows; -1 where there is none. A partner is never the sample itself.
+    """
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for row, sample in enumerate(samples):
+        akin = kinship(sample, same_answer_type)
+        if akin is not None:
+            groups.setdefault(akin, []).append(row)
+    partner = torch.full((len(samples),), -1, dtype=torch.int64)
+    for rows in groups.values():
+        if len(rows) < 2:
+            continue
+        step = torch.randint(1, len(rows), (len(rows),), generator=rng).tolist()
+        for place, row in enumerate(rows):
+            partner[row] = rows[(place + step[place]) % len(rows)]
+    return partner
 
 
 def similar_images(
@@ -15,6 +96,7 @@ def similar_images(
     groups: Sequence[str] | None = None,
     percentile: float | None = None,
     nearest: int = 0,
+    fallback: bool = False,
 ) -> dict[str, list[str]]:
     """For each image of the training split the images whose cosine exceeds `similar_above`, itself excluded.
 
@@ -28,6 +110,8 @@ def similar_images(
         percentile: in [0, 1]; when given, the threshold is this quantile of all pairs' cosines instead (a feature
             space can be so narrow that every pair passes 0.75).
         nearest: k > 0 keeps only the k most similar of the candidates.
+        fallback: an image that nothing is similar to gets the most similar one all the same (A25), of its organ and
+            outside its group where these count.
     """
     unit = F.normalize(h_img.float(), dim=-1)
     cosine = unit @ unit.T  # (U U)
@@ -37,19 +121,22 @@ def similar_images(
         pairs = cosine[off_diagonal]
         # torch.quantile refuses more than 16 M values; an even sample of the pairs is enough for a threshold.
         threshold = float(torch.quantile(pairs[:: max(1, len(pairs) // 1_000_000)], percentile))
-    similar = (cosine > threshold) & off_diagonal
+    allowed = off_diagonal
     if organs is not None:
         numbers = {organ: number for number, organ in enumerate(dict.fromkeys(organs))}
         organ = torch.tensor([numbers[name] for name in organs])
-        similar &= organ[:, None] == organ[None, :]
+        allowed = allowed & (organ[:, None] == organ[None, :])
     if groups is not None:
         numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
         group = torch.tensor([numbers[name] for name in groups])
         named = torch.tensor([bool(name) for name in groups])
-        similar &= ~((group[:, None] == group[None, :]) & named[:, None])
+        allowed = allowed & ~((group[:, None] == group[None, :]) & named[:, None])
+    similar = (cosine > threshold) & allowed
     index = {}
     for row, key in enumerate(keys):
         columns = similar[row].nonzero().flatten()
+        if fallback and not len(columns) and bool(allowed[row].any()):
+            columns = cosine[row].masked_fill(~allowed[row], -torch.inf).argmax()[None]
         if nearest and len(columns) > nearest:
             columns = columns[cosine[row, columns].topk(nearest).indices]
         index[key] = [keys[column] for column in columns.tolist()]

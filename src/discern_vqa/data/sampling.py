@@ -5,21 +5,28 @@ import random
 from collections.abc import Sequence
 from itertools import chain
 
+from discern_vqa.data.pairs import kinship
 from discern_vqa.data.sample import Sample
 
 Unit = list[int]
 
 
 def epoch_batches(
-    samples: Sequence[Sample], batch: int, seed: int, epoch: int, per_image: int = 0, mixed: bool = False
+    samples: Sequence[Sample],
+    batch: int,
+    seed: int,
+    epoch: int,
+    per_image: int = 0,
+    mixed: bool = False,
+    same_answer_type: bool = False,
 ) -> list[list[int]]:
     """The batches of one epoch, as rows of `samples`.
 
     Args:
         batch: texts in a batch.
-        per_image: 0: texts in pairs of the same organ and question type, so that a mixup partner is in the batch
-            (cmdpi.md section 4, saving d). k > 0: up to k questions of an image travel together, with the image's
-            caption if it has one, so that an image is encoded once for all of them; each epoch draws others.
+        per_image: 0: texts in pairs that are akin (`kinship`, which `same_answer_type` is for), so that a mixup partner
+            is in the batch (cmdpi.md section 4, saving d). k > 0: up to k questions of an image travel together, with
+            its caption if it has one, so that an image is encoded once for all of them; each epoch draws others.
         mixed: captions and questions in one batch; else each batch is of one type, and types come in random order
             in proportion to their numbers (cmdpi.md A15). A batch of captions never holds an image twice (A21).
     """
@@ -32,7 +39,7 @@ def epoch_batches(
     if per_image:
         batches += _fill(_image_units(samples, questions, [], per_image, rng), batch)
     else:
-        batches += _fill(_pair_units(samples, questions, rng), batch)
+        batches += _fill(_pair_units(samples, questions, rng, same_answer_type), batch)
     rng.shuffle(batches)
     return batches
 
@@ -53,11 +60,13 @@ def without_incomplete(batches: list[list[int]], batch: int) -> list[list[int]]:
     return batches[:smallest] + batches[smallest + 1 :]
 
 
-def _pair_units(samples: Sequence[Sample], rows: list[int], rng: random.Random) -> list[Unit]:
-    """Questions in twos of one (organ, primary type); an odd one stays alone."""
-    groups: dict[tuple[str, str], list[int]] = {}
+def _pair_units(
+    samples: Sequence[Sample], rows: list[int], rng: random.Random, same_answer_type: bool
+) -> list[Unit]:
+    """Questions in twos that are akin; an odd one stays alone."""
+    groups: dict[tuple[str, ...] | None, list[int]] = {}
     for row in rows:
-        groups.setdefault((samples[row].organ, samples[row].kind), []).append(row)
+        groups.setdefault(kinship(samples[row], same_answer_type), []).append(row)
     units: list[Unit] = []
     for members in groups.values():
         rng.shuffle(members)

@@ -146,10 +146,10 @@ def augment(image: Tensor, rng: torch.Generator) -> Tensor:
     count = len(image)
 
     def draw(low: float, high: float) -> Tensor:
-        return torch.empty(count).uniform_(low, high, generator=rng)
+        return torch.empty(count).uniform_(low, high, generator=rng).to(image.device)
 
     angle, scale = draw(-0.175, 0.175), draw(0.9, 1.1)
-    theta = torch.zeros(count, 2, 3)
+    theta = torch.zeros(count, 2, 3, device=image.device)
     theta[:, 0, 0] = theta[:, 1, 1] = torch.cos(angle) * scale
     theta[:, 0, 1], theta[:, 1, 0] = -torch.sin(angle) * scale, torch.sin(angle) * scale
     theta[:, 0, 2], theta[:, 1, 2] = draw(-0.08, 0.08), draw(-0.08, 0.08)  # in half widths

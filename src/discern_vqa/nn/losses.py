@@ -7,17 +7,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def contrast(a: Tensor, b: Tensor, tau: float | Tensor, same: Tensor | None = None) -> Tensor:
+def contrast(
+    a: Tensor, b: Tensor, tau: float | Tensor, same: Tensor | None = None, further: Tensor | None = None
+) -> Tensor:
     """Eq. 7: Contra(a, b) = -1/B sum_i log softmax_j(cos(a_i, b_j) / tau)_i.
 
-    a, b (B, d). `same` (B, B) True = row j shows the same thing as row i (equal image or equal text): such a j != i
-    is no negative and leaves the denominator. Returns a scalar; 0 for an empty batch.
+    a, b (B, d). `further` (Q, d): rows that stand below b's as negatives and are nobody's positive (A18). `same`
+    (B, B + Q) True = row j shows the same thing as row i (equal image or equal text): such a j != i is no negative and
+    leaves the denominator. Returns a scalar; 0 for an empty batch.
     """
     if len(a) == 0:
         return a.sum() * 0
-    similarity = F.normalize(a.float(), dim=-1) @ F.normalize(b.float(), dim=-1).T / tau  # (B B)
+    rows = b.float() if further is None else torch.cat([b.float(), further.float()])
+    similarity = F.normalize(a.float(), dim=-1) @ F.normalize(rows, dim=-1).T / tau  # (B B+Q)
     if same is not None:
-        others = same & ~torch.eye(len(a), dtype=torch.bool, device=a.device)
+        others = same & ~torch.eye(*same.shape, dtype=torch.bool, device=a.device)
         similarity = similarity.masked_fill(others, -torch.inf)
     return F.cross_entropy(similarity, torch.arange(len(a), device=a.device))
 

@@ -39,6 +39,44 @@ class Momentum(nn.Module):
             kept.copy_(now)
 
 
+class Queue(nn.Module):
+    """The slow twins' latest features of images and texts, as further negatives (MoCo; cmdpi.md A18).
+
+    Holds up to `size` pairs (h_img, h_txt), the oldest of which give way, with the numbers that say which image and
+    which text a pair is. All of it is kept in checkpoints, so that a resumed training goes on with the same negatives.
+    """
+
+    h_img: Tensor
+    h_txt: Tensor
+    image_key: Tensor
+    text_key: Tensor
+    count: Tensor
+
+    def __init__(self, size: int, d: int) -> None:
+        super().__init__()
+        for name in ("h_img", "h_txt"):
+            self.register_buffer(name, torch.zeros(size, d))
+        for name in ("image_key", "text_key"):
+            self.register_buffer(name, torch.zeros(size, dtype=torch.int64))
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))  # of all pairs that ever came
+
+    def held(self) -> dict[str, Tensor]:
+        """What is in it now, by name: h_img, h_txt (Q, d), image_key, text_key (Q,)."""
+        filled = min(int(self.count), len(self.h_img))
+        return {name: tensor[:filled].clone() for name, tensor in self.named_buffers() if name != "count"}
+
+    @torch.no_grad()
+    def push(self, **rows: Tensor) -> None:
+        """Takes in the pairs of a batch; the arguments are those of `held`."""
+        size = len(self.h_img)
+        some = range(max(0, len(rows["h_img"]) - size), len(rows["h_img"]))
+        places = torch.tensor([(int(self.count) + row) % size for row in some], device=self.h_img.device)
+        for name, tensor in rows.items():
+            kept: Tensor = getattr(self, name)
+            kept[places] = tensor.detach()[some.start :].to(kept.dtype)
+        self.count += len(rows["h_img"])
+
+
 class RunningMean:
     """The exponential running mean of trained parameters, for evaluation: one tensor for each name.
 

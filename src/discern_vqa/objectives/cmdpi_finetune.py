@@ -5,7 +5,7 @@ The partner is another row of the batch, whose undeviated pass is needed anyway:
 (cmdpi.md section 4, saving d), run as one batch of 2B.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from discern_vqa.config import Profiled
 from discern_vqa.data.batch import Batch, Batcher
-from discern_vqa.data.pairs import similar_images
+from discern_vqa.data.pairs import Choice, Pairing, similar_images
 from discern_vqa.data.sample import Sample
 from discern_vqa.models.cmdpi import Model
 from discern_vqa.nn.losses import check_weights, masked_mse, mixed_cross_entropy, token_cross_entropy
@@ -32,13 +32,19 @@ class Config(Profiled):
     """A24: instead of the threshold, this quantile of all cosines."""
     similar_nearest: int = Field(0, ge=0)
     similar_same_organ: bool = False
+    similar_uniform: bool | None = None
+    """A24: any similar image, all alike (paper); or first those that are in the batch anyway, which need no encoding of
+    their own (robust)."""
     similar_in_batch: bool = False
-    """Only similar images that are in the batch anyway, so that none is encoded for Eq. 8 alone; a sample without one
-    is not deviated (A25)."""
+    """Only similar images that are in the batch anyway; a sample without one is not deviated (A25)."""
+    similar_fallback: bool = False
+    """A25: an image that nothing is similar to is deviated with the nearest one; else it is not deviated."""
     deviate: bool = True
     """Eq. 8; off: epsilon = 1."""
     eps_min: float | None = Field(None, ge=0, le=1)
     """epsilon ~ U[eps_min, 1]: 0 (paper), 0.5 (robust), A26."""
+    eps_per: Literal["sample", "cell"] = "sample"
+    """A26: one epsilon for an image, or one for each of its cells."""
     near_gradient: bool | None = None
     """A27: gradient through the similar image's features: yes (paper), no (robust)."""
     mixup: bool = True
@@ -50,6 +56,8 @@ class Config(Profiled):
     """A30."""
     partner_deviated: bool = False
     """A28: the paper's text restricts deviation to the current sample."""
+    same_answer_type: bool = False
+    """A29: partners are both open or both closed; the paper asks for the same organ and question type alone."""
     rho_text: float | None = Field(None, ge=0, lt=1)
     """A31: words hidden (and reconstructed) in fine-tuning: 0 (paper: every word, none hidden), 0.15 (robust)."""
     smoothing: float = Field(0.0, ge=0, lt=1)
@@ -67,6 +75,7 @@ class Config(Profiled):
         return {
             "eps_min": 0.5 if robust else 0.0,
             "near_gradient": not robust,
+            "similar_uniform": not robust,
             "rho_text": 0.15 if robust else 0.0,
         }
 
@@ -101,7 +110,15 @@ class Objective(nn.Module):
             [sample.group for sample in images],
             self.config.similar_percentile,
             self.config.similar_nearest,
+            self.config.similar_fallback,
         )
+
+    def pairing(self, similar: Mapping[str, Sequence[str]], samples: Sequence[Sample]) -> Pairing:
+        """How the batches of this training put its samples together."""
+        config = self.config
+        choice: Choice = "uniform" if config.similar_uniform else "batch_first"
+        choice = "batch_only" if config.similar_in_batch else choice
+        return Pairing.of(similar, samples, choice=choice, same_answer_type=config.same_answer_type)
 
     def forward(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
         """Parts: mix (Eq. 12), diff_img and diff_txt (Eq. 10)."""
@@ -130,15 +147,17 @@ class Objective(nn.Module):
         return parts | self.difference(batch, H_out, plain.H_img, hidden)
 
     def deviated(self, H_img: Tensor, H_all: Tensor, near: Tensor, rng: torch.Generator) -> Tensor:
-        """Eq. 8, line 3: H~_I = eps H_I + (1 - eps) H^_I, one eps for each sample; no similar image: H_I itself.
+        """Eq. 8, line 3: H~_I = eps H_I + (1 - eps) H^_I, one eps for each sample (or cell); without a similar image
+        H_I itself.
 
         H_img (B, N, d) aligned with texts; H_all (U, N, d) all images of the batch; near (B,) rows of it, or -1.
         """
         if not self.config.deviate:
             return H_img
         low = self.config.eps_min or 0.0
-        share = (low + (1 - low) * torch.rand(len(H_img), generator=rng)).to(H_img.device)
-        share = torch.where(near >= 0, share, 1.0)[:, None, None].to(H_img.dtype)
+        places = 1 if self.config.eps_per == "sample" else H_img.shape[1]
+        share = (low + (1 - low) * torch.rand(len(H_img), places, generator=rng)).to(H_img.device)
+        share = torch.where(near[:, None] >= 0, share, 1.0)[..., None].to(H_img.dtype)
         H_img_near = H_all[near.clamp(min=0)]
         if not self.config.near_gradient:
             H_img_near = H_img_near.detach()

@@ -5,19 +5,21 @@ Savings that equal the slow way: an image is encoded once for all texts about it
 h_F and the contrast; global and local RecNet run as one batch of 2B; FFN_T runs only where the loss looks.
 """
 
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from discern_vqa.config import Profiled
 from discern_vqa.data.batch import Batch, Inputs
+from discern_vqa.data.sources import augment
 from discern_vqa.models.cmdpi import Features, Model
 from discern_vqa.nn.encoders import Encoded
 from discern_vqa.nn.losses import answer_cross_entropy, check_weights, contrast, masked_mse, token_cross_entropy
 from discern_vqa.nn.masking import hide_cells, hide_words
-from discern_vqa.nn.momentum import Momentum
+from discern_vqa.nn.momentum import Momentum, Queue
 
 
 class Config(Profiled):
@@ -35,14 +37,20 @@ class Config(Profiled):
     """A7: positions that enter L_img and L_txt: all (paper) or the hidden ones (robust)."""
     global_reconstruction: bool = True
     local_reconstruction: bool = True
+    rec_reduce: Literal["sum", "mean"] = "sum"
+    """A14: L_rec^g + L_rec^l (the paper), or their mean."""
     inter_contrast: bool = True
     intra_contrast: bool = True
     contra_vqa: bool = False
     """Fig. 6's "Contra.QA": questions join the contrast."""
     tau: float = Field(0.07, gt=0)
     momentum: float = Field(0.995, ge=0, lt=1)
-    intra_view: Literal["same", "augmented"] | None = None
-    """A19: what the momentum branch sees: the same input (paper), or hidden words and jittered pixels (robust)."""
+    queue: int = Field(0, ge=0)
+    """A18: so many of the momentum encoders' latest features join the negatives of both contrasts; 0: the batch's own
+    alone (the paper's Eq. 7)."""
+    intra_view: Literal["same", "brightness", "augmented"] | None = None
+    """A19: what the momentum branch sees: the same input (paper); a tenth of the words hidden, and the picture turned,
+    moved and otherwise exposed (robust; of cached states another view), or brighter or darker and nothing else."""
     mask_duplicates: bool = True
     """A21: equal images and equal texts are no negatives of each other."""
     smoothing: float = Field(0.0, ge=0, lt=1)
@@ -54,6 +62,12 @@ class Config(Profiled):
     def _name_every_part(cls, weights: dict[str, float]) -> dict[str, float]:
         return check_weights(weights, cls.model_fields["weights"].default)
 
+    @model_validator(mode="after")
+    def _queue_slow_features(self) -> Self:
+        if self.queue and not self.intra_contrast:
+            raise ValueError("queue holds what the momentum encoders made; it needs intra_contrast = true")
+        return self
+
     def chosen(self) -> dict[str, Any]:
         """See `Profiled`."""
         robust = self.profile == "robust"
@@ -63,6 +77,38 @@ class Config(Profiled):
             "loss_scope": "masked" if robust else "all",
             "intra_view": "augmented" if robust else "same",
         }
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The texts of a batch that are contrasted, and the distinct images that they are about.
+
+    texts (n,): rows of the batch; images (m,): rows of its pictures; image_of (n,): which of these m a text is about;
+    image_key (m,), text_key (n,): equal numbers = equal image, equal text.
+    """
+
+    texts: Tensor
+    images: Tensor
+    image_of: Tensor
+    image_key: Tensor
+    text_key: Tensor
+
+    @classmethod
+    def of(cls, batch: Batch, chosen: Tensor) -> Self:
+        """chosen (B,): True = contrasted."""
+        texts = chosen.nonzero().flatten()
+        images, image_of = batch.inputs.which[texts].unique(return_inverse=True)
+        image_key = batch.targets.image_key.new_zeros(len(images))
+        image_key[image_of] = batch.targets.image_key[texts]
+        return cls(texts, images, image_of, image_key, batch.targets.text_key[texts])
+
+
+@dataclass(frozen=True)
+class Slow:
+    """The momentum encoders' features: h_img (m, d) of the images that are `Seen`, h_txt (B, d) of all texts."""
+
+    h_img: Tensor
+    h_txt: Tensor
 
 
 class Objective(nn.Module):
@@ -76,6 +122,13 @@ class Objective(nn.Module):
         if self.config.intra_contrast:
             self.image_ema = Momentum(model.image, self.config.momentum)
             self.text_ema = Momentum(model.text, self.config.momentum)
+        if self.config.queue:
+            self.queue = Queue(self.config.queue, model.config.width)
+
+    @property
+    def second_view(self) -> bool:
+        """Whether batches must bring a second view of their cached pictures (`Targets.second`)."""
+        return self.config.intra_contrast and self.config.intra_view == "augmented"
 
     def forward(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
         """Parts: img, txt, ans (each the sum of the global and the local pass), inter, intra."""
@@ -86,9 +139,20 @@ class Objective(nn.Module):
         plain, masked, picture = self._encode(inputs, hidden_cells, hidden_words)
         parts = self._reconstruct(batch, plain, masked, hidden_cells, hidden_words)
         chosen = targets.is_caption | self.config.contra_vqa
+        # Without the batch's own features: a pair must not be a negative of itself.
+        held = self.queue.held() if self.config.queue else {}
         zero = plain.h_img.sum() * 0
-        parts["inter"] = self.inter(batch, plain, chosen) if self.config.inter_contrast else zero
-        parts["intra"] = self.intra(batch, plain, picture, chosen, rng) if self.config.intra_contrast else zero
+        parts["inter"] = self.inter(batch, plain, chosen, held) if self.config.inter_contrast else zero
+        parts["intra"] = zero
+        if self.config.intra_contrast and bool(chosen.any()):
+            seen = Seen.of(batch, chosen)
+            slow = self.slow(batch, seen, rng)
+            parts["intra"] = self.intra(plain, picture, slow, seen, held)
+            if self.config.queue and self.training:
+                self.queue.push(
+                    h_img=slow.h_img[seen.image_of], h_txt=slow.h_txt[seen.texts],
+                    image_key=targets.image_key[seen.texts], text_key=targets.text_key[seen.texts],
+                )  # fmt: skip
         return parts
 
     def hide_words(self, batch: Batch, rng: torch.Generator) -> Tensor:
@@ -124,6 +188,8 @@ class Objective(nn.Module):
         if not passes:
             return {"img": zero, "txt": zero, "ans": zero}
         times = len(passes)
+        # The mean over the 2B rows times the number of passes is the sum of the two passes' means.
+        weight = times if self.config.rec_reduce == "sum" else 1
         out = model.recnet(
             torch.cat(passes),
             masked.H_img.repeat(times, 1, 1),
@@ -138,14 +204,13 @@ class Objective(nn.Module):
         logits = model.output_answer(out.h_ans)
         if inputs.prior is not None:
             logits = logits + inputs.prior.log_p.repeat(times, 1)
-        # The mean over the 2B rows times the number of passes is the sum of the two passes' means.
         return {
-            "img": times * masked_mse(model.output_image(out.H_out), target, cells),
-            "txt": times
+            "img": weight * masked_mse(model.output_image(out.H_out), target, cells),
+            "txt": weight
             * token_cross_entropy(
                 model.output_text(out.H_out, words), model.text_targets(inputs.tokens.repeat(times, 1), words)
             ),
-            "ans": times * answer_cross_entropy(logits, answer, self.config.smoothing),
+            "ans": weight * answer_cross_entropy(logits, answer, self.config.smoothing),
         }
 
     def image_target(self, batch: Batch, plain: Features) -> Tensor:
@@ -154,40 +219,50 @@ class Objective(nn.Module):
             return plain.H_img.detach()
         return self.model.patches(batch.targets.picture)[batch.inputs.which]
 
-    def inter(self, batch: Batch, plain: Features, chosen: Tensor) -> Tensor:
-        """Eq. 6, line 1: C_inter = Contra(h_I, h_T) + Contra(h_T, h_I)."""
-        h_img, h_txt, same = plain.h_img[chosen], plain.h_txt[chosen], self._same(batch, chosen)
-        return contrast(h_img, h_txt, self.tau, same) + contrast(h_txt, h_img, self.tau, same)
-
-    def intra(
-        self, batch: Batch, plain: Features, picture: Encoded, chosen: Tensor, rng: torch.Generator
-    ) -> Tensor:
-        """Eq. 6, line 2: C_intra = Contra(h_I, sg h^_I) + Contra(h_T, sg h^_T); an image counts once."""
-        inputs = batch.inputs
-        rows = inputs.which[chosen].unique()
-        if len(rows) < 2:
-            return plain.h_img.sum() * 0
-        image, hidden = inputs.image[rows], None
-        if self.config.intra_view == "augmented":
-            hidden = hide_words(inputs.words, 0.1, rng)
-            if image.ndim == 4:
-                gain = 0.8 + 0.4 * torch.rand(len(image), 1, 1, 1, generator=rng).to(image.device)
-                image = (image * gain).clamp(0, 1)
-        h_img_ema = self.image_ema(image).h
-        text: Encoded = self.text_ema(inputs.tokens, inputs.keep, hidden, inputs.text_states)
-        h_txt_ema = text.H[:, 0] if self.model.config.head_T == "bos" else text.h
-        same_text = batch.targets.text_key[chosen][:, None] == batch.targets.text_key[chosen][None, :]
-        same = same_text if self.config.mask_duplicates else None
-        return contrast(picture.h[rows], h_img_ema.detach(), self.tau) + contrast(
-            plain.h_txt[chosen], h_txt_ema[chosen].detach(), self.tau, same
+    def inter(self, batch: Batch, plain: Features, chosen: Tensor, held: dict[str, Tensor]) -> Tensor:
+        """Eq. 6, line 1: C_inter = Contra(h_I, h_T) + Contra(h_T, h_I); held: what the queue holds (A18)."""
+        h_img, h_txt, targets = plain.h_img[chosen], plain.h_txt[chosen], batch.targets
+        same = self._alike("image_key", targets.image_key[chosen], held)
+        same_text = self._alike("text_key", targets.text_key[chosen], held)
+        if same is not None and same_text is not None:
+            same = same | same_text
+        return contrast(h_img, h_txt, self.tau, same, held.get("h_txt")) + contrast(
+            h_txt, h_img, self.tau, same, held.get("h_img")
         )
 
-    def _same(self, batch: Batch, chosen: Tensor) -> Tensor | None:
-        """(n, n) True = equal image or equal text (A21)."""
+    def slow(self, batch: Batch, seen: "Seen", rng: torch.Generator) -> "Slow":
+        """h^_I, h^_T of Eq. 6: what the momentum encoders make of the batch, or of a second view of it (A19)."""
+        inputs, view = batch.inputs, self.config.intra_view
+        image, hidden = inputs.image[seen.images], None
+        if view != "same":
+            hidden = hide_words(inputs.words, 0.1, rng)
+        if view == "augmented" and image.ndim == 4:
+            image = augment(image, rng)
+        elif view == "augmented" and batch.targets.second is not None:
+            image = batch.targets.second[seen.images]
+        elif view == "brightness" and image.ndim == 4:
+            gain = 0.8 + 0.4 * torch.rand(len(image), 1, 1, 1, generator=rng).to(image.device)
+            image = (image * gain).clamp(0, 1)
+        text: Encoded = self.text_ema(inputs.tokens, inputs.keep, hidden, inputs.text_states)
+        h_txt = text.H[:, 0] if self.model.config.head_T == "bos" else text.h
+        return Slow(self.image_ema(image).h.detach(), h_txt.detach())
+
+    def intra(
+        self, plain: Features, picture: Encoded, slow: "Slow", seen: "Seen", held: dict[str, Tensor]
+    ) -> Tensor:
+        """Eq. 6, line 2: C_intra = Contra(h_I, sg h^_I) + Contra(h_T, sg h^_T); an image counts once."""
+        h_img, h_txt = picture.h[seen.images], plain.h_txt[seen.texts]
+        same_image = self._alike("image_key", seen.image_key, held)
+        same_text = self._alike("text_key", seen.text_key, held)
+        return contrast(h_img, slow.h_img, self.tau, same_image, held.get("h_img")) + contrast(
+            h_txt, slow.h_txt[seen.texts], self.tau, same_text, held.get("h_txt")
+        )
+
+    def _alike(self, name: str, keys: Tensor, held: dict[str, Tensor]) -> Tensor | None:
+        """(n, n + Q) True = equal image or equal text, by `name`; None where such are negatives too (A21)."""
         if not self.config.mask_duplicates:
             return None
-        image, text = batch.targets.image_key[chosen], batch.targets.text_key[chosen]
-        return (image[:, None] == image[None, :]) | (text[:, None] == text[None, :])
+        return keys[:, None] == (torch.cat([keys, held[name]]) if held else keys)[None, :]
 
     @property
     def tau(self) -> float | Tensor:

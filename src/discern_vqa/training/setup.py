@@ -56,7 +56,8 @@ class Start:
         optim, seed = recipe.optim, recipe.run.seed
         rows = drawn_beside(self.own, len(self.learned) - self.own, recipe.data.beside_share, seed, epoch)
         chosen = [self.learned[row] for row in rows]
-        drawn = epoch_batches(chosen, optim.batch, seed, epoch, optim.per_image, self.objective.mixed)
+        akin = self.batcher.pairing.same_answer_type
+        drawn = epoch_batches(chosen, optim.batch, seed, epoch, optim.per_image, self.objective.mixed, akin)
         drawn = without_incomplete(drawn, optim.batch) if "D7" in recipe.data.imitate else drawn
         return [[rows[place] for place in batch] for batch in drawn]
 
@@ -132,9 +133,10 @@ def set_up(
         warm_states(run, batcher, [*learned, *validation], say)
         run.learn_prior(batcher, samples)
     objective = registry.load("objectives", settings.objective.name).Objective(settings.objective, model)
+    batcher.second_view = getattr(objective, "second_view", False)
     if hasattr(objective, "similar"):
         with among.main_process_first():
-            say(use_similar(run, objective, learned, batcher))
+            say(use_similar(run, objective, [samples, beside], batcher))
     return Start(run, model, objective, batcher, learned, len(samples), validation)
 
 
@@ -183,20 +185,20 @@ def said_random(model: Any, say: Say) -> None:
             say(f"{what}: stays random: {shown}")
 
 
-def use_similar(run: Run, objective: Any, samples: list[Sample], batcher: Batcher) -> str:
-    """Hands the similar-image index (Eq. 8) to the batcher; it is kept in the run, so that a resumed training has the
-    same one. Returns a line for the log (A25: the share of images that have any)."""
+def use_similar(run: Run, objective: Any, sets: list[list[Sample]], batcher: Batcher) -> str:
+    """Hands the similar-image index (Eq. 8) to the batcher, each image's of its own data set; it is kept in the run, so
+    that a resumed training has the same one. Returns a line for the log (A25: the share of images that have any)."""
     path = run.folder / "similar.json"
     if not path.is_file():
-        atomic_write_text(path, json.dumps(objective.similar(samples, batcher), ensure_ascii=False))
+        found = {image: near for one in filter(None, sets) for image, near in objective.similar(one, batcher).items()}
+        atomic_write_text(path, json.dumps(found, ensure_ascii=False))
     similar: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
-    batcher.use_similar(similar, samples)
-    batcher.similar_in_batch = objective.config.similar_in_batch
-    found = [len(others) for others in similar.values()]
-    if not any(found):
+    batcher.pairing = objective.pairing(similar, [sample for one in sets for sample in one])
+    numbers = [len(others) for others in similar.values()]
+    if not any(numbers):
         return "similar images: none"
-    share = sum(count > 0 for count in found) / len(found)
-    return f"similar images: {share:.0%} of {len(found):,} have one, {sum(found) / len(found):.1f} on average"
+    share = sum(count > 0 for count in numbers) / len(numbers)
+    return f"similar images: {share:.0%} of {len(numbers):,} have one, {sum(numbers) / len(numbers):.1f} on average"
 
 
 def warm_states(run: Run, batcher: Batcher, samples: list[Sample], say: Say) -> None:
