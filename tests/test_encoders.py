@@ -120,6 +120,26 @@ def test_clips_towers_equal_those_of_transformers(clip):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("frozen", [False, True])
+def test_cells_can_have_a_projection_of_their_own_and_then_alone_differ_from_clips(clip, frozen):
+    theirs, folder = clip
+    pixels = torch.rand(2, 3, 32, 32, generator=rng())
+    shared = image_encoder(HF, 16, folder).eval()(pixels)
+    net = image_encoder(EncoderConfig(kind="hf", own_cells=True, frozen=frozen), 16, folder).eval()
+    assert net.random == ["cells_alone.weight"]
+    assert net.cells_alone.weight.requires_grad
+    torch.testing.assert_close(net(pixels).h, shared.h, atol=1e-5, rtol=1e-4)
+    states = theirs.vision_model((pixels - net.mean) / net.std).last_hidden_state
+    own = net.cells_alone(theirs.vision_model.post_layernorm(states[:, 1:]))
+    torch.testing.assert_close(net(pixels).H, own, atol=1e-5, rtol=1e-4)
+    cached = net.states(pixels)
+    assert cached.shape == (2, 5, net.state_width)
+    torch.testing.assert_close(net(cached).H, own, atol=1e-5, rtol=1e-4)
+    with pytest.raises(ConfigError, match="own_cells = true and project = false"):
+        image_encoder(EncoderConfig(kind="hf", own_cells=True, project=False), 24, folder)
+
+
+@torch.no_grad()
 def test_clips_image_side_reads_larger_images_by_interpolated_positions(clip):
     theirs, folder = clip
     net = image_encoder(EncoderConfig(kind="hf", size=64), 16, folder).eval()

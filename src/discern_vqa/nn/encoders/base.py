@@ -22,6 +22,9 @@ class EncoderConfig(Table):
     """What `hf` builds where no folder is named; the CLIPs have both towers."""
     project: bool = True
     """Off: the encoder's own last states, where it is as wide as the model; for models that take them as they are."""
+    own_cells: bool = False
+    """CLIP's image tower: H_I by a projection of its own, which is learned, instead of CLIP's (A5). Other encoders have
+    no projection that could be shared, and always have their own."""
     frozen: bool = False
     """No gradient into the pre-trained part; its states are computed once and cached."""
     train_last: int = Field(default=0, ge=0)

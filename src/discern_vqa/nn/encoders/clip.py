@@ -47,19 +47,31 @@ class ClipImage(ImageEncoder):
         vision = tower.config
         self.size = vision.image_size
         side = self.size // vision.patch_size
-        self.grid, self.state_width = (side, side), d
+        self.cells_alone: nn.Linear | None = None
+        if config.own_cells:
+            if not config.project:
+                raise ConfigError(
+                    "[model.image] own_cells = true and project = false: one learns a projection, one wants none",
+                    hint="leave out one of them",
+                )
+            self.cells_alone = nn.Linear(vision.hidden_size, d, bias=False)
+            self.random = self.random if folder is None else [*self.random, "cells_alone.weight"]
+        self.grid, self.state_width = (side, side), vision.hidden_size if config.own_cells else d
         self.mask = nn.Parameter(torch.randn(vision.hidden_size) * 0.02)
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
 
     def states(self, image: Tensor) -> Tensor:
-        """See ImageEncoder: the projected states, so that a frozen tower needs nothing more."""
+        """See ImageEncoder: the projected states, so that a frozen tower needs nothing more; with `own_cells` those
+        before any projection."""
         return self._run(image, None)
 
     def forward(self, image: Tensor, hidden: Tensor | None = None) -> Encoded:
         """See ImageEncoder."""
         states = image if image.ndim == 3 else self._run(image, hidden)
-        return Encoded(h=states[:, 0], H=states[:, 1:])
+        if self.cells_alone is None:
+            return Encoded(h=states[:, 0], H=states[:, 1:])
+        return Encoded(h=self.tower.visual_projection(states[:, 0]), H=self.cells_alone(states[:, 1:]))
 
     def _run(self, image: Tensor, hidden: Tensor | None) -> Tensor:
         vision = self.tower.vision_model
@@ -70,7 +82,8 @@ class ClipImage(ImageEncoder):
         positions = vision.embeddings.position_embedding(vision.embeddings.position_ids)
         v = vision.pre_layrnorm(torch.cat([head.to(patches.dtype), patches], dim=1) + positions)
         v = vision.encoder(inputs_embeds=v).last_hidden_state
-        return self.tower.visual_projection(vision.post_layernorm(v))
+        v = vision.post_layernorm(v)
+        return v if self.cells_alone is not None else self.tower.visual_projection(v)
 
     def pretrained(self) -> list[nn.Parameter]:
         """The whole tower."""
