@@ -48,7 +48,7 @@ def test_an_epoch_has_all_of_the_own_and_a_share_of_the_others():
 
 
 def test_only_training_questions_that_the_table_can_answer_are_taken(folder):
-    found = beside_samples(config(), find_beside(config(), folder / "phantoms"), YES_NO)
+    found = beside_samples(config(beside_outside="drop"), find_beside(config(), folder / "phantoms"), YES_NO)
     train_part = slake.read(folder / "slake", "train")
     known = {f"slake:{sample.id}" for sample in train_part if YES_NO.index(sample.answer) >= 0}
     assert {sample.id for sample in found} == known
@@ -56,6 +56,37 @@ def test_only_training_questions_that_the_table_can_answer_are_taken(folder):
     assert all(sample.image.startswith("slake:") and sample.source.startswith("slake:") for sample in found)
     assert all(sample.path.is_file() for sample in found)
     assert find_beside(DataConfig(dataset="phantom"), folder / "phantoms") is None
+
+
+def test_questions_whose_answer_the_table_lacks_are_kept_without_it(folder):
+    found = beside_samples(config(), folder / "slake", YES_NO)
+    train_part = slake.read(folder / "slake", "train")
+    assert [sample.id for sample in found] == [f"slake:{sample.id}" for sample in train_part]
+    assert any(YES_NO.index(sample.answer) < 0 for sample in found)
+
+
+def test_a_limit_takes_known_answers_first_and_the_same_rest_every_time(folder):
+    everything = beside_samples(config(), folder / "slake", YES_NO)
+    known = {sample.id for sample in everything if YES_NO.index(sample.answer) >= 0}
+    for limit in (1, len(known), len(known) + 1, 1000):
+        found = [sample.id for sample in beside_samples(config(beside_limit=limit), folder / "slake", YES_NO)]
+        assert len(found) == min(limit, len(everything))
+        assert len(known & set(found)) == min(limit, len(known))
+        again = beside_samples(config(beside_limit=limit), folder / "slake", YES_NO)
+        assert found == [sample.id for sample in again]
+
+
+def test_of_a_further_set_the_frequent_answers_alone_can_join_the_table(folder, monkeypatch):
+    once = slake.read(folder / "slake", "train")
+    monkeypatch.setattr(slake, "read", lambda root, split: [*once, once[0], once[1], once[0]])
+    own = len(vocabulary_samples(DataConfig(dataset="phantom"), folder / "phantoms"))
+    for least, kept in ((1, len(once) + 3), (2, 5), (3, 3)):
+        choice = DataConfig(dataset="phantom", vocabulary_from=["slake"], vocabulary_min_count={"slake": least})
+        assert len(vocabulary_samples(choice, folder / "phantoms")[own:]) == kept
+    data = {"dataset": "phantom", "vocabulary_min_count": {"slake": 2}}
+    tables = {"data": data, "model": {"name": "cmdpi"}, "objective": {"name": "cmdpi_finetune"}, "run": {}}
+    with pytest.raises(ConfigError, match="vocabulary_min_count: slake: expected names of vocabulary_from"):
+        check_recipe(tables, "a recipe")
 
 
 def test_the_table_s_further_sets_lie_in_the_same_place(folder, tmp_path, monkeypatch):
@@ -81,6 +112,7 @@ def test_a_run_learns_from_both_and_answers_for_its_own(folder, capsys):
     run = train(folder / "with.toml", data=folder / "phantoms", out=folder / "run")
     told = capsys.readouterr().out
     assert "beside them:" in told
+    assert not (run.folder / "beside.txt").exists()
     assert "of slake" in told
     alone = train(folder / "with.toml", data=folder / "phantoms", out=folder / "alone",
                   overrides=["data.beside="], quiet=True)  # fmt: skip

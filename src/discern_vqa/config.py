@@ -75,10 +75,18 @@ class DataConfig(Table):
     normaliser: str = "m3ae"
     min_count: int = Field(1, ge=1)
     vocabulary_from: list[str] = []
-    """Further data sets whose *training* answers join the answer table, so that fine-tuning adds no parameter."""
+    """Further data sets whose *training* answers join the answer table, so that fine-tuning adds no parameter. What is
+    their training part is what `protocol`, `folds` and `fold` say, so that no answer of a fold's test images joins."""
+    vocabulary_min_count: dict[str, int] = {}
+    """Of one of these sets only answers that occur so often there: {pmc_vqa = 5} (A11); of the others every one."""
     beside: str = ""
-    """A further data set whose training questions are learned from too, as far as the answer table has their answers.
-    Nothing is ever scored on it; it lies beside this one, or where `paths.find_data` looks."""
+    """A further data set whose training questions are learned from too. Nothing is ever scored on it; it lies beside
+    this one, or where `paths.find_data` looks."""
+    beside_outside: Literal["keep", "drop"] = "keep"
+    """Its questions whose answer the table lacks: kept, and all but their answer is learned from (A12), or left out."""
+    beside_limit: int = Field(0, ge=0)
+    """At most so many of its questions, those whose answer the table has first, the rest at random; 0: all. Which they
+    are is written into the run folder."""
     beside_share: float = Field(0.5, gt=0)
     """So many of its questions in an epoch, as a share of the own ones; every epoch draws others."""
     text_length: int = Field(32, ge=4)
@@ -154,6 +162,9 @@ class RunConfig(Table):
     epochs: int = Field(1, ge=1)
     seed: int = Field(0, ge=0)
     precision: Literal["fp32", "bf16"] = "fp32"
+    answer_head: Literal["shared", "per_dataset"] = "shared"
+    """Of a run that goes on from another (A11): its answer table and the layer that answers are taken over, so that no
+    parameter is new (the paper); or both begin anew, from the own training answers."""
     after: str = ""
     """A recipe (path beside this one) that is trained first, into `<run>/before`, when `--from` names no run."""
     select: Literal["best", "last"] = "best"
@@ -247,6 +258,8 @@ def check_recipe(tables: dict[str, Any], where: str) -> Recipe:
         mistakes.append(f"[data] fold = {built['data'].fold}: expected less than folds = {built['data'].folds}")
     if "data" in built and built["data"].beside == built["data"].dataset:
         mistakes.append(f"[data] beside = {built['data'].beside!r}: that is the data set itself")
+    if "data" in built and (odd := built["data"].vocabulary_min_count.keys() - set(built["data"].vocabulary_from)):
+        mistakes.append(f"[data] vocabulary_min_count: {', '.join(sorted(odd))}: expected names of vocabulary_from")
     mistakes += _impossible_prior(built)
     if mistakes:
         count = f"{len(mistakes)} mistakes" if len(mistakes) > 1 else "a mistake"

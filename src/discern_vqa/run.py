@@ -16,7 +16,7 @@ Nothing here is a pickle; weights are safetensors, all else is text.
 import hashlib
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -220,10 +220,13 @@ def save_weights(model: torch.nn.Module, path: Path, metadata: dict[str, str] | 
         save_file(tensors, partial, metadata={"format": "pt"} | (metadata or {}))
 
 
-def load_weights(model: torch.nn.Module, path: Path) -> None:
-    """Strictly: a name or shape that does not fit is a RunError which lists it."""
-    tensors = read_tensors(path)
+def load_weights(model: torch.nn.Module, path: Path, but: Sequence[str] = ()) -> None:
+    """Strictly: a name or shape that does not fit is a RunError which lists it. `but`: names of layers that keep what
+    they have."""
+    kept = tuple(f"{name}." for name in but)
     own = model.state_dict()
+    read = read_tensors(path)
+    tensors = {name: own[name] if kept and name.startswith(kept) else value for name, value in read.items()}
     missing, extra = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
     odd = sorted(name for name in own.keys() & tensors.keys() if own[name].shape != tensors[name].shape)
     if missing or extra or odd:

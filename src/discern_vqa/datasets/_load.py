@@ -3,7 +3,9 @@ alone; learning gets train and validation, and nothing else leaves this file."""
 
 import hashlib
 import json
+import random
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 
 from discern_vqa import registry
 from discern_vqa.config import DataConfig
-from discern_vqa.data.answers import AnswerVocabulary
+from discern_vqa.data.answers import NORMALISERS, AnswerVocabulary
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.splits import carve_validation, image_disjoint
 from discern_vqa.datasets import _index
@@ -43,7 +45,7 @@ def learning_samples(choice: DataConfig, root: Path, seed: int) -> tuple[list[Sa
     """(train, validation): the data set's own validation split when it has one (and the recipe takes it), else carved
     out of train."""
     module = registry.load("datasets", choice.dataset)
-    train = _train(module, choice, root)
+    train = _learnable(module, choice, root)
     if "D13" in choice.imitate:
         return _limited(_part(train, choice.train_share), choice.limit), test_samples(choice, root, "test")
     validation: list[Sample] = []
@@ -58,10 +60,10 @@ def learning_samples(choice: DataConfig, root: Path, seed: int) -> tuple[list[Sa
     return _limited(_part(train, choice.train_share), choice.limit), _limited(validation, choice.limit)
 
 
-def _train(module: Any, choice: DataConfig, root: Path) -> list[Sample]:
+def _learnable(module: Any, choice: DataConfig, root: Path) -> list[Sample]:
     """All that may be learned from, before validation is carved out of it."""
     _index.require_no_protocol(choice.protocol, choice.index)
-    if choice.protocol == "image_disjoint":
+    if choice.protocol == "image_disjoint" and choice.split == "train":
         return image_disjoint(_pooled(module, choice, root), choice.folds, choice.fold, seed=0)[0]
     return _read(module, choice, root, choice.split)
 
@@ -87,17 +89,53 @@ def vocabulary_samples(choice: DataConfig, root: Path) -> list[Sample]:
     validation included) and those of the further data sets that the recipe names. Never validation or test files,
     unless that fault (D12) is to be imitated."""
     module = registry.load("datasets", choice.dataset)
-    samples = _train(module, choice, root)
+    samples = _learnable(module, choice, root)
     if "D12" in choice.imitate:
         further = [split for split in module.SPLITS if split not in ("train", "pretrain")]
         samples = samples + [sample for split in further for sample in _read(module, choice, root, split)]
     for name in choice.vocabulary_from:
         if name == choice.dataset:
-            samples = samples + _read(module, choice, root, "train")
+            further = _learnable(module, choice.model_copy(update={"split": "train"}), root)
         else:
             folder = _further(name, root, "vocabulary_from", "take it out of the recipe's list")
-            samples = samples + registry.load("datasets", name).read(folder, "train")
+            other = choice.model_copy(update={"dataset": name, "split": "train", "index": "", "options": {}})
+            further = _learnable(registry.load("datasets", name), other, folder)
+        least = choice.vocabulary_min_count.get(name, 1)
+        samples = samples + (further if least == 1 else _frequent(further, least, choice.normaliser))
     return samples
+
+
+def _frequent(samples: list[Sample], least: int, normaliser: str) -> list[Sample]:
+    """The questions whose answer occurs at least so often among them."""
+    normalise = NORMALISERS[normaliser]
+    asked = [sample for sample in samples if not sample.is_caption]
+    counts = Counter(normalise(sample.answer) for sample in asked)
+    return [sample for sample in asked if counts[normalise(sample.answer)] >= least]
+
+
+def refuse_leak(choice: DataConfig, before: DataConfig, from_run: Path, takes_table: bool) -> None:
+    """Raises ConfigError where an earlier run, from which this recipe goes on, has seen what this recipe tests on: it
+    learned from the same data set, or (where its answer table is taken over) from that set's answers, and deals the set
+    another way."""
+    name = choice.dataset
+    learned = name == before.beside or (name == before.dataset and before.split == "train")
+    in_table = takes_table and name in (before.dataset, *before.vocabulary_from)
+    if not (learned or in_table):
+        return
+    usual = choice.protocol == "usual" and not choice.index
+    keys = ("protocol", "index") if usual else ("protocol", "index", "folds", "fold")
+    odd = [key for key in keys if getattr(choice, key) != getattr(before, key)]
+    if name == before.beside and not usual:  # what lies beside is dealt as its owners did
+        odd = ["protocol"]
+    if odd:
+        wanted = " ".join(f"--set data.{key}={getattr(choice, key)}" for key in keys if getattr(choice, key) != "")
+        what = "was learned from questions" if learned else "has an answer table with answers"
+        or_else = "" if learned else ", or begin the table anew: --set run.answer_head=per_dataset"
+        raise ConfigError(
+            f"{from_run} {what} about images that this recipe tests on: there {name} is dealt another way "
+            f"({', '.join(f'[data] {key}' for key in odd)})",
+            hint=f"train it anew with {wanted}{or_else}",
+        )
 
 
 def find_beside(choice: DataConfig, root: Path) -> Path | None:
@@ -120,18 +158,24 @@ def _further(name: str, root: Path, key: str, way_out: str) -> Path:
 
 
 def beside_samples(choice: DataConfig, folder: Path, answers: AnswerVocabulary) -> list[Sample]:
-    """The training questions in `folder` (see `find_beside`) whose answers are in the table. Their names (images,
+    """The training questions in `folder` (see `find_beside`), as many and which the recipe says. Their names (images,
     patients, questions) get the set's name in front, so that no two sets' are taken for one.
 
-    Raises DataError when there is none.
+    Raises DataError when no answer is in the table.
     """
     name = choice.beside
+    asked = [one for one in registry.load("datasets", name).read(folder, "train") if not one.is_caption]
+    known = [answers.index(sample.answer) >= 0 for sample in asked]
+    chosen = [row for row, inside in enumerate(known) if inside or choice.beside_outside == "keep"]
+    if choice.beside_limit:
+        # Known answers first, then the rest, each in an order drawn once and for all.
+        drawn = random.Random("beside").sample(chosen, len(chosen))
+        chosen = sorted(sorted(drawn, key=lambda row: not known[row])[: choice.beside_limit])
     found = [
         replace(sample, **{key: f"{name}:{value}" for key in _NAMES if (value := getattr(sample, key))})
-        for sample in registry.load("datasets", name).read(folder, "train")
-        if not sample.is_caption and answers.index(sample.answer) >= 0
+        for sample in (asked[row] for row in chosen)
     ]
-    if not found:
+    if not any(known):
         raise DataError(
             f"{folder}: none of its training questions has an answer that is in the table of {choice.dataset}",
             hint="take data.beside out of the recipe",

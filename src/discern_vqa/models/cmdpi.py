@@ -84,6 +84,7 @@ class Model(nn.Module):
 
     text_rows: Tensor
     output_layers = ("ffn_image", "ffn_text", "ffn_answer")
+    answer_layers = ("ffn_answer",)
 
     def __init__(
         self,

@@ -90,6 +90,7 @@ class Model(nn.Module):
     """CMI-MTL. `answers`: A; `symbols`: how many tokens the generator's tokenizer has."""
 
     output_layers = ("head.3", "head_type")
+    answer_layers = ("head.3",)
 
     def __init__(
         self,

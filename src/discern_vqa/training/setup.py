@@ -20,7 +20,14 @@ from discern_vqa.data.batch import Batch, Batcher
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sampling import drawn_beside, epoch_batches, without_incomplete
 from discern_vqa.data.sources import StateSource
-from discern_vqa.datasets._load import beside_samples, find_beside, imitated, learning_samples, vocabulary_samples
+from discern_vqa.datasets._load import (
+    beside_samples,
+    find_beside,
+    imitated,
+    learning_samples,
+    refuse_leak,
+    vocabulary_samples,
+)
 from discern_vqa.errors import ConfigError, DataError, RunError
 from discern_vqa.files import atomic_path, atomic_write_text
 from discern_vqa.models._modes import modes_of
@@ -108,7 +115,8 @@ def set_up(
             run = _new_run(out, recipe, settings, root, from_run)
     model = run.build_model(pretrained=from_run is None).to(among.device)
     if from_run is not None:
-        load_weights(model, Path(from_run) / WEIGHTS)
+        heads: Any = model.answer_layers if settings.run.answer_head == "per_dataset" else ()
+        load_weights(model, Path(from_run) / WEIGHTS, but=heads)
     if settings.run.mode not in modes_of(model):
         raise ConfigError(
             f"[run] mode = {settings.run.mode!r}: {settings.model.name} as set here cannot answer so",
@@ -125,6 +133,8 @@ def set_up(
     )
     batcher = run.batcher(model)
     beside = beside_samples(settings.data, further, run.vocabulary) if further is not None else []
+    if settings.data.beside_limit and among.is_main_process:
+        atomic_write_text(run.folder / "beside.txt", "".join(f"{sample.id}\n" for sample in beside))
     if beside:
         images = len({sample.image for sample in beside})
         say(f"beside them: {len(beside):,} questions about {images:,} images of {settings.data.beside}")
@@ -150,14 +160,18 @@ def _new_run(
                 f"[model] of {source} differs from that of {from_run}: {_differences(before.recipe, settings)}",
                 hint="fine-tuning adds no parameter: use the same [model] table in both recipes",
             )
-        vocabulary, tokenizer, writer = before.vocabulary, before.tokenizer, before.writer
-    else:
-        learned = vocabulary_samples(settings.data, root)
-        asked = [sample for sample in learned if not sample.is_caption]
-        answers, kinds = [sample.answer for sample in asked], [sample.answer_type for sample in asked]
-        vocabulary = AnswerVocabulary.from_answers(answers, settings.data.normaliser, settings.data.min_count, kinds)
-        tokenizer = make_tokenizer(settings, [sample.text for sample in learned])
-        writer = make_writer(settings, answers)
+        takes_table = settings.run.answer_head == "shared"
+        refuse_leak(settings.data, before.recipe.data, from_run, takes_table)
+        if takes_table:
+            return Run.create(out, source, settings, before.vocabulary, before.tokenizer, root, before.writer)
+    learned = vocabulary_samples(settings.data, root)
+    asked = [sample for sample in learned if not sample.is_caption]
+    answers, kinds = [sample.answer for sample in asked], [sample.answer_type for sample in asked]
+    vocabulary = AnswerVocabulary.from_answers(answers, settings.data.normaliser, settings.data.min_count, kinds)
+    if from_run is not None:
+        return Run.create(out, source, settings, vocabulary, before.tokenizer, root, before.writer)
+    tokenizer = make_tokenizer(settings, [sample.text for sample in learned])
+    writer = make_writer(settings, answers)
     return Run.create(out, source, settings, vocabulary, tokenizer, root, writer)
 
 

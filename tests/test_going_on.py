@@ -1,0 +1,87 @@
+"""A training that goes on from another run: what it takes over, and what it must not have seen."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from discern_vqa.config import DataConfig
+from discern_vqa.data.splits import image_disjoint
+from discern_vqa.datasets import _load, phantom
+from discern_vqa.datasets._load import refuse_leak, vocabulary_samples
+from discern_vqa.errors import ConfigError
+from discern_vqa.run import WEIGHTS, Run, read_tensors
+from discern_vqa.training.train import train
+
+BEFORE = Path("runs/before")
+
+
+@pytest.mark.parametrize("fold", range(3))
+@pytest.mark.parametrize("split", ["train", "pretrain"])
+def test_no_answer_of_a_folds_test_images_joins_the_table_by_way_of_vocabulary_from(tiny_run, fold, split):
+    root = tiny_run.parent / "phantoms"
+    choice = DataConfig(
+        dataset="phantom", vocabulary_from=["phantom"], protocol="image_disjoint", fold=fold, folds=3, split=split
+    )
+    asked = [sample for sample in vocabulary_samples(choice, root) if not sample.is_caption]
+    own = choice.model_copy(update={"split": "train"})
+    images = {sample.image for sample in _load.test_samples(own, root, "test")}
+    dealt = {sample.image for sample in asked if sample.split != "pretrain"}
+    assert dealt
+    assert not dealt & images
+    pooled = [one for part in ("train", "validation", "test") for one in phantom.read(root, part)]
+    assert dealt == {sample.image for sample in image_disjoint(pooled, 3, fold, seed=0)[0]}
+
+
+DISJOINT = {"protocol": "image_disjoint", "fold": 1}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "what"),
+    [
+        ({"dataset": "vqa_med_2019", "split": "pretrain", "vocabulary_from": ["vqa_rad"]}, DISJOINT, "answer table"),
+        ({"dataset": "vqa_rad"}, DISJOINT, "learned from questions"),
+        ({"dataset": "vqa_rad", **DISJOINT}, {}, "learned from questions"),
+        ({"dataset": "vqa_rad", **DISJOINT, "fold": 2}, DISJOINT, "learned from questions"),
+        ({"dataset": "vqa_rad"}, {"index": "split"}, "learned from questions"),
+        ({"dataset": "slake", "beside": "vqa_rad"}, DISJOINT, "learned from questions"),
+    ],
+)
+def test_a_run_that_has_seen_what_is_tested_on_is_refused_with_the_way_out(before, now, what):
+    with pytest.raises(ConfigError, match=what) as caught:
+        refuse_leak(DataConfig(dataset="vqa_rad", **now), DataConfig(**before), BEFORE, takes_table=True)
+    assert "--set data.protocol=" in caught.value.hint
+    assert ("run.answer_head=per_dataset" in caught.value.hint) is (what == "answer table")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "takes_table"),
+    [
+        ({"dataset": "vqa_med_2019", "split": "pretrain", "vocabulary_from": ["vqa_rad"]}, {}, True),
+        ({"dataset": "vqa_med_2019", "split": "pretrain", "vocabulary_from": ["vqa_rad"]}, DISJOINT, False),
+        ({"dataset": "vqa_med_2019", "vocabulary_from": ["vqa_rad"], **DISJOINT}, DISJOINT, True),
+        ({"dataset": "vqa_rad", **DISJOINT}, DISJOINT, True),
+        ({"dataset": "slake"}, DISJOINT, True),
+        ({"dataset": "slake", "beside": "vqa_rad"}, {}, True),
+    ],
+)
+def test_a_run_that_has_not_is_taken(before, now, takes_table):
+    refuse_leak(DataConfig(dataset="vqa_rad", **now), DataConfig(**before), BEFORE, takes_table)
+
+
+@pytest.mark.parametrize("head", ["shared", "per_dataset"])
+def test_the_answering_layer_and_the_table_go_on_or_begin_anew(tiny_run, tmp_path, head):
+    root = tiny_run.parent / "phantoms"
+    anew = head == "per_dataset"
+    limited = ["data.limit=40", "data.min_count=9", f"run.answer_head={head}", "optim.lr=1e-9"]
+    run = train(tiny_run.parent / "tiny.toml", data=root, from_run=tiny_run, out=tmp_path / "run",
+                overrides=limited, quiet=True)  # fmt: skip
+    before = Run.open(tiny_run)
+    old, new = read_tensors(tiny_run / WEIGHTS), read_tensors(run.folder / WEIGHTS)
+    for name, tensor in new.items():
+        if ".running_" in name or name.endswith("num_batches_tracked"):
+            continue
+        kept = tensor.shape == old[name].shape and torch.allclose(tensor, old[name], atol=1e-4)
+        assert kept is not (anew and name.startswith("ffn_answer")), name
+    assert (run.vocabulary == before.vocabulary) is not anew
+    assert set(run.vocabulary.answers) <= set(before.vocabulary.answers)
