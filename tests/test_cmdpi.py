@@ -25,6 +25,7 @@ OPTIONS = [
     {"compact_text": True},
     {"input_ln": True},
     {"tau_learned": True},
+    {"tau_kept": True},
     {"profile": "robust"},
     {"image": ENCODER | {"width": 24}, "text": {"kind": "tiny", "layers": 1, "heads": 2, "width": 24}},
 ]
@@ -60,7 +61,7 @@ def test_shapes_are_those_of_the_paper():
 
 def test_the_base_architecture_has_the_published_number_of_parameters():
     with torch.device("meta"):
-        paper = Config(image={"kind": "hf"}, text={"kind": "hf"}, tau_learned=True)
+        paper = Config(image={"kind": "hf"}, text={"kind": "hf"}, tau_kept=True)
         net = Model(paper, answers=458, vocabulary=49_408, length=77)
     assert net.parameter_count() == 194_257_867
     assert net.pos.shape == (127, 512)

@@ -1,5 +1,6 @@
 """A training that goes on from another run: what it takes over, and what it must not have seen."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,13 +8,14 @@ import torch
 
 from discern_vqa.config import DataConfig
 from discern_vqa.data.splits import image_disjoint
-from discern_vqa.datasets import _load, phantom
+from discern_vqa.datasets import _load, phantom, pmc_vqa, roco, slake, vqa_rad
 from discern_vqa.datasets._load import refuse_leak, vocabulary_samples
-from discern_vqa.errors import ConfigError
+from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.run import WEIGHTS, Run, read_tensors
 from discern_vqa.training.train import train
 
 BEFORE = Path("runs/before")
+RECIPES = Path(__file__).parent.parent / "recipes" / "cmdpi"
 
 
 @pytest.mark.parametrize("fold", range(3))
@@ -85,3 +87,39 @@ def test_the_answering_layer_and_the_table_go_on_or_begin_anew(tiny_run, tmp_pat
         assert kept is not (anew and name.startswith("ffn_answer")), name
     assert (run.vocabulary == before.vocabulary) is not anew
     assert set(run.vocabulary.answers) <= set(before.vocabulary.answers)
+
+
+def test_images_that_a_list_or_an_audit_names_are_not_learned_from(tiny_run, tmp_path):
+    root = tiny_run.parent / "phantoms"
+    every, _ = _load.learning_samples(DataConfig(dataset="phantom", validation_ratio=0.0), root, 0)
+    names = sorted({Path(sample.image).name for sample in every})
+    (tmp_path / "list.json").write_text(json.dumps([f"elsewhere/{names[0]}"]))
+    (tmp_path / "audit.json").write_text(json.dumps({"against": {"exclude": names[1:3]}, "flaws": []}))
+    files = [str(tmp_path / name) for name in ("list.json", "audit.json")]
+    kept, _ = _load.learning_samples(DataConfig(dataset="phantom", validation_ratio=0.0, exclude=files), root, 0)
+    assert {Path(sample.image).name for sample in kept} == set(names[3:])
+    (tmp_path / "list.json").write_text('{"a": 1}')
+    with pytest.raises(DataError, match=r"list.json holds no image names"):
+        _load.learning_samples(DataConfig(dataset="phantom", exclude=files), root, 0)
+
+
+def test_the_papers_own_data_make_one_table_and_two_kinds_of_batches(tmp_path):
+    for module in (roco, pmc_vqa, vqa_rad, slake):
+        module.write_tiny(tmp_path / module.__name__.rsplit(".", 1)[-1])
+    tiny = '{ kind = "tiny", size = 64, patch = 16, channels = 16, layers = 1, heads = 2 }'
+    changes = [
+        f"model.image={tiny}", 'model.text={ kind = "tiny", layers = 1, heads = 2 }', "model.width=32",
+        "model.heads=2", "model.ffn=32", "run.epochs=6", "data.vocabulary_min_count={}", "data.text_length=16",
+        "data.beside_limit=3", "run.precision=fp32",
+    ]  # fmt: skip
+    run = train(RECIPES / "base_pretrain_pmc.toml", data=tmp_path / "roco", out=tmp_path / "run",
+                overrides=changes, quiet=True)  # fmt: skip
+    for module in (vqa_rad, slake, pmc_vqa):
+        asked = module.read(tmp_path / module.__name__.rsplit(".", 1)[-1], "train")
+        assert all(run.vocabulary.index(sample.answer) >= 0 for sample in asked)
+    ids = (run.folder / "beside.txt").read_text().split()
+    assert ids
+    assert all(one.startswith("pmc_vqa:") for one in ids)
+    rows = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    assert any(row.get("ans") for row in rows), "questions of PMC-VQA are answered"
+    assert any(row.get("inter") for row in rows), "captions of ROCO are contrasted"

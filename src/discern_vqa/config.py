@@ -87,6 +87,9 @@ class DataConfig(Table):
     beside_limit: int = Field(0, ge=0)
     """At most so many of its questions, those whose answer the table has first, the rest at random; 0: all. Which they
     are is written into the run folder."""
+    exclude: list[str] = []
+    """Files that name images which nothing is learned from: what `discern data audit SET ROOT --against OTHER ROOT2
+    --json FILE` wrote, or a JSON list of file names. For images that a set shares with one that judges."""
     beside_share: float = Field(0.5, gt=0)
     """So many of its questions in an epoch, as a share of the own ones; every epoch draws others."""
     text_length: int = Field(32, ge=4)

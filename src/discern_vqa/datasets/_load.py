@@ -17,7 +17,7 @@ from discern_vqa.data.answers import NORMALISERS, AnswerVocabulary
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.splits import carve_validation, image_disjoint
 from discern_vqa.datasets import _index
-from discern_vqa.datasets._reading import present_splits
+from discern_vqa.datasets._reading import parse_json, present_splits, read_text
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.paths import cache_dir, find_data
 
@@ -45,7 +45,8 @@ def learning_samples(choice: DataConfig, root: Path, seed: int) -> tuple[list[Sa
     """(train, validation): the data set's own validation split when it has one (and the recipe takes it), else carved
     out of train."""
     module = registry.load("datasets", choice.dataset)
-    train = _learnable(module, choice, root)
+    excluded = excluded_images(choice)
+    train = [sample for sample in _learnable(module, choice, root) if Path(sample.image).name not in excluded]
     if "D13" in choice.imitate:
         return _limited(_part(train, choice.train_share), choice.limit), test_samples(choice, root, "test")
     validation: list[Sample] = []
@@ -58,6 +59,23 @@ def learning_samples(choice: DataConfig, root: Path, seed: int) -> tuple[list[Sa
             train, validation = carve_validation(train, choice.validation_ratio, by, seed)
     validation = [sample for sample in validation if not sample.is_caption]
     return _limited(_part(train, choice.train_share), choice.limit), _limited(validation, choice.limit)
+
+
+def excluded_images(choice: DataConfig) -> frozenset[str]:
+    """The file names that `data.exclude` leads to. Raises DataError for a file that holds none."""
+    names: set[str] = set()
+    for given in choice.exclude:
+        file = Path(given)
+        content = parse_json(read_text(file), str(file), hint="correct the list")
+        if isinstance(content, dict) and isinstance(content.get("against"), dict):
+            content = content["against"].get("exclude")  # an audit's findings
+        if not isinstance(content, list) or not all(isinstance(name, str) for name in content):
+            raise DataError(
+                f"[data] exclude: {file} holds no image names",
+                hint="give a JSON list of them, or: discern data audit SET ROOT --against OTHER ROOT2 --json FILE",
+            )
+        names |= {Path(name).name for name in content}
+    return frozenset(names)
 
 
 def _learnable(module: Any, choice: DataConfig, root: Path) -> list[Sample]:
@@ -164,7 +182,8 @@ def beside_samples(choice: DataConfig, folder: Path, answers: AnswerVocabulary) 
     Raises DataError when no answer is in the table.
     """
     name = choice.beside
-    asked = [one for one in registry.load("datasets", name).read(folder, "train") if not one.is_caption]
+    excluded, rows = excluded_images(choice), registry.load("datasets", name).read(folder, "train")
+    asked = [one for one in rows if not one.is_caption and Path(one.image).name not in excluded]
     known = [answers.index(sample.answer) >= 0 for sample in asked]
     chosen = [row for row, inside in enumerate(known) if inside or choice.beside_outside == "keep"]
     if choice.beside_limit:

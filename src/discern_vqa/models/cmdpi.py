@@ -52,7 +52,10 @@ class Config(Profiled):
     input_ln: bool | None = None
     """A38: LayerNorm on [h, H_I, H_T] before positions. None: off (paper), on (robust)."""
     tau_learned: bool = False
-    """Learn the temperature of Eq. 7 (CLIP's logit scale) within 0.01 .. 0.2; else the objective fixes it."""
+    """Learn the temperature of Eq. 7 (CLIP's logit scale) within 0.01 .. 0.2; else the objective fixes it (A16)."""
+    tau_kept: bool = False
+    """Where it is not learned, CLIP's logit scale is a parameter all the same, as in the paper's count; nothing reads
+    it."""
 
     def chosen(self) -> dict[str, Any]:
         """See `Profiled`."""
@@ -126,8 +129,8 @@ class Model(nn.Module):
             rows = torch.zeros(vocabulary, dtype=torch.int64)
             rows[torch.tensor(text_ids)] = torch.arange(len(text_ids))
         self.register_buffer("text_rows", rows, persistent=False)
-        if config.tau_learned:
-            self.log_tau = nn.Parameter(torch.tensor(0.07).log())
+        if config.tau_learned or config.tau_kept:
+            self.log_tau = nn.Parameter(torch.tensor(0.07).log(), requires_grad=config.tau_learned)
 
     # -- Eq. 1 -------------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from discern_vqa.data.sampling import drawn_beside, epoch_batches, without_incom
 from discern_vqa.data.sources import StateSource
 from discern_vqa.datasets._load import (
     beside_samples,
+    excluded_images,
     find_beside,
     imitated,
     learning_samples,
@@ -124,6 +125,8 @@ def set_up(
         )
     if from_run is None:
         said_random(model, say)
+    if settings.data.exclude:
+        say(f"left out: {len(excluded_images(settings.data)):,} images that {', '.join(settings.data.exclude)} names")
     for warning in imitated(settings.data):
         say(f"WARNING: {warning}")
     say(
