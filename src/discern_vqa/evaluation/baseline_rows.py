@@ -53,6 +53,12 @@ def row(
     return rows
 
 
+def check(run: Run) -> None:
+    """Raises ConfigError when one of the recipe's baselines cannot stand beside this run: before anything is asked."""
+    for name in run.recipe.run.baselines:
+        _module(name, run)
+
+
 def drop(split: str, run: Run) -> None:
     """Takes away the rows of an earlier evaluation, which the report would show beside answers that have none."""
     for name in run.recipe.run.baselines:

@@ -64,10 +64,14 @@ def evaluate(
         samples = samples[: len(samples) // batch * batch or None]
     train, validation = learning_samples(config, root, opened.recipe.run.seed)
     train = [sample for sample in train if not sample.is_caption]
+    apart = held_out(opened, root)
+    if baselines:
+        baseline_rows.check(opened)
     say(f"{len(samples):,} questions of {len({s.image for s in samples}):,} images")
     normalise = config.normaliser
     answering, mode = predictor.answering(samples), opened.recipe.run.mode
     rows = predictions.from_answers(samples, answering.answers(mode))
+    _keep(rows, opened.folder / f"predictions.{split}.jsonl", opened.folder / f"scores.{split}.json")
     scores = {"split": split, "mode": mode} | metrics.score(rows, normalise)
     metrics.check_parts(scores, str(run))
     scores["baselines"] = {}
@@ -97,18 +101,25 @@ def evaluate(
     if config.imitate:
         scores["imitates"] = imitated(config)
     scores["confidence"] = calibration.describe_rows(rows, normalise)
-    apart = held_out(opened, root)
     scores["calibration"] = _calibration(predictor, apart, rows)
-    scores["scope"] = _scope(predictor, train, validation or apart, samples)
+    scores["scope"] = _scope(predictor, train, apart, samples)
     scores["protocols"] = score_protocols(rows, answers=opened.vocabulary.answers)
     scores["protocol"] = config.protocol if config.protocol == "usual" else f"image_disjoint fold {config.fold}"
-    predictions.write(opened.folder / f"predictions.{split}.jsonl", rows)
     _write(opened.folder / f"scores.{split}.json", scores)
     _write(opened.folder / "audit.json", audit({"train": train, "validation": validation, split: list(samples)}))
     explain(predictor, samples, opened.folder / f"explanations.{split}.jsonl")
     keep_states(predictor, samples, opened.folder / f"features.{split}.safetensors")
     write_judged_card(opened.folder, split)
     return scores
+
+
+def _keep(rows: Sequence[predictions.Prediction], path: Path, scores: Path) -> None:
+    """Writes the answers as soon as they are there: they took longest, and whatever fails later can be had from them
+    (`discern score`). Scores of other answers go, so that nothing shows the two together."""
+    text = predictions.as_text(rows)
+    if not path.is_file() or path.read_bytes() != text.encode():
+        scores.unlink(missing_ok=True)
+        atomic_write_text(path, text)
 
 
 def _givable(row: predictions.Prediction, opened: Run) -> str:
