@@ -3,15 +3,20 @@ questions."""
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
 from discern_vqa.baselines import lookup
 from discern_vqa.data.sample import Sample
-from discern_vqa.evaluation import predictions
+from discern_vqa.datasets import phantom
+from discern_vqa.evaluation import baseline_rows, predictions
 from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.evaluation.scoring import as_table
+from discern_vqa.run import Run
 
 
 def configured(folder: Path, **data: object) -> Path:
@@ -74,3 +79,64 @@ def test_where_everything_is_judged_there_are_no_baselines_and_it_is_said(
     assert line == "no baselines: every question that they could learn from is judged here"
     assert line in as_table(scores)
     assert not stale.exists(), "the report shows what lies there"
+
+
+def test_an_answer_of_the_test_split_may_be_corrected_between_two_evaluations(
+    run: Path, tmp_path: Path, learned: list[list[Sample]]
+) -> None:
+    root = Path(shutil.copytree(Run.open(run).root, tmp_path / "set"))
+    evaluate(run, data=root)
+    lines = [json.loads(line) for line in (root / "samples.jsonl").read_text().splitlines()]
+    line = next(one for one in lines if one["split"] == "test" and one.get("question"))
+    line |= {"answer": "zebra", "answer_type": "open"}
+    (root / "samples.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in lines))
+    kept = run / "baselines" / "lookup.test.jsonl"
+    evaluate(run, data=root, baselines=False)
+    assert not kept.exists(), "it is of other true answers, and the report would stop at it"
+    assert evaluate(run, data=root)["baselines"]["lookup"]["overall"]["n"] > 0
+    evaluate(run, data=root, baselines=False)
+    for file in (run / "predictions.test.jsonl", kept):
+        (row,) = [row for row in predictions.read(file) if row.id == line["id"]]
+        assert (row.gold, row.answer_type) == ("zebra", "open")
+    assert len(learned) == 2
+
+
+def rows(run: Run, samples: list[Sample], name: str = "lookup") -> list[predictions.Prediction]:
+    train = [one for one in phantom.read(run.root, "train") if not one.is_caption]
+    return baseline_rows.row(name, train, samples, "test", run, None)
+
+
+def test_kept_answers_belong_to_these_very_questions_this_vocabulary_and_this_seed(
+    run: Path, learned: list[list[Sample]]
+) -> None:
+    opened = Run.open(run)
+    first, *others = [one for one in phantom.read(opened.root, "test") if not one.is_caption]
+    kept = rows(opened, [first, *others])
+    assert rows(opened, [replace(first, path=Path("moved.png")), *others]) == kept
+    assert len(learned) == 1, "nothing has changed but the place"
+    changes: list[dict[str, Any]] = [
+        {"answer": "zebra"}, {"answer_type": ""}, {"question": "What else?"}, {"image": others[-1].image},
+        {"extra": {"accepted": ["a zebra"]}},
+    ]  # fmt: skip
+    for change in changes:
+        found = rows(opened, [replace(first, **change), *others])
+        assert found[0] != kept[0]
+        assert [row.id for row in found] == [row.id for row in kept]
+    assert len(learned) == 1 + len(changes)
+    table, seed = opened.vocabulary, opened.recipe.run.model_copy(update={"seed": 1})
+    rows(replace(opened, vocabulary=replace(table, answers=table.answers[::-1], kinds=table.kinds[::-1])), others)
+    rows(opened, others)
+    rows(replace(opened, recipe=opened.recipe.model_copy(update={"run": seed})), others)
+    assert len(learned) == 1 + len(changes) + 3
+
+
+def test_a_baseline_that_sees_answers_anew_where_an_image_was_replaced(run: Path, tmp_path: Path) -> None:
+    opened = Run.open(run)
+    root = Path(shutil.copytree(opened.root, tmp_path / "set"))
+    samples = [one for one in phantom.read(root, "test") if not one.is_caption]
+    mark = run / "baselines" / "thumbnail.test.learned"
+    rows(opened, samples, "thumbnail")
+    before = mark.read_text()
+    Image.new("L", (64, 64), 200).save(samples[0].path)
+    rows(opened, samples, "thumbnail")
+    assert mark.read_text() != before

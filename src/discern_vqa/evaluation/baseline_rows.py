@@ -3,18 +3,23 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from discern_vqa import registry
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.batch import Batcher
+from discern_vqa.data.fingerprints import content_digest
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation import predictions
 from discern_vqa.evaluation.predict import answering_batcher
+from discern_vqa.evaluation.scoring import BASELINES
 from discern_vqa.files import atomic_write_text
 from discern_vqa.run import Run
+
+_SAYS = [field.name for field in fields(Sample) if field.name not in ("path", "source", "extra")]
 
 NOTHING_LEFT = "every question that they could learn from is judged here"
 """Why there are no baselines, where there are none."""
@@ -31,10 +36,10 @@ def learnable(learned: Sequence[Sample], judged: Sequence[Sample], run: Run) -> 
 def row(
     name: str, learned: Sequence[Sample], samples: Sequence[Sample], split: str, run: Run, batcher: Batcher
 ) -> list[predictions.Prediction]:
-    """The baseline's predictions, kept beside the run's own: a file is read again when it answers the same questions
-    and was learned from the same ones."""
+    """The baseline's predictions, kept beside the run's own: a file is read again when all that it follows from is what
+    it was (`_digest`)."""
     path = _file(run, name, split)
-    mark, known = path.with_suffix(".learned"), _digest(learned)
+    mark, known = path.with_suffix(".learned"), _digest(name, learned, samples, run)
     if path.is_file() and mark.is_file() and mark.read_text(encoding="utf-8") == known:
         try:
             kept = predictions.read(path)
@@ -59,10 +64,19 @@ def check(run: Run) -> None:
         _module(name, run)
 
 
-def drop(split: str, run: Run) -> None:
-    """Takes away the rows of an earlier evaluation, which the report would show beside answers that have none."""
+def drop(split: str, run: Run, samples: Sequence[Sample]) -> None:
+    """Takes away what an earlier evaluation left, unless it answers these very questions: the report would hold it
+    against other true answers than its own."""
+    asked = [(one.id, one.image, one.question, one.answer, one.answer_type) for one in samples]
     for name in run.recipe.run.baselines:
-        _file(run, name, split).unlink(missing_ok=True)
+        path = _file(run, name, split)
+        try:
+            kept = predictions.read(path)
+        except DataError:  # none, or a broken one
+            kept = []
+        told = [(one.id, one.image, one.question, one.gold, one.answer_type) for one in kept]
+        if not told or told != asked:
+            path.unlink(missing_ok=True)
 
 
 def _file(run: Run, name: str, split: str) -> Path:
@@ -81,10 +95,19 @@ def _module(name: str, run: Run) -> Any:
     return module
 
 
-def _digest(samples: Sequence[Sample]) -> str:
-    """Of what a baseline learns from: which images, questions and answers, in which order."""
-    told = json.dumps([[sample.image, sample.question, sample.answer] for sample in samples])
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+def _digest(name: str, learned: Sequence[Sample], samples: Sequence[Sample], run: Run) -> str:
+    """Of all that a kept file follows from: the questions that were learned from, those that are judged (their true
+    answers and kinds stand in the file, and may have been corrected since), the answers that can be given, the seed,
+    and for a baseline that sees pixels the image files."""
+    asked = [*learned, *samples]
+    seen = {} if name in BASELINES else {one.image: content_digest(one.path).hex() for one in asked}
+    told = [list(map(_told, learned)), list(map(_told, samples)), seen, run.vocabulary.to_json(), run.recipe.run.seed]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+
+
+def _told(sample: Sample) -> list[Any]:
+    """All that a sample says of its question; where it lies may change."""
+    return [*(getattr(sample, name) for name in _SAYS), sample.extra.get("accepted")]
 
 
 def _features(run: Run, batcher: Batcher) -> Batcher:

@@ -79,12 +79,14 @@ def evaluate(
         learned = baseline_rows.learnable([*train, *validation], whole, opened)
         if not learned:
             say(f"no baselines: {baseline_rows.NOTHING_LEFT}")
-            baseline_rows.drop(split, opened)
+            baseline_rows.drop(split, opened, [])
             scores["baselines_left_out"] = baseline_rows.NOTHING_LEFT
         for name in opened.recipe.run.baselines if learned else ():
             say(f"baseline: {name}")
             found = baseline_rows.row(name, learned, samples, split, opened, predictor.batcher)
             scores["baselines"][name] = _brief(found, normalise)
+    else:
+        baseline_rows.drop(split, opened, samples)
     if opened.recipe.prior.on:
         alone = predictions.from_answers(samples, predictor.beforehand(samples))
         predictions.write(opened.folder / "baselines" / f"prior_alone.{split}.jsonl", alone)
