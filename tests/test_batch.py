@@ -10,6 +10,7 @@ from PIL import Image
 from discern_vqa.data.batch import Batcher, Inputs
 from discern_vqa.data.pairs import choose_partners
 from discern_vqa.data.sources import PixelSource, StateSource, TextSource, augment
+from discern_vqa.errors import ImageError
 
 
 def test_an_image_is_in_a_batch_once_and_every_text_points_at_its_own():
@@ -176,10 +177,27 @@ def test_a_cache_of_states_survives_being_dumped(files):
     source.get(files)
     again = StateSource(PixelSource(16, 8, True, False), None, views=2)
     again.fill(source.dump())
-    assert again.has("a")
-    assert not again.has("c")
+    assert again.has(*files[0])
+    assert not again.has("c", files[0][1])
     for one, other in zip(again.get(files, view=1), source.get(files, view=1), strict=True):
         assert torch.equal(one, other)
+
+
+def test_kept_states_count_only_for_the_file_that_they_were_made_of(files, tmp_path):
+    source = StateSource(PixelSource(16, 8, True, False), encode, views=2)
+    before = source.get(files)[0]
+    Image.new("L", (24, 20), 200).save(files[1][1])
+    assert source.has(*files[1]), "looked at once: a program shows one picture from its beginning to its end"
+    again = StateSource(PixelSource(16, 8, True, False), encode, views=2)
+    again.fill(source.dump())
+    assert [again.has(*file) for file in files] == [True, False]
+    assert torch.equal(again.get(files)[0][0], before[0])
+    assert not torch.equal(again.get(files)[0][1], before[1])
+    files[0][1].unlink()
+    last = StateSource(PixelSource(16, 8, True, False), encode, views=2)
+    last.fill(again.dump())
+    with pytest.raises(ImageError, match="is not there"):
+        last.get(files)
 
 
 def test_text_states_are_computed_once_for_each_text():

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from discern_vqa import cli
+from discern_vqa.config import DataConfig
 from discern_vqa.data.answers import Answer
-from discern_vqa.datasets import phantom
+from discern_vqa.datasets import csv, phantom
+from discern_vqa.datasets._load import held_out_samples
 from discern_vqa.errors import ConfigError, DataError, RunError
 from discern_vqa.evaluation import calibration, predictions
 from discern_vqa.evaluation.calibrate import calibrate_run
@@ -208,6 +210,29 @@ def test_a_data_sets_own_validation_serves_a_run_that_carved_none(folder):
     made, held = calibrate_run(folder)
     assert {row.image.split("/")[1] for row in held} == {"validation"}
     assert made.fitted_on["n"] == len(held)
+
+
+def test_own_data_without_validation_rows_holds_nothing_out_and_is_judged_all_the_same(folder, tmp_path):
+    root = shutil.copytree(Run.open(folder).root, tmp_path / "own")
+    lines = (root / "samples.jsonl").read_text().splitlines(keepends=True)
+    (root / "samples.jsonl").write_text("".join(line for line in lines if '"split": "validation"' not in line))
+    config = json.loads((folder / "config.json").read_text())
+    config["data"]["validation_ratio"] = 0.0
+    (folder / "config.json").write_text(json.dumps(config))
+    scores = evaluate(folder, data=root, baselines=False)
+    assert "held none out" in scores["calibration"]["missing"]
+    assert json.loads((folder / "scores.test.json").read_text())["n"] == scores["n"]
+    with pytest.raises(RunError, match="held none out"):
+        calibrate_run(folder, data=root)
+
+
+def test_a_table_without_validation_rows_holds_nothing_out(tmp_path):
+    csv.write_tiny(tmp_path)
+    choice = DataConfig(dataset="csv", validation_ratio=0.0)
+    assert {sample.split for sample in held_out_samples(choice, tmp_path, 0)} == {"validation"}
+    table = tmp_path / csv.FILE
+    table.write_text(table.read_text().replace(";val;", ";train;").replace(";dev;", ";train;"))
+    assert held_out_samples(choice, tmp_path, 0) == []
 
 
 def test_a_run_that_learned_from_everything_says_so_and_borrows(folder, tmp_path, capsys, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 from discern_vqa.datasets import phantom
 from discern_vqa.datasets._load import learning_samples, test_samples, vocabulary_samples
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.evaluation import evaluate as module
 from discern_vqa.evaluation import kept_states, metrics, mirror, predictions, reliance, scope
 from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.evaluation.report.page import write_report
@@ -98,6 +99,39 @@ def test_the_report_shows_what_the_controls_say(judged, tmp_path):
         assert "The right image adds" in text
         assert "Mirror test" in text
         assert "wrong_organ_image" in text
+
+
+def test_answers_are_kept_whatever_fails_after_them_and_beside_no_scores_of_others(judged, tmp_path, monkeypatch):
+    folder, _ = judged
+    run = shutil.copytree(folder, tmp_path / "run")
+    answers, scores = run / "predictions.test.jsonl", run / "scores.test.json"
+    there = answers.read_bytes()
+
+    def fails(*_):
+        raise RuntimeError("the disk is full")
+
+    monkeypatch.setattr(module, "controlled", fails)
+    with pytest.raises(RuntimeError):
+        evaluate(run, baselines=False)
+    assert answers.read_bytes() == there
+    assert scores.is_file(), "the same answers were scored before"
+    answers.write_bytes(there[: len(there) // 2])
+    with pytest.raises(RuntimeError):
+        evaluate(run, baselines=False)
+    assert answers.read_bytes() == there
+    assert not scores.exists()
+
+
+def test_a_baseline_that_cannot_stand_beside_the_run_is_refused_before_anything_is_asked(judged, tmp_path, monkeypatch):
+    run = shutil.copytree(judged[0], tmp_path / "run")
+    config = json.loads((run / "config.json").read_text())
+    config["run"]["baselines"] = ["majority", "retrieval"]
+    (run / "config.json").write_text(json.dumps(config))
+    asked = []
+    monkeypatch.setattr(module.Predictor, "answering", lambda *given: asked.append(given))
+    with pytest.raises(ConfigError, match="retrieval has an encoder of its own"):
+        evaluate(run)
+    assert asked == []
 
 
 def test_the_data_set_may_have_moved(judged, tmp_path):

@@ -43,7 +43,7 @@ CLOSED = {
 }
 
 HEAVY = {"__init__", "predict", "predict_baseline", "evaluate", "calibrate", "similarity", "similar_cases"}
-HEAVY |= {"features", "scope_fit"}
+HEAVY |= {"features", "scope_fit", "baseline_rows"}
 HEAVY |= {"explain", "explain_scores"}
 LIGHT = [
     "discern_vqa",

@@ -129,6 +129,9 @@ def test_a_recipe_reads_the_index_and_carves_no_cluster_apart(set_of_40, tmp_pat
     assert {row.id for row in answers} == {row.id for row in [*train, *validation]} | {
         row.id for row in answers if row.phrase_type == "frame"
     }
+    assert _load.held_out_samples(choice, set_of_40, seed=3) == validation
+    refit = choice.model_copy(update={"validation_ratio": 0.0})
+    assert _load.held_out_samples(refit, set_of_40, seed=3) == [], "the set's own rows are dealt by the index"
     with pytest.raises(ConfigError, match="has no split 'validation'"):
         _load.test_samples(choice, set_of_40, "validation")
     both = DataConfig(dataset="jsonl", index=str(tmp_path / "i"), protocol="image_disjoint")

@@ -164,6 +164,18 @@ def test_a_state_that_is_damaged_or_of_another_recipe_is_refused(tmp_path):
         load_state(path, objective, optimizer, mean)
 
 
+def test_a_state_of_other_weights_of_a_frozen_encoder_is_refused(tmp_path):
+    path = tmp_path / "state.safetensors"
+    _, objective, optimizer, mean = stepped(0, True)
+    save_state(path, Progress(), objective, optimizer, mean)
+    net, again, adam, averages = stepped(1, False)
+    net.image.requires_grad_(False)
+    with pytest.raises(RunError, match="other weights of its frozen encoder"):
+        load_state(path, again, adam, averages)
+    net.image.load_state_dict(objective.model.image.state_dict())
+    load_state(path, again, adam, averages)
+
+
 def test_the_log_is_cut_back_to_the_step_that_is_gone_on_from(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1, "a": 1}\n{"step": 2}\n{"step": 3}\n{"ste')

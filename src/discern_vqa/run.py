@@ -205,11 +205,13 @@ class Run:
             return float(_read_json(path).get("hybrid_below", 0.5))
         return float(getattr(self.recipe.model, "hybrid_below", 0.5))
 
-    def cache_of_states(self) -> Path:
-        """Where the states of this run's frozen image encoder are kept between commands."""
+    def cache_of_states(self, encoder: Any) -> Path:
+        """Where the states of this run's frozen image encoder are kept between commands, by its settings and weights;
+        of which image files they are stands in it."""
         image, data = self.recipe.model.image, self.recipe.data
         # The pictures are kept beside the states, so their size belongs to the name.
-        key = json.dumps([image.model_dump(), data.views, self._picture(), str(self.root.resolve())], sort_keys=True)
+        about = [image.model_dump(), data.views, self._picture(), str(self.root.resolve()), encoder.frozen_digest()]
+        key = json.dumps(about, sort_keys=True)
         return cache_dir() / "states" / f"{data.dataset}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.safetensors"
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -163,16 +164,35 @@ def _print_all(paths: list[Path]) -> list[Print]:
     return [fingerprint(path) for path in paths]
 
 
+def content_digest(path: Path) -> bytes:
+    """SHA-256 of an image file, and of what is chosen of it; b"" of one that cannot be read: opening it says why."""
+    try:
+        return _content(path)
+    except OSError:
+        return b""
+
+
+def _content(path: Path) -> bytes:
+    """Two frames of a file are two pictures. Raises OSError."""
+    place, choice = split_choice(path)
+    about = place.stat()
+    content = _file_digest(place, about.st_size, about.st_mtime_ns)
+    return hashlib.sha256(content + choice.encode()).digest() if choice else content
+
+
+@lru_cache(maxsize=1024)  # the slices of a volume come one after the other
+def _file_digest(file: Path, size: int, changed: int) -> bytes:
+    """`size` and `changed` tell a file that was replaced while this program ran."""
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").digest()
+
+
 def fingerprint(path: Path) -> Print:
     """The fingerprint of one file; `reason` says why where it cannot be opened."""
-    place, choice = split_choice(path)
     try:
-        with open(place, "rb") as file:
-            content = hashlib.file_digest(file, "sha256").digest()
+        content = _content(path)
     except OSError as error:
         return Print(b"", b"", (0, 0), b"", f"the image {path} cannot be read: {error.strerror}")
-    if choice:  # two frames of a file are two pictures
-        content = hashlib.sha256(content + choice.encode()).digest()
     try:
         picture = open_image(path)
     except ImageError as error:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from discern_vqa.data.fingerprints import content_digest
 from discern_vqa.data.images import load_image
 from discern_vqa.data.text import Tokens
 
@@ -68,18 +69,21 @@ class StateSource:
     """Cached states of a frozen image encoder: (views, 1 + N, c) for each image, with the pictures beside them.
 
     `encode` maps pixels (U, 3, size, size) to states (U, 1 + N, c). View 0 is the image itself, the others are fixed
-    augmented copies; learning draws one at random, answering may average over several.
+    augmented copies; learning draws one at random, answering may average over several. States that were kept (`fill`)
+    count only for the file that they were made of: its digest is kept beside them, and compared once.
     """
 
     def __init__(self, pixels: PixelSource, encode: Callable[[Tensor], Tensor], views: int, seed: int = 0) -> None:
         self.pixels, self.encode, self.views, self.seed = pixels, encode, views, seed
         self._states: dict[str, Tensor] = {}
         self._pictures: dict[str, Tensor] = {}
+        self._contents: dict[str, Tensor] = {}
+        self._compared: set[str] = set()
 
     def get(self, keys: Sequence[Key], rng: torch.Generator | None = None, view: int = 0) -> tuple[Tensor, Tensor]:
         """See ImageSource."""
         for key, path in keys:
-            if not self.has(key):
+            if not self.has(key, path):
                 self.add(key, path)
         chosen = [view] * len(keys)
         if rng is not None:
@@ -88,12 +92,16 @@ class StateSource:
         picture = torch.stack([self._pictures[key][one] for (key, _), one in zip(keys, chosen, strict=True)])
         return image.float(), picture.float().div_(255)
 
-    def has(self, key: str) -> bool:
-        """True when the image's states are here."""
-        return key in self._states and key in self._pictures
+    def has(self, key: str, path: Path) -> bool:
+        """True when the image's states are here, and those of the file as it is."""
+        kept = key not in self._compared and all(key in table for table in self._tables().values())
+        if kept and torch.equal(self._contents[key], _content(path)):
+            self._compared.add(key)
+        return key in self._compared
 
     def add(self, key: str, path: Path) -> None:
         """Computes the states of one image (all views)."""
+        content = _content(path)
         image, _ = self.pixels.get([(key, path)])
         # The views of an image depend on its name and the seed alone, so that a cache can be filled in any order.
         rng = torch.Generator().manual_seed(stable_hash(f"{self.seed}:{key}"))
@@ -101,17 +109,23 @@ class StateSource:
         with torch.inference_mode():
             self._states[key] = self.encode(copies).to(torch.bfloat16).clone()
         self._pictures[key] = self.pixels.picture(copies).mul(255).round().to(torch.uint8)
+        self._contents[key] = content
+        self._compared.add(key)
 
     def dump(self) -> dict[str, Tensor]:
         """All that is cached, as plain tensors for a safetensors file."""
-        both = (("states", self._states), ("pictures", self._pictures))
-        return {f"{kind}:{key}": tensor.contiguous() for kind, table in both for key, tensor in table.items()}
+        tables = self._tables().items()
+        return {f"{kind}:{key}": tensor.contiguous() for kind, table in tables for key, tensor in table.items()}
 
     def fill(self, tensors: dict[str, Tensor]) -> None:
         """The inverse of `dump`."""
+        tables = self._tables()
         for name, tensor in tensors.items():
             kind, _, key = name.partition(":")
-            (self._states if kind == "states" else self._pictures)[key] = tensor
+            tables[kind][key] = tensor
+
+    def _tables(self) -> dict[str, dict[str, Tensor]]:
+        return {"states": self._states, "pictures": self._pictures, "contents": self._contents}
 
 
 class TextSource:
@@ -135,6 +149,11 @@ class TextSource:
             states = self.encode(tokens.ids, tokens.keep).to(torch.bfloat16)
         for key, state in zip(tokens.ids.tolist(), states, strict=True):
             self._states[tuple(key)] = state.clone()
+
+
+def _content(path: Path) -> Tensor:
+    """(32,) bytes: the digest of an image file; (0,) of one that cannot be read."""
+    return torch.tensor(list(content_digest(path)), dtype=torch.uint8)
 
 
 def augment(image: Tensor, rng: torch.Generator) -> Tensor:

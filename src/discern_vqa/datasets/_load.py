@@ -78,6 +78,16 @@ def excluded_images(choice: DataConfig) -> frozenset[str]:
     return frozenset(names)
 
 
+def held_out_samples(choice: DataConfig, root: Path, seed: int) -> list[Sample]:
+    """The questions that are not learned from: those of validation, or, where a recipe holds none out, the data set's
+    own validation split. None where the set has none: no such part of its index, no such files, no such row."""
+    module = registry.load("datasets", choice.dataset)
+    _, validation = learning_samples(choice, root, seed)
+    if validation or choice.protocol != "usual" or "validation" not in _there(module, choice, root):
+        return validation
+    return _limited([one for one in _read(module, choice, root, "validation") if not one.is_caption], choice.limit)
+
+
 def _learnable(module: Any, choice: DataConfig, root: Path) -> list[Sample]:
     """All that may be learned from, before validation is carved out of it."""
     _index.require_no_protocol(choice.protocol, choice.index)

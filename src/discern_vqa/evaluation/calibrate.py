@@ -3,9 +3,8 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from discern_vqa import registry
 from discern_vqa.data.sample import Sample
-from discern_vqa.datasets._load import find_root, learning_samples, test_samples
+from discern_vqa.datasets._load import find_root, held_out_samples, learning_samples
 from discern_vqa.errors import DataError, DiscernError, RunError
 from discern_vqa.evaluation import calibration, predictions
 from discern_vqa.evaluation.calibration import COVERAGE, FILE, Calibration, digest, refuse_shared
@@ -72,12 +71,7 @@ def from_validation(
 
 def held_out(run: Run, root: Path) -> list[Sample]:
     """The questions that the run did not learn from: those carved out of train, or the data set's own validation."""
-    config = run.recipe.data
-    _, validation = learning_samples(config, root, run.recipe.run.seed)
-    own = "validation" in registry.load("datasets", config.dataset).SPLITS
-    if not validation and own and config.protocol == "usual":
-        return test_samples(config, root, "validation")
-    return validation
+    return held_out_samples(run.recipe.data, root, run.recipe.run.seed)
 
 
 def _refuse_learned(run: Run, rows: Sequence[Prediction], data: Path | None, say: Callable[[str], None]) -> None:

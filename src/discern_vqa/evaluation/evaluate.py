@@ -1,19 +1,15 @@
 """`discern evaluate`: the run's answers on a split beside baselines and controls, as files that stand alone."""
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from discern_vqa import registry
 from discern_vqa.audit import audit
-from discern_vqa.data.answers import Answer
-from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import Sample
 from discern_vqa.datasets._load import find_root, imitated, learning_samples, test_samples
-from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation import (
+    baseline_rows,
     calibration,
     controls,
     kept_states,
@@ -28,7 +24,7 @@ from discern_vqa.evaluation.calibrate import from_validation, held_out, nothing_
 from discern_vqa.evaluation.explain import BATCH, Explainer
 from discern_vqa.evaluation.free_text import free_text
 from discern_vqa.evaluation.heatmaps import kept
-from discern_vqa.evaluation.predict import Predictor, answering_batcher
+from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.evaluation.protocols import score_protocols
 from discern_vqa.evaluation.report.card import write_judged_card
 from discern_vqa.files import atomic_write_text
@@ -55,32 +51,42 @@ def evaluate(
 
     Args:
         data: the data set's folder; none: where it lay when the run was made, then where data is looked for.
-        baselines: also fit the baselines on the run's own training split (cached in the run folder).
+        baselines: also fit the baselines, on the run's training and validation questions but for those that are
+            judged here (cached in the run folder).
     """
     predictor = Predictor.open(run)
     opened = predictor.run
     config = opened.recipe.data
     root = find_root(config, data) if data is not None or not opened.root.exists() else opened.root
-    samples = test_samples(config, root, split)
+    samples = whole = test_samples(config, root, split)
     if "D7" in config.imitate:
         batch = opened.recipe.optim.batch
         samples = samples[: len(samples) // batch * batch or None]
     train, validation = learning_samples(config, root, opened.recipe.run.seed)
     train = [sample for sample in train if not sample.is_caption]
+    apart = held_out(opened, root)
+    if baselines:
+        baseline_rows.check(opened)
     say(f"{len(samples):,} questions of {len({s.image for s in samples}):,} images")
     normalise = config.normaliser
     answering, mode = predictor.answering(samples), opened.recipe.run.mode
     rows = predictions.from_answers(samples, answering.answers(mode))
+    _keep(rows, opened.folder / f"predictions.{split}.jsonl", opened.folder / f"scores.{split}.json")
     scores = {"split": split, "mode": mode} | metrics.score(rows, normalise)
     metrics.check_parts(scores, str(run))
     scores["baselines"] = {}
     if baselines:
-        learned = [*train, *validation]
-        for name in opened.recipe.run.baselines:
+        learned = baseline_rows.learnable([*train, *validation], whole, opened)
+        if not learned:
+            say(f"no baselines: {baseline_rows.NOTHING_LEFT}")
+            baseline_rows.drop(split, opened, [])
+            scores["baselines_left_out"] = baseline_rows.NOTHING_LEFT
+        for name in opened.recipe.run.baselines if learned else ():
             say(f"baseline: {name}")
-            scores["baselines"][name] = _brief(
-                _baseline(opened.folder, name, learned, samples, split, opened, predictor.batcher), normalise
-            )
+            found = baseline_rows.row(name, learned, samples, split, opened, predictor.batcher)
+            scores["baselines"][name] = _brief(found, normalise)
+    else:
+        baseline_rows.drop(split, opened, samples)
     if opened.recipe.prior.on:
         alone = predictions.from_answers(samples, predictor.beforehand(samples))
         predictions.write(opened.folder / "baselines" / f"prior_alone.{split}.jsonl", alone)
@@ -97,18 +103,25 @@ def evaluate(
     if config.imitate:
         scores["imitates"] = imitated(config)
     scores["confidence"] = calibration.describe_rows(rows, normalise)
-    apart = held_out(opened, root)
     scores["calibration"] = _calibration(predictor, apart, rows)
-    scores["scope"] = _scope(predictor, train, validation or apart, samples)
+    scores["scope"] = _scope(predictor, train, apart, samples)
     scores["protocols"] = score_protocols(rows, answers=opened.vocabulary.answers)
     scores["protocol"] = config.protocol if config.protocol == "usual" else f"image_disjoint fold {config.fold}"
-    predictions.write(opened.folder / f"predictions.{split}.jsonl", rows)
     _write(opened.folder / f"scores.{split}.json", scores)
     _write(opened.folder / "audit.json", audit({"train": train, "validation": validation, split: list(samples)}))
     explain(predictor, samples, opened.folder / f"explanations.{split}.jsonl")
     keep_states(predictor, samples, opened.folder / f"features.{split}.safetensors")
     write_judged_card(opened.folder, split)
     return scores
+
+
+def _keep(rows: Sequence[predictions.Prediction], path: Path, scores: Path) -> None:
+    """Writes the answers as soon as they are there: they took longest, and whatever fails later can be had from them
+    (`discern score`). Scores of other answers go, so that nothing shows the two together."""
+    text = predictions.as_text(rows)
+    if not path.is_file() or path.read_bytes() != text.encode():
+        scores.unlink(missing_ok=True)
+        atomic_write_text(path, text)
 
 
 def _givable(row: predictions.Prediction, opened: Run) -> str:
@@ -224,56 +237,6 @@ def keep_states(predictor: Predictor, samples: Sequence[Sample], out: Path) -> N
     states = predictor.states(chosen)
     if states is not None:
         kept_states.write(out, [sample.id for sample in chosen], states)
-
-
-def _baseline(
-    folder: Path, name: str, train: list[Sample], samples: list[Sample], split: str, opened: Run, batcher: Batcher
-) -> list[predictions.Prediction]:
-    """The baseline's predictions, kept beside the run's own: a file is read again when it answers the same questions
-    and was learned from the same ones."""
-    path = folder / "baselines" / f"{name}.{split}.jsonl"
-    mark, learned = path.with_suffix(".learned"), _digest(train)
-    if path.is_file() and mark.is_file() and mark.read_text(encoding="utf-8") == learned:
-        try:
-            kept = predictions.read(path)
-        except DataError:
-            kept = []
-        if [row.id for row in kept] == [sample.id for sample in samples]:
-            return kept
-    module = registry.load("baselines", name)
-    _require_row(module, name, opened)
-    needs = {"batcher": _features(opened, batcher)} if getattr(module, "NEEDS_STATES", False) else {}
-    answers: list[Answer] = module.answer(
-        train, samples, vocabulary=opened.vocabulary, seed=opened.recipe.run.seed, **needs
-    )
-    rows = predictions.from_answers(samples, answers)
-    predictions.write(path, rows)
-    atomic_write_text(mark, learned)
-    return rows
-
-
-def _require_row(module: Any, name: str, opened: Run) -> None:
-    """Raises ConfigError for a baseline that cannot stand beside this run."""
-    if not hasattr(module, "answer"):
-        hint = f"take it out of run.baselines, and fit it by itself: discern train recipes/baselines/{name}.toml"
-        raise ConfigError(f"the baseline {name} has an encoder of its own, and is no row of a run", hint=hint)
-    if getattr(module, "NEEDS_STATES", False) and opened.recipe.is_baseline:
-        hint = "take it out of run.baselines"
-        raise ConfigError(f"the baseline {name} learns from a model's features; {opened.folder} has none", hint=hint)
-
-
-def _digest(samples: Sequence[Sample]) -> str:
-    """Of what a baseline learns from: which images, questions and answers, in which order."""
-    told = json.dumps([[sample.image, sample.question, sample.answer] for sample in samples])
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
-
-
-def _features(opened: Run, batcher: Batcher) -> Batcher:
-    """The states of the encoders as they came: the run's own batcher when it trained none of their layers."""
-    if not opened.recipe.model.text.train_last:
-        return batcher
-    plain = opened.untrained()
-    return answering_batcher(plain, plain.build_model(pretrained=True).eval())
 
 
 def _brief(rows: list[predictions.Prediction], normalise: str) -> dict[str, Any]:

@@ -161,8 +161,7 @@ class Predictor:
 def answering_batcher(run: Run, model: Any) -> Batcher:
     """The run's batcher with the image states that training left in the user's cache."""
     batcher = run.batcher(model, views=run.recipe.data.views)
-    path = run.cache_of_states()
-    if isinstance(batcher.images, StateSource) and path.is_file():
+    if isinstance(batcher.images, StateSource) and (path := run.cache_of_states(model.image)).is_file():
         batcher.images.fill(read_tensors(path))
     return batcher
 

@@ -101,14 +101,19 @@ def from_answers(samples: Sequence[Sample], answers: Sequence[Answer]) -> list[P
 
 
 def write(path: Path, rows: Iterable[Prediction]) -> None:
-    """Writes the file, whole or not at all. Raises DataError when two rows share an id: no reader would accept it."""
+    """Writes the file, whole or not at all. Raises DataError as `as_text` does."""
+    atomic_write_text(Path(path), as_text(rows))
+
+
+def as_text(rows: Iterable[Prediction]) -> str:
+    """What the file holds. Raises DataError when two rows share an id: no reader would accept it."""
     rows = list(rows)
     seen: set[str] = set()
     for row in rows:
         if row.id in seen:
             raise DataError(f"two predictions have the id {row.id!r}", hint="give every question an id of its own")
         seen.add(row.id)
-    atomic_write_text(Path(path), "".join(_line(row) for row in rows))
+    return "".join(_line(row) for row in rows)
 
 
 def read(path: Path) -> list[Prediction]:

@@ -58,6 +58,8 @@ def as_table(scores: dict[str, Any], name: str = "model") -> str:
         ]
     lines = [_headline(scores), "", *aligned(rows), ""]
     lines += reliance.lines(scores.get("reliance")) + mirror.lines(scores.get("mirror"))
+    if "baselines_left_out" in scores:
+        lines.append(f"no baselines: {scores['baselines_left_out']}")
     lines += [f"left out: {name}: {why}" for name, why in (scores.get("controls_left_out") or {}).items()]
     for by, figures in (scores.get("by") or {}).items():
         if figures:

@@ -143,7 +143,7 @@ def set_up(
         say(f"beside them: {len(beside):,} questions about {images:,} images of {settings.data.beside}")
     learned = [*samples, *beside]
     with among.main_process_first():
-        warm_states(run, batcher, [*learned, *validation], say)
+        warm_states(run, model, batcher, [*learned, *validation], say)
         run.learn_prior(batcher, samples)
     objective = registry.load("objectives", settings.objective.name).Objective(settings.objective, model)
     batcher.second_view = getattr(objective, "second_view", False)
@@ -218,8 +218,9 @@ def use_similar(run: Run, objective: Any, sets: list[list[Sample]], batcher: Bat
     return f"similar images: {share:.0%} of {len(numbers):,} have one, {sum(numbers) / len(numbers):.1f} on average"
 
 
-def warm_states(run: Run, batcher: Batcher, samples: list[Sample], say: Say) -> None:
-    """Computes the states of frozen encoders: all texts in a fixed order, and the images that the cache lacks."""
+def warm_states(run: Run, model: Any, batcher: Batcher, samples: list[Sample], say: Say) -> None:
+    """Computes the states of frozen encoders: all texts in a fixed order, and the images that the cache lacks or holds
+    as they were before."""
     if batcher.texts is not None:
         texts = sorted({sample.text for sample in samples})
         for start in range(0, len(texts), 64):
@@ -227,11 +228,11 @@ def warm_states(run: Run, batcher: Batcher, samples: list[Sample], say: Say) -> 
     source = batcher.images
     if not isinstance(source, StateSource):
         return
-    path = run.cache_of_states()
+    path = run.cache_of_states(model.image)
     keys = {sample.image: sample.path for sample in samples}
     if path.is_file():
         source.fill({name: value for name, value in read_tensors(path).items() if name.partition(":")[2] in keys})
-    missing = [(key, file) for key, file in keys.items() if not source.has(key)]
+    missing = [(key, file) for key, file in keys.items() if not source.has(key, file)]
     if not missing:
         return
     say(f"frozen image encoder: states of {len(missing):,} images, {source.views} views each")

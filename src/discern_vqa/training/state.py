@@ -53,13 +53,21 @@ def save_state(
 def load_state(
     path: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, mean: RunningMean | None
 ) -> Progress:
-    """The inverse of `save_state`. Raises RunError when the file is damaged or of another recipe."""
+    """The inverse of `save_state`. Raises RunError when the file is damaged, of another recipe, or of other weights of
+    a frozen encoder than `objective` has: its states were computed before this, by those that are here now."""
     tensors = read_tensors(path)
     with safe_open(path, "pt") as file:
         progress = Progress(**json.loads((file.metadata() or {}).get("progress", "{}")))
     part = _part(tensors, "objective.")
     if part.keys() != objective.state_dict().keys():
         raise RunError(f"{path} belongs to another recipe", hint="resume with the recipe the run was started with")
+    for name, tensor in objective.named_parameters():
+        frozen = not tensor.requires_grad and name.startswith(("model.image.", "model.text."))
+        if frozen and not torch.equal(tensor.cpu(), part[name]):
+            raise RunError(
+                f"{path} was trained on other weights of its frozen encoder than are here now ({name})",
+                hint="put the weights back that it started from, or train again into another --out",
+            )
     objective.load_state_dict(part)
     moments = _part(tensors, "optimizer.")
     device = next(objective.parameters()).device

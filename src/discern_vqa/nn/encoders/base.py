@@ -1,5 +1,6 @@
 """What every encoder is: pixels or ids (or cached states of them) in, `Encoded(h, H)` out."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -74,6 +75,16 @@ class ImageEncoder(nn.Module):
     def cells(self) -> int:
         """N."""
         return self.grid[0] * self.grid[1]
+
+    def frozen_digest(self) -> str:
+        """Of what a frozen encoder's states follow from: all that is not trained. It is taken of the weights in memory,
+        since the file that they came from may be elsewhere, or another by now, when a run is opened."""
+        still = {name: tensor for name, tensor in self.named_parameters() if not tensor.requires_grad}
+        found = hashlib.sha256()
+        for name, tensor in sorted((still | dict(self.named_buffers())).items()):
+            found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return found.hexdigest()
 
     def states(self, image: Tensor) -> Tensor:
         """(U, 3, size, size) pixels in [0, 1] -> (U, 1 + N, c) states, global first: what a frozen encoder caches."""

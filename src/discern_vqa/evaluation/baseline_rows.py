@@ -1,0 +1,118 @@
+"""The baselines' rows beside a run: what each answers to the questions that are judged, having learned from others."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from discern_vqa import registry
+from discern_vqa.data.answers import Answer
+from discern_vqa.data.batch import Batcher
+from discern_vqa.data.fingerprints import content_digest
+from discern_vqa.data.sample import Sample
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.evaluation import predictions
+from discern_vqa.evaluation.predict import answering_batcher
+from discern_vqa.evaluation.scoring import BASELINES
+from discern_vqa.files import atomic_write_text
+from discern_vqa.run import Run
+
+_SAYS = [field.name for field in fields(Sample) if field.name not in ("path", "source", "extra")]
+
+NOTHING_LEFT = "every question that they could learn from is judged here"
+"""Why there are no baselines, where there are none."""
+
+
+def learnable(learned: Sequence[Sample], judged: Sequence[Sample], run: Run) -> list[Sample]:
+    """Those of `learned` that teach an answer and are none of the judged questions: a table that has seen what it is
+    asked reaches the ceiling of the vocabulary, and nothing can be compared with that. The judged ones are among them
+    when a validation split is judged, or where the epoch was chosen on the test split (D13)."""
+    asked = {sample.id for sample in judged}  # unique over all splits
+    return [one for one in learned if one.id not in asked and run.vocabulary.index(one.answer) >= 0]
+
+
+def row(
+    name: str, learned: Sequence[Sample], samples: Sequence[Sample], split: str, run: Run, batcher: Batcher
+) -> list[predictions.Prediction]:
+    """The baseline's predictions, kept beside the run's own: a file is read again when all that it follows from is what
+    it was (`_digest`)."""
+    path = _file(run, name, split)
+    mark, known = path.with_suffix(".learned"), _digest(name, learned, samples, run)
+    if path.is_file() and mark.is_file() and mark.read_text(encoding="utf-8") == known:
+        try:
+            kept = predictions.read(path)
+        except DataError:
+            kept = []
+        if [one.id for one in kept] == [sample.id for sample in samples]:
+            return kept
+    module = _module(name, run)
+    needs = {"batcher": _features(run, batcher)} if getattr(module, "NEEDS_STATES", False) else {}
+    answers: list[Answer] = module.answer(
+        learned, samples, vocabulary=run.vocabulary, seed=run.recipe.run.seed, **needs
+    )
+    rows = predictions.from_answers(samples, answers)
+    predictions.write(path, rows)
+    atomic_write_text(mark, known)
+    return rows
+
+
+def check(run: Run) -> None:
+    """Raises ConfigError when one of the recipe's baselines cannot stand beside this run: before anything is asked."""
+    for name in run.recipe.run.baselines:
+        _module(name, run)
+
+
+def drop(split: str, run: Run, samples: Sequence[Sample]) -> None:
+    """Takes away what an earlier evaluation left, unless it answers these very questions: the report would hold it
+    against other true answers than its own."""
+    asked = [(one.id, one.image, one.question, one.answer, one.answer_type) for one in samples]
+    for name in run.recipe.run.baselines:
+        path = _file(run, name, split)
+        try:
+            kept = predictions.read(path)
+        except DataError:  # none, or a broken one
+            kept = []
+        told = [(one.id, one.image, one.question, one.gold, one.answer_type) for one in kept]
+        if not told or told != asked:
+            path.unlink(missing_ok=True)
+
+
+def _file(run: Run, name: str, split: str) -> Path:
+    return run.folder / "baselines" / f"{name}.{split}.jsonl"
+
+
+def _module(name: str, run: Run) -> Any:
+    """The baseline's. Raises ConfigError for one that cannot stand beside this run."""
+    module = registry.load("baselines", name)
+    if not hasattr(module, "answer"):
+        hint = f"take it out of run.baselines, and fit it by itself: discern train recipes/baselines/{name}.toml"
+        raise ConfigError(f"the baseline {name} has an encoder of its own, and is no row of a run", hint=hint)
+    if getattr(module, "NEEDS_STATES", False) and run.recipe.is_baseline:
+        hint = "take it out of run.baselines"
+        raise ConfigError(f"the baseline {name} learns from a model's features; {run.folder} has none", hint=hint)
+    return module
+
+
+def _digest(name: str, learned: Sequence[Sample], samples: Sequence[Sample], run: Run) -> str:
+    """Of all that a kept file follows from: the questions that were learned from, those that are judged (their true
+    answers and kinds stand in the file, and may have been corrected since), the answers that can be given, the seed,
+    and for a baseline that sees pixels the image files."""
+    asked = [*learned, *samples]
+    seen = {} if name in BASELINES else {one.image: content_digest(one.path).hex() for one in asked}
+    told = [list(map(_told, learned)), list(map(_told, samples)), seen, run.vocabulary.to_json(), run.recipe.run.seed]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+
+
+def _told(sample: Sample) -> list[Any]:
+    """All that a sample says of its question; where it lies may change."""
+    return [*(getattr(sample, name) for name in _SAYS), sample.extra.get("accepted")]
+
+
+def _features(run: Run, batcher: Batcher) -> Batcher:
+    """The states of the encoders as they came: the run's own batcher when it trained none of their layers."""
+    if not run.recipe.model.text.train_last:
+        return batcher
+    plain = run.untrained()
+    return answering_batcher(plain, plain.build_model(pretrained=True).eval())
