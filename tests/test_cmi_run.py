@@ -103,6 +103,16 @@ def test_ask_answers_in_the_way_that_is_asked_for(made, capsys):
     assert "cannot answer by 'guess'" in capsys.readouterr().err
 
 
+def test_explain_says_how_far_each_word_opens_the_gate(made, tmp_path, capsys):
+    sample = some(made)[0]
+    out = tmp_path / "map.png"
+    assert cli.main(["explain", str(made / "run"), str(sample.path), "Is there a zebra?", "--out", str(out)]) == 0
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if "opens the gate" in one]
+    said = [one.rsplit(" ", 1) for one in line.rpartition(": ")[2].split(", ")]
+    assert [word for word, _ in said] == ["is", "there", "a", "[unknown]", "?"]
+    assert all(float(gate) > 0 for _, gate in said)
+
+
 def test_predict_writes_how_each_answer_came_about(made, tmp_path):
     sample = some(made)[0]
     (tmp_path / "q.jsonl").write_text(json.dumps({"image": str(sample.path), "question": sample.question}) + "\n")
