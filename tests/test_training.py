@@ -19,7 +19,7 @@ from discern_vqa.objectives import cmdpi_pretrain as pretrain
 from discern_vqa.run import load_weights
 from discern_vqa.training import loop
 from discern_vqa.training.loop import Log, Work, check_finite, fit, rng_for
-from discern_vqa.training.optim import make_optimizer, rate
+from discern_vqa.training.optim import decays, make_optimizer, rate
 from discern_vqa.training.state import Progress, load_state, save_state
 from discern_vqa.training.train import validation_figures
 
@@ -60,7 +60,7 @@ def test_a_line_falls_to_nothing_after_the_warmup():
     assert [rate(share, optim) for share in (0.05, 0.1, 0.55, 1.0)] == pytest.approx([0.5, 1, 0.5, 0])
 
 
-def test_named_parts_learn_at_a_multiple_and_what_is_marked_does_not_decay():
+def test_named_parts_learn_at_a_multiple():
     net = cmi_model()
     optim = OptimConfig(lr=1e-3, weight_decay=0.1, factors={"head": 50.0, "cifr": 5.0})
     optimizer = make_optimizer(net, optim)
@@ -70,14 +70,12 @@ def test_named_parts_learn_at_a_multiple_and_what_is_marked_does_not_decay():
             group = of[id(parameter)]
             factor = 50.0 if name.startswith("head.") else 5.0 if name.startswith("cifr.") else 1.0
             assert group["lr"] == pytest.approx(1e-3 * factor), name
-            decays = parameter.ndim >= 2 and not name.endswith("A_log")
-            assert group["weight_decay"] == (0.1 if decays else 0.0), name
     with pytest.raises(ConfigError, match="no part 'heed'") as caught:
         make_optimizer(net, OptimConfig(factors={"heed": 2.0}))
     assert "head_type" in caught.value.hint
 
 
-def test_vectors_have_no_weight_decay_and_pretrained_parts_their_own_rate():
+def test_pretrained_parts_have_their_own_rate_and_what_is_fixed_is_left_out():
     net = model()
     own = list(net.text.parameters())
     net.text.pretrained = lambda: own
@@ -90,7 +88,43 @@ def test_vectors_have_no_weight_decay_and_pretrained_parts_their_own_rate():
             continue
         group = of[id(parameter)]
         assert group["lr"] == (1e-5 if name.startswith("text.") else 1e-3)
-        assert group["weight_decay"] == (0.0 if parameter.ndim < 2 else 0.1), name
+
+
+LAYERS = (torch.nn.Linear, torch.nn.Conv2d, torch.nn.Embedding)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize(("net", "alone"), [
+    (model(), {"pos", "image.pos", "text.pos"}),
+    (cmi_model(), {"modality", "image.pos", "text.pos", "generator.pos", "fvta.qformer.queries"}),
+], ids=["cmdpi", "cmi_mtl"])  # fmt: skip
+def test_layers_and_kernels_decay_and_positions_modalities_and_queries_do_not(net, alone, optimizer):
+    made = make_optimizer(net, OptimConfig(optimizer=optimizer, weight_decay=0.1))
+    of = {id(parameter): group["weight_decay"] for group in made.param_groups for parameter in group["params"]}
+    layers = {id(layer.weight) for layer in net.modules() if isinstance(layer, LAYERS)}
+    learned = {name: parameter for name, parameter in net.named_parameters() if parameter.requires_grad}
+    assert alone <= learned.keys()
+    for name, parameter in learned.items():
+        decays = id(parameter) in layers or name.endswith(".taps")
+        assert of[id(parameter)] == (0.1 if decays else 0.0), name
+
+
+def test_the_tables_of_positions_of_pretrained_encoders_do_not_decay_and_their_words_do():
+    from transformers import BertConfig, BertModel, CLIPVisionConfig, CLIPVisionModel, T5Config, T5EncoderModel
+
+    small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    nets = [
+        BertModel(BertConfig(vocab_size=9, **small)),
+        CLIPVisionModel(CLIPVisionConfig(image_size=16, patch_size=8, **small)),
+        T5EncoderModel(T5Config(vocab_size=9, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)),
+    ]
+    found = {name: decays(name, one) for net in nets for name, one in net.named_parameters()}
+    places = [name for name in found if "position" in name or "relative" in name]
+    assert len(places) == 3
+    assert not any(found[name] for name in places)
+    words = [name for name in found if name.endswith(("word_embeddings.weight", "shared.weight", "query.weight"))]
+    assert len(words) == 3
+    assert all(found[name] for name in words)
 
 
 # -- stops and states ------------------------------------------------------------------------------
@@ -130,6 +164,19 @@ def stepped(seed: int, learned: bool) -> tuple:
             objective.after_step()
             mean.update(net, step)
     return net, objective, optimizer, mean
+
+
+def test_a_saved_state_is_read_by_names_whatever_groups_its_optimiser_had(tmp_path):
+    net, objective, _, _ = stepped(0, False)
+    one_group = torch.optim.AdamW(net.parameters(), lr=1e-2, weight_decay=0.1)
+    total(objective(batch(), rng(0)), objective.config.weights).backward()
+    one_group.step()
+    save_state(tmp_path / "state.safetensors", Progress(step=1), objective, one_group, None)
+    other, again, groups, _ = stepped(1, False)
+    load_state(tmp_path / "state.safetensors", again, groups, None)
+    assert len(groups.param_groups) > 1
+    for one, two in zip(net.parameters(), other.parameters(), strict=True):
+        assert all(torch.equal(kept, groups.state[two][key]) for key, kept in one_group.state[one].items())
 
 
 def test_a_saved_state_brings_everything_back(tmp_path):
