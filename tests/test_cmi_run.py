@@ -79,6 +79,7 @@ def test_scores_name_every_way_of_answering_and_which_one_is_the_runs_own(made):
     assert {row.mode for row in rows} <= {"classify", "generate"}
     table = as_table(scores)
     assert "ways of answering" in table
+    assert "that is no ceiling for 'hybrid', which writes others too" in table
     assert all(f"  {mode} " in table for mode in MODES if mode != "hybrid")
     heat = (made / "run" / "explanations.test.jsonl").read_text().splitlines()
     assert json.loads(heat[0])["method"] == "path_gradient"
