@@ -196,6 +196,21 @@ def test_d12_and_d13_open_the_test_split_only_when_they_are_imitated(made):
     assert {sample.id for sample in chosen_on} == gold
 
 
+@pytest.mark.parametrize("faults", [[], ["D7"]])
+def test_d7_leaves_the_last_incomplete_batch_out_of_validation_too(made, tmp_path, monkeypatch, faults):
+    import discern_vqa.training.train as module
+
+    judged = []
+    real = module.validation_figures
+    monkeypatch.setattr(module, "validation_figures", lambda *given: (judged.append(len(given[2])), real(*given))[1])
+    batch = 7
+    train(made / "tiny.toml", data=made / "phantoms", out=tmp_path / "run", quiet=True,
+          overrides=[f"data.imitate={json.dumps(faults)}", f"optim.batch={batch}", "run.mode=classify"])  # fmt: skip
+    whole = len(_load.learning_samples(choice(made), made / "phantoms", 0)[1])
+    assert whole % batch
+    assert judged == [whole - whole % batch if faults else whole]
+
+
 def test_imitated_faults_are_said_by_training_scores_and_table(made, capsys):
     train(made / "tiny.toml", data=made / "phantoms", out=made / "faulty",
           overrides=['data.imitate=["D7", "D12", "D13"]', "run.mode=classify"])  # fmt: skip
