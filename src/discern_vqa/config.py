@@ -49,6 +49,10 @@ class Profiled(Table):
         """With the profile's choice wherever a key was left open."""
         return self.filled(**self.chosen())
 
+    def beside(self, model: Any) -> Self:
+        """[objective]: with what the recipe's [model] asks of it. Raises ValueError where the two cannot be."""
+        return self
+
 
 class DataConfig(Table):
     """[data]: which samples, how they are split, what counts as an answer."""
@@ -247,6 +251,11 @@ def check_recipe(tables: dict[str, Any], where: str) -> Recipe:
         mistakes.append(f"[data] fold = {built['data'].fold}: expected less than folds = {built['data'].folds}")
     if "data" in built and built["data"].beside == built["data"].dataset:
         mistakes.append(f"[data] beside = {built['data'].beside!r}: that is the data set itself")
+    if "model" in built and isinstance(built.get("objective"), Profiled):
+        try:
+            built["objective"] = built["objective"].beside(built["model"])
+        except ValueError as error:
+            mistakes.append(f"[objective] {error}")
     mistakes += _impossible_prior(built)
     if mistakes:
         count = f"{len(mistakes)} mistakes" if len(mistakes) > 1 else "a mistake"

@@ -50,7 +50,7 @@ class FvtaConfig(Table):
     tau_range: tuple[float, float] | None = None
     """It stays within. Fixed: 0.01 ... 0.5; released: anywhere."""
     token: Literal["none", "filip", "gloria", "sparc"] = "none"
-    """A further alignment of cells and words."""
+    """A further alignment of cells and words; its weight is [objective] weights.token."""
     token_tau: float = Field(default=0.07, gt=0)
 
     def resolved(self, released: bool, width: int) -> Self:
