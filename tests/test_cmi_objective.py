@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from _tiny import CAPTIONS, QUESTIONS, WRITER, batch, cmi_model, question, rng, value, zero_grad
 
+from discern_vqa.config import check_recipe
+from discern_vqa.errors import ConfigError
 from discern_vqa.nn.decoder import END
 from discern_vqa.nn.losses import total
 from discern_vqa.objectives.cmi_mtl import PARTS, Config, Objective
@@ -54,6 +56,25 @@ def test_every_parameter_of_the_fixed_profile_receives_a_gradient(token, query):
     assert not silent
     resting = {name for name, p in net.named_parameters() if not p.requires_grad}
     assert resting == {"image.grey", "text.mask"}, "what stands for hidden places: nothing is hidden"
+
+
+TABLES = {"data": {"dataset": "phantom"}, "run": {}, "model": {"name": "cmi_mtl", "fvta": {"token": "filip"}}}
+
+
+def test_a_token_term_that_is_chosen_has_a_weight_of_a_tenth_unless_told_otherwise():
+    read = check_recipe(TABLES | {"objective": {"name": "cmi_mtl"}}, "recipe")
+    assert read.objective.weights == {"cls": 1.0, "align": 0.2, "token": 0.1, "gen": 0.4, "type": 0.1}
+    assert check_recipe(read.to_json(), "config.json").objective == read.objective
+    told = {"name": "cmi_mtl", "weights": WEIGHTS | {"token": 0.3}}
+    assert check_recipe(TABLES | {"objective": told}, "recipe").objective.weights["token"] == 0.3
+    without = TABLES | {"model": {"name": "cmi_mtl"}, "objective": {"name": "cmi_mtl"}}
+    assert check_recipe(without, "recipe").objective.weights["token"] == 0
+
+
+def test_a_token_term_that_would_learn_nothing_is_refused():
+    silent = {"name": "cmi_mtl", "weights": WEIGHTS | {"token": 0.0}}
+    with pytest.raises(ConfigError, match=r"\[objective\] weights.token = 0: .*'filip' would learn nothing"):
+        check_recipe(TABLES | {"objective": silent}, "recipe")
 
 
 def test_the_classifier_is_one_binary_decision_for_each_answer_summed():

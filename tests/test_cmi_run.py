@@ -79,6 +79,7 @@ def test_scores_name_every_way_of_answering_and_which_one_is_the_runs_own(made):
     assert {row.mode for row in rows} <= {"classify", "generate"}
     table = as_table(scores)
     assert "ways of answering" in table
+    assert "that is no ceiling for 'hybrid', which writes others too" in table
     assert all(f"  {mode} " in table for mode in MODES if mode != "hybrid")
     heat = (made / "run" / "explanations.test.jsonl").read_text().splitlines()
     assert json.loads(heat[0])["method"] == "path_gradient"
@@ -101,6 +102,16 @@ def test_ask_answers_in_the_way_that_is_asked_for(made, capsys):
         assert said["mode"] in ({"classify", "generate"} if mode in ("", "hybrid") else {mode})
     assert cli.main(["ask", str(made / "run"), str(sample.path), sample.question, "--mode", "guess"]) == 2
     assert "cannot answer by 'guess'" in capsys.readouterr().err
+
+
+def test_explain_says_how_far_each_word_opens_the_gate(made, tmp_path, capsys):
+    sample = some(made)[0]
+    out = tmp_path / "map.png"
+    assert cli.main(["explain", str(made / "run"), str(sample.path), "Is there a zebra?", "--out", str(out)]) == 0
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if "opens the gate" in one]
+    said = [one.rsplit(" ", 1) for one in line.rpartition(": ")[2].split(", ")]
+    assert [word for word, _ in said] == ["is", "there", "a", "[unknown]", "?"]
+    assert all(float(gate) > 0 for _, gate in said)
 
 
 def test_predict_writes_how_each_answer_came_about(made, tmp_path):
@@ -183,6 +194,21 @@ def test_d12_and_d13_open_the_test_split_only_when_they_are_imitated(made):
     assert not gold & {sample.id for sample in validation}
     _, chosen_on = _load.learning_samples(choice(made, "D13"), root, 0)
     assert {sample.id for sample in chosen_on} == gold
+
+
+@pytest.mark.parametrize("faults", [[], ["D7"]])
+def test_d7_leaves_the_last_incomplete_batch_out_of_validation_too(made, tmp_path, monkeypatch, faults):
+    import discern_vqa.training.train as module
+
+    judged = []
+    real = module.validation_figures
+    monkeypatch.setattr(module, "validation_figures", lambda *given: (judged.append(len(given[2])), real(*given))[1])
+    batch = 7
+    train(made / "tiny.toml", data=made / "phantoms", out=tmp_path / "run", quiet=True,
+          overrides=[f"data.imitate={json.dumps(faults)}", f"optim.batch={batch}", "run.mode=classify"])  # fmt: skip
+    whole = len(_load.learning_samples(choice(made), made / "phantoms", 0)[1])
+    assert whole % batch
+    assert judged == [whole - whole % batch if faults else whole]
 
 
 def test_imitated_faults_are_said_by_training_scores_and_table(made, capsys):

@@ -13,10 +13,12 @@ from discern_vqa.data.batch import Decision
 from discern_vqa.errors import ConfigError
 from discern_vqa.evaluation.explain_scores import _curve
 from discern_vqa.explanations import _methods as methods
+from discern_vqa.explanations._gated import gates_of_words, is_gated
 from discern_vqa.explanations.occlusion import PLACES, covers
 from discern_vqa.nn.encoders import Encoded
 from discern_vqa.nn.mamba import MambaBlock, MambaShape, SelectiveSsm
 from discern_vqa.nn.mamba_attention import block_attention, image_attention, implicit_attention, word_gates
+from discern_vqa.nn.resample import averaging
 
 ALWAYS = {"grad_cam", "gradient_cells", "integrated_gradients", "path_gradient", "occlusion", *methods.BASELINES}
 OFFERED = {
@@ -203,9 +205,37 @@ def test_regions_attention_is_shares_and_closed_gates_let_nothing_through(option
     assert gates.shape == (len(QUESTIONS), LENGTH)
     assert float(gates[~tokens.keep].abs().max()) == 0
     assert float(gates[tokens.keep].min()) > 0
+    first, second = layer.blocks[0], layer.blocks[-1]
+    z_x, z_y = first.halves(x)[1], second.halves(y)[1]
+    meets = z_y.mean(1, keepdim=True) if layer.by_mean else averaging(keep_y, tokens.keep) @ z_y
+    applied = nn.functional.silu(z_x * meets).abs().mean(-1)
+    torch.testing.assert_close(gates[tokens.keep], applied[tokens.keep])
     for block in layer.blocks:  # z = 0: both gates are shut
         block.enter.weight[block.enter.weight.shape[0] // 2 :] = 0
     assert float(image_attention(layer, x, y, tokens.keep, keep_y).abs().max()) == 0
+
+
+@pytest.mark.parametrize("options", [{}, {"mask_padding": False}, {"fvta": {"topk": 2}, "cifr": {"gate": "mean"}}])
+@torch.no_grad()
+def test_the_gates_of_the_words_are_those_of_every_layer_on_the_way_to_the_answer(options):
+    net = cmi_model(**options)
+    inputs = batch(QUESTIONS, net=net).inputs
+    gates = gates_of_words(net, inputs)
+    tokens = net.encode(inputs)
+    x, y = tokens.T, net.fvta(tokens).Z
+    keep = tokens.keep if net.config.mask_padding else torch.ones_like(tokens.keep)
+    each = []
+    for layer in net.cifr.layers:
+        each.append(word_gates(layer, x, y, keep, torch.ones(y.shape[:2], dtype=torch.bool)))
+        x, y = layer(x, y, keep, torch.ones(y.shape[:2], dtype=torch.bool))
+    torch.testing.assert_close(gates, torch.stack(each).mean(0))
+    assert not any(layer._forward_pre_hooks for layer in net.cifr.layers)
+
+
+def test_only_the_gate_of_the_paper_with_weights_that_stay_has_a_map_of_words():
+    assert is_gated(cmi_model())
+    others = [cmi_model(cifr={"variant": name}) for name in ("none", "random", "swapC")]
+    assert not any(is_gated(net) for net in [model(), *others])
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from discern_vqa.evaluation import predictions
 from discern_vqa.evaluation.intervals import clustered_bootstrap, interval, wilson
 from discern_vqa.evaluation.metrics import check_parts, figure, score
 from discern_vqa.evaluation.predictions import Prediction
-from discern_vqa.evaluation.scoring import as_table, score_file, warnings
+from discern_vqa.evaluation.scoring import as_table, ceiling, score_file, warnings
 
 
 def row(number: int, right: bool, answer_type: str = "closed", **more: str) -> Prediction:
@@ -153,11 +153,29 @@ def test_a_file_is_scored_and_printed_with_baselines_controls_and_a_warning(tmp_
     assert "cmdpi" in table
     assert table.index("image_identity") < table.index("majority") < table.index("blank")
     assert "25.0 [" in table
-    assert "no more than 90.0 can be right" in table
+    assert "vocabulary: 2 answers can be given; they cover 90.0 % of the questions, and no score can be higher" in table
     warned = [line for line in table.splitlines() if line.startswith("WARNING")]
     assert len(warned) == 1
     assert "a model that sees no pixels does as well: image_identity reaches 75.0" in warned[0]
     assert not warnings(scores, beaten={"image_identity"}), "a paired test knows better"
+
+
+@pytest.mark.parametrize(
+    ("mode", "own", "told"),
+    [
+        ("classify", {}, "no score can be higher"),
+        ("classify_typed", {}, "no score can be higher"),
+        ("generate", {"free_text": {}}, "no ceiling for 'generate', which writes others too"),
+        ("hybrid", {"free_text": {}}, "no ceiling for 'hybrid', which writes others too"),
+        ("rank", {"candidates": {"n": 7}}, "'rank' takes one of the 7 training answers in their own words"),
+    ],
+)
+def test_the_answer_table_is_a_ceiling_for_a_classifier_alone(mode, own, told) -> None:
+    scores = {"mode": mode, "modes": {mode: own}, "vocabulary": {"size": 2, "coverage": 0.9}}
+    assert told in ceiling(scores)
+    assert ("no score can be higher" in ceiling(scores)) == (not own)
+    assert "cover 90.0 % of the questions" in ceiling(scores)
+    assert ceiling({"mode": mode}) == ""
 
 
 def test_a_model_that_does_not_need_its_image_is_warned_of() -> None:

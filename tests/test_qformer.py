@@ -1,18 +1,25 @@
 """The query transformer: its layers spelled out, what it may look at, and where it says it looked."""
 
+import copy
+
 import pytest
 import torch
 
 from discern_vqa.errors import ConfigError
-from discern_vqa.nn.qformer import QueryBlock, QueryTransformer, start_from_bert
-from discern_vqa.nn.transformer import Attention
+from discern_vqa.nn.fvta import Fvta, FvtaConfig
+from discern_vqa.nn.qformer import BERT_EPS, QueryBlock, QueryTransformer, start_from_bert
+from discern_vqa.nn.transformer import Attention, Dropout
 
 WIDTH, HEADS = 16, 2
 
 
-def transformer(layers: int = 4, every: int = 2) -> QueryTransformer:
+def transformer(layers: int = 4, every: int = 2, dropout: float = 0.0, **settings) -> QueryTransformer:
     torch.manual_seed(0)
-    return QueryTransformer(WIDTH, 3, layers, HEADS, 32, 0.0, every).eval()
+    return QueryTransformer(WIDTH, 3, layers, HEADS, 32, dropout, every, **settings).eval()
+
+
+def like_bert(layers: int = 2, every: int = 2) -> QueryTransformer:
+    return transformer(layers, every, 0.1, eps=BERT_EPS, inner_dropout=False)
 
 
 def test_attention_is_pytorchs_forward_and_backward():
@@ -123,18 +130,60 @@ def bert(tmp_path_factory):
 @torch.no_grad()
 def test_started_from_bert_it_is_that_bert_where_the_image_adds_nothing(bert):
     theirs, folder = bert
-    net = transformer(2, 2)
+    net = like_bert()
     random = start_from_bert(net, folder)
     assert set(random) == {name for name in net.state_dict() if "cross" in name} | {"queries"}
     torch.nn.init.zeros_(net.blocks[0].cross.out.weight)
-    torch.nn.init.normal_(net.queries)  # large beside the norms' epsilon, in which the two differ
     expected = theirs.embeddings.LayerNorm(net.queries[None])
     for layer in theirs.encoder.layer:
         expected = layer(expected)
-    # The norm behind the image's part is applied twice to what has mean 0 and variance 1 already.
+    # The norm behind the image's part is applied to what has mean 0 and variance 1 already.
     torch.testing.assert_close(net(torch.randn(1, 5, WIDTH)).Z, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_a_bert_of_another_size_is_refused(bert):
     with pytest.raises(ConfigError, match=r"\(2, 16, 2, 32\), the recipe \(3, 16, 2, 32\)"):
-        start_from_bert(transformer(3, 2), bert[1])
+        start_from_bert(like_bert(3), bert[1])
+
+
+def test_a_bert_whose_norms_have_another_epsilon_is_refused(bert):
+    with pytest.raises(ConfigError, match="have eps = 1e-12, the recipe's 1e-05") as caught:
+        start_from_bert(transformer(2), bert[1])
+    assert caught.value.hint == "fvta.eps = 1e-12"
+
+
+@torch.no_grad()
+def test_started_from_bert_a_block_that_does_not_cross_is_berts_layer(bert):
+    theirs, folder = bert
+    net = like_bert(every=3)
+    start_from_bert(net, folder)
+    ours, layer = net.double().blocks[1], theirs.double().encoder.layer[1]
+    z = torch.randn(2, 5, WIDTH, dtype=torch.float64)
+    torch.testing.assert_close(ours(z, z), layer(z), rtol=1e-10, atol=1e-10)
+    theirs.float()
+
+
+def dropped(layer: torch.nn.Module, *given: torch.Tensor) -> int:
+    """How often a layer draws a mask beside that of its attention."""
+    calls = []
+    for part in layer.modules():
+        if isinstance(part, torch.nn.Dropout | Dropout) and part.p:
+            part.register_forward_hook(lambda *_: calls.append(1))
+    layer.train()(*given)
+    return len(calls)
+
+
+def test_started_from_bert_nothing_is_dropped_where_bert_drops_nothing(bert):
+    layer, z = copy.deepcopy(bert[0].encoder.layer[1]), torch.randn(1, 3, WIDTH)
+    assert dropped(layer, z) == dropped(like_bert(every=3).blocks[1], z, z) == 2
+    assert dropped(transformer(every=3, dropout=0.1).blocks[1], z, z) == 3
+
+
+@pytest.mark.parametrize(("weights", "eps", "inner"), [("", 1e-5, 0.1), ("bert-base-uncased", 1e-12, 0.0)])
+def test_the_recipe_says_whether_it_is_like_bert_so_that_a_run_opens_without_one(weights, eps, inner):
+    config = FvtaConfig(weights=weights, layers=2, heads=HEADS).resolved(False, WIDTH)
+    net = Fvta(config, WIDTH).qformer
+    norms = [part for part in net.modules() if isinstance(part, torch.nn.LayerNorm)]
+    assert {norm.eps for norm in norms} == {eps}
+    assert [(block.drop.p, block.drop_inner.p) for block in net.blocks] == [(0.1, inner)] * 2
+    assert FvtaConfig(weights=weights, eps=1e-6).resolved(True, WIDTH).eps == 1e-6

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from _tiny import caption, question
 
 from discern_vqa.data.pairs import similar_images
-from discern_vqa.data.sampling import epoch_batches, without_incomplete
+from discern_vqa.data.sampling import epoch_batches, whole_batches, without_incomplete
 
 KINDS = [("PRES",), ("POS",), ("MODALITY", "PRES")]
 QUESTIONS = [
@@ -106,6 +106,11 @@ def test_the_batch_that_was_not_filled_can_be_left_out():
     assert without_incomplete(batches, 4) == [[1, 2, 3, 4], [7, 8, 9], [10, 11, 12, 13]]
     assert without_incomplete([[1, 2, 3], [4, 5, 6, 7]], 4) == [[1, 2, 3], [4, 5, 6, 7]], "pairs are not torn apart"
     assert without_incomplete([[1]], 4) == [[1]]
+
+
+@pytest.mark.parametrize(("count", "left"), [(8, 8), (9, 8), (11, 8), (3, 3), (0, 0)])
+def test_of_what_is_judged_the_last_samples_that_fill_no_batch_can_be_left_out(count, left):
+    assert whole_batches(QUESTIONS[:count], 4) == QUESTIONS[:left]
 
 
 @pytest.mark.parametrize("threshold", [0.75, 0.0, -1.0, 0.999])

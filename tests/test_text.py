@@ -41,6 +41,11 @@ def test_unknown_words_are_one_id_that_may_be_hidden(words):
     assert tokens.words[0, 1]
 
 
+def test_the_words_that_were_read_can_be_named(words):
+    tokens = words.encode(["Is the zebra a mass?"], 12)
+    assert words.names(tokens.ids[tokens.words].tolist()) == ["is", "the", "[unknown]", "a", "mass", "?"]
+
+
 @pytest.mark.parametrize("length", [4, 5, 8])
 def test_the_last_slot_is_always_padding(words, length):
     tokens = words.encode([" ".join(["mass"] * 50), "mass", ""], length)
@@ -77,6 +82,7 @@ def test_a_tokenizer_folder_keeps_the_slot_and_protects_its_special_tokens(name,
     assert tokens.ids[0, : len(inner)].tolist() == inner
     assert not tokens.keep[:, -1].any()
     assert tokens.ids[1, -2] == inner[-1], "a text that is cut still ends"
+    assert tokenizer.names(tokens.ids[0][tokens.words[0]].tolist()) == ["is", "there", "a", "mass", "?"]
     hidden_ever = set(tokens.ids[tokens.words].tolist())
     special = {inner[0], inner[-1], tokenizer.pad}
     assert not hidden_ever & special

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from _tiny import CAPTIONS, QUESTIONS, Silent, batch, batcher, cmi_model, model, question, rng
+from _tiny import CAPTIONS, QUESTIONS, Silent, batch, batcher, model, question, rng
 
 from discern_vqa.config import OptimConfig, RunConfig
-from discern_vqa.errors import ConfigError, DiscernError, RunError
+from discern_vqa.errors import DiscernError, RunError
 from discern_vqa.models._answering import answer_scores
 from discern_vqa.models.cmdpi import Model
 from discern_vqa.nn.losses import total
@@ -19,7 +19,7 @@ from discern_vqa.objectives import cmdpi_pretrain as pretrain
 from discern_vqa.run import load_weights
 from discern_vqa.training import loop
 from discern_vqa.training.loop import Log, Work, check_finite, fit, rng_for
-from discern_vqa.training.optim import make_optimizer, rate
+from discern_vqa.training.optim import make_optimizer
 from discern_vqa.training.state import Progress, load_state, save_state
 from discern_vqa.training.train import validation_figures
 
@@ -34,63 +34,6 @@ def work(net: Model, samples=QUESTIONS, objective=finetune, validate=None, **set
         batch=lambda rows, generator: made.batch([samples[row] for row in rows], generator),
         validate=validate,
     )
-
-
-# -- rates and groups ------------------------------------------------------------------------------
-
-
-def test_the_rate_rises_over_the_warmup_and_falls_as_a_cosine():
-    optim = OptimConfig(warmup=0.1)
-    assert rate(0.0, optim) == 0
-    assert rate(0.05, optim) == pytest.approx(0.5)
-    assert rate(0.1, optim) == pytest.approx(1)
-    assert rate(0.55, optim) == pytest.approx(0.5)
-    assert rate(1.0, optim) == pytest.approx(0, abs=1e-9)
-    assert rate(0.3, optim) == pytest.approx(0.5 * (1 + math.cos(math.pi * 0.2 / 0.9)))
-
-
-def test_a_constant_rate_stays_after_the_warmup():
-    optim = OptimConfig(schedule="constant", warmup=0.2)
-    assert [rate(share, optim) for share in (0.1, 0.2, 0.7, 1.0)] == pytest.approx([0.5, 1, 1, 1])
-    assert rate(0.0, OptimConfig(schedule="constant", warmup=0.0)) == 1
-
-
-def test_a_line_falls_to_nothing_after_the_warmup():
-    optim = OptimConfig(schedule="linear", warmup=0.1)
-    assert [rate(share, optim) for share in (0.05, 0.1, 0.55, 1.0)] == pytest.approx([0.5, 1, 0.5, 0])
-
-
-def test_named_parts_learn_at_a_multiple_and_what_is_marked_does_not_decay():
-    net = cmi_model()
-    optim = OptimConfig(lr=1e-3, weight_decay=0.1, factors={"head": 50.0, "cifr": 5.0})
-    optimizer = make_optimizer(net, optim)
-    of = {id(parameter): group for group in optimizer.param_groups for parameter in group["params"]}
-    for name, parameter in net.named_parameters():
-        if parameter.requires_grad:
-            group = of[id(parameter)]
-            factor = 50.0 if name.startswith("head.") else 5.0 if name.startswith("cifr.") else 1.0
-            assert group["lr"] == pytest.approx(1e-3 * factor), name
-            decays = parameter.ndim >= 2 and not name.endswith("A_log")
-            assert group["weight_decay"] == (0.1 if decays else 0.0), name
-    with pytest.raises(ConfigError, match="no part 'heed'") as caught:
-        make_optimizer(net, OptimConfig(factors={"heed": 2.0}))
-    assert "head_type" in caught.value.hint
-
-
-def test_vectors_have_no_weight_decay_and_pretrained_parts_their_own_rate():
-    net = model()
-    own = list(net.text.parameters())
-    net.text.pretrained = lambda: own
-    net.image.pos.requires_grad_(False)
-    optimizer = make_optimizer(net, OptimConfig(lr=1e-3, encoder_lr=1e-5, weight_decay=0.1))
-    of = {id(parameter): group for group in optimizer.param_groups for parameter in group["params"]}
-    for name, parameter in net.named_parameters():
-        if not parameter.requires_grad:
-            assert id(parameter) not in of
-            continue
-        group = of[id(parameter)]
-        assert group["lr"] == (1e-5 if name.startswith("text.") else 1e-3)
-        assert group["weight_decay"] == (0.0 if parameter.ndim < 2 else 0.1), name
 
 
 # -- stops and states ------------------------------------------------------------------------------
@@ -130,6 +73,19 @@ def stepped(seed: int, learned: bool) -> tuple:
             objective.after_step()
             mean.update(net, step)
     return net, objective, optimizer, mean
+
+
+def test_a_saved_state_is_read_by_names_whatever_groups_its_optimiser_had(tmp_path):
+    net, objective, _, _ = stepped(0, False)
+    one_group = torch.optim.AdamW(net.parameters(), lr=1e-2, weight_decay=0.1)
+    total(objective(batch(), rng(0)), objective.config.weights).backward()
+    one_group.step()
+    save_state(tmp_path / "state.safetensors", Progress(step=1), objective, one_group, None)
+    other, again, groups, _ = stepped(1, False)
+    load_state(tmp_path / "state.safetensors", again, groups, None)
+    assert len(groups.param_groups) > 1
+    for one, two in zip(net.parameters(), other.parameters(), strict=True):
+        assert all(torch.equal(kept, groups.state[two][key]) for key, kept in one_group.state[one].items())
 
 
 def test_a_saved_state_brings_everything_back(tmp_path):

@@ -49,6 +49,10 @@ class Profiled(Table):
         """With the profile's choice wherever a key was left open."""
         return self.filled(**self.chosen())
 
+    def beside(self, model: Any) -> Self:
+        """[objective]: with what the recipe's [model] asks of it. Raises ValueError where the two cannot be."""
+        return self
+
 
 class DataConfig(Table):
     """[data]: which samples, how they are split, what counts as an answer."""
@@ -96,8 +100,8 @@ class DataConfig(Table):
     """M: text positions, the reserved answer slot included."""
     imitate: list[Literal["D7", "D12", "D13"]] = []
     """Faults of a published program to be imitated, so that what they are worth can be told (cmi_mtl.md 1.4); each is
-    said aloud and stands in scores.json. D7: the last incomplete batch is left out, in evaluation too. D12: the answer
-    table holds the answers of validation and test. D13: the epoch is chosen on the test split."""
+    said aloud and stands in scores.json. D7: the last incomplete batch is left out, in validation and evaluation too.
+    D12: the answer table holds the answers of validation and test. D13: the epoch is chosen on the test split."""
     limit: int = Field(0, ge=0)
     """At most so many samples of each split (0: all), for a quick look."""
     train_share: float = Field(1.0, gt=0, le=1)
@@ -263,6 +267,11 @@ def check_recipe(tables: dict[str, Any], where: str) -> Recipe:
         mistakes.append(f"[data] beside = {built['data'].beside!r}: that is the data set itself")
     if "data" in built and (odd := built["data"].vocabulary_min_count.keys() - set(built["data"].vocabulary_from)):
         mistakes.append(f"[data] vocabulary_min_count: {', '.join(sorted(odd))}: expected names of vocabulary_from")
+    if "model" in built and isinstance(built.get("objective"), Profiled):
+        try:
+            built["objective"] = built["objective"].beside(built["model"])
+        except ValueError as error:
+            mistakes.append(f"[objective] {error}")
     mistakes += _impossible_prior(built)
     if mistakes:
         count = f"{len(mistakes)} mistakes" if len(mistakes) > 1 else "a mistake"

@@ -66,6 +66,9 @@ def _draw(run: Path, image: Path, question: str, out: Path, method: str) -> None
     typer.echo(f"{answer}\n{made.method}: {said['method']}")
     if made.measured:
         typer.echo(made.measured)
+    if made.words:
+        gates = ", ".join(f"{word} {gate:.3f}" for word, gate in made.words)
+        typer.echo(f"how far each word opens the gate to the image (mean of |g|): {gates}")
     typer.echo(f"figure: {out}\n{DISCLAIMER}")
 
 

@@ -60,6 +60,11 @@ def without_incomplete(batches: list[list[int]], batch: int) -> list[list[int]]:
     return batches[:smallest] + batches[smallest + 1 :]
 
 
+def whole_batches(samples: Sequence[Sample], batch: int) -> Sequence[Sample]:
+    """What is judged, but for the last samples that fill no batch; all of it where not one is filled (D7)."""
+    return samples[: len(samples) // batch * batch or None]
+
+
 def _pair_units(
     samples: Sequence[Sample], rows: list[int], rng: random.Random, same_answer_type: bool
 ) -> list[Unit]:

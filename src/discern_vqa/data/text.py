@@ -68,6 +68,10 @@ class WordTokenizer:
             self._known[text] = ids
         return ids
 
+    def names(self, ids: Sequence[int]) -> list[str]:
+        """The words as the model reads them; one that it does not know is `[unknown]`."""
+        return ["[unknown]" if one == UNKNOWN else self.words[one - 4] for one in ids]
+
     def to_json(self) -> dict[str, Any]:
         """What `vocabulary.json` keeps."""
         return {"kind": "words", "words": list(self.words)}
@@ -100,6 +104,10 @@ class FolderTokenizer:
         """The tokenizer's own ids with its special tokens, cut to length - 1, padded to `length`."""
         rows = self.inner(list(texts), truncation=True, max_length=length - 1, padding=False)["input_ids"]
         return _pad(rows, length, self.pad, set(self.inner.all_special_ids) - {self.inner.unk_token_id} | {self.pad})
+
+    def names(self, ids: Sequence[int]) -> list[str]:
+        """The tokens as they are read, words or pieces of words."""
+        return [str(self.inner.decode([one])).strip() for one in ids]
 
     def to_json(self) -> dict[str, Any]:
         """What `vocabulary.json` keeps: no path of this machine, only the name under which weights are looked for."""

@@ -20,6 +20,7 @@ from discern_vqa.evaluation.explain_view import measured
 from discern_vqa.evaluation.heatmaps import Map
 from discern_vqa.evaluation.predict import Predictor, asked
 from discern_vqa.explanations import _methods as methods
+from discern_vqa.explanations._gated import gates_of_words, is_gated
 from discern_vqa.run import WEIGHTS, Run
 
 AUTO = "auto"
@@ -36,6 +37,7 @@ class Explained:
         method, summary: the way of explaining, and what it shows.
         grid: (h, w) over the square that the model looks at, not negative.
         measured: what the method was measured to be worth for this model; "" where nobody has.
+        words: the question's words, each with how far it opens the gate to the image; of CMI-MTL's gate alone.
     """
 
     answer: Answer
@@ -44,6 +46,7 @@ class Explained:
     summary: str
     grid: Map
     measured: str
+    words: tuple[tuple[str, float], ...] = ()
 
 
 def explain(predictor: Predictor, image: Path, question: str, method: str = AUTO) -> Explained:
@@ -61,7 +64,8 @@ def explain(predictor: Predictor, image: Path, question: str, method: str = AUTO
     chosen = torch.tensor([place]) if place >= 0 else explainer.chosen(inputs)
     grid = explainer.maps(name, inputs, chosen)[0]
     about = predictor.batcher.vocabulary.answers[int(chosen)]
-    return Explained(answer, about, name, methods.summary(name), grid, measured(read_scores(predictor.run), name))
+    worth = measured(read_scores(predictor.run), name)
+    return Explained(answer, about, name, methods.summary(name), grid, worth, explainer.words(inputs)[0])
 
 
 class Explainer:
@@ -112,6 +116,14 @@ class Explainer:
         with torch.inference_mode():
             chosen: Tensor = self.model.decide(inputs).scores.argmax(-1)
         return chosen.clone()
+
+    def words(self, inputs: Inputs) -> list[tuple[tuple[str, float], ...]]:
+        """The words of each text, each with how far it opens the gate (cmi_mtl.md F.4); none without such a gate."""
+        if not is_gated(self.model):
+            return [()] * len(inputs.tokens)
+        rows = zip(inputs.tokens.cpu(), inputs.words.cpu(), gates_of_words(self.model, inputs).cpu(), strict=True)
+        name = self.batcher.tokenizer.names
+        return [tuple(zip(name(ids[real].tolist()), gate[real].tolist(), strict=True)) for ids, real, gate in rows]
 
     def maps(self, method: str, inputs: Inputs, answer: Tensor) -> list[Map]:
         """A map for each text."""

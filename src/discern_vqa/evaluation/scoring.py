@@ -64,13 +64,32 @@ def as_table(scores: dict[str, Any], name: str = "model") -> str:
     for by, figures in (scores.get("by") or {}).items():
         if figures:
             lines.append(f"by {by.replace('_', ' ')}: {', '.join(_short(key, figures[key]) for key in figures)}")
-    vocabulary = scores.get("vocabulary")
-    if vocabulary:
-        most = f"{100 * vocabulary['coverage']:.1f}"
-        lines.append(f"vocabulary: {vocabulary['size']:,} answers; no more than {most} can be right with it")
+    lines += [f"vocabulary: {said}" for said in [ceiling(scores)] if said]
     lines += _sure(scores) + scope.lines(scores.get("scope"))
     lines += [f"WARNING: {warning}" for warning in warnings(scores)]
     return "\n".join(lines)
+
+
+def ceiling(scores: Mapping[str, Any]) -> str:
+    """What the answer table allows at most, a sentence; "" where no table is known. It binds a classifier; who writes
+    freely (the ways with figures of free text) or ranks the training answers can be right beyond it."""
+    vocabulary = scores.get("vocabulary")
+    if not vocabulary:
+        return ""
+    cover = f"cover {100 * vocabulary['coverage']:.1f} % of the questions"
+    mode = scores.get("mode")
+    own = (scores.get("modes") or {}).get(mode) or {}
+    if "free_text" in own:
+        return (
+            f"the classifier can give {vocabulary['size']:,} answers, which {cover}; that is no ceiling for {mode!r}, "
+            "which writes others too"
+        )
+    if "candidates" in own:
+        return (
+            f"the way {mode!r} takes one of the {own['candidates']['n']:,} training answers in their own words; the "
+            f"classifier can give {vocabulary['size']:,}, which {cover}"
+        )
+    return f"{vocabulary['size']:,} answers can be given; they {cover}, and no score can be higher"
 
 
 def _others(scores: dict[str, Any]) -> dict[str, Any]:

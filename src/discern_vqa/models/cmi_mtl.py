@@ -38,6 +38,8 @@ class Config(Profiled):
 
     name: Literal["cmi_mtl"] = "cmi_mtl"
     profile: Literal["fixed", "released"] = "fixed"
+    """`released` answers otherwise each time (D1): its figure is a mean of five seeds or more with their spread
+    (docs/experiments.md)."""
     image: EncoderConfig = EncoderConfig()
     text: EncoderConfig = EncoderConfig()
     width: int = Field(768, ge=8)

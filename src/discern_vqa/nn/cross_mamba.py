@@ -96,16 +96,16 @@ class CrossGate(nn.Module):
         first, second = cast(MambaBlock, self.blocks[0]), cast(MambaBlock, self.blocks[-1])
         (x_in, z_x), (y_in, z_y) = first.halves(x), second.halves(y)
         u_x, u_y = first.scan(x_in, keep_x), second.scan(y_in, keep_y)
+        gate = self.gate(z_x, z_y, keep_x, keep_y)
         if self.by_mean:
-            u_x = u_x * F.silu(z_x * mean_of(z_y, keep_y)[:, None])
-            u_y = u_y * F.silu(z_y * mean_of(z_x, keep_x)[:, None])
+            u_x, u_y = u_x * gate, u_y * self.gate(z_y, z_x, keep_y, keep_x)
         else:
-            gate = self.gate(z_x, z_y, keep_x, keep_y)
             pool, up = averaging(keep_y, keep_x).to(u_y.dtype), interpolating(keep_x, keep_y).to(u_y.dtype)
             u_x, u_y = u_x * gate, up @ (pool @ u_y * gate)
         return x + first.out(u_x, keep_x), y + second.out(u_y, keep_y)
 
-    @staticmethod
-    def gate(z_x: Tensor, z_y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Tensor:
-        """g (B, L, E) = SiLU(z_x * pool(z_y))."""
-        return F.silu(z_x * (averaging(keep_y, keep_x).to(z_y.dtype) @ z_y))
+    def gate(self, own: Tensor, other: Tensor, keep_own: Tensor, keep_other: Tensor) -> Tensor:
+        """g (B, L, E) at the positions of `own`: SiLU(z_own * z_other), the other pooled to them or its mean."""
+        if self.by_mean:
+            return F.silu(own * mean_of(other, keep_other)[:, None])
+        return F.silu(own * (averaging(keep_other, keep_own).to(other.dtype) @ other))

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from discern_vqa.config import Table
 from discern_vqa.nn import alignment
-from discern_vqa.nn.qformer import QueryTransformer, start_from_bert
+from discern_vqa.nn.qformer import BERT_EPS, QueryTransformer, start_from_bert
 from discern_vqa.nn.resample import mean_of
+from discern_vqa.nn.transformer import EPS
 
 
 class FvtaConfig(Table):
@@ -37,6 +38,9 @@ class FvtaConfig(Table):
     every: int = Field(default=2, ge=1)
     """Every so many layers look at the image."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Started from a BERT it is where BERT's is; else within the feed-forward networks too."""
+    eps: float | None = Field(default=None, gt=0)
+    """Of the norms. None: BERT's, 1e-12, with `weights`, PyTorch's, 1e-5, without."""
     embed: int = Field(default=256, ge=2)
     """Width of the space in which images and texts are compared."""
     text: Literal["first", "mean"] = "first"
@@ -50,13 +54,13 @@ class FvtaConfig(Table):
     tau_range: tuple[float, float] | None = None
     """It stays within. Fixed: 0.01 ... 0.5; released: anywhere."""
     token: Literal["none", "filip", "gloria", "sparc"] = "none"
-    """A further alignment of cells and words."""
+    """A further alignment of cells and words; its weight is [objective] weights.token."""
     token_tau: float = Field(default=0.07, gt=0)
 
     def resolved(self, released: bool, width: int) -> Self:
         """With the profile's choice wherever a key was left open."""
         sized = self.model_copy(update={"ffn": self.ffn or 4 * width})
-        return sized.filled(tau_range=(1e-6, 1e6) if released else (0.01, 0.5))
+        return sized.filled(tau_range=(1e-6, 1e6) if released else (0.01, 0.5), eps=BERT_EPS if self.weights else EPS)
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,9 @@ class Fvta(nn.Module):
         self.config, self.random = config, []
         if config.kind == "qformer":
             self.qformer = QueryTransformer(
-                width, config.queries, config.layers, config.heads, config.ffn, config.dropout, config.every
-            )
+                width, config.queries, config.layers, config.heads, config.ffn, config.dropout, config.every,
+                eps=config.eps or EPS, inner_dropout=not config.weights,
+            )  # fmt: skip
             if folder is not None:
                 self.random = start_from_bert(self.qformer, folder)
             self.to_q, self.to_t = nn.Linear(width, config.embed), nn.Linear(width, config.embed)

@@ -76,6 +76,7 @@ class SelectiveSsm(nn.Module):
         self.reverse, self.conv, self.splits = reverse, shape.conv, [R, S, S]
         bound = 1 / math.sqrt(shape.kernel)
         self.taps = nn.Parameter(torch.empty(shape.kernel, E).uniform_(-bound, bound))
+        self.taps.weight_decay = True  # type: ignore[attr-defined]  # a kernel, under a name of its own
         self.tap_bias = nn.Parameter(torch.empty(E).uniform_(-bound, bound))
         self.x_proj = nn.Linear(E, R + 2 * S, bias=False)
         self.dt_proj = nn.Linear(R, steps)
@@ -84,7 +85,7 @@ class SelectiveSsm(nn.Module):
         with torch.no_grad():
             self.dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))  # softplus of this is dt
         self.A_log = nn.Parameter(self.first_A(shape).log())
-        self.A_log.no_weight_decay = True  # type: ignore[attr-defined]
+        self.A_log.weight_decay = False  # type: ignore[attr-defined]
         self.D = nn.Parameter(torch.ones(steps))
 
     def steps(self, shape: MambaShape) -> int:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from discern_vqa.nn.cross_mamba import CrossGate
 from discern_vqa.nn.mamba import Driven, MambaBlock, SelectiveSsm
-from discern_vqa.nn.resample import averaging, interpolating, mean_of
+from discern_vqa.nn.resample import averaging, interpolating
 
 
 def implicit_attention(driven: Driven, A: Tensor, D: Tensor, reverse: bool = False) -> Tensor:
@@ -55,7 +55,7 @@ def image_attention(layer: CrossGate, x: Tensor, y: Tensor, keep_x: Tensor, keep
     z_x, (y_in, z_y) = first.halves(x)[1], second.halves(y)
     a = block_attention(second, y_in, keep_y)  # (B K K E)
     if layer.by_mean:
-        gate = torch.nn.functional.silu(z_y * mean_of(z_x, keep_x)[:, None])
+        gate = layer.gate(z_y, z_x, keep_y, keep_x)  # (B K E), at the regions
         weight = (gate[:, :, None] * a).abs().mean(-1)
     else:
         gate = layer.gate(z_x, z_y, keep_x, keep_y)  # (B L E), at the words
@@ -65,7 +65,8 @@ def image_attention(layer: CrossGate, x: Tensor, y: Tensor, keep_x: Tensor, keep
 
 
 def word_gates(layer: CrossGate, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Tensor:
-    """(B, L): how far each word opens the gate, mean over channels of |g|; nothing at padding (F.4)."""
+    """(B, L): how far each word opens the layer's gate, `pool` or `mean`: the mean over channels of |g|; nothing at
+    padding (F.4)."""
     first, second = cast(MambaBlock, layer.blocks[0]), cast(MambaBlock, layer.blocks[-1])
     z_x, z_y = first.halves(x)[1], second.halves(y)[1]
     return layer.gate(z_x, z_y, keep_x, keep_y).abs().mean(-1) * keep_x

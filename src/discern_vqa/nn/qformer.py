@@ -13,21 +13,35 @@ from torch import Tensor, nn
 
 from discern_vqa.errors import ConfigError
 from discern_vqa.nn.encoders.base import from_folder
-from discern_vqa.nn.transformer import Attention, PostNormBlock
+from discern_vqa.nn.transformer import EPS, Attention, PostNormBlock
 
+BERT_EPS = 1e-12
+"""Epsilon of the norms of every BERT that is known here."""
 MAPS_OF = 2
 """Relevance is averaged over so many of the last layers that look at the image."""
 
 
 class QueryBlock(PostNormBlock):
-    """One layer: z = LN(MHA(z) + z); z = LN(attention to `seen` + z) where it crosses; z = LN(FFN(z) + z)."""
+    """One layer: z = LN(MHA(z) + z); z = LN(attention to `seen` + z) where it crosses; z = LN(FFN(z) + z). With
+    BERT's `eps` and without `inner_dropout` it is BERT's layer, but for what crosses."""
 
-    def __init__(self, width: int, heads: int, ffn: int, dropout: float, crosses: bool, inner: int = 0) -> None:
-        super().__init__(width, heads, ffn, dropout, dropout)
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        ffn: int,
+        dropout: float,
+        crosses: bool,
+        inner: int = 0,
+        *,
+        eps: float = EPS,
+        inner_dropout: bool = True,
+    ) -> None:
+        super().__init__(width, heads, ffn, dropout, dropout, eps=eps, inner_dropout=inner_dropout)
         self.crosses = crosses
         if crosses:
             self.cross = Attention(width, heads, dropout, inner)
-            self.norm_cross = nn.LayerNorm(width)
+            self.norm_cross = nn.LayerNorm(width, eps)
 
     def forward(  # type: ignore[override]
         self, z: Tensor, seen: Tensor, keep: Tensor | None = None, keep_seen: Tensor | None = None
@@ -56,14 +70,25 @@ class QueryTransformer(nn.Module):
     """K learned queries through `layers` layers of `QueryBlock`."""
 
     def __init__(
-        self, width: int, queries: int, layers: int, heads: int, ffn: int, dropout: float, every: int = 2
+        self,
+        width: int,
+        queries: int,
+        layers: int,
+        heads: int,
+        ffn: int,
+        dropout: float,
+        every: int = 2,
+        *,
+        eps: float = EPS,
+        inner_dropout: bool = True,
     ) -> None:
         super().__init__()
         self.queries = nn.Parameter(torch.randn(queries, width) * 0.02)
-        self.enter = nn.LayerNorm(width)
+        self.enter = nn.LayerNorm(width, eps)
         self.drop = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(
-            QueryBlock(width, heads, ffn, dropout, crosses=number % every == 0) for number in range(layers)
+            QueryBlock(width, heads, ffn, dropout, crosses=number % every == 0, eps=eps, inner_dropout=inner_dropout)
+            for number in range(layers)
         )
 
     def forward(
@@ -94,7 +119,8 @@ def start_from_bert(net: QueryTransformer, folder: Path) -> list[str]:
     """Self-attention and feed-forward networks of a BERT become those of the query transformer, as BLIP-2 starts its
     own; queries and attention to the image stay random, and their names are returned.
 
-    Raises ConfigError when BERT's layers are of another number or size.
+    Raises ConfigError when BERT's layers are of another number or size, or its norms of another epsilon: the recipe
+    says both, so that a run opens without its BERT.
     """
     from transformers import BertModel
 
@@ -107,6 +133,12 @@ def start_from_bert(net: QueryTransformer, folder: Path) -> list[str]:
         raise ConfigError(
             f"[model.fvta] weights: {folder.name} has (layers, width, heads, ffn) = {theirs}, the recipe {ours}",
             hint='set them to the same numbers, or weights = ""',
+        )
+    if config.layer_norm_eps != net.enter.eps:
+        raise ConfigError(
+            f"[model.fvta] weights: the norms of {folder.name} have eps = {config.layer_norm_eps}, the recipe's "
+            f"{net.enter.eps}",
+            hint=f"fvta.eps = {config.layer_norm_eps}",
         )
     _copy(net.enter, bert.embeddings.LayerNorm)
     for module, layer in zip(net.blocks, bert.encoder.layer, strict=True):

@@ -30,22 +30,36 @@ class Dropout(nn.Module):
         return x * kept.to(x.dtype).mul_(256 / (256 - out_of_256))
 
 
+EPS = 1e-5
+"""PyTorch's own epsilon of a LayerNorm."""
+
+
 class PostNormBlock(nn.Module):
     """One layer of Eq. 3: v' = LN(MHA(v) + v); v = LN(FFN(v') + v'), with GELU.
 
     Equals `nn.TransformerEncoderLayer(width, heads, ffn, activation="gelu", norm_first=False)` with the same weights;
     ours can return the attention weights and share one fused call with a key mask. 3,152,384 parameters at width 512,
-    ffn 2,048.
+    ffn 2,048. `eps`: of the norms. `inner_dropout`: between the FFN's two layers too, as PyTorch's layer has it.
     """
 
-    def __init__(self, width: int, heads: int, ffn: int, dropout: float = 0.0, attention_dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        ffn: int,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        *,
+        eps: float = EPS,
+        inner_dropout: bool = True,
+    ) -> None:
         super().__init__()
         self.heads, self.attention_dropout = heads, attention_dropout
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
         self.expand, self.shrink = nn.Linear(width, ffn), nn.Linear(ffn, width)
-        self.norm_attention, self.norm_ffn = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.drop = Dropout(dropout)
+        self.norm_attention, self.norm_ffn = nn.LayerNorm(width, eps), nn.LayerNorm(width, eps)
+        self.drop, self.drop_inner = Dropout(dropout), Dropout(dropout if inner_dropout else 0.0)
         nn.init.xavier_uniform_(self.qkv.weight)
         nn.init.zeros_(self.qkv.bias)
         nn.init.zeros_(self.out.bias)
@@ -56,7 +70,7 @@ class PostNormBlock(nn.Module):
 
     def feed_forward(self, v: Tensor) -> Tensor:
         """The second half of the block."""
-        return self.norm_ffn(v + self.drop(self.shrink(self.drop(F.gelu(self.expand(v))))))
+        return self.norm_ffn(v + self.drop(self.shrink(self.drop_inner(F.gelu(self.expand(v))))))
 
     def attend(self, v: Tensor, keep: Tensor | None) -> Tensor:
         """MHA(v), heads joined."""

@@ -7,7 +7,7 @@
     L = cls + 0.2 align + 0.4 gen + 0.1 type         (released: without type)
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from discern_vqa.config import Profiled
 from discern_vqa.data.batch import Batch, Targets
+from discern_vqa.models.cmi_mtl import Config as ModelConfig
 from discern_vqa.models.cmi_mtl import Fused, Model
 from discern_vqa.nn import alignment
 from discern_vqa.nn.decoder import answer_losses
@@ -23,6 +24,8 @@ from discern_vqa.nn.gather import gathered
 from discern_vqa.nn.losses import answer_cross_entropy, check_weights
 
 PARTS = ("cls", "align", "token", "gen", "type")
+TOKEN_WEIGHT = 0.1
+"""Of the token term, where there is one."""
 
 
 class Config(Profiled):
@@ -46,6 +49,7 @@ class Config(Profiled):
     """D9: the generator's gradients are clipped within the forward pass, where only those of earlier batches of an
     accumulation are. Fixed: off; released: on."""
     weights: dict[str, float] = {"cls": 1.0, "align": 0.2, "token": 0.0, "gen": 0.4, "type": 0.1}
+    """token: 0.1 with a token term in [model.fvta], where no weights are given."""
 
     @field_validator("weights")
     @classmethod
@@ -56,6 +60,16 @@ class Config(Profiled):
         """See `Profiled`."""
         released = self.profile == "released"
         return {"mask_false_negatives": not released, "stale_clip": released}
+
+    def beside(self, model: Any) -> Self:
+        """See `Profiled`: a token term that is chosen is learned from (cmi_mtl.md 2.1)."""
+        term = model.fvta.token if isinstance(model, ModelConfig) else "none"
+        if term == "none" or self.weights["token"]:
+            return self
+        if "weights" in self.model_fields_set:
+            told = f"[model] fvta.token = {term!r} would learn nothing; its usual weight is {TOKEN_WEIGHT}"
+            raise ValueError(f"weights.token = 0: {told}")
+        return self.model_copy(update={"weights": self.weights | {"token": TOKEN_WEIGHT}})
 
 
 class Objective(nn.Module):

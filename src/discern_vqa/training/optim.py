@@ -9,12 +9,15 @@ from discern_vqa.config import OptimConfig
 from discern_vqa.errors import ConfigError
 from discern_vqa.training.muon import MuonAdamW
 
+TABLES = ("position_embedding", "position_embeddings", "relative_attention_bias")
+"""What pre-trained encoders and T5 call their tables of positions."""
+
 
 def make_optimizer(model: nn.Module, config: OptimConfig, precision: str = "fp32") -> torch.optim.AdamW:
     """AdamW over the trained parameters of `model`: pre-trained parts may have their own rate, parts named in `factors`
-    a multiple of it, and vectors (biases, norms, positions, mask vectors) and whatever is marked `no_weight_decay` have
-    no weight decay. With `optimizer = "muon"` the weights of linear and convolutional layers take Muon's step, but for
-    output layers and whatever was pre-trained. Raises ConfigError when a factor names no part."""
+    a multiple of it, and what maps nothing has no weight decay (see `decays`). With `optimizer = "muon"` the weights of
+    linear and convolutional layers take Muon's step, but for output layers and whatever was pre-trained. Raises
+    ConfigError when a factor names no part."""
     sides = [side for side in ("image", "text", "generator") if hasattr(model, side)]
     pretrained = {id(p) for side in sides for p in getattr(model, side).pretrained()}
     matrices = _matrices(model, pretrained) if config.optimizer == "muon" else set()
@@ -25,8 +28,7 @@ def make_optimizer(model: nn.Module, config: OptimConfig, precision: str = "fp32
             orthogonal, from_encoder = id(parameter) in matrices, id(parameter) in pretrained
             own = config.muon_lr if orthogonal else (config.encoder_lr or config.lr) if from_encoder else config.lr
             of_part = [factor for part, factor in config.factors.items() if _is_of(name, part)]
-            decays = parameter.ndim >= 2 and not getattr(parameter, "no_weight_decay", False)
-            kind = (orthogonal, own * math.prod(of_part), config.weight_decay if decays else 0.0)
+            kind = (orthogonal, own * math.prod(of_part), config.weight_decay if decays(name, parameter) else 0.0)
             groups.setdefault(kind, []).append(parameter)
     settings = [
         {"params": members, "lr": lr, "weight_decay": decay, "orthogonal": orthogonal}
@@ -37,6 +39,21 @@ def make_optimizer(model: nn.Module, config: OptimConfig, precision: str = "fp32
         return torch.optim.AdamW(settings, betas=config.betas, fused=True)
     half = torch.bfloat16 if precision == "bf16" else torch.float32
     return MuonAdamW(settings, betas=config.betas, fused=True, precision=half)
+
+
+def decays(name: str, parameter: nn.Parameter) -> bool:
+    """Whether weight decay pulls at a parameter: at what is multiplied with what flows through (the weights of layers,
+    kernels) and at tables of words. Not at biases and norms; nor at vectors that are learned by themselves and added
+    or asked with (positions, modalities, queries, masks), which would fade although nothing they say is too large.
+
+    Told by the name: layers call theirs `weight`, a vector that is learned by itself has a name of its own. Whoever
+    differs is marked where it is made, `weight_decay` True or False.
+    """
+    marked = getattr(parameter, "weight_decay", None)
+    if marked is not None:
+        return bool(marked)
+    *inside, own = name.split(".")
+    return parameter.ndim >= 2 and own.endswith("weight") and not any(part in TABLES for part in inside)
 
 
 def _is_of(name: str, part: str) -> bool:

@@ -12,6 +12,7 @@ from discern_vqa.card import write_card
 from discern_vqa.config import Recipe, read_recipe
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import CLOSED, OPEN, Sample
+from discern_vqa.data.sampling import whole_batches
 from discern_vqa.datasets._load import find_root
 from discern_vqa.files import atomic_write_text
 from discern_vqa.models._answering import answer_scores
@@ -76,6 +77,8 @@ def train(
         root = find_root(settings.data, data)
     start = set_up(settings, recipe, root, out, from_run=from_run, resume=resume, among=among, say=say)
     run, model, batcher, validation = start.run, start.model, start.batcher, start.validation
+    if "D7" in settings.data.imitate:
+        validation = list(whole_batches(validation, settings.optim.batch))
 
     def validate() -> dict[str, float]:
         figures = validation_figures(model, batcher, validation)

@@ -10,7 +10,7 @@ from typing import Any
 from discern_vqa.evaluation import mirror, scope
 from discern_vqa.evaluation.compare import Answerer, compare
 from discern_vqa.evaluation.report.read import RunFiles
-from discern_vqa.evaluation.scoring import sight, who
+from discern_vqa.evaluation.scoring import ceiling, sight, who
 
 NO_PIXELS = "see no pixels"
 OURS = "\0ours"
@@ -61,8 +61,8 @@ def summary(run: RunFiles, tested: Mapping[str, Mapping[str, Any]]) -> list[str]
         name = strongest(scores, group)
         if name:
             said.append(_against(name, scores, tested.get(name)))
-    measured = [*mirror.lines(scores.get("mirror")), *scope.lines(scores.get("scope"))]
-    said += [_looking(scores), *(f"{line[0].upper()}{line[1:]}." for line in measured), _ceiling(scores)]
+    measured = [*mirror.lines(scores.get("mirror")), *scope.lines(scores.get("scope")), ceiling(scores)]
+    said += [_looking(scores), *(f"{line[0].upper()}{line[1:]}." for line in measured if line)]
     return [sentence for sentence in said if sentence]
 
 
@@ -146,16 +146,6 @@ def _looking(scores: Mapping[str, Any]) -> str:
     if ours is None or not shown:
         return ""
     return f"Points lost when the image is exchanged: {', '.join(shown)}."
-
-
-def _ceiling(scores: Mapping[str, Any]) -> str:
-    vocabulary = scores.get("vocabulary")
-    if not vocabulary:
-        return ""
-    return (
-        f"{vocabulary['size']:,} answers can be given; they cover {100 * vocabulary['coverage']:.1f} % of the "
-        "questions, and no score can be higher."
-    )
 
 
 def _share(figure: Mapping[str, Any]) -> str:
