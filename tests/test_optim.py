@@ -1,6 +1,7 @@
 """The optimiser: its rates over a training, its groups, and what weight decay pulls at."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -8,6 +9,9 @@ from _tiny import cmi_model, model
 
 from discern_vqa.config import OptimConfig
 from discern_vqa.errors import ConfigError
+from discern_vqa.nn.encoders.base import EncoderConfig
+from discern_vqa.nn.encoders.clip import ClipText
+from discern_vqa.nn.encoders.lite import LiteImage
 from discern_vqa.training.optim import decays, make_optimizer, rate
 
 
@@ -60,6 +64,37 @@ def test_pretrained_parts_have_their_own_rate_and_what_is_fixed_is_left_out():
             continue
         group = of[id(parameter)]
         assert group["lr"] == (1e-5 if name.startswith("text.") else 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("made", "count"),
+    [
+        (lambda: LiteImage(EncoderConfig(kind="lite"), 16, None), 16),
+        (lambda: ClipText(EncoderConfig(kind="hf"), 512, 12, None), 12),
+    ],
+    ids=["MobileNetV2", "CLIP"],
+)
+def test_layers_of_an_encoder_learn_the_slower_the_lower_they_are(made, count):
+    net = torch.nn.Module()
+    side = "image" if count == 16 else "text"
+    setattr(net, side, made())
+    optim = OptimConfig(lr=1e-3, encoder_lr=1e-4, layer_decay=0.9)
+    optimizer = make_optimizer(net, optim)
+    of = {id(parameter): group["lr"] for group in optimizer.param_groups for parameter in group["params"]}
+    pretrained = {id(parameter) for parameter in getattr(net, side).pretrained()}
+    rates = []
+    for name, parameter in net.named_parameters():
+        if id(parameter) not in pretrained:
+            assert of[id(parameter)] == 1e-3, name
+        elif parameter.requires_grad:
+            layer = re.search(r"\.layers?\.(\d+)\.", name)
+            first = any(part in name for part in ("embedding", "conv_stem"))
+            above = count if first else count - 1 - int(layer[1]) if layer else 0
+            assert of[id(parameter)] == pytest.approx(1e-4 * 0.9**above), name
+            rates.append(above)
+    assert set(rates) == set(range(count + 1)), "the stem, every layer, and what follows the last"
+    alike = make_optimizer(net, OptimConfig(lr=1e-3, encoder_lr=1e-4))
+    assert {group["lr"] for group in alike.param_groups} == {1e-3, 1e-4}
 
 
 LAYERS = (torch.nn.Linear, torch.nn.Conv2d, torch.nn.Embedding)

@@ -145,6 +145,8 @@ class OptimConfig(Table):
     lr: float = Field(7.5e-6, gt=0)
     encoder_lr: float | None = Field(None, gt=0)
     """Learning rate of the pre-trained encoders' own parameters; none: `lr`."""
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    """Of the pre-trained encoders each layer learns this much slower than the one above it (A23); 1: all alike."""
     factors: dict[str, float] = {}
     """Factors on the learning rate of parts of the model, by the beginnings of their names: {head = 50.0}."""
     weight_decay: float = Field(0.01, ge=0)

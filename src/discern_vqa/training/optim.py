@@ -1,6 +1,7 @@
 """AdamW (or Muon beside it) with weight decay where it belongs, two learning rates, and the schedule."""
 
 import math
+import re
 
 import torch
 from torch import nn
@@ -15,12 +16,14 @@ TABLES = ("position_embedding", "position_embeddings", "relative_attention_bias"
 
 def make_optimizer(model: nn.Module, config: OptimConfig, precision: str = "fp32") -> torch.optim.AdamW:
     """AdamW over the trained parameters of `model`: pre-trained parts may have their own rate, parts named in `factors`
-    a multiple of it, and what maps nothing has no weight decay (see `decays`). With `optimizer = "muon"` the weights of
+    a multiple of it, their layers one that falls towards the input (`layer_decay`), and what maps nothing has no weight
+    decay (see `decays`). With `optimizer = "muon"` the weights of
     linear and convolutional layers take Muon's step, but for output layers and whatever was pre-trained. Raises
     ConfigError when a factor names no part."""
     sides = [side for side in ("image", "text", "generator") if hasattr(model, side)]
     pretrained = {id(p) for side in sides for p in getattr(model, side).pretrained()}
     matrices = _matrices(model, pretrained) if config.optimizer == "muon" else set()
+    slowed = _layers_below(model, sides, pretrained) if config.layer_decay < 1 else {}
     _check_factors(model, config)
     groups: dict[tuple[bool, float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -28,6 +31,7 @@ def make_optimizer(model: nn.Module, config: OptimConfig, precision: str = "fp32
             orthogonal, from_encoder = id(parameter) in matrices, id(parameter) in pretrained
             own = config.muon_lr if orthogonal else (config.encoder_lr or config.lr) if from_encoder else config.lr
             of_part = [factor for part, factor in config.factors.items() if _is_of(name, part)]
+            of_part.append(config.layer_decay ** slowed.get(name, 0))
             kind = (orthogonal, own * math.prod(of_part), config.weight_decay if decays(name, parameter) else 0.0)
             groups.setdefault(kind, []).append(parameter)
     settings = [
@@ -54,6 +58,25 @@ def decays(name: str, parameter: nn.Parameter) -> bool:
         return bool(marked)
     *inside, own = name.split(".")
     return parameter.ndim >= 2 and own.endswith("weight") and not any(part in TABLES for part in inside)
+
+
+_LAYER = re.compile(r"\.(?:layers?|blocks?)\.(\d+)\.")
+_FIRST = ("embed", "pre_layrnorm", "conv_stem", "shared")
+"""What stands below an encoder's first layer, by parts of its name."""
+
+
+def _layers_below(model: nn.Module, sides: list[str], pretrained: set[int]) -> dict[str, int]:
+    """For each pre-trained parameter how many layers of its encoder stand above it; 0 for what follows the last one."""
+    found: dict[str, int] = {}
+    for side in sides:
+        own = [(name, one) for name, one in model.named_parameters() if name.startswith(f"{side}.")]
+        names = [name for name, one in own if id(one) in pretrained]
+        layers = {name: int(match[1]) for name in names if (match := _LAYER.search(name))}
+        count = max(layers.values(), default=-1) + 1
+        for name in names:
+            first = name not in layers and any(part in name for part in _FIRST)
+            found[name] = count if first else count - 1 - layers.get(name, count - 1)
+    return found
 
 
 def _is_of(name: str, part: str) -> bool:
