@@ -7,6 +7,7 @@ from typing import Any
 
 from discern_vqa.audit import audit
 from discern_vqa.data.sample import Sample
+from discern_vqa.data.sampling import whole_batches
 from discern_vqa.datasets._load import find_root, imitated, learning_samples, test_samples
 from discern_vqa.evaluation import (
     baseline_rows,
@@ -60,8 +61,7 @@ def evaluate(
     root = find_root(config, data) if data is not None or not opened.root.exists() else opened.root
     samples = whole = test_samples(config, root, split)
     if "D7" in config.imitate:
-        batch = opened.recipe.optim.batch
-        samples = samples[: len(samples) // batch * batch or None]
+        samples = list(whole_batches(samples, opened.recipe.optim.batch))
     train, validation = learning_samples(config, root, opened.recipe.run.seed)
     train = [sample for sample in train if not sample.is_caption]
     apart = held_out(opened, root)
