@@ -9,8 +9,10 @@ import sys
 import pytest
 
 from discern_vqa import audit
+from discern_vqa.audit import records
+from discern_vqa.audit._given import Given
 from discern_vqa.data.sample import Sample
-from discern_vqa.datasets import jsonl, vqa_rad
+from discern_vqa.datasets import jsonl, slake, vqa_rad
 from discern_vqa.datasets._reading import tiny_picture
 from discern_vqa.errors import ConfigError, DataError
 
@@ -204,6 +206,18 @@ def test_captions_and_sets_without_test_are_audited_too(tmp_path):
     assert alone["answers"] == {}
     assert "What there is" in audit.as_text(alone)
     assert "Nothing was found" in audit.as_text(alone)
+
+
+def test_a_published_question_that_is_not_read_is_told_with_the_reason_where_it_is_known(clean):
+    read, many = len(clean["train"]), [clean["train"][0]] * 4918
+    found = records.check(Given({"train": many}, "m3ae", published={"train": 4919}, left_out=slake.LEFT_OUT))
+    (said,) = records.notes(found)
+    assert said == f"train has 4,918 of the 4,919 published questions: {slake.LEFT_OUT['train']}."
+    (plain,) = records.notes(records.check(Given({"train": many}, "m3ae", published={"train": 4919})))
+    assert plain == "train has 4,918 of the 4,919 published questions."
+    whole = audit.audit(clean, published={"train": read, "test": 4}, left_out={"train": "nothing"}, open_images=False)
+    assert whole["records"]["splits"]["train"] == {"read": read, "published": read, "left_out": "nothing"}
+    assert not [one for one in whole["verdict"] if "published" in one]
 
 
 def test_nothing_to_audit_and_an_unknown_normaliser_are_refused(clean):

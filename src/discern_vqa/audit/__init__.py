@@ -58,6 +58,7 @@ def audit(
     normalise: str = "m3ae",
     open_images: bool = True,
     published: Mapping[str, int] | None = None,
+    left_out: Mapping[str, str] | None = None,
     broken: Sequence[str] = (),
     tables: Sequence[str] = (),
     encoder: str = "",
@@ -75,6 +76,7 @@ def audit(
         normalise: two answers are the same when this normaliser makes them so (see `data.answers`).
         open_images: also open, hash and compare every image file.
         published: questions by split, as the owners state them, to compare with.
+        left_out: why the reader leaves some of those out, by split.
         broken: what is wrong with the records that the reader left out.
         tables: the baselines that are to answer the judged splits (see `audit.baselines`).
         encoder: weights of an image encoder that compares the images too (this alone needs torch); "" for none.
@@ -101,6 +103,7 @@ def audit(
         normalise,
         pictures=look(samples, "reading images") if open_images else None,
         published=published or {},
+        left_out=left_out or {},
         broken=broken,
         baselines=tables,
         encoder=encoder,

@@ -33,6 +33,7 @@ class Given:
         normalise: two answers, or two questions, are the same when this normaliser makes them so.
         pictures: the images as they were found; None when they were not to be opened.
         published: questions by split, as the set's owners state them; {} when they do not, or part of it was read.
+        left_out: why the reader leaves published questions out, by split.
         broken: what is wrong with the records that could not be read, a sentence each.
         baselines: names of the baselines that are to answer the judged splits.
         encoder: weights of an image encoder that is to compare the images too; "" for none.
@@ -44,6 +45,7 @@ class Given:
     normalise: str
     pictures: Pictures | None = None
     published: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
     broken: Sequence[str] = ()
     baselines: Sequence[str] = ()
     encoder: str = ""

@@ -10,12 +10,20 @@ _FEW = 0.001  # of a split: owners' own copies differ by a record or two
 
 
 def check(given: Given) -> dict[str, Any]:
-    """Per split the questions read and published (None where nobody says), and what is wrong with broken records."""
+    """Per split the questions read and published (None where nobody says) and why the reader leaves some out, and what
+    is wrong with broken records."""
     asked = {split: sum(not row.is_caption for row in rows) for split, rows in given.samples.items()}
     read = {split: asked[split] or len(rows) for split, rows in given.samples.items()}  # or captions, if they are all
     splits = list(dict.fromkeys([*given.published, *read]))
     return {
-        "splits": {split: {"read": read.get(split, 0), "published": given.published.get(split)} for split in splits},
+        "splits": {
+            split: {
+                "read": read.get(split, 0),
+                "published": given.published.get(split),
+                "left_out": given.left_out.get(split, ""),
+            }
+            for split in splits
+        },
         "broken": len(given.broken),
         "broken_named": list(given.broken[:_MOST_NAMED]),
     }
@@ -36,13 +44,14 @@ def verdict(found: dict[str, Any]) -> list[str]:
 
 
 def notes(found: dict[str, Any]) -> list[str]:
-    """Splits that are not there at all, or off by a record or two."""
+    """Splits that are not there at all, or off by a record or two, and why where that is known."""
     said = []
     for split, counts in found["splits"].items():
         if counts["published"] and not counts["read"]:
             said.append(f"{split} ({counts['published']:,} published questions) is not here.")
         elif counts["published"] not in (None, counts["read"]) and not _is_off(counts):
-            said.append(f"{split} has {counts['read']:,} of the {counts['published']:,} published questions.")
+            why = f": {counts['left_out']}" if counts["left_out"] else ""
+            said.append(f"{split} has {counts['read']:,} of the {counts['published']:,} published questions{why}.")
     return said
 
 

@@ -60,6 +60,7 @@ def audit(
         found = audit.audit(
             samples,
             published={} if option else module.PUBLISHED,
+            left_out={} if option else getattr(module, "LEFT_OUT", {}),
             broken=[] if skip_broken else broken,
             tables=tuple(audit.baselines.SEE),
             encoder=encoder,
