@@ -102,8 +102,8 @@ def figure(
     families, blank = fonts_for("".join(said.values()))
     said = {key: "".join(MISSING if letter in blank else letter for letter in text) for key, text in said.items()}
     if blank:
-        shown = "".join(letter for letter in sorted(blank) if letter.isprintable())[:20]
-        say(f"{out.name} cannot show {len(blank)} characters ({shown}): no font here has them; try Noto Sans CJK")
+        letters = "".join(letter for letter in sorted(blank) if letter.isprintable())[:20]
+        say(f"{out.name} cannot show {len(blank)} characters ({letters}): no font here has them; try Noto Sans CJK")
     width, height = canvas(*picture.size)
     values = on_picture(grid, width, height)
     low, high = float(values.min()), float(values.max())
