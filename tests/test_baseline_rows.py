@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 from discern_vqa.baselines import lookup
@@ -16,7 +17,7 @@ from discern_vqa.datasets import phantom
 from discern_vqa.evaluation import baseline_rows, predictions
 from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.evaluation.scoring import as_table
-from discern_vqa.run import Run
+from discern_vqa.run import WEIGHTS, Run, save_weights
 
 
 def configured(folder: Path, **data: object) -> Path:
@@ -140,3 +141,27 @@ def test_a_baseline_that_sees_answers_anew_where_an_image_was_replaced(run: Path
     Image.new("L", (64, 64), 200).save(samples[0].path)
     rows(opened, samples, "thumbnail")
     assert mark.read_text() != before
+
+
+def test_a_baseline_that_learns_from_features_answers_anew_where_the_weights_are_others(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted, real = [], lookup.answer
+
+    def answer(*given: Any, batcher: object, **more: Any) -> object:
+        fitted.append(batcher)
+        return real(*given, **more)
+
+    monkeypatch.setattr(lookup, "answer", answer)
+    monkeypatch.setattr(lookup, "NEEDS_STATES", True, raising=False)
+    opened = Run.open(run)
+    samples = [one for one in phantom.read(opened.root, "test") if not one.is_caption]
+    for _ in range(2):
+        rows(opened, samples)
+    assert len(fitted) == 1
+    weights = opened.load_model()
+    with torch.no_grad():
+        next(weights.image.parameters()).add_(1)
+    save_weights(weights, run / WEIGHTS)
+    rows(opened, samples)
+    assert len(fitted) == 2

@@ -1,6 +1,7 @@
 """A run's confidence: fitted on what it did not learn, kept beside its weights, used when asked, and its limits."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -123,11 +124,34 @@ def test_too_few_questions_and_numbers_out_of_range_are_refused():
         Calibration.fit([replace(row, score=None) for row in rows()])
 
 
-@pytest.mark.parametrize("damage", ['{"version": 1', "[]", '{"version": 2}', '{"version": 1, "kind": "x"}'])
+@pytest.mark.parametrize("damage", ['{"version": 1', "[]", '{"version": 2}', '{"version": 1, "kind": "x"}', "[" * 9999])
 def test_a_file_that_is_no_calibration_is_two_lines(tmp_path, damage):
     (tmp_path / FILE).write_text(damage)
     with pytest.raises(RunError, match=FILE) as caught:
         Calibration.read(tmp_path / FILE)
+    assert "discern calibrate" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("temperature", -5, "'temperature' is -5; expected greater than 0"),
+        ("temperature", 0, "expected greater than 0"),
+        ("temperature", "1.4", "expected a valid number"),
+        ("kind", "x", "'kind' is \"x\"; expected 'distribution' or 'confidence'"),
+        ("normaliser", "x", "normaliser"),
+        ("sets", {"coverage": 0.9}, "has no 'sets.levels'"),
+        ("abstention", {"threshold": "high"}, "'abstention.threshold' is \"high\""),
+        ("fitted_on", [], "expected an object"),
+    ],
+)
+def test_a_calibration_that_would_mislead_is_refused(tmp_path, key, value, said):
+    Calibration.fit(rows(), "lower").write(tmp_path / FILE)
+    content = json.loads((tmp_path / FILE).read_text())
+    (tmp_path / FILE).write_text(json.dumps(content | {key: value}))
+    with pytest.raises(RunError, match=re.escape(said)) as caught:
+        Calibration.read(tmp_path / FILE)
+    assert FILE in str(caught.value)
     assert "discern calibrate" in caught.value.hint
 
 

@@ -1,6 +1,7 @@
 """The verbs that need a trained run, on a tiny one: ask, predict, evaluate, score, report, and the public `load`."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 import discern_vqa
 from discern_vqa import cli
 from discern_vqa.data.answers import Answer
+from discern_vqa.errors import RunError
+from discern_vqa.run import Run
 
 
 @pytest.fixture
@@ -88,6 +91,29 @@ def test_a_run_that_is_half_written_is_said(tmp_path, capsys, image):
     first, second = capsys.readouterr().err.splitlines()
     assert "config.json" in first
     assert second.startswith("try: ")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("config.json", "[" * 9999, "config.json is broken: it is nested too deep"),
+        ("config.json", "9" * 5000, "config.json is broken"),
+        ("vocabulary.json", "[" * 9999, "vocabulary.json is broken: it is nested too deep"),
+        ("version", 99, "was written by a newer discern: it is of version 99"),
+        ("version", None, "its version is null"),
+        ("version", "1", "its version is \"1\""),
+    ],
+)
+def test_a_run_that_cannot_be_read_or_is_of_a_newer_program_is_said(tmp_path, tiny_run, file, content, said):
+    for name in ("config.json", "vocabulary.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((tiny_run / name).read_bytes())
+    if file == "version":
+        config = json.loads((tmp_path / "config.json").read_text())
+        file, content = "config.json", json.dumps(config | {"version": content})
+    (tmp_path / file).write_text(content)
+    with pytest.raises(RunError, match=re.escape(said)) as caught:
+        Run.open(tmp_path)
+    assert caught.value.hint
 
 
 def test_a_wrong_recipe_says_every_mistake_at_once(tiny_run, capsys, tmp_path):

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from discern_vqa.datasets import phantom
 from discern_vqa.errors import RunError
-from discern_vqa.experiments import _pool, _run
+from discern_vqa.experiments import _pool, _run, demo
 from discern_vqa.experiments._lock import locked
 from discern_vqa.experiments._pool import Task, work
 from discern_vqa.training import loop
@@ -164,6 +164,15 @@ def test_two_commands_do_not_meet_in_one_folder(tmp_path):
             pass
     with locked(tmp_path):  # and it is free again
         pass
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_anything_is_drawn_or_trained(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for out in (tmp_path / "file", tmp_path / "file" / "out"):
+        for start in (lambda out=out: locked(out).__enter__(), lambda out=out: demo.run(out)):
+            with pytest.raises(RunError, match="nothing can be written into") as caught:
+                start()
+            assert "--out" in caught.value.hint
 
 
 ECHO = """

@@ -8,14 +8,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from PIL import Image
 
 from discern_vqa import cli
 from discern_vqa.datasets import phantom
 from discern_vqa.errors import ConfigError
+from discern_vqa.evaluation import explain_view
 from discern_vqa.evaluation.explain import Explainer, explain, read_scores
 from discern_vqa.evaluation.explain_scores import score
-from discern_vqa.evaluation.explain_view import as_table, measured
+from discern_vqa.evaluation.explain_view import as_table, fonts_for, measured
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.explanations import _methods as methods
 
@@ -105,6 +107,28 @@ def test_a_figure_is_drawn_of_one_answer_and_says_what_the_map_is_worth(scored, 
     again = explain(Predictor.open(run), sample.path, sample.question, "centre")
     assert again.explained == again.answer.text
     assert np.unravel_index(again.grid.argmax(), again.grid.shape)[0] in (11, 12)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_letters_that_no_font_has_are_said_in_one_line_and_others_are_drawn(tmp_path, ending):
+    question = "\u8fd9\u5f20\u56fe\u50cf $x \\frac{ is it 5$?\t\U0010fffd"
+    said = {"question": question, "answer": "yes", "method": "centre", "measured": ""}
+    lines = []
+    explain_view.figure(Image.new("L", (40, 30)), np.eye(4), said, tmp_path / f"map.{ending}", lines.append)
+    (line,) = lines
+    assert f"map.{ending} cannot show" in line
+    assert (tmp_path / f"map.{ending}").stat().st_size > 1000
+
+
+def test_a_font_that_has_the_letters_is_found_among_the_installed_ones():
+    own, none = fonts_for("Is there a mass?\n")
+    assert (len(own), none) == (1, set())
+    here, other = (get_font(findfont(FontProperties(family=name))) for name in (own[0], "STIXGeneral"))
+    rare = chr(max(other.get_charmap().keys() - here.get_charmap().keys()))
+    families, left = fonts_for(f"a {rare}\U0010fffd")
+    assert len(families) == 2
+    assert left == {"\U0010fffd"}
 
 
 def test_a_baselines_run_has_no_network_to_look_into(scored):

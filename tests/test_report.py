@@ -1,10 +1,12 @@
 """The report of a made-up run folder: one page that needs nothing else, and says what is missing or broken."""
 
 import json
+import operator
 import re
 import subprocess
 import sys
 from dataclasses import replace
+from functools import reduce
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -223,6 +225,19 @@ def test_curves_take_every_loss_and_nothing_else() -> None:
         ("predictions.test.jsonl", '{"id": "1"}\n', "predictions.test.jsonl:1: missing image"),
         ("metrics.jsonl", '{"step": 1}\nbroken\n{"step": 2}\n', "metrics.jsonl:2: not JSON"),
         ("explanations.test.jsonl", '{"id": "1", "grid": [[1], [1, 2]]}\n', "heat map 1"),
+        ("config.json", '{"data": "phantom"}', "'data' is \"phantom\"; expected an object"),
+        ("config.json", '{"data": []}', "'data' is []; expected an object"),
+        ("config.json", '{"model": ["cmdpi"]}', "'model' is [\"cmdpi\"]; expected an object"),
+        ("config.json", '{"run": 3, "environment": []}', "'run' is 3; expected an object"),
+        ("config.json", '{"environment": "x"}', "'environment' is \"x\"; expected an object"),
+        ("config.json", "[" * 9999, "it is nested too deep"),
+        ("audit.json", "9" * 5000, "a number is too long"),
+        ("audit.json", f'{{"odd": {"[" * 200}{"]" * 200}}}', "it is nested too deep, more than 100 levels"),
+        ("audit.json", '{"verdict": "fine"}', "'verdict' is \"fine\"; expected a list"),
+        ("audit.json", '{"odd": "\\ud800"}', "half a character"),
+        ("metrics.jsonl", '{"step": "ten", "split": "train"}\n', "metrics.jsonl:1 is broken: 'step' is \"ten\""),
+        ("metrics.jsonl", "{}\n" + "[" * 9999, "metrics.jsonl:2: it is nested too deep"),
+        ("explanations.test.jsonl", "9" * 5000, "explanations.test.jsonl:1: a number is too long"),
     ],
 )
 def test_a_broken_run_folder_is_said_with_its_file(
@@ -236,6 +251,36 @@ def test_a_broken_run_folder_is_said_with_its_file(
         write_report(run, tmp_path / "out")
     assert caught.value.hint
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("file", ["config.json", "recipe.toml", "metrics.jsonl", "explanations.test.jsonl"])
+def test_bytes_that_are_no_text_are_said_with_their_file(run: Path, file: str) -> None:
+    (run / file).write_bytes(b"\xff\xfe\n" + (run / file).read_bytes() if (run / file).is_file() else b"\xff\n{}\n")
+    with pytest.raises(RunError, match=rf"{file}.*codec can't decode") as caught:
+        read_run(run)
+    assert caught.value.hint
+
+
+def test_scores_of_another_shape_are_refused_with_their_key(run: Path) -> None:
+    whole = (run / "scores.test.json").read_text()
+    figures = ("overall", "overall.n", "overall.ci95", "baselines.image_identity.overall")
+    for key in ("n", *figures, "by.organ", "baselines", "controls", "vocabulary.size", "vocabulary.coverage"):
+        for value in ("x", [1], {"x": 1}, -1, 10**400):
+            scores = json.loads(whole)
+            *above, last = key.split(".")
+            reduce(operator.getitem, above, scores)[last] = value
+            write_json(run / "scores.test.json", scores)
+            said = rf"scores\.test\.json.*({key}|number is too long)"
+            with pytest.raises(RunError, match=said) as caught:
+                read_run(run)
+            assert f"discern evaluate {run}" in caught.value.hint
+
+
+def test_what_an_earlier_version_did_not_write_may_be_missing_or_null(run: Path) -> None:
+    scores = json.loads((run / "scores.test.json").read_text())
+    later = ("images", "by", "baselines", "controls", "modes", "reliance", "mirror", "scope", "vocabulary", "imitates")
+    write_json(run / "scores.test.json", scores | dict.fromkeys(later))
+    assert view(read_run(run))["rows"]
 
 
 def test_scores_that_do_not_add_up_are_refused(run: Path, tmp_path: Path) -> None:

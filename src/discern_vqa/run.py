@@ -102,6 +102,7 @@ class Run:
         if not folder.is_dir():
             raise RunError(f"there is no run folder {folder}", hint="discern train RECIPE --out RUN makes one")
         config = _read_json(folder / CONFIG)
+        _check_version(config.get("version"), folder / CONFIG)
         content = _read_json(folder / VOCABULARY)
         if finished and not (folder / WEIGHTS).is_file():
             raise RunError(
@@ -293,8 +294,21 @@ def _read_json(path: Path) -> dict[str, Any]:
             f"{path.parent} is no run folder: it has no {path.name}",
             hint="discern train RECIPE --out RUN makes one",
         ) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RunError(f"{path} is broken: {error}", hint="restore the file, or train the run again") from error
+    except (OSError, ValueError, RecursionError) as error:
+        reason = "it is nested too deep" if isinstance(error, RecursionError) else error
+        raise RunError(f"{path} is broken: {reason}", hint="restore the file, or train the run again") from error
     if not isinstance(content, dict):
         raise RunError(f"{path} is broken: expected an object", hint="restore the file, or train the run again")
     return content
+
+
+def _check_version(version: Any, path: Path) -> None:
+    """Every program wrote its version; a newer one may mean something else by the same keys."""
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        said = f"{path} is broken: its version is {json.dumps(version)[:40]}; expected a whole number up to {VERSION}"
+        raise RunError(said, hint="restore the file, or train the run again")
+    if version > VERSION:
+        raise RunError(
+            f"{path} was written by a newer discern: it is of version {version}, this program reads {VERSION}",
+            hint="pip install --upgrade discern-vqa, or train the run again",
+        )

@@ -3,21 +3,23 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from discern_vqa import registry
+from discern_vqa.config import PriorConfig
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.fingerprints import content_digest
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation import predictions
+from discern_vqa.evaluation.calibration import digest
 from discern_vqa.evaluation.predict import answering_batcher
 from discern_vqa.evaluation.scoring import BASELINES
 from discern_vqa.files import atomic_write_text
-from discern_vqa.run import Run
+from discern_vqa.run import WEIGHTS, Run
 
 _SAYS = [field.name for field in fields(Sample) if field.name not in ("path", "source", "extra")]
 
@@ -38,8 +40,9 @@ def row(
 ) -> list[predictions.Prediction]:
     """The baseline's predictions, kept beside the run's own: a file is read again when all that it follows from is what
     it was (`_digest`)."""
-    path = _file(run, name, split)
-    mark, known = path.with_suffix(".learned"), _digest(name, learned, samples, run)
+    module, path = _module(name, run), _file(run, name, split)
+    states, weights = _features(run, batcher) if getattr(module, "NEEDS_STATES", False) else (None, "")
+    mark, known = path.with_suffix(".learned"), _digest(name, learned, samples, run, weights)
     if path.is_file() and mark.is_file() and mark.read_text(encoding="utf-8") == known:
         try:
             kept = predictions.read(path)
@@ -47,8 +50,7 @@ def row(
             kept = []
         if [one.id for one in kept] == [sample.id for sample in samples]:
             return kept
-    module = _module(name, run)
-    needs = {"batcher": _features(run, batcher)} if getattr(module, "NEEDS_STATES", False) else {}
+    needs = {"batcher": states} if weights else {}
     answers: list[Answer] = module.answer(
         learned, samples, vocabulary=run.vocabulary, seed=run.recipe.run.seed, **needs
     )
@@ -95,13 +97,14 @@ def _module(name: str, run: Run) -> Any:
     return module
 
 
-def _digest(name: str, learned: Sequence[Sample], samples: Sequence[Sample], run: Run) -> str:
+def _digest(name: str, learned: Sequence[Sample], samples: Sequence[Sample], run: Run, weights: str) -> str:
     """Of all that a kept file follows from: the questions that were learned from, those that are judged (their true
     answers and kinds stand in the file, and may have been corrected since), the answers that can be given, the seed,
-    and for a baseline that sees pixels the image files."""
+    for a baseline that sees pixels the image files, and for one that learns from features the encoders' weights."""
     asked = [*learned, *samples]
     seen = {} if name in BASELINES else {one.image: content_digest(one.path).hex() for one in asked}
     told = [list(map(_told, learned)), list(map(_told, samples)), seen, run.vocabulary.to_json(), run.recipe.run.seed]
+    told += [weights] if weights else []
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
@@ -110,9 +113,14 @@ def _told(sample: Sample) -> list[Any]:
     return [*(getattr(sample, name) for name in _SAYS), sample.extra.get("accepted")]
 
 
-def _features(run: Run, batcher: Batcher) -> Batcher:
-    """The states of the encoders as they came: the run's own batcher when it trained none of their layers."""
+def _features(run: Run, batcher: Batcher) -> tuple[Batcher, str]:
+    """The states of the encoders as they came, the run's own batcher when it trained none of their layers; and a digest
+    of the weights that give them. Of the run's own that is its whole file: answers are at most made anew too often. The
+    run's prior stays away: the baseline does not hear it, and it was fitted to the layers that were trained."""
     if not run.recipe.model.text.train_last:
-        return batcher
+        return batcher, digest(run.folder / WEIGHTS)
     plain = run.untrained()
-    return answering_batcher(plain, plain.build_model(pretrained=True).eval())
+    plain = replace(plain, recipe=plain.recipe.model_copy(update={"prior": PriorConfig()}))
+    model = plain.build_model(pretrained=True).eval()
+    sides: Any = (model.image, model.text)
+    return answering_batcher(plain, model), "".join(side.frozen_digest() for side in sides)

@@ -1,6 +1,7 @@
 """Explanations for people: the table of the methods' scores, and the figure of one answer. No torch here."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ BLIND = {"centre": "the middle of the picture", "contrast": "its sharpest contra
 """Baselines that are better than chance without a look at the model; a map has to beat them too."""
 HALF = 0.5
 """The contour encloses what has more than this share of the greatest weight."""
+MISSING = "\N{WHITE SQUARE}"
+_PLACEHOLDER = "Last Resort"  # matplotlib's font that has every letter and shows none
 
 
 def measured(scores: Mapping[str, Any] | None, name: str) -> str:
@@ -82,14 +85,25 @@ def _short(one: Mapping[str, Any] | None) -> str:
     return f"{100 * one['mean']:.1f}" if one else "-"
 
 
-def figure(picture: Image.Image, grid: Map, said: Mapping[str, str], out: Path) -> None:
+def _aside(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def figure(
+    picture: Image.Image, grid: Map, said: Mapping[str, str], out: Path, say: Callable[[str], None] = _aside
+) -> None:
     """The picture, and the picture with its map, as PNG, SVG or PDF by the ending of `out`.
 
     said: `question`, `answer` (with its confidence), `method`, `measured`. The map is drawn in even steps of lightness;
-    the line encloses the hottest twentieth of the picture.
+    the line encloses the hottest twentieth of the picture. say: gets a line where letters cannot be shown.
     """
     from matplotlib.figure import Figure
 
+    families, blank = fonts_for("".join(said.values()))
+    said = {key: "".join(MISSING if letter in blank else letter for letter in text) for key, text in said.items()}
+    if blank:
+        letters = "".join(letter for letter in sorted(blank) if letter.isprintable())[:20]
+        say(f"{out.name} cannot show {len(blank)} characters ({letters}): no font here has them; try Noto Sans CJK")
     width, height = canvas(*picture.size)
     values = on_picture(grid, width, height)
     low, high = float(values.min()), float(values.max())
@@ -110,9 +124,45 @@ def figure(picture: Image.Image, grid: Map, said: Mapping[str, str], out: Path) 
         bar.solids.set_alpha(1)
     bar.ax.set_yticklabels(["less", "more"], fontsize=8)
     bar.set_label("weight on the answer (line: half of the most)", fontsize=8)
-    drawing.suptitle(f"{said['question']}\n{said['answer']}", fontsize=13, x=0.02, ha="left")
+    words: dict[str, Any] = {"fontfamily": families, "parse_math": False}  # a question may hold $
+    drawing.suptitle(f"{said['question']}\n{said['answer']}", fontsize=13, x=0.02, ha="left", **words)
     worth = said["measured"] or "Not measured for this model yet: discern explain RUN --score"
-    drawing.supxlabel(f"{said['method']}\n{worth}\n{DISCLAIMER}", fontsize=8.5, x=0.02, ha="left")
+    drawing.supxlabel(f"{said['method']}\n{worth}\n{DISCLAIMER}", fontsize=8.5, x=0.02, ha="left", **words)
     kind = out.suffix.lstrip(".").lower() or "png"
     with atomic_path(out) as partial:
         drawing.savefig(partial, format=kind, dpi=150)
+
+
+def fonts_for(text: str) -> tuple[list[str], set[str]]:
+    """Font families that show a text together, matplotlib's own first, and the letters that no installed one has.
+
+    Other fonts are opened only where they are needed: there may be hundreds.
+    """
+    from matplotlib import font_manager
+
+    own = font_manager.FontProperties()
+    families, left = [own.get_name()], {letter for letter in text if letter != "\n"}
+    left -= _letters(font_manager.findfont(own))
+    names = sorted({font.name for font in font_manager.fontManager.ttflist}) if left else []
+    known = {
+        name: _letters(font_manager.findfont(font_manager.FontProperties(family=name)))
+        for name in names
+        if not name.startswith(_PLACEHOLDER)
+    }
+    while left and known:
+        best = max(known, key=lambda name: len(known[name] & left))
+        if not known[best] & left:
+            break
+        families.append(best)
+        left -= known[best]
+    return families, left
+
+
+def _letters(path: str) -> set[str]:
+    """What a font file can show; nothing where it cannot be read."""
+    from matplotlib.font_manager import get_font
+
+    try:
+        return set(map(chr, get_font(path).get_charmap()))
+    except (OSError, RuntimeError, ValueError):
+        return set()

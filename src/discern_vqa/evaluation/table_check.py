@@ -29,8 +29,11 @@ _SAME = {
     "closed": {"closed", "close", "closed-ended", "close-ended"},
     "overall": {"overall", "all", "total"},
 }
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_NUMBER = re.compile(r"(-?(?:\d{1,4}(?:\.\d{1,20})?|\.\d{1,20}))\s*%?", re.ASCII)
+_WHOLE = re.compile(r"\d{1,7}", re.ASCII)
 _NOTHING = {"", "-", "–", "—", "n/a", "na"}
+MOST = 1_000_000
+"""Questions, open or closed: no published set asks half as many, and every k of k / n is listed."""
 IMPOSSIBLE, ODD, FINE, UNCHECKED = "impossible", "odd", "fine", "unchecked"
 
 
@@ -46,7 +49,7 @@ class Figure:
     def counts(self, n: int) -> list[int]:
         """The whole numbers k for which k / n could be printed so."""
         first, last = math.ceil(self.low * n), math.floor(self.high * n)
-        return [k for k in range(first, last + 1) if self.low <= Fraction(k, n) <= self.high and 0 <= k <= n]
+        return list(range(max(first, 0), min(last, n) + 1))
 
 
 def check_table(path: Path, counts: str | None = None) -> dict[str, Any]:
@@ -104,7 +107,11 @@ def _read(path: Path, given: tuple[int, int] | None) -> list[dict[str, Any]]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path}: {error}", hint=hint) from error
     reader = csv.reader(io.StringIO(text))
-    header = [name.strip().lower() for name in next(reader, [])]
+    try:
+        header = [name.strip().lower() for name in next(reader, [])]
+        lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.line_num}: not CSV: {error}", hint=hint) from None
     place = {figure: next((i for i, name in enumerate(header) if name in _SAME[figure]), -1) for figure in FIGURES}
     missing = [figure for figure, column in place.items() if column < 0]
     if missing:
@@ -116,25 +123,34 @@ def _read(path: Path, given: tuple[int, int] | None) -> list[dict[str, Any]]:
             hint="--counts OPEN/CLOSED (VQA-RAD 179/272, SLAKE in English 645/416), or columns n_open and n_closed",
         )
     label = max(1, min(place.values()))
-    lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     if not lines:
         raise DataError(f"{path} holds no rows", hint=hint)
-    printed = [_number(cells, column) for _, cells in lines for column in place.values()]
-    scale = 100 if any(Fraction(text) > 1 for text in printed if text) else 1
+    printed = {
+        (line, figure): _number(cells, column, f"{path}:{line}: column {column + 1} ({header[column]})")
+        for line, cells in lines
+        for figure, column in place.items()
+    }
+    scale = 100 if any(Fraction(text) > 1 for text in printed.values() if text) else 1
     rows = []
     for line, cells in lines:
         row: dict[str, Any] = {"row": ", ".join(filter(None, map(str.strip, cells[:label]))) or f"line {line}"}
-        for figure, column in place.items():
-            row[figure] = _figure(_number(cells, column), scale, f"{path}:{line}", figure)
-        row["n"] = given or tuple(_size(cells, column, f"{path}:{line}") for column in sizes)
+        for figure in FIGURES:
+            row[figure] = _figure(printed[line, figure], scale, f"{path}:{line}", figure)
+        row["n"] = given or tuple(_size(cells, column, f"{path}:{line}: column {column + 1}") for column in sizes)
         rows.append(row | {"line": line})
     return rows
 
 
-def _number(cells: Sequence[str], column: int) -> str:
+def _number(cells: Sequence[str], column: int, where: str) -> str:
+    """The number in a cell; "" where it says that there is none."""
     text = cells[column].strip() if column < len(cells) else ""
-    found = None if text.lower() in _NOTHING else _NUMBER.search(text)
-    return found.group() if found else ""
+    if text.lower() in _NOTHING:
+        return ""
+    found = _NUMBER.fullmatch(text)
+    if not found:
+        said = text if len(text) <= 40 else f"{text[:40]}..."
+        raise DataError(f"{where}: {said!r} is no number", hint="74.3, 74.3 % or 0.743; a dash for nothing")
+    return found[1]
 
 
 def _figure(text: str, scale: int, where: str, name: str) -> Figure | None:
@@ -149,16 +165,18 @@ def _figure(text: str, scale: int, where: str, name: str) -> Figure | None:
 
 def _size(cells: Sequence[str], column: int, where: str) -> int:
     text = cells[column].strip() if column < len(cells) else ""
-    if not text.isdigit():
-        raise DataError(f"{where}: {text!r} is no number of questions", hint="whole numbers in n_open and n_closed")
+    if not _WHOLE.fullmatch(text) or not 0 < int(text) <= MOST:
+        hint = f"whole numbers from 1 to {MOST:,} in n_open and n_closed, without commas"
+        raise DataError(f"{where}: {text[:40]!r} is no number of questions", hint=hint)
     return int(text)
 
 
 def _counts(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*", text)
-    if not found or not all(int(part) for part in found.groups()):
-        raise ConfigError(f"--counts {text!r}: expected OPEN/CLOSED", hint="for example: --counts 179/272")
-    return int(found[1]), int(found[2])
+    parts = [part.strip() for part in text.split("/")]
+    if len(parts) != 2 or not all(_WHOLE.fullmatch(part) and 0 < int(part) <= MOST for part in parts):
+        expected = f"expected OPEN/CLOSED, each from 1 to {MOST:,}"
+        raise ConfigError(f"--counts {text[:40]!r}: {expected}", hint="for example: --counts 179/272")
+    return int(parts[0]), int(parts[1])
 
 
 def _check(row: dict[str, Any], given: tuple[int, int] | None) -> dict[str, Any]:

@@ -12,9 +12,16 @@ NAME = ".lock"
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Holds `folder` for one process. Raises RunError when another one is at work in it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / NAME, "a+", encoding="utf-8") as file:
+    """Holds `folder` for one process. Raises RunError when another one is at work in it, or nothing can be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        opened = open(folder / NAME, "a+", encoding="utf-8")  # noqa: SIM115  (the block below closes it)
+    except OSError as error:
+        raise RunError(
+            f"nothing can be written into {folder}: {error.strerror}",
+            hint="choose another --out, a folder that can be made and written into",
+        ) from error
+    with opened as file:
         try:
             _take(file.fileno())
         except OSError:

@@ -13,6 +13,7 @@ from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.evaluation.report.page import write_report
 from discern_vqa.evaluation.scoring import as_table
+from discern_vqa.experiments._lock import locked
 from discern_vqa.paths import find_recipe
 from discern_vqa.training.train import train
 
@@ -22,10 +23,15 @@ RECIPE = Path("cmdpi/demo.toml")
 def run(out: Path, recipe: Path = RECIPE) -> None:
     """Makes `out/phantom` (the set), `out/run` (the model and its scores) and `out/report/index.html`.
 
-    What is already there is kept, so a demo that was stopped goes on where it was.
+    What is already there is kept, so a demo that was stopped goes on where it was. Raises RunError when nothing can be
+    written there, or another command is at work in it: before anything is drawn.
     """
+    with locked(Path(out)):
+        _run(Path(out), recipe)
+
+
+def _run(out: Path, recipe: Path) -> None:
     started = time.monotonic()
-    out = Path(out)
     say = _clock(started)
     found = find_recipe(recipe)
     root, folder = out / "phantom", out / "run"

@@ -135,7 +135,7 @@ def _audit_lines(report: dict[str, Any]) -> list[tuple[str, list[str]]]:
         if isinstance(found, dict):
             try:
                 told.append((check.TITLE, check.lines(found)))
-            except (KeyError, TypeError, AttributeError):  # a run that an earlier version evaluated
+            except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError):  # of an earlier version
                 told.append(
                     (check.TITLE, ["(figures of another version of Discern; discern evaluate writes them anew)"])
                 )

@@ -5,20 +5,24 @@ report shows what it finds. A file that is there and broken is an error with fil
 is passed on, so of every folder that a file names only its last part is kept.
 """
 
-import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from discern_vqa.errors import RunError
-from discern_vqa.evaluation import calibration, kept_states, predictions
+from discern_vqa.evaluation import calibration, kept_states, predictions, stored
 from discern_vqa.evaluation.calibration import Calibration
 from discern_vqa.evaluation.kept_states import States
 from discern_vqa.evaluation.metrics import check_parts
 from discern_vqa.evaluation.predictions import Prediction
 from discern_vqa.evaluation.report.clean import without_paths
+from discern_vqa.evaluation.report.shapes import Audit, Config, Learned, Scores
+from discern_vqa.evaluation.stored import Stored
 
 PREFERRED = ("test", "validation", "train")
+_MAPS = 'a line is {"id": ..., "method": ..., "grid": [[0.1, 0.9], [0.0, 0.3]]}; write or remove it'
+_EXPLAIN = "write it anew: discern explain {} --score, or remove it"
 BEFORE = "before"  # the run that a run of two stages leaves inside its own folder
 
 
@@ -69,14 +73,10 @@ def read_run(folder: Path, split: str = "") -> RunFiles:
     folder = Path(folder)
     if not folder.is_dir():
         raise RunError(f"there is no run folder {folder}", hint="discern train RECIPE --out RUN makes one")
-    config = _object(folder / "config.json", f"{folder} is no run folder, or half written")
+    train, evaluate = "restore it, or train the run again", f"restore it, or write it anew: discern evaluate {folder}"
+    config = _object(folder / "config.json", train, Config, f"{folder} is no run folder, or half written")
     split = split or _evaluated(folder)
-    scores = _object(folder / f"scores.{split}.json", f"{folder} was not evaluated on {split}")
-    for key in ("n", "overall", "open", "closed"):
-        if key not in scores:
-            raise RunError(
-                f"{folder / f'scores.{split}.json'} has no {key!r}", hint=f"write it anew: discern evaluate {folder}"
-            )
+    scores = _object(folder / f"scores.{split}.json", evaluate, Scores, f"{folder} was not evaluated on {split}")
     check_parts(scores, str(folder / f"scores.{split}.json"))
     stages = {"": folder / "metrics.jsonl", BEFORE: folder / BEFORE / "metrics.jsonl"}
     recipe = folder / "recipe.toml"
@@ -89,14 +89,14 @@ def read_run(folder: Path, split: str = "") -> RunFiles:
         name=str(config.get("name") or folder.resolve().name),
         split=split,
         config=without_paths(config, known),
-        recipe=without_paths(recipe.read_text(encoding="utf-8"), known) if recipe.is_file() else "",
+        recipe=without_paths(_text(recipe), known) if recipe.is_file() else "",
         scores=without_paths(scores, known),
         rows=predictions.read(folder / f"predictions.{split}.jsonl"),
         baselines={path.name.removesuffix(f".{split}.jsonl"): predictions.read(path) for path in kept},
-        learning={stage: _lines(path) for stage, path in stages.items() if path.is_file()},
-        audit=_if_there(folder / "audit.json", known),
+        learning={stage: _logged(path) for stage, path in stages.items() if path.is_file()},
+        audit=_if_there(folder / "audit.json", evaluate, known, Audit),
         heat=_explanations(folder / f"explanations.{split}.jsonl"),
-        explained=_if_there(folder / f"explanation_scores.{split}.json", known),
+        explained=_if_there(folder / f"explanation_scores.{split}.json", _EXPLAIN.format(folder), known),
         calibration=_calibration(folder),
         states=kept_states.read(states) if states.is_file() else None,
         root=Path(root) if root else None,
@@ -112,8 +112,8 @@ def _calibration(folder: Path) -> Calibration | None:
     return Calibration.read(path) if path.is_file() else None
 
 
-def _if_there(path: Path, known: list[Path]) -> dict[str, Any]:
-    found: dict[str, Any] = without_paths(_object(path), known) if path.is_file() else {}
+def _if_there(path: Path, hint: str, known: list[Path], shape: type[Stored] = Stored) -> dict[str, Any]:
+    found: dict[str, Any] = without_paths(_object(path, hint, shape), known) if path.is_file() else {}
     return found
 
 
@@ -128,12 +128,12 @@ def _explanations(path: Path) -> dict[str, dict[str, Any]]:
     """The first heat map of each question; a map is a grid (rows, columns) of numbers in [0, 1]."""
     found: dict[str, dict[str, Any]] = {}
     if path.is_file():
-        for number, line in enumerate(_lines(path), start=1):
+        for number, line in enumerate(stored.read_lines(path, _MAPS), start=1):
             grid = line.get("grid")
             if not isinstance(line.get("id"), str) or not _is_grid(grid):
                 raise RunError(
                     f"{path}: heat map {number} has no id, or no grid of rows of numbers of one length",
-                    hint='a line is {"id": ..., "method": ..., "grid": [[0.1, 0.9], [0.0, 0.3]]}',
+                    hint=_MAPS,
                 )
             found.setdefault(line["id"], line)
     return found
@@ -144,39 +144,24 @@ def _is_grid(grid: Any) -> bool:
         isinstance(grid, list)
         and bool(grid)
         and all(isinstance(row, list) and row and len(row) == len(grid[0]) for row in grid)
-        and all(isinstance(value, int | float) for row in grid for value in row)
+        and all(isinstance(value, int | float) and math.isfinite(value) for row in grid for value in row)
     )
 
 
-def _object(path: Path, missing: str = "") -> dict[str, Any]:
+def _object(path: Path, hint: str, shape: type[Stored] = Stored, missing: str = "") -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return stored.read_object(path, hint, shape)
     except FileNotFoundError:
-        hint = "discern train RECIPE --out RUN, then discern evaluate RUN"
-        raise RunError(f"{missing}: there is no {path.name}", hint=hint) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RunError(f"{path} is broken: {error}", hint="restore it, or write it anew (train, evaluate)") from error
-    if not isinstance(content, dict):
-        raise RunError(f"{path} is broken: expected an object", hint="restore it, or write it anew (train, evaluate)")
-    return content
+        first = "discern train RECIPE --out RUN, then discern evaluate RUN"
+        raise RunError(f"{missing}: there is no {path.name}", hint=first) from None
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSONL file; a torn last line of a run that was killed is left out."""
-    found: list[dict[str, Any]] = []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            content = json.loads(line)
-        except json.JSONDecodeError as error:
-            if number == len(lines):
-                break
-            raise RunError(
-                f"{path}:{number}: not JSON: {error.msg}", hint="take the line out, or train again"
-            ) from None
-        if not isinstance(content, dict):
-            raise RunError(f"{path}:{number}: expected an object", hint="take the line out, or train again")
-        found.append(content)
-    return found
+def _logged(path: Path) -> list[dict[str, Any]]:
+    return stored.read_lines(path, "take the line out, or train again", Learned)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} is broken: {error}", hint="restore it as UTF-8 text, or remove it") from error

@@ -142,8 +142,8 @@ def _cell(value: Any) -> Cell:
         return value
     if isinstance(value, Mapping):
         numbers = [key for key, one in value.items() if _is_number(one) and key not in _ABOUT]
-        if set(value) - _ABOUT - {"ci95"} == {"accuracy"}:
-            return percent(value)
+        if set(value) - _ABOUT - {"ci95"} == {"accuracy"} and _is_number(value["accuracy"]):
+            return percent({**value, "n": _n(value), "ci95": value["ci95"] if _is_pair(value.get("ci95")) else None})
         if len(numbers) == 1 and _is_pair(value.get("ci95")):  # what is nested beside them stays in its file
             return Figure(value[numbers[0]], value["ci95"][0], value["ci95"][1], _n(value), digits=3)
     return None

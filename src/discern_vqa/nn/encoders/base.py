@@ -56,7 +56,21 @@ class Encoded:
     H: Tensor
 
 
-class ImageEncoder(nn.Module):
+class Encoder(nn.Module):
+    """What encoders of images and of texts share."""
+
+    def frozen_digest(self) -> str:
+        """Of what a frozen encoder's states follow from: all that is not trained. It is taken of the weights in memory,
+        since the file that they came from may be elsewhere, or another by now, when a run is opened."""
+        still = {name: tensor for name, tensor in self.named_parameters() if not tensor.requires_grad}
+        found = hashlib.sha256()
+        for name, tensor in sorted((still | dict(self.named_buffers())).items()):
+            found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return found.hexdigest()
+
+
+class ImageEncoder(Encoder):
     """An image encoder of a grid of cells.
 
     Attributes:
@@ -76,16 +90,6 @@ class ImageEncoder(nn.Module):
         """N."""
         return self.grid[0] * self.grid[1]
 
-    def frozen_digest(self) -> str:
-        """Of what a frozen encoder's states follow from: all that is not trained. It is taken of the weights in memory,
-        since the file that they came from may be elsewhere, or another by now, when a run is opened."""
-        still = {name: tensor for name, tensor in self.named_parameters() if not tensor.requires_grad}
-        found = hashlib.sha256()
-        for name, tensor in sorted((still | dict(self.named_buffers())).items()):
-            found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-        return found.hexdigest()
-
     def states(self, image: Tensor) -> Tensor:
         """(U, 3, size, size) pixels in [0, 1] -> (U, 1 + N, c) states, global first: what a frozen encoder caches."""
         raise NotImplementedError(f"{type(self).__name__} has no states that could be cached")
@@ -99,7 +103,7 @@ class ImageEncoder(nn.Module):
         return []
 
 
-class TextEncoder(nn.Module):
+class TextEncoder(Encoder):
     """A text encoder of M positions, the last of which is the answer slot.
 
     Attributes:
