@@ -22,7 +22,7 @@ from torch import nn
 from discern_vqa.config import OptimConfig, RunConfig
 from discern_vqa.data.batch import Batch
 from discern_vqa.errors import DiscernError
-from discern_vqa.files import atomic_write_text
+from discern_vqa.files import atomic_write_text, explained
 from discern_vqa.nn.losses import total
 from discern_vqa.nn.momentum import RunningMean
 from discern_vqa.run import METRICS, STATE, WEIGHTS, load_weights, save_weights
@@ -256,7 +256,7 @@ class Log:
     def flush(self) -> None:
         """Appends what has gathered."""
         if self.active and self.lines:
-            with open(self.path, "a", encoding="utf-8") as file:
+            with explained(self.path), open(self.path, "a", encoding="utf-8") as file:
                 file.write("".join(f"{line}\n" for line in self.lines))
             self.lines = []
 

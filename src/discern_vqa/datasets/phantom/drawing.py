@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
@@ -18,7 +19,7 @@ from discern_vqa.datasets.phantom.captions import caption
 from discern_vqa.datasets.phantom.findings import REGIONS, Case
 from discern_vqa.datasets.phantom.questions import candidates
 from discern_vqa.errors import DataError
-from discern_vqa.files import atomic_write_text
+from discern_vqa.files import atomic_write_text, explained
 
 VERSION = 12  # goes up when the same seed draws other images or asks other questions
 DEFAULT_SPLITS = {"pretrain": 0.50, "train": 0.25, "validation": 0.05, "test": 0.20}
@@ -62,7 +63,8 @@ def draw(
     chunks = [units[k : k + _CHUNK] for k in range(0, len(units), _CHUNK)]
     for split in counts:
         for kind in ("images", "masks"):
-            (root / kind / split).mkdir(parents=True, exist_ok=True)
+            with explained(root / kind / split):
+                (root / kind / split).mkdir(parents=True, exist_ok=True)
     workers = min(workers or os.cpu_count() or 1, len(chunks)) or 1
     rows: list[dict[str, Any]] = []
     cases: list[dict[str, Any]] = []
@@ -154,10 +156,10 @@ def _draw_unit(root: Path, unit: Unit) -> tuple[list[dict[str, Any]], list[dict[
         stem = f"{unit.number:05d}{letter}"
         picture, masks = render(unit, case, exposure)
         image = f"images/{unit.split}/{stem}.png"
-        Image.fromarray(picture).save(root / image, compress_level=3)
+        _save(picture, root / image, 3)
         mask_files = {name: f"masks/{unit.split}/{stem}-{name.replace(' ', '-')}.png" for name in masks}
         for name, mask in masks.items():
-            Image.fromarray(mask.astype(np.uint8) * 255).save(root / mask_files[name], compress_level=1)
+            _save(mask.astype(np.uint8) * 255, root / mask_files[name], 1)
         common = {
             "split": unit.split,
             "image": image,
@@ -175,6 +177,12 @@ def _draw_unit(root: Path, unit: Unit) -> tuple[list[dict[str, Any]], list[dict[
             rows.append({"id": f"{unit.split}-{stem}-{number}", **common, **_answered(one, text, twin, mask_files)})
         cases.append({**common, **_described(case), "masks": mask_files})
     return rows, cases
+
+
+def _save(picture: NDArray[np.uint8], path: Path, level: int) -> None:
+    """Not atomic: a set without its samples.jsonl, which comes after all of them, is drawn again."""
+    with explained(path):
+        Image.fromarray(picture).save(path, compress_level=level)
 
 
 def _answered(one: Candidate, text: str, twin: str, masks: dict[str, str]) -> dict[str, Any]:
