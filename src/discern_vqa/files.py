@@ -39,6 +39,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     A full disk or a folder without permission becomes a DiscernError that names the folder; the old file stays.
     """
     path = Path(path)
+    if not path.name:
+        raise DiscernError(f"{str(path)!r} is a folder, no file to write", hint="give a file's name, or a folder's")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with explained(path):
@@ -48,7 +50,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 os.fsync(written.fileno())
             os.replace(partial, path)
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only disk, or a file where a folder should be: what went wrong is said above
+            partial.unlink(missing_ok=True)
 
 
 def atomic_write_bytes(path: Path, content: bytes) -> None:

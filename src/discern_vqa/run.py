@@ -35,7 +35,7 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import ImageSource, PixelSource, StateSource, TextSource
 from discern_vqa.data.text import FolderTokenizer, Tokenizer, WordTokenizer
 from discern_vqa.errors import RunError
-from discern_vqa.files import atomic_path, atomic_write_text
+from discern_vqa.files import atomic_path, atomic_write_text, explained
 from discern_vqa.parts import copy_encoder_files, parts_of, weights_folder
 from discern_vqa.paths import cache_dir
 from discern_vqa.toml import whole_recipe
@@ -79,7 +79,8 @@ class Run:
         """Writes all that is known before the first step. Raises RunError when the folder is another run's."""
         if (folder / CONFIG).exists():
             raise RunError(f"{folder} already holds a run", hint="add --resume to go on, or choose another --out")
-        copy_encoder_files(folder, recipe, tokenizer, writer)
+        with explained(folder):
+            copy_encoder_files(folder, recipe, tokenizer, writer)
         atomic_write_text(folder / "recipe.toml", whole_recipe(source))
         content = {"answers": vocabulary.to_json(), "text": tokenizer.to_json()}
         if writer is not None:

@@ -14,6 +14,7 @@ from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import CLOSED, OPEN, Sample
 from discern_vqa.data.sampling import whole_batches
 from discern_vqa.datasets._load import find_root
+from discern_vqa.errors import ConfigError
 from discern_vqa.files import atomic_write_text
 from discern_vqa.models._answering import answer_scores
 from discern_vqa.models._modes import Answering, modes_of, tune_hybrid
@@ -48,6 +49,7 @@ def train(
     """
     started = time.monotonic()
     out, recipe = Path(out), find_recipe(recipe)
+    _check_out(out, resume)
     settings = read_recipe(recipe, overrides)
     if settings.run.threads:
         torch.set_num_threads(settings.run.threads)
@@ -102,6 +104,16 @@ def train(
     best = f", best validation {progress.best:.3f} after epoch {progress.best_epoch + 1}" if validation else ""
     say(f"{out}: {progress.epoch} epochs, {progress.step:,} steps in {time.monotonic() - started:.0f} s{best}")
     return Run.open(out)
+
+
+def _check_out(out: Path, resume: bool) -> None:
+    """A run has a folder of its own. Raises ConfigError for a file, and for the folder in which the user happens to
+    stand (an empty --out is that too), unless it is a run that is to be gone on with."""
+    there = next((one for one in (out, *out.parents) if one.exists()), None)
+    if there is not None and not there.is_dir():
+        raise ConfigError(f"--out {out}: {there} is a file; a run is a folder", hint="choose another --out")
+    if not out.name and not (resume and (out / CONFIG).is_file()):
+        raise ConfigError(f"--out {str(out)!r} names no folder of the run's own", hint="for example: --out runs/first")
 
 
 def _data_for(before: Path, settings: Recipe, data: Path | None) -> Path | None:
