@@ -47,6 +47,8 @@ CONFIG, VOCABULARY, WEIGHTS, STATE, METRICS = (
     "state.safetensors",
     "metrics.jsonl",
 )
+BEST = f".best.{WEIGHTS}"
+"""The best weights so far, where validation chooses; only while a training goes on."""
 ANSWERING = "answering.json"
 PRIOR = "prior.safetensors"
 VERSION = 1

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from discern_vqa import registry
 from discern_vqa.baselines._fitted import FACTS, Given
+from discern_vqa.card import write_card
 from discern_vqa.config import Recipe
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.text import WordTokenizer
@@ -57,6 +58,7 @@ def fit_baseline(
     # A baseline reads words by itself: the run's tokenizer knows none.
     run = Run.create(out, recipe, settings, vocabulary, WordTokenizer([]), root)
     model = registry.load_model(settings.model.name).Model.fit(settings.model, given)
+    write_card(out)
     model.state().write(out / FACTS, out / WEIGHTS)
     say(f"{out}: {settings.model.name} fitted in {time.monotonic() - started:.0f} s")
     return run

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from discern_vqa.card import write_card
+from discern_vqa.card import CARD, write_card
 from discern_vqa.config import Recipe, read_recipe
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import CLOSED, OPEN, Sample
@@ -21,7 +21,7 @@ from discern_vqa.models._modes import Answering, modes_of, tune_hybrid
 from discern_vqa.paths import find_recipe
 from discern_vqa.run import ANSWERING, CONFIG, WEIGHTS, Run
 from discern_vqa.training.baseline import fit_baseline
-from discern_vqa.training.loop import Work, fit
+from discern_vqa.training.loop import Work, fit, remove_unneeded
 from discern_vqa.training.progress import Bar
 from discern_vqa.training.setup import processes, set_up
 
@@ -57,6 +57,10 @@ def train(
     quiet = quiet or not among.is_main_process
     say = (lambda text: None) if quiet else lambda text: print(text, flush=True)
     if resume and (out / WEIGHTS).is_file():
+        if among.is_main_process:
+            remove_unneeded(out)
+            if not (out / CARD).is_file():
+                write_card(out)
         say(f"{out} has ended already; nothing to resume")
         return Run.open(out)
     if settings.is_baseline:
@@ -64,7 +68,6 @@ def train(
             among.wait_for_everyone()
             return Run.open(out)
         run = fit_baseline(recipe, settings, data, from_run, out, say)
-        write_card(out)
         among.wait_for_everyone()
         return run
     if from_run is None and settings.run.after:
@@ -88,19 +91,21 @@ def train(
             validated(figures)
         return figures
 
+    def conclude() -> None:
+        if validation and "hybrid" in modes_of(model):
+            say(tuned(run, model, batcher, validation))
+        write_card(out)
+
     work = Work(
         model=model,
         objective=start.objective,
         batches=start.batches,
         batch=start.batch,
         validate=validate if validation else None,
+        conclude=conclude,
     )
     with Bar(settings.run.epochs, quiet) as bar:
         progress = fit(work, settings.optim, settings.run, out, resume=resume, show=bar)
-    if validation and "hybrid" in modes_of(model) and among.is_main_process:
-        say(tuned(run, model, batcher, validation))
-    if among.is_main_process:
-        write_card(out)
     best = f", best validation {progress.best:.3f} after epoch {progress.best_epoch + 1}" if validation else ""
     say(f"{out}: {progress.epoch} epochs, {progress.step:,} steps in {time.monotonic() - started:.0f} s{best}")
     return Run.open(out)
