@@ -111,7 +111,7 @@ def set_up(
     with among.main_process_first():
         if (resume or not among.is_main_process) and (out / CONFIG).is_file():
             run = Run.open(out, finished=False)
-            _same_recipe(run.recipe, settings, out)
+            same_recipe(run.recipe, settings, out)
         else:
             run = _new_run(out, recipe, settings, root, from_run)
     model = run.build_model(pretrained=from_run is None).to(among.device)
@@ -183,14 +183,17 @@ def _differences(before: Recipe, now: Recipe) -> str:
     return ", ".join(f"{key} = {old[key]!r} there, {new[key]!r} here" for key in old if old[key] != new.get(key))
 
 
-def _same_recipe(before: Recipe, now: Recipe, out: Path) -> None:
-    """A resumed run must go on with its own recipe; only the data folder may have moved."""
+def same_recipe(before: Recipe, now: Recipe, out: Path) -> None:
+    """What was begun in `out` must go on with its own recipe; only the data folder may have moved. Raises RunError."""
     old, new = before.to_json(), now.to_json()
     for tables in (old, new):
         tables["data"].pop("root")
-    odd = [f"[{table}] {key}" for table in old for key in old[table] if old[table][key] != new[table].get(key)]
+    odd = [f"[{table}] {key}" for table in old for key in old[table] if old[table][key] != new.get(table, {}).get(key)]
     if odd:
-        raise RunError(f"{out} was started with another recipe: {', '.join(odd)}", hint="resume with the same recipe")
+        raise RunError(
+            f"{out} was started with another recipe: {', '.join(odd)}",
+            hint="go on with the same recipe, or train into another --out",
+        )
 
 
 def said_random(model: Any, say: Say) -> None:

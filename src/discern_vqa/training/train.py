@@ -23,7 +23,7 @@ from discern_vqa.run import ANSWERING, CONFIG, WEIGHTS, Run
 from discern_vqa.training.baseline import fit_baseline
 from discern_vqa.training.loop import Work, fit, remove_unneeded
 from discern_vqa.training.progress import Bar
-from discern_vqa.training.setup import processes, set_up
+from discern_vqa.training.setup import processes, same_recipe, set_up
 
 
 def train(
@@ -57,12 +57,14 @@ def train(
     quiet = quiet or not among.is_main_process
     say = (lambda text: None) if quiet else lambda text: print(text, flush=True)
     if resume and (out / WEIGHTS).is_file():
+        run = Run.open(out)
+        same_recipe(run.recipe, settings, out)
         if among.is_main_process:
             remove_unneeded(out)
             if not (out / CARD).is_file():
                 write_card(out)
         say(f"{out} has ended already; nothing to resume")
-        return Run.open(out)
+        return run
     if settings.is_baseline:
         if not among.is_main_process:
             among.wait_for_everyone()
@@ -71,11 +73,14 @@ def train(
         among.wait_for_everyone()
         return run
     if from_run is None and settings.run.after:
-        from_run = out / "before"
-        if not (from_run / WEIGHTS).is_file():
+        from_run, before = out / "before", recipe.parent / settings.run.after
+        inherited = [one for one in overrides or [] if one.startswith(("data.draw", "run.seed"))]
+        if (from_run / WEIGHTS).is_file():
+            if not (resume and (out / CONFIG).is_file()):  # what has begun goes on from what it began with
+                same_recipe(Run.open(from_run).recipe, read_recipe(before, inherited), from_run)
+        else:
+            _check_before(recipe, settings)
             say(f"first: {settings.run.after} into {from_run}")
-            before = recipe.parent / settings.run.after
-            inherited = [one for one in overrides or [] if one.startswith(("data.draw", "run.seed"))]
             train(before, data=_data_for(before, settings, data), overrides=inherited, out=from_run,
                   resume=resume or (from_run / CONFIG).is_file(), quiet=quiet)
     with among.main_process_first():
@@ -119,6 +124,17 @@ def _check_out(out: Path, resume: bool) -> None:
         raise ConfigError(f"--out {out}: {there} is a file; a run is a folder", hint="choose another --out")
     if not out.name and not (resume and (out / CONFIG).is_file()):
         raise ConfigError(f"--out {str(out)!r} names no folder of the run's own", hint="for example: --out runs/first")
+
+
+def _check_before(recipe: Path, settings: Recipe) -> None:
+    """Reads every recipe that is to be trained first. Raises ConfigError for one that comes before itself."""
+    seen = [recipe.resolve()]
+    while settings.run.after:
+        recipe = recipe.parent / settings.run.after
+        if recipe.resolve() in seen:
+            raise ConfigError(f"{recipe} comes before itself, by way of run.after", hint="take `after` out of one")
+        seen.append(recipe.resolve())
+        settings = read_recipe(recipe)
 
 
 def _data_for(before: Path, settings: Recipe, data: Path | None) -> Path | None:
