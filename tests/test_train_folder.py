@@ -67,3 +67,21 @@ def test_a_recipe_that_comes_before_itself_is_said_before_anything_is_made(tmp_p
     with pytest.raises(ConfigError, match=r"b.toml comes before itself, by way of run.after"):
         train(tmp_path / "a.toml", out=tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_has_kept_no_step_begins_anew_and_takes_over_nothing(tiny_run, tmp_path):
+    folder = tmp_path / "run"
+    data = tiny_run.parent / "phantoms"
+    limited = ["data.limit=40", "optim.lr=1e-4"]
+    folder.mkdir()
+    for name in ("config.json", "vocabulary.json", "similar.json"):
+        (folder / name).write_bytes((tiny_run / name).read_bytes())
+    (folder / "encoders" / "text").mkdir(parents=True)
+    (folder / "similar.json").write_text('{"of": ["another", "recipe"]}')
+    (folder / "notes.txt").write_text("mine")
+    run = train(tiny_run.parent / "tiny.toml", data=data, overrides=limited, out=folder, quiet=True)
+    assert (run.recipe.optim.lr, run.recipe.data.limit) == (1e-4, 40)
+    assert {path.name for path in folder.iterdir()} == {path.name for path in tiny_run.iterdir()} | {"notes.txt"}
+    assert "another" not in (folder / "similar.json").read_text()
+    with pytest.raises(RunError, match="already holds a run"):
+        train(tiny_run.parent / "tiny.toml", data=data, overrides=limited, out=folder, quiet=True)

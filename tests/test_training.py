@@ -42,15 +42,20 @@ def work(net: Model, samples=QUESTIONS, objective=finetune, validate=None, **set
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
-def test_a_loss_that_is_no_number_stops_with_the_name_of_its_part(broken):
+def test_a_loss_that_is_no_number_stops_with_the_name_of_its_part_and_what_really_helps(tmp_path, broken):
     parts = {"mix": torch.tensor(1.0), "diff_img": torch.tensor(broken, requires_grad=True)}
     with pytest.raises(DiscernError) as caught:
-        check_finite(total(parts, {"mix": 1.0, "diff_img": 1.0}), parts, Progress(step=7, epoch=2))
+        check_finite(total(parts, {"mix": 1.0, "diff_img": 1.0}), parts, Progress(step=7, epoch=2), tmp_path / "state")
     assert "diff_img" in str(caught.value)
     assert "mix" not in str(caught.value)
     assert "step 7" in str(caught.value)
     assert "optim.lr" in caught.value.hint
-    check_finite(torch.tensor(1.0), parts, Progress())
+    assert "start again without --resume" in caught.value.hint
+    check_finite(torch.tensor(1.0), parts, Progress(), tmp_path / "state")
+    (tmp_path / "state").touch()
+    with pytest.raises(DiscernError) as caught:
+        check_finite(parts["diff_img"], parts, Progress(), tmp_path / "state")
+    assert "train into another --out" in caught.value.hint
 
 
 def test_a_training_with_a_broken_part_stops_by_itself(tmp_path):

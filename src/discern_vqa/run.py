@@ -5,6 +5,7 @@
     vocabulary.json      answers and tokenizers      state.safetensors   what --resume needs (removed at the end)
     encoders/, tokenizer/, writer/                   architecture and tokenizer files of pre-trained parts
     answering.json       what was tuned on validation (models that answer in several ways)
+    similar.json, beside.txt                         which images are alike; what was learned from beside the own set
     prior.safetensors    of a recipe with [prior]: its weights, and vectors of the training cases
     baseline.json                                    of a baseline: what it knows beside the weights
     predictions.<split>.jsonl, scores.<split>.json, explanations.<split>.jsonl, features.<split>.safetensors,
@@ -16,6 +17,7 @@ Nothing here is a pickle; weights are safetensors, all else is text.
 import hashlib
 import json
 import platform
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,6 +53,8 @@ BEST = f".best.{WEIGHTS}"
 """The best weights so far, where validation chooses; only while a training goes on."""
 ANSWERING = "answering.json"
 PRIOR = "prior.safetensors"
+SIMILAR = "similar.json"
+BESIDE = "beside.txt"
 VERSION = 1
 
 
@@ -78,9 +82,13 @@ class Run:
         root: Path,
         writer: Writer | None = None,
     ) -> "Run":
-        """Writes all that is known before the first step. Raises RunError when the folder is another run's."""
+        """Writes all that is known before the first step. Raises RunError when the folder is another run's; of one that
+        has kept no step there is nothing to lose, and what it left is removed."""
         if (folder / CONFIG).exists():
-            raise RunError(f"{folder} already holds a run", hint="add --resume to go on, or choose another --out")
+            if has_begun(folder):
+                raise RunError(f"{folder} already holds a run", hint="add --resume to go on, or choose another --out")
+            with explained(folder):
+                _forget(folder)
         with explained(folder):
             copy_encoder_files(folder, recipe, tokenizer, writer)
         atomic_write_text(folder / "recipe.toml", whole_recipe(source))
@@ -216,6 +224,20 @@ class Run:
         about = [image.model_dump(), data.views, self._picture(), str(self.root.resolve()), encoder.frozen_digest()]
         key = json.dumps(about, sort_keys=True)
         return cache_dir() / "states" / f"{data.dataset}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.safetensors"
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether a training in this folder has kept a step: its state, or its weights."""
+    return (folder / STATE).exists() or (folder / WEIGHTS).exists()
+
+
+def _forget(folder: Path) -> None:
+    """Removes what a training makes before its first save: the next one would take it for its own."""
+    for name in (CONFIG, VOCABULARY, METRICS, ANSWERING, PRIOR, BEST, SIMILAR, BESIDE):
+        (folder / name).unlink(missing_ok=True)
+    for name in ("encoders", "tokenizer", "writer"):
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)
 
 
 def save_weights(model: torch.nn.Module, path: Path, metadata: dict[str, str] | None = None) -> None:

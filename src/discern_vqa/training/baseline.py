@@ -13,7 +13,7 @@ from discern_vqa.data.text import WordTokenizer
 from discern_vqa.datasets._load import find_root, imitated, learning_samples, vocabulary_samples
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.parts import weights_folder
-from discern_vqa.run import CONFIG, WEIGHTS, Run
+from discern_vqa.run import WEIGHTS, Run
 
 
 def fit_baseline(
@@ -53,8 +53,6 @@ def fit_baseline(
         f"{len(given.rows):,} questions about {len({row.image for row in given.rows}):,} images, "
         f"{len(validation):,} for validation, {len(vocabulary):,} answers"
     )
-    if (out / CONFIG).exists() and not (out / WEIGHTS).exists():
-        (out / CONFIG).unlink()  # interrupted: there is nothing to go on from, and nothing to lose
     # A baseline reads words by itself: the run's tokenizer knows none.
     run = Run.create(out, recipe, settings, vocabulary, WordTokenizer([]), root)
     model = registry.load_model(settings.model.name).Model.fit(settings.model, given)

@@ -114,7 +114,7 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
             with accelerator.accumulate(objective):
                 parts = objective(batch, rng_for(seed + 1, progress.step))
                 loss = total(parts, weights)
-                check_finite(loss, parts, progress)
+                check_finite(loss, parts, progress, state)
                 accelerator.backward(loss)
                 if accelerator.sync_gradients:
                     accelerator.clip_grad_norm_(objective.parameters(), optim.clip)
@@ -176,14 +176,20 @@ def make_accelerator(optim: OptimConfig, run: RunConfig) -> Accelerator:
     )
 
 
-def check_finite(loss: torch.Tensor, parts: dict[str, torch.Tensor], progress: Progress) -> None:
-    """Stops a training whose loss is no number, with the part's name. Raises DiscernError."""
+def check_finite(loss: torch.Tensor, parts: dict[str, torch.Tensor], progress: Progress, state: Path) -> None:
+    """Stops a training whose loss is no number, with the part's name. Raises DiscernError, whose hint depends on whether
+    a `state` was saved: --resume takes no other recipe, and with the same one comes to the same step again."""
     if bool(torch.isfinite(loss)):
         return
     broken = [f"{name} = {float(part.detach())}" for name, part in parts.items() if not bool(torch.isfinite(part))]
+    again = (
+        "train into another --out (--resume goes on with this recipe alone, and comes to the same step)"
+        if state.is_file()
+        else "start again without --resume: nothing was kept yet"
+    )
     raise DiscernError(
         f"the loss is not finite at step {progress.step} (epoch {progress.epoch}): {', '.join(broken) or 'their sum'}",
-        hint="lower optim.lr, or set run.precision = \"fp32\"; the state before is kept, --resume goes on from it",
+        hint=f'lower optim.lr, or set run.precision = "fp32", and {again}',
     )
 
 

@@ -33,7 +33,7 @@ from discern_vqa.errors import ConfigError, DataError, RunError
 from discern_vqa.files import atomic_path, atomic_write_text
 from discern_vqa.models._modes import modes_of
 from discern_vqa.parts import make_tokenizer, make_writer
-from discern_vqa.run import CONFIG, WEIGHTS, Run, load_weights, read_tensors
+from discern_vqa.run import BESIDE, CONFIG, SIMILAR, WEIGHTS, Run, load_weights, read_tensors
 
 Say = Callable[[str], None]
 
@@ -137,7 +137,7 @@ def set_up(
     batcher = run.batcher(model)
     beside = beside_samples(settings.data, further, run.vocabulary) if further is not None else []
     if settings.data.beside_limit and among.is_main_process:
-        atomic_write_text(run.folder / "beside.txt", "".join(f"{sample.id}\n" for sample in beside))
+        atomic_write_text(run.folder / BESIDE, "".join(f"{sample.id}\n" for sample in beside))
     if beside:
         images = len({sample.image for sample in beside})
         say(f"beside them: {len(beside):,} questions about {images:,} images of {settings.data.beside}")
@@ -208,7 +208,7 @@ def said_random(model: Any, say: Say) -> None:
 def use_similar(run: Run, objective: Any, sets: list[list[Sample]], batcher: Batcher) -> str:
     """Hands the similar-image index (Eq. 8) to the batcher, each image's of its own data set; it is kept in the run, so
     that a resumed training has the same one. Returns a line for the log (A25: the share of images that have any)."""
-    path = run.folder / "similar.json"
+    path = run.folder / SIMILAR
     if not path.is_file():
         found = {image: near for one in filter(None, sets) for image, near in objective.similar(one, batcher).items()}
         atomic_write_text(path, json.dumps(found, ensure_ascii=False))

@@ -19,7 +19,7 @@ from discern_vqa.files import atomic_write_text
 from discern_vqa.models._answering import answer_scores
 from discern_vqa.models._modes import Answering, modes_of, tune_hybrid
 from discern_vqa.paths import find_recipe
-from discern_vqa.run import ANSWERING, CONFIG, WEIGHTS, Run
+from discern_vqa.run import ANSWERING, CONFIG, WEIGHTS, Run, has_begun
 from discern_vqa.training.baseline import fit_baseline
 from discern_vqa.training.loop import Work, fit, remove_unneeded
 from discern_vqa.training.progress import Bar
@@ -82,7 +82,7 @@ def train(
             _check_before(recipe, settings)
             say(f"first: {settings.run.after} into {from_run}")
             train(before, data=_data_for(before, settings, data), overrides=inherited, out=from_run,
-                  resume=resume or (from_run / CONFIG).is_file(), quiet=quiet)
+                  resume=resume or has_begun(from_run), quiet=quiet)
     with among.main_process_first():
         root = find_root(settings.data, data)
     start = set_up(settings, recipe, root, out, from_run=from_run, resume=resume, among=among, say=say)
