@@ -114,7 +114,7 @@ def test_a_set_that_cannot_be_drawn_for_want_of_space_is_two_lines(tmp_path, mon
     assert second.startswith("try: free some space")
 
 
-def test_a_target_below_a_file_a_read_only_disk_and_a_folder_for_a_file_are_said_as_what_they_are(tmp_path, monkeypatch):
+def test_a_target_below_a_file_a_read_only_disk_and_a_folder_are_said_as_what_they_are(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(DiscernError, match="cannot write .*: (Not a directory|File exists)"):
         atomic_write_text(tmp_path / "file" / "deep" / "a.txt", "new")

@@ -219,6 +219,15 @@ def test_the_weights_come_last_so_that_what_failed_after_the_last_step_is_done_a
     assert not (tmp_path / "state.safetensors").exists()
 
 
+def test_equal_trainings_leave_equal_files(tmp_path):
+    made = []
+    for name in "abcdef":
+        (tmp_path / name).mkdir()
+        fit(work(model()), OptimConfig(), RunConfig(epochs=1), tmp_path / name, resume=False, show=Silent())
+        made.append((tmp_path / name / "model.safetensors").read_bytes())
+    assert len(set(made)) == 1
+
+
 def test_the_running_mean_is_what_is_judged_and_saved(tmp_path):
     net = model()
     judged = []

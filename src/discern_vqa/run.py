@@ -240,11 +240,11 @@ def _forget(folder: Path) -> None:
             shutil.rmtree(folder / name)
 
 
-def save_weights(model: torch.nn.Module, path: Path, metadata: dict[str, str] | None = None) -> None:
-    """The model's parameters and buffers as safetensors, whole or not at all."""
+def save_weights(model: torch.nn.Module, path: Path) -> None:
+    """The model's parameters and buffers as safetensors, whole or not at all; equal weights are equal files."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with atomic_path(path) as partial:
-        save_file(tensors, partial, metadata={"format": "pt"} | (metadata or {}))
+        save_file(tensors, partial, metadata={"format": "pt"})  # a second entry: in random order
 
 
 def load_weights(model: torch.nn.Module, path: Path, but: Sequence[str] = ()) -> None:

@@ -177,8 +177,8 @@ def make_accelerator(optim: OptimConfig, run: RunConfig) -> Accelerator:
 
 
 def check_finite(loss: torch.Tensor, parts: dict[str, torch.Tensor], progress: Progress, state: Path) -> None:
-    """Stops a training whose loss is no number, with the part's name. Raises DiscernError, whose hint depends on whether
-    a `state` was saved: --resume takes no other recipe, and with the same one comes to the same step again."""
+    """Stops a training whose loss is no number, with the part's name. Raises DiscernError, whose hint depends on
+    whether a `state` was saved: --resume takes no other recipe, and with the same one comes to the same step again."""
     if bool(torch.isfinite(loss)):
         return
     broken = [f"{name} = {float(part.detach())}" for name, part in parts.items() if not bool(torch.isfinite(part))]
@@ -229,7 +229,7 @@ def _finish(
     if accelerator.is_main_process:
         if work.conclude is not None:
             work.conclude()
-        save_weights(work.model, folder / WEIGHTS, {"epochs": str(progress.epoch), "step": str(progress.step)})
+        save_weights(work.model, folder / WEIGHTS)
         remove_unneeded(folder)
     accelerator.wait_for_everyone()
 
