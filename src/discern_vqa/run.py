@@ -120,7 +120,7 @@ class Run:
                 hint=f"discern train {folder / 'recipe.toml'} --out {folder} --resume",
             )
         tables: dict[str, Any] = {name: config[name] for name in TABLES if name in config}
-        recipe = check_recipe(tables, str(folder / CONFIG))
+        recipe = check_recipe(tables, str(folder / CONFIG), kept=True)
         try:
             vocabulary = AnswerVocabulary.from_json(content["answers"])
             tokenizer = _tokenizer(content["text"], folder)

@@ -4,14 +4,17 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import create_model
 from threadpoolctl import threadpool_limits
 
+from discern_vqa.config import Table
 from discern_vqa.data.sample import CLOSED, OPEN, SPLITS
 from discern_vqa.datasets.phantom.anatomy import TEXT, Unit, invent, plan, render
 from discern_vqa.datasets.phantom.candidate import Candidate, choose, is_closed
@@ -51,11 +54,11 @@ def draw(
     Raises DataError when `root` holds something else or an argument is out of range.
     """
     root = Path(root)
-    counts = _checked(shared_out(images, splits) if counts is None else counts)
-    _check(seed, size, twins)
-    unknown = [region for region in regions if region not in REGIONS]
-    if unknown or not regions:
-        raise DataError(f"regions = {list(regions)} was asked for", hint=f"choose among {', '.join(REGIONS)}")
+    counts = check(
+        Arguments.model_construct(
+            images=images, seed=seed, size=size, splits=splits, counts=counts, twins=twins, regions=regions
+        )
+    )
     about: dict[str, Any] = {"version": VERSION, "seed": seed, "size": size}
     about |= {"twins": round(twins, 6), "regions": list(regions), "counts": dict(counts)}
     _claim(root, about)
@@ -75,6 +78,22 @@ def draw(
     atomic_write_text(root / "cases.jsonl", _lines(cases))
     atomic_write_text(root / "samples.jsonl", _lines(rows))
     atomic_write_text(root / "phantom.json", json.dumps(about, indent=2) + "\n")
+
+
+_NAMED = {name: (one.annotation, one.default) for name, one in signature(draw).parameters.items() if name != "root"}
+Arguments: Any = create_model("Arguments", __base__=Table, **cast(dict[str, Any], _NAMED))
+"""What a recipe's `[data] draw` may say: `draw`'s own arguments, and what each of them is."""
+
+
+def check(asked: Any) -> dict[str, int]:
+    """The images of each split that `draw` draws when it is `asked` so (Arguments). Raises DataError for what is out of
+    range."""
+    counts = _checked(shared_out(asked.images, asked.splits) if asked.counts is None else asked.counts)
+    _check(asked.seed, asked.size, asked.twins)
+    unknown = [region for region in asked.regions if region not in REGIONS]
+    if unknown or not asked.regions:
+        raise DataError(f"regions = {list(asked.regions)} was asked for", hint=f"choose among {', '.join(REGIONS)}")
+    return counts
 
 
 def shared_out(images: int, splits: Mapping[str, float] | None) -> dict[str, int]:
