@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from inspect import signature
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -55,7 +56,7 @@ def draw(
     """
     root = Path(root)
     counts = check(
-        Arguments.model_construct(
+        SimpleNamespace(
             images=images, seed=seed, size=size, splits=splits, counts=counts, twins=twins, regions=regions
         )
     )
