@@ -39,6 +39,16 @@ def test_resuming_what_has_ended_with_another_recipe_is_refused(tiny_run, capsys
     assert "another --out" in advised
 
 
+def test_what_a_kill_after_the_weights_left_undone_is_done_when_it_is_gone_on_with(tiny_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(tiny_run, folder)
+    (folder / "README.md").unlink()
+    for name in ("state.safetensors", ".best.model.safetensors"):
+        (folder / name).touch()
+    train(tiny_run.parent / "tiny.toml", data=tiny_run.parent / "phantoms", out=folder, resume=True, quiet=True)
+    assert {path.name for path in folder.iterdir()} == {path.name for path in tiny_run.iterdir()}
+
+
 def test_what_was_trained_first_is_not_taken_for_a_recipe_that_has_changed_since(tiny_run, tmp_path):
     (tmp_path / "before.toml").write_text(TINY_RECIPE)
     (tmp_path / "tune.toml").write_text(TINY_RECIPE + 'after = "before.toml"\n')
