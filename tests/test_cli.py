@@ -127,6 +127,7 @@ def test_no_verb_shows_the_help(capsys):
         ("ask", "Missing argument", "discern ask --help"),
         ("data draw phantom x --images many", "Invalid value for '--images'", "discern data draw --help"),
         ("train no/such.toml --out x", "there is no recipe no/such.toml", ""),
+        ("train . --out x", "there is no recipe .", "the shipped recipes are"),
         ("data audit vqa_rid .", "there is no 'vqa_rid' among the datasets", "did you mean 'vqa_rad'?"),
         ("data audit vqa_rad no/such/folder", "no/such/folder does not exist", "--data FOLDER"),
         ("data convert vqa_rad . out.jsonl --split tset", "vqa_rad has no split 'tset'", "it has: train, test"),

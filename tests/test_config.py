@@ -117,6 +117,47 @@ def test_a_broken_recipe_is_one_clear_line(recipe, content, said):
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("data.dataset=phantoms", "[data] dataset = \"phantoms\": there is none (did you mean 'phantom'?)"),
+        ("data.normaliser=lowre", "[data] normaliser = \"lowre\": there is none (did you mean 'lower'?)"),
+        ('data.vocabulary_from=["slaek"]', "[data] vocabulary_from = \"slaek\": there is none (did you mean 'slake'?)"),
+        ("data.beside=nosuch", '[data] beside = "nosuch": there is none (there are: '),
+        ('run.baselines=["majorty"]', "[run] baselines = \"majorty\": there is none (did you mean 'majority'?)"),
+        ("data.draw={imges = 3}", "[data] draw.imges: unknown key (did you mean 'images'?)"),
+        ('data.draw={counts = {train = "x"}}', '[data] draw.counts.train = "x": '),
+        ("data.draw={counts = {trian = 3}}", "[data] draw: there is no split 'trian' in a phantom set (splits are: "),
+        ("data.draw={seed = true}", "[data] draw.seed = true: "),
+        ("data.draw={size = 8}", "[data] draw: a phantom of 8 pixels"),
+        ("optim.betas=[1.5, 0.9]", "[optim] betas.0 = 1.5: "),
+        ("optim.lr=inf", "[optim] lr = Infinity: "),
+        ("optim.factors={head = -1.0}", "[optim] factors.head = -1.0: "),
+        ("optim.weight_decay=nan", "[optim] weight_decay = NaN: "),
+        ("run.seed=99999999999999999999", "[run] seed = "),
+        ("run.threads=100000", "[run] threads = 100000: "),
+    ],
+)
+def test_what_would_fail_late_is_a_mistake_of_the_recipe(recipe, override, said):
+    with pytest.raises(ConfigError) as caught:
+        read_recipe(recipe, [override, "objective.lam=gamma"])
+    assert said in str(caught.value)
+    assert "2 mistakes in" in str(caught.value)
+
+
+def test_what_is_allowed_stays_so(recipe):
+    read = read_recipe(recipe, ["optim.clip=inf", "data.draw={counts = {train = 3}, regions = ['head'], twins = 1}"])
+    assert (read.optim.clip, read.data.draw["twins"]) == (float("inf"), 1)
+
+
+def test_a_runs_own_recipe_is_read_where_its_data_sets_reader_is_gone(recipe):
+    tables = read_recipe(recipe).to_json()
+    tables["data"]["dataset"] = "of_another_version"
+    assert check_recipe(tables, "config.json", kept=True).data.dataset == "of_another_version"
+    with pytest.raises(ConfigError, match=r"dataset = .of_another_version.: there is none"):
+        check_recipe(tables, "here")
+
+
 @pytest.mark.parametrize("weights", ["{ mix = 1.0 }", "{ mix = 1.0, diff_img = 1.0, diff_text = 1.0 }"])
 def test_weights_must_name_every_part_of_the_loss_before_anything_starts(recipe, weights):
     with pytest.raises(ConfigError, match="expected a weight for each of mix, diff_img, diff_txt"):

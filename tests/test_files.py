@@ -2,12 +2,15 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from discern_vqa.cli import main
 from discern_vqa.errors import DiscernError
-from discern_vqa.files import atomic_path, atomic_write_bytes, atomic_write_text
+from discern_vqa.files import atomic_path, atomic_write_bytes, atomic_write_text, explained
+from discern_vqa.training.loop import Log
 
 
 def refusing(number: int):
@@ -75,3 +78,49 @@ def test_the_command_line_says_a_full_disk_in_two_lines(tmp_path, monkeypatch, c
     assert first.startswith("error: no space left")
     assert second.startswith("try: free some space")
     assert scores.read_text() == "old"
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_what_safetensors_says_of_a_full_disk_is_said_as_everywhere_and_the_rest_of_its_errors_passes(tmp_path, full):
+    said = "I/O error: No space left on device (os error 28)" if full else "InvalidHeader"
+
+    def write() -> None:
+        with atomic_path(tmp_path / "state.safetensors") as partial:
+            partial.write_bytes(b"half")
+            raise SafetensorError(f"Error while serializing: {said}")
+
+    with pytest.raises(DiscernError if full else SafetensorError, match="no space left" if full else "InvalidHeader"):
+        write()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_log_and_a_drawn_picture_on_a_full_disk_are_said_too():
+    full = Path("/dev/full")
+    log = Log(full, 0, active=True, tensorboard=False)
+    log.write({"step": 1, "split": "train"})
+    with pytest.raises(DiscernError, match="no space left on the device while writing /dev/full"):
+        log.flush()
+    with pytest.raises(DiscernError, match="no space left"), explained(full), open(full, "w") as file:
+        file.write("a picture")
+
+
+def test_a_set_that_cannot_be_drawn_for_want_of_space_is_two_lines(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("PIL.Image.Image.save", refusing(errno.ENOSPC))
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    assert main(["data", "draw", "phantom", str(tmp_path / "set"), "--images", "4", "--size", "32"]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("error: no space left")
+    assert second.startswith("try: free some space")
+
+
+def test_a_target_below_a_file_a_read_only_disk_and_a_folder_are_said_as_what_they_are(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(DiscernError, match="cannot write .*: (Not a directory|File exists)"):
+        atomic_write_text(tmp_path / "file" / "deep" / "a.txt", "new")
+    with pytest.raises(DiscernError, match="'.' is a folder, no file to write"):
+        atomic_write_text(Path("."), "new")
+    monkeypatch.setattr("os.replace", refusing(errno.EROFS))
+    monkeypatch.setattr("pathlib.Path.unlink", refusing(errno.EROFS))
+    with pytest.raises(DiscernError, match="cannot write .*a.txt: Read-only file system"):
+        atomic_write_text(tmp_path / "a.txt", "new")

@@ -18,7 +18,7 @@ FLOORS = [
     {"errors"},
     {"files", "pages", "toml"},
     {"registry"},
-    {"paths"},
+    {"paths", "recipe_check"},
     {"config"},
     {"data", "nn"},
     {"datasets", "models", "parts"},

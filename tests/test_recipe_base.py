@@ -75,7 +75,12 @@ def test_bases_may_have_bases_but_not_themselves(own: Path) -> None:
 
 @pytest.mark.parametrize(
     ("line", "said"),
-    [('base = "none.toml"', "there is no recipe .*none.toml"), ("base = 3", "expected a recipe's path")],
+    [
+        ('base = "none.toml"', "there is no recipe .*none.toml"),
+        ("base = 3", "expected a recipe's path"),
+        ('base = "."', "cannot be read: Is a directory"),
+        ('base = "first.toml/deep.toml"', "cannot be read: Not a directory"),
+    ],
 )
 def test_a_base_that_is_none_is_said(own: Path, line: str, said: str) -> None:
     own.write_text(OWN.replace('base = "first.toml"', line))
@@ -93,6 +98,15 @@ def test_the_whole_recipe_reads_alone_and_keeps_its_own_comment(own: Path, tmp_p
 @pytest.mark.parametrize("path", sorted(RECIPES.rglob("*.toml")), ids=lambda path: str(path.relative_to(RECIPES)))
 def test_every_shipped_recipe_is_the_same_read_alone(path: Path) -> None:
     assert check_recipe(tomllib.loads(whole_recipe(path)), str(path)) == read_recipe(path)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_recipe(own: Path) -> None:
+    told = read_recipe(own)
+    for name in ("first.toml", "second.toml"):
+        path = own.with_name(name)
+        path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert read_recipe(own) == told
+    assert whole_recipe(own.with_name("first.toml")) == BASE
 
 
 def differences(first: str, second: str) -> set[str]:

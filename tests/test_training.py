@@ -1,7 +1,9 @@
 """The loop and its parts: rates, groups, a loss that is no number, saved states, early stopping, precision."""
 
+import contextlib
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,15 +42,20 @@ def work(net: Model, samples=QUESTIONS, objective=finetune, validate=None, **set
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
-def test_a_loss_that_is_no_number_stops_with_the_name_of_its_part(broken):
+def test_a_loss_that_is_no_number_stops_with_the_name_of_its_part_and_what_really_helps(tmp_path, broken):
     parts = {"mix": torch.tensor(1.0), "diff_img": torch.tensor(broken, requires_grad=True)}
     with pytest.raises(DiscernError) as caught:
-        check_finite(total(parts, {"mix": 1.0, "diff_img": 1.0}), parts, Progress(step=7, epoch=2))
+        check_finite(total(parts, {"mix": 1.0, "diff_img": 1.0}), parts, Progress(step=7, epoch=2), tmp_path / "state")
     assert "diff_img" in str(caught.value)
     assert "mix" not in str(caught.value)
     assert "step 7" in str(caught.value)
     assert "optim.lr" in caught.value.hint
-    check_finite(torch.tensor(1.0), parts, Progress())
+    assert "start again without --resume" in caught.value.hint
+    check_finite(torch.tensor(1.0), parts, Progress(), tmp_path / "state")
+    (tmp_path / "state").touch()
+    with pytest.raises(DiscernError) as caught:
+        check_finite(parts["diff_img"], parts, Progress(), tmp_path / "state")
+    assert "train into another --out" in caught.value.hint
 
 
 def test_a_training_with_a_broken_part_stops_by_itself(tmp_path):
@@ -175,6 +182,50 @@ def test_the_best_weights_on_validation_are_kept_and_patience_ends(tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["accuracy"] for line in lines if line["split"] == "validation"] == [0.5, 0.8, 0.7, 0.8]
     assert {"loss", "mix", "diff_img", "diff_txt", "lr"} <= lines[0].keys()
+
+
+@pytest.mark.parametrize("select", ["best", "last"])
+def test_a_training_is_not_gone_on_with_without_its_best_weights_where_these_are_to_be_kept(tmp_path, select):
+    def go_on(epochs: int) -> None:
+        made = work(model(), validate=lambda: {"accuracy": 0.5})
+        fit(made, OptimConfig(), RunConfig(epochs=epochs, select=select), tmp_path, resume=True, show=Silent())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "_finish", lambda *given: None)
+        go_on(1)
+    (tmp_path / ".best.model.safetensors").unlink(missing_ok=True)
+    if select == "last":
+        go_on(2)
+    else:
+        with pytest.raises(RunError, match=r"\.best\.model\.safetensors is missing: the weights after epoch 1"):
+            go_on(2)
+    assert (tmp_path / "model.safetensors").is_file() is (select == "last")
+
+
+def test_the_weights_come_last_so_that_what_failed_after_the_last_step_is_done_again(tmp_path):
+    net, told = model(), []
+
+    def conclude() -> None:
+        told.append({path.name for path in tmp_path.iterdir()})
+        if len(told) == 1:
+            raise KeyboardInterrupt
+
+    made = replace(work(net), conclude=conclude)
+    for resume in (False, True):
+        with contextlib.suppress(KeyboardInterrupt):
+            fit(made, OptimConfig(), RunConfig(epochs=1), tmp_path, resume=resume, show=Silent())
+        assert (tmp_path / "model.safetensors").is_file() is resume
+    assert told == [{"metrics.jsonl", "state.safetensors"}] * 2
+    assert not (tmp_path / "state.safetensors").exists()
+
+
+def test_equal_trainings_leave_equal_files(tmp_path):
+    made = []
+    for name in "abcdef":
+        (tmp_path / name).mkdir()
+        fit(work(model()), OptimConfig(), RunConfig(epochs=1), tmp_path / name, resume=False, show=Silent())
+        made.append((tmp_path / name / "model.safetensors").read_bytes())
+    assert len(set(made)) == 1
 
 
 def test_the_running_mean_is_what_is_judged_and_saved(tmp_path):

@@ -1,5 +1,6 @@
 """Recipes: TOML files of the tables `[data] [model] [prior] [objective] [optim] [run]`, checked whole before anything
-starts. A baseline's (`model.name = "baselines.<name>"`) has three: it learns without [prior], [objective] and [optim].
+starts (`recipe_check`). A baseline's (`model.name = "baselines.<name>"`) has three: it learns without [prior],
+[objective] and [optim].
 
 A model's own keys are declared beside the model (`models/<name>.py: Config`), an objective's beside the objective;
 this file knows the tables that every recipe has, reads the file, applies `--set key=value`, and reports *all*
@@ -9,18 +10,16 @@ A recipe may begin with `base = "other.toml"` (a path beside it): then it says o
 over key by key, an inner table (`weights = { ... }`) whole; of a [model] or [objective] of another name nothing is.
 """
 
-import difflib
-import json
 import tomllib
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
 
 from discern_vqa import registry
 from discern_vqa.errors import ConfigError
+from discern_vqa.recipe_check import explain, impossible, suggest, unknown_names
 from discern_vqa.toml import read_tables
 
 TABLES = ("data", "model", "prior", "objective", "optim", "run")
@@ -29,9 +28,9 @@ LEARNING = ("prior", "objective", "optim")
 
 
 class Table(BaseModel):
-    """A table of a recipe: frozen, unknown keys refused."""
+    """A table of a recipe: frozen, unknown keys refused, and numbers that are none or infinite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     def filled(self, **chosen: Any) -> Self:
         """With what is `chosen` wherever a key was left open (None)."""
@@ -135,6 +134,9 @@ class PriorConfig(Table):
         return self.wording or self.cases
 
 
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
 class OptimConfig(Table):
     """[optim]: AdamW and its schedule."""
 
@@ -147,7 +149,7 @@ class OptimConfig(Table):
     """Learning rate of the pre-trained encoders' own parameters; none: `lr`."""
     layer_decay: float = Field(1.0, gt=0, le=1)
     """Of the pre-trained encoders each layer learns this much slower than the one above it (A23); 1: all alike."""
-    factors: dict[str, float] = {}
+    factors: dict[str, Annotated[float, Field(ge=0)]] = {}
     """Factors on the learning rate of parts of the model, by the beginnings of their names: {head = 50.0}."""
     weight_decay: float = Field(0.01, ge=0)
     batch: int = Field(32, ge=1)
@@ -156,20 +158,22 @@ class OptimConfig(Table):
     """0: texts drawn one by one, in pairs of the same organ and question type. k > 0: up to k texts of an image
     travel together, so that the image is encoded once for all of them."""
     accumulate: int = Field(1, ge=1)
-    clip: float = Field(1.0, gt=0)
+    clip: float = Field(1.0, gt=0, allow_inf_nan=True)
+    """Of all gradients together; `inf`: they are taken as they come."""
     schedule: Literal["constant", "cosine", "linear"] = "cosine"
     warmup: float = Field(0.05, ge=0, lt=1)
     """Share of all steps over which the learning rate rises from 0."""
     ema: float = Field(0.0, ge=0, lt=1)
     """Decay of the running mean of the weights that is evaluated and saved; 0: the weights themselves."""
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
 
 
 class RunConfig(Table):
     """[run]: how long, from what, how precisely, and what is kept."""
 
     epochs: int = Field(1, ge=1)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**31)
+    """Below what the smallest of the generators takes."""
     precision: Literal["fp32", "bf16"] = "fp32"
     answer_head: Literal["shared", "per_dataset"] = "shared"
     """Of a run that goes on from another (A11): its answer table and the layer that answers are taken over, so that no
@@ -187,8 +191,9 @@ class RunConfig(Table):
     """Cached views over which the scores are averaged when answering."""
     mode: Literal["classify", "classify_typed", "generate", "rank", "hybrid"] = "classify"
     """How the run answers, where its model can in several ways; `evaluate` scores the others beside it."""
-    threads: int = Field(0, ge=0)
-    """Threads of a process on a CPU; 0: torch's own choice. Small models are often fastest on one (docs/LOG.md)."""
+    threads: int = Field(0, ge=0, le=1024)
+    """Threads of a process on a CPU, no more than any machine has; 0: torch's own choice. Small models are often
+    fastest on one (docs/LOG.md)."""
     tensorboard: bool = False
     baselines: list[str] = ["majority", "question_only", "lookup", "image_identity"]
     """Rows that `evaluate` prints beside the model."""
@@ -227,10 +232,13 @@ def read_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     return check_recipe(tables, str(path))
 
 
-def check_recipe(tables: dict[str, Any], where: str) -> Recipe:
-    """A Recipe from plain tables (a TOML file's, or a run's config.json). Raises ConfigError with all mistakes."""
+def check_recipe(tables: dict[str, Any], where: str, *, kept: bool = False) -> Recipe:
+    """A Recipe from plain tables (a TOML file's, or a run's config.json). Raises ConfigError with all mistakes.
+
+    kept: they are a run's, which answers without what it once learned from: names of data sets are not looked up.
+    """
     mistakes = [
-        f"unknown table [{name}]{_suggest(name, list(TABLES))}" for name in tables if name not in TABLES
+        f"unknown table [{name}]{suggest(name, list(TABLES))}" for name in tables if name not in TABLES
     ]
     classes: dict[str, type[BaseModel] | None] = {
         "data": DataConfig,
@@ -262,35 +270,19 @@ def check_recipe(tables: dict[str, Any], where: str) -> Recipe:
         try:
             built[name] = cls.model_validate(tables.get(name, {}))
         except ValidationError as error:
-            mistakes += [_explain(name, cls, detail) for detail in error.errors()]
-    if "data" in built and built["data"].fold >= built["data"].folds:
-        mistakes.append(f"[data] fold = {built['data'].fold}: expected less than folds = {built['data'].folds}")
-    if "data" in built and built["data"].beside == built["data"].dataset:
-        mistakes.append(f"[data] beside = {built['data'].beside!r}: that is the data set itself")
-    if "data" in built and (odd := built["data"].vocabulary_min_count.keys() - set(built["data"].vocabulary_from)):
-        mistakes.append(f"[data] vocabulary_min_count: {', '.join(sorted(odd))}: expected names of vocabulary_from")
+            mistakes += [explain(name, cls, detail) for detail in error.errors()]
     if "model" in built and isinstance(built.get("objective"), Profiled):
         try:
             built["objective"] = built["objective"].beside(built["model"])
         except ValueError as error:
             mistakes.append(f"[objective] {error}")
-    mistakes += _impossible_prior(built)
+    mistakes += impossible(built)
+    if not kept:
+        mistakes += unknown_names(built)
     if mistakes:
         count = f"{len(mistakes)} mistakes" if len(mistakes) > 1 else "a mistake"
         raise ConfigError(f"{count} in {where}: " + "; ".join(mistakes), hint="mend the recipe and start again")
     return Recipe(**built)
-
-
-def _impossible_prior(built: dict[str, Any]) -> list[str]:
-    """Cases are compared by what frozen encoders say, and a mirrored image is no longer its own case."""
-    if "prior" not in built or not built["prior"].cases:
-        return []
-    mistakes = []
-    if "model" in built and not (built["model"].image.frozen and built["model"].text.frozen):
-        mistakes.append("[prior] cases = true: needs frozen encoders, `frozen = true` in [model] image and text")
-    if "data" in built and built["data"].mirror:
-        mistakes.append("[prior] cases = true: not with [data] mirror = true, which changes sides and their answers")
-    return mistakes
 
 
 def _name(tables: dict[str, Any], table: str) -> Any:
@@ -314,32 +306,3 @@ def _override(tables: dict[str, Any], override: str) -> None:
         if not isinstance(table, dict):
             raise ConfigError(f"--set {override!r}: {part!r} is a value, no table", hint="see the recipe's own keys")
     table[parts[-1]] = value
-
-
-def _explain(table: str, cls: type[BaseModel], detail: ErrorDetails) -> str:
-    """One pydantic error in the words of the recipe: `[optim] lrr: unknown key (did you mean 'lr'?)`."""
-    location = [str(part) for part in detail["loc"]]
-    where = f"[{table}] {'.'.join(location)}".rstrip()
-    if detail["type"] == "extra_forbidden":
-        return f"{where}: unknown key{_suggest(location[-1], _keys(cls, location[:-1]))}"
-    if detail["type"] == "missing":
-        return f"{where}: is missing"
-    given = json.dumps(detail["input"], default=str)
-    return f"{where} = {given}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
-
-
-def _keys(cls: type[BaseModel], path: list[str]) -> list[str]:
-    """The keys that the (nested) table at `path` knows."""
-    known: type[BaseModel] = cls
-    for part in path:
-        field = known.model_fields.get(part)
-        kinds = [kind for kind in (field.annotation, *get_args(field.annotation)) if field] if field else []
-        nested = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
-        if nested:
-            known = nested[0]
-    return list(known.model_fields)
-
-
-def _suggest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else f" (there are: {', '.join(known)})"

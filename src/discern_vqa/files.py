@@ -2,11 +2,34 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from discern_vqa.errors import DiscernError
+
+_NUMBER = re.compile(r"\(os error (\d+)\)")
+"""How safetensors, which writes its files itself, says what the system answered."""
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """What goes wrong while `path` is written becomes a DiscernError: a full disk, no permission, a file for a folder.
+
+    Of safetensors' own errors those that the system caused; the others are no matter of the disk and pass.
+    """
+    try:
+        yield
+    except SafetensorError as error:
+        number = _NUMBER.search(str(error))
+        if number is None:
+            raise
+        raise _explained(OSError(int(number[1]), str(error)), path) from error
+    except OSError as error:
+        raise _explained(error, path) from error
 
 
 @contextmanager
@@ -16,17 +39,19 @@ def atomic_path(path: Path) -> Iterator[Path]:
     A full disk or a folder without permission becomes a DiscernError that names the folder; the old file stays.
     """
     path = Path(path)
+    if not path.name:
+        raise DiscernError(f"{str(path)!r} is a folder, no file to write", hint="give a file's name, or a folder's")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        with open(partial, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        raise _explained(error, path) from error
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+            with open(partial, "rb") as written:
+                os.fsync(written.fileno())
+            os.replace(partial, path)
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only disk, or a file where a folder should be: what went wrong is said above
+            partial.unlink(missing_ok=True)
 
 
 def atomic_write_bytes(path: Path, content: bytes) -> None:

@@ -115,7 +115,7 @@ def find_recipe(path: Path) -> Path:
     if path.is_file():
         return path
     inner = Path(*path.parts[1:]) if path.parts[:1] == ("recipes",) else path
-    wanted = inner if inner.suffix == ".toml" else inner.with_name(f"{inner.name}.toml")
+    wanted = inner if inner.suffix == ".toml" or not inner.name else inner.with_name(f"{inner.name}.toml")
     shipped: dict[str, Path] = {}
     for root in recipe_roots():
         if (root / wanted).is_file():

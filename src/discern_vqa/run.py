@@ -5,6 +5,7 @@
     vocabulary.json      answers and tokenizers      state.safetensors   what --resume needs (removed at the end)
     encoders/, tokenizer/, writer/                   architecture and tokenizer files of pre-trained parts
     answering.json       what was tuned on validation (models that answer in several ways)
+    similar.json, beside.txt                         which images are alike; what was learned from beside the own set
     prior.safetensors    of a recipe with [prior]: its weights, and vectors of the training cases
     baseline.json                                    of a baseline: what it knows beside the weights
     predictions.<split>.jsonl, scores.<split>.json, explanations.<split>.jsonl, features.<split>.safetensors,
@@ -16,6 +17,7 @@ Nothing here is a pickle; weights are safetensors, all else is text.
 import hashlib
 import json
 import platform
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,7 +37,7 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import ImageSource, PixelSource, StateSource, TextSource
 from discern_vqa.data.text import FolderTokenizer, Tokenizer, WordTokenizer
 from discern_vqa.errors import RunError
-from discern_vqa.files import atomic_path, atomic_write_text
+from discern_vqa.files import atomic_path, atomic_write_text, explained
 from discern_vqa.parts import copy_encoder_files, parts_of, weights_folder
 from discern_vqa.paths import cache_dir
 from discern_vqa.toml import whole_recipe
@@ -47,8 +49,12 @@ CONFIG, VOCABULARY, WEIGHTS, STATE, METRICS = (
     "state.safetensors",
     "metrics.jsonl",
 )
+BEST = f".best.{WEIGHTS}"
+"""The best weights so far, where validation chooses; only while a training goes on."""
 ANSWERING = "answering.json"
 PRIOR = "prior.safetensors"
+SIMILAR = "similar.json"
+BESIDE = "beside.txt"
 VERSION = 1
 
 
@@ -76,10 +82,15 @@ class Run:
         root: Path,
         writer: Writer | None = None,
     ) -> "Run":
-        """Writes all that is known before the first step. Raises RunError when the folder is another run's."""
+        """Writes all that is known before the first step. Raises RunError when the folder is another run's; of one that
+        has kept no step there is nothing to lose, and what it left is removed."""
         if (folder / CONFIG).exists():
-            raise RunError(f"{folder} already holds a run", hint="add --resume to go on, or choose another --out")
-        copy_encoder_files(folder, recipe, tokenizer, writer)
+            if has_begun(folder):
+                raise RunError(f"{folder} already holds a run", hint="add --resume to go on, or choose another --out")
+            with explained(folder):
+                _forget(folder)
+        with explained(folder):
+            copy_encoder_files(folder, recipe, tokenizer, writer)
         atomic_write_text(folder / "recipe.toml", whole_recipe(source))
         content = {"answers": vocabulary.to_json(), "text": tokenizer.to_json()}
         if writer is not None:
@@ -110,7 +121,7 @@ class Run:
                 hint=f"discern train {folder / 'recipe.toml'} --out {folder} --resume",
             )
         tables: dict[str, Any] = {name: config[name] for name in TABLES if name in config}
-        recipe = check_recipe(tables, str(folder / CONFIG))
+        recipe = check_recipe(tables, str(folder / CONFIG), kept=True)
         try:
             vocabulary = AnswerVocabulary.from_json(content["answers"])
             tokenizer = _tokenizer(content["text"], folder)
@@ -216,11 +227,25 @@ class Run:
         return cache_dir() / "states" / f"{data.dataset}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.safetensors"
 
 
-def save_weights(model: torch.nn.Module, path: Path, metadata: dict[str, str] | None = None) -> None:
-    """The model's parameters and buffers as safetensors, whole or not at all."""
+def has_begun(folder: Path) -> bool:
+    """Whether a training in this folder has kept a step: its state, or its weights."""
+    return (folder / STATE).exists() or (folder / WEIGHTS).exists()
+
+
+def _forget(folder: Path) -> None:
+    """Removes what a training makes before its first save: the next one would take it for its own."""
+    for name in (CONFIG, VOCABULARY, METRICS, ANSWERING, PRIOR, BEST, SIMILAR, BESIDE):
+        (folder / name).unlink(missing_ok=True)
+    for name in ("encoders", "tokenizer", "writer"):
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)
+
+
+def save_weights(model: torch.nn.Module, path: Path) -> None:
+    """The model's parameters and buffers as safetensors, whole or not at all; equal weights are equal files."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with atomic_path(path) as partial:
-        save_file(tensors, partial, metadata={"format": "pt"} | (metadata or {}))
+        save_file(tensors, partial, metadata={"format": "pt"})  # a second entry: in random order
 
 
 def load_weights(model: torch.nn.Module, path: Path, but: Sequence[str] = ()) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import string
 import tomllib
 from collections.abc import Mapping
@@ -10,6 +11,8 @@ from typing import Any
 
 from discern_vqa.errors import ConfigError
 
+ENCODING = "utf-8-sig"
+"""UTF-8, with the byte order mark that some editors put before it, or without."""
 _BARE = set(string.ascii_letters + string.digits + "_-")
 
 
@@ -64,7 +67,7 @@ def read_tables(path: Path) -> dict[str, Any]:
 
 def whole_recipe(path: Path) -> str:
     """The text of a recipe that reads alone: as it stands, or put together with its base under its first comment."""
-    text = Path(path).read_text(encoding="utf-8")
+    text = Path(path).read_text(encoding=ENCODING)
     if "base" not in _read_toml(Path(path)):
         return text
     comment = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines(keepends=True))
@@ -73,13 +76,16 @@ def whole_recipe(path: Path) -> str:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding=ENCODING))
     except FileNotFoundError:
         near = sorted(str(found) for found in path.parent.glob("*.toml")) if path.parent.is_dir() else []
         raise ConfigError(
             f"there is no recipe {path}",
             hint=f"there are: {', '.join(near)}" if near else "see the folder recipes/, or write one (docs/adding.md)",
         ) from None
+    except OSError as error:  # a folder, or no permission
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise ConfigError(f"{path} cannot be read: {reason}", hint="name a recipe, a file that ends in .toml") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is no TOML: {error}", hint="strings need quotes; tables look like [data]") from None
 

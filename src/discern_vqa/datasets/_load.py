@@ -19,6 +19,7 @@ from discern_vqa.data.splits import carve_validation, image_disjoint
 from discern_vqa.datasets import _index
 from discern_vqa.datasets._reading import parse_json, present_splits, read_text
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.files import explained
 from discern_vqa.paths import cache_dir, find_data
 
 _NAMES = ("id", "image", "group", "patient", "study", "twin", "source")
@@ -271,5 +272,6 @@ def _drawn(arguments: dict[str, Any]) -> Path:
         draw: Callable[..., None] = phantom.draw
         draw(partial, **arguments)
         shutil.rmtree(root, ignore_errors=True)
-        partial.replace(root)
+        with explained(root):
+            partial.replace(root)
     return root

@@ -21,6 +21,7 @@ from discern_vqa.experiments._page import markdown_table, shown
 from discern_vqa.experiments._plan import Planned, Training
 from discern_vqa.experiments._report import spread
 from discern_vqa.experiments._run import Folder, Grid
+from discern_vqa.run import SIMILAR
 
 CASES = 12
 EPOCHS = 5
@@ -32,7 +33,7 @@ def neighbours(grid: Grid, folder: Folder) -> Section:
     """How many images have a similar one, and how many on average (Eq. 8), by row."""
     figures = {}
     for row, trainings in _finished(grid, folder):
-        files = [folder.run(training) / "similar.json" for training in trainings]
+        files = [folder.run(training) / SIMILAR for training in trainings]
         counts = [[len(found) for found in json.loads(file.read_text(encoding="utf-8")).values()] for file in files]
         if all(counts):
             figures[row.name] = {

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from discern_vqa import registry
 from discern_vqa.baselines._fitted import FACTS, Given
+from discern_vqa.card import write_card
 from discern_vqa.config import Recipe
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.text import WordTokenizer
 from discern_vqa.datasets._load import find_root, imitated, learning_samples, vocabulary_samples
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.parts import weights_folder
-from discern_vqa.run import CONFIG, WEIGHTS, Run
+from discern_vqa.run import WEIGHTS, Run
 
 
 def fit_baseline(
@@ -52,11 +53,10 @@ def fit_baseline(
         f"{len(given.rows):,} questions about {len({row.image for row in given.rows}):,} images, "
         f"{len(validation):,} for validation, {len(vocabulary):,} answers"
     )
-    if (out / CONFIG).exists() and not (out / WEIGHTS).exists():
-        (out / CONFIG).unlink()  # interrupted: there is nothing to go on from, and nothing to lose
     # A baseline reads words by itself: the run's tokenizer knows none.
     run = Run.create(out, recipe, settings, vocabulary, WordTokenizer([]), root)
     model = registry.load_model(settings.model.name).Model.fit(settings.model, given)
+    write_card(out)
     model.state().write(out / FACTS, out / WEIGHTS)
     say(f"{out}: {settings.model.name} fitted in {time.monotonic() - started:.0f} s")
     return run

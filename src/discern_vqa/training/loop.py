@@ -21,11 +21,11 @@ from torch import nn
 
 from discern_vqa.config import OptimConfig, RunConfig
 from discern_vqa.data.batch import Batch
-from discern_vqa.errors import DiscernError
-from discern_vqa.files import atomic_write_text
+from discern_vqa.errors import DiscernError, RunError
+from discern_vqa.files import atomic_write_text, explained
 from discern_vqa.nn.losses import total
 from discern_vqa.nn.momentum import RunningMean
-from discern_vqa.run import METRICS, STATE, WEIGHTS, load_weights, save_weights
+from discern_vqa.run import BEST, METRICS, STATE, WEIGHTS, load_weights, save_weights
 from discern_vqa.training.optim import make_optimizer, rate
 from discern_vqa.training.state import Progress, load_state, save_state
 
@@ -37,7 +37,8 @@ class Work:
     """What the loop runs on.
 
     batches: epoch number -> the rows of each batch; batch: rows and a generator -> a Batch;
-    validate: () -> figures of the model as it stands ("accuracy" decides), or none.
+    validate: () -> figures of the model as it stands ("accuracy" decides), or none; conclude: called once with the
+    model as it will be kept, before it is kept.
     """
 
     model: nn.Module
@@ -45,6 +46,7 @@ class Work:
     batches: Callable[[int], list[list[int]]]
     batch: Callable[[list[int], torch.Generator], Batch]
     validate: Callable[[], dict[str, float]] | None
+    conclude: Callable[[], None] | None = None
 
 
 def rng_for(seed: int, step: int) -> torch.Generator:
@@ -74,6 +76,11 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
             torn.unlink()
     if resume and state.is_file():
         progress = load_state(state, plain, optimizer.optimizer, mean)
+        if run.select == "best" and progress.best_epoch >= 0 and not (folder / BEST).is_file():
+            raise RunError(
+                f"{folder / BEST} is missing: the weights after epoch {progress.best_epoch + 1}, the best so far",
+                hint="put the file back, or train again into another --out",
+            )
     log = Log(folder / METRICS, progress.step, accelerator.is_main_process, run.tensorboard)
     weights = plain.config.weights
     saved = progress.step
@@ -107,7 +114,7 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
             with accelerator.accumulate(objective):
                 parts = objective(batch, rng_for(seed + 1, progress.step))
                 loss = total(parts, weights)
-                check_finite(loss, parts, progress)
+                check_finite(loss, parts, progress, state)
                 accelerator.backward(loss)
                 if accelerator.sync_gradients:
                     accelerator.clip_grad_norm_(objective.parameters(), optim.clip)
@@ -169,14 +176,20 @@ def make_accelerator(optim: OptimConfig, run: RunConfig) -> Accelerator:
     )
 
 
-def check_finite(loss: torch.Tensor, parts: dict[str, torch.Tensor], progress: Progress) -> None:
-    """Stops a training whose loss is no number, with the part's name. Raises DiscernError."""
+def check_finite(loss: torch.Tensor, parts: dict[str, torch.Tensor], progress: Progress, state: Path) -> None:
+    """Stops a training whose loss is no number, with the part's name. Raises DiscernError, whose hint depends on
+    whether a `state` was saved: --resume takes no other recipe, and with the same one comes to the same step again."""
     if bool(torch.isfinite(loss)):
         return
     broken = [f"{name} = {float(part.detach())}" for name, part in parts.items() if not bool(torch.isfinite(part))]
+    again = (
+        "train into another --out (--resume goes on with this recipe alone, and comes to the same step)"
+        if state.is_file()
+        else "start again without --resume: nothing was kept yet"
+    )
     raise DiscernError(
         f"the loss is not finite at step {progress.step} (epoch {progress.epoch}): {', '.join(broken) or 'their sum'}",
-        hint="lower optim.lr, or set run.precision = \"fp32\"; the state before is kept, --resume goes on from it",
+        hint=f'lower optim.lr, or set run.precision = "fp32", and {again}',
     )
 
 
@@ -193,7 +206,7 @@ def _validate(
     if better:
         progress.best, progress.best_epoch, progress.stale = figures["accuracy"], progress.epoch - 1, 0
         if run.select == "best" and accelerator.is_main_process:
-            save_weights(work.model, folder / f".best.{WEIGHTS}")
+            save_weights(work.model, folder / BEST)
     else:
         progress.stale += 1
     if mean is not None:
@@ -208,17 +221,23 @@ def _finish(
 ) -> None:
     """The chosen weights become `model.safetensors`, last of all: a folder with that file has ended."""
     accelerator.wait_for_everyone()
-    best = folder / f".best.{WEIGHTS}"
-    if run.select == "best" and best.is_file():
-        load_weights(work.model, best)
+    if run.select == "best" and progress.best_epoch >= 0:
+        load_weights(work.model, folder / BEST)
         accelerator.wait_for_everyone()
     elif mean is not None:
         mean.swap(work.model)
     if accelerator.is_main_process:
-        save_weights(work.model, folder / WEIGHTS, {"epochs": str(progress.epoch), "step": str(progress.step)})
-        best.unlink(missing_ok=True)
-        (folder / STATE).unlink(missing_ok=True)
+        if work.conclude is not None:
+            work.conclude()
+        save_weights(work.model, folder / WEIGHTS)
+        remove_unneeded(folder)
     accelerator.wait_for_everyone()
+
+
+def remove_unneeded(folder: Path) -> None:
+    """What only going on needs, of a training that has ended; one that was killed at this very moment left it."""
+    for name in (BEST, STATE):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _shard(batches: list[list[int]], accelerator: Accelerator) -> list[list[int]]:
@@ -256,7 +275,7 @@ class Log:
     def flush(self) -> None:
         """Appends what has gathered."""
         if self.active and self.lines:
-            with open(self.path, "a", encoding="utf-8") as file:
+            with explained(self.path), open(self.path, "a", encoding="utf-8") as file:
                 file.write("".join(f"{line}\n" for line in self.lines))
             self.lines = []
 

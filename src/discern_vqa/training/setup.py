@@ -33,7 +33,7 @@ from discern_vqa.errors import ConfigError, DataError, RunError
 from discern_vqa.files import atomic_path, atomic_write_text
 from discern_vqa.models._modes import modes_of
 from discern_vqa.parts import make_tokenizer, make_writer
-from discern_vqa.run import CONFIG, WEIGHTS, Run, load_weights, read_tensors
+from discern_vqa.run import BESIDE, CONFIG, SIMILAR, WEIGHTS, Run, load_weights, read_tensors
 
 Say = Callable[[str], None]
 
@@ -111,7 +111,7 @@ def set_up(
     with among.main_process_first():
         if (resume or not among.is_main_process) and (out / CONFIG).is_file():
             run = Run.open(out, finished=False)
-            _same_recipe(run.recipe, settings, out)
+            same_recipe(run.recipe, settings, out)
         else:
             run = _new_run(out, recipe, settings, root, from_run)
     model = run.build_model(pretrained=from_run is None).to(among.device)
@@ -137,7 +137,7 @@ def set_up(
     batcher = run.batcher(model)
     beside = beside_samples(settings.data, further, run.vocabulary) if further is not None else []
     if settings.data.beside_limit and among.is_main_process:
-        atomic_write_text(run.folder / "beside.txt", "".join(f"{sample.id}\n" for sample in beside))
+        atomic_write_text(run.folder / BESIDE, "".join(f"{sample.id}\n" for sample in beside))
     if beside:
         images = len({sample.image for sample in beside})
         say(f"beside them: {len(beside):,} questions about {images:,} images of {settings.data.beside}")
@@ -183,14 +183,17 @@ def _differences(before: Recipe, now: Recipe) -> str:
     return ", ".join(f"{key} = {old[key]!r} there, {new[key]!r} here" for key in old if old[key] != new.get(key))
 
 
-def _same_recipe(before: Recipe, now: Recipe, out: Path) -> None:
-    """A resumed run must go on with its own recipe; only the data folder may have moved."""
+def same_recipe(before: Recipe, now: Recipe, out: Path) -> None:
+    """What was begun in `out` must go on with its own recipe; only the data folder may have moved. Raises RunError."""
     old, new = before.to_json(), now.to_json()
     for tables in (old, new):
         tables["data"].pop("root")
-    odd = [f"[{table}] {key}" for table in old for key in old[table] if old[table][key] != new[table].get(key)]
+    odd = [f"[{table}] {key}" for table in old for key in old[table] if old[table][key] != new.get(table, {}).get(key)]
     if odd:
-        raise RunError(f"{out} was started with another recipe: {', '.join(odd)}", hint="resume with the same recipe")
+        raise RunError(
+            f"{out} was started with another recipe: {', '.join(odd)}",
+            hint="go on with the same recipe, or train into another --out",
+        )
 
 
 def said_random(model: Any, say: Say) -> None:
@@ -205,7 +208,7 @@ def said_random(model: Any, say: Say) -> None:
 def use_similar(run: Run, objective: Any, sets: list[list[Sample]], batcher: Batcher) -> str:
     """Hands the similar-image index (Eq. 8) to the batcher, each image's of its own data set; it is kept in the run, so
     that a resumed training has the same one. Returns a line for the log (A25: the share of images that have any)."""
-    path = run.folder / "similar.json"
+    path = run.folder / SIMILAR
     if not path.is_file():
         found = {image: near for one in filter(None, sets) for image, near in objective.similar(one, batcher).items()}
         atomic_write_text(path, json.dumps(found, ensure_ascii=False))

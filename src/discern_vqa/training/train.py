@@ -8,21 +8,22 @@ from typing import Any
 
 import torch
 
-from discern_vqa.card import write_card
+from discern_vqa.card import CARD, write_card
 from discern_vqa.config import Recipe, read_recipe
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import CLOSED, OPEN, Sample
 from discern_vqa.data.sampling import whole_batches
 from discern_vqa.datasets._load import find_root
+from discern_vqa.errors import ConfigError
 from discern_vqa.files import atomic_write_text
 from discern_vqa.models._answering import answer_scores
 from discern_vqa.models._modes import Answering, modes_of, tune_hybrid
 from discern_vqa.paths import find_recipe
-from discern_vqa.run import ANSWERING, CONFIG, WEIGHTS, Run
+from discern_vqa.run import ANSWERING, CONFIG, WEIGHTS, Run, has_begun
 from discern_vqa.training.baseline import fit_baseline
-from discern_vqa.training.loop import Work, fit
+from discern_vqa.training.loop import Work, fit, remove_unneeded
 from discern_vqa.training.progress import Bar
-from discern_vqa.training.setup import processes, set_up
+from discern_vqa.training.setup import processes, same_recipe, set_up
 
 
 def train(
@@ -48,6 +49,7 @@ def train(
     """
     started = time.monotonic()
     out, recipe = Path(out), find_recipe(recipe)
+    _check_out(out, resume)
     settings = read_recipe(recipe, overrides)
     if settings.run.threads:
         torch.set_num_threads(settings.run.threads)
@@ -55,24 +57,32 @@ def train(
     quiet = quiet or not among.is_main_process
     say = (lambda text: None) if quiet else lambda text: print(text, flush=True)
     if resume and (out / WEIGHTS).is_file():
+        run = Run.open(out)
+        same_recipe(run.recipe, settings, out)
+        if among.is_main_process:
+            remove_unneeded(out)
+            if not (out / CARD).is_file():
+                write_card(out)
         say(f"{out} has ended already; nothing to resume")
-        return Run.open(out)
+        return run
     if settings.is_baseline:
         if not among.is_main_process:
             among.wait_for_everyone()
             return Run.open(out)
         run = fit_baseline(recipe, settings, data, from_run, out, say)
-        write_card(out)
         among.wait_for_everyone()
         return run
     if from_run is None and settings.run.after:
-        from_run = out / "before"
-        if not (from_run / WEIGHTS).is_file():
+        from_run, before = out / "before", recipe.parent / settings.run.after
+        inherited = [one for one in overrides or [] if one.startswith(("data.draw", "run.seed"))]
+        if (from_run / WEIGHTS).is_file():
+            if not (resume and (out / CONFIG).is_file()):  # what has begun goes on from what it began with
+                same_recipe(Run.open(from_run).recipe, read_recipe(before, inherited), from_run)
+        else:
+            _check_before(recipe, settings)
             say(f"first: {settings.run.after} into {from_run}")
-            before = recipe.parent / settings.run.after
-            inherited = [one for one in overrides or [] if one.startswith(("data.draw", "run.seed"))]
             train(before, data=_data_for(before, settings, data), overrides=inherited, out=from_run,
-                  resume=resume or (from_run / CONFIG).is_file(), quiet=quiet)
+                  resume=resume or has_begun(from_run), quiet=quiet)
     with among.main_process_first():
         root = find_root(settings.data, data)
     start = set_up(settings, recipe, root, out, from_run=from_run, resume=resume, among=among, say=say)
@@ -86,22 +96,45 @@ def train(
             validated(figures)
         return figures
 
+    def conclude() -> None:
+        if validation and "hybrid" in modes_of(model):
+            say(tuned(run, model, batcher, validation))
+        write_card(out)
+
     work = Work(
         model=model,
         objective=start.objective,
         batches=start.batches,
         batch=start.batch,
         validate=validate if validation else None,
+        conclude=conclude,
     )
     with Bar(settings.run.epochs, quiet) as bar:
         progress = fit(work, settings.optim, settings.run, out, resume=resume, show=bar)
-    if validation and "hybrid" in modes_of(model) and among.is_main_process:
-        say(tuned(run, model, batcher, validation))
-    if among.is_main_process:
-        write_card(out)
     best = f", best validation {progress.best:.3f} after epoch {progress.best_epoch + 1}" if validation else ""
     say(f"{out}: {progress.epoch} epochs, {progress.step:,} steps in {time.monotonic() - started:.0f} s{best}")
     return Run.open(out)
+
+
+def _check_out(out: Path, resume: bool) -> None:
+    """A run has a folder of its own. Raises ConfigError for a file, and for the folder in which the user happens to
+    stand (an empty --out is that too), unless it is a run that is to be gone on with."""
+    there = next((one for one in (out, *out.parents) if one.exists()), None)
+    if there is not None and not there.is_dir():
+        raise ConfigError(f"--out {out}: {there} is a file; a run is a folder", hint="choose another --out")
+    if not out.name and not (resume and (out / CONFIG).is_file()):
+        raise ConfigError(f"--out {str(out)!r} names no folder of the run's own", hint="for example: --out runs/first")
+
+
+def _check_before(recipe: Path, settings: Recipe) -> None:
+    """Reads every recipe that is to be trained first. Raises ConfigError for one that comes before itself."""
+    seen = [recipe.resolve()]
+    while settings.run.after:
+        recipe = recipe.parent / settings.run.after
+        if recipe.resolve() in seen:
+            raise ConfigError(f"{recipe} comes before itself, by way of run.after", hint="take `after` out of one")
+        seen.append(recipe.resolve())
+        settings = read_recipe(recipe)
 
 
 def _data_for(before: Path, settings: Recipe, data: Path | None) -> Path | None:

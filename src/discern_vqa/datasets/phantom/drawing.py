@@ -4,13 +4,18 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
+from pydantic import create_model
 from threadpoolctl import threadpool_limits
 
+from discern_vqa.config import Table
 from discern_vqa.data.sample import CLOSED, OPEN, SPLITS
 from discern_vqa.datasets.phantom.anatomy import TEXT, Unit, invent, plan, render
 from discern_vqa.datasets.phantom.candidate import Candidate, choose, is_closed
@@ -18,7 +23,7 @@ from discern_vqa.datasets.phantom.captions import caption
 from discern_vqa.datasets.phantom.findings import REGIONS, Case
 from discern_vqa.datasets.phantom.questions import candidates
 from discern_vqa.errors import DataError
-from discern_vqa.files import atomic_write_text
+from discern_vqa.files import atomic_write_text, explained
 
 VERSION = 12  # goes up when the same seed draws other images or asks other questions
 DEFAULT_SPLITS = {"pretrain": 0.50, "train": 0.25, "validation": 0.05, "test": 0.20}
@@ -50,11 +55,11 @@ def draw(
     Raises DataError when `root` holds something else or an argument is out of range.
     """
     root = Path(root)
-    counts = _checked(shared_out(images, splits) if counts is None else counts)
-    _check(seed, size, twins)
-    unknown = [region for region in regions if region not in REGIONS]
-    if unknown or not regions:
-        raise DataError(f"regions = {list(regions)} was asked for", hint=f"choose among {', '.join(REGIONS)}")
+    counts = check(
+        SimpleNamespace(
+            images=images, seed=seed, size=size, splits=splits, counts=counts, twins=twins, regions=regions
+        )
+    )
     about: dict[str, Any] = {"version": VERSION, "seed": seed, "size": size}
     about |= {"twins": round(twins, 6), "regions": list(regions), "counts": dict(counts)}
     _claim(root, about)
@@ -62,7 +67,8 @@ def draw(
     chunks = [units[k : k + _CHUNK] for k in range(0, len(units), _CHUNK)]
     for split in counts:
         for kind in ("images", "masks"):
-            (root / kind / split).mkdir(parents=True, exist_ok=True)
+            with explained(root / kind / split):
+                (root / kind / split).mkdir(parents=True, exist_ok=True)
     workers = min(workers or os.cpu_count() or 1, len(chunks)) or 1
     rows: list[dict[str, Any]] = []
     cases: list[dict[str, Any]] = []
@@ -73,6 +79,22 @@ def draw(
     atomic_write_text(root / "cases.jsonl", _lines(cases))
     atomic_write_text(root / "samples.jsonl", _lines(rows))
     atomic_write_text(root / "phantom.json", json.dumps(about, indent=2) + "\n")
+
+
+_NAMED = {name: (one.annotation, one.default) for name, one in signature(draw).parameters.items() if name != "root"}
+Arguments: Any = create_model("Arguments", __base__=Table, **cast(dict[str, Any], _NAMED))
+"""What a recipe's `[data] draw` may say: `draw`'s own arguments, and what each of them is."""
+
+
+def check(asked: Any) -> dict[str, int]:
+    """The images of each split that `draw` draws when it is `asked` so (Arguments). Raises DataError for what is out of
+    range."""
+    counts = _checked(shared_out(asked.images, asked.splits) if asked.counts is None else asked.counts)
+    _check(asked.seed, asked.size, asked.twins)
+    unknown = [region for region in asked.regions if region not in REGIONS]
+    if unknown or not asked.regions:
+        raise DataError(f"regions = {list(asked.regions)} was asked for", hint=f"choose among {', '.join(REGIONS)}")
+    return counts
 
 
 def shared_out(images: int, splits: Mapping[str, float] | None) -> dict[str, int]:
@@ -154,10 +176,10 @@ def _draw_unit(root: Path, unit: Unit) -> tuple[list[dict[str, Any]], list[dict[
         stem = f"{unit.number:05d}{letter}"
         picture, masks = render(unit, case, exposure)
         image = f"images/{unit.split}/{stem}.png"
-        Image.fromarray(picture).save(root / image, compress_level=3)
+        _save(picture, root / image, 3)
         mask_files = {name: f"masks/{unit.split}/{stem}-{name.replace(' ', '-')}.png" for name in masks}
         for name, mask in masks.items():
-            Image.fromarray(mask.astype(np.uint8) * 255).save(root / mask_files[name], compress_level=1)
+            _save(mask.astype(np.uint8) * 255, root / mask_files[name], 1)
         common = {
             "split": unit.split,
             "image": image,
@@ -175,6 +197,12 @@ def _draw_unit(root: Path, unit: Unit) -> tuple[list[dict[str, Any]], list[dict[
             rows.append({"id": f"{unit.split}-{stem}-{number}", **common, **_answered(one, text, twin, mask_files)})
         cases.append({**common, **_described(case), "masks": mask_files})
     return rows, cases
+
+
+def _save(picture: NDArray[np.uint8], path: Path, level: int) -> None:
+    """Not atomic: a set without its samples.jsonl, which comes after all of them, is drawn again."""
+    with explained(path):
+        Image.fromarray(picture).save(path, compress_level=level)
 
 
 def _answered(one: Candidate, text: str, twin: str, masks: dict[str, str]) -> dict[str, Any]:
