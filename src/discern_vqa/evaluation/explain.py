@@ -18,7 +18,8 @@ from discern_vqa.errors import ConfigError
 from discern_vqa.evaluation.calibration import digest
 from discern_vqa.evaluation.explain_view import measured
 from discern_vqa.evaluation.heatmaps import Map
-from discern_vqa.evaluation.predict import Predictor, asked
+from discern_vqa.evaluation.predict import Predictor
+from discern_vqa.evaluation.questions import asked
 from discern_vqa.explanations import _methods as methods
 from discern_vqa.explanations._gated import gates_of_words, is_gated
 from discern_vqa.run import WEIGHTS, Run
