@@ -194,6 +194,17 @@ def _from_hub(name: str) -> Path:
     return found
 
 
+def refuse_own_input(out: Path | None, *inputs: Path | None) -> None:
+    """Raises ConfigError when what is to be written is a file that is read, by whatever name; None: there is none."""
+    for read in inputs:
+        try:
+            same = out is not None and read is not None and os.path.samefile(out, read)
+        except OSError:  # one of them is not there
+            continue
+        if same:
+            raise ConfigError(f"{out} is read here, and would be overwritten", hint="name another file to write to")
+
+
 def _like_it(missing: Path) -> str:
     """ "did you mean ...?", of what lies beside it under a like name; "" where nothing does."""
     beside = [one.name for one in missing.parent.iterdir()] if missing.parent.is_dir() else []

@@ -64,6 +64,12 @@ def read_set(
     return {split: module.read(folder, split, **given) for split in splits or present_splits(module, folder)}
 
 
+def refuse_over_set(out: Path | None, root: Path, parts: "dict[str, list[Sample]]") -> None:
+    """Raises ConfigError when `out` is a file that the set was read from: the root itself, or a sample's source."""
+    files = {sample.source.partition(":")[0] for part in parts.values() for sample in part}
+    paths.refuse_own_input(out, root, *(root / file for file in files))
+
+
 def say_skipped(skipped: list[str]) -> None:
     """Says on stderr how many broken records were left out."""
     if skipped:

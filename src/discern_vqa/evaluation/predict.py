@@ -25,6 +25,7 @@ from discern_vqa.evaluation.scope import read_if_there as read_scope
 from discern_vqa.files import atomic_write_text
 from discern_vqa.models._answering import in_order
 from discern_vqa.models._modes import Answering, modes_of
+from discern_vqa.paths import refuse_own_input
 from discern_vqa.run import WEIGHTS, Run, read_tensors
 
 
@@ -130,7 +131,9 @@ class Predictor:
     ) -> int:
         """Answers every line of a CSV (columns image, question) or JSONL file into `out` (a line of predictions.jsonl
         each: what was read, with `prediction`, `score`, `alternatives`, `others`, `mode`, and of a calibrated run
-        `confidence`, `answer_set`, `set_coverage`, `abstains`, `outside`). Returns how many. Raises DataError."""
+        `confidence`, `answer_set`, `set_coverage`, `abstains`, `outside`). Returns how many. Raises DataError, and
+        ConfigError where `out` is the file of questions."""
+        refuse_own_input(Path(out), Path(questions))
         rows = list(read_questions(Path(questions)))
         lines: list[str] = []
         for start in range(0, len(rows), 64):
