@@ -169,7 +169,7 @@ LINE = {"id": "1", "split": "train", "image": "a.png", "question": "Is it?", "an
         (json.dumps(LINE | {"answer_type": "binary"}), "'answer_type' is 'binary'; expected OPEN or CLOSED"),
         (json.dumps(LINE | {"question_type": 3}), "'question_type' is 3; expected text or a list of texts"),
         (json.dumps(LINE | {"image": "b.png"}), "the image 'b.png' is not there"),
-        (json.dumps(LINE | {"id": "2", "path": "c.png"}), "the image 'a.png' is not there; expected"),
+        (json.dumps(LINE | {"id": "2", "path": "c.png"}), "the image 'a.png' is not there; expected a file at"),
         (json.dumps(LINE), "samples.jsonl:2: the id '1' was used before, by samples.jsonl:1"),
     ],
 )

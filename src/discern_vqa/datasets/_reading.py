@@ -18,6 +18,7 @@ from discern_vqa.data.choice import split_choice
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import atomic_write_bytes
+from discern_vqa.paths import is_regular_file, names_beside, what_it_is
 
 CORRECT_IT = "correct that record, or take it out of the file"
 
@@ -97,7 +98,7 @@ class Images:
             return path
         self._missing += 1
         hint = near_file(path) if self._missing <= 3 else "the first of these errors has a hint"
-        return MissingImage(f"the image {name!r} is not there; expected {one_line(path)}", hint=hint)
+        return MissingImage(f"the image {name!r} {what_it_is(path)}; expected a file at {one_line(path)}", hint=hint)
 
 
 def is_file(path: Path) -> bool:
@@ -105,17 +106,14 @@ def is_file(path: Path) -> bool:
 
     False for a name that no file can have.
     """
-    try:
-        return path.is_file() or split_choice(path)[0].is_file()
-    except (OSError, ValueError):
-        return False
+    return is_regular_file(path) or is_regular_file(split_choice(path)[0])
 
 
 def near_file(path: Path) -> str:
     """A hint for a file that is missing: the most similar name beside it, or what else to do."""
     if not path.parent.is_dir():
         return f"there is no folder {one_line(path.parent)}; check the data set's folder"
-    names = sorted(entry.name for entry in path.parent.iterdir())
+    names = names_beside(path)
     near = get_close_matches(path.name, names, n=1) if len(names) <= MANY_FILES else []
     if near:
         return f"did you mean {near[0]!r}?"
