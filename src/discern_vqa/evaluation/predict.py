@@ -19,7 +19,7 @@ from discern_vqa.errors import DataError
 from discern_vqa.evaluation.calibration import Calibration, read_if_there
 from discern_vqa.evaluation.controls import Pictures
 from discern_vqa.evaluation.features import image_vectors, question_vectors
-from discern_vqa.evaluation.questions import asked, read_questions
+from discern_vqa.evaluation.questions import asked, lines_named, read_questions, require_images
 from discern_vqa.evaluation.scope import Scope
 from discern_vqa.evaluation.scope import read_if_there as read_scope
 from discern_vqa.files import atomic_write_text
@@ -131,16 +131,18 @@ class Predictor:
     ) -> int:
         """Answers every line of a CSV (columns image, question) or JSONL file into `out` (a line of predictions.jsonl
         each: what was read, with `prediction`, `score`, `alternatives`, `others`, `mode`, and of a calibrated run
-        `confidence`, `answer_set`, `set_coverage`, `abstains`, `outside`). Returns how many. Raises DataError, and
-        ConfigError where `out` is the file of questions."""
+        `confidence`, `answer_set`, `set_coverage`, `abstains`, `outside`). Returns how many. Raises DataError,
+        ImageError (both with the line), and ConfigError where `out` is the file of questions."""
         refuse_own_input(Path(out), Path(questions))
         rows = list(read_questions(Path(questions)))
+        require_images([sample for sample, _ in rows])
         lines: list[str] = []
         for start in range(0, len(rows), 64):
             chunk = rows[start : start + 64]
             samples = [sample for sample, _ in chunk]
-            answers = [self.judged(answer, mode) for answer in self.answer(samples, mode=mode)]
-            answers = self.placed(samples, answers)
+            with lines_named(samples):
+                answers = [self.judged(answer, mode) for answer in self.answer(samples, mode=mode)]
+                answers = self.placed(samples, answers)
             for (sample, row), answer in zip(chunk, answers, strict=True):
                 given = row | {"id": sample.id, "prediction": answer.text, "score": round(answer.score, 4)}
                 given["alternatives"] = [[text, round(score, 4)] for text, score in answer.alternatives]

@@ -6,15 +6,26 @@ are passed over. A mistake stops with file and line before anything is answered.
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from discern_vqa.data.images import open_image
 from discern_vqa.data.sample import Sample
 from discern_vqa.datasets._neutral import text
-from discern_vqa.datasets._reading import CORRECT_IT, one_line, parse_json, read_text, require_record, shown, text_of
+from discern_vqa.datasets._reading import (
+    CORRECT_IT,
+    is_file,
+    one_line,
+    parse_json,
+    read_text,
+    require_record,
+    shown,
+    text_of,
+)
 from discern_vqa.datasets._tables import named_rows
-from discern_vqa.errors import DataError
+from discern_vqa.errors import DataError, ImageError
 
 _HINT = "a CSV with the columns image and question, or JSONL with those keys"
 
@@ -83,6 +94,31 @@ def _that_can_be_written(row: dict[str, Any], source: str) -> dict[str, Any]:
     except RecursionError as error:
         raise DataError(f"{source}: the row is nested too deep", hint=CORRECT_IT) from error
     return row
+
+
+def require_images(samples: Sequence[Sample]) -> None:
+    """Raises ImageError, with the line that asks about it, for the first image that is not there. Nothing is opened."""
+    for sample in samples:
+        if not is_file(sample.path):
+            _open(sample)
+
+
+@contextmanager
+def lines_named(samples: Sequence[Sample]) -> Iterator[None]:
+    """An image of the samples that cannot be opened inside is said with the line that asks about it."""
+    try:
+        yield
+    except ImageError:
+        for sample in samples:
+            _open(sample)
+        raise
+
+
+def _open(sample: Sample) -> None:
+    try:
+        open_image(sample.path)
+    except ImageError as error:
+        raise ImageError(f"{sample.source}: {error}", hint=error.hint) from error
 
 
 def asked(key: str, path: Path, question: str, source: str = "") -> Sample:
