@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from PIL import Image
@@ -62,7 +62,16 @@ class Problems:
         if self._skipped is not None:
             self._skipped.extend(str(error) for error in self._found)
             return
-        found = [error for error in self._found if not isinstance(error, self._leave_out)]
+        self._stop([error for error in self._found if not isinstance(error, self._leave_out)])
+
+    def close_empty(self, message: str, hint: str) -> NoReturn:
+        """Call after `close` when no record is left, since there is nothing to go on with then. Raises DataError: the
+        first problem, as if nobody had asked to leave records out; `message` where there was none."""
+        self._stop(self._found)
+        raise DataError(message, hint=hint)
+
+    @staticmethod
+    def _stop(found: Sequence[DataError]) -> None:
         if found:
             first, more = found[0], len(found) - 1
             count = f" (and {more} more {'problem' if more == 1 else 'problems'} in this data set)" if more else ""
@@ -263,10 +272,11 @@ def require_unique(samples: Sequence[Sample], problems: Problems) -> list[Sample
     return list(first.values())
 
 
-def require_some(samples: Sequence[Sample], file: Path, split: str) -> list[Sample]:
-    """`samples` as a list. Raises DataError when there is none."""
+def require_some(samples: Sequence[Sample], problems: Problems, file: Path, split: str) -> list[Sample]:
+    """`samples` as a list. Raises DataError when there is none: the first problem, if there was one."""
     if not samples:
-        raise DataError(f"{file} has no usable record of the split {split!r}", hint="check the file and the split")
+        message = f"{file} has no usable record of the split {split!r}"
+        problems.close_empty(message, hint="check the file and the split")
     return list(samples)
 
 
