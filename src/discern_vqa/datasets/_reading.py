@@ -160,6 +160,8 @@ def read_text(path: Path, encoding: str = "utf-8-sig") -> str:
     Raises DataError when it is missing, unreadable or in another encoding, and ConfigError for an encoding that does
     not exist.
     """
+    if not isinstance(encoding, str):
+        raise ConfigError(f"the encoding is {encoding!r}; expected a name", hint="utf-8, cp1252 and utf-16 are usual")
     try:
         return path.read_text(encoding=encoding)
     except LookupError as error:
