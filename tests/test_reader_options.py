@@ -54,6 +54,16 @@ def test_who_calls_a_reader_hears_of_it_too(tmp_path, options):
     assert caught.value.hint
 
 
+def test_an_id_with_a_line_separator_survives_a_split(tmp_path, capsys):
+    jsonl.write_tiny(tmp_path)
+    lines = (tmp_path / jsonl.FILE).read_text().replace('"id": "3"', '"id": "3\\u2028b"')
+    (tmp_path / jsonl.FILE).write_text(lines)
+    out = str(tmp_path / "split")
+    set_ = ["jsonl", str(tmp_path)]
+    assert cli.main(["data", "split", *set_, "--out", out, "--test", "0.3", "--validation", "0"]) == 0
+    assert cli.main(["data", "convert", *set_, str(tmp_path / "o.jsonl"), "--option", f"index={out}"]) == 0
+
+
 def test_a_split_cannot_be_written_where_a_file_is(tmp_path, capsys):
     jsonl.write_tiny(tmp_path)
     (tmp_path / "file").write_text("mine")

@@ -99,7 +99,7 @@ def _start_of(file: Path, limits: Limits) -> tuple[bytes, bool]:
     """The file's first bytes, unpacked where it is a gzip file, and whether it is one. Raises ImageError: not there,
     empty, too large."""
     if not is_regular_file(file):
-        near = [] if os.path.exists(file) else get_close_matches(file.name, names_beside(file), n=1)
+        near = [] if os.path.lexists(file) else get_close_matches(file.name, names_beside(file), n=1)
         raise ImageError(
             f"the image {file} {what_it_is(file)}; expected a file",
             hint=f"did you mean {near[0]!r}?" if near else "give the path of an image file",

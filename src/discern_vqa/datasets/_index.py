@@ -150,7 +150,9 @@ def _about(folder: Path) -> dict[str, Any]:
 
 def _rows(file: Path) -> list[Row]:
     rows, seen = [], set()
-    for number, line in enumerate(read_text(file).splitlines(), start=1):
+    for number, line in enumerate(read_text(file).split("\n"), start=1):  # splitlines() would cut an id at U+2028
+        if not line.strip():
+            continue
         source = f"{file}:{number}"
         record = require_record(parse_json(line, source, lines=False), source)
         row = Row(*(record.get(key) for key in ("from", "id", "split", "cluster")))  # type: ignore[arg-type]
