@@ -223,6 +223,8 @@ def test_a_published_question_that_is_not_read_is_told_with_the_reason_where_it_
 def test_nothing_to_audit_and_an_unknown_normaliser_are_refused(clean):
     with pytest.raises(DataError, match="nothing to audit"):
         audit.audit({"train": [], "test": []})
+    with pytest.raises(DataError, match="no split has a sample; of 2 broken records the first: a.json:1: no image"):
+        audit.audit({"train": []}, broken=["a.json:1: no image", "a.json:2: no image"])
     with pytest.raises(ConfigError, match="no answer normaliser 'm4ae'"):
         audit.audit(clean, normalise="m4ae")
 

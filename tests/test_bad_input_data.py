@@ -169,7 +169,7 @@ LINE = {"id": "1", "split": "train", "image": "a.png", "question": "Is it?", "an
         (json.dumps(LINE | {"answer_type": "binary"}), "'answer_type' is 'binary'; expected OPEN or CLOSED"),
         (json.dumps(LINE | {"question_type": 3}), "'question_type' is 3; expected text or a list of texts"),
         (json.dumps(LINE | {"image": "b.png"}), "the image 'b.png' is not there"),
-        (json.dumps(LINE | {"id": "2", "path": "c.png"}), "the image 'a.png' is not there; expected"),
+        (json.dumps(LINE | {"id": "2", "path": "c.png"}), "the image 'a.png' is not there; expected a file at"),
         (json.dumps(LINE), "samples.jsonl:2: the id '1' was used before, by samples.jsonl:1"),
     ],
 )
@@ -183,3 +183,30 @@ def test_a_broken_line_stops_with_file_line_and_value(tmp_path, line, message):
     skipped: list[str] = []
     assert [sample.id for sample in jsonl.read(tmp_path, "train", skipped=skipped)] == ["1"]
     assert len(skipped) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image": "gone.png"}, "samples.jsonl:1: the image 'gone.png' is not there"),
+        ({"question": ""}, "samples.jsonl:1: 'question' is empty"),
+        ({"question": None, "quesion": "Is it?"}, "samples.jsonl:1: 'question' is null"),
+    ],
+)
+def test_a_fault_that_every_line_has_is_said_even_where_broken_lines_may_go(tmp_path, change, message):
+    (tmp_path / "a.png").write_bytes(b"")
+    lines = [json.dumps(LINE | change | {"id": str(number)}) for number in range(3)]
+    (tmp_path / "samples.jsonl").write_text("\n".join(lines))
+    for skipped in (None, []):
+        with pytest.raises(DataError, match=r"and 2 more problems") as caught:
+            jsonl.read(tmp_path, "train", skipped=skipped)
+        assert message in str(caught.value)
+        two_lines(caught.value)
+
+
+def test_a_fault_that_every_record_of_a_published_set_has_is_said_too(pair):
+    root, _ = pair
+    for image in (root / "images").iterdir():
+        image.unlink()
+    with pytest.raises(DataError, match="trainset.json:item 1: the image"):
+        vqa_rad.read(root, "train", skipped=[])

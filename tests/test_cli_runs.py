@@ -59,12 +59,16 @@ def test_predict_answers_a_file_of_questions_in_order(tiny_run, image, tmp_path,
     [
         ("picture,question\na.png,Why?\n", "questions.csv:2: 'image' is missing"),
         ("image,question\na.png,\n", "questions.csv:2: 'question' is missing or empty"),
+        ("image,question\ngone.png,Why?\n", "questions.csv:2: the image"),
         ("image,question\ngone.png,Why?\n", "gone.png is not there"),
+        ("image,question\ntext.png,Why?\n", "text.png is no image"),
+        ("image,question\ntext.png,Why?\n", "questions.csv:2: /"),
     ],
 )
 def test_a_broken_file_of_questions_is_said_and_nothing_is_written(tiny_run, tmp_path, capsys, content, error):
     questions, out = tmp_path / "questions.csv", tmp_path / "answers.jsonl"
     questions.write_text(content)
+    (tmp_path / "text.png").write_text("not an image")
     assert cli.main(["predict", str(tiny_run), str(questions), str(out)]) == 2
     first, second = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
     assert error in first

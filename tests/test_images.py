@@ -1,6 +1,7 @@
 """Images: every kind of file becomes the same kind of array, and every bad file a clear error that names it."""
 
 import io
+import os
 import random
 import subprocess
 import sys
@@ -149,6 +150,21 @@ def test_a_missing_image_is_answered_with_the_nearest_name(tmp_path):
     assert refused(tmp_path / "synpic101.jpeg").hint == "did you mean 'synpic101.jpg'?"
     assert "is not there" in str(refused(tmp_path / "nowhere" / "a.png"))
     assert "is a folder" in str(refused(tmp_path))
+
+
+def test_a_name_that_no_file_can_have_and_a_link_in_a_circle_are_refused(tmp_path):
+    for name in ("x" * 300, "x" * 300 + "#frame=2"):
+        with pytest.raises(ImageError, match="is not there"):
+            open_image(tmp_path / name)
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    assert "is a link that leads nowhere" in str(refused(tmp_path / "loop.png"))
+
+
+def test_a_pipe_is_said_to_be_one_and_not_answered_with_its_own_name(tmp_path):
+    os.mkfifo(tmp_path / "fifo.png")
+    error = refused(tmp_path / "fifo.png")
+    assert "is no regular file but a pipe or a device" in str(error)
+    assert error.hint == "give the path of an image file"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from discern_vqa.datasets import phantom
 from discern_vqa.errors import DiscernError, RunError
-from discern_vqa.evaluation.predict import Predictor, read_questions
+from discern_vqa.evaluation.predict import Predictor
+from discern_vqa.evaluation.questions import read_questions
 from discern_vqa.run import Run, load_weights, save_weights
 
 
@@ -172,32 +173,6 @@ def test_a_file_of_questions_is_answered_line_by_line(predictor, samples, tmp_pa
         assert row["prediction"] == answer.text
         assert row["alternatives"][0][0] == answer.text
     assert seen[-1] == (3, 3)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("q.csv", "image,question\na.png,Why?\n,Why?\n", "q.csv:3: 'image' is missing or empty"),
-        ("q.csv", "image\na.png\n", "q.csv:2: 'question' is missing or empty"),
-        ("q.jsonl", '{"image": "a.png", "question": "Why?"}\n\n{"image": ', "q.jsonl:3: no JSON"),
-        ("q.jsonl", "[1]\n", "q.jsonl:1: expected an object, found list"),
-        ("q.jsonl", '{"image": "a.png", "question": null}\n', "q.jsonl:1: 'question' is missing or empty"),
-    ],
-)
-def test_a_line_that_is_wrong_is_named(tmp_path, name, content, said):
-    (tmp_path / name).write_text(content)
-    with pytest.raises(DiscernError) as caught:
-        list(read_questions(tmp_path / name))
-    assert said in str(caught.value)
-    assert caught.value.hint
-
-
-def test_a_file_that_is_not_there_or_no_text_is_said(tmp_path):
-    with pytest.raises(DiscernError, match="there is no file"):
-        list(read_questions(tmp_path / "gone.csv"))
-    (tmp_path / "latin.csv").write_bytes("image,question\na.png,où?\n".encode("latin-1"))
-    with pytest.raises(DiscernError, match="is not UTF-8"):
-        list(read_questions(tmp_path / "latin.csv"))
 
 
 def test_two_files_of_one_name_in_different_folders_are_different_images(predictor, samples, tmp_path):

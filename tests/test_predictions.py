@@ -86,7 +86,12 @@ def test_from_answers_carries_all_that_is_known_of_the_sample() -> None:
         (GOOD | {"id": "2", "score": float("nan")}, r":2: score must be"),
         (GOOD | {"id": "2", "alternatives": {"no": 1}}, r":2: alternatives must be a list of \[answer, score\]"),
         (GOOD | {"id": "2", "alternatives": [["no"]]}, r":2: alternatives must be"),
-        ("{broken", r":2: not JSON"),
+        ("{broken", r":2: broken JSON at column 2"),
+        (f'{{"id": {"[" * 100_000}', r":2: the JSON cannot be read: it is nested too deep"),
+        (f'{{"id": {"9" * 5_000}}}', r":2: the JSON cannot be read: a number is too long"),
+        (GOOD | {"id": "2", "note": "\ud800"}, r":2: a text holds half a character"),
+        (GOOD | {"id": "2", "others": 10**400}, r":2: others must be a number of answers, found 1000"),
+        (GOOD | {"id": "2", "score": 10**4_000}, r":2: score must be a number in \[0, 1\], found 1000"),
         ("[1]", r":2: expected an object"),
         (GOOD, r":2: the id '1' stands already in line 1"),
     ],
@@ -97,6 +102,14 @@ def test_a_wrong_line_is_named_with_what_is_wrong(tmp_path: Path, second_line: o
         predictions.read(path)
     assert caught.value.hint
     assert "\n" not in str(caught.value) + caught.value.hint
+
+
+def test_a_value_nested_as_deep_as_can_be_read_is_refused_and_no_traceback(tmp_path: Path) -> None:
+    for key in ("id", "score", "alternatives", "accepted"):
+        for depth in range(700, 1_000, 10):
+            line = json.dumps(GOOD | {key: "DEEP"}).replace('"DEEP"', "[" * depth + "]" * depth)
+            with pytest.raises(DataError):
+                predictions.read(file_of(tmp_path, line))
 
 
 def test_a_file_that_is_not_there_or_empty_or_not_text_is_said(tmp_path: Path) -> None:

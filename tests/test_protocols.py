@@ -161,8 +161,9 @@ def test_known_answers_are_read_from_a_run_or_a_text_file(tiny_run, tmp_path):
     assert read_answers(tmp_path / "answers.txt") == ["yes", "no"]
     (tmp_path / "empty.txt").write_text("\n")
     (tmp_path / "other.json").write_text("[1]")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
     wrong = (("gone", "there is no file"), ("empty.txt", "holds no answers"), ("other.json", "no vocabulary"))
-    for path, said in wrong:
+    for path, said in (*wrong, ("deep.json", "nested too deep")):
         with pytest.raises(DataError, match=said):
             read_answers(tmp_path / path)
 

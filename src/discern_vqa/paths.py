@@ -194,10 +194,45 @@ def _from_hub(name: str) -> Path:
     return found
 
 
+def is_regular_file(path: Path) -> bool:
+    """Whether there is such a file, no folder, pipe or device; False for a name that no file can have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def what_it_is(path: Path) -> str:
+    """What is to be said of a path that is no regular file: "is a folder", ..., "is not there"."""
+    if os.path.isdir(path):
+        return "is a folder"
+    if os.path.exists(path):
+        return "is no regular file but a pipe or a device"
+    return "is a link that leads nowhere" if os.path.islink(path) else "is not there"
+
+
+def names_beside(path: Path) -> list[str]:
+    """The names in the path's folder, itself excepted; none where the folder cannot be read."""
+    try:
+        return sorted(entry.name for entry in path.parent.iterdir() if entry.name != path.name)
+    except OSError:
+        return []
+
+
+def refuse_own_input(out: Path | None, *inputs: Path | None) -> None:
+    """Raises ConfigError when what is to be written is a file that is read, by whatever name; None: there is none."""
+    for read in inputs:
+        try:
+            same = out is not None and read is not None and os.path.samefile(out, read)
+        except OSError:  # one of them is not there
+            continue
+        if same:
+            raise ConfigError(f"{out} is read here, and would be overwritten", hint="name another file to write to")
+
+
 def _like_it(missing: Path) -> str:
     """ "did you mean ...?", of what lies beside it under a like name; "" where nothing does."""
-    beside = [one.name for one in missing.parent.iterdir()] if missing.parent.is_dir() else []
-    near = difflib.get_close_matches(missing.name, beside, n=1, cutoff=0.8)
+    near = difflib.get_close_matches(missing.name, names_beside(missing), n=1, cutoff=0.8)
     return f"did you mean {missing.parent / near[0]}?" if near else ""
 
 

@@ -93,7 +93,8 @@ def audit(
     normaliser(normalise)
     samples = {split: rows for split, rows in samples_by_split.items() if rows}
     if not samples:
-        raise DataError("there is nothing to audit: no split has a sample", hint="check the data set's folder")
+        why = f"; of {len(broken)} broken records the first: {broken[0]}" if broken else ""
+        raise DataError(f"there is nothing to audit: no split has a sample{why}", hint="check the data set's folder")
 
     def look(rows: Mapping[str, Sequence[Sample]], what: str) -> Pictures:
         return Pictures.look(rows, workers, cache, lambda done, total: progress(what, done, total))

@@ -79,7 +79,7 @@ class State(NamedTuple):
             if not isinstance(content, dict):
                 raise RunError(f"{facts} is broken: expected an object", hint="restore the file, or train again")
             return cls(content, load_file(arrays))
-        except (OSError, ValueError, SafetensorError) as error:
+        except (OSError, ValueError, RecursionError, SafetensorError) as error:
             raise RunError(f"{facts.parent}: {facts.name} or {arrays.name} is missing or damaged: {error}",
                            hint="restore the file, or train again") from error  # fmt: skip
 

@@ -2,8 +2,9 @@
 
 import inspect
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -52,9 +53,7 @@ def read_set(
     for split in splits:
         if split not in there:
             raise ConfigError(f"{name} has no split {split!r}", hint=f"it has: {', '.join(there)}")
-    known = list(inspect.signature(module.read).parameters)[2:]
-    for key in given.keys() - known:
-        raise ConfigError(f"{name} has no option {key!r}", hint=f"it has: {', '.join([*known, 'index'])}")
+    _refuse_unfit(name, module.read, given)
     if skipped is not None:
         given["skipped"] = skipped
     folder = paths.find_data(name, root)
@@ -62,6 +61,30 @@ def read_set(
         dealt = _index.read(module, folder, Path(index), given)
         return {split: dealt[split] for split in splits or dealt}
     return {split: module.read(folder, split, **given) for split in splits or present_splits(module, folder)}
+
+
+def _refuse_unfit(name: str, read: Callable[..., Any], given: dict[str, Any]) -> None:
+    """Raises ConfigError for an option that the reader does not have, or that is of another type than it says."""
+    from pydantic import TypeAdapter, ValidationError
+
+    kinds = get_type_hints(read)
+    known = [key for key in list(inspect.signature(read).parameters)[2:] if key != "skipped"]  # --skip-broken's
+    for key, value in given.items():
+        if key not in known:
+            raise ConfigError(f"{name} has no option {key!r}", hint=f"it has: {', '.join([*known, 'index'])}")
+        try:
+            TypeAdapter(kinds[key]).validate_python(value, strict=True)
+        except ValidationError as error:
+            raise ConfigError(
+                f"--option {key}={json.dumps(value)}: {error.errors()[0]['msg']}",
+                hint=f"a number as text, a list, a table: --option '{key}=\"5\"', '{key}=[\"a\"]', {key}.name=text",
+            ) from error
+
+
+def refuse_over_set(out: Path | None, root: Path, parts: "dict[str, list[Sample]]") -> None:
+    """Raises ConfigError when `out` is a file that the set was read from: the root itself, or a sample's source."""
+    files = {sample.source.partition(":")[0] for part in parts.values() for sample in part}
+    paths.refuse_own_input(out, root, *(root / file for file in files))
 
 
 def say_skipped(skipped: list[str]) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from discern_vqa import paths, registry
 from discern_vqa.commands import data_audit, data_get, data_look
-from discern_vqa.commands._sets import Name, Options, Root, SkipBroken, read_set, say_skipped
+from discern_vqa.commands._sets import Name, Options, Root, SkipBroken, read_set, refuse_over_set, say_skipped
 from discern_vqa.errors import ConfigError, DataError
 
 app = typer.Typer(help="List, get, look at, audit, split, preview, draw and convert data sets.")
@@ -106,6 +106,7 @@ def convert(
         raise ConfigError(f"{out} ends in {out.suffix}", hint="name it .jsonl or .parquet, or a folder for Parquet")
     broken: list[str] | None = [] if skip_broken else None
     parts = read_set(name, root, split or [], option or [], broken)
+    refuse_over_set(out, root, parts)
     say_skipped(broken or [])
     samples = [sample for part in parts.values() for sample in part]
     if out.suffix == ".jsonl":

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from discern_vqa import registry
-from discern_vqa.commands._sets import Name, Options, Root, SkipBroken, parsed, read_set, say_skipped
+from discern_vqa.commands._sets import Name, Options, Root, SkipBroken, parsed, read_set, refuse_over_set, say_skipped
 from discern_vqa.errors import ConfigError
 
 CLEAN, FLAWED = 0, 1
@@ -50,6 +50,8 @@ def audit(
     whole = _as_whole(name, option)
     broken: list[str] = []
     samples = read_set(name, root, [], whole, broken)
+    for written_to in (as_json, html):
+        refuse_over_set(written_to, root, samples)
     broken = list(dict.fromkeys(broken))  # two splits may read one file
     other = None
     if against is not None:

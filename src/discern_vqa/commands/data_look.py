@@ -22,9 +22,12 @@ def look(
     Says what was done (frame, slice, window), and warns when text may be burned into the picture.
     """
     from discern_vqa.data.burned_in import text_lines
+    from discern_vqa.data.choice import file_of
     from discern_vqa.data.images import open_recorded
     from discern_vqa.files import atomic_write_bytes
+    from discern_vqa.paths import refuse_own_input
 
+    refuse_own_input(out, file_of(image))
     opened = open_recorded(image)
     typer.echo(as_text(opened))
     found = text_lines(opened.picture)

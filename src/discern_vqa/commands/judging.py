@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from discern_vqa.errors import ConfigError
+from discern_vqa.paths import refuse_own_input
 
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
 Normalise = Annotated[str, typer.Option(help="How answers are compared: none, lower, m3ae, mevf.")]
@@ -41,6 +42,7 @@ def score(
 
     Yours or anybody's: needs no run and no torch. docs/metrics.md describes the file, the figures and the protocols.
     """
+    refuse_own_input(as_json, predictions, answers, check_table)
     if check_table is not None:
         from discern_vqa.evaluation.table_check import as_text
         from discern_vqa.evaluation.table_check import check_table as check
@@ -108,6 +110,8 @@ def compare(
     """
     from discern_vqa.evaluation import compare as comparing
 
+    for path in map(Path, [*models, *(path for model in models for path in model.partition("=")[2].split(","))]):
+        refuse_own_input(as_json, path, path / f"predictions.{split}.jsonl")
     compared = comparing.compare(comparing.read_answerers(models, split), normalise)
     _write(as_json, compared)
     typer.echo(comparing.as_text(compared))
@@ -147,6 +151,8 @@ def calibrate(
     A run keeps them as calibration.json in its folder, where ask, predict and evaluate use it; beside them what is like
     the pictures and questions it was trained on (scope.json). With --outside that alone is fitted, and measured.
     """
+    for written_to in (out, figure, as_json):
+        refuse_own_input(written_to, source, on, test, *(outside or []))
     if outside:
         if not source.is_dir() or on is not None:
             raise ConfigError("--outside is for a run folder, without --on", hint="discern calibrate RUN --outside DIR")

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa.errors import ImageError
+from discern_vqa.paths import is_regular_file
 
 AXES = ("axial", "coronal", "sagittal")
 _PART = re.compile(r"[A-Za-z_]+=[^#]*")
@@ -58,7 +59,7 @@ def split_choice(path: Path) -> tuple[Path, str]:
     first, *parts = path.name.split("#")
     start = next((start for start in range(len(parts)) if all(map(_PART.fullmatch, parts[start:]))), len(parts))
     names = ["#".join([first, *parts[:count]]) for count in range(start, len(parts) + 1)]
-    there = [name for name in reversed(names) if parts and name and path.with_name(name).is_file()]
+    there = [name for name in reversed(names) if parts and name and is_regular_file(path.with_name(name))]
     name = there[0] if there else names[0] if first else path.name
     return path.with_name(name) if parts else path, path.name[len(name) :]
 

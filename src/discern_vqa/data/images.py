@@ -7,6 +7,7 @@ stands behind the name, `study.dcm#frame=3` (see `choice`). docs/images.md descr
 """
 
 import gzip
+import os
 import zlib
 from dataclasses import replace
 from difflib import get_close_matches
@@ -20,6 +21,7 @@ from discern_vqa.data import dicom, nifti, raster
 from discern_vqa.data.choice import read_choice
 from discern_vqa.data.opened import HINT_FETCH, Limits, Opened, too_large
 from discern_vqa.errors import ConfigError, ImageError
+from discern_vqa.paths import is_regular_file, names_beside, what_it_is
 
 MODES, FITS = ("rgb", "grey"), ("pad", "stretch", "crop")
 
@@ -93,23 +95,14 @@ def open_recorded(path: Path) -> Opened:
     return opened
 
 
-def _is_file(file: Path) -> bool:
-    try:
-        return file.is_file()
-    except OSError:  # a name that no file can have
-        return False
-
-
 def _start_of(file: Path, limits: Limits) -> tuple[bytes, bool]:
     """The file's first bytes, unpacked where it is a gzip file, and whether it is one. Raises ImageError: not there,
     empty, too large."""
-    if not _is_file(file):
-        beside = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
-        near = get_close_matches(file.name, beside, n=1)
-        what = "is a folder" if file.is_dir() else "is not there"
+    if not is_regular_file(file):
+        near = [] if os.path.lexists(file) else get_close_matches(file.name, names_beside(file), n=1)
         raise ImageError(
-            f"the image {file} {what}; expected a file",
-            hint=f"did you mean {near[0]!r}?" if near and not file.is_dir() else "give the path of an image file",
+            f"the image {file} {what_it_is(file)}; expected a file",
+            hint=f"did you mean {near[0]!r}?" if near else "give the path of an image file",
         )
     if (size := file.stat().st_size) > limits.bytes:
         raise too_large(file, f"{size / 1e6:.0f} MB", limits)

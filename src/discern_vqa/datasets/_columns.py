@@ -44,6 +44,11 @@ def records(
         DataError: the file is missing, in another encoding, has no line of names, or lacks a needed column.
         ConfigError: `columns` names a field or a column that does not exist.
     """
+    if not isinstance(columns, Mapping) or not all(isinstance(name, str) for name in [*columns, *columns.values()]):
+        raise ConfigError(
+            f"columns is {shown(columns)}; expected the name of a column for each field",
+            hint="for example --option columns.question=Frage",
+        )
     if unknown := sorted(columns.keys() - KNOWN - {needed, "series", "frame"}):
         near = get_close_matches(unknown[0], sorted(KNOWN), n=1)
         raise ConfigError(

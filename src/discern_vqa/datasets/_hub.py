@@ -55,7 +55,7 @@ def read(root: Path, split: str, names: Sequence[str], dataset: str, skipped: li
                     )
                 )
     problems.close()
-    return require_some(samples, files[0], split)
+    return require_some(samples, problems, files[0], split)
 
 
 def write(root: Path, rows: Mapping[str, Sequence[tuple[int, str, str]]]) -> None:

@@ -51,11 +51,17 @@ def write(folder: Path, rows: Sequence[Row], samples: Sequence[Sample], about: M
         about: what is to be known of how the split was made; `by` is one of "image", "near", "patient", "study".
 
     Raises:
-        DataError: a cluster, image, patient or study would lie on two sides.
+        DataError: a cluster, image, patient or study would lie on two sides, or the folder cannot be written to.
     """
     _refuse_two_sides(rows, samples, about["by"], str(folder))
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / ABOUT).unlink(missing_ok=True)  # while the rows are written there is no split, rather than half of one
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ABOUT).unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"cannot write a split to {folder}: {error.strerror}", hint="name a folder, a new one or one of your own"
+        ) from error
+    # While the rows are written there is no split, rather than half of one.
     with atomic_path(folder / ROWS) as partial, open(partial, "w", encoding="utf-8") as file:
         for row in rows:
             line = {"from": row.from_split, "id": row.id, "split": row.split, "cluster": row.cluster}
@@ -144,7 +150,9 @@ def _about(folder: Path) -> dict[str, Any]:
 
 def _rows(file: Path) -> list[Row]:
     rows, seen = [], set()
-    for number, line in enumerate(read_text(file).splitlines(), start=1):
+    for number, line in enumerate(read_text(file).split("\n"), start=1):  # splitlines() would cut an id at U+2028
+        if not line.strip():
+            continue
         source = f"{file}:{number}"
         record = require_record(parse_json(line, source, lines=False), source)
         row = Row(*(record.get(key) for key in ("from", "id", "split", "cluster")))  # type: ignore[arg-type]

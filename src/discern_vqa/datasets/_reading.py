@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from PIL import Image
@@ -18,6 +18,7 @@ from discern_vqa.data.choice import split_choice
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import atomic_write_bytes
+from discern_vqa.paths import is_regular_file, names_beside, what_it_is
 
 CORRECT_IT = "correct that record, or take it out of the file"
 
@@ -61,7 +62,16 @@ class Problems:
         if self._skipped is not None:
             self._skipped.extend(str(error) for error in self._found)
             return
-        found = [error for error in self._found if not isinstance(error, self._leave_out)]
+        self._stop([error for error in self._found if not isinstance(error, self._leave_out)])
+
+    def close_empty(self, message: str, hint: str) -> NoReturn:
+        """Call after `close` when no record is left, since there is nothing to go on with then. Raises DataError: the
+        first problem, as if nobody had asked to leave records out; `message` where there was none."""
+        self._stop(self._found)
+        raise DataError(message, hint=hint)
+
+    @staticmethod
+    def _stop(found: Sequence[DataError]) -> None:
         if found:
             first, more = found[0], len(found) - 1
             count = f" (and {more} more {'problem' if more == 1 else 'problems'} in this data set)" if more else ""
@@ -97,7 +107,7 @@ class Images:
             return path
         self._missing += 1
         hint = near_file(path) if self._missing <= 3 else "the first of these errors has a hint"
-        return MissingImage(f"the image {name!r} is not there; expected {one_line(path)}", hint=hint)
+        return MissingImage(f"the image {name!r} {what_it_is(path)}; expected a file at {one_line(path)}", hint=hint)
 
 
 def is_file(path: Path) -> bool:
@@ -105,17 +115,14 @@ def is_file(path: Path) -> bool:
 
     False for a name that no file can have.
     """
-    try:
-        return path.is_file() or split_choice(path)[0].is_file()
-    except (OSError, ValueError):
-        return False
+    return is_regular_file(path) or is_regular_file(split_choice(path)[0])
 
 
 def near_file(path: Path) -> str:
     """A hint for a file that is missing: the most similar name beside it, or what else to do."""
     if not path.parent.is_dir():
         return f"there is no folder {one_line(path.parent)}; check the data set's folder"
-    names = sorted(entry.name for entry in path.parent.iterdir())
+    names = names_beside(path)
     near = get_close_matches(path.name, names, n=1) if len(names) <= MANY_FILES else []
     if near:
         return f"did you mean {near[0]!r}?"
@@ -153,6 +160,8 @@ def read_text(path: Path, encoding: str = "utf-8-sig") -> str:
     Raises DataError when it is missing, unreadable or in another encoding, and ConfigError for an encoding that does
     not exist.
     """
+    if not isinstance(encoding, str):
+        raise ConfigError(f"the encoding is {encoding!r}; expected a name", hint="utf-8, cp1252 and utf-16 are usual")
     try:
         return path.read_text(encoding=encoding)
     except LookupError as error:
@@ -265,10 +274,11 @@ def require_unique(samples: Sequence[Sample], problems: Problems) -> list[Sample
     return list(first.values())
 
 
-def require_some(samples: Sequence[Sample], file: Path, split: str) -> list[Sample]:
-    """`samples` as a list. Raises DataError when there is none."""
+def require_some(samples: Sequence[Sample], problems: Problems, file: Path, split: str) -> list[Sample]:
+    """`samples` as a list. Raises DataError when there is none: the first problem, if there was one."""
     if not samples:
-        raise DataError(f"{file} has no usable record of the split {split!r}", hint="check the file and the split")
+        message = f"{file} has no usable record of the split {split!r}"
+        problems.close_empty(message, hint="check the file and the split")
     return list(samples)
 
 

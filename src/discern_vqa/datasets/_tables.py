@@ -5,8 +5,8 @@ import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from discern_vqa.datasets._reading import CORRECT_IT, one_line, read_text
-from discern_vqa.errors import DataError
+from discern_vqa.datasets._reading import CORRECT_IT, one_line, read_text, shown
+from discern_vqa.errors import ConfigError, DataError
 
 MOST_CHARACTERS = 10_000_000
 """In one field; the csv module's own limit of 131,072 is too small for some captions files with a quote left open."""
@@ -22,7 +22,13 @@ def rows(file: Path, delimiter: str = ",", text: str | None = None) -> Iterator[
 
     Raises:
         DataError: the file is missing, no UTF-8 text, or a row cannot be taken apart.
+        ConfigError: no column can end at that delimiter.
     """
+    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
+        raise ConfigError(
+            f"the delimiter is {shown(delimiter)}; expected one character, no quote or line break",
+            hint="--option delimiter=';' or, for a tab, --option 'delimiter=\"\\t\"'",
+        )
     csv.field_size_limit(MOST_CHARACTERS)
     reader = csv.reader(io.StringIO(read_text(file) if text is None else text, newline=""), delimiter=delimiter)
     line = 1

@@ -110,7 +110,8 @@ def read(
     samples = require_unique(samples, problems)
     problems.close()
     if not samples:
-        raise DataError(f"{file} has no usable row", hint="expected a line of column names and a row for each question")
+        hint = "expected a line of column names and a row for each question"
+        problems.close_empty(f"{file} has no usable row", hint=hint)
     return [sample for sample in samples if sample.split == split]
 
 

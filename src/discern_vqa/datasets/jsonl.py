@@ -75,7 +75,7 @@ def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sa
     samples = require_unique(samples, problems)
     problems.close()
     if not samples:
-        raise DataError(
+        problems.close_empty(
             f"{file} has no usable line", hint='expected {"image": ..., "split": ..., "question": ...} a line'
         )
     return [sample for sample in samples if sample.split == split]

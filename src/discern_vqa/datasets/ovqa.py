@@ -74,7 +74,7 @@ def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sa
             samples.append(_sample(require_record(record, source), source, split, images, base))
     samples = require_unique(samples, problems)
     problems.close()
-    return require_some(samples, file, split)
+    return require_some(samples, problems, file, split)
 
 
 def present(root: Path) -> tuple[str, ...]:

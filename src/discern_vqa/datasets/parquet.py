@@ -82,7 +82,7 @@ def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sa
     samples = require_unique(samples, problems)
     problems.close()
     if not samples:
-        raise DataError(f"{root} has no usable row", hint="give a file that discern data convert wrote")
+        problems.close_empty(f"{root} has no usable row", hint="give a file that discern data convert wrote")
     return [sample for sample in samples if sample.split == split]
 
 

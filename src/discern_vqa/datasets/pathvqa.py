@@ -91,7 +91,7 @@ def read(root: Path, split: str, *, edition: str | None = None, skipped: list[st
             samples.append(_sample(require_record(record, source), source, split, images))
     samples = require_unique(samples, problems)
     problems.close()
-    return require_some(samples, file, split)
+    return require_some(samples, problems, file, split)
 
 
 def present(root: Path) -> tuple[str, ...]:

@@ -112,7 +112,7 @@ def read(
             samples.append(_sample(row, f"{file.name}:{line}", split, images, folder))
     samples = require_unique(samples, problems)
     problems.close()
-    return require_some(samples, file, split)
+    return require_some(samples, problems, file, split)
 
 
 def present(root: Path) -> tuple[str, ...]:

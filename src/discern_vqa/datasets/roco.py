@@ -117,7 +117,7 @@ def read(
     lines = _v2(root, file, split, problems) if version == "v2" else _v1(root, file, split, problems)
     samples = require_unique([one for one in lines if len(one.caption.split()) >= least_words], problems)
     problems.close()
-    return require_some(samples, file, split)
+    return require_some(samples, problems, file, split)
 
 
 def present(root: Path) -> tuple[str, ...]:

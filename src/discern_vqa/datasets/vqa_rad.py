@@ -114,7 +114,7 @@ def read(root: Path, split: str, *, edition: str | None = None, skipped: list[st
                 samples.append(_sample(record, source, split, phrase_type, images, folder))
     samples = require_unique(samples, problems)
     problems.close()
-    return require_some(samples, file, split)
+    return require_some(samples, problems, file, split)
 
 
 def _sample(

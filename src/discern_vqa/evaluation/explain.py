@@ -1,6 +1,5 @@
 """Heat maps of a run's answers: for one question and its picture, or for many."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,13 @@ from discern_vqa.data.answers import Answer
 from discern_vqa.data.batch import Batcher, Inputs
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import StateSource
+from discern_vqa.datasets._reading import parse_json, read_text, require_record
 from discern_vqa.errors import ConfigError
 from discern_vqa.evaluation.calibration import digest
 from discern_vqa.evaluation.explain_view import measured
 from discern_vqa.evaluation.heatmaps import Map
-from discern_vqa.evaluation.predict import Predictor, asked
+from discern_vqa.evaluation.predict import Predictor
+from discern_vqa.evaluation.questions import asked
 from discern_vqa.explanations import _methods as methods
 from discern_vqa.explanations._gated import gates_of_words, is_gated
 from discern_vqa.run import WEIGHTS, Run
@@ -135,7 +136,7 @@ def read_scores(run: Run) -> dict[str, Any] | None:
     """What `discern explain RUN --score` wrote for these very weights: of the test split, else of another."""
     files = sorted(run.folder.glob("explanation_scores.*.json"), key=lambda file: ".test." not in file.name)
     for file in files:
-        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        content = dict(require_record(parse_json(read_text(file), str(file)), str(file)))
         if content.get("weights") == digest(run.folder / WEIGHTS):
             return content
     return None

@@ -1,5 +1,6 @@
 """What a run's encoders make of pictures and questions: one vector for each, for judging what is like what."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,4 +58,4 @@ def _of_text(model: Any, batcher: Batcher, tokens: Tokens, device: torch.device)
 
 def key_of(path: Path) -> Key:
     """A file that no data set names: its whole path is its name."""
-    return str(path.resolve()), path
+    return os.path.realpath(path), path

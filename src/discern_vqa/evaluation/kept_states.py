@@ -52,7 +52,7 @@ def read(path: Path) -> States:
         with safe_open(path, framework="numpy") as file:
             states = np.asarray(file.get_tensor("states"), dtype=np.float32)
             ids = json.loads((file.metadata() or {})["ids"])
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise RunError(f"{path} is broken: {error}", hint=hint) from error
     if states.ndim != 2 or not isinstance(ids, list) or len(ids) != len(states) or not np.isfinite(states).all():
         raise RunError(f"{path} is broken: expected finite states (n, w) and n ids", hint=hint)

@@ -1,9 +1,7 @@
 """Answers from a run: one question, a file, or a split; with its pictures, without, or with somebody else's."""
 
-import csv
-import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,11 +19,13 @@ from discern_vqa.errors import DataError
 from discern_vqa.evaluation.calibration import Calibration, read_if_there
 from discern_vqa.evaluation.controls import Pictures
 from discern_vqa.evaluation.features import image_vectors, question_vectors
+from discern_vqa.evaluation.questions import asked, lines_named, read_questions, require_images
 from discern_vqa.evaluation.scope import Scope
 from discern_vqa.evaluation.scope import read_if_there as read_scope
 from discern_vqa.files import atomic_write_text
 from discern_vqa.models._answering import in_order
 from discern_vqa.models._modes import Answering, modes_of
+from discern_vqa.paths import refuse_own_input
 from discern_vqa.run import WEIGHTS, Run, read_tensors
 
 
@@ -93,8 +93,8 @@ class Predictor:
         rows = {image: row for row, image in enumerate(paths)}
         vectors = image_vectors(self.model, self.batcher, list(paths.items()))
         images = vectors[[rows[sample.image] for sample in samples]]
-        asked = question_vectors(self.model, self.batcher, [sample.question for sample in samples])
-        found = self.scope.judge(images, asked)
+        texts = question_vectors(self.model, self.batcher, [sample.question for sample in samples])
+        found = self.scope.judge(images, texts)
         return [replace(answer, within=within) for answer, within in zip(answers, found, strict=True)]
 
     def answer(
@@ -131,14 +131,18 @@ class Predictor:
     ) -> int:
         """Answers every line of a CSV (columns image, question) or JSONL file into `out` (a line of predictions.jsonl
         each: what was read, with `prediction`, `score`, `alternatives`, `others`, `mode`, and of a calibrated run
-        `confidence`, `answer_set`, `set_coverage`, `abstains`, `outside`). Returns how many. Raises DataError."""
+        `confidence`, `answer_set`, `set_coverage`, `abstains`, `outside`). Returns how many. Raises DataError,
+        ImageError (both with the line), and ConfigError where `out` is the file of questions."""
+        refuse_own_input(Path(out), Path(questions))
         rows = list(read_questions(Path(questions)))
+        require_images([sample for sample, _ in rows])
         lines: list[str] = []
         for start in range(0, len(rows), 64):
             chunk = rows[start : start + 64]
-            asked = [sample for sample, _ in chunk]
-            answers = [self.judged(answer, mode) for answer in self.answer(asked, mode=mode)]
-            answers = self.placed(asked, answers)
+            samples = [sample for sample, _ in chunk]
+            with lines_named(samples):
+                answers = [self.judged(answer, mode) for answer in self.answer(samples, mode=mode)]
+                answers = self.placed(samples, answers)
             for (sample, row), answer in zip(chunk, answers, strict=True):
                 given = row | {"id": sample.id, "prediction": answer.text, "score": round(answer.score, 4)}
                 given["alternatives"] = [[text, round(score, 4)] for text, score in answer.alternatives]
@@ -183,49 +187,3 @@ def said(answer: Answer) -> dict[str, Any]:
         fields["outside"] = list(within.outside)
         fields["typical"] = {kind: round(share, 4) for kind, share in typical.items() if share is not None}
     return fields
-
-
-def read_questions(path: Path) -> Iterator[tuple[Sample, dict[str, Any]]]:
-    """Each question of a CSV or JSONL file, with the row as it stood. Images are relative to the file's folder.
-
-    Raises DataError naming file and line: no such file, a missing column, an empty question, broken JSON.
-    """
-    hint = "a CSV with the columns image and question, or JSONL with those keys"
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(f"there is no file {path}", hint=hint) from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8: {error}", hint="save it as UTF-8") from None
-    rows = _csv_rows(text) if path.suffix.lower() == ".csv" else _jsonl_rows(path, text)
-    for line, row in rows:
-        for column in ("image", "question"):
-            if not str(row.get(column) or "").strip():
-                raise DataError(f"{path}:{line}: {column!r} is missing or empty", hint=hint)
-        name, question = str(row["image"]).strip(), str(row["question"]).strip()
-        yield asked(str(row.get("id") or line), path.parent / name, question), row
-
-
-def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(text))
-    for row in reader:
-        yield reader.line_num, dict(row)
-
-
-def _jsonl_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    for line, content in enumerate(text.splitlines(), 1):
-        if not content.strip():
-            continue
-        try:
-            row = json.loads(content)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}:{line}: no JSON: {error.msg}", hint="one object on each line") from None
-        if not isinstance(row, dict):
-            raise DataError(f"{path}:{line}: expected an object, found {type(row).__name__}", hint="{...} on each line")
-        yield line, row
-
-
-def asked(key: str, path: Path, question: str) -> Sample:
-    """A question somebody asks about an image file of theirs."""
-    # The absolute path is the identity: what is kept of one file never answers for another of the same name.
-    return Sample(id=key, split="test", image=str(path.resolve()), path=path, question=question)

@@ -20,6 +20,7 @@ from typing import Any
 
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.sample import CLOSED, OPEN, Sample
+from discern_vqa.datasets._reading import parse_json, shown
 from discern_vqa.errors import DataError
 from discern_vqa.files import atomic_write_text
 
@@ -27,6 +28,7 @@ REQUIRED = ("id", "image", "gold", "answer_type", "prediction")
 _TEXT = (*REQUIRED, "question", "question_type", "organ", "twin", "phrase_type", "mask", "mode")
 _ONLY_WHEN_SET = ("twin", "phrase_type", "mask", "others", "mode", "accepted")
 _ANSWER_TYPES = (OPEN, CLOSED, "")
+_MOST_OTHERS = 10**9  # no table is longer, and what is reckoned with must fit into a float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +139,7 @@ def read(path: Path) -> list[Prediction]:
         row = _parse(line, f"{path}:{number}")
         if row.id in first_line:
             raise DataError(
-                f"{path}:{number}: the id {row.id!r} stands already in line {first_line[row.id]}",
+                f"{path}:{number}: the id {shown(row.id)} stands already in line {first_line[row.id]}",
                 hint="every question is answered once: remove one of the two lines, or give it an id of its own",
             )
         first_line[row.id] = number
@@ -154,12 +156,9 @@ def _line(row: Prediction) -> str:
 
 
 def _parse(line: str, where: str) -> Prediction:
-    try:
-        fields = json.loads(line)
-    except json.JSONDecodeError as error:
-        whole = line.lstrip().startswith("[") or line.strip() == "{"
-        hint = "one object a line, not one list: jq -c '.[]' FILE > FILE.jsonl" if whole else "each line is one object"
-        raise DataError(f"{where}: not JSON: {error.msg} at column {error.colno}", hint=hint) from None
+    whole = line.lstrip().startswith("[") or line.strip() == "{"
+    hint = "one object a line, not one list: jq -c '.[]' FILE > FILE.jsonl" if whole else "each line is one object"
+    fields = parse_json(line, where, lines=False, hint=hint)
     if not isinstance(fields, dict):
         raise DataError(
             f"{where}: expected an object {{...}}, found {_what(fields)}",
@@ -177,7 +176,8 @@ def _parse(line: str, where: str) -> Prediction:
     fields["answer_type"] = fields["answer_type"].strip().lower()
     if fields["answer_type"] not in _ANSWER_TYPES:
         raise DataError(
-            f"{where}: answer_type is {fields['answer_type']!r}", hint='it is "open", "closed", or "" when not known'
+            f"{where}: answer_type is {shown(fields['answer_type'])}",
+            hint='it is "open", "closed", or "" when not known',
         )
     fields["score"] = _score(fields.get("score"), where)
     fields["alternatives"] = _alternatives(fields.get("alternatives") or [], where)
@@ -201,7 +201,7 @@ def _score(value: Any, where: str) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1 + 1e-6:
         raise DataError(
-            f"{where}: score must be a number in [0, 1], found {value!r}", hint="leave it out if there is none"
+            f"{where}: score must be a number in [0, 1], found {_what(value)}", hint="leave it out if there is none"
         )
     return min(1.0, float(value))  # a softmax in single precision can end a hair above one
 
@@ -218,7 +218,8 @@ def _alternatives(value: Any, where: str) -> tuple[tuple[str, float], ...]:
 
 
 def _others(value: Any, where: str) -> int | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+    number = isinstance(value, int) and not isinstance(value, bool)
+    if value is not None and not (number and 0 <= value <= _MOST_OTHERS):
         raise DataError(
             f"{where}: others must be a number of answers, found {_what(value)}", hint="leave it out if not known"
         )
@@ -226,5 +227,8 @@ def _others(value: Any, where: str) -> int | None:
 
 
 def _what(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except RecursionError:  # what can just be read may be nested too deep to be written
+        return "something nested very deep"
     return text if len(text) <= 40 else text[:37] + "..."

@@ -6,7 +6,6 @@ closed. What a preset cannot repeat from predictions (another answer table, anot
 docs/metrics.md. A preset that needs what a file does not say is not applied, with the reason.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ import numpy as np
 
 from discern_vqa.data.answers import NORMALISERS, AnswerVocabulary
 from discern_vqa.data.sample import CLOSED, OPEN
+from discern_vqa.datasets._reading import parse_json
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation.metrics import PARTS, figure
 from discern_vqa.evaluation.predictions import Prediction
@@ -183,8 +183,8 @@ def read_answers(path: Path) -> list[str]:
         raise DataError(f"cannot read {file}: {error}", hint=hint) from error
     if file.suffix == ".json":
         try:
-            return list(AnswerVocabulary.from_json(json.loads(text)["answers"]).answers)
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            return list(AnswerVocabulary.from_json(parse_json(text, str(file), hint=hint)["answers"]).answers)
+        except (KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{file} is no vocabulary of a run: {error!r}", hint=hint) from error
     answers = [line.strip() for line in text.splitlines() if line.strip()]
     if not answers:

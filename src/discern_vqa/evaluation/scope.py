@@ -162,7 +162,7 @@ class Scope:
                     for kind, how in content["how"].items()
                 }
             return cls(known.get("image"), known.get("question"), str(content["weights"]))
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise RunError(f"{path} is no scope file: {error!r}", hint=_HINT) from error
 
 
@@ -232,7 +232,7 @@ def read_figures(folder: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content["outside"], dict):
             raise TypeError("outside is no object")
-    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
+    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunError(f"{path} cannot be read: {error!r}", hint=_HINT) from error
     found: dict[str, Any] = content
     return found

@@ -11,11 +11,11 @@ from discern_vqa.baselines import kernel_ridge, retrieval
 from discern_vqa.baselines._cases import Case, Cases
 from discern_vqa.baselines._features import Features
 from discern_vqa.baselines._fitted import Given, State
-from discern_vqa.data.sample import Sample
 from discern_vqa.datasets._load import find_root, learning_samples
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation.calibration import digest
 from discern_vqa.evaluation.predict import Predictor
+from discern_vqa.evaluation.questions import asked
 from discern_vqa.run import WEIGHTS
 
 WEIGHT = 1.0
@@ -61,8 +61,7 @@ class SimilarCases:
         """The most similar cases, best first, one for each image. Raises DataError, ImageError."""
         if not question.strip():
             raise DataError("the question is empty", hint='for example: discern ask RUN IMAGE "Is there a mass?"')
-        asked = Sample(id="1", split="test", image=str(Path(image).resolve()), path=Path(image), question=question)
-        (feature,) = self.features.of([asked])
+        (feature,) = self.features.of([asked("1", Path(image), question)])
         return self.cases.nearest(question, feature, self.answers, self.weight, count)
 
 

@@ -113,7 +113,7 @@ def read(root: Path, split: str, *, language: str = "en", skipped: list[str] | N
                 samples.append(_sample(record, source, split, root, folder, images, boxes))
     samples = require_unique(samples, problems)
     problems.close()
-    return require_some(samples, file, split)
+    return require_some(samples, problems, file, split)
 
 
 def present(root: Path) -> tuple[str, ...]:

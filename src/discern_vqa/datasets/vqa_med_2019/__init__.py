@@ -133,7 +133,7 @@ def read(root: Path, split: str, *, exclude: str | None = None, skipped: list[st
             if Path(sample.image).name not in hidden:
                 samples.append(sample)
     problems.close()
-    samples = with_image_facts(require_some(samples, file, split))
+    samples = with_image_facts(require_some(samples, problems, file, split))
     return pretraining(samples) if split == "pretrain" else samples
 
 
