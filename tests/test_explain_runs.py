@@ -13,7 +13,7 @@ from PIL import Image
 
 from discern_vqa import cli
 from discern_vqa.datasets import phantom
-from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.errors import ConfigError, RunError
 from discern_vqa.evaluation import explain_view
 from discern_vqa.evaluation.explain import Explainer, explain, read_scores
 from discern_vqa.evaluation.explain_scores import score
@@ -63,9 +63,10 @@ def test_the_best_measured_method_is_chosen_for_these_weights_only(scored):
     file.write_text(json.dumps(made | {"weights": "those of another training"}))
     assert read_scores(predictor.run) is None
     assert explainer.choose() == methods.DEFAULT
-    file.write_text("{")
-    with pytest.raises(DataError, match="explanation_scores.test.json:1: broken JSON"):
-        explainer.choose()
+    for damage in ("{", "[" * 9999, "[]", json.dumps(made | {"methods": []})):
+        file.write_text(damage)
+        with pytest.raises(RunError, match="explanation_scores.test.json is broken"):
+            read_scores(predictor.run)
     file.write_text(kept)
     assert measured(None, "rollout") == measured(made, "occlusion") == ""
 

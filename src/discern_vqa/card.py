@@ -57,7 +57,7 @@ def write_card(folder: Path, judged: Judged | None = None) -> bool:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         name, dataset = str(config.get("name") or folder.resolve().name), config["data"]["dataset"]
         model, encoders = config["model"]["name"], config["model"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RunError(f"{folder / 'config.json'} is broken: {error!r}", hint="train the run again") from error
     head = _head(name, dataset, model, judged, _kept(before))
     recipe = folder / "recipe.toml"

@@ -20,6 +20,7 @@ from discern_vqa.evaluation.explain_view import measured
 from discern_vqa.evaluation.heatmaps import Map
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.evaluation.questions import asked
+from discern_vqa.evaluation.stored import Stored, read_object
 from discern_vqa.explanations import _methods as methods
 from discern_vqa.explanations._gated import gates_of_words, is_gated
 from discern_vqa.run import WEIGHTS, Run
@@ -132,11 +133,29 @@ class Explainer:
         return list(made.numpy().astype(np.float64))
 
 
+class _Pointing(Stored):
+    n: int
+    mean: float
+
+
+class _Method(Stored):
+    pointing: _Pointing
+
+
+class _Measured(Stored):
+    """What is said of a map's worth."""
+
+    methods: dict[str, _Method]
+    best: str | None = None
+    chance: float
+    split: str
+
+
 def read_scores(run: Run) -> dict[str, Any] | None:
     """What `discern explain RUN --score` wrote for these very weights: of the test split, else of another."""
     files = sorted(run.folder.glob("explanation_scores.*.json"), key=lambda file: ".test." not in file.name)
     for file in files:
-        content = dict(require_record(parse_json(read_text(file), str(file)), str(file)))
+        content = read_object(file, f"write it anew: discern explain {run.folder} --score, or remove it", _Measured)
         if content.get("weights") == digest(run.folder / WEIGHTS):
             return content
     return None
