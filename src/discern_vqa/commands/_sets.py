@@ -82,8 +82,10 @@ def _refuse_unfit(name: str, read: Callable[..., Any], given: dict[str, Any]) ->
 
 
 def refuse_over_set(out: Path | None, root: Path, parts: "dict[str, list[Sample]]") -> None:
-    """Raises ConfigError when `out` is a file that the set was read from: the root itself, or a sample's source. A folder
-    gets Parquet files, and may be the root where that holds none."""
+    """Raises ConfigError when `out` is a file that the set was read from: the root itself, or a sample's source.
+
+    A folder gets Parquet files, and may be the root where that holds none.
+    """
     files = {sample.source.partition(":")[0] for part in parts.values() for sample in part}
     written = [out]
     if out is not None and out.is_dir():
