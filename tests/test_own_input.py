@@ -65,3 +65,13 @@ def test_a_data_set_is_not_written_over_but_what_was_made_of_it_before_is(tmp_pa
     refused(["data", "audit", "jsonl", str(tmp_path), "--json", str(file)], file, capsys)
     for _ in range(2):
         assert cli.main(["data", "convert", "jsonl", str(tmp_path), str(tmp_path / "converted.jsonl")]) == 0
+
+
+def test_a_folder_of_parquet_files_is_not_written_over(tmp_path, capsys):
+    pytest.importorskip("pyarrow")
+    jsonl.write_tiny(tmp_path)
+    folder = str(tmp_path)
+    assert cli.main(["data", "convert", "jsonl", folder, folder]) == 0
+    file = next(tmp_path.rglob("train-*.parquet"))
+    capsys.readouterr()
+    refused(["data", "convert", "parquet", str(file.parent), str(file.parent)], file, capsys)

@@ -82,9 +82,16 @@ def _refuse_unfit(name: str, read: Callable[..., Any], given: dict[str, Any]) ->
 
 
 def refuse_over_set(out: Path | None, root: Path, parts: "dict[str, list[Sample]]") -> None:
-    """Raises ConfigError when `out` is a file that the set was read from: the root itself, or a sample's source."""
+    """Raises ConfigError when `out` is a file that the set was read from: the root itself, or a sample's source.
+
+    A folder gets Parquet files, and may be the root where that holds none.
+    """
     files = {sample.source.partition(":")[0] for part in parts.values() for sample in part}
-    paths.refuse_own_input(out, root, *(root / file for file in files))
+    written = [out]
+    if out is not None and out.is_dir():
+        written = [out / Path(file).name for file in files if file.endswith(".parquet")]
+    for one in written:
+        paths.refuse_own_input(one, root, *(root / file for file in files))
 
 
 def say_skipped(skipped: list[str]) -> None:
