@@ -13,7 +13,6 @@ from discern_vqa.data.answers import Answer
 from discern_vqa.data.batch import Batcher, Inputs
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import StateSource
-from discern_vqa.datasets._reading import parse_json, read_text, require_record
 from discern_vqa.errors import ConfigError
 from discern_vqa.evaluation.calibration import digest
 from discern_vqa.evaluation.explain_view import measured
