@@ -88,6 +88,12 @@ def test_percent_signs_fractions_dashes_and_counts_of_each_row_are_read(tmp_path
     assert verdicts(checked) == {"slake row": "fine", "partial": "fine", "none": "unchecked"}
 
 
+def test_the_spread_behind_a_mean_is_read_past(tmp_path):
+    plain = check_table(table(tmp_path, "mean,74.30,85.66,81.15"), RAD)
+    spread = check_table(table(tmp_path, "mean,74.30 ± 0.2,85.66 +- 1,81.15 % +/- 0.4 %"), RAD)
+    assert verdicts(spread) == verdicts(plain)
+
+
 def test_it_says_with_which_counts_a_row_would_hold(tmp_path):
     text = as_text(check_table(table(tmp_path, "one,60.0,80.0,70.0", "two,60.0,80.0,85.0"), RAD))
     assert "it would hold if 50 % of the questions were open, and 40 % are" in text

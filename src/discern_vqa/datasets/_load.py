@@ -25,7 +25,7 @@ from discern_vqa.paths import cache_dir, find_data
 _NAMES = ("id", "image", "group", "patient", "study", "twin", "source")
 """What of a sample names something of its set."""
 FAULTS = {
-    "D7": "the last incomplete batch is left out, of the test split too",
+    "D7": "the last incomplete batch is left out, of validation and the test split too",
     "D12": "the answer table holds the answers of validation and test",
     "D13": "the epoch was chosen on the test split",
 }

@@ -29,7 +29,9 @@ _SAME = {
     "closed": {"closed", "close", "closed-ended", "close-ended"},
     "overall": {"overall", "all", "total"},
 }
-_NUMBER = re.compile(r"(-?(?:\d{1,4}(?:\.\d{1,20})?|\.\d{1,20}))\s*%?", re.ASCII)
+_SPREAD = r"(?:\s*(?:±|\+/?-)\s*\d{1,4}(?:\.\d{1,20})?\s*%?)?"
+"""What follows a mean over several trainings; it is read past."""
+_NUMBER = re.compile(rf"(-?(?:\d{{1,4}}(?:\.\d{{1,20}})?|\.\d{{1,20}}))\s*%?{_SPREAD}", re.ASCII)
 _WHOLE = re.compile(r"\d{1,7}", re.ASCII)
 _NOTHING = {"", "-", "–", "—", "n/a", "na"}
 MOST = 1_000_000
@@ -149,7 +151,7 @@ def _number(cells: Sequence[str], column: int, where: str) -> str:
     found = _NUMBER.fullmatch(text)
     if not found:
         said = text if len(text) <= 40 else f"{text[:40]}..."
-        raise DataError(f"{where}: {said!r} is no number", hint="74.3, 74.3 % or 0.743; a dash for nothing")
+        raise DataError(f"{where}: {said!r} is no number", hint="74.3, 74.3 %, 74.3 ± 0.2 or 0.743; a dash for nothing")
     return found[1]
 
 
