@@ -113,7 +113,8 @@ def test_it_says_with_which_counts_a_row_would_hold(tmp_path):
         ("model,open,closed,overall", "a,70,x,75", RAD, DataError, r"table.csv:2: column 3 .closed.: 'x' is no number"),
         ("model,open,closed,overall", "a,1e400,80,75", RAD, DataError, r"table.csv:2: column 2 .open.: '1e400' is no"),
         ("model,open,closed,overall", f"a,{'7' * 5000},80,75", RAD, DataError, "is no number"),
-        ("model,open,closed,overall", f"a,{'7' * 200_000},80,75", RAD, DataError, "table.csv:2: not CSV"),
+        # Whether such a cell is CSV depends on a limit of the whole process, which reading a data set raises.
+        ("model,open,closed,overall", f"a,{'7' * 200_000},80,75", RAD, DataError, "table.csv:2: (not CSV|column 2)"),
         ("model,open,closed,overall,n_open,n_closed", "a,70,80,75,x,9", None, DataError, "'x' is no number"),
         ("model,open,closed,overall,n_open,n_closed", "a,70,80,75,0,9", None, DataError, "2: column 5: '0' is no"),
         ("model,open,closed,overall,n_open,n_closed", "a,70,80,75,9,9999999999999", None, DataError, "column 6: "),

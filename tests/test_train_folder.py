@@ -91,7 +91,8 @@ def test_a_run_that_has_kept_no_step_begins_anew_and_takes_over_nothing(tiny_run
     (folder / "notes.txt").write_text("mine")
     run = train(tiny_run.parent / "tiny.toml", data=data, overrides=limited, out=folder, quiet=True)
     assert (run.recipe.optim.lr, run.recipe.data.limit) == (1e-4, 40)
-    assert {path.name for path in folder.iterdir()} == {path.name for path in tiny_run.iterdir()} | {"notes.txt"}
+    new = train(tiny_run.parent / "tiny.toml", data=data, overrides=limited, out=tmp_path / "new", quiet=True).folder
+    assert {path.name for path in folder.iterdir()} == {path.name for path in new.iterdir()} | {"notes.txt"}
     assert "another" not in (folder / "similar.json").read_text()
     with pytest.raises(RunError, match="already holds a run"):
         train(tiny_run.parent / "tiny.toml", data=data, overrides=limited, out=folder, quiet=True)
