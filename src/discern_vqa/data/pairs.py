@@ -13,8 +13,8 @@ from torch import Tensor
 from discern_vqa.data import sides
 from discern_vqa.data.choice import with_choice
 from discern_vqa.data.sample import Sample
+from discern_vqa.data.sources import Key
 
-Key = tuple[str, Path]
 Choice = Literal["uniform", "batch_first", "batch_only"]
 """Which of several similar images: any (the paper); first one of the batch's own, which is encoded already; none but
 those."""

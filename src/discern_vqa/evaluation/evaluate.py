@@ -64,7 +64,7 @@ def evaluate(
         samples = list(whole_batches(samples, opened.recipe.optim.batch))
     train, validation = learning_samples(config, root, opened.recipe.run.seed)
     train = [sample for sample in train if not sample.is_caption]
-    apart = held_out(opened, root)
+    apart = validation or held_out(opened, root)
     if baselines:
         baseline_rows.check(opened)
     say(f"{len(samples):,} questions of {len({s.image for s in samples}):,} images")

@@ -80,9 +80,9 @@ def fit_and_measure(
     predictor = Predictor.open(run, calibrated=False)
     opened = predictor.run
     root = find_root(opened.recipe.data, data) if data is not None or not opened.root.exists() else opened.root
-    train, _ = learning_samples(opened.recipe.data, root, opened.recipe.run.seed)
+    train, validation = learning_samples(opened.recipe.data, root, opened.recipe.run.seed)
     say(f"what it learned from: {len(_images(train)):,} pictures, {len(_questions(train)):,} different questions")
-    made = fit_run(predictor, train, held_out(opened, root))
+    made = fit_run(predictor, train, validation or held_out(opened, root))
     if made is None:
         why = why_not(predictor, train)
         if outside:
