@@ -1,16 +1,20 @@
 """A training that goes on from another run: what it takes over, and what it must not have seen."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from discern_vqa.config import DataConfig
+from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.splits import image_disjoint
-from discern_vqa.datasets import _load, phantom, pmc_vqa, roco, slake, vqa_rad
+from discern_vqa.datasets import _load, jsonl, phantom, pmc_vqa, roco, slake, vqa_rad
 from discern_vqa.datasets._load import refuse_leak, vocabulary_samples
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.evaluation.explain import Explainer
+from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.run import WEIGHTS, Run, read_tensors
 from discern_vqa.training.train import train
 
@@ -87,6 +91,44 @@ def test_the_answering_layer_and_the_table_go_on_or_begin_anew(tiny_run, tmp_pat
         assert kept is not (anew and name.startswith("ffn_answer")), name
     assert (run.vocabulary == before.vocabulary) is not anew
     assert set(run.vocabulary.answers) <= set(before.vocabulary.answers)
+
+
+@pytest.mark.parametrize("restricted", [False, True])
+def test_answers_of_other_sets_may_be_kept_from_being_chosen(tiny_run, tmp_path, restricted):
+    root = tiny_run.parent / "phantoms"
+    rows = [one for one in phantom.read(root, "train") if one.answer in ("yes", "two")]
+    jsonl.write([replace(one, path=root / one.image) for one in rows], tmp_path / "own.jsonl")
+    own = {sample.answer for sample in rows}
+    settings = ["data.dataset=jsonl", f"run.restrict_labels={'dataset' if restricted else 'none'}", "optim.lr=1e-9"]
+    run = train(tiny_run.parent / "tiny.toml", data=tmp_path / "own.jsonl", from_run=tiny_run, out=tmp_path / "run",
+                overrides=settings, quiet=True)  # fmt: skip
+    before = Run.open(tiny_run).vocabulary
+    assert run.vocabulary.answers == before.answers
+    predictor = Predictor.open(run.folder)
+    asked = phantom.read(root, "test")[:40]
+    answers = predictor.answer(asked)
+    scores = [dict(answer.alternatives) for answer in answers]
+    assert ({text for one in scores for text, score in one.items() if score > 0} <= own) is restricted
+    assert Run.open(run.folder).vocabulary == run.vocabulary
+    if not restricted:
+        assert run.vocabulary == before
+        return
+    assert {answer.text for answer in answers} <= own
+    assert all(sum(one.values()) == pytest.approx(1) for one in scores)
+    explainer = Explainer(predictor.run, predictor.model, predictor.batcher)
+    chosen = explainer.chosen(explainer.inputs(asked))
+    assert [run.vocabulary.answers[place] for place in chosen.tolist()] == [answer.text for answer in answers]
+
+
+def test_a_table_without_any_own_answer_cannot_be_restricted_to_them():
+    table = AnswerVocabulary.from_answers(["yes", "no"], "lower")
+    kept = AnswerVocabulary.from_json(table.restricted(["No", "maybe"]).to_json())
+    assert [answer for answer, may in zip(kept.answers, kept.own, strict=True) if may] == ["no"]
+    with pytest.raises(DataError, match="own training answers") as caught:
+        table.restricted(["maybe"])
+    assert "restrict_labels=none" in caught.value.hint
+    with pytest.raises(DataError, match="`own`"):
+        AnswerVocabulary(("yes", "no"), "lower", own=(False, False))
 
 
 def test_images_that_a_list_or_an_audit_names_are_not_learned_from(tiny_run, tmp_path):

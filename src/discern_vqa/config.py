@@ -178,6 +178,9 @@ class RunConfig(Table):
     answer_head: Literal["shared", "per_dataset"] = "shared"
     """Of a run that goes on from another (A11): its answer table and the layer that answers are taken over, so that no
     parameter is new (the paper); or both begin anew, from the own training answers."""
+    restrict_labels: Literal["none", "dataset"] = "none"
+    """Which answers of the table may be chosen: all of them (the paper), or those that the own data set's training
+    questions have, where other sets' are in the table too (cmdpi.md 2.6). What a generator writes is not restricted."""
     after: str = ""
     """A recipe (path beside this one) that is trained first, into `<run>/before`, when `--from` names no run."""
     select: Literal["best", "last"] = "best"

@@ -13,7 +13,7 @@ import heapq
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, Self
 
@@ -91,12 +91,14 @@ class AnswerVocabulary:
 
     Built from the training split alone: an answer that occurs only in the test split cannot be given (see `coverage`).
     `kinds` says for each answer what it answered there: "open" or "closed" questions, or "both"; empty: not known.
+    `own` says which of them may be chosen, where others' answers are in the table too; empty: all.
     Raises DataError when it is empty or an answer stands twice, ConfigError for an unknown normaliser.
     """
 
     answers: tuple[str, ...]
     normaliser: str
     kinds: tuple[str, ...] = ()
+    own: tuple[bool, ...] = ()
     _place: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -113,6 +115,11 @@ class AnswerVocabulary:
         if self.kinds and len(self.kinds) != len(self.answers):
             raise DataError(
                 f"{len(self.kinds)} kinds of {len(self.answers)} answers in the answer vocabulary", hint="train again"
+            )
+        if self.own and (len(self.own) != len(self.answers) or not any(self.own)):
+            raise DataError(
+                "`own` of the answer vocabulary: expected true or false for each answer, and one true at least",
+                hint="train again",
             )
         object.__setattr__(self, "_place", place)
 
@@ -155,20 +162,33 @@ class AnswerVocabulary:
 
     def to_json(self) -> dict[str, Any]:
         """What `vocabulary.json` holds."""
-        kinds = {"kinds": list(self.kinds)} if self.kinds else {}
-        return {"normaliser": self.normaliser, "answers": list(self.answers)} | kinds
+        further: dict[str, Any] = {"kinds": list(self.kinds), "own": list(self.own)}
+        kept = {key: value for key, value in further.items() if value}
+        return {"normaliser": self.normaliser, "answers": list(self.answers)} | kept
+
+    def restricted(self, answers: Iterable[str]) -> Self:
+        """The same table, of which these answers alone may be chosen. Raises DataError when it has none of them."""
+        own = {self.index(answer) for answer in answers}
+        if own <= {-1}:
+            raise DataError(
+                "none of the data set's own training answers is in the answer table",
+                hint="let every answer be chosen: --set run.restrict_labels=none",
+            )
+        return replace(self, own=tuple(place in own for place in range(len(self))))
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`. Raises DataError when a key is missing or has another type."""
         answers, name, kinds = content.get("answers"), content.get("normaliser"), content.get("kinds", [])
+        own = content.get("own", [])
         lists = all(isinstance(some, list) and all(isinstance(one, str) for one in some) for some in (answers, kinds))
+        lists = lists and isinstance(own, list) and all(isinstance(one, bool) for one in own)
         if not isinstance(name, str) or not isinstance(answers, list) or not lists:
             raise DataError(
                 "this is no answer vocabulary: expected {'normaliser': text, 'answers': [text, ...]}",
                 hint="give the vocabulary.json of a run folder, or train again",
             )
-        return cls(answers=tuple(answers), normaliser=name, kinds=tuple(kinds))
+        return cls(answers=tuple(answers), normaliser=name, kinds=tuple(kinds), own=tuple(own))
 
 
 @dataclass(frozen=True)

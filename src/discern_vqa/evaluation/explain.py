@@ -22,6 +22,7 @@ from discern_vqa.evaluation.questions import asked
 from discern_vqa.evaluation.stored import Stored, read_object
 from discern_vqa.explanations import _methods as methods
 from discern_vqa.explanations._gated import gates_of_words, is_gated
+from discern_vqa.models._answering import decided
 from discern_vqa.run import WEIGHTS, Run
 
 AUTO = "auto"
@@ -115,7 +116,7 @@ class Explainer:
     def chosen(self, inputs: Inputs) -> Tensor:
         """(B,) the classes that the model chooses."""
         with torch.inference_mode():
-            chosen: Tensor = self.model.decide(inputs).scores.argmax(-1)
+            chosen = decided(self.model, inputs, self.batcher.vocabulary).scores.argmax(-1)
         return chosen.clone()
 
     def words(self, inputs: Inputs) -> list[tuple[tuple[str, float], ...]]:

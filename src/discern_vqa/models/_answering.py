@@ -2,11 +2,12 @@
 evaluation."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
+from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.batch import Batcher, Decision, Inputs
 from discern_vqa.data.sample import Sample
 
@@ -17,6 +18,15 @@ class Decided:
 
     probabilities: Tensor
     openness: Tensor | None
+
+
+def decided(model: nn.Module, inputs: Inputs, vocabulary: AnswerVocabulary) -> Decision:
+    """What the model decides, answers that may not be chosen (`AnswerVocabulary.own`) at -inf."""
+    decision: Decision = model.decide(inputs)  # type: ignore[operator]
+    if not vocabulary.own:
+        return decision
+    other = ~torch.tensor(vocabulary.own, device=decision.scores.device)
+    return replace(decision, scores=decision.scores.masked_fill(other, -torch.inf))
 
 
 def answer_scores(
@@ -41,7 +51,7 @@ def decide_all(
     for view in range(max(1, min(views, batcher.images.views))):
 
         def decide(inputs: Inputs) -> tuple[Tensor, ...]:
-            decision: Decision = model.decide(inputs)  # type: ignore[operator]
+            decision = decided(model, inputs, batcher.vocabulary)
             kind = () if decision.openness is None else (decision.openness.float(),)
             return decision.scores.float().softmax(-1), *kind
 

@@ -66,8 +66,12 @@ class Answering:
 
     def classify_typed(self) -> list[Answer]:
         """See the module. The score is a probability among the answers that are left."""
-        kinds = self.batcher.vocabulary.kinds
-        may = {kind: torch.tensor([one in (kind, "both", "") for one in kinds]) for kind in (OPEN, CLOSED)}
+        table = self.batcher.vocabulary
+        own = table.own or (True,) * len(table)
+        may = {
+            kind: torch.tensor([one in (kind, "both", "") and may for one, may in zip(table.kinds, own, strict=False)])
+            for kind in (OPEN, CLOSED)
+        }
         answers = []
         for row, is_open in zip(self.decided.probabilities, self.is_open.tolist(), strict=True):
             allowed = may[OPEN if is_open else CLOSED]

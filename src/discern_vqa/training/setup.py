@@ -5,7 +5,7 @@ Everything that has to be there before the first step, and nothing of the steps 
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -166,16 +166,26 @@ def _new_run(
         takes_table = settings.run.answer_head == "shared"
         refuse_leak(settings.data, before.recipe.data, from_run, takes_table)
         if takes_table:
-            return Run.create(out, source, settings, before.vocabulary, before.tokenizer, root, before.writer)
+            vocabulary = _restricted(before.vocabulary, settings, root)
+            return Run.create(out, source, settings, vocabulary, before.tokenizer, root, before.writer)
     learned = vocabulary_samples(settings.data, root)
     asked = [sample for sample in learned if not sample.is_caption]
     answers, kinds = [sample.answer for sample in asked], [sample.answer_type for sample in asked]
     vocabulary = AnswerVocabulary.from_answers(answers, settings.data.normaliser, settings.data.min_count, kinds)
+    vocabulary = _restricted(vocabulary, settings, root)
     if from_run is not None:
         return Run.create(out, source, settings, vocabulary, before.tokenizer, root, before.writer)
     tokenizer = make_tokenizer(settings, [sample.text for sample in learned])
     writer = make_writer(settings, answers)
     return Run.create(out, source, settings, vocabulary, tokenizer, root, writer)
+
+
+def _restricted(table: AnswerVocabulary, settings: Recipe, root: Path) -> AnswerVocabulary:
+    """The table with what `run.restrict_labels` says of which answers may be chosen."""
+    if settings.run.restrict_labels == "none":
+        return replace(table, own=())
+    alone = settings.data.model_copy(update={"vocabulary_from": [], "imitate": []})
+    return table.restricted(one.answer for one in vocabulary_samples(alone, root) if not one.is_caption)
 
 
 def _differences(before: Recipe, now: Recipe) -> str:
