@@ -140,6 +140,8 @@ def test_the_papers_mechanisms_are_measured_without_our_prior():
         ('title = "a"\n[rows.full]\n', "missing: source, family"),
         ('title = "a"\nsource = "b"\nfamily = "cmdpi"\n[rows.other]\n', "no row is named 'full'"),
         ("title = ", "is no TOML"),
+        ("title = " + "[" * 100_000, "is no TOML: nested too deep"),
+        ('\ufefftitle = "a"\n[rows.full]\n', "missing: source, family"),  # a byte order mark is no mistake
     ],
 )
 def test_a_broken_file_is_told(tmp_path, text, error):

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from discern_vqa.datasets import phantom
 from discern_vqa.errors import RunError
 from discern_vqa.experiments import _pool, _run, demo
-from discern_vqa.experiments._lock import locked
 from discern_vqa.experiments._pool import Task, work
+from discern_vqa.lock import locked
 from discern_vqa.training import loop
 
 SEEDS = [0, 1]
@@ -156,14 +156,11 @@ def test_a_run_of_another_recipe_is_not_taken_for_done(tmp_path):
     (run / "config.json").write_text(json.dumps(made))
     with pytest.raises(RunError, match=r"other settings: \[optim\] clip"):
         folder.done(training)
-
-
-def test_two_commands_do_not_meet_in_one_folder(tmp_path):
-    with locked(tmp_path), pytest.raises(RunError, match="another command is at work"):  # noqa: SIM117
-        with locked(tmp_path):
-            pass
-    with locked(tmp_path):  # and it is free again
-        pass
+    for broken in ("config.json", "done.json"):
+        (run / broken).write_text("[" * 100_000)
+        with pytest.raises(RunError, match=f"{broken} is broken: it is nested too deep") as caught:
+            folder.done(training)
+        assert "trains it anew" in caught.value.hint
 
 
 def test_a_folder_that_cannot_be_made_is_said_before_anything_is_drawn_or_trained(tmp_path):

@@ -17,7 +17,7 @@ LONGEST = 350
 FLOORS = [
     {"errors"},
     {"files", "pages", "toml"},
-    {"registry"},
+    {"registry", "lock"},
     {"paths", "recipe_check"},
     {"config"},
     {"data", "nn"},

@@ -4,7 +4,6 @@ It is made from the run's own files. What a user adds is kept: further entries o
 example), and everything below the line `YOURS`. A README that this program did not write is left alone. No torch here.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa.errors import RunError
-from discern_vqa.files import atomic_write_text
+from discern_vqa.files import atomic_write_text, from_json
 
 CARD = "README.md"
 MADE = "<!-- Written by Discern; discern evaluate writes it again. -->"
@@ -54,10 +53,10 @@ def write_card(folder: Path, judged: Judged | None = None) -> bool:
     if before and MADE not in before:
         return False
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = from_json((folder / "config.json").read_bytes())
         name, dataset = str(config.get("name") or folder.resolve().name), config["data"]["dataset"]
         model, encoders = config["model"]["name"], config["model"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{folder / 'config.json'} is broken: {error!r}", hint="train the run again") from error
     head = _head(name, dataset, model, judged, _kept(before))
     recipe = folder / "recipe.toml"

@@ -1,11 +1,14 @@
-"""Writes that are whole or not there at all: a temporary file beside the target, flushed, then renamed over it."""
+"""Writes that are whole or not there at all: a temporary file beside the target, flushed, then renamed over it. And
+JSON, read so that one kind of error covers all that can be wrong with it."""
 
 import errno
+import json
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 
@@ -63,6 +66,17 @@ def atomic_write_bytes(path: Path, content: bytes) -> None:
 def atomic_write_text(path: Path, content: str) -> None:
     """Writes `content` as UTF-8 to `path`, whole or not at all."""
     atomic_write_bytes(path, content.encode("utf-8"))
+
+
+def from_json(text: str | bytes) -> Any:
+    """As `json.loads`, but whatever is wrong is a ValueError that says so: nested too deep, a number too long."""
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise
+    except (ValueError, RecursionError) as error:
+        deep = isinstance(error, RecursionError)
+        raise ValueError("it is nested too deep" if deep else "a number is too long") from error
 
 
 def _explained(error: OSError, path: Path) -> DiscernError:

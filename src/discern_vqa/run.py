@@ -37,7 +37,7 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import ImageSource, PixelSource, StateSource, TextSource
 from discern_vqa.data.text import FolderTokenizer, Tokenizer, WordTokenizer
 from discern_vqa.errors import RunError
-from discern_vqa.files import atomic_path, atomic_write_text, explained
+from discern_vqa.files import atomic_path, atomic_write_text, explained, from_json
 from discern_vqa.parts import copy_encoder_files, parts_of, weights_folder
 from discern_vqa.paths import cache_dir
 from discern_vqa.toml import whole_recipe
@@ -313,15 +313,14 @@ def _tokenizer(content: dict[str, Any], folder: Path) -> Tokenizer:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = from_json(path.read_bytes())
     except FileNotFoundError:
         raise RunError(
             f"{path.parent} is no run folder: it has no {path.name}",
             hint="discern train RECIPE --out RUN makes one",
         ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        reason = "it is nested too deep" if isinstance(error, RecursionError) else error
-        raise RunError(f"{path} is broken: {reason}", hint="restore the file, or train the run again") from error
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is broken: {error}", hint="restore the file, or train the run again") from error
     if not isinstance(content, dict):
         raise RunError(f"{path} is broken: expected an object", hint="restore the file, or train the run again")
     return content

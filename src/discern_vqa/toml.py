@@ -51,7 +51,7 @@ def read_tables(path: Path) -> dict[str, Any]:
 
     Raises ConfigError: the file or a base is missing or is no TOML, or a recipe is its own base.
     """
-    tables, base = _read_toml(path), path
+    tables, base = _recipe(path), path
     seen = [path.resolve()]
     while "base" in tables:
         further = tables.pop("base")
@@ -61,33 +61,44 @@ def read_tables(path: Path) -> dict[str, Any]:
         if base.resolve() in seen:
             raise ConfigError(f"{path} has itself as a base, by way of {base}", hint="take `base` out of one of them")
         seen.append(base.resolve())
-        tables = _over(_read_toml(base), tables)
+        tables = _over(_recipe(base), tables)
     return tables
 
 
 def whole_recipe(path: Path) -> str:
     """The text of a recipe that reads alone: as it stands, or put together with its base under its first comment."""
     text = Path(path).read_text(encoding=ENCODING)
-    if "base" not in _read_toml(Path(path)):
+    if "base" not in _recipe(Path(path)):
         return text
     comment = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines(keepends=True))
     return "".join(comment) + as_toml(read_tables(Path(path)))
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path, hint: str) -> dict[str, Any]:
+    """The tables of a TOML file. Raises ConfigError where it is none or cannot be read; FileNotFoundError is the
+    caller's."""
     try:
         return tomllib.loads(path.read_text(encoding=ENCODING))
+    except FileNotFoundError:
+        raise
+    except OSError as error:  # a folder, or no permission
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise ConfigError(f"{path} cannot be read: {reason}", hint="name a recipe, a file that ends in .toml") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is no TOML: {error}", hint=hint) from None
+    except (ValueError, RecursionError):
+        raise ConfigError(f"{path} is no TOML: nested too deep, or a number is too long", hint=hint) from None
+
+
+def _recipe(path: Path) -> dict[str, Any]:
+    try:
+        return read_toml(path, "strings need quotes; tables look like [data]")
     except FileNotFoundError:
         near = sorted(str(found) for found in path.parent.glob("*.toml")) if path.parent.is_dir() else []
         raise ConfigError(
             f"there is no recipe {path}",
             hint=f"there are: {', '.join(near)}" if near else "see the folder recipes/, or write one (docs/adding.md)",
         ) from None
-    except OSError as error:  # a folder, or no permission
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise ConfigError(f"{path} cannot be read: {reason}", hint="name a recipe, a file that ends in .toml") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is no TOML: {error}", hint="strings need quotes; tables look like [data]") from None
 
 
 def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import RunError
-from discern_vqa.files import atomic_path, atomic_write_text
+from discern_vqa.files import atomic_path, atomic_write_text, from_json
 
 FACTS = "baseline.json"
 
@@ -75,11 +75,11 @@ class State(NamedTuple):
     def read(cls, facts: Path, arrays: Path) -> Self:
         """The inverse. Raises RunError for a missing or broken file."""
         try:
-            content = json.loads(facts.read_text(encoding="utf-8"))
+            content = from_json(facts.read_bytes())
             if not isinstance(content, dict):
                 raise RunError(f"{facts} is broken: expected an object", hint="restore the file, or train again")
             return cls(content, load_file(arrays))
-        except (OSError, ValueError, RecursionError, SafetensorError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise RunError(f"{facts.parent}: {facts.name} or {arrays.name} is missing or damaged: {error}",
                            hint="restore the file, or train again") from error  # fmt: skip
 

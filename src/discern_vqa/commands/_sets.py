@@ -10,6 +10,7 @@ import typer
 
 from discern_vqa import paths, registry
 from discern_vqa.errors import ConfigError
+from discern_vqa.files import from_json
 
 if TYPE_CHECKING:
     from discern_vqa.data.sample import Sample
@@ -109,8 +110,8 @@ def parsed(options: list[str]) -> dict[str, Any]:
         if not separator or not name.isidentifier() or (dot and not field):
             raise ConfigError(f"--option {option!r} is not of the form key=value", hint="e.g. --option edition=owner")
         try:
-            read: Any = json.loads(value)
-        except (ValueError, RecursionError):
+            read: Any = from_json(value)
+        except ValueError:
             read = value
         if not dot:
             found[name] = read

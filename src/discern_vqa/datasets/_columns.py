@@ -5,7 +5,6 @@ A column is found by the field's name, in any case ("Question", "IMAGE"). Column
 to `Sample.extra`. Nothing is guessed from what a column holds.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,6 +14,7 @@ from discern_vqa.datasets._neutral import KNOWN
 from discern_vqa.datasets._reading import CORRECT_IT, one_line, parse_json, read_text, require_record, shown
 from discern_vqa.datasets._tables import rows
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.files import from_json
 
 DELIMITERS = (",", ";", "\t", "|")
 SPLITS_AS_WRITTEN = {
@@ -133,8 +133,8 @@ def tidied(record: Mapping[str, Any], source: str, use_as: str) -> dict[str, Any
     choices = tidy.get("choices")
     if isinstance(choices, str):
         try:
-            parsed = json.loads(choices) if choices.startswith("[") else choices.split("|")
-        except (ValueError, RecursionError) as error:
+            parsed = from_json(choices) if choices.startswith("[") else choices.split("|")
+        except ValueError as error:
             raise DataError(f"{source}: 'choices' is {shown(choices)}; expected a list", hint=CORRECT_IT) from error
         tidy["choices"] = [str(choice) for choice in parsed]
     return tidy

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from discern_vqa.errors import DataError
-from discern_vqa.files import atomic_write_text
+from discern_vqa.files import atomic_write_text, from_json
 
 TIMEOUT_S = 30
 TRIES = 3
@@ -151,7 +151,7 @@ def _starts_at(answer: Any, start: int) -> bool:
 def _known_etag(about: Path, url: str) -> str:
     """The server's mark of the file whose beginning is there, if it came from this address."""
     try:
-        known = json.loads(about.read_text(encoding="utf-8"))
+        known = from_json(about.read_bytes())
         return str(known["etag"]) if known["url"] == url else ""
     except (OSError, ValueError, KeyError, TypeError):
         return ""

@@ -10,7 +10,7 @@ from discern_vqa.datasets._archives import unpack
 from discern_vqa.datasets._download import Progress, download
 from discern_vqa.datasets._sources import File, Source
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.files import atomic_write_text
+from discern_vqa.files import atomic_write_text, from_json
 
 RECORD = ".discern-get.json"
 """What was fetched, from where, under which licence: name -> {"url", "checksum"}."""
@@ -82,7 +82,7 @@ def _unpack_inner(folder: Path, inner: str, tell: Callable[[str], None]) -> None
 def _read_record(root: Path) -> dict[str, Any]:
     file = root / RECORD
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = from_json(file.read_bytes())
     except FileNotFoundError:
         return {"files": {}}
     except (OSError, ValueError) as error:

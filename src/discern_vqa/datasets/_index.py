@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from discern_vqa.data.sample import SPLITS, Sample
-from discern_vqa.datasets._reading import parse_json, present_splits, read_text, require_record, shown
+from discern_vqa.datasets._reading import numbered_lines, parse_json, present_splits, read_text, require_record, shown
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import atomic_path, atomic_write_text
 
@@ -150,9 +150,7 @@ def _about(folder: Path) -> dict[str, Any]:
 
 def _rows(file: Path) -> list[Row]:
     rows, seen = [], set()
-    for number, line in enumerate(read_text(file).split("\n"), start=1):  # splitlines() would cut an id at U+2028
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(file):
         source = f"{file}:{number}"
         record = require_record(parse_json(line, source, lines=False), source)
         row = Row(*(record.get(key) for key in ("from", "id", "split", "cluster")))  # type: ignore[arg-type]

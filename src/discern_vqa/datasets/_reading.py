@@ -17,7 +17,7 @@ from PIL import Image
 from discern_vqa.data.choice import split_choice
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.files import atomic_write_bytes
+from discern_vqa.files import atomic_write_bytes, from_json
 from discern_vqa.paths import is_regular_file, names_beside, what_it_is
 
 CORRECT_IT = "correct that record, or take it out of the file"
@@ -191,7 +191,7 @@ def parse_json(text: str, place: str, lines: bool = True, hint: str = "") -> Any
         DataError: it is no JSON, nested too deep, or holds a number or a character that no file can hold.
     """
     try:
-        content = json.loads(text)
+        content = from_json(text)
         if "\\ud" in text.lower():
             json.dumps(content, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
@@ -200,10 +200,17 @@ def parse_json(text: str, place: str, lines: bool = True, hint: str = "") -> Any
         raise DataError(f"{where}: broken JSON at column {error.colno}: {error.msg}", hint=hint) from error
     except UnicodeEncodeError as error:
         raise DataError(f"{place}: a text holds half a character (\\ud800 to \\udfff)", hint=CORRECT_IT) from error
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deep" if isinstance(error, RecursionError) else "a number is too long"
-        raise DataError(f"{place}: the JSON cannot be read: {reason}", hint=CORRECT_IT) from error
+    except ValueError as error:
+        raise DataError(f"{place}: the JSON cannot be read: {error}", hint=CORRECT_IT) from error
     return content
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a text file that hold anything, with their numbers from 1. Lines end at line feeds alone:
+    `splitlines()` would cut inside a text at U+2028 and its like. Raises DataError as `read_text`."""
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if line.strip():
+            yield number, line
 
 
 def read_json_list(path: Path) -> list[Any]:

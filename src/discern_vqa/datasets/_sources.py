@@ -4,7 +4,6 @@ A reader says it with `GET`, part -> sources; the first part is the usual one. `
 addresses, and with sizes and checksums where the owner's service states them.
 """
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from urllib.parse import quote
 
 from discern_vqa.datasets._download import Unreachable, fetch_text
 from discern_vqa.errors import DataError
+from discern_vqa.files import from_json
 
 HUB, ZENODO = "https://huggingface.co", "https://zenodo.org"
 
@@ -98,7 +98,7 @@ class Hub:
         endpoint = os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
         where = f"{endpoint}/api/datasets/{self.repository}/tree/{self.revision}?recursive=true"
         try:
-            entries = json.loads(fetch_text(where))
+            entries = from_json(fetch_text(where))
             listed = {str(one["path"]): one for one in entries if one["type"] == "file"}
         except Unreachable as error:
             raise DataError(
@@ -137,7 +137,7 @@ Source = File | Zenodo | Hub
 
 def _object(text: str, whose: str) -> dict[str, Any]:
     try:
-        content = json.loads(text)
+        content = from_json(text)
     except ValueError as error:
         raise DataError(f"{whose} answered something else than a record", hint="try again later") from error
     return content if isinstance(content, dict) else {}

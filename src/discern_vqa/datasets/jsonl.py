@@ -29,8 +29,8 @@ from discern_vqa.datasets._reading import (
     Problems,
     is_file,
     near_file,
+    numbered_lines,
     parse_json,
-    read_text,
     require_folder,
     require_record,
     require_split,
@@ -67,9 +67,7 @@ def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sa
         require_folder(file)
         file = file / FILE
     images, problems, samples = Images(file.parent), Problems(skipped), []
-    for number, line in enumerate(read_text(file).split("\n"), start=1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(file):
         with problems.record():
             samples.append(_sample(_parse(line, f"{file.name}:{number}"), file, number, images, split))
     samples = require_unique(samples, problems)

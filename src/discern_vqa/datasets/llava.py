@@ -42,9 +42,9 @@ from discern_vqa.datasets._reading import (
     Problems,
     answer_type_of,
     near_file,
+    numbered_lines,
     parse_json,
     read_json_list,
-    read_text,
     require_folder,
     require_record,
     require_split,
@@ -156,10 +156,9 @@ def _records(file: Path, problems: Problems) -> Iterable[tuple[str, Any]]:
     if file.suffix == ".json":
         yield from ((f"{file.name}:item {number}", one) for number, one in enumerate(read_json_list(file), start=1))
         return
-    for number, line in enumerate(read_text(file).split("\n"), start=1):
-        if line.strip():
-            with problems.record():
-                yield f"{file.name}:{number}", parse_json(line, f"{file.name}:{number}", lines=False)
+    for number, line in numbered_lines(file):
+        with problems.record():
+            yield f"{file.name}:{number}", parse_json(line, f"{file.name}:{number}", lines=False)
 
 
 def _samples(record: Mapping[str, Any], source: str, split: str, images: Images, folder: str, use: str) -> list[Sample]:

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from discern_vqa.errors import RunError
-from discern_vqa.files import atomic_path
+from discern_vqa.files import atomic_path, from_json
 
 MOST = 1_000
 """A map of more questions is a cloud, and takes minutes to be laid out."""
@@ -51,8 +51,8 @@ def read(path: Path) -> States:
     try:
         with safe_open(path, framework="numpy") as file:
             states = np.asarray(file.get_tensor("states"), dtype=np.float32)
-            ids = json.loads((file.metadata() or {})["ids"])
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
+            ids = from_json((file.metadata() or {})["ids"])
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise RunError(f"{path} is broken: {error}", hint=hint) from error
     if states.ndim != 2 or not isinstance(ids, list) or len(ids) != len(states) or not np.isfinite(states).all():
         raise RunError(f"{path} is broken: expected finite states (n, w) and n ids", hint=hint)

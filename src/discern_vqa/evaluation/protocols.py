@@ -186,7 +186,7 @@ def read_answers(path: Path) -> list[str]:
             return list(AnswerVocabulary.from_json(parse_json(text, str(file), hint=hint)["answers"]).answers)
         except (KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{file} is no vocabulary of a run: {error!r}", hint=hint) from error
-    answers = [line.strip() for line in text.splitlines() if line.strip()]
+    answers = [line.strip() for line in text.split("\n") if line.strip()]
     if not answers:
         raise DataError(f"{file} holds no answers", hint=hint)
     return answers

@@ -17,9 +17,9 @@ from discern_vqa.datasets._neutral import text
 from discern_vqa.datasets._reading import (
     CORRECT_IT,
     is_file,
+    numbered_lines,
     one_line,
     parse_json,
-    read_text,
     require_record,
     shown,
     text_of,
@@ -75,11 +75,10 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for line, content in enumerate(read_text(path).split("\n"), 1):  # splitlines() would cut inside a text at U+2028
-        if content.strip():
-            source = f"{path}:{line}"
-            row = dict(require_record(parse_json(content, source, lines=False, hint="one object on each line"), source))
-            yield line, _that_can_be_written(row, source)
+    for line, content in numbered_lines(path):
+        source = f"{path}:{line}"
+        row = dict(require_record(parse_json(content, source, lines=False, hint="one object on each line"), source))
+        yield line, _that_can_be_written(row, source)
 
 
 def _that_can_be_written(row: dict[str, Any], source: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from discern_vqa.evaluation.calibration import digest
 from discern_vqa.evaluation.intervals import wilson
 from discern_vqa.evaluation.metrics import figure
 from discern_vqa.evaluation.tables import cell
-from discern_vqa.files import atomic_path, atomic_write_text
+from discern_vqa.files import atomic_path, atomic_write_text, from_json
 
 FILE, FIGURES = "scope.safetensors", "scope.json"
 VERSION = 1
@@ -152,7 +152,7 @@ class Scope:
         """Raises RunError when the file is broken or of another version."""
         try:
             with safe_open(path, framework="numpy") as file:
-                content = json.loads(file.metadata()["scope"])
+                content = from_json(file.metadata()["scope"])
                 if content["version"] != VERSION:
                     raise RunError(
                         f"{path} is of version {content['version']}; this program reads {VERSION}", hint=_HINT
@@ -229,10 +229,10 @@ def read_figures(folder: Path) -> dict[str, Any]:
     """What `scope.json` of a run's folder holds. Raises RunError when it is broken or not there."""
     path = Path(folder) / FIGURES
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = from_json(path.read_bytes())
         if not isinstance(content["outside"], dict):
             raise TypeError("outside is no object")
-    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} cannot be read: {error!r}", hint=_HINT) from error
     found: dict[str, Any] = content
     return found

@@ -106,7 +106,7 @@ def measure_outside(predictor: Predictor, made: Scope, path: Path) -> dict[str, 
         vectors = image_vectors(predictor.model, predictor.batcher, keys)
         return scope.measure(made.image, vectors, [name for name, _ in keys], "image")
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"{path} cannot be read: {error}", hint="a folder of pictures, or a text file with a question a line"

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from discern_vqa.errors import RunError
+from discern_vqa.files import from_json
 
 DEEPEST = 100
 """Levels of lists and objects; what this program writes has about ten, and Python itself ends near a thousand."""
@@ -63,13 +64,7 @@ def read_lines(path: Path, hint: str, shape: type[Stored] = Stored) -> list[dict
 
 def parsed(text: str) -> Any:
     """The JSON value of a text. Raises ValueError that says what is wrong with it."""
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError:
-        raise
-    except (ValueError, RecursionError) as error:
-        deep = isinstance(error, RecursionError)
-        raise ValueError("it is nested too deep" if deep else "a number is too long") from None
+    content = from_json(text)
     _walk(content)
     return content
 

@@ -14,13 +14,13 @@ printed = { open = 74.3, closed = 85.7, overall = 78.7 }                the pape
 """
 
 import difflib
-import tomllib
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from discern_vqa.errors import ConfigError
+from discern_vqa.toml import read_toml
 
 SECTIONS = ("organ", "question_type", "neighbours", "features", "cases", "modes", "literature", "negatives", "curve")
 _ROW = {"set", "before", "both", "scale", "scale_before", "unset", "no_before", "printed", "at"}
@@ -85,11 +85,7 @@ def load(name: str) -> Experiment:
         near = difflib.get_close_matches(name, names(), n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? (discern experiment --list)" if near else "discern experiment --list"
         raise ConfigError(f"there is no experiment {name!r}", hint=hint)
-    try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is no TOML: {error}", hint="see the docstring of experiments/_named.py") from None
-    return _checked(path, told)
+    return _checked(path, read_toml(path, "see the docstring of experiments/_named.py"))
 
 
 def _checked(path: Path, told: dict[str, Any]) -> Experiment:

@@ -2,7 +2,6 @@
 reference row with what chance would do to it, beside the paper's printed figures. Reads predictions files; no torch.
 """
 
-import json
 import math
 import os
 import platform
@@ -19,6 +18,7 @@ from discern_vqa.evaluation import metrics, predictions
 from discern_vqa.evaluation.compare import Answerer, compare
 from discern_vqa.evaluation.predictions import Prediction
 from discern_vqa.evaluation.statistics import ALPHA, holm
+from discern_vqa.evaluation.stored import read_object
 from discern_vqa.experiments._plan import Planned, changes
 from discern_vqa.experiments._run import Folder, Grid
 
@@ -149,7 +149,7 @@ def _beside(grid: Grid, folder: Folder) -> dict[str, Any]:
         if planned.row.name == grid.experiment.reference and planned.trainings:
             path = folder.scores(planned.trainings[0])
             if path.is_file():
-                scores = json.loads(path.read_text(encoding="utf-8"))
+                scores = read_object(path, "remove it; the same command writes it anew")
                 return {key: scores[key] for key in ("baselines", "controls", "vocabulary") if key in scores}
     return {}
 

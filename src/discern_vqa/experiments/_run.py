@@ -18,15 +18,17 @@ from typing import Any
 from discern_vqa.config import read_recipe
 from discern_vqa.datasets._load import find_root
 from discern_vqa.errors import RunError
+from discern_vqa.evaluation.stored import read_object
 from discern_vqa.experiments import _named
-from discern_vqa.experiments._lock import locked
 from discern_vqa.experiments._named import Experiment
 from discern_vqa.experiments._plan import NO_PART, Planned, Training, base_of, plan
 from discern_vqa.experiments._pool import Outcome, Task, work
 from discern_vqa.files import atomic_write_text
+from discern_vqa.lock import locked
 from discern_vqa.run import CONFIG, WEIGHTS
 
 DONE = "done.json"
+ANEW = "remove its run folder; the same command trains it anew"
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Folder:
         path = self.run(training) / DONE
         if not (path.is_file() and (self.run(training) / WEIGHTS).is_file()):
             return None
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        told = read_object(path, ANEW)
         if told.get("key") != training.key:
             return None
         _same_settings(self.run(training) / CONFIG, training)
@@ -78,11 +80,11 @@ class Folder:
 def _same_settings(config: Path, training: Training) -> None:
     """Raises RunError when a finished run was made with other settings than its recipe means now: a default has
     changed since."""
-    made, meant = json.loads(config.read_text(encoding="utf-8")), training.recipe.to_json()
+    made, meant = read_object(config, ANEW), training.recipe.to_json()
     odd = [
         f"[{table}] {key}"
         for table, settings in meant.items()
-        for key in settings.keys() & made[table].keys()
+        for key in settings.keys() & made.get(table, {}).keys()
         if settings[key] != made[table][key] and (table, key) != ("data", "root") and key not in NO_PART
     ]
     if odd:

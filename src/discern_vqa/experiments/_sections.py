@@ -4,7 +4,6 @@ are, how states lie, where variants disagree, every way of answering, printed re
 Each is a function from a grid to {"title", "lines", "figures"}; lines are Markdown, figures go into report.json.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,11 +15,12 @@ from discern_vqa.datasets._load import find_root, learning_samples
 from discern_vqa.evaluation import metrics, predictions
 from discern_vqa.evaluation.literature import CAVEAT, literature
 from discern_vqa.evaluation.predictions import Prediction
+from discern_vqa.evaluation.stored import read_object
 from discern_vqa.experiments._named import Row
 from discern_vqa.experiments._page import markdown_table, shown
 from discern_vqa.experiments._plan import Planned, Training
 from discern_vqa.experiments._report import spread
-from discern_vqa.experiments._run import Folder, Grid
+from discern_vqa.experiments._run import ANEW, Folder, Grid
 from discern_vqa.run import SIMILAR
 
 CASES = 12
@@ -34,7 +34,7 @@ def neighbours(grid: Grid, folder: Folder) -> Section:
     figures = {}
     for row, trainings in _finished(grid, folder):
         files = [folder.run(training) / SIMILAR for training in trainings]
-        counts = [[len(found) for found in json.loads(file.read_text(encoding="utf-8")).values()] for file in files]
+        counts = [[len(found) for found in read_object(file, ANEW).values()] for file in files]
         if all(counts):
             figures[row.name] = {
                 "coverage": spread([float(np.mean(np.array(one) > 0)) for one in counts]),
@@ -50,7 +50,7 @@ def features(grid: Grid, folder: Folder) -> Section:
     figures = {}
     for row, trainings in _finished(grid, folder):
         files = [folder.run(training) / FEATURES for training in trainings]
-        made = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
+        made = [read_object(file, ANEW) for file in files if file.is_file()]
         if made:
             names = ("silhouette", "purity", "chance")
             figures[row.name] = {name: spread([one[name] for one in made]) for name in names}

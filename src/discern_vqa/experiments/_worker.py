@@ -24,7 +24,6 @@ from discern_vqa.errors import DiscernError
 from discern_vqa.evaluation import predictions
 from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.experiments._lock import locked
 from discern_vqa.files import atomic_write_text
 from discern_vqa.run import METRICS
 from discern_vqa.training.train import train
@@ -52,15 +51,14 @@ def answered(request: dict[str, Any]) -> dict[str, Any]:
 
 def _train(request: dict[str, Any]) -> dict[str, Any]:
     out = Path(request["out"])
-    with locked(out):  # a worker whose command was killed may still be at it
-        train(
-            Path(request["recipe"]),
-            data=_path(request["data"]),
-            from_run=_path(request["from"]),
-            out=out,
-            resume=True,
-            quiet=True,
-        )
+    train(
+        Path(request["recipe"]),
+        data=_path(request["data"]),
+        from_run=_path(request["from"]),
+        out=out,
+        resume=True,
+        quiet=True,
+    )
     return validated(out)
 
 

@@ -13,7 +13,7 @@ from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.evaluation.report.page import write_report
 from discern_vqa.evaluation.scoring import as_table
-from discern_vqa.experiments._lock import locked
+from discern_vqa.lock import locked
 from discern_vqa.paths import find_recipe
 from discern_vqa.training.train import train
 

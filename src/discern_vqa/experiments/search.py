@@ -14,7 +14,6 @@ machines, share one with a server's address.
 
 import json
 import shutil
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from discern_vqa.datasets._load import find_root, learning_samples
 from discern_vqa.errors import ConfigError, DiscernError
 from discern_vqa.files import atomic_write_text
 from discern_vqa.paths import find_recipe
-from discern_vqa.toml import toml_value
+from discern_vqa.toml import read_toml, toml_value
 from discern_vqa.training.train import train
 
 Space = dict[str, dict[str, Any]]
@@ -92,11 +91,9 @@ def search(
 def read_space(path: Path) -> Space:
     """The space. Raises ConfigError where a table says something else than a range or choices."""
     try:
-        tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        tables = read_toml(Path(path), hint='a table for each key: ["optim.lr"]')
     except FileNotFoundError:
         raise ConfigError(f"there is no space {path}", hint="see the docstring of experiments/search.py") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is no TOML: {error}", hint='a table for each key: ["optim.lr"]') from None
     for key, said in tables.items():
         known = isinstance(said, dict) and set(said) in _LEGAL and "." in key
         if not known or ("choices" in said and not said["choices"]) or ("low" in said and said["low"] >= said["high"]):

@@ -24,7 +24,7 @@ def make_optimizer(model: nn.Module, config: OptimConfig, precision: str = "fp32
     pretrained = {id(p) for side in sides for p in getattr(model, side).pretrained()}
     matrices = _matrices(model, pretrained) if config.optimizer == "muon" else set()
     slowed = _layers_below(model, sides, pretrained) if config.layer_decay < 1 else {}
-    _check_factors(model, config)
+    check_factors(model, config)
     groups: dict[tuple[bool, float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -83,7 +83,8 @@ def _is_of(name: str, part: str) -> bool:
     return name == part or name.startswith(f"{part}.")
 
 
-def _check_factors(model: nn.Module, config: OptimConfig) -> None:
+def check_factors(model: nn.Module, config: OptimConfig) -> None:
+    """Raises ConfigError when a factor names no part of the model."""
     names = [name for name, _ in model.named_parameters()]
     for part in config.factors:
         if not any(_is_of(name, part) for name in names):

@@ -34,6 +34,7 @@ from discern_vqa.files import atomic_path, atomic_write_text
 from discern_vqa.models._modes import modes_of
 from discern_vqa.parts import make_tokenizer, make_writer
 from discern_vqa.run import BESIDE, CONFIG, SIMILAR, WEIGHTS, Run, load_weights, read_tensors
+from discern_vqa.training.optim import check_factors
 
 Say = Callable[[str], None]
 
@@ -118,6 +119,7 @@ def set_up(
     if from_run is not None:
         heads: Any = model.answer_layers if settings.run.answer_head == "per_dataset" else ()
         load_weights(model, Path(from_run) / WEIGHTS, but=heads)
+    check_factors(model, settings.optim)  # before anything is computed
     if settings.run.mode not in modes_of(model):
         raise ConfigError(
             f"[run] mode = {settings.run.mode!r}: {settings.model.name} as set here cannot answer so",

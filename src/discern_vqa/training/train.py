@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from discern_vqa.data.sampling import whole_batches
 from discern_vqa.datasets._load import find_root
 from discern_vqa.errors import ConfigError
 from discern_vqa.files import atomic_write_text
+from discern_vqa.lock import locked
 from discern_vqa.models._answering import answer_scores
 from discern_vqa.models._modes import Answering, modes_of, tune_hybrid
 from discern_vqa.paths import find_recipe
@@ -46,10 +48,27 @@ def train(
         overrides: `table.key=value`, as `--set`.
         resume: go on with a run that was stopped; a finished one is left as it is.
         validated: told the figures of each validation; what it raises ends the training.
+
+    Raises RunError where another command is at work in `out`.
     """
-    started = time.monotonic()
     out, recipe = Path(out), find_recipe(recipe)
     _check_out(out, resume)
+    free = not processes().is_main_process or (resume and (out / WEIGHTS).is_file())
+    with nullcontext() if free else locked(out):
+        return _train(recipe, data, from_run, overrides or [], out, resume, quiet, validated)
+
+
+def _train(
+    recipe: Path,
+    data: Path | None,
+    from_run: Path | None,
+    overrides: list[str],
+    out: Path,
+    resume: bool,
+    quiet: bool,
+    validated: Callable[[dict[str, float]], None] | None,
+) -> Run:
+    started = time.monotonic()
     settings = read_recipe(recipe, overrides)
     if settings.run.threads:
         torch.set_num_threads(settings.run.threads)
@@ -74,7 +93,7 @@ def train(
         return run
     if from_run is None and settings.run.after:
         from_run, before = out / "before", recipe.parent / settings.run.after
-        inherited = [one for one in overrides or [] if one.startswith(("data.draw", "run.seed"))]
+        inherited = [one for one in overrides if one.startswith(("data.draw", "run.seed"))]
         if (from_run / WEIGHTS).is_file():
             if not (resume and (out / CONFIG).is_file()):  # what has begun goes on from what it began with
                 same_recipe(Run.open(from_run).recipe, read_recipe(before, inherited), from_run)

@@ -26,7 +26,7 @@ from discern_vqa.data.regions import Region
 from discern_vqa.data.sample import SPLITS as SPLITS
 from discern_vqa.data.sample import Sample
 from discern_vqa.datasets import jsonl
-from discern_vqa.datasets._reading import parse_json, read_text, require_record
+from discern_vqa.datasets._reading import numbered_lines, parse_json, require_record
 from discern_vqa.datasets.phantom.findings import REGIONS as REGIONS
 from discern_vqa.errors import DataError
 
@@ -88,7 +88,7 @@ def regions(root: Path, image: str) -> list[Region]:
     Raises DataError when `root` holds no such image, or cases.jsonl is broken.
     """
     file = Path(root) / "cases.jsonl"
-    for number, line in enumerate(read_text(file).splitlines(), start=1):
+    for number, line in numbered_lines(file):
         if image not in line:
             continue
         case = require_record(parse_json(line, f"{file.name}:{number}", lines=False), f"{file.name}:{number}")

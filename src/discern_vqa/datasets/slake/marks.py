@@ -10,8 +10,8 @@ from discern_vqa.datasets._reading import (
     CORRECT_IT,
     Images,
     near_file,
+    numbered_lines,
     read_json_list,
-    read_text,
     require_folder,
     require_record,
     shown,
@@ -90,12 +90,11 @@ def regions(root: Path, image: str) -> list[Region]:
 def labels(folder: Path) -> dict[int, str]:
     """What mask.txt in `folder` names: grey value -> label. Raises DataError when a line is not "70:Liver"."""
     file, named = folder / "mask.txt", {}
-    for number, line in enumerate(read_text(file).splitlines(), start=1):
+    for number, line in numbered_lines(file):
         value, separator, label = line.partition(":")
-        if line.strip() and not (separator and label.strip() and re.fullmatch(r"\s*[0-9]{1,3}\s*", value)):
+        if not (separator and label.strip() and re.fullmatch(r"\s*[0-9]{1,3}\s*", value)):
             raise DataError(f"{file.name}:{number}: {shown(line)}; expected value:label", hint=CORRECT_IT)
-        if line.strip():
-            named[int(value)] = label.strip()
+        named[int(value)] = label.strip()
     return named
 
 

@@ -48,6 +48,7 @@ from discern_vqa.datasets._reading import (
     Problems,
     derived_answer_type,
     near_file,
+    numbered_lines,
     parse_json,
     read_text,
     require_folder,
@@ -125,9 +126,7 @@ def read(root: Path, split: str, *, exclude: str | None = None, skipped: list[st
     hidden, images, inside = left_out(root, exclude), Images(root), _image_folder(root, file, part)
     categories = {} if part == "test" else _category_of_line(file)
     problems, samples = Problems(skipped), []
-    for number, line in enumerate(read_text(file).splitlines(), start=1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(file):
         with problems.record():
             sample = _sample(line, f"{file.name}:{number}", number, part, inside, images, categories)
             if Path(sample.image).name not in hidden:
@@ -190,7 +189,7 @@ def _category_of_line(file: Path) -> dict[str, str]:
     suffix = file.stem.rsplit("_", 1)[-1]
     categories = {}
     for prefix, kind in _CATEGORIES.items():
-        for line in read_text(file.parent / "QAPairsByCategory" / f"{prefix}_{suffix}.txt").splitlines():
+        for _, line in numbered_lines(file.parent / "QAPairsByCategory" / f"{prefix}_{suffix}.txt"):
             categories[line.strip()] = kind
     return categories
 
