@@ -1,6 +1,7 @@
 """Runs with a prior: what they keep, how they answer, and that they go on as they were."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.evaluation.predictions import read
 from discern_vqa.nn.encoders import EncoderConfig, text_encoder
 from discern_vqa.paths import find_local_weights
-from discern_vqa.run import PRIOR
+from discern_vqa.run import PRIOR, Run
 from discern_vqa.training.train import train
 
 LITE = """image = { kind = "lite", frozen = true, size = 64, weights = "IMAGE" }
@@ -78,6 +79,20 @@ def test_an_opened_run_knows_beforehand_what_the_training_knew(run: Path) -> Non
     alone = predictor.batcher.inputs(asked[:1]).prior
     assert alone is not None
     torch.testing.assert_close(alone.log_p, inputs.prior.log_p[:1], rtol=1e-3, atol=1e-3)
+
+
+def test_of_several_processes_one_fits_the_prior_and_the_others_read_it(run: Path, tmp_path, monkeypatch) -> None:
+    opened = Run.open(run)
+    model = opened.build_model()
+    waiting = replace(opened, folder=tmp_path)
+    batcher = waiting.batcher(model)  # made before the first process has written
+    assert batcher.prior is not None
+    assert batcher.prior.prior is None
+    shutil.copy(run / PRIOR, tmp_path / PRIOR)
+    monkeypatch.setattr("discern_vqa.data.prior.source.fitted", lambda *_: pytest.fail("fitted again"))
+    samples, _ = learning_samples(opened.recipe.data, opened.root, 0)
+    waiting.learn_prior(batcher, samples)
+    assert batcher.prior.learning(samples[:4]).abs().sum() > 0
 
 
 def test_nothing_gold_is_known_beforehand(run: Path) -> None:

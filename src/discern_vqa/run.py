@@ -199,6 +199,8 @@ class Run:
             return
         asked = [sample for sample in samples if not sample.is_caption]
         answers = torch.tensor([self.vocabulary.index(sample.answer) for sample in asked])
+        if source.prior is None and (self.folder / PRIOR).is_file():  # of several processes the first has fitted it
+            source.fill(read_tensors(self.folder / PRIOR))
         source.learn(asked, answers, self.recipe.data.validation_by, batcher.inputs)
         if not (self.folder / PRIOR).is_file():
             with atomic_path(self.folder / PRIOR) as partial:
