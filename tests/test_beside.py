@@ -14,6 +14,7 @@ from discern_vqa.datasets import phantom, slake
 from discern_vqa.datasets._load import beside_samples, find_beside, learning_samples, vocabulary_samples
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation.predict import Predictor
+from discern_vqa.run import WEIGHTS
 from discern_vqa.training.train import train
 
 YES_NO = AnswerVocabulary.from_answers(["yes", "no", "liver"], "m3ae", 1)
@@ -136,6 +137,27 @@ def test_a_set_that_is_not_there_is_named_before_anything_is_written(folder, tmp
     (tmp_path / "phantoms").rename(folder / "phantoms")
     assert "--set data.beside=" in raised.value.hint
     assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_can_do_without_it_and_says_so_and_goes_on_as_it_began(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DISCERN_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    phantom.draw(tmp_path / "phantoms", images=24, size=64, workers=1)
+    line = {"data": tmp_path / "phantoms", "overrides": ['data.beside_missing="without"'], "out": tmp_path / "run"}
+    run = train(folder / "with.toml", **line)
+    told = capsys.readouterr().out
+    assert "WARNING: [data] beside = 'slake'" in told
+    assert "learned without it" in told
+    assert "beside them" not in told
+    assert json.loads((run.folder / "config.json").read_text())["data"]["beside"] == ""
+    assert "slake" not in (run.folder / "README.md").read_text()
+    slake.write_tiny(tmp_path / "slake")  # it comes too late for this run
+    train(folder / "with.toml", resume=True, **line)
+    (run.folder / WEIGHTS).unlink()
+    train(folder / "with.toml", resume=True, **line)
+    assert "beside them" not in capsys.readouterr().out
+    train(folder / "with.toml", **line | {"out": tmp_path / "other"})
+    assert "beside them" in capsys.readouterr().out
 
 
 def test_a_set_without_a_usable_answer_is_refused(folder):

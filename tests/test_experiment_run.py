@@ -94,7 +94,7 @@ def test_a_row_that_fails_is_told_and_the_others_go_on(tmp_path, phantoms, insid
     failed = _run.run([grid], tmp_path / "out", data=phantoms, say=said.append)
     broken = grid.planned[-1].trainings[0]
     assert list(failed) == [broken.key]
-    assert "does not know one of them" in failed[broken.key]
+    assert "has no option" in failed[broken.key]
     assert any("tiny / broken, seed 0: FAILED: [data] options" in line for line in said)
     folder = _run.Folder(tmp_path / "out", phantoms, "test")
     assert [folder.predictions(one).is_file() for one in trainings(grid)] == [True, True, True, False]

@@ -1,9 +1,11 @@
-"""Options of readers on the command line: one of another kind than its reader says is a mistake in two lines."""
+"""Options of readers on the command line and in recipes: one of another kind than its reader says is a mistake."""
 
 import pytest
 
 from discern_vqa import cli
+from discern_vqa.config import DataConfig
 from discern_vqa.datasets import csv, jsonl
+from discern_vqa.datasets._load import learning_samples
 from discern_vqa.errors import ConfigError
 
 
@@ -40,6 +42,23 @@ def test_a_number_in_quotes_is_text(tmp_path, capsys):
     (tmp_path / "scans").rename(tmp_path / "2023" / "scans")
     out = str(tmp_path / "out.jsonl")
     assert cli.main(["data", "convert", "csv", str(tmp_path), out, "--option", 'images="2023"']) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"delimiter": 5}, r"\[data\] options: delimiter=5: Input should be a valid string"),
+        ({"columns": {"question": 5}}, r"\[data\] options: columns=.*: Input should be a valid string"),
+        ({"skipped": []}, "csv has no option 'skipped'"),
+        ({"delimitr": ","}, "csv has no option 'delimitr'"),
+    ],
+)
+def test_a_recipes_options_are_held_to_the_same(tmp_path, options, error):
+    csv.write_tiny(tmp_path)
+    with pytest.raises(ConfigError, match=error) as caught:
+        learning_samples(DataConfig(dataset="csv", options=options), tmp_path, 0)
+    assert caught.value.hint
+    assert "index" not in caught.value.hint
 
 
 @pytest.mark.parametrize(

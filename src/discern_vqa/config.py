@@ -85,6 +85,9 @@ class DataConfig(Table):
     beside: str = ""
     """A further data set whose training questions are learned from too. Nothing is ever scored on it; it lies beside
     this one, or where `paths.find_data` looks."""
+    beside_missing: Literal["refuse", "without"] = "refuse"
+    """Where that set is nowhere: an error, or its own questions alone are learned from, which is said aloud and kept in
+    the run folder (`beside` is empty there)."""
     beside_outside: Literal["keep", "drop"] = "keep"
     """Its questions whose answer the table lacks: kept, and all but their answer is learned from (A12), or left out."""
     beside_limit: int = Field(0, ge=0)

@@ -1,10 +1,7 @@
 """What the verbs about data sets share: their arguments, and reading a set as the command line names it."""
 
-import inspect
-import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +22,7 @@ Options = Annotated[
         metavar="KEY=VALUE",
     ),
 ]
+_KINDS = "a number as text, a list, a table: --option 'KEY=\"5\"', 'KEY=[\"a\"]', KEY.name=text"
 SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Leave broken records out, and say how many.")]
 
 
@@ -41,6 +39,7 @@ def read_set(
         skipped: a list to go on at broken records: what is wrong with each is appended.
     """
     from discern_vqa.datasets import _index
+    from discern_vqa.datasets._options import require_fit
     from discern_vqa.datasets._reading import present_splits
 
     module = registry.load("datasets", name)
@@ -54,7 +53,7 @@ def read_set(
     for split in splits:
         if split not in there:
             raise ConfigError(f"{name} has no split {split!r}", hint=f"it has: {', '.join(there)}")
-    _refuse_unfit(name, module.read, given)
+    require_fit(name, module.read, given, "--option ", _KINDS, also=("index",))
     if skipped is not None:
         given["skipped"] = skipped
     folder = paths.find_data(name, root)
@@ -62,24 +61,6 @@ def read_set(
         dealt = _index.read(module, folder, Path(index), given)
         return {split: dealt[split] for split in splits or dealt}
     return {split: module.read(folder, split, **given) for split in splits or present_splits(module, folder)}
-
-
-def _refuse_unfit(name: str, read: Callable[..., Any], given: dict[str, Any]) -> None:
-    """Raises ConfigError for an option that the reader does not have, or that is of another type than it says."""
-    from pydantic import TypeAdapter, ValidationError
-
-    kinds = get_type_hints(read)
-    known = [key for key in list(inspect.signature(read).parameters)[2:] if key != "skipped"]  # --skip-broken's
-    for key, value in given.items():
-        if key not in known:
-            raise ConfigError(f"{name} has no option {key!r}", hint=f"it has: {', '.join([*known, 'index'])}")
-        try:
-            TypeAdapter(kinds[key]).validate_python(value, strict=True)
-        except ValidationError as error:
-            raise ConfigError(
-                f"--option {key}={json.dumps(value)}: {error.errors()[0]['msg']}",
-                hint=f"a number as text, a list, a table: --option '{key}=\"5\"', '{key}=[\"a\"]', {key}.name=text",
-            ) from error
 
 
 def refuse_over_set(out: Path | None, root: Path, parts: "dict[str, list[Sample]]") -> None:

@@ -17,6 +17,7 @@ from discern_vqa.data.answers import NORMALISERS, AnswerVocabulary
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.splits import carve_validation, image_disjoint
 from discern_vqa.datasets import _index
+from discern_vqa.datasets._options import require_fit
 from discern_vqa.datasets._reading import parse_json, present_splits, read_text
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import explained
@@ -232,17 +233,11 @@ def _read(module: Any, choice: DataConfig, root: Path, split: str) -> list[Sampl
     known = _index.parts(Path(choice.index)) if choice.index else module.SPLITS
     if split not in known:
         raise ConfigError(f"[data] split = {split!r}: {choice.dataset} has none", hint=f"it has: {', '.join(known)}")
-    try:
-        if choice.index:
-            return _index.read(module, root, Path(choice.index), choice.options)[split]
-        samples: list[Sample] = module.read(root, split, **choice.options)
-    except TypeError as error:
-        if "keyword argument" not in str(error):
-            raise
-        raise ConfigError(
-            f"[data] options = {choice.options}: the reader of {choice.dataset} does not know one of them",
-            hint=f"see the docstring of discern_vqa.datasets.{choice.dataset}.read",
-        ) from error
+    hint = f"see the docstring of discern_vqa.datasets.{choice.dataset}.read"
+    require_fit(choice.dataset, module.read, choice.options, "[data] options: ", hint)
+    if choice.index:
+        return _index.read(module, root, Path(choice.index), choice.options)[split]
+    samples: list[Sample] = module.read(root, split, **choice.options)
     return samples
 
 

@@ -104,7 +104,7 @@ def set_up(
     among = among or processes()
     # cuDNN's attention plans anew for every length of text that it meets, in 0.1 to 1 s; the other ways need no plan.
     torch.backends.cuda.enable_cudnn_sdp(False)
-    further = find_beside(settings.data, root)
+    settings, further = _beside(settings, root, out, resume, say)
     samples, validation = learning_samples(settings.data, root, settings.run.seed)
     if not samples:
         raise DataError(f"{root}: nothing to learn from", hint="see: discern data audit")
@@ -155,6 +155,22 @@ def set_up(
     return Start(run, model, objective, batcher, learned, len(samples), validation)
 
 
+def _beside(settings: Recipe, root: Path, out: Path, resume: bool, say: Say) -> tuple[Recipe, Path | None]:
+    """The recipe, and the folder of the set that is learned from beside its own. Without that set where a run that goes
+    on began so, or where it is nowhere and the recipe can do without it."""
+    alone = settings.model_copy(update={"data": settings.data.model_copy(update={"beside": ""})})
+    if settings.data.beside_missing == "without" and resume and (out / CONFIG).is_file():
+        if not Run.open(out, finished=False).recipe.data.beside:
+            return alone, None
+    try:
+        return settings, find_beside(settings.data, root)
+    except DataError as error:
+        if settings.data.beside_missing == "refuse":
+            raise
+        say(f"WARNING: {error}; learned without it. The recipe's figures were measured with it ({error.hint})")
+        return alone, None
+
+
 def _new_run(
     out: Path, source: Path, settings: Recipe, root: Path, from_run: Path | None
 ) -> Run:
@@ -198,6 +214,8 @@ def _differences(before: Recipe, now: Recipe) -> str:
 def same_recipe(before: Recipe, now: Recipe, out: Path) -> None:
     """What was begun in `out` must go on with its own recipe; only the data folder may have moved. Raises RunError."""
     old, new = before.to_json(), now.to_json()
+    if now.data.beside_missing == "without" and not before.data.beside:
+        new["data"]["beside"] = ""  # it was nowhere when the run began
     for tables in (old, new):
         tables["data"].pop("root")
     odd = [f"[{table}] {key}" for table in old for key in old[table] if old[table][key] != new.get(table, {}).get(key)]
