@@ -29,8 +29,8 @@ class EncoderConfig(Table):
     frozen: bool = False
     """No gradient into the pre-trained part; its states are computed once and cached."""
     train_last: int = Field(default=0, ge=0)
-    """`frozen` text encoders of BERT's kind: so many of the last layers are trained all the same, over cached states of
-    the layers below them. 0: none."""
+    """`frozen` text encoders of BERT's kind, and MobileNetV2: so many of the last layers (blocks) are trained all the
+    same, over cached states of those below them. 0: none."""
     size: int = 0
     """Image side in pixels; 0: the encoder's own. Positions of a vision transformer are interpolated to it."""
     pool: int = 0

@@ -25,6 +25,9 @@ class LiteImage(ImageEncoder):
     """MobileNetV2 (cells of 32 pixels, 1,280 channels), or any image model of `transformers` (`kind = "hf"`): maps of
     channels, or patch tokens after a class token. Batch norm keeps its statistics: in the MobileNetV2 at hand it is
     folded (mean 0, variance 1), and small batches would spoil it anyway.
+
+    With `frozen` and `train_last = k` (MobileNetV2) the states that are cached are the map below the last k blocks,
+    which are trained together with the convolution that follows them; the state for the whole is that map's mean.
     """
 
     mean: Tensor
@@ -49,10 +52,17 @@ class LiteImage(ImageEncoder):
         self.backbone.eval()
         with torch.no_grad():
             map_ = self.backbone(torch.zeros(1, 3, self.size, self.size)).last_hidden_state
-        self.is_map, self.pool = map_.ndim == 4, config.pool
+        self.is_map, self.pool, width = map_.ndim == 4, config.pool, map_.shape[1]
+        self.upper: nn.Module = nn.Identity()
+        self.below: tuple[int, int] | None = None
+        if config.frozen and config.train_last:
+            self.upper = _last_blocks(self.backbone, config)
+            with torch.no_grad():
+                lower = self.backbone(torch.zeros(1, 3, self.size, self.size)).last_hidden_state
+            self.below = (lower.shape[2], lower.shape[3])
         if self.is_map:
             side = config.pool or map_.shape[2]
-            self.grid, self.state_width = (side, config.pool or map_.shape[3]), map_.shape[1]
+            self.grid = (side, config.pool or map_.shape[3])
         else:
             side = math.isqrt(map_.shape[1] - 1)
             if side * side != map_.shape[1] - 1:
@@ -60,14 +70,16 @@ class LiteImage(ImageEncoder):
                     f"{folder}: {map_.shape[1]} states are no class token and a square of patches",
                     hint="name a ViT, a CLIP or a convolutional model",
                 )
-            self.grid, self.state_width = (side, side), map_.shape[2]
+            self.grid, width = (side, side), map_.shape[2]
+        self.state_width = lower.shape[1] if self.below else width
         self.mask = nn.Parameter(torch.zeros(self.state_width))
-        self.project_global, self.project_cells = (projection(config, self.state_width, d) for _ in range(2))
+        self.project_global, self.project_cells = (projection(config, width, d) for _ in range(2))
 
     def train(self, mode: bool = True) -> "LiteImage":
         """The backbone's batch norm keeps its statistics."""
         super().train(mode)
         self.backbone.eval()
+        self.upper.eval()
         return self
 
     def states(self, image: Tensor) -> Tensor:
@@ -75,10 +87,7 @@ class LiteImage(ImageEncoder):
         features = self.backbone((image - self.mean) / self.std).last_hidden_state
         if not self.is_map:
             return features
-        mean = features.mean((2, 3))[:, None]
-        if self.pool:
-            features = F.adaptive_avg_pool2d(features, self.pool)
-        return torch.cat([mean, rearrange(features, "u w r c -> u (r c) w")], dim=1)
+        return _cells_of(features, 0 if self.below else self.pool)
 
     def forward(self, image: Tensor, hidden: Tensor | None = None) -> Encoded:
         """See ImageEncoder."""
@@ -89,14 +98,49 @@ class LiteImage(ImageEncoder):
                     block = block.repeat_interleave(math.ceil(self.size / along), axis)
                 image = image.masked_fill(block[..., : self.size, : self.size], 0.5)
             image = self.states(image)
+        if self.below:
+            image, hidden = self._rise(image, hidden), None
         cells = image[:, 1:]
         if hidden is not None:
             cells = torch.where(hidden[..., None], self.mask.to(cells.dtype), cells)
         return Encoded(h=self.project_global(image[:, 0]), H=self.project_cells(cells))
 
+    def _rise(self, states: Tensor, hidden: Tensor | None) -> Tensor:
+        """States (U, 1 + N', c) below the trained blocks -> (U, 1 + N, w) above them. Where a cell is hidden (U, N),
+        the learned vector stands for what lies under it below."""
+        assert self.below
+        map_ = rearrange(states[:, 1:], "u (r c) w -> u w r c", r=self.below[0])
+        if hidden is not None:
+            cells = rearrange(hidden.to(map_.dtype), "u (r c) -> u 1 r c", r=self.grid[0])
+            covered = F.interpolate(cells, self.below, mode="nearest") > 0
+            map_ = torch.where(covered, self.mask.to(map_.dtype)[:, None, None], map_)
+        return _cells_of(self.upper(map_), self.pool)
+
     def pretrained(self) -> list[nn.Parameter]:
         """The backbone's own."""
-        return list(self.backbone.parameters())
+        return [*self.backbone.parameters(), *self.upper.parameters()]
+
+
+def _cells_of(map_: Tensor, pool: int) -> Tensor:
+    """(U, w, r, c) -> (U, 1 + N, w): the mean, and the cells, averaged into pool x pool unless it is 0."""
+    mean = map_.mean((2, 3))[:, None]
+    map_ = F.adaptive_avg_pool2d(map_, pool) if pool else map_
+    return torch.cat([mean, rearrange(map_, "u w r c -> u (r c) w")], dim=1)
+
+
+def _last_blocks(backbone: Any, config: EncoderConfig) -> nn.Sequential:
+    """Takes the last `train_last` blocks, and the convolution that follows them, out of a MobileNetV2, to be trained.
+    Raises ConfigError for another encoder, or for more blocks than there are."""
+    blocks, last = getattr(backbone, "layer", None), getattr(backbone, "conv_1x1", None)
+    if not isinstance(blocks, nn.ModuleList) or last is None or len(blocks) < config.train_last:
+        found = f"{len(blocks)} blocks" if last is not None and blocks is not None else "no blocks as a MobileNetV2 has"
+        raise ConfigError(
+            f"[model.image] train_last = {config.train_last}: this encoder has {found}",
+            hint="set train_last = 0, or frozen = false to train all of it",
+        )
+    upper = nn.Sequential(*blocks[len(blocks) - config.train_last :], last)
+    backbone.layer, backbone.conv_1x1 = blocks[: len(blocks) - config.train_last], nn.Identity()
+    return upper.requires_grad_(True)
 
 
 def projection(config: EncoderConfig, states: int, d: int) -> nn.Module:
