@@ -117,7 +117,7 @@ def _features(run: Run, batcher: Batcher) -> tuple[Batcher, str]:
     """The states of the encoders as they came, the run's own batcher when it trained none of their layers; and a digest
     of the weights that give them. Of the run's own that is its whole file: answers are at most made anew too often. The
     run's prior stays away: the baseline does not hear it, and it was fitted to the layers that were trained."""
-    if not run.recipe.model.text.train_last:
+    if not (run.recipe.model.text.train_last or run.recipe.model.image.train_last):
         return batcher, digest(run.folder / WEIGHTS)
     plain = run.untrained()
     plain = replace(plain, recipe=plain.recipe.model_copy(update={"prior": PriorConfig()}))

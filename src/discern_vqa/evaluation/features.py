@@ -20,7 +20,8 @@ _UNREAD = 10.0
 
 @torch.inference_mode()
 def image_vectors(model: Any, batcher: Batcher, keys: Sequence[Key]) -> np.ndarray:
-    """(n, c): the global state of a frozen encoder, as it came; of one that was trained, its global feature h (Eq. 1).
+    """(n, c): the global state of a frozen encoder, as it came; of one that was trained, if only its last layers, its
+    global feature h (Eq. 1).
 
     `keys`: (name, path) of each picture.
     """
@@ -28,7 +29,8 @@ def image_vectors(model: Any, batcher: Batcher, keys: Sequence[Key]) -> np.ndarr
     found = []
     for start in range(0, len(keys), _BATCH):
         image, _ = batcher.images.get(keys[start : start + _BATCH])
-        one = image[:, 0] if image.ndim == 3 else model.image(image.to(device)).h
+        still = image.ndim == 3 and not model.image.trains_last
+        one = image[:, 0] if still else model.image(image.to(device)).h
         found.append(one.float().cpu().numpy())
     return np.concatenate(found) if found else np.zeros((0, 1), np.float32)
 

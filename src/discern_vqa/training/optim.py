@@ -60,16 +60,18 @@ def decays(name: str, parameter: nn.Parameter) -> bool:
     return parameter.ndim >= 2 and own.endswith("weight") and not any(part in TABLES for part in inside)
 
 
-_LAYER = re.compile(r"\.(?:layers?|blocks?)\.(\d+)\.")
+_LAYER = re.compile(r"\.(?:layers?|blocks?|upper)\.(\d+)\.")
 _FIRST = ("embed", "pre_layrnorm", "conv_stem", "shared")
 """What stands below an encoder's first layer, by parts of its name."""
 
 
 def _layers_below(model: nn.Module, sides: list[str], pretrained: set[int]) -> dict[str, int]:
-    """For each pre-trained parameter how many layers of its encoder stand above it; 0 for what follows the last one."""
+    """For each pre-trained parameter that is trained how many trained layers of its encoder stand above it; 0 for what
+    follows the last one."""
     found: dict[str, int] = {}
     for side in sides:
-        own = [(name, one) for name, one in model.named_parameters() if name.startswith(f"{side}.")]
+        own = [(name, one) for name, one in model.named_parameters()
+               if name.startswith(f"{side}.") and one.requires_grad]  # fmt: skip
         names = [name for name, one in own if id(one) in pretrained]
         layers = {name: int(match[1]) for name in names if (match := _LAYER.search(name))}
         count = max(layers.values(), default=-1) + 1

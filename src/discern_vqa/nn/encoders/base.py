@@ -90,6 +90,11 @@ class ImageEncoder(Encoder):
         """N."""
         return self.grid[0] * self.grid[1]
 
+    @property
+    def trains_last(self) -> bool:
+        """Whether layers are trained over the states that may be cached, which are then not the encoder's last."""
+        return False
+
     def states(self, image: Tensor) -> Tensor:
         """(U, 3, size, size) pixels in [0, 1] -> (U, 1 + N, c) states, global first: what a frozen encoder caches."""
         raise NotImplementedError(f"{type(self).__name__} has no states that could be cached")

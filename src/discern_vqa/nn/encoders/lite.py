@@ -75,6 +75,11 @@ class LiteImage(ImageEncoder):
         self.mask = nn.Parameter(torch.zeros(self.state_width))
         self.project_global, self.project_cells = (projection(config, width, d) for _ in range(2))
 
+    @property
+    def trains_last(self) -> bool:
+        """See ImageEncoder."""
+        return self.below is not None
+
     def train(self, mode: bool = True) -> "LiteImage":
         """The backbone's batch norm keeps its statistics."""
         super().train(mode)
