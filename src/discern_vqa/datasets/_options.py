@@ -23,7 +23,9 @@ def require_fit(
     known = [key for key in list(inspect.signature(read).parameters)[2:] if key not in NOT_THEIRS]
     for key, value in given.items():
         if key not in known:
-            raise ConfigError(f"{name} has no option {key!r}", hint=f"it has: {', '.join([*known, *also]) or 'none'}")
+            table = place if place.endswith(": ") else ""  # a recipe's, whose place is no part of the option's name
+            others = ", ".join([*known, *also]) or "none"
+            raise ConfigError(f"{table}{name} has no option {key!r}", hint=f"it has: {others}")
         try:
             TypeAdapter(kinds[key]).validate_python(value, strict=True)
         except ValidationError as error:
