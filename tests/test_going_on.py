@@ -15,6 +15,7 @@ from discern_vqa.datasets._load import refuse_leak, vocabulary_samples
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation.explain import Explainer
 from discern_vqa.evaluation.predict import Predictor
+from discern_vqa.evaluation.protocols import read_answers
 from discern_vqa.run import WEIGHTS, Run, read_tensors
 from discern_vqa.training.train import train
 
@@ -114,6 +115,9 @@ def test_answers_of_other_sets_may_be_kept_from_being_chosen(tiny_run, tmp_path,
         assert run.vocabulary == before
         return
     assert {answer.text for answer in answers} <= own
+    assert all(len(answer.alternatives) + answer.others == len(own) for answer in answers)
+    assert set(read_answers(run.folder)) == own
+    assert run.vocabulary.coverage(["yes", next(iter(set(before.answers) - own))]) == 0.5
     assert all(sum(one.values()) == pytest.approx(1) for one in scores)
     explainer = Explainer(predictor.run, predictor.model, predictor.batcher)
     chosen = explainer.chosen(explainer.inputs(asked))

@@ -155,9 +155,18 @@ class AnswerVocabulary:
         """Where `answer` stands once normalised; -1 when it is not in the vocabulary."""
         return self._place.get(NORMALISERS[self.normaliser](answer), -1)
 
+    @property
+    def givable(self) -> tuple[str, ...]:
+        """The answers that may be chosen (`own`), in their order."""
+        return tuple(answer for place, answer in enumerate(self.answers) if self.may(place))
+
+    def may(self, place: int) -> bool:
+        """Whether the answer at this place of the table may be chosen; the place -1 is none."""
+        return place >= 0 and (not self.own or self.own[place])
+
     def coverage(self, answers: Iterable[str]) -> float:
-        """The share of `answers` that are in the vocabulary: the ceiling of a classifier's accuracy; 0 for none."""
-        known = [self.index(answer) >= 0 for answer in answers]
+        """The share of `answers` that can be given: the ceiling of a classifier's accuracy; 0 for none."""
+        known = [self.may(self.index(answer)) for answer in answers]
         return sum(known) / len(known) if known else 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -240,9 +249,11 @@ class Answer:
 
     @classmethod
     def from_scores(cls, scores: Sequence[float], vocabulary: AnswerVocabulary, k: int = 5) -> Self:
-        """The best answer of `vocabulary` by `scores` (A,), with the `k` best; of equal scores the more frequent."""
+        """The best answer of `vocabulary` by `scores` (A,), with the `k` best; of equal scores the more frequent. What
+        may not be chosen is left out."""
         if len(scores) != len(vocabulary):
             raise ValueError(f"{len(scores)} scores for a vocabulary of {len(vocabulary)} answers")
-        best = heapq.nsmallest(max(k, 1), range(len(scores)), key=lambda index: (-scores[index], index))
+        places = [place for place in range(len(scores)) if vocabulary.may(place)]
+        best = heapq.nsmallest(max(k, 1), places, key=lambda index: (-scores[index], index))
         named = tuple((vocabulary.answers[index], float(scores[index])) for index in best)
-        return cls(text=named[0][0], score=named[0][1], alternatives=named, others=len(scores) - len(named))
+        return cls(text=named[0][0], score=named[0][1], alternatives=named, others=len(places) - len(named))

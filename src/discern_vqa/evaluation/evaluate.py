@@ -96,7 +96,7 @@ def evaluate(
         say(f"ways of answering: {', '.join(predictor.modes)}")
         scores["modes"] = _modes(predictor, answering, split, normalise)
     scores["vocabulary"] = {
-        "size": len(opened.vocabulary),
+        "size": len(opened.vocabulary.givable),
         "coverage": opened.vocabulary.coverage([_givable(row, opened) for row in rows]),
         "normaliser": normalise,
     }
@@ -105,7 +105,7 @@ def evaluate(
     scores["confidence"] = calibration.describe_rows(rows, normalise)
     scores["calibration"] = _calibration(predictor, apart, rows)
     scores["scope"] = _scope(predictor, train, apart, samples)
-    scores["protocols"] = score_protocols(rows, answers=opened.vocabulary.answers)
+    scores["protocols"] = score_protocols(rows, answers=opened.vocabulary.givable)
     scores["protocol"] = config.protocol if config.protocol == "usual" else f"image_disjoint fold {config.fold}"
     _write(opened.folder / f"scores.{split}.json", scores)
     _write(opened.folder / "audit.json", audit({"train": train, "validation": validation, split: list(samples)}))
@@ -126,7 +126,7 @@ def _keep(rows: Sequence[predictions.Prediction], path: Path, scores: Path) -> N
 
 def _givable(row: predictions.Prediction, opened: Run) -> str:
     """Of the true answers the first that the run can give."""
-    return next((text for text in row.truths if opened.vocabulary.index(text) >= 0), row.gold)
+    return next((text for text in row.truths if opened.vocabulary.may(opened.vocabulary.index(text))), row.gold)
 
 
 def controlled(

@@ -183,7 +183,7 @@ def read_answers(path: Path) -> list[str]:
         raise DataError(f"cannot read {file}: {error}", hint=hint) from error
     if file.suffix == ".json":
         try:
-            return list(AnswerVocabulary.from_json(parse_json(text, str(file), hint=hint)["answers"]).answers)
+            return list(AnswerVocabulary.from_json(parse_json(text, str(file), hint=hint)["answers"]).givable)
         except (KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{file} is no vocabulary of a run: {error!r}", hint=hint) from error
     answers = [line.strip() for line in text.split("\n") if line.strip()]
