@@ -132,3 +132,8 @@ def test_the_published_counts_of_vqa_rad_come_out(real_data, name, of_train, of_
     vocabulary = AnswerVocabulary.from_answers(train, name)
     assert (len(vocabulary), len(AnswerVocabulary.from_answers(train + test, name))) == (of_train, of_both)
     assert sum(vocabulary.index(answer) >= 0 for answer in test) == covered
+
+
+def test_a_table_of_no_answers_at_all_says_that_nothing_is_asked():
+    with pytest.raises(DataError, match="asks no question"):
+        AnswerVocabulary.from_answers([], "lower")

@@ -204,6 +204,7 @@ def test_captions_and_sets_without_test_are_audited_too(tmp_path):
     assert set(report["answers"]) == {"test", "validation"}
     alone = audit.audit({"pretrain": samples["pretrain"], "train": []})
     assert alone["answers"] == {}
+    assert "pretrain: 1 captions read" in audit.as_text(alone)
     assert "What there is" in audit.as_text(alone)
     assert "Nothing was found" in audit.as_text(alone)
 
@@ -216,7 +217,9 @@ def test_a_published_question_that_is_not_read_is_told_with_the_reason_where_it_
     (plain,) = records.notes(records.check(Given({"train": many}, "m3ae", published={"train": 4919})))
     assert plain == "train has 4,918 of the 4,919 published questions."
     whole = audit.audit(clean, published={"train": read, "test": 4}, left_out={"train": "nothing"}, open_images=False)
-    assert whole["records"]["splits"]["train"] == {"read": read, "published": read, "left_out": "nothing"}
+    assert whole["records"]["splits"]["train"] == {
+        "read": read, "captions": False, "published": read, "left_out": "nothing",
+    }  # fmt: skip
     assert not [one for one in whole["verdict"] if "published" in one]
 
 

@@ -285,3 +285,6 @@ def test_a_reader_of_ones_own_data_has_nothing_to_get():
     with pytest.raises(ConfigError) as caught:
         _get.sources_of(SimpleNamespace(), "csv")
     assert "your own data" in caught.value.hint
+    with pytest.raises(ConfigError) as caught:
+        _get.sources_of(SimpleNamespace(draw=print), "phantom")
+    assert "discern data draw phantom" in caught.value.hint

@@ -128,8 +128,22 @@ def test_a_set_that_hangs_together_cannot_be_split(set_of_40, tmp_path):
     whole = {split: [dataclasses.replace(row, group="g") for row in rows] for split, rows in there}
     with pytest.raises(DataError, match="would be left without a question: 1 clusters, the largest of 160") as caught:
         make(whole, Wanted(), tmp_path / "out", {"dataset": "jsonl"})
-    assert "--by image" in caught.value.hint
+    assert "--validation 0" in caught.value.hint
     assert not (tmp_path / "out").exists()
+    for wanted, hint in (
+        (Wanted(by="image", validation=0), "it takes more images"),
+        (Wanted(by="image"), "--validation 0"),
+        (Wanted(by="image", folds=50, validation=0), "into fewer folds (1 at most)"),
+    ):
+        alike = {split: [dataclasses.replace(row, image="one", group="g") for row in rows] for split, rows in there}
+        with pytest.raises(DataError, match="would be left without") as caught:
+            make(alike, wanted, tmp_path / "out", {"dataset": "jsonl"})
+        assert hint in caught.value.hint
+        assert "--by image" not in caught.value.hint
+    named = {split: [dataclasses.replace(row, patient="p") for row in rows] for split, rows in there}
+    with pytest.raises(DataError, match="would be left without") as caught:
+        make(named, Wanted(by="patient"), tmp_path / "out", {"dataset": "jsonl"})
+    assert "--by image" in caught.value.hint
 
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

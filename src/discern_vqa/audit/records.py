@@ -19,6 +19,7 @@ def check(given: Given) -> dict[str, Any]:
         "splits": {
             split: {
                 "read": read.get(split, 0),
+                "captions": bool(read.get(split)) and not asked[split],
                 "published": given.published.get(split),
                 "left_out": given.left_out.get(split, ""),
             }
@@ -63,7 +64,7 @@ def _is_off(counts: dict[str, Any]) -> bool:
 def lines(found: dict[str, Any]) -> list[str]:
     """A line per split, then the broken records."""
     said = [
-        f"{split}: {counts['read']:,} questions read"
+        f"{split}: {counts['read']:,} {'captions' if counts['captions'] else 'questions'} read"
         + (f", {counts['published']:,} published" if counts["published"] is not None else "")
         for split, counts in found["splits"].items()
     ]

@@ -138,6 +138,8 @@ class AnswerVocabulary:
         given = list(kinds)
         for answer, kind in zip(normal if given else [], given, strict=True):
             seen.setdefault(answer, set()).add(kind)
+        if not counts:
+            raise DataError("the training split asks no question", hint="captions alone teach no answers")
         kept = sorted((answer for answer in counts if counts[answer] >= min_count), key=lambda a: (-counts[a], a))
         if not kept:
             raise DataError(

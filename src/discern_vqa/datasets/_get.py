@@ -25,6 +25,8 @@ def sources_of(reader: ModuleType, name: str, part: str = "") -> tuple[str, tupl
     if not parts:
         source = getattr(reader, "SOURCE", "")
         where = f"it is to be had {source}" if source else "it is the reader of your own data: there is nothing to get"
+        if hasattr(reader, "draw"):
+            where = f"it is drawn here: discern data draw {name} DIR"
         raise ConfigError(f"{name} cannot be downloaded by a program", hint=where)
     part = part or next(iter(parts))
     if part not in parts:

@@ -162,10 +162,13 @@ def _written(
     for part in ("train", "validation", "test"):
         if not judged[part] and (part != "validation" or wanted.validation):
             largest = max(sizes.values(), default=0)
+            ways = ["split by something narrower (--by image)"] if wanted.by != "image" else []
+            ways += [f"into fewer folds ({len(sizes)} at most)"] if wanted.folds > 2 else []
+            ways += ["without a validation part (--validation 0)"] if wanted.validation else []
             raise DataError(
                 f"{part} would be left without a question: {len(sizes):,} clusters, the largest of {largest:,} of the "
                 f"{len(samples):,} samples",
-                hint="split by something narrower (--by image), into fewer folds, or without a validation part",
+                hint=", or ".join(ways) or "it takes more images: every part needs questions about images of its own",
             )
     _index.write(out, rows, samples, about)
     whole = judged.total() - judged[NONE]
