@@ -163,6 +163,35 @@ def test_a_run_of_another_recipe_is_not_taken_for_done(tmp_path):
         assert "trains it anew" in caught.value.hint
 
 
+def test_a_folder_does_not_go_on_with_other_data(tmp_path, phantoms, inside):
+    grid = grids(tmp_path, seeds=[0])[0]
+    _run.run([grid], tmp_path / "out", data=phantoms, say=lambda text: None)
+    moved, other = tmp_path / "moved", tmp_path / "other"
+    shutil.copytree(phantoms, moved)
+    said: list[str] = []
+    _run.run([grid], tmp_path / "out", data=moved, say=said.append)
+    assert said == ["5 trainings, 5 of them are there already"], "the same data elsewhere are the same data"
+    shutil.copytree(phantoms, other)
+    lines = [json.loads(line) for line in (other / "samples.jsonl").read_text().splitlines()]
+    lines[-1 - [one["split"] for one in reversed(lines)].index("train")]["answer"] = "something else"
+    (other / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(RunError, match="was trained on other data") as caught:
+        _run.run([grid], tmp_path / "out", data=other, say=said.append)
+    assert "another --out" in caught.value.hint
+    last = trainings(grid)[-1]
+    run = _run.Folder(tmp_path / "out", phantoms, "test").run(last)
+    told = json.loads((run / "done.json").read_text())
+    # One that was killed has no done.json yet, and is told too.
+    (run / "done.json").unlink()
+    assert [one.stem for one in (tmp_path / "out" / "recipes").glob(f"{last.key}.data")]
+    with pytest.raises(RunError, match="was trained on other data"):
+        _run._same_data(_run.Folder(tmp_path / "out", other, "test"), last, None)
+    _run._same_data(_run.Folder(tmp_path / "out", phantoms, "test"), last, None)
+    # One of an earlier version says nothing of its data.
+    del told["data"]
+    _run._same_data(_run.Folder(tmp_path / "out", other, "test"), last, told)
+
+
 def test_a_folder_that_cannot_be_made_is_said_before_anything_is_drawn_or_trained(tmp_path):
     (tmp_path / "file").write_text("mine")
     for out in (tmp_path / "file", tmp_path / "file" / "out"):

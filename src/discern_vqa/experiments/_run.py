@@ -17,9 +17,9 @@ from typing import Any
 
 from discern_vqa.config import read_recipe
 from discern_vqa.datasets._load import find_root
-from discern_vqa.errors import RunError
+from discern_vqa.errors import DiscernError, RunError
 from discern_vqa.evaluation.stored import read_object
-from discern_vqa.experiments import _named
+from discern_vqa.experiments import _data, _named
 from discern_vqa.experiments._named import Experiment
 from discern_vqa.experiments._plan import NO_PART, Planned, Training, base_of, plan
 from discern_vqa.experiments._pool import Outcome, Task, work
@@ -46,6 +46,7 @@ class Folder:
 
     def __init__(self, out: Path, data: Path | None, split: str) -> None:
         self.out, self.data, self.split = out, data, split
+        self._digests: dict[str, str] = {}
 
     def run(self, training: Training) -> Path:
         """The run folder of a training."""
@@ -61,6 +62,22 @@ class Folder:
             return None
         _same_settings(self.run(training) / CONFIG, training)
         return told
+
+    def data_digest(self, training: Training) -> str:
+        """A digest of the data that it learns from (`_data`); "" where they cannot be read, which its own training
+        tells."""
+        choice = training.recipe.data
+        known = json.dumps(choice.model_dump(mode="json"), sort_keys=True)
+        if known not in self._digests:
+            try:
+                self._digests[known] = _data.digest(choice, self.data)
+            except DiscernError:
+                self._digests[known] = ""
+        return self._digests[known]
+
+    def begun_with(self, training: Training) -> Path:
+        """Where the digest of its data stands while it is trained."""
+        return self.out / "recipes" / f"{training.key}.data"
 
     def predictions(self, training: Training) -> Path:
         """Its answers on the split that is reported."""
@@ -91,6 +108,20 @@ def _same_settings(config: Path, training: Training) -> None:
         raise RunError(
             f"{config.parent} was trained with other settings: {', '.join(sorted(odd))}",
             hint="choose another --out; this one is of an earlier version",
+        )
+
+
+def _same_data(folder: Folder, training: Training, done: dict[str, Any] | None) -> None:
+    """Raises RunError when a run was made of, or begun with, other data than it would get now. One that says nothing
+    of its data, of an earlier version, is taken as it is."""
+    begun = folder.begun_with(training)
+    kept = str((done or {}).get("data", ""))
+    if done is None and begun.is_file() and (folder.run(training) / CONFIG).is_file():
+        kept = begun.read_text(encoding="utf-8").strip()
+    if kept and (now := folder.data_digest(training)) and now != kept:
+        raise RunError(
+            f"{folder.run(training)} was trained on other data than --data names now",
+            hint="choose another --out, or give the --data that it was begun with",
         )
 
 
@@ -151,13 +182,17 @@ def _train(
         atomic_write_text(recipe, training.text(label))
         if read_recipe(recipe).to_json() != training.recipe.to_json() | _after(training):
             raise RunError(f"{recipe} does not say what was meant", hint="this is a bug of ours; please report it")
-        if folder.done(training) is None:
-            tasks.append(_training_task(folder, training, label))
+        done = folder.done(training)
+        _same_data(folder, training, done)
+        if done is None:
+            tasks.append((training, label))
     kept = len(labels) - len(tasks)
     say(f"{len(labels)} trainings" + (f", {kept} of them are there already" if kept else ""))
     if tasks:
         for training, _ in labels.values():  # phantoms are drawn here, once, and not by each worker
             find_root(training.recipe.data, folder.data)
+    for training, _ in tasks:  # only now, since nothing may be refused once one of them is written
+        atomic_write_text(folder.begun_with(training), folder.data_digest(training) + "\n")
     failed: dict[str, str] = {}
 
     def told(outcome: Outcome, done: int, total: int) -> None:
@@ -167,12 +202,14 @@ def _train(
             say(f"[{done:3d}/{total}] {outcome.task.label}: FAILED: {outcome.error}")
             return
         told_of = {"key": outcome.task.id, "seconds": round(outcome.seconds, 1), **outcome.answer}
+        told_of["data"] = folder.data_digest(labels[outcome.task.id][0])
         atomic_write_text(folder.out / "runs" / outcome.task.id / DONE, json.dumps(told_of))
         folder.note("trained", label=outcome.task.label, **told_of)
         validation = f"validation {told_of['validation']:.3f}, " if "validation" in told_of else ""
         say(f"[{done:3d}/{total}] {outcome.task.label}: {validation}{outcome.seconds:.0f} s")
 
-    work(tasks, workers, folder.out / "logs", told)
+    asked = [_training_task(folder, training, label) for training, label in tasks]
+    work(asked, workers, folder.out / "logs", told)
     return failed
 
 
