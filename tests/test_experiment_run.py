@@ -9,9 +9,9 @@ import pytest
 from _experiment import FAILING, ROWS, here, recipes, rows
 from safetensors.torch import load_file
 
-from discern_vqa.datasets import phantom
-from discern_vqa.errors import RunError
-from discern_vqa.experiments import _pool, _run, demo
+from discern_vqa.datasets import _load, phantom
+from discern_vqa.errors import ConfigError, RunError
+from discern_vqa.experiments import _pool, _report, _run, _sections, demo
 from discern_vqa.experiments._pool import Task, work
 from discern_vqa.lock import locked
 from discern_vqa.training import loop
@@ -100,6 +100,32 @@ def test_a_row_that_fails_is_told_and_the_others_go_on(tmp_path, phantoms, insid
     assert [folder.predictions(one).is_file() for one in trainings(grid)] == [True, True, True, False]
     events = [json.loads(line) for line in (tmp_path / "out" / "events.jsonl").read_text().splitlines()]
     assert [one["event"] for one in events].count("failed") == 1
+
+
+def test_a_split_that_is_not_there_is_told_before_anything_starts(tmp_path, phantoms, inside):
+    with pytest.raises(ConfigError, match="--split 'nosuch': phantom has none") as caught:
+        _run.run(grids(tmp_path, seeds=[0]), tmp_path / "out", data=phantoms, split="nosuch", say=lambda text: None)
+    assert "validation, test" in caught.value.hint
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_split_has_its_own_states_and_d7_leaves_the_same_questions_out_everywhere(tmp_path, phantoms, inside):
+    text = ROWS[: ROWS.index("[rows.full]")].replace("family", 'sections = ["features"]\nfamily')
+    grid = grids(tmp_path, text + '[rows.full]\nboth = { "data.imitate" = ["D7"], "optim.batch" = 8 }\n')[0]
+    for split in ("test", "validation"):
+        assert _run.run([grid], tmp_path / "out", data=phantoms, split=split, say=lambda text: None) == {}
+        folder = _run.Folder(tmp_path / "out", phantoms, split)
+        asked = len(_load.test_samples(trainings(grid)[0].recipe.data, phantoms, split))
+        assert asked % 8
+        for training in trainings(grid):  # the first is answered by `evaluate`, the second by the worker
+            rows = folder.predictions(training).read_text().splitlines()
+            assert len(rows) == (asked // 8 * 8 or asked)
+            assert folder.states(training).name == f"features.{split}.json"
+            assert json.loads(folder.states(training).read_text())["n"] <= len(rows)
+        report = _report.gather(grid, folder, {}, "", "")
+        assert report["n"] == len(rows)
+        figures = _sections.features(grid, folder)["figures"]["full"]["purity"]["values"]
+        assert figures == [json.loads(folder.states(one).read_text())["purity"] for one in trainings(grid)]
 
 
 def test_what_needs_a_failed_pretraining_is_not_started(tmp_path, phantoms, inside):

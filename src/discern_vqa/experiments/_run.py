@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from discern_vqa import registry
 from discern_vqa.config import read_recipe
+from discern_vqa.datasets import _index
 from discern_vqa.datasets._load import find_root
-from discern_vqa.errors import DiscernError, RunError
+from discern_vqa.errors import ConfigError, DiscernError, RunError
 from discern_vqa.evaluation.stored import read_object
 from discern_vqa.experiments import _data, _named
 from discern_vqa.experiments._named import Experiment
@@ -87,6 +89,10 @@ class Folder:
         """Its scores, beside baselines; of the reference's first seed only."""
         return self.run(training) / f"scores.{self.split}.json"
 
+    def states(self, training: Training) -> Path:
+        """How the states of the reported questions lie, for the section `features`."""
+        return self.run(training) / f"features.{self.split}.json"
+
     def note(self, event: str, **more: Any) -> None:
         """A line of events.jsonl."""
         line = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "event": event, **more}
@@ -146,9 +152,11 @@ def run(
 ) -> dict[str, str]:
     """Trains, then answers `split`. Returns what failed: a training's key (with ":states": of its states) to its error.
 
-    The split that is reported is opened after the last training of all grids has ended: nothing is chosen on it.
+    The split that is reported is opened after the last training of all grids has ended: nothing is chosen on it. Raises
+    ConfigError, before anything starts, when a row's data set has no such split.
     """
     out = Path(out)
+    _check_split(grids, split)
     with locked(out):
         folder = Folder(out, data, split)
         labels = labelled(grids)
@@ -157,6 +165,15 @@ def run(
         failed |= _answer(folder, grids, labels, failed, workers, say)
         failed |= _states(folder, grids, labels, failed, workers, say)
     return failed
+
+
+def _check_split(grids: Sequence[Grid], split: str) -> None:
+    """Raises ConfigError when the data of a row have no such split, as far as can be told before they are opened."""
+    choices = [training.recipe.data for grid in grids for row in grid.planned for training in row.trainings]
+    for dataset, index in dict.fromkeys((choice.dataset, choice.index) for choice in choices):
+        known = _index.parts(Path(index)) if index else registry.load("datasets", dataset).SPLITS
+        if split not in known:
+            raise ConfigError(f"--split {split!r}: {dataset} has none", hint=f"it has: {', '.join(known)}")
 
 
 def labelled(grids: Sequence[Grid]) -> dict[str, tuple[Training, str]]:
@@ -280,7 +297,7 @@ def _states(
     asking = [grid for grid in grids if "features" in grid.experiment.sections]
     tasks = {}
     for training in (one for grid in asking for row in grid.planned for one in row.trainings):
-        out = folder.run(training) / "features.json"
+        out = folder.states(training)
         if training.key not in failed and not out.is_file():
             request = {
                 "do": "features", "run": str(folder.run(training)), "split": folder.split, "out": str(out),
