@@ -2,7 +2,7 @@
 
     OUT/recipes/<key>.toml     a recipe for each training       OUT/runs/<key>/      its run folder
     OUT/events.jsonl           what happened when               OUT/logs/            what the workers printed
-    OUT/<experiment>/          report.md, report.json, rows.csv
+    OUT/reports/<experiment>.<recipe>/     report.md, report.json, rows.csv (and .<split>, where it is not test)
 
 Several experiments in one OUT share the trainings that they have in common. A finished training is kept; one that was
 killed goes on from its checkpoint; what failed is tried again by the same command.
@@ -93,6 +93,11 @@ class Folder:
         """How the states of the reported questions lie, for the section `features`."""
         return self.run(training) / f"features.{self.split}.json"
 
+    def report(self, grid: Grid) -> Path:
+        """Where the experiment's report goes; a split that is not test has one of its own."""
+        split = "" if self.split == "test" else f".{self.split}"
+        return self.out / "reports" / f"{grid.experiment.name}.{grid.base}{split}"
+
     def note(self, event: str, **more: Any) -> None:
         """A line of events.jsonl."""
         line = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "event": event, **more}
@@ -133,9 +138,14 @@ def _same_data(folder: Folder, training: Training, done: dict[str, Any] | None) 
 
 def prepare(names: Sequence[str], on: str, seeds: Sequence[int]) -> list[Grid]:
     """Every experiment's rows, resolved and checked. Raises ConfigError; nothing has started then."""
-    grids = []
+    grids: list[Grid] = []
     for name in dict.fromkeys(names):
         experiment = _named.load(name)
+        if experiment.name in [grid.experiment.name for grid in grids]:
+            raise ConfigError(
+                f"two experiments are named {experiment.name!r}, and their reports would be one",
+                hint="rename one of the files, or give them to two commands with an --out each",
+            )
         base = base_of(experiment, on)
         grids.append(Grid(experiment, base.name, plan(experiment, base, seeds), tuple(seeds)))
     return grids
