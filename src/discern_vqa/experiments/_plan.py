@@ -172,6 +172,8 @@ def _table(tables: Tables, key: str) -> tuple[dict[str, Any], str]:
     table: dict[str, Any] = tables
     for part in parts:
         table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"{key}: {part} is no table in the recipe", hint="name a key of the recipe's tables")
     return table, last
 
 
