@@ -216,9 +216,10 @@ def _study(optuna: Any, name: str, storage: str, out: Path) -> Any:
             pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
         )  # fmt: skip
     except (SQLAlchemyError, ImportError, ValueError, optuna.exceptions.OptunaError) as error:
+        why = (str(error) or type(error).__name__).partition("\n")[0]
         raise ConfigError(
-            f"--storage {storage!r}: no study can be kept there: {str(error).splitlines()[0]}" if storage else
-            f"no study can be kept in {out}: {str(error).splitlines()[0]}",
+            f"--storage {storage!r}: no study can be kept there: {why}" if storage else
+            f"no study can be kept in {out}: {why}",
             hint="for example sqlite:///study.db, or leave it out: the study is kept in --out",
         ) from error  # fmt: skip
 
