@@ -1,9 +1,12 @@
 """`discern experiment` as it is typed."""
 
+from pathlib import Path
+
 import pytest
 from _experiment import FAILING, ROWS, here, recipes, rows
 
 from discern_vqa import cli
+from discern_vqa.commands.experiments import _typed
 from discern_vqa.datasets import phantom
 from discern_vqa.experiments import _named, _run
 
@@ -42,16 +45,42 @@ def test_a_mistake_is_two_lines(typed, error, hint, capsys):
     assert hint in second
 
 
+@pytest.mark.parametrize(
+    ("given", "typed"),
+    [
+        (("fig8", "phantom", "0,1,2", None, "test"), "fig8 --seeds 0,1,2"),
+        (("fig8", "vqa_rad_lite", "0", None, "validation"), "fig8 --on vqa_rad_lite --seeds 0 --split validation"),
+        (("own/a b.toml", "/home/me/r.toml", "0", Path("../me/ph"), "test"),
+         "'own/a b.toml' --on r.toml --data ph --seeds 0"),
+    ],
+)  # fmt: skip
+def test_a_report_says_how_it_is_repeated_and_no_place_of_this_machine(given, typed):
+    assert _typed(*given) == f"discern experiment {typed}"
+
+
+def test_two_experiments_of_one_name_are_refused(tmp_path, capsys):
+    (tmp_path / "more").mkdir()
+    recipe = str(recipes(tmp_path))
+    assert cli.main(["experiment", rows(tmp_path), rows(tmp_path / "more"), "--on", recipe]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert "two experiments are named 'tiny'" in first
+    assert "rename one" in second
+
+
 def test_an_experiment_is_reported_and_a_failed_row_ends_in_a_mistake(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(_run, "work", here)
     phantom.draw(tmp_path / "ph", size=32, counts={"pretrain": 8, "train": 8, "validation": 2, "test": 8}, workers=1)
     given = ["--on", str(recipes(tmp_path)), "--data", str(tmp_path / "ph"), "--out", str(tmp_path / "out")]
     assert cli.main(["experiment", rows(tmp_path), *given, "--seeds", "0"]) == 0
     page = (tmp_path / "out" / "reports" / "tiny.main" / "report.md").read_text(encoding="utf-8")
-    assert "discern experiment tiny --on main --seeds 0" in page
+    assert "discern experiment tiny.toml --on main.toml --data ph --seeds 0\n" in page
     assert "## Baselines and controls" in page
     assert "majority" in page
     assert str(tmp_path) not in page
+    assert cli.main(["experiment", rows(tmp_path), *given, "--seeds", "0", "--split", "validation"]) == 0
+    other = (tmp_path / "out" / "reports" / "tiny.main.validation" / "report.md").read_text(encoding="utf-8")
+    assert "--data ph --seeds 0 --split validation\n" in other
+    assert (tmp_path / "out" / "reports" / "tiny.main" / "report.md").read_text(encoding="utf-8") == page
     capsys.readouterr()
     assert cli.main(["experiment", rows(tmp_path, ROWS + FAILING), *given, "--seeds", "0"]) == 2
     said = capsys.readouterr()

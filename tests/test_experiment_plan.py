@@ -139,6 +139,19 @@ def test_the_papers_mechanisms_are_measured_without_our_prior():
         ('title = "a"\nsource = "b"\nfamily = "cmdpi"\nsections = ["tea"]\n[rows.full]\n', "unknown: sections: tea"),
         ('title = "a"\n[rows.full]\n', "missing: source, family"),
         ('title = "a"\nsource = "b"\nfamily = "cmdpi"\n[rows.other]\n', "no row is named 'full'"),
+        ("title = 3\n", "title = 3: expected text"),
+        ('sections = "organ"\n', "expected a list of names"),
+        ("rows = 3\n", "expected a table for each row"),
+        ("[rows]\nfull = 1\n", "rows.full = 1: expected a table"),
+        ("[rows.full]\nset = 3\n", "rows.full: set = 3: expected a table of dotted keys"),
+        ("[rows.full]\nset = { run = 3 }\n", "expected a table of dotted keys"),
+        ('[rows.full]\nscale = { "optim.lr" = "a" }\n', "rows.full: scale = .*: expected .* to numbers"),
+        ('[rows.full]\nscale_before = { "optim.lr" = true }\n', "to numbers"),
+        ('[rows.full]\nunset = "text"\n', "rows.full: unset = 'text': expected a list of dotted keys"),
+        ('[rows.full]\nno_before = "yes"\n', "expected true or false"),
+        ('[rows.full]\nat = "half"\n', "at = 'half': expected a number"),
+        ("[rows.full]\nprinted = { opened = 1.0 }\n", "of open, closed, overall"),
+        ('[rows.full]\nprinted = { open = "1" }\n', "a table of numbers"),
         ("title = ", "is no TOML"),
         ("title = " + "[" * 100_000, "is no TOML: nested too deep"),
         ('\ufefftitle = "a"\n[rows.full]\n', "missing: source, family"),  # a byte order mark is no mistake
@@ -147,6 +160,17 @@ def test_the_papers_mechanisms_are_measured_without_our_prior():
 def test_a_broken_file_is_told(tmp_path, text, error):
     with pytest.raises(ConfigError, match=error):
         _named.load(rows(tmp_path, text))
+
+
+def test_rows_taken_in_a_circle_are_told(tmp_path):
+    head = 'title = "a"\nsource = "b"\nfamily = "cmdpi"\n'
+    own = rows(tmp_path, f"{head}rows_of = '{tmp_path / 'tiny.toml'}'\n")
+    with pytest.raises(ConfigError, match="takes its rows from itself"):
+        _named.load(own)
+    (tmp_path / "other.toml").write_text(f"{head}rows_of = '{own}'\n")
+    rows(tmp_path, f"{head}rows_of = '{tmp_path / 'other.toml'}'\n")
+    with pytest.raises(ConfigError, match="takes its rows from itself"):
+        _named.load(own)
 
 
 def test_a_name_that_is_not_there_is_told_with_the_nearest():
@@ -160,6 +184,7 @@ def test_a_row_that_does_not_fit_the_recipe_is_told_before_anything_starts(tmp_p
     for row, error in (
         ('set = { "objective.mixupp" = 1 }', "row 'odd'"),
         ('scale = { "run.mode" = 2.0 }', "no number"),
+        ('set = { "optim.lr.deeper" = 2.0 }', "lr is no table"),
     ):
         name = rows(tmp_path, Path(rows(tmp_path)).read_text() + f"\n[rows.odd]\n{row}\n")
         with pytest.raises(ConfigError, match=error):

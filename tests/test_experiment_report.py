@@ -88,6 +88,17 @@ def test_differences_are_paired_and_stand_beside_the_printed_ones(report):
     assert {one["difference"] for one in same} == {0.0}
 
 
+def test_printed_figures_of_which_some_are_missing_are_compared_where_both_are_there(made, tmp_path):
+    _, folder, _ = made
+    text = ROWS.replace("open = 50.0, ", "").replace("closed = 70.0, overall = 55.0", "overall = 55.0")
+    grid = _run.prepare([rows(tmp_path, text)], str(recipes(tmp_path)), SEEDS)[0]
+    report = _report.gather(grid, folder, {}, "", "") | {"extra": []}
+    assert row(report, "without mixup")["printed_difference"] == {"overall": -5.0}
+    page = _page.as_markdown(report)
+    assert "| - / 70.0 / 60.0 | - |" in page
+    assert "| 40.5 / - / 55.0 | -5.0 |" in page
+
+
 def test_a_row_that_failed_says_so(report, made):
     assert row(report, "broken")["failed"] == "it broke"
     assert "figures" not in row(report, "broken")

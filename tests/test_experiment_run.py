@@ -9,9 +9,9 @@ import pytest
 from _experiment import FAILING, ROWS, here, recipes, rows
 from safetensors.torch import load_file
 
-from discern_vqa.datasets import phantom
-from discern_vqa.errors import RunError
-from discern_vqa.experiments import _pool, _run, demo
+from discern_vqa.datasets import _load, phantom
+from discern_vqa.errors import ConfigError, RunError
+from discern_vqa.experiments import _pool, _report, _run, _sections, demo
 from discern_vqa.experiments._pool import Task, work
 from discern_vqa.lock import locked
 from discern_vqa.training import loop
@@ -102,6 +102,32 @@ def test_a_row_that_fails_is_told_and_the_others_go_on(tmp_path, phantoms, insid
     assert [one["event"] for one in events].count("failed") == 1
 
 
+def test_a_split_that_is_not_there_is_told_before_anything_starts(tmp_path, phantoms, inside):
+    with pytest.raises(ConfigError, match="--split 'nosuch': phantom has none") as caught:
+        _run.run(grids(tmp_path, seeds=[0]), tmp_path / "out", data=phantoms, split="nosuch", say=lambda text: None)
+    assert "validation, test" in caught.value.hint
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_split_has_its_own_states_and_d7_leaves_the_same_questions_out_everywhere(tmp_path, phantoms, inside):
+    text = ROWS[: ROWS.index("[rows.full]")].replace("family", 'sections = ["features"]\nfamily')
+    grid = grids(tmp_path, text + '[rows.full]\nboth = { "data.imitate" = ["D7"], "optim.batch" = 8 }\n')[0]
+    for split in ("test", "validation"):
+        assert _run.run([grid], tmp_path / "out", data=phantoms, split=split, say=lambda text: None) == {}
+        folder = _run.Folder(tmp_path / "out", phantoms, split)
+        asked = len(_load.test_samples(trainings(grid)[0].recipe.data, phantoms, split))
+        assert asked % 8
+        for training in trainings(grid):  # the first is answered by `evaluate`, the second by the worker
+            rows = folder.predictions(training).read_text().splitlines()
+            assert len(rows) == (asked // 8 * 8 or asked)
+            assert folder.states(training).name == f"features.{split}.json"
+            assert json.loads(folder.states(training).read_text())["n"] <= len(rows)
+        report = _report.gather(grid, folder, {}, "", "")
+        assert report["n"] == len(rows)
+        figures = _sections.features(grid, folder)["figures"]["full"]["purity"]["values"]
+        assert figures == [json.loads(folder.states(one).read_text())["purity"] for one in trainings(grid)]
+
+
 def test_what_needs_a_failed_pretraining_is_not_started(tmp_path, phantoms, inside):
     text = ROWS.replace('scale_before = { "objective.weights.txt" = 0.5 }', 'before = { "data.options" = { a = 1 } }')
     grid = grids(tmp_path, text, [0])[0]
@@ -161,6 +187,35 @@ def test_a_run_of_another_recipe_is_not_taken_for_done(tmp_path):
         with pytest.raises(RunError, match=f"{broken} is broken: it is nested too deep") as caught:
             folder.done(training)
         assert "trains it anew" in caught.value.hint
+
+
+def test_a_folder_does_not_go_on_with_other_data(tmp_path, phantoms, inside):
+    grid = grids(tmp_path, seeds=[0])[0]
+    _run.run([grid], tmp_path / "out", data=phantoms, say=lambda text: None)
+    moved, other = tmp_path / "moved", tmp_path / "other"
+    shutil.copytree(phantoms, moved)
+    said: list[str] = []
+    _run.run([grid], tmp_path / "out", data=moved, say=said.append)
+    assert said == ["5 trainings, 5 of them are there already"], "the same data elsewhere are the same data"
+    shutil.copytree(phantoms, other)
+    lines = [json.loads(line) for line in (other / "samples.jsonl").read_text().splitlines()]
+    lines[-1 - [one["split"] for one in reversed(lines)].index("train")]["answer"] = "something else"
+    (other / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(RunError, match="was trained on other data") as caught:
+        _run.run([grid], tmp_path / "out", data=other, say=said.append)
+    assert "another --out" in caught.value.hint
+    last = trainings(grid)[-1]
+    run = _run.Folder(tmp_path / "out", phantoms, "test").run(last)
+    told = json.loads((run / "done.json").read_text())
+    # One that was killed has no done.json yet, and is told too.
+    (run / "done.json").unlink()
+    assert [one.stem for one in (tmp_path / "out" / "recipes").glob(f"{last.key}.data")]
+    with pytest.raises(RunError, match="was trained on other data"):
+        _run._same_data(_run.Folder(tmp_path / "out", other, "test"), last, None)
+    _run._same_data(_run.Folder(tmp_path / "out", phantoms, "test"), last, None)
+    # One of an earlier version says nothing of its data.
+    del told["data"]
+    _run._same_data(_run.Folder(tmp_path / "out", other, "test"), last, told)
 
 
 def test_a_folder_that_cannot_be_made_is_said_before_anything_is_drawn_or_trained(tmp_path):

@@ -63,6 +63,49 @@ def test_a_trial_that_lags_is_stopped_and_another_database_is_taken(place, tmp_p
     assert not (tmp_path / "out" / "study.db").exists()
 
 
+def test_a_study_goes_on_with_its_own_recipe_and_data_alone(place, tmp_path):
+    def again(recipe="main.toml", data="ph"):
+        return seeking.search(
+            place / recipe, place / "space.toml", tmp_path, trials=1, data=place / data, say=lambda text: None
+        )
+
+    first = again()
+    assert again() == first
+    (place / "away").mkdir()
+    shutil.copytree(place / "ph", place / "away" / "ph")
+    assert again(data="away/ph") == first, "the same data elsewhere are the same data"
+    samples = place / "away" / "ph" / "samples.jsonl"
+    rows = [json.loads(line) for line in samples.read_text().splitlines()]
+    next(row for row in rows if row["split"] == "validation")["answer"] = "something else"
+    samples.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(ConfigError, match="begun with other data"):
+        again(data="away/ph")
+    text = (place / "main.toml").read_text()
+    (place / "main.toml").write_text(text.replace("batch = 16", "batch = 8"))
+    try:
+        with pytest.raises(ConfigError, match="begun with another recipe") as caught:
+            again()
+    finally:
+        (place / "main.toml").write_text(text)
+    assert "another --out" in caught.value.hint
+
+
+def test_a_resumed_search_proposes_other_points(place, tmp_path):
+    found = [row["set"]["optim.lr"] for _ in range(2) for row in sought(place, tmp_path, 1)["trials"]]
+    assert found[0] == found[1], "nothing is left to do"
+    seeds = {seeking._sampler_seed(seed, there) for seed in range(3) for there in range(5)}
+    assert len(seeds) == 15
+    drawn = [row["set"]["optim.lr"] for row in sought(place, tmp_path, 2)["trials"]]
+    assert len(set(drawn)) == 2
+
+
+@pytest.mark.parametrize("storage", ["foo://x", "foo", "redis://x", "sqlite:////no/such/folder/a.db"])
+def test_a_database_that_cannot_be_had_is_told(place, tmp_path, storage):
+    with pytest.raises(ConfigError, match=f"--storage '{storage}': no study can be kept there") as caught:
+        sought(place, tmp_path, 1, storage=storage)
+    assert "sqlite:///" in caught.value.hint
+
+
 def test_what_cannot_be_sought_is_told_before_anything_starts(place, tmp_path):
     with pytest.raises(ConfigError, match="holds nothing out"):
         sought(place, tmp_path, 1, overrides=["data.validation_ratio=0.0"])
@@ -73,8 +116,31 @@ def test_what_cannot_be_sought_is_told_before_anything_starts(place, tmp_path):
         seeking.search(place / "main.toml", place / "odd.toml", tmp_path, trials=1, data=place / "ph")
 
 
-@pytest.mark.parametrize("text", ["", '["optim.lr"]\nlow = 2\nhigh = 1\n', "lr = 3\n", '["optim.lr"]\nchoices = []\n',
-                                  '["optim.lr"]\nlow = 1\nhihg = 2\n'])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "lr = 3\n",
+        *(
+            f'["optim.lr"]\n{said}\n'
+            for said in (
+                "low = 2\nhigh = 1",
+                "choices = []",
+                "low = 1\nhihg = 2",
+                'low = "1"\nhigh = 2',
+                "low = true\nhigh = 2",
+                "low = nan\nhigh = 2.0",
+                "choices = 3",
+                'choices = "ab"',
+                "choices = [2026-01-01]",
+                "low = 0.0\nhigh = 1.0\nstep = 0.0",
+                "low = 1\nhigh = 4\nstep = 0.5",
+                'low = 1\nhigh = 2\nlog = "yes"',
+                "low = 0.0\nhigh = 1.0\nlog = true",
+            )
+        ),
+    ],
+)
 def test_a_broken_space_is_told(tmp_path, text):
     (tmp_path / "space.toml").write_text(text)
     with pytest.raises(ConfigError):

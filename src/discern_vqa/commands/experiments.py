@@ -1,5 +1,6 @@
 """The verb about experiments: the papers' tables and figures, each as one command."""
 
+import shlex
 import signal
 import time
 from pathlib import Path
@@ -85,16 +86,15 @@ def run(
     folder = _run.Folder(out, data, split)
     date = time.strftime("%Y-%m-%d", time.gmtime())
     wrong = []
-    for grid in grids:
-        on_what = "" if on == "phantom" else f" --on {grid.base}"
-        command = f"discern experiment {grid.experiment.name}{on_what} --seeds {seeds}"
+    for name, grid in zip(dict.fromkeys(names), grids, strict=True):
+        command = _typed(name, on, seeds, data, split)
         try:
             report = _report.gather(grid, folder, failed, command, date)
         except DiscernError as error:  # the other experiments are reported all the same
             wrong.append(str(error))
             continue
         report["extra"] = _sections.extras(grid, folder)
-        typer.echo(f"report: {_page.write(report, out / 'reports' / f'{grid.experiment.name}.{grid.base}')}")
+        typer.echo(f"report: {_page.write(report, folder.report(grid))}")
     wrong += [f"{labels[key.partition(':')[0]][1]}: {error}" for key, error in failed.items()]
     if wrong:
         more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
@@ -102,6 +102,21 @@ def run(
             f"{len(failed)} of {len(labels)} trainings have failed: {'; '.join(wrong[:3])}{more}",
             hint="the others are reported; see logs/ in the folder, then give the same command again",
         )
+
+
+def _typed(name: str, on: str, seeds: str, data: Path | None, split: str) -> str:
+    """The command that repeats a report, as it stands in it: of a path that says where this machine keeps things, the
+    last name alone."""
+
+    def shown(given: str) -> str:
+        path = Path(given)
+        tells = path.is_absolute() or ".." in path.parts
+        return shlex.quote(path.name if tells else given)
+
+    options = {"--on": shown(on) if on != "phantom" else "", "--data": shown(str(data)) if data else "",
+               "--seeds": shlex.quote(seeds), "--split": shown(split) if split != "test" else ""}  # fmt: skip
+    said = [f"{option} {value}" for option, value in options.items() if value]
+    return " ".join(["discern experiment", shown(name), *said])
 
 
 def parsed_seeds(text: str) -> list[int]:

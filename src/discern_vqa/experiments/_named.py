@@ -14,6 +14,7 @@ printed = { open = 74.3, closed = 85.7, overall = 78.7 }                the pape
 """
 
 import difflib
+import math
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -23,7 +24,15 @@ from discern_vqa.errors import ConfigError
 from discern_vqa.toml import read_toml
 
 SECTIONS = ("organ", "question_type", "neighbours", "features", "cases", "modes", "literature", "negatives", "curve")
-_ROW = {"set", "before", "both", "scale", "scale_before", "unset", "no_before", "printed", "at"}
+_PRINTED = ("open", "closed", "overall")
+_EXPECTED = {
+    **dict.fromkeys(("set", "before", "both"), "a table of dotted keys of a recipe"),
+    **dict.fromkeys(("scale", "scale_before"), "a table of dotted keys of a recipe, to numbers"),
+    "unset": "a list of dotted keys of a recipe", "no_before": "true or false", "at": "a number",
+    "printed": f"a table of numbers, of {', '.join(_PRINTED)}",
+}  # fmt: skip
+_ROW = set(_EXPECTED)
+SEE = "see the docstring of experiments/_named.py"
 _FIELDS = {"title", "source", "family", "base", "reference", "claim", "note", "sections", "rows_of", "rows"}
 
 
@@ -75,8 +84,8 @@ def names() -> list[str]:
     return sorted(found, key=lambda name: (name.rstrip("0123456789"), len(name), name))
 
 
-def load(name: str) -> Experiment:
-    """The experiment `name`, or the one in the file of that path.
+def load(name: str, seen: tuple[Path, ...] = ()) -> Experiment:
+    """The experiment `name`, or the one in the file of that path; `seen`: the files that take its rows.
 
     Raises ConfigError: there is none (with the nearest name), or the file says something that nobody reads.
     """
@@ -85,19 +94,23 @@ def load(name: str) -> Experiment:
         near = difflib.get_close_matches(name, names(), n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? (discern experiment --list)" if near else "discern experiment --list"
         raise ConfigError(f"there is no experiment {name!r}", hint=hint)
-    return _checked(path, read_toml(path, "see the docstring of experiments/_named.py"))
+    if path.resolve() in seen:
+        raise ConfigError(f"{path} takes its rows from itself (rows_of)", hint="name another experiment, or give rows")
+    return _checked(path, read_toml(path, SEE), (*seen, path.resolve()))
 
 
-def _checked(path: Path, told: dict[str, Any]) -> Experiment:
+def _checked(path: Path, told: dict[str, Any], seen: tuple[Path, ...]) -> Experiment:
+    if odd := _odd(told):
+        raise ConfigError(f"{path}: {odd}", hint=SEE)
     wrong = sorted(told.keys() - _FIELDS)
     wrong += [f"rows.{row}.{key}" for row, said in told.get("rows", {}).items() for key in sorted(said.keys() - _ROW)]
     wrong += [f"sections: {one}" for one in told.get("sections", []) if one not in SECTIONS]
     missing = [key for key in ("title", "source", "family") if key not in told]
     if wrong or missing:
         said = [f"{what}: {', '.join(names)}" for what, names in (("unknown", wrong), ("missing", missing)) if names]
-        raise ConfigError(f"{path}: {'; '.join(said)}", hint="see the docstring of experiments/_named.py")
+        raise ConfigError(f"{path}: {'; '.join(said)}", hint=SEE)
     if "rows_of" in told:
-        rows = load(str(told["rows_of"])).rows
+        rows = load(told["rows_of"], seen).rows
     else:
         rows = tuple(
             Row(name=name, **said | {"unset": tuple(said.get("unset", ()))})
@@ -111,3 +124,44 @@ def _checked(path: Path, told: dict[str, Any]) -> Experiment:
             hint="name one of the rows as `reference`",
         )
     return experiment
+
+
+def _odd(told: dict[str, Any]) -> str:
+    """The first value that is of another kind than its key takes; "" where there is none."""
+    for key in sorted(_FIELDS - {"rows", "sections"}):
+        if not isinstance(told.get(key, ""), str):
+            return f"{key} = {told[key]!r}: expected text"
+    if not _are_texts(told.get("sections", [])):
+        return f"sections = {told['sections']!r}: expected a list of names"
+    rows = told.get("rows", {})
+    if not isinstance(rows, dict):
+        return f"rows = {rows!r}: expected a table for each row"
+    for name, row in rows.items():
+        if not isinstance(row, dict):
+            return f"rows.{name} = {row!r}: expected a table"
+        if wrong := next((key for key, value in row.items() if key in _ROW and not _fits(key, value)), ""):
+            return f"rows.{name}: {wrong} = {row[wrong]!r}: expected {_EXPECTED[wrong]}"
+    return ""
+
+
+def _fits(key: str, value: Any) -> bool:
+    """Whether a value is what the key of a row takes (`_EXPECTED`)."""
+    if key == "no_before":
+        return isinstance(value, bool)
+    if key == "at":
+        return _is_number(value)
+    if key == "unset":
+        return _are_texts(value) and all("." in one for one in value)
+    if not isinstance(value, dict):
+        return False
+    if key == "printed":
+        return set(value) <= set(_PRINTED) and all(map(_is_number, value.values()))
+    return all("." in one for one in value) and (not key.startswith("scale") or all(map(_is_number, value.values())))
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -170,7 +170,7 @@ def _baselines(report: dict[str, Any]) -> list[str]:
 def _printed(figures: dict[str, float] | None) -> str:
     if not figures:
         return "-"
-    return " / ".join(f"{figures[part]:.1f}" for part in ("open", "closed", "overall"))
+    return " / ".join(f"{figures[part]:.1f}" if part in figures else "-" for part in ("open", "closed", "overall"))
 
 
 def _signed(value: float | None) -> str:

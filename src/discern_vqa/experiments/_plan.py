@@ -128,7 +128,14 @@ def changes(row: Row) -> dict[str, str]:
 def training(tables: Tables, where: str, before: Training | None = None) -> Training:
     """Checks the tables and gives them their key."""
     recipe = check_recipe(tables, where)
-    told: dict[str, Any] = {"before": before.key if before else ""}
+    told = {"before": before.key if before else ""} | meant(recipe)
+    key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+    return Training(key, tables, recipe, before)
+
+
+def meant(recipe: Recipe) -> dict[str, Any]:
+    """What of a recipe makes a training another one, as plain data."""
+    told: dict[str, Any] = {}
     for name in TABLES:
         table = getattr(recipe, name)
         settled = table.resolved() if hasattr(table, "resolved") else table
@@ -136,8 +143,7 @@ def training(tables: Tables, where: str, before: Training | None = None) -> Trai
         told[name] = settled.model_dump(mode="json", exclude_defaults=True)
     told["run"] = {key: value for key, value in told["run"].items() if key not in NO_PART}
     told["names"] = [recipe.model.name, recipe.objective.name]
-    key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
-    return Training(key, tables, recipe, before)
+    return told
 
 
 def _planned(experiment: Experiment, base: Base, row: Row, seeds: Sequence[int]) -> Planned:
@@ -166,6 +172,8 @@ def _table(tables: Tables, key: str) -> tuple[dict[str, Any], str]:
     table: dict[str, Any] = tables
     for part in parts:
         table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"{key}: {part} is no table in the recipe", hint="name a key of the recipe's tables")
     return table, last
 
 

@@ -62,7 +62,8 @@ def _row(
     told: dict[str, Any] = {"name": row.name, "changes": changes(row), "printed": row.printed, "at": row.at}
     printed = next(one.printed for one in experiment.rows if one.name == experiment.reference)
     if row.printed and printed and row.name != experiment.reference:
-        told["printed_difference"] = {key: round(row.printed[key] - printed[key], 1) for key in row.printed}
+        both = [key for key in row.printed if key in printed]
+        told["printed_difference"] = {key: round(row.printed[key] - printed[key], 1) for key in both}
     if planned.skipped:
         return told | {"skipped": planned.skipped}
     lost = [failed[one.key] for one in planned.trainings if one.key in failed]

@@ -2,7 +2,7 @@
 
     OUT/recipes/<key>.toml     a recipe for each training       OUT/runs/<key>/      its run folder
     OUT/events.jsonl           what happened when               OUT/logs/            what the workers printed
-    OUT/<experiment>/          report.md, report.json, rows.csv
+    OUT/reports/<experiment>.<recipe>/     report.md, report.json, rows.csv (and .<split>, where it is not test)
 
 Several experiments in one OUT share the trainings that they have in common. A finished training is kept; one that was
 killed goes on from its checkpoint; what failed is tried again by the same command.
@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from discern_vqa import registry
 from discern_vqa.config import read_recipe
+from discern_vqa.datasets import _index
 from discern_vqa.datasets._load import find_root
-from discern_vqa.errors import RunError
+from discern_vqa.errors import ConfigError, DiscernError, RunError
 from discern_vqa.evaluation.stored import read_object
-from discern_vqa.experiments import _named
+from discern_vqa.experiments import _data, _named
 from discern_vqa.experiments._named import Experiment
 from discern_vqa.experiments._plan import NO_PART, Planned, Training, base_of, plan
 from discern_vqa.experiments._pool import Outcome, Task, work
@@ -46,6 +48,7 @@ class Folder:
 
     def __init__(self, out: Path, data: Path | None, split: str) -> None:
         self.out, self.data, self.split = out, data, split
+        self._digests: dict[str, str] = {}
 
     def run(self, training: Training) -> Path:
         """The run folder of a training."""
@@ -62,6 +65,22 @@ class Folder:
         _same_settings(self.run(training) / CONFIG, training)
         return told
 
+    def data_digest(self, training: Training) -> str:
+        """A digest of the data that it learns from (`_data`); "" where they cannot be read, which its own training
+        tells."""
+        choice = training.recipe.data
+        known = json.dumps(choice.model_dump(mode="json"), sort_keys=True)
+        if known not in self._digests:
+            try:
+                self._digests[known] = _data.digest(choice, self.data)
+            except DiscernError:
+                self._digests[known] = ""
+        return self._digests[known]
+
+    def begun_with(self, training: Training) -> Path:
+        """Where the digest of its data stands while it is trained."""
+        return self.out / "recipes" / f"{training.key}.data"
+
     def predictions(self, training: Training) -> Path:
         """Its answers on the split that is reported."""
         return self.run(training) / f"predictions.{self.split}.jsonl"
@@ -69,6 +88,15 @@ class Folder:
     def scores(self, training: Training) -> Path:
         """Its scores, beside baselines; of the reference's first seed only."""
         return self.run(training) / f"scores.{self.split}.json"
+
+    def states(self, training: Training) -> Path:
+        """How the states of the reported questions lie, for the section `features`."""
+        return self.run(training) / f"features.{self.split}.json"
+
+    def report(self, grid: Grid) -> Path:
+        """Where the experiment's report goes; a split that is not test has one of its own."""
+        split = "" if self.split == "test" else f".{self.split}"
+        return self.out / "reports" / f"{grid.experiment.name}.{grid.base}{split}"
 
     def note(self, event: str, **more: Any) -> None:
         """A line of events.jsonl."""
@@ -94,11 +122,30 @@ def _same_settings(config: Path, training: Training) -> None:
         )
 
 
+def _same_data(folder: Folder, training: Training, done: dict[str, Any] | None) -> None:
+    """Raises RunError when a run was made of, or begun with, other data than it would get now. One that says nothing
+    of its data, of an earlier version, is taken as it is."""
+    begun = folder.begun_with(training)
+    kept = str((done or {}).get("data", ""))
+    if done is None and begun.is_file() and (folder.run(training) / CONFIG).is_file():
+        kept = begun.read_text(encoding="utf-8").strip()
+    if kept and (now := folder.data_digest(training)) and now != kept:
+        raise RunError(
+            f"{folder.run(training)} was trained on other data than --data names now",
+            hint="choose another --out, or give the --data that it was begun with",
+        )
+
+
 def prepare(names: Sequence[str], on: str, seeds: Sequence[int]) -> list[Grid]:
     """Every experiment's rows, resolved and checked. Raises ConfigError; nothing has started then."""
-    grids = []
+    grids: list[Grid] = []
     for name in dict.fromkeys(names):
         experiment = _named.load(name)
+        if experiment.name in [grid.experiment.name for grid in grids]:
+            raise ConfigError(
+                f"two experiments are named {experiment.name!r}, and their reports would be one",
+                hint="rename one of the files, or give them to two commands with an --out each",
+            )
         base = base_of(experiment, on)
         grids.append(Grid(experiment, base.name, plan(experiment, base, seeds), tuple(seeds)))
     return grids
@@ -115,9 +162,11 @@ def run(
 ) -> dict[str, str]:
     """Trains, then answers `split`. Returns what failed: a training's key (with ":states": of its states) to its error.
 
-    The split that is reported is opened after the last training of all grids has ended: nothing is chosen on it.
+    The split that is reported is opened after the last training of all grids has ended: nothing is chosen on it. Raises
+    ConfigError, before anything starts, when a row's data set has no such split.
     """
     out = Path(out)
+    _check_split(grids, split)
     with locked(out):
         folder = Folder(out, data, split)
         labels = labelled(grids)
@@ -126,6 +175,15 @@ def run(
         failed |= _answer(folder, grids, labels, failed, workers, say)
         failed |= _states(folder, grids, labels, failed, workers, say)
     return failed
+
+
+def _check_split(grids: Sequence[Grid], split: str) -> None:
+    """Raises ConfigError when the data of a row have no such split, as far as can be told before they are opened."""
+    choices = [training.recipe.data for grid in grids for row in grid.planned for training in row.trainings]
+    for dataset, index in dict.fromkeys((choice.dataset, choice.index) for choice in choices):
+        known = _index.parts(Path(index)) if index else registry.load("datasets", dataset).SPLITS
+        if split not in known:
+            raise ConfigError(f"--split {split!r}: {dataset} has none", hint=f"it has: {', '.join(known)}")
 
 
 def labelled(grids: Sequence[Grid]) -> dict[str, tuple[Training, str]]:
@@ -151,13 +209,17 @@ def _train(
         atomic_write_text(recipe, training.text(label))
         if read_recipe(recipe).to_json() != training.recipe.to_json() | _after(training):
             raise RunError(f"{recipe} does not say what was meant", hint="this is a bug of ours; please report it")
-        if folder.done(training) is None:
-            tasks.append(_training_task(folder, training, label))
+        done = folder.done(training)
+        _same_data(folder, training, done)
+        if done is None:
+            tasks.append((training, label))
     kept = len(labels) - len(tasks)
     say(f"{len(labels)} trainings" + (f", {kept} of them are there already" if kept else ""))
     if tasks:
         for training, _ in labels.values():  # phantoms are drawn here, once, and not by each worker
             find_root(training.recipe.data, folder.data)
+    for training, _ in tasks:  # only now, since nothing may be refused once one of them is written
+        atomic_write_text(folder.begun_with(training), folder.data_digest(training) + "\n")
     failed: dict[str, str] = {}
 
     def told(outcome: Outcome, done: int, total: int) -> None:
@@ -167,12 +229,14 @@ def _train(
             say(f"[{done:3d}/{total}] {outcome.task.label}: FAILED: {outcome.error}")
             return
         told_of = {"key": outcome.task.id, "seconds": round(outcome.seconds, 1), **outcome.answer}
+        told_of["data"] = folder.data_digest(labels[outcome.task.id][0])
         atomic_write_text(folder.out / "runs" / outcome.task.id / DONE, json.dumps(told_of))
         folder.note("trained", label=outcome.task.label, **told_of)
         validation = f"validation {told_of['validation']:.3f}, " if "validation" in told_of else ""
         say(f"[{done:3d}/{total}] {outcome.task.label}: {validation}{outcome.seconds:.0f} s")
 
-    work(tasks, workers, folder.out / "logs", told)
+    asked = [_training_task(folder, training, label) for training, label in tasks]
+    work(asked, workers, folder.out / "logs", told)
     return failed
 
 
@@ -243,7 +307,7 @@ def _states(
     asking = [grid for grid in grids if "features" in grid.experiment.sections]
     tasks = {}
     for training in (one for grid in asking for row in grid.planned for one in row.trainings):
-        out = folder.run(training) / "features.json"
+        out = folder.states(training)
         if training.key not in failed and not out.is_file():
             request = {
                 "do": "features", "run": str(folder.run(training)), "split": folder.split, "out": str(out),

@@ -25,7 +25,6 @@ from discern_vqa.run import SIMILAR
 
 CASES = 12
 EPOCHS = 5
-FEATURES = "features.json"
 Section = dict[str, Any]
 
 
@@ -49,7 +48,7 @@ def features(grid: Grid, folder: Folder) -> Section:
     """How the states that are answered from lie, by question type (`_features`)."""
     figures = {}
     for row, trainings in _finished(grid, folder):
-        files = [folder.run(training) / FEATURES for training in trainings]
+        files = [folder.states(training) for training in trainings]
         made = [read_object(file, ANEW) for file in files if file.is_file()]
         if made:
             names = ("silhouette", "purity", "chance")

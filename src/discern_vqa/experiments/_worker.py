@@ -19,6 +19,8 @@ from typing import Any
 
 import torch
 
+from discern_vqa.data.sample import Sample
+from discern_vqa.data.sampling import whole_batches
 from discern_vqa.datasets._load import find_root, test_samples
 from discern_vqa.errors import DiscernError
 from discern_vqa.evaluation import predictions
@@ -76,8 +78,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         return {}
     predictor = Predictor.open(run, calibrated=False)
     torch.manual_seed(predictor.run.recipe.run.seed)  # a mixer that is drawn anew in every pass draws the same here
-    config = predictor.run.recipe.data
-    samples = test_samples(config, find_root(config, data or predictor.run.root), split)
+    samples = _asked(predictor, data, split)
     answering = predictor.answering(samples)
     for mode in predictor.modes if request["modes"] and len(predictor.modes) > 1 else ():
         rows = predictions.from_answers(samples, answering.answers(mode))
@@ -91,12 +92,17 @@ def _features(request: dict[str, Any]) -> dict[str, Any]:
     from discern_vqa.experiments._features import clusters, states
 
     predictor = Predictor.open(Path(request["run"]), calibrated=False)
-    config = predictor.run.recipe.data
-    root = find_root(config, _path(request["data"]) or predictor.run.root)
-    samples = test_samples(config, root, str(request["split"]))
+    samples = _asked(predictor, _path(request["data"]), str(request["split"]))
     made = clusters(states(predictor, samples), [sample.kind for sample in samples])
     atomic_write_text(Path(request["out"]), json.dumps(made))
     return made
+
+
+def _asked(predictor: Predictor, data: Path | None, split: str) -> list[Sample]:
+    """The questions that `evaluate` asks of this run, so that all rows and seeds answer the same ones."""
+    recipe = predictor.run.recipe
+    samples = test_samples(recipe.data, find_root(recipe.data, data or predictor.run.root), split)
+    return list(whole_batches(samples, recipe.optim.batch)) if "D7" in recipe.data.imitate else samples
 
 
 def _path(given: str | None) -> Path | None:

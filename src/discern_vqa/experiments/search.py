@@ -12,21 +12,26 @@ validations is stopped (pruned). The study is kept in a database, SQLite in OUT 
 machines, share one with a server's address.
 """
 
+import hashlib
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from discern_vqa.config import read_recipe
+from discern_vqa.config import Recipe, read_recipe
 from discern_vqa.datasets._load import find_root, learning_samples
 from discern_vqa.errors import ConfigError, DiscernError
+from discern_vqa.experiments._data import digest_of
+from discern_vqa.experiments._plan import meant
 from discern_vqa.files import atomic_write_text
 from discern_vqa.paths import find_recipe
 from discern_vqa.toml import read_toml, toml_value
 from discern_vqa.training.train import train
 
 Space = dict[str, dict[str, Any]]
+_VALUES = (bool, int, float, str, list, dict)
 _LEGAL = ({"low", "high"}, {"low", "high", "log"}, {"low", "high", "step"}, {"choices"})
 
 
@@ -56,15 +61,14 @@ def search(
     if "D13" in settings.data.imitate:
         raise ConfigError("this recipe chooses on test (imitate D13): nothing may be sought so", hint="leave it out")
     root = find_root(settings.data, data)
-    if not learning_samples(settings.data, root, settings.run.seed)[1]:
+    learned, held_out = learning_samples(settings.data, root, settings.run.seed)
+    if not held_out:
         raise ConfigError(f"{found} holds nothing out to choose on", hint="--set data.validation_ratio=0.1")
     out.mkdir(parents=True, exist_ok=True)
-    study = optuna.create_study(
-        study_name=f"{found.parent.name}/{found.stem}", direction="maximize", load_if_exists=True,
-        storage=storage or f"sqlite:///{(out / 'study.db').resolve()}",
-        sampler=optuna.samplers.TPESampler(seed=seed), pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
-    )  # fmt: skip
+    study = _study(optuna, f"{found.parent.name}/{found.stem}", storage, out)
+    study.sampler = optuna.samplers.TPESampler(seed=_sampler_seed(seed, len(study.trials)))
     _same_space(study, asked, overrides or [])
+    _same_made_of(study, settings, digest_of([*learned, *held_out]))
     ended = sum(trial.state.is_finished() for trial in study.trials)
     say(f"{ended} of {trials} trials are there")
 
@@ -96,14 +100,43 @@ def read_space(path: Path) -> Space:
         raise ConfigError(f"there is no space {path}", hint="see the docstring of experiments/search.py") from None
     for key, said in tables.items():
         known = isinstance(said, dict) and set(said) in _LEGAL and "." in key
-        if not known or ("choices" in said and not said["choices"]) or ("low" in said and said["low"] >= said["high"]):
+        wrong = (
+            _wrong(said)
+            if known
+            else "expected low < high (with log or step), or choices, of a key with a table's name"
+        )
+        if wrong:
             raise ConfigError(
-                f"{path}: {key}: expected low < high (with log or step), or choices, of a key with a table's name",
+                f"{path}: {key}: {wrong}",
                 hint='for example ["optim.lr"] low = 1e-4, high = 1e-2, log = true',
             )
     if not tables:
         raise ConfigError(f"{path} names no key", hint='for example ["optim.lr"] low = 1e-4, high = 1e-2, log = true')
     return tables
+
+
+def _wrong(said: dict[str, Any]) -> str:
+    """What is wrong with a range or with choices; "" for nothing."""
+    if "choices" in said:
+        given = said["choices"]
+        legal = isinstance(given, list) and given and all(isinstance(one, _VALUES) for one in given)
+        return "" if legal else f"choices = {given!r}: expected a list of values, one at least"
+    low, high, step = said["low"], said["high"], said.get("step", 1)
+    odd = [name for name in ("low", "high", "step") if name in said and not _is_number(said[name])]
+    if odd:
+        return f"{odd[0]} = {said[odd[0]]!r}: expected a number"
+    whole = isinstance(low, int) and isinstance(high, int)
+    if low >= high:
+        return f"low = {low!r}, high = {high!r}: expected low < high"
+    if step <= 0 or (whole and not isinstance(step, int)):
+        return f"step = {step!r}: expected a number above 0" + (", a whole one between whole ends" if whole else "")
+    if not isinstance(said.get("log", False), bool):
+        return f"log = {said['log']!r}: expected true or false"
+    return f"low = {low!r}: expected more than 0 where log = true" if said.get("log") and low <= 0 else ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _trial(trial: Any, recipe: Path, root: Path, given: list[str], folder: Path, pruned: type[Exception]) -> float:
@@ -154,6 +187,46 @@ def _same_space(study: Any, space: Space, overrides: list[str]) -> None:
         raise ConfigError(
             "this study was begun with another space or other --set", hint="choose another --out, or another storage"
         )
+
+
+def _same_made_of(study: Any, settings: Recipe, data: str) -> None:
+    """A study goes on with its own recipe and data; raises ConfigError for others. One that says nothing of them, of an
+    earlier version, is taken as it is."""
+    recipe = hashlib.sha256(json.dumps(meant(settings), sort_keys=True).encode()).hexdigest()[:16]
+    told = {"recipe": recipe, "data": data}
+    kept = study.user_attrs.get("made_of")
+    if kept is None:
+        study.set_user_attr("made_of", told)
+        return
+    odd = [{"recipe": "another recipe", "data": "other data"}[key] for key in told if kept.get(key) != told[key]]
+    if odd:
+        raise ConfigError(
+            f"this study was begun with {' and '.join(odd)}", hint="choose another --out, or another storage"
+        )
+
+
+def _study(optuna: Any, name: str, storage: str, out: Path) -> Any:
+    """The study, begun or gone on with. Raises ConfigError where its database cannot be had."""
+    from sqlalchemy.exc import SQLAlchemyError  # Optuna brings it
+
+    try:
+        return optuna.create_study(
+            study_name=name, direction="maximize", load_if_exists=True,
+            storage=storage or f"sqlite:///{(out / 'study.db').resolve()}",
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
+        )  # fmt: skip
+    except (SQLAlchemyError, ImportError, ValueError, optuna.exceptions.OptunaError) as error:
+        why = (str(error) or type(error).__name__).partition("\n")[0]
+        raise ConfigError(
+            f"--storage {storage!r}: no study can be kept there: {why}" if storage else
+            f"no study can be kept in {out}: {why}",
+            hint="for example sqlite:///study.db, or leave it out: the study is kept in --out",
+        ) from error  # fmt: skip
+
+
+def _sampler_seed(seed: int, there: int) -> int:
+    """A seed of the sampler for these many trials: a study that goes on does not propose the same points again."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{there}".encode()).digest()[:4], "big")
 
 
 def _suggest(trial: Any, key: str, said: dict[str, Any]) -> Any:
