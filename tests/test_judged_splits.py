@@ -2,15 +2,18 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
-from _reported import made_run, write_json
+from _reported import made_run, rows_of, write_json
 from huggingface_hub import ModelCard
 
 from discern_vqa.card import CARD
-from discern_vqa.evaluation.evaluate import evaluate
+from discern_vqa.evaluation import metrics
+from discern_vqa.evaluation.evaluate import _brief, evaluate
 from discern_vqa.evaluation.report.card import write_judged_card
 from discern_vqa.evaluation.report.read import audit_file, read_run
+from discern_vqa.evaluation.scoring import as_table
 
 
 def judged_too(run: Path, split: str, accuracy: float) -> None:
@@ -66,3 +69,12 @@ def test_judging_another_split_leaves_what_was_said_of_test(tiny_run, tmp_path):
     assert (run / "audit.json").read_bytes() == audit
     assert (run / "audit.train.json").is_file()
     assert published(run) == figures
+
+
+def test_rows_of_sets_without_answer_types_keep_their_figures():
+    rows = [replace(row, answer_type="") for row in rows_of(set(range(30)))]
+    brief = _brief(rows, "m3ae")
+    assert (brief["unknown"]["n"], brief["unknown"]["accuracy"]) == (40, 0.75)
+    table = as_table({"split": "test"} | metrics.score(rows) | {"baselines": {"majority": brief}})
+    line = next(line for line in table.splitlines() if "majority" in line)
+    assert line.count("75.0") == 3, "overall, unknown and twins"

@@ -48,8 +48,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Answers every question of `split`; writes `predictions.<split>.jsonl`, `scores.<split>.json`,
     `explanations.<split>.jsonl`, `features.<split>.safetensors`, the audit (`audit.json` of test,
-    `audit.<split>.json` of the others) and the model card into the run folder, and returns the scores. A run that is not
-    calibrated yet is calibrated on its validation questions, where it has any.
+    `audit.<split>.json` of the others) and the model card into the run folder, and returns the scores. A run that is
+    not calibrated yet is calibrated on its validation questions, where it has any.
 
     Args:
         data: the data set's folder; none: where it lay when the run was made, then where data is looked for.
@@ -242,7 +242,7 @@ def keep_states(predictor: Predictor, samples: Sequence[Sample], out: Path) -> N
 
 def _brief(rows: list[predictions.Prediction], normalise: str) -> dict[str, Any]:
     full = metrics.score(rows, normalise)
-    return {key: full[key] for key in ("n", "overall", "open", "closed", "twins") if key in full}
+    return {key: full[key] for key in ("n", "overall", *metrics.PARTS, "twins") if key in full}
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
