@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,18 @@ def test_what_is_calibrated_is_not_written_over_by_its_own_figures(tiny_run, tmp
         assert second.startswith("try: ")
         assert not one.exists()
     assert cli.main(["calibrate", str(file), "--out", str(one), "--json", str(tmp_path / "two.json")]) == 0
+
+
+def test_what_was_evaluated_is_not_written_over_by_other_answers(tiny_run, tmp_path, capsys):
+    run, questions = shutil.copytree(tiny_run, tmp_path / "run"), tmp_path / "q.csv"
+    image = sorted((tiny_run.parent / "phantoms" / "images" / "test").glob("*.png"))[0]
+    questions.write_text(f"image,question\n{image},Is there a mass?\n")
+    own = run / "predictions.test.jsonl"
+    own.write_text("evaluated")
+    (tmp_path / "link").symlink_to(run)
+    for out in (own, tmp_path / "link" / own.name, run / "config.json"):
+        assert cli.main(["predict", str(run), str(questions), str(out)]) == 2
+        assert "is a file of the run folder" in capsys.readouterr().err
+    assert own.read_text() == "evaluated"
+    for out in (run / "mine.jsonl", tmp_path / "mine.jsonl", tmp_path / "mine.jsonl"):
+        assert cli.main(["predict", str(run), str(questions), str(out)]) == 0
