@@ -14,12 +14,13 @@ from discern_vqa.data.answers import Answer
 from discern_vqa.datasets import csv, phantom
 from discern_vqa.datasets._load import held_out_samples
 from discern_vqa.errors import ConfigError, DataError, RunError
-from discern_vqa.evaluation import calibration, predictions
+from discern_vqa.evaluation import calibration, metrics, predictions
 from discern_vqa.evaluation.calibrate import calibrate_run
 from discern_vqa.evaluation.calibration import FILE, Calibration, describe_rows
 from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.evaluation.predictions import Prediction
+from discern_vqa.evaluation.scoring import as_table
 from discern_vqa.run import Run, save_weights
 
 
@@ -286,6 +287,45 @@ def test_a_run_that_learned_from_everything_says_so_and_borrows(folder, tmp_path
     assert "has learned from" in capsys.readouterr().err
     assert cli.main(["calibrate", str(folder), "--on", str(folder / "predictions.test.jsonl")]) == 2
     assert "test questions" in capsys.readouterr().err
+
+
+def test_a_run_of_another_recipe_lends_nothing(folder, tmp_path):
+    other = shutil.copytree(folder, tmp_path / "other")
+    kept = json.loads((other / "config.json").read_text())
+    changed = json.loads(json.dumps(kept))
+    changed["run"] |= {"seed": 7, "epochs": 9, "threads": 2}
+    changed["data"]["validation_ratio"] = 0.4
+    (other / "config.json").write_text(json.dumps(changed))
+    with pytest.raises(RunError, match="has no predictions.validation"):  # what may differ does
+        calibrate_run(folder, on=other)
+    changed["optim"] |= {"lr": 0.5, "batch": 2}
+    changed["data"]["min_count"] = 2
+    (other / "config.json").write_text(json.dumps(changed))
+    with pytest.raises(RunError, match=r"differ in data\.min_count, optim\.\w+, optim\.\w+") as caught:
+        calibrate_run(folder, on=other)
+    assert "discern train" in caught.value.hint
+    (other / "config.json").write_text(json.dumps(kept))
+    content = json.loads((other / "vocabulary.json").read_text())
+    names = content["answers"] if isinstance(content["answers"], list) else content["answers"]["answers"]
+    names[0], names[1] = names[1], names[0]
+    (other / "vocabulary.json").write_text(json.dumps(content))
+    with pytest.raises(RunError, match="differ in the answers of the vocabulary"):
+        calibrate_run(folder, on=other)
+
+
+def test_a_temperature_that_stops_at_its_bound_is_warned_of(tmp_path, capsys):
+    hopeless = [replace(row, gold="elsewhere", score=0.999, alternatives=()) for row in rows()]
+    predictions.write(tmp_path / "held.jsonl", hopeless)
+    assert cli.main(["calibrate", str(tmp_path / "held.jsonl"), "--out", str(tmp_path / FILE)]) == 0
+    assert "WARNING: the temperature stopped at its bound, 10" in capsys.readouterr().out
+    assert json.loads((tmp_path / FILE).read_text())["at_bound"] is True
+    assert "at its bound" in Calibration.read(tmp_path / FILE).warning
+    made = Calibration.fit(rows(), "lower")
+    made.write(tmp_path / FILE)
+    assert made.warning == ""
+    assert "at_bound" not in (tmp_path / FILE).read_text()
+    scores = metrics.score(hopeless) | {"calibration": Calibration.fit(hopeless).measure(hopeless)}
+    assert "WARNING: the temperature stopped" in as_table(scores)
 
 
 def test_files_alone_are_calibrated_and_measured(tmp_path, capsys):

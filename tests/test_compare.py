@@ -137,6 +137,8 @@ def test_files_folders_and_named_seeds_are_read(tmp_path: Path):
         ([f"full={paths[0]}"], ConfigError, "nothing to compare with"),
         ([named, named], ConfigError, "two are named 'full'"),
         (["a=", paths[0]], ConfigError, "names no file"),
+        ([f"a={paths[0]},{paths[0]}", paths[1]], ConfigError, "'a' names .* twice"),
+        ([f"a={paths[0]},{paths[0]}/predictions.test.jsonl", paths[1]], ConfigError, "'a' names .* twice"),
         ([paths[0], str(tmp_path)], DataError, "has no predictions.test.jsonl"),
         ([paths[0], str(tmp_path / "gone.jsonl")], DataError, "there is no file"),
     ):

@@ -12,6 +12,7 @@ from discern_vqa.evaluation.confidence import (
     DISTRIBUTION,
     FLATTEST,
     SHARPEST,
+    bound_warning,
     confidences,
     fit_temperature,
     kind_of,
@@ -114,6 +115,13 @@ def test_answers_that_are_all_right_or_all_wrong_stop_at_the_bounds():
     assert fit_temperature(rows, rights(rows), "lower", DISTRIBUTION) == pytest.approx(SHARPEST, rel=1e-3)
     rows = [line(i, [("a", 0.9), ("b", 0.1)], "c", 50) for i in range(30)]
     assert fit_temperature(rows, rights(rows), "lower", DISTRIBUTION) == pytest.approx(FLATTEST, rel=1e-3)
+
+
+def test_a_temperature_on_a_bound_is_said():
+    for bound in (SHARPEST, FLATTEST):
+        assert f"its bound, {bound:g}" in bound_warning(bound)
+    for inside in (1.01 * SHARPEST, 1.0, 0.99 * FLATTEST):
+        assert bound_warning(inside) == ""
 
 
 def test_a_true_answer_that_is_not_named_has_no_score():

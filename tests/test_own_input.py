@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,38 @@ def test_a_folder_of_parquet_files_is_not_written_over(tmp_path, capsys):
     file = next(tmp_path.rglob("train-*.parquet"))
     capsys.readouterr()
     refused(["data", "convert", "parquet", str(file.parent), str(file.parent)], file, capsys)
+
+
+def test_what_is_calibrated_is_not_written_over_by_its_own_figures(tiny_run, tmp_path, capsys):
+    file, one = tmp_path / "held.jsonl", tmp_path / "one.json"
+    row = {"image": "a", "gold": "no", "answer_type": "closed", "prediction": "no", "score": 0.5}
+    file.write_text("".join(json.dumps(row | {"id": str(number)}) + "\n" for number in range(60)))
+    (tmp_path / "link").symlink_to(tmp_path)
+    for line, said in (
+        ([str(file), "--out", str(one), "--json", str(tmp_path / "link" / "one.json")], "--out and --json are one"),
+        ([str(file), "--figure", f"{one}.png", "--json", f"{one}.png"], "--figure and --json are one file"),
+        ([str(tiny_run), "--json", str(tiny_run / "calibration.json")], "--json and the calibration are one file"),
+        ([str(file), "--out", str(one), "--figure", str(tmp_path / "x.txt")], "expected a name in .png, .svg, .pdf"),
+        ([str(tmp_path / "nosuch")], "neither a run folder nor a predictions file"),
+    ):
+        assert cli.main(["calibrate", *line]) == 2
+        first, second = capsys.readouterr().err.splitlines()
+        assert said in first
+        assert second.startswith("try: ")
+        assert not one.exists()
+    assert cli.main(["calibrate", str(file), "--out", str(one), "--json", str(tmp_path / "two.json")]) == 0
+
+
+def test_what_was_evaluated_is_not_written_over_by_other_answers(tiny_run, tmp_path, capsys):
+    run, questions = shutil.copytree(tiny_run, tmp_path / "run"), tmp_path / "q.csv"
+    image = sorted((tiny_run.parent / "phantoms" / "images" / "test").glob("*.png"))[0]
+    questions.write_text(f"image,question\n{image},Is there a mass?\n")
+    own = run / "predictions.test.jsonl"
+    own.write_text("evaluated")
+    (tmp_path / "link").symlink_to(run)
+    for out in (own, tmp_path / "link" / own.name, run / "config.json"):
+        assert cli.main(["predict", str(run), str(questions), str(out)]) == 2
+        assert "is a file of the run folder" in capsys.readouterr().err
+    assert own.read_text() == "evaluated"
+    for out in (run / "mine.jsonl", tmp_path / "mine.jsonl", tmp_path / "mine.jsonl"):
+        assert cli.main(["predict", str(run), str(questions), str(out)]) == 0

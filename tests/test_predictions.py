@@ -117,6 +117,13 @@ def test_a_file_that_is_not_there_or_empty_or_not_text_is_said(tmp_path: Path) -
         predictions.read(tmp_path / "none.jsonl")
     with pytest.raises(DataError, match="holds no predictions"):
         predictions.read(file_of(tmp_path))
+    with pytest.raises(DataError, match="is a folder") as caught:
+        predictions.read(tmp_path)
+    assert "first: discern evaluate" in caught.value.hint
+    (tmp_path / "predictions.test.jsonl").touch()
+    with pytest.raises(DataError, match="is a folder") as caught:
+        predictions.read(tmp_path)
+    assert caught.value.hint == f"name the file: {tmp_path / 'predictions.test.jsonl'}"
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="cannot read"):
         predictions.read(tmp_path / "binary")

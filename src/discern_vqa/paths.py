@@ -11,7 +11,7 @@ cache layout (`models--org--name/snapshots/<revision>/`). What is missing is sai
 import difflib
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from discern_vqa import registry
@@ -228,6 +228,20 @@ def refuse_own_input(out: Path | None, *inputs: Path | None) -> None:
             continue
         if same:
             raise ConfigError(f"{out} is read here, and would be overwritten", hint="name another file to write to")
+
+
+def refuse_same_output(outputs: Mapping[str, Path | None]) -> None:
+    """Raises ConfigError when two files that are to be written are one: the later would destroy the earlier.
+
+    outputs: what each is, as the user knows it -> its path; None: it is not asked for.
+    """
+    seen: dict[str, str] = {}
+    for what, path in outputs.items():
+        if path is None:
+            continue
+        other = seen.setdefault(os.path.realpath(path), what)
+        if other != what:
+            raise ConfigError(f"{other} and {what} are one file, {path}", hint="name a file of its own for each")
 
 
 def _like_it(missing: Path) -> str:

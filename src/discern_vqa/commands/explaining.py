@@ -9,9 +9,12 @@ from discern_vqa.errors import ConfigError
 
 Run = Annotated[Path, typer.Argument(help="A run folder, as `discern train` leaves it.")]
 FORMATS = (".png", ".svg", ".pdf")
+ONE_ANSWER, SCORING = ("out", "method"), ("split", "methods", "limit", "data")
+"""The options of either form."""
 
 
 def explain(
+    context: typer.Context,
     run: Run,
     image: Annotated[Path | None, typer.Argument(help="An image file, as for `ask`.")] = None,
     question: Annotated[str, typer.Argument(help="A question about it, in quotes.")] = "",
@@ -33,6 +36,7 @@ def explain(
             raise ConfigError(
                 "--score measures a whole split: no image is given", hint=f"discern explain {run} --score"
             )
+        _refuse_options(context, ONE_ANSWER, "drawing one answer", f"discern explain {run} --score")
         _score(run, data, split, [name.strip() for name in methods.split(",") if name.strip()], limit)
         return
     if image is None or not question or out is None:
@@ -40,9 +44,19 @@ def explain(
             "explain takes an image, a question and --out, or --score",
             hint=f'discern explain {run} IMAGE "Is there a mass?" --out map.png',
         )
+    hint = f'discern explain {run} {image} "{question}" --out {out}'
+    _refuse_options(context, SCORING, "--score", hint)
     if out.suffix.lower() not in FORMATS:
         raise ConfigError(f"--out {out}: expected a name in {', '.join(FORMATS)}", hint=f"--out {out.stem}.png")
     _draw(run, image, question, out, method)
+
+
+def _refuse_options(context: typer.Context, names: tuple[str, ...], form: str, hint: str) -> None:
+    """Raises ConfigError for options that were typed, even with their default's value, and would do nothing here."""
+    sources = {name: context.get_parameter_source(name) for name in names}
+    given = [f"--{name}" for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if given:
+        raise ConfigError(f"{', '.join(given)}: only for {form}", hint=hint)
 
 
 def _draw(run: Path, image: Path, question: str, out: Path, method: str) -> None:

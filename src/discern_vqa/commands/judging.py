@@ -1,15 +1,19 @@
 """The verbs about predictions: score anybody's, compare several, calibrate a run. But for a run's own, no torch."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from discern_vqa.commands.explaining import FORMATS
 from discern_vqa.errors import ConfigError
-from discern_vqa.paths import refuse_own_input
+from discern_vqa.paths import refuse_own_input, refuse_same_output
 
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
+FILE = "calibration.json"
+"""`evaluation.calibration.FILE`: a run's calibration, in its folder."""
 Normalise = Annotated[str, typer.Option(help="How answers are compared: none, lower, m3ae, mevf.")]
 
 
@@ -151,8 +155,16 @@ def calibrate(
     A run keeps them as calibration.json in its folder, where ask, predict and evaluate use it; beside them what is like
     the pictures and questions it was trained on (scope.json). With --outside that alone is fitted, and measured.
     """
+    if not os.path.exists(source):
+        hint = "name a run folder, or a predictions file on held-out questions (JSONL)"
+        raise ConfigError(f"there is neither a run folder nor a predictions file {source}", hint=hint)
+    own = source / "predictions.test.jsonl"
     for written_to in (out, figure, as_json):
-        refuse_own_input(written_to, source, on, test, *(outside or []))
+        refuse_own_input(written_to, source, on, test, own, *(outside or []))
+    refuse_same_output({"--out": out, "--figure": figure, "--json": as_json, "the calibration": source / FILE})
+    if figure is not None and figure.suffix.lower() not in FORMATS:
+        hint = f"--figure {figure.stem}.png"
+        raise ConfigError(f"--figure {figure}: expected a name in {', '.join(FORMATS)}", hint=hint)
     if outside:
         if not source.is_dir() or on is not None:
             raise ConfigError("--outside is for a run folder, without --on", hint="discern calibrate RUN --outside DIR")
@@ -171,7 +183,6 @@ def calibrate(
         made, rows = calibrate_run(
             source, on=on, data=data, coverage=coverage, target=accuracy, say=lambda text: typer.echo(text, err=True)
         )
-        own = source / "predictions.test.jsonl"
         test = test or (own if own.is_file() else None)
     else:
         if on is not None:
@@ -189,7 +200,7 @@ def calibrate(
         calibration_view.figure(measured, raw, name, figure)
     _write(as_json, measured | {"raw": raw})
     typer.echo(f"{calibration_view.as_text(made)}\n\n{calibration_view.measured_text(measured, raw, name)}")
-    written = source / calibration.FILE if source.is_dir() else out
+    written = source / FILE if source.is_dir() else out
     for what, path in (("calibration", written), ("figure", figure)):
         if path is not None:
             typer.echo(f"{what}: {path}")

@@ -1,7 +1,8 @@
 """`discern calibrate`: a run's confidence is fitted on questions that it did not learn from, and kept in its folder."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from discern_vqa.data.sample import Sample
 from discern_vqa.datasets._load import find_root, held_out_samples, learning_samples
@@ -12,7 +13,15 @@ from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.evaluation.predictions import Prediction
 from discern_vqa.run import WEIGHTS, Run
 
+NAMED = 3
 VALIDATION = "predictions.validation.jsonl"
+_MAY_DIFFER = (
+    *(f"data.{key}" for key in ("root", "validation_ratio", "validation_by", "validation_from")),
+    *(f"run.{key}" for key in ("select", "seed", "epochs", "patience")),
+    *(f"run.{key}" for key in ("save_every", "threads", "tensorboard", "baselines")),
+)
+"""What a run may have otherwise than one that lends it its validation: the part held out and what follows from it, and
+what changes no answer."""
 
 
 def calibrate_run(
@@ -31,12 +40,15 @@ def calibrate_run(
             the same recipe with a validation part, for a run that learned from everything).
         data: the data set's folder, if it moved.
 
-    Returns the calibration and the predictions that it was fitted on. Raises RunError where nothing was held out,
+    Returns the calibration and the predictions that it was fitted on. Raises RunError where nothing was held out or the
+    other run is of another recipe,
     DataError for too few questions, or for questions that are in the run's own test predictions.
     """
     run = Path(run)
     if on is not None:
         opened = Run.open(run)
+        if on.is_dir():
+            _refuse_another_recipe(opened, Run.open(on))
         file = on / VALIDATION if on.is_dir() else on
         if on.is_dir() and not file.is_file():
             raise RunError(f"{on} has no {VALIDATION}", hint=f"first: discern calibrate {on}")
@@ -90,6 +102,28 @@ def _refuse_learned(run: Run, rows: Sequence[Prediction], data: Path | None, say
             f"{run.folder} has learned from {learned:,} of the {len(rows):,} questions: of those it is always sure",
             hint="give questions that it has not seen; another run's validation is named by its folder: --on OTHER_RUN",
         )
+
+
+def _refuse_another_recipe(run: Run, other: Run) -> None:
+    """Raises RunError unless both are of one recipe and one answer table: a confidence is the model's that gave it."""
+    own, given = _flat(run.recipe.to_json()), _flat(other.recipe.to_json())
+    keys = [key for key in {**own, **given} if key not in _MAY_DIFFER and own.get(key) != given.get(key)]
+    if run.vocabulary.answers != other.vocabulary.answers:
+        keys.append("the answers of the vocabulary")
+    if keys:
+        named = ", ".join(keys[:NAMED]) + (f" and {len(keys) - NAMED} more" if len(keys) > NAMED else "")
+        raise RunError(
+            f"{other.folder} is of another recipe than {run.folder}: they differ in {named}",
+            hint=f"discern train {run.folder / 'recipe.toml'} --set data.validation_ratio=0.1 --out OTHER_RUN",
+        )
+
+
+def _flat(table: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """The entries of nested tables by their dotted names."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        found |= _flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
+    return found
 
 
 def nothing_held_out(run: Path) -> str:

@@ -8,6 +8,8 @@
               "answer_type": {"open": ..., "closed": ...}, "answer_form": {"yes/no": ..., "other": ...}},
      "abstention": {"threshold": 0.55, "target": 0.8, "accuracy": 0.81, "coverage": 0.6}}
 
+"at_bound": true stands beside them where the best temperature lies beyond the bounds (`confidence.bound_warning`).
+
 `ask` and `predict` read it when it lies in the run's folder; `evaluate` measures what it promises on its split.
 """
 
@@ -100,6 +102,11 @@ class Calibration:
     sets: dict[str, Any]
     bar: abstention.Bar
 
+    @property
+    def warning(self) -> str:
+        """Why the confidence is not to be believed, a sentence; "" where nothing is known against it."""
+        return confidence.bound_warning(self.temperature)
+
     @classmethod
     def fit(
         cls,
@@ -171,8 +178,9 @@ class Calibration:
         return replace(answer, judged=judged)
 
     def measure(self, rows: Sequence[Prediction]) -> dict[str, Any]:
-        """What the calibration does on other questions: {"temperature", "fitted_on", "confidence" (see `describe`),
-        "sets": {"coverage", grouping: measured, "levels": {coverage: measured}}, "abstention": measured}."""
+        """What the calibration does on other questions: {"temperature", ["at_bound"], "fitted_on", "confidence" (see
+        `describe`), "sets": {"coverage", grouping: measured, "levels": {coverage: measured}},
+        "abstention": measured}."""
         right = rights(rows, self.normaliser)
         images = np.array([row.image for row in rows], dtype=str)
         sure = confidence.confidences(rows, self.temperature, self.kind)
@@ -181,6 +189,7 @@ class Calibration:
         groups = _groups(rows, self.normaliser)
         return {
             "temperature": self.temperature,
+            **({"at_bound": True} if self.warning else {}),
             "fitted_on": self.fitted_on,
             "confidence": describe(sure, right, images),
             "sets": {"coverage": self.sets["coverage"]}
@@ -193,6 +202,8 @@ class Calibration:
         """Writes the file, whole or not at all."""
         content = {key: value for key, value in asdict(self).items() if key != "bar"}
         content = {"version": VERSION, **content, "abstention": asdict(self.bar)}
+        if self.warning:
+            content["at_bound"] = True
         atomic_write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
     @classmethod

@@ -23,6 +23,7 @@ def as_text(made: Calibration) -> str:
         f"calibrated on {on['n']:,} {on.get('what', 'held-out')} questions about {on['images']:,} images, of which "
         f"{100 * on['accuracy']:.1f} % are answered right",
         f"temperature: {made.temperature:.2f}" + (lone if made.kind == CONFIDENCE else ""),
+        *([f"WARNING: {made.warning}"] if made.warning else []),
         _abstention(made),
         f"answer sets that hold the true answer {100 * made.sets['coverage']:.0f} % of the time:",
     ]

@@ -41,7 +41,8 @@ def read_answerers(given: Sequence[str], split: str = "test") -> list[Answerer]:
         given: two or more, or one with several seeds; a path is a run folder (its predictions on `split` are taken) or
             a predictions file.
 
-    Raises ConfigError for one file alone, or two of one name; DataError for a file that is not there or broken.
+    Raises ConfigError for one file alone, two of one name, or one file as two seeds; DataError for a file that is not
+    there or broken.
     """
     found: list[Answerer] = []
     for text in given:
@@ -51,6 +52,7 @@ def read_answerers(given: Sequence[str], split: str = "test") -> list[Answerer]:
         files = [_file(Path(path), split) for path in ([text] if not name else filter(None, paths.split(",")))]
         if not files:
             raise ConfigError(f"{text!r} names no file", hint="NAME=PATH,PATH for several seeds of one model")
+        _refuse_twice(files, name)
         found.append(Answerer(name or _name(Path(text), split), tuple(predictions.read(file) for file in files)))
     if sum(len(one.seeds) for one in found) < 2:
         hint = "discern compare RUN RUN, predictions files, or seeds of one model: NAME=PATH,PATH"
@@ -156,6 +158,17 @@ def _file(path: Path, split: str) -> Path:
             )
         return file
     return path
+
+
+def _refuse_twice(files: Sequence[Path], name: str) -> None:
+    """One file as two seeds would be a spread of nothing and an interval that is too narrow."""
+    seen: set[Path] = set()
+    for file in files:
+        if file.resolve() in seen:
+            raise ConfigError(
+                f"{name!r} names {file} twice; each seed is a run of its own", hint="name every seed's file once"
+            )
+        seen.add(file.resolve())
 
 
 def _name(path: Path, split: str) -> str:

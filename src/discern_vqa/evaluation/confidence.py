@@ -113,6 +113,17 @@ def fit_temperature(rows: Sequence[Prediction], right: np.ndarray, normalise: st
     return _best(loss)
 
 
+def bound_warning(temperature: float) -> str:
+    """What is to be said of a temperature that lies on one of its bounds, a sentence; "" of one that does not."""
+    for bound in (SHARPEST, FLATTEST):
+        if math.isclose(temperature, bound, rel_tol=1e-3):
+            return (
+                f"the temperature stopped at its bound, {bound:g}: a better one would lie beyond, so that confidences"
+                " are not what they are called even where it was fitted"
+            )
+    return ""
+
+
 def reliability(confidence: np.ndarray, right: np.ndarray, images: Sequence[str], bins: int = BINS) -> dict[str, Any]:
     """Whether answers of a confidence of c are right c of the time.
 

@@ -28,6 +28,7 @@ from discern_vqa.evaluation.heatmaps import kept
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.evaluation.protocols import score_protocols
 from discern_vqa.evaluation.report.card import write_judged_card
+from discern_vqa.evaluation.report.read import audit_file
 from discern_vqa.files import atomic_write_text
 from discern_vqa.models._modes import Answering
 from discern_vqa.run import Run
@@ -46,9 +47,9 @@ def evaluate(
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Answers every question of `split`; writes `predictions.<split>.jsonl`, `scores.<split>.json`,
-    `explanations.<split>.jsonl`, `features.<split>.safetensors`, `audit.json` and the model card into the run
-    folder, and returns the scores. A run that is not calibrated yet is calibrated on its validation questions, where it
-    has any.
+    `explanations.<split>.jsonl`, `features.<split>.safetensors`, the audit (`audit.json` of test,
+    `audit.<split>.json` of the others) and the model card into the run folder, and returns the scores. A run that is
+    not calibrated yet is calibrated on its validation questions, where it has any.
 
     Args:
         data: the data set's folder; none: where it lay when the run was made, then where data is looked for.
@@ -108,7 +109,7 @@ def evaluate(
     scores["protocols"] = score_protocols(rows, answers=opened.vocabulary.givable)
     scores["protocol"] = config.protocol if config.protocol == "usual" else f"image_disjoint fold {config.fold}"
     _write(opened.folder / f"scores.{split}.json", scores)
-    _write(opened.folder / "audit.json", audit({"train": train, "validation": validation, split: list(samples)}))
+    _write(audit_file(opened.folder, split), audit({"train": train, "validation": validation, split: list(samples)}))
     explain(predictor, samples, opened.folder / f"explanations.{split}.jsonl")
     keep_states(predictor, samples, opened.folder / f"features.{split}.safetensors")
     write_judged_card(opened.folder, split)
@@ -241,7 +242,7 @@ def keep_states(predictor: Predictor, samples: Sequence[Sample], out: Path) -> N
 
 def _brief(rows: list[predictions.Prediction], normalise: str) -> dict[str, Any]:
     full = metrics.score(rows, normalise)
-    return {key: full[key] for key in ("n", "overall", "open", "closed", "twins") if key in full}
+    return {key: full[key] for key in ("n", "overall", *metrics.PARTS, "twins") if key in full}
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

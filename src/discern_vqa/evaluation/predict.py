@@ -15,7 +15,7 @@ from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import StateSource
 from discern_vqa.data.stand_ins import Blank, Noise
-from discern_vqa.errors import DataError
+from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation.calibration import Calibration, read_if_there
 from discern_vqa.evaluation.controls import Pictures
 from discern_vqa.evaluation.features import image_vectors, question_vectors
@@ -132,8 +132,9 @@ class Predictor:
         """Answers every line of a CSV (columns image, question) or JSONL file into `out` (a line of predictions.jsonl
         each: what was read, with `prediction`, `score`, `alternatives`, `others`, `mode`, and of a calibrated run
         `confidence`, `answer_set`, `set_coverage`, `abstains`, `outside`). Returns how many. Raises DataError,
-        ImageError (both with the line), and ConfigError where `out` is the file of questions."""
+        ImageError (both with the line), and ConfigError where `out` is the file of questions or one of the run's."""
         refuse_own_input(Path(out), Path(questions))
+        _refuse_file_of(self.run.folder, Path(out))
         rows = list(read_questions(Path(questions)))
         require_images([sample for sample, _ in rows])
         lines: list[str] = []
@@ -160,6 +161,14 @@ class Predictor:
         found = in_order(self.model, self.batcher, samples, lambda inputs: (self.model.answer_state(inputs).float(),))
         states: np.ndarray = found[0].numpy()
         return states
+
+
+def _refuse_file_of(run: Path, out: Path) -> None:
+    """Raises ConfigError where `out` is a file that lies in the run folder: what was evaluated would be lost."""
+    if out.exists() and out.resolve().is_relative_to(run.resolve()):
+        raise ConfigError(
+            f"{out} is a file of the run folder {run}, and would be overwritten", hint="name another file to write to"
+        )
 
 
 def answering_batcher(run: Run, model: Any) -> Batcher:

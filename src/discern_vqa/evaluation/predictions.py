@@ -127,6 +127,8 @@ def read(path: Path) -> list[Prediction]:
         raise DataError(
             f"there is no file {path}", hint="`discern evaluate RUN` writes predictions.<split>.jsonl"
         ) from None
+    except IsADirectoryError:
+        raise DataError(f"{path} is a folder; a predictions file is expected", hint=_inside(path)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"cannot read {path}: {error}", hint="a predictions file is UTF-8 text, one object a line"
@@ -147,6 +149,12 @@ def read(path: Path) -> list[Prediction]:
     if not rows:
         raise DataError(f"{path} holds no predictions", hint="write one JSON object per question, one per line")
     return rows
+
+
+def _inside(folder: Path) -> str:
+    """Which file of a folder is meant, or what makes it."""
+    file = folder / "predictions.test.jsonl"
+    return f"name the file: {file}" if file.is_file() else f"first: discern evaluate {folder}, then name {file}"
 
 
 def _line(row: Prediction) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from discern_vqa.evaluation import mirror, predictions, reliance, scope
 from discern_vqa.evaluation.calibration import describe_rows
+from discern_vqa.evaluation.confidence import bound_warning
 from discern_vqa.evaluation.metrics import check_parts, score
 from discern_vqa.evaluation.tables import GAP, aligned, cell
 
@@ -107,6 +108,8 @@ def _sure(scores: dict[str, Any]) -> list[str]:
                 f"{title}: calibration error {100 * one['ece']:.1f} (chance alone {100 * one['ece_by_chance']:.1f}), "
                 f"{cell(one['surer_half'])} of the surer half right, AURC {100 * one['risk']['aurc']:.1f}"
             )
+    if calibrated.get("at_bound"):
+        lines.append(f"WARNING: {bound_warning(calibrated['temperature'])}")
     if "sets" in calibrated:
         sets, given = calibrated["sets"]["answer_form"], calibrated["abstention"]
         size = "-" if sets["mean_size"] is None else f"{sets['mean_size']:.1f} answers in the mean"

@@ -9,14 +9,25 @@ from discern_vqa.evaluation.report.view import view
 
 PARTS = {"overall": "accuracy", "open": "accuracy, open", "closed": "accuracy, closed", "twins": "accuracy, twins"}
 
+PUBLISHED = ("test", "validation")
+"""The splits whose figures a card shows, before any other that was judged."""
+
 
 def write_judged_card(folder: Path, split: str) -> bool:
-    """Writes README.md anew from the run's files of that split; False where somebody else's README is there."""
-    run = read_run(folder, split)
+    """Writes README.md anew after `split` was judged; False where somebody else's README is there.
+
+    The figures are those of test where it was judged, else of validation, else of `split`; never of train, whose
+    accuracy is no result: a run that was judged on train alone has the card of one that was not evaluated.
+    """
+    folder = Path(folder)
+    published = next((one for one in (*PUBLISHED, split) if _was_judged(folder, one)), split)
+    if published == "train":
+        return write_card(folder)
+    run = read_run(folder, published)
     shown = view(run)
     found = {key: (run.scores.get(key) or {}).get("accuracy") for key in PARTS}
     judged = Judged(
-        split=split,
+        split=published,
         questions=run.scores["n"],
         images=run.scores.get("images"),
         figures={PARTS[key]: value for key, value in found.items() if value is not None},
@@ -25,3 +36,7 @@ def write_judged_card(folder: Path, split: str) -> bool:
         flaws=run.audit.get("verdict") or [],
     )
     return write_card(folder, judged)
+
+
+def _was_judged(folder: Path, split: str) -> bool:
+    return all((folder / name).is_file() for name in (f"scores.{split}.json", f"predictions.{split}.jsonl"))

@@ -20,6 +20,7 @@ from discern_vqa.evaluation.report.clean import without_paths
 from discern_vqa.evaluation.report.shapes import Audit, Config, Learned, Scores
 from discern_vqa.evaluation.stored import Stored
 
+AUDIT = "audit.json"
 PREFERRED = ("test", "validation", "train")
 _MAPS = 'a line is {"id": ..., "method": ..., "grid": [[0.1, 0.9], [0.0, 0.3]]}; write or remove it'
 _EXPLAIN = "write it anew: discern explain {} --score, or remove it"
@@ -40,7 +41,7 @@ class RunFiles:
         rows: `predictions.<split>.jsonl`.
         baselines: predictions of the baselines on the same questions, where the run folder keeps them.
         learning: the lines of `metrics.jsonl`; under "before" those of the stage before.
-        audit: `audit.json`.
+        audit: `audit.json` of test, `audit.<split>.json` of another split.
         heat: question id -> explanation, of `explanations.<split>.jsonl`.
         explained: `explanation_scores.<split>.json`.
         calibration: `calibration.json`.
@@ -81,6 +82,7 @@ def read_run(folder: Path, split: str = "") -> RunFiles:
     stages = {"": folder / "metrics.jsonl", BEFORE: folder / BEFORE / "metrics.jsonl"}
     recipe = folder / "recipe.toml"
     states = folder / f"features.{split}.safetensors"
+    audit = audit_file(folder, split)  # of an older run one file holds whichever split was judged last
     root = (config.get("data") or {}).get("root")
     known = [folder, folder.resolve(), *([Path(root)] if root else []), Path.home()]
     kept = sorted((folder / "baselines").glob(f"*.{split}.jsonl"))
@@ -94,13 +96,18 @@ def read_run(folder: Path, split: str = "") -> RunFiles:
         rows=predictions.read(folder / f"predictions.{split}.jsonl"),
         baselines={path.name.removesuffix(f".{split}.jsonl"): predictions.read(path) for path in kept},
         learning={stage: _logged(path) for stage, path in stages.items() if path.is_file()},
-        audit=_if_there(folder / "audit.json", evaluate, known, Audit),
+        audit=_if_there(audit if audit.is_file() else folder / AUDIT, evaluate, known, Audit),
         heat=_explanations(folder / f"explanations.{split}.jsonl"),
         explained=_if_there(folder / f"explanation_scores.{split}.json", _EXPLAIN.format(folder), known),
         calibration=_calibration(folder),
         states=kept_states.read(states) if states.is_file() else None,
         root=Path(root) if root else None,
     )
+
+
+def audit_file(folder: Path, split: str) -> Path:
+    """Where the audit of a judged split lies: `AUDIT` for test, a file of its own for every other."""
+    return folder / (AUDIT if split == "test" else f"audit.{split}.json")
 
 
 def _calibration(folder: Path) -> Calibration | None:
