@@ -149,19 +149,20 @@ def _fits(key: str, value: Any) -> bool:
     if key == "no_before":
         return isinstance(value, bool)
     if key == "at":
-        return _is_number(value)
+        return is_number(value)
     if key == "unset":
         return _are_texts(value) and all("." in one for one in value)
     if not isinstance(value, dict):
         return False
     if key == "printed":
-        return set(value) <= set(_PRINTED) and all(map(_is_number, value.values()))
-    return all("." in one for one in value) and (not key.startswith("scale") or all(map(_is_number, value.values())))
+        return set(value) <= set(_PRINTED) and all(map(is_number, value.values()))
+    return all("." in one for one in value) and (not key.startswith("scale") or all(map(is_number, value.values())))
 
 
 def _are_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """A finite number; True and False are none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -14,7 +14,6 @@ machines, share one with a server's address.
 
 import hashlib
 import json
-import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +23,7 @@ from discern_vqa.config import Recipe, read_recipe
 from discern_vqa.datasets._load import find_root, learning_samples
 from discern_vqa.errors import ConfigError, DiscernError
 from discern_vqa.experiments._data import digest_of
+from discern_vqa.experiments._named import is_number
 from discern_vqa.experiments._plan import meant
 from discern_vqa.files import atomic_write_text
 from discern_vqa.paths import find_recipe
@@ -122,7 +122,7 @@ def _wrong(said: dict[str, Any]) -> str:
         legal = isinstance(given, list) and given and all(isinstance(one, _VALUES) for one in given)
         return "" if legal else f"choices = {given!r}: expected a list of values, one at least"
     low, high, step = said["low"], said["high"], said.get("step", 1)
-    odd = [name for name in ("low", "high", "step") if name in said and not _is_number(said[name])]
+    odd = [name for name in ("low", "high", "step") if name in said and not is_number(said[name])]
     if odd:
         return f"{odd[0]} = {said[odd[0]]!r}: expected a number"
     whole = isinstance(low, int) and isinstance(high, int)
@@ -133,10 +133,6 @@ def _wrong(said: dict[str, Any]) -> str:
     if not isinstance(said.get("log", False), bool):
         return f"log = {said['log']!r}: expected true or false"
     return f"low = {low!r}: expected more than 0 where log = true" if said.get("log") and low <= 0 else ""
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _trial(trial: Any, recipe: Path, root: Path, given: list[str], folder: Path, pruned: type[Exception]) -> float:
