@@ -61,6 +61,9 @@ class LiteImage(ImageEncoder):
                 lower = self.backbone(torch.zeros(1, 3, self.size, self.size)).last_hidden_state
             self.below = (lower.shape[2], lower.shape[3])
         if self.is_map:
+            # Convolutions that are trained run with their channels last, which is faster in either direction.
+            trained = self.upper if config.frozen else self.backbone
+            trained.to(memory_format=torch.channels_last)
             side = config.pool or map_.shape[2]
             self.grid = (side, config.pool or map_.shape[3])
         else:
