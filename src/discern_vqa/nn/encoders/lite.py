@@ -62,7 +62,7 @@ class LiteImage(ImageEncoder):
             self.below = (lower.shape[2], lower.shape[3])
         if self.is_map:
             # Convolutions that are trained run with their channels last, which is faster in either direction.
-            trained = self.upper if config.frozen else self.backbone
+            trained: Any = self.upper if config.frozen else self.backbone  # its annotations lack this form of `to`
             trained.to(memory_format=torch.channels_last)
             side = config.pool or map_.shape[2]
             self.grid = (side, config.pool or map_.shape[3])
