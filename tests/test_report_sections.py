@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from _reported import N, made_run, rows_of, write_json
 from discern_vqa.errors import RunError
 from discern_vqa.evaluation import kept_states, metrics
 from discern_vqa.evaluation.calibration import Calibration
+from discern_vqa.evaluation.confidence import SHARPEST
 from discern_vqa.evaluation.predictions import Prediction
 from discern_vqa.evaluation.report.clean import without_paths
 from discern_vqa.evaluation.report.confusion import confusions
@@ -56,6 +58,9 @@ def test_a_calibrated_run_shows_stated_and_measured_coverage(run: Path) -> None:
     measured = opened.calibration.measure(opened.rows)
     overall = next(row for row in sets.rows if row[0] == "all questions" and row[1] == "90")
     assert overall[2].value == pytest.approx(100 * measured["sets"]["all"]["accuracy"])  # type: ignore[union-attr]
+    for temperature, at_bound in ((SHARPEST, True), (1.5, False)):
+        other = replace(opened, calibration=replace(opened.calibration, temperature=temperature))
+        assert ("stopped at its bound" in trust(other, "r1").sentences[0]) is at_bound
     shutil.copy(run / "predictions.test.jsonl", run / "predictions.validation.jsonl")
     shutil.copy(run / "scores.test.json", run / "scores.validation.json")
     own = trust(read_run(run, "validation"), "r1")

@@ -216,6 +216,10 @@ def test_calibrate_outside_is_for_runs_and_says_what_is_wrong(placed, tmp_path, 
         assert cli.main(["calibrate", str(folder), "--outside", str(wrong)]) == 2
         assert len(capsys.readouterr().err.splitlines()[-2:]) == 2
     assert cli.main(["calibrate", str(folder / "p.jsonl"), "--outside", str(tmp_path)]) == 2
+    capsys.readouterr()
+    photos, figure = str(folder.parent / "photos"), str(tmp_path / "f.png")
+    assert cli.main(["calibrate", str(folder), "--outside", photos, "--figure", figure, "--accuracy", "0.9"]) == 2
+    assert "--accuracy and --figure would be ignored" in capsys.readouterr().err
     predictor = Predictor.open(folder)
     with pytest.raises(DataError, match="holds no picture"):
         measure_outside(predictor, predictor.scope, tmp_path / "empty")

@@ -168,6 +168,13 @@ def calibrate(
     if outside:
         if not source.is_dir() or on is not None:
             raise ConfigError("--outside is for a run folder, without --on", hint="discern calibrate RUN --outside DIR")
+        others = {"--test": test, "--accuracy": accuracy, "--out": out, "--figure": figure, "--normalise": normalise}
+        given = [name for name, value in others.items() if value is not None]
+        if given:
+            raise ConfigError(
+                f"{' and '.join(given)} would be ignored: with --outside nothing is calibrated",
+                hint="give them to a calibration without --outside; --json takes the figures of both",
+            )
         typer.echo(_scope(source, outside, data, as_json))
         return
     from discern_vqa.evaluation import calibration, calibration_view, predictions

@@ -6,6 +6,7 @@ names, no deeper than a walk through it can go, and of numbers and texts that ca
 
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,11 @@ def parsed(text: str) -> Any:
     content = from_json(text)
     _walk(content)
     return content
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value, of JSON or TOML, is a finite number that fits a float; True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _walk(content: Any) -> None:

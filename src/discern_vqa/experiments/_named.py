@@ -14,13 +14,13 @@ printed = { open = 74.3, closed = 85.7, overall = 78.7 }                the pape
 """
 
 import difflib
-import math
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from discern_vqa.errors import ConfigError
+from discern_vqa.evaluation.stored import is_number
 from discern_vqa.toml import read_toml
 
 SECTIONS = ("organ", "question_type", "neighbours", "features", "cases", "modes", "literature", "negatives", "curve")
@@ -161,8 +161,3 @@ def _fits(key: str, value: Any) -> bool:
 
 def _are_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
-
-
-def is_number(value: Any) -> bool:
-    """A finite number; True and False are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -2,7 +2,6 @@
 reference row with what chance would do to it, beside the paper's printed figures. Reads predictions files; no torch.
 """
 
-import math
 import os
 import platform
 from collections.abc import Sequence
@@ -169,8 +168,3 @@ def made_with() -> dict[str, str]:
         except PackageNotFoundError:  # not a distribution here
             found[name] = "unknown"
     return found
-
-
-def is_number(value: Any) -> bool:
-    """Whether a figure is there."""
-    return isinstance(value, int | float) and math.isfinite(value)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from discern_vqa.evaluation.report.svg import SERIES, drawing
+from discern_vqa.evaluation.stored import is_number
 
 _NO_LOSS = re.compile(r"^(step|epoch|split|lr|seconds|time|n|best)$|accuracy|_rate$|grad|memory|per_second")
 MOST_PARTS = 6
@@ -44,7 +45,7 @@ def curves(lines: Sequence[dict[str, Any]], name: str = "") -> list[dict[str, An
 
 def best_epoch(lines: Sequence[dict[str, Any]]) -> tuple[int, float] | None:
     """The epoch (counted from 1) with the best validation accuracy, the first of equals."""
-    scored = [line for line in lines if line.get("split") == "validation" and _is_number(line.get("accuracy"))]
+    scored = [line for line in lines if line.get("split") == "validation" and is_number(line.get("accuracy"))]
     if not scored:
         return None
     best = max(scored, key=lambda line: line["accuracy"])
@@ -52,7 +53,7 @@ def best_epoch(lines: Sequence[dict[str, Any]]) -> tuple[int, float] | None:
 
 
 def _numbers(lines: Sequence[dict[str, Any]], split: str) -> list[str]:
-    named = {key: None for line in lines if line.get("split") == split for key in line if _is_number(line[key])}
+    named = {key: None for line in lines if line.get("split") == split for key in line if is_number(line[key])}
     return list(named)
 
 
@@ -60,13 +61,9 @@ def _series(lines: Sequence[dict[str, Any]], split: str, key: str) -> tuple[list
     points = [
         (float(line.get("step", place)), float(line[key]))
         for place, line in enumerate(lines)
-        if line.get("split") == split and _is_number(line.get(key))
+        if line.get("split") == split and is_number(line.get(key))
     ]
     return [step for step, _ in points], [value for _, value in points]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _last(series: Sequence[Curve]) -> str:

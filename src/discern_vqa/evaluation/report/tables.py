@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from discern_vqa.evaluation.stored import is_number
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -128,10 +130,10 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Cell]:
             cells[f"{prefix}{key}"] = cell
         elif isinstance(value, Mapping):
             cells |= _flat(value, f"{prefix}{key}, ")
-    lone = next((key for key in ("points", "value", "mean", "accuracy") if _is_number(content.get(key))), "")
+    lone = next((key for key in ("points", "value", "mean", "accuracy") if is_number(content.get(key))), "")
     for key, ends in content.items():
         whose = lone if key == "ci95" else key.removesuffix("_ci95") if key.endswith("_ci95") else ""
-        if whose and _is_pair(ends) and _is_number(content.get(whose)):
+        if whose and _is_pair(ends) and is_number(content.get(whose)):
             cells[f"{prefix}{whose}"] = Figure(content[whose], ends[0], ends[1], _n(content), digits=3)
     return cells
 
@@ -141,8 +143,8 @@ def _cell(value: Any) -> Cell:
     if isinstance(value, str | int | float):
         return value
     if isinstance(value, Mapping):
-        numbers = [key for key, one in value.items() if _is_number(one) and key not in _ABOUT]
-        if set(value) - _ABOUT - {"ci95"} == {"accuracy"} and _is_number(value["accuracy"]):
+        numbers = [key for key, one in value.items() if is_number(one) and key not in _ABOUT]
+        if set(value) - _ABOUT - {"ci95"} == {"accuracy"} and is_number(value["accuracy"]):
             return percent({**value, "n": _n(value), "ci95": value["ci95"] if _is_pair(value.get("ci95")) else None})
         if len(numbers) == 1 and _is_pair(value.get("ci95")):  # what is nested beside them stays in its file
             return Figure(value[numbers[0]], value["ci95"][0], value["ci95"][1], _n(value), digits=3)
@@ -158,11 +160,7 @@ def _n(content: Mapping[str, Any]) -> int | None:
 
 
 def _is_pair(ends: Any) -> bool:
-    return isinstance(ends, list | tuple) and len(ends) == 2 and all(map(_is_number, ends))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(ends, list | tuple) and len(ends) == 2 and all(map(is_number, ends))
 
 
 def _spoken(key: str) -> str:

@@ -34,9 +34,10 @@ def trust(run: RunFiles, name: str) -> Trust:
     if raw is None:
         return Trust(missing="The predictions have no scores, so nothing can be said about confidence.")
     measured = made.measure(run.rows) if made is not None and not missing else None
+    caution = [f"Take care: {made.warning}."] if made is not None and measured and made.warning else []
     both = {"as given": raw} | ({"calibrated": measured["confidence"]} if measured else {})
     return Trust(
-        sentences=_sentences(both, measured),
+        sentences=[*caution, *_sentences(both, measured)],
         drawings=[_reliability(both, f"{name} reliability"), _risk(both, measured, f"{name} risk")],
         tables=[_figures(both), *([_sets(measured["sets"])] if measured else [])],
         missing=missing,
