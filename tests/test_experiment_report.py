@@ -12,7 +12,7 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.errors import RunError
 from discern_vqa.evaluation import predictions
 from discern_vqa.evaluation.predictions import Prediction
-from discern_vqa.experiments import _page, _report, _run, _sections
+from discern_vqa.experiments import _folder, _page, _report, _run, _sections
 from discern_vqa.experiments._features import clusters, purity
 
 QUESTIONS = 20  # two an image; even ones are open
@@ -48,7 +48,7 @@ GIVEN = {
 def made(tmp_path):
     """The grid with its predictions, without any training."""
     grid = _run.prepare([rows(tmp_path, ROWS + FAILING)], str(recipes(tmp_path)), SEEDS)[0]
-    folder = _run.Folder(tmp_path / "out", None, "test")
+    folder = _folder.Folder(tmp_path / "out", None, "test")
     for planned in grid.planned[:-1]:
         for training, right in zip(planned.trainings, GIVEN[planned.row.name], strict=True):
             predictions.write(folder.predictions(training), answered(right))
@@ -105,7 +105,7 @@ def test_a_row_that_failed_says_so(report, made):
     text = _page.as_markdown(report)
     assert "failed: it broke" in text
     grid, folder, failed = made
-    alone = _run.Grid(grid.experiment, grid.base, grid.planned[-1:], grid.seeds)
+    alone = _folder.Grid(grid.experiment, grid.base, grid.planned[-1:], grid.seeds)
     with pytest.raises(RunError, match="no row has an answer: it broke"):
         _report.gather(alone, folder, failed, "", "")
 

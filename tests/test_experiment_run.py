@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from discern_vqa.datasets import _load, phantom
 from discern_vqa.errors import ConfigError, RunError
-from discern_vqa.experiments import _pool, _report, _run, _sections, demo
+from discern_vqa.experiments import _folder, _pool, _report, _run, _sections, demo
 from discern_vqa.experiments._pool import Task, work
 from discern_vqa.lock import locked
 from discern_vqa.training import loop
@@ -52,7 +52,7 @@ def test_an_experiment_trains_shares_and_answers(tmp_path, phantoms, inside):
     said: list[str] = []
     grid = grids(tmp_path)[0]
     assert _run.run([grid], tmp_path / "out", data=phantoms, say=said.append) == {}
-    folder = _run.Folder(tmp_path / "out", phantoms, "test")
+    folder = _folder.Folder(tmp_path / "out", phantoms, "test")
     assert len(list((tmp_path / "out" / "runs").iterdir())) == 2 * (2 + 3), "full and mixup share their pre-training"
     assert all(folder.predictions(training).is_file() for training in trainings(grid))
     scored = [training for training in trainings(grid) if folder.scores(training).is_file()]
@@ -84,7 +84,7 @@ def test_training_needs_no_test_split_and_opens_it_last(tmp_path, phantoms, insi
     assert opened == ["train"] * 5 + ["answer"] * 3
     assert set(failed) == {training.key for training in trainings(grid)}
     assert all("the split 'test' has no question" in error for error in failed.values())
-    folder = _run.Folder(tmp_path / "out", phantoms, "test")
+    folder = _folder.Folder(tmp_path / "out", phantoms, "test")
     assert all(folder.done(training) for training in trainings(grid)), "trained all the same"
 
 
@@ -96,7 +96,7 @@ def test_a_row_that_fails_is_told_and_the_others_go_on(tmp_path, phantoms, insid
     assert list(failed) == [broken.key]
     assert "has no option" in failed[broken.key]
     assert any("tiny / broken, seed 0: FAILED: [data] options" in line for line in said)
-    folder = _run.Folder(tmp_path / "out", phantoms, "test")
+    folder = _folder.Folder(tmp_path / "out", phantoms, "test")
     assert [folder.predictions(one).is_file() for one in trainings(grid)] == [True, True, True, False]
     events = [json.loads(line) for line in (tmp_path / "out" / "events.jsonl").read_text().splitlines()]
     assert [one["event"] for one in events].count("failed") == 1
@@ -114,7 +114,7 @@ def test_every_split_has_its_own_states_and_d7_leaves_the_same_questions_out_eve
     grid = grids(tmp_path, text + '[rows.full]\nboth = { "data.imitate" = ["D7"], "optim.batch" = 8 }\n')[0]
     for split in ("test", "validation"):
         assert _run.run([grid], tmp_path / "out", data=phantoms, split=split, say=lambda text: None) == {}
-        folder = _run.Folder(tmp_path / "out", phantoms, split)
+        folder = _folder.Folder(tmp_path / "out", phantoms, split)
         asked = len(_load.test_samples(trainings(grid)[0].recipe.data, phantoms, split))
         assert asked % 8
         for training in trainings(grid):  # the first is answered by `evaluate`, the second by the worker
@@ -150,7 +150,7 @@ def test_an_experiment_that_is_killed_goes_on_and_ends_as_if_it_had_not(tmp_path
     monkeypatch.setattr(loop, "save_state", killed)
     with pytest.raises(KeyboardInterrupt):
         _run.run([grid], tmp_path / "torn", data=phantoms, say=lambda text: None)
-    first = _run.Folder(tmp_path / "torn", phantoms, "test").run(trainings(grid)[0])
+    first = _folder.Folder(tmp_path / "torn", phantoms, "test").run(trainings(grid)[0])
     assert (first / "state.safetensors").is_file()
     assert not (first / "predictions.test.jsonl").exists()
     monkeypatch.setattr(loop, "save_state", save)
@@ -166,7 +166,7 @@ def test_an_experiment_that_is_killed_goes_on_and_ends_as_if_it_had_not(tmp_path
 
 def test_a_run_of_another_recipe_is_not_taken_for_done(tmp_path):
     grid = grids(tmp_path, seeds=[0])[0]
-    folder, training = _run.Folder(tmp_path, None, "test"), trainings(grid)[0]
+    folder, training = _folder.Folder(tmp_path, None, "test"), trainings(grid)[0]
     run = folder.run(training)
     run.mkdir(parents=True)
     (run / "model.safetensors").write_bytes(b"")
@@ -205,17 +205,51 @@ def test_a_folder_does_not_go_on_with_other_data(tmp_path, phantoms, inside):
         _run.run([grid], tmp_path / "out", data=other, say=said.append)
     assert "another --out" in caught.value.hint
     last = trainings(grid)[-1]
-    run = _run.Folder(tmp_path / "out", phantoms, "test").run(last)
+    run = _folder.Folder(tmp_path / "out", phantoms, "test").run(last)
     told = json.loads((run / "done.json").read_text())
     # One that was killed has no done.json yet, and is told too.
     (run / "done.json").unlink()
     assert [one.stem for one in (tmp_path / "out" / "recipes").glob(f"{last.key}.data")]
     with pytest.raises(RunError, match="was trained on other data"):
-        _run._same_data(_run.Folder(tmp_path / "out", other, "test"), last, None)
-    _run._same_data(_run.Folder(tmp_path / "out", phantoms, "test"), last, None)
+        _folder.same_data(_folder.Folder(tmp_path / "out", other, "test"), last, None)
+    _folder.same_data(_folder.Folder(tmp_path / "out", phantoms, "test"), last, None)
     # One of an earlier version says nothing of its data.
     del told["data"]
-    _run._same_data(_run.Folder(tmp_path / "out", other, "test"), last, told)
+    _folder.same_data(_folder.Folder(tmp_path / "out", other, "test"), last, told)
+
+
+def test_a_test_split_that_was_edited_is_answered_anew_and_nothing_is_trained(tmp_path, phantoms, inside):
+    data = tmp_path / "data"
+    shutil.copytree(phantoms, data)
+    text = ROWS.replace("family", 'sections = ["features"]\nfamily')
+    grid, said = grids(tmp_path, text, [0])[0], []
+    assert _run.run([grid], tmp_path / "out", data=data, say=said.append) == {}
+    folder = _folder.Folder(tmp_path / "out", data, "test")
+    kept = [folder.run(one) / "model.safetensors" for one in trainings(grid)]
+    stamps = [path.stat().st_mtime_ns for path in kept]
+    lines = [json.loads(line) for line in (data / "samples.jsonl").read_text().splitlines()]
+    last = max(place for place, line in enumerate(lines) if line["split"] == "test")
+    lines[last]["answer"] = "something else"
+    (data / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    said.clear()
+    assert _run.run([grid], tmp_path / "out", data=data, say=said.append) == {}
+    assert said[:2] == [
+        "5 trainings, 5 of them are there already",
+        "test is not what it was when 3 rows answered it; they answer it anew",
+    ]
+    assert stamps == [path.stat().st_mtime_ns for path in kept]
+    for training in trainings(grid):
+        assert '"something else"' in folder.predictions(training).read_text()
+        assert folder.states(training).is_file()
+    assert folder.scores(trainings(grid)[0]).is_file()
+    said.clear()
+    assert _run.run([grid], tmp_path / "out", data=data, say=said.append) == {}
+    assert said == ["5 trainings, 5 of them are there already"], "once"
+    # Answers of an earlier version say nothing of their questions.
+    folder.answered(trainings(grid)[0]).unlink()
+    _folder.forget_other_questions(folder, _run.labelled([grid]), said.append)
+    assert len(said) == 1
+    assert folder.predictions(trainings(grid)[0]).is_file()
 
 
 def test_a_folder_that_cannot_be_made_is_said_before_anything_is_drawn_or_trained(tmp_path):
@@ -266,5 +300,5 @@ def test_a_real_worker_trains_beside_what_goes_wrong(tmp_path, phantoms):
     failed = _run.run([grid], tmp_path / "out", data=phantoms, say=lambda text: None)
     assert list(failed) == [grid.planned[-1].trainings[0].key]
     assert (tmp_path / "out" / "logs" / "worker0.log").is_file()
-    folder = _run.Folder(tmp_path / "out", phantoms, "test")
+    folder = _folder.Folder(tmp_path / "out", phantoms, "test")
     assert [folder.predictions(one).is_file() for one in trainings(grid)] == [True, False]

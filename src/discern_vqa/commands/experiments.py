@@ -77,13 +77,14 @@ def run(
         typer.echo(f"{len(labels)} trainings")
         return
     from discern_vqa.experiments import _page, _report, _sections
+    from discern_vqa.experiments._folder import Folder
 
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the workers too, as an interrupt does
     try:
         failed = _run.run(grids, out, data=data, workers=workers, split=split, say=typer.echo)
     finally:
         signal.signal(signal.SIGTERM, before)
-    folder = _run.Folder(out, data, split)
+    folder = Folder(out, data, split)
     date = time.strftime("%Y-%m-%d", time.gmtime())
     wrong = []
     for name, grid in zip(dict.fromkeys(names), grids, strict=True):

@@ -1,4 +1,4 @@
-"""Which data a training learns from, as a digest, so that a folder is not gone on with after another `--data`."""
+"""Which data a training learns from and is judged on, as digests, so that a folder notices another `--data`."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from discern_vqa.config import DataConfig
 from discern_vqa.data.sample import Sample
-from discern_vqa.datasets._load import find_root, learning_samples
+from discern_vqa.datasets._load import find_root, learning_samples, test_samples
 
 
 def digest(choice: DataConfig, given: Path | None) -> str:
@@ -17,6 +17,11 @@ def digest(choice: DataConfig, given: Path | None) -> str:
     """
     train, validation = learning_samples(choice, find_root(choice, given), 0)
     return digest_of([*train, *validation])
+
+
+def digest_asked(choice: DataConfig, given: Path | None, split: str) -> str:
+    """As `digest`, of the samples of the split that is reported."""
+    return digest_of(test_samples(choice, find_root(choice, given), split))
 
 
 def digest_of(samples: Iterable[Sample]) -> str:

@@ -18,8 +18,8 @@ from discern_vqa.evaluation.compare import Answerer, compare
 from discern_vqa.evaluation.predictions import Prediction
 from discern_vqa.evaluation.statistics import ALPHA, holm
 from discern_vqa.evaluation.stored import read_object
+from discern_vqa.experiments._folder import Folder, Grid
 from discern_vqa.experiments._plan import Planned, changes
-from discern_vqa.experiments._run import Folder, Grid
 
 PARTS = ("overall", OPEN, CLOSED, "twins")
 

@@ -1,17 +1,11 @@
 """`discern experiment`: trains every row with every seed, then opens the test split, then reports.
 
-    OUT/recipes/<key>.toml     a recipe for each training       OUT/runs/<key>/      its run folder
-    OUT/events.jsonl           what happened when               OUT/logs/            what the workers printed
-    OUT/reports/<experiment>.<recipe>/     report.md, report.json, rows.csv (and .<split>, where it is not test)
-
-Several experiments in one OUT share the trainings that they have in common. A finished training is kept; one that was
-killed goes on from its checkpoint; what failed is tried again by the same command.
+Several experiments in one OUT (`_folder`) share the trainings that they have in common. A finished training is kept;
+one that was killed goes on from its checkpoint; what failed is tried again by the same command.
 """
 
 import json
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,121 +13,13 @@ from discern_vqa import registry
 from discern_vqa.config import read_recipe
 from discern_vqa.datasets import _index
 from discern_vqa.datasets._load import find_root
-from discern_vqa.errors import ConfigError, DiscernError, RunError
-from discern_vqa.evaluation.stored import read_object
-from discern_vqa.experiments import _data, _named
-from discern_vqa.experiments._named import Experiment
-from discern_vqa.experiments._plan import NO_PART, Planned, Training, base_of, plan
+from discern_vqa.errors import ConfigError, RunError
+from discern_vqa.experiments import _named
+from discern_vqa.experiments._folder import DONE, Folder, Grid, forget_other_questions, same_data
+from discern_vqa.experiments._plan import Training, base_of, plan
 from discern_vqa.experiments._pool import Outcome, Task, work
 from discern_vqa.files import atomic_write_text
 from discern_vqa.lock import locked
-from discern_vqa.run import CONFIG, WEIGHTS
-
-DONE = "done.json"
-ANEW = "remove its run folder; the same command trains it anew"
-
-
-@dataclass(frozen=True)
-class Grid:
-    """An experiment with its planned rows."""
-
-    experiment: Experiment
-    base: str
-    planned: list[Planned]
-    seeds: tuple[int, ...]
-
-
-class Folder:
-    """OUT: where trainings are found by their keys."""
-
-    def __init__(self, out: Path, data: Path | None, split: str) -> None:
-        self.out, self.data, self.split = out, data, split
-        self._digests: dict[str, str] = {}
-
-    def run(self, training: Training) -> Path:
-        """The run folder of a training."""
-        return self.out / "runs" / training.key
-
-    def done(self, training: Training) -> dict[str, Any] | None:
-        """What is known of a finished training; None before it is."""
-        path = self.run(training) / DONE
-        if not (path.is_file() and (self.run(training) / WEIGHTS).is_file()):
-            return None
-        told = read_object(path, ANEW)
-        if told.get("key") != training.key:
-            return None
-        _same_settings(self.run(training) / CONFIG, training)
-        return told
-
-    def data_digest(self, training: Training) -> str:
-        """A digest of the data that it learns from (`_data`); "" where they cannot be read, which its own training
-        tells."""
-        choice = training.recipe.data
-        known = json.dumps(choice.model_dump(mode="json"), sort_keys=True)
-        if known not in self._digests:
-            try:
-                self._digests[known] = _data.digest(choice, self.data)
-            except DiscernError:
-                self._digests[known] = ""
-        return self._digests[known]
-
-    def begun_with(self, training: Training) -> Path:
-        """Where the digest of its data stands while it is trained."""
-        return self.out / "recipes" / f"{training.key}.data"
-
-    def predictions(self, training: Training) -> Path:
-        """Its answers on the split that is reported."""
-        return self.run(training) / f"predictions.{self.split}.jsonl"
-
-    def scores(self, training: Training) -> Path:
-        """Its scores, beside baselines; of the reference's first seed only."""
-        return self.run(training) / f"scores.{self.split}.json"
-
-    def states(self, training: Training) -> Path:
-        """How the states of the reported questions lie, for the section `features`."""
-        return self.run(training) / f"features.{self.split}.json"
-
-    def report(self, grid: Grid) -> Path:
-        """Where the experiment's report goes; a split that is not test has one of its own."""
-        split = "" if self.split == "test" else f".{self.split}"
-        return self.out / "reports" / f"{grid.experiment.name}.{grid.base}{split}"
-
-    def note(self, event: str, **more: Any) -> None:
-        """A line of events.jsonl."""
-        line = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "event": event, **more}
-        with open(self.out / "events.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-
-
-def _same_settings(config: Path, training: Training) -> None:
-    """Raises RunError when a finished run was made with other settings than its recipe means now: a default has
-    changed since."""
-    made, meant = read_object(config, ANEW), training.recipe.to_json()
-    odd = [
-        f"[{table}] {key}"
-        for table, settings in meant.items()
-        for key in settings.keys() & made.get(table, {}).keys()
-        if settings[key] != made[table][key] and (table, key) != ("data", "root") and key not in NO_PART
-    ]
-    if odd:
-        raise RunError(
-            f"{config.parent} was trained with other settings: {', '.join(sorted(odd))}",
-            hint="choose another --out; this one is of an earlier version",
-        )
-
-
-def _same_data(folder: Folder, training: Training, done: dict[str, Any] | None) -> None:
-    """Raises RunError when a run was made of, or begun with, other data than it would get now. One that says nothing
-    of its data, of an earlier version, is taken as it is."""
-    begun = folder.begun_with(training)
-    kept = str((done or {}).get("data", ""))
-    if done is None and begun.is_file() and (folder.run(training) / CONFIG).is_file():
-        kept = begun.read_text(encoding="utf-8").strip()
-    if kept and (now := folder.data_digest(training)) and now != kept:
-        raise RunError(
-            f"{folder.run(training)} was trained on other data than --data names now",
-            hint="choose another --out, or give the --data that it was begun with",
-        )
 
 
 def prepare(names: Sequence[str], on: str, seeds: Sequence[int]) -> list[Grid]:
@@ -172,6 +58,7 @@ def run(
         labels = labelled(grids)
         failed = _train(folder, labels, workers, say)
         folder.note("opens", split=split, trained=len(labels) - len(failed), failed=len(failed))
+        forget_other_questions(folder, labels, say)
         failed |= _answer(folder, grids, labels, failed, workers, say)
         failed |= _states(folder, grids, labels, failed, workers, say)
     return failed
@@ -210,7 +97,7 @@ def _train(
         if read_recipe(recipe).to_json() != training.recipe.to_json() | _after(training):
             raise RunError(f"{recipe} does not say what was meant", hint="this is a bug of ours; please report it")
         done = folder.done(training)
-        _same_data(folder, training, done)
+        same_data(folder, training, done)
         if done is None:
             tasks.append((training, label))
     kept = len(labels) - len(tasks)
@@ -292,6 +179,9 @@ def _answer(
             errors[outcome.task.id] = outcome.error
             folder.note("failed", key=outcome.task.id, label=outcome.task.label, error=outcome.error)
             say(f"[{done:3d}/{total}] {outcome.task.label}: no answers: {outcome.error}")
+            return
+        training = rows[outcome.task.id]
+        atomic_write_text(folder.answered(training), folder.asked_digest(training) + "\n")
 
     if tasks:
         say(f"all trainings have ended; opening {folder.split}: {len(tasks)} rows answer")

@@ -16,11 +16,11 @@ from discern_vqa.evaluation import metrics, predictions
 from discern_vqa.evaluation.literature import CAVEAT, literature
 from discern_vqa.evaluation.predictions import Prediction
 from discern_vqa.evaluation.stored import read_object
+from discern_vqa.experiments._folder import ANEW, Folder, Grid
 from discern_vqa.experiments._named import Row
 from discern_vqa.experiments._page import markdown_table, shown
 from discern_vqa.experiments._plan import Planned, Training
 from discern_vqa.experiments._report import spread
-from discern_vqa.experiments._run import ANEW, Folder, Grid
 from discern_vqa.run import SIMILAR
 
 CASES = 12
