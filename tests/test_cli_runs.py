@@ -10,6 +10,7 @@ import discern_vqa
 from discern_vqa import cli
 from discern_vqa.data.answers import Answer
 from discern_vqa.errors import RunError
+from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.run import Run
 
 
@@ -87,6 +88,15 @@ def test_an_image_that_is_none_and_an_empty_question_are_two_lines(tiny_run, tmp
         first, second = capsys.readouterr().err.splitlines()
         assert error in first
         assert second.startswith("try: ")
+
+
+def test_an_image_that_is_not_there_is_said_before_the_model_is_loaded(tiny_run, tmp_path, capsys, monkeypatch):
+    def opened(*given):
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr(Predictor, "open", opened)
+    assert cli.main(["ask", str(tiny_run), str(tmp_path / "gone.png"), "Why?"]) == 2
+    assert "gone.png is not there" in capsys.readouterr().err
 
 
 def test_a_run_that_is_half_written_is_said(tmp_path, capsys, image):

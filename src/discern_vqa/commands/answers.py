@@ -32,6 +32,9 @@ def ask(
 ) -> None:
     """Ask one question about one image."""
     from discern_vqa.commands.data_look import seen
+
+    # A mistyped image is told before torch and the model are loaded, a mistyped run first of all.
+    part = seen(image) if run.is_dir() else ""
     from discern_vqa.evaluation.predict import Predictor
 
     predictor = Predictor.open(run)
@@ -41,7 +44,7 @@ def ask(
         from discern_vqa.evaluation.similar_cases import SimilarCases
 
         cases = SimilarCases.of(predictor).nearest(image, question, similar)
-    if part := seen(image):
+    if part:
         typer.echo(part, err=True)
     typer.echo(_as_json(answer, cases) if as_json else _as_text(answer, cases))
 
