@@ -212,13 +212,20 @@ def rank_answers(decoder: Decoder, read: Any, count: int, candidates: Tensor, fi
     device = candidates.device
     start = torch.full((count, 1), PAD, dtype=torch.int64, device=device)
     opening = decoder.logits(read, start)[:, 0].float().log_softmax(-1)[:, candidates[:, 0]]  # (B A)
-    first = min(first, len(candidates))
-    chosen = opening.topk(first, dim=1).indices
+    chosen = opening.topk(min(first, len(candidates)), dim=1).indices
+    lengths = (candidates != PAD).sum(1)
     scores = torch.full_like(opening, -torch.inf)
     for row in range(count):
-        answers = candidates[chosen[row]]
-        answers = answers[:, : int((answers != PAD).sum(1).max())]
-        spread = decoder.rows(read, torch.full((first,), row, device=device))
-        loss, _ = answer_losses(decoder.logits(spread, answers), answers)
-        scores[row, chosen[row]] = -loss.sum(1)
+        for alike in _by_length(chosen[row], lengths):
+            answers = candidates[alike, : int(lengths[alike].max())]
+            spread = decoder.rows(read, torch.full_like(alike, row))
+            loss, _ = answer_losses(decoder.logits(spread, answers), answers)
+            scores[row, alike] = -loss.sum(1)
     return scores
+
+
+def _by_length(chosen: Tensor, lengths: Tensor) -> list[Tensor]:
+    """The chosen candidates (n,) in groups, none more than about twice as long as another of its group: most answers
+    are a word or two, and padded to the longest one they cost as much."""
+    doubled = lengths[chosen].float().log2().ceil()
+    return [chosen[doubled == one] for one in doubled.unique()]
