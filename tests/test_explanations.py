@@ -14,6 +14,7 @@ from discern_vqa.errors import ConfigError
 from discern_vqa.evaluation.explain_scores import _curve
 from discern_vqa.explanations import _methods as methods
 from discern_vqa.explanations._gated import gates_of_words, is_gated
+from discern_vqa.explanations._pictures import BLUR, blurred
 from discern_vqa.explanations.occlusion import PLACES, covers
 from discern_vqa.nn.encoders import Encoded
 from discern_vqa.nn.mamba import MambaBlock, MambaShape, SelectiveSsm
@@ -254,3 +255,13 @@ def test_every_method_says_what_it_shows_and_where_it_comes_from():
     for name in names:
         assert methods.summary(name)
         assert registry.load("explanations", name).__doc__
+
+
+def test_a_blurred_picture_is_averaged_three_times_over_squares():
+    picture = torch.rand(2, 3, 24, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    reach, expected = 24 // (2 * BLUR), picture
+    for _ in range(3):
+        wide = nn.functional.pad(expected, (reach,) * 4, mode="replicate")
+        squares = wide.unfold(-2, 2 * reach + 1, 1).unfold(-2, 2 * reach + 1, 1)
+        expected = squares.mean((-2, -1))
+    torch.testing.assert_close(blurred(picture), expected)
