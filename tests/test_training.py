@@ -274,7 +274,8 @@ def test_two_halves_accumulated_equal_the_whole_batch(tmp_path):
     torch.testing.assert_close(one.ffn_image.weight, two.ffn_image.weight, atol=1e-5, rtol=1e-4)
 
 
-def test_one_process_may_train_at_one_precision_after_another(tmp_path):
+def test_one_process_may_train_at_one_precision_after_another(tmp_path, monkeypatch):
+    monkeypatch.setattr("discern_vqa.nn.precision.bfloat16_in_hardware", lambda: True)
     for precision in ("bf16", "fp32", "bf16"):
         folder = tmp_path / precision
         folder.mkdir(exist_ok=True)

@@ -178,6 +178,7 @@ class RunConfig(Table):
     seed: int = Field(0, ge=0, lt=2**31)
     """Below what the smallest of the generators takes."""
     precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16: products in bfloat16, where GPU or processor have it; a processor that has not computes in fp32."""
     answer_head: Literal["shared", "per_dataset"] = "shared"
     """Of a run that goes on from another (A11): its answer table and the layer that answers are taken over, so that no
     parameter is new (the paper); or both begin anew, from the own training answers."""

@@ -28,6 +28,7 @@ def answer(
 
     from discern_vqa.data.sampling import epoch_batches
     from discern_vqa.nn.momentum import RunningMean
+    from discern_vqa.nn.precision import bfloat16_in_hardware
     from discern_vqa.nn.transformer import PostNormBlock
 
     torch.manual_seed(seed)
@@ -70,7 +71,7 @@ def answer(
         for chosen in epoch_batches(known, BATCH, seed, epoch):
             rng = torch.Generator().manual_seed(seed * 1_000_003 + step)
             batch = batcher.batch([known[row] for row in chosen], rng)
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16_in_hardware()):
                 logits = model(batch.inputs)
             nn.functional.cross_entropy(logits.float(), batch.targets.answer).backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -25,6 +25,7 @@ from discern_vqa.errors import DiscernError, RunError
 from discern_vqa.files import atomic_write_text, explained
 from discern_vqa.nn.losses import total
 from discern_vqa.nn.momentum import RunningMean
+from discern_vqa.nn.precision import computed
 from discern_vqa.run import BEST, METRICS, STATE, WEIGHTS, load_weights, save_weights
 from discern_vqa.training.optim import make_optimizer, rate
 from discern_vqa.training.state import Progress, load_state, save_state
@@ -170,7 +171,7 @@ def make_accelerator(optim: OptimConfig, run: RunConfig) -> Accelerator:
     return Accelerator(
         cpu=not torch.cuda.is_available(),
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-        mixed_precision="bf16" if run.precision == "bf16" else "no",
+        mixed_precision="bf16" if computed(run.precision) == "bf16" else "no",
         gradient_accumulation_steps=optim.accumulate,
         step_scheduler_with_optimizer=False,
     )

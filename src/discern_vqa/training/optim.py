@@ -8,13 +8,14 @@ from torch import nn
 
 from discern_vqa.config import OptimConfig
 from discern_vqa.errors import ConfigError
+from discern_vqa.nn.precision import Precision, computed
 from discern_vqa.training.muon import MuonAdamW
 
 TABLES = ("position_embedding", "position_embeddings", "relative_attention_bias")
 """What pre-trained encoders and T5 call their tables of positions."""
 
 
-def make_optimizer(model: nn.Module, config: OptimConfig, precision: str = "fp32") -> torch.optim.AdamW:
+def make_optimizer(model: nn.Module, config: OptimConfig, precision: Precision = "fp32") -> torch.optim.AdamW:
     """AdamW over the trained parameters of `model`: pre-trained parts may have their own rate, parts named in `factors`
     a multiple of it, their layers one that falls towards the input (`layer_decay`), and what maps nothing has no weight
     decay (see `decays`). With `optimizer = "muon"` the weights of
@@ -41,7 +42,7 @@ def make_optimizer(model: nn.Module, config: OptimConfig, precision: str = "fp32
     # fused: one pass over all parameters, a third of the time on a CPU
     if not matrices:
         return torch.optim.AdamW(settings, betas=config.betas, fused=True)
-    half = torch.bfloat16 if precision == "bf16" else torch.float32
+    half = torch.bfloat16 if computed(precision) == "bf16" else torch.float32
     return MuonAdamW(settings, betas=config.betas, fused=True, precision=half)
 
 

@@ -32,6 +32,7 @@ from discern_vqa.datasets._load import (
 from discern_vqa.errors import ConfigError, DataError, RunError
 from discern_vqa.files import atomic_path, atomic_write_text
 from discern_vqa.models._modes import modes_of
+from discern_vqa.nn.precision import computed
 from discern_vqa.parts import make_tokenizer, make_writer
 from discern_vqa.run import BESIDE, CONFIG, SIMILAR, WEIGHTS, Run, load_weights, read_tensors
 from discern_vqa.training.optim import check_factors
@@ -129,6 +130,8 @@ def set_up(
         said_random(model, say)
     if settings.data.exclude:
         say(f"left out: {len(excluded_images(settings.data)):,} images that {', '.join(settings.data.exclude)} names")
+    if computed(settings.run.precision) != settings.run.precision:
+        say("precision: this processor has no bfloat16 arithmetic, so it computes in 32 bits")
     for warning in imitated(settings.data):
         say(f"WARNING: {warning}")
     say(
