@@ -157,8 +157,22 @@ CHOICES = {
     "dicom": ("", "#frame=2", "#window=lung", "#window=full", "#window=1", "#window=2"),
     "nifti": ("", "#axis=coronal", "#axis=sagittal#slice=3", "#frame=2", "#window=40:400", "#window=full"),
 }
-EXTREMES = [b"\0\0", b"\xff\xff", b"\xff\x7f", b"\x7f\xff", b"\0\x80", b"\x80\0", b"\1\0", b"\0\1", b"\0\0\0\0",
-            b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x7f\xff\xff\xff", b"\0\0\xc0\x7f", b"\0\0\x80\x7f"]
+EXTREMES = [
+    b"\0\0",
+    b"\xff\xff",
+    b"\xff\x7f",
+    b"\x7f\xff",
+    b"\0\x80",
+    b"\x80\0",
+    b"\1\0",
+    b"\0\1",
+    b"\0\0\0\0",
+    b"\xff\xff\xff\xff",
+    b"\xff\xff\xff\x7f",
+    b"\x7f\xff\xff\xff",
+    b"\0\0\xc0\x7f",
+    b"\0\0\x80\x7f",
+]
 
 
 def mutated(content: bytes, kind: str, draw: random.Random, others: list[bytes]) -> bytes:
@@ -243,8 +257,29 @@ def _jpeg_header(body: bytearray, draw: random.Random, others: list[bytes]) -> N
 def _dicom_element(body: bytearray, draw: random.Random, others: list[bytes]) -> None:
     """A value of the image's description (group 0028), at its own place."""
     big = draw.random() < 0.15
-    element = draw.choice([0x0002, 0x0004, 0x0008, 0x0010, 0x0011, 0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x1050,
-                           0x1051, 0x1052, 0x1053, 0x1101, 0x3002, 0x3006, 0x3010, 0x1221])
+    element = draw.choice(
+        [
+            0x0002,
+            0x0004,
+            0x0008,
+            0x0010,
+            0x0011,
+            0x0100,
+            0x0101,
+            0x0102,
+            0x0103,
+            0x0106,
+            0x1050,
+            0x1051,
+            0x1052,
+            0x1053,
+            0x1101,
+            0x3002,
+            0x3006,
+            0x3010,
+            0x1221,
+        ]
+    )
     tag = struct.pack(">HH" if big else "<HH", 0x0028, element)
     place = bytes(body).find(tag)
     if 0 <= place < len(body) - 16:
@@ -297,8 +332,14 @@ def run(kind: str, count: int, seed: int, folder: Path) -> dict[str, object]:
             outcomes["wrong"] += 1
         slowest = max(slowest, time.process_time() - started)
         faulthandler.cancel_dump_traceback_later()
-    return {"kind": kind, "count": count, "outcomes": dict(outcomes), "wrong": wrong[:20],
-            "slowest_s": round(slowest, 2), "most_gib": round(peak_memory(), 3)}
+    return {
+        "kind": kind,
+        "count": count,
+        "outcomes": dict(outcomes),
+        "wrong": wrong[:20],
+        "slowest_s": round(slowest, 2),
+        "most_gib": round(peak_memory(), 3),
+    }
 
 
 def peak_memory() -> float:

@@ -127,8 +127,9 @@ def lossless_jpeg(values: np.ndarray, precision: int, predictor: int = 1, restar
         return bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2, "big") + content
 
     parts = b"".join(bytes([number + 1, 0x11, 0]) for number in range(count))
-    out = b"\xff\xd8" + segment(0xC3, bytes([precision]) + rows.to_bytes(2, "big") + columns.to_bytes(2, "big")
-                                + bytes([count]) + parts)
+    out = b"\xff\xd8" + segment(
+        0xC3, bytes([precision]) + rows.to_bytes(2, "big") + columns.to_bytes(2, "big") + bytes([count]) + parts
+    )
     # One code of five bits for each number of bits from 0 to 16.
     out += segment(0xC4, bytes([0, 0, 0, 0, 0, 17, *[0] * 11]) + bytes(range(17)))
     if restart_rows:
@@ -174,8 +175,15 @@ def _packed(bits: list[str]) -> bytes:
     return int("1" + text, 2).to_bytes(len(text) // 8 + 1, "big")[1:].replace(b"\xff", b"\xff\x00")
 
 
-def nifti(values: np.ndarray, affine: np.ndarray | None = None, packed: bool = False, second: bool = False,
-          slope: float | None = None, intercept: float = 0.0, **fields: Any) -> bytes:
+def nifti(
+    values: np.ndarray,
+    affine: np.ndarray | None = None,
+    packed: bool = False,
+    second: bool = False,
+    slope: float | None = None,
+    intercept: float = 0.0,
+    **fields: Any,
+) -> bytes:
     """A NIfTI file of an array stored as it is; `fields` are set in the header as they are."""
     kind = nibabel.Nifti2Image if second else nibabel.Nifti1Image
     image = kind(values, np.eye(4) if affine is None else affine, dtype=values.dtype)

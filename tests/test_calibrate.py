@@ -36,8 +36,15 @@ def rows(n: int = 200, seed: int = 0, start: int = 0) -> list[Prediction]:
         pairs = tuple((names[k], float(shares[k])) for k in order)
         made.append(
             Prediction(
-                id=str(i), image=f"{i // 2}.png", gold=true, answer_type="closed" if i % 2 else "open",
-                prediction=pairs[0][0], score=pairs[0][1], alternatives=pairs, others=0, question=f"question {i}?",
+                id=str(i),
+                image=f"{i // 2}.png",
+                gold=true,
+                answer_type="closed" if i % 2 else "open",
+                prediction=pairs[0][0],
+                score=pairs[0][1],
+                alternatives=pairs,
+                others=0,
+                question=f"question {i}?",
             )  # fmt: skip
         )
     return made
@@ -87,8 +94,13 @@ def test_an_answer_is_judged_by_the_form_it_has():
     bars = made.sets["answer_form"]
     pairs = [("yes", 0.5), ("no", 0.3), ("left", 0.15), ("right", 0.05)]
     for first in ("yes", "left"):
-        ordered = [(first, 0.5), *((text, score) for (text, _), (_, score) in
-                                   zip([p for p in pairs if p[0] != first], pairs[1:], strict=True))]
+        ordered = [
+            (first, 0.5),
+            *(
+                (text, score)
+                for (text, _), (_, score) in zip([p for p in pairs if p[0] != first], pairs[1:], strict=True)
+            ),
+        ]
         judged = made.judge(Answer(first, 0.5, tuple(ordered), others=0)).judged
         form = "yes/no" if first == "yes" else "other"
         tempered = [score for _, score in ordered]  # near enough to temperature 1 for the order
@@ -174,9 +186,10 @@ def test_evaluate_calibrates_on_validation_and_measures_on_test(folder):
     assert made.fitted_on["n"] == len(held)
     assert not {row.id for row in held} & {row.id for row in judged}
     assert made == Calibration.fit(held, "m3ae", about={k: made.fitted_on[k] for k in ("what", "file", "weights")})
-    assert json.loads(json.dumps(made.measure(judged))) == json.loads((folder / "scores.test.json").read_text())[
-        "calibration"
-    ]
+    assert (
+        json.loads(json.dumps(made.measure(judged)))
+        == json.loads((folder / "scores.test.json").read_text())["calibration"]
+    )
     assert scores["confidence"]["n"] == len(judged)
     assert {"ours", "mevf_all", "in_vocabulary"} <= scores["protocols"].keys()
     assert all(len(row.alternatives) == 10 and row.others > 0 for row in judged)

@@ -161,7 +161,9 @@ def test_the_verb_prints_the_words_and_writes_the_figures(tmp_path: Path, capsys
 
 
 def test_comparing_scoring_and_calibrating_files_do_not_wake_torch():
-    modules = "abstention, calibration, calibration_view, compare, confidence, conformal, free_text, literature, " \
+    modules = (
+        "abstention, calibration, calibration_view, compare, confidence, conformal, free_text, literature, "
         "protocols, statistics, table_check"
+    )
     code = f"import sys; from discern_vqa.evaluation import {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-W", "error", "-c", code], check=False).returncode == 0

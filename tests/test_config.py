@@ -182,9 +182,7 @@ class Profile(Profiled):
 
 def test_a_profile_fills_what_was_left_open_and_nothing_else():
     assert Profile().resolved() == Profile(open_key=3, false_key=True)
-    assert Profile(profile="other", false_key=False).resolved() == Profile(
-        profile="other", open_key=5, false_key=False
-    )
+    assert Profile(profile="other", false_key=False).resolved() == Profile(profile="other", open_key=5, false_key=False)
     assert Profile(open_key=0).resolved().open_key == 0
 
 

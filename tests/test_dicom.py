@@ -171,8 +171,13 @@ def test_overlays_are_not_drawn(made):
     mask = {"OverlayRows": 40, "OverlayColumns": 48, "OverlayType": "G", "OverlayOrigin": [1, 1]}
     with_overlay = pydicom.dcmread(made(scene(top=255)))
     for number, (keyword, value) in enumerate({**mask, "OverlayData": b"\xff" * 240}.items()):
-        tag = {"OverlayRows": 0x10, "OverlayColumns": 0x11, "OverlayType": 0x40, "OverlayOrigin": 0x50,
-               "OverlayData": 0x3000}[keyword]
+        tag = {
+            "OverlayRows": 0x10,
+            "OverlayColumns": 0x11,
+            "OverlayType": 0x40,
+            "OverlayOrigin": 0x50,
+            "OverlayData": 0x3000,
+        }[keyword]
         with_overlay.add_new((0x6000, tag), ["US", "US", "CS", "SS", "OW"][number], value)
     path = made(scene(top=255)).with_name("o.dcm")
     with_overlay.save_as(path)
@@ -207,8 +212,16 @@ def test_a_named_window_is_for_ct(made):
 @pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
 @pytest.mark.parametrize("slope", [2.5, -1])
 def test_window_functions_and_rescale_equal_pydicoms(made, function, slope):
-    path = made(scene(), BitsStored=12, HighBit=11, WindowCenter=1500 * slope, WindowWidth=1800,
-                VOILUTFunction=function, RescaleSlope=slope, RescaleIntercept=10)
+    path = made(
+        scene(),
+        BitsStored=12,
+        HighBit=11,
+        WindowCenter=1500 * slope,
+        WindowWidth=1800,
+        VOILUTFunction=function,
+        RescaleSlope=slope,
+        RescaleIntercept=10,
+    )
     dataset = pydicom.dcmread(path)
     theirs = apply_voi_lut(apply_modality_lut(dataset.pixel_array, dataset), dataset)
     ends = slope * 0 + 10, slope * 4095 + 10
@@ -227,9 +240,13 @@ def test_lookup_tables_equal_pydicoms(made, syntax):
 
 
 def test_enhanced_files_keep_windows_with_the_frame(made):
-    own = [{"PixelValueTransformationSequence": [{"RescaleSlope": 1, "RescaleIntercept": -1000 * number}],
-            "FrameVOILUTSequence": [{"WindowCenter": 1000 - 1000 * number, "WindowWidth": 2000}]}
-           for number in range(2)]
+    own = [
+        {
+            "PixelValueTransformationSequence": [{"RescaleSlope": 1, "RescaleIntercept": -1000 * number}],
+            "FrameVOILUTSequence": [{"WindowCenter": 1000 - 1000 * number, "WindowWidth": 2000}],
+        }
+        for number in range(2)
+    ]
     path = made(np.stack([scene()] * 2), PerFrameFunctionalGroupsSequence=sequence(*own))
     assert np.array_equal(shown(path, frame=1), shown(path, frame=2))
     plain = made(scene(), WindowCenter=1000, WindowWidth=2000)
@@ -295,8 +312,11 @@ def test_too_many_points_are_refused_before_decoding(made, monkeypatch):
 
 def test_a_frame_larger_than_its_header_says_is_refused(made):
     large = scene(400, 400, top=255)
-    for syntax, encoded in (("lossless", lossless_jpeg(large, 8)), ("jpeg", pydicom_frame(large, "jpeg")),
-                            ("j2k", pydicom_frame(large, "j2k"))):
+    for syntax, encoded in (
+        ("lossless", lossless_jpeg(large, 8)),
+        ("jpeg", pydicom_frame(large, "jpeg")),
+        ("j2k", pydicom_frame(large, "j2k")),
+    ):
         dataset = pydicom.dcmread(made(scene(top=255), syntax))
         dataset.PixelData = encapsulate([encoded])
         path = made(scene(top=255)).with_name("b.dcm")

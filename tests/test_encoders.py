@@ -114,9 +114,7 @@ def test_clips_towers_equal_those_of_transformers(clip):
     ids, keep = clip_text()
     said, text = text_side(ids, keep), theirs.text_model(ids)
     torch.testing.assert_close(said.h, theirs.text_projection(text.pooler_output), atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(
-        said.H[keep], theirs.text_projection(text.last_hidden_state)[keep], atol=1e-5, rtol=1e-4
-    )
+    torch.testing.assert_close(said.H[keep], theirs.text_projection(text.last_hidden_state)[keep], atol=1e-5, rtol=1e-4)
 
 
 @torch.no_grad()

@@ -1,6 +1,5 @@
 """How CMDPI fine-tunes: deviation, mixup and their sum, and that the savings equal the slow way."""
 
-
 import pytest
 import torch
 from _tiny import QUESTIONS, SIMILAR, batch, batcher, finetuning, model, pretraining, rng, rows, value
@@ -127,9 +126,7 @@ def test_a_partner_within_the_batch_equals_a_pass_of_its_own():
     mix = mixed_cross_entropy(net.output_answer(torch.stack(h_mix)), answer, answer[partner.clamp(min=0)], lam)
     torch.testing.assert_close(parts["mix"], mix, atol=1e-5, rtol=1e-5)
     target = net.patches(data.targets.picture)[data.inputs.which]
-    torch.testing.assert_close(
-        parts["diff_img"], masked_mse(net.output_image(out.H_out), target), atol=1e-5, rtol=1e-5
-    )
+    torch.testing.assert_close(parts["diff_img"], masked_mse(net.output_image(out.H_out), target), atol=1e-5, rtol=1e-5)
     keep = data.inputs.keep
     torch.testing.assert_close(
         parts["diff_txt"],
@@ -175,5 +172,6 @@ def test_fine_tuning_adds_no_parameter_to_a_pretrained_model():
         name.removeprefix("model."): tensor.shape for name, tensor in finetuning(net).state_dict().items()
     } == shapes
     learned = pretraining(net).state_dict()
-    assert {name.removeprefix("model."): tensor.shape for name, tensor in learned.items()
-            if name.startswith("model.")} == shapes
+    assert {
+        name.removeprefix("model."): tensor.shape for name, tensor in learned.items() if name.startswith("model.")
+    } == shapes

@@ -39,9 +39,7 @@ def test_eq_7_equals_a_double_loop_forward_and_backward(count, with_duplicates):
     same = key[:, None] == key[None, :] if with_duplicates else None
     fast, slow = contrast(a, b, 0.2, same), contrast_by_loops(a, b, 0.2, same)
     torch.testing.assert_close(fast, slow)
-    for ours, theirs in zip(
-        torch.autograd.grad(fast, (a, b)), torch.autograd.grad(slow, (a, b)), strict=True
-    ):
+    for ours, theirs in zip(torch.autograd.grad(fast, (a, b)), torch.autograd.grad(slow, (a, b)), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
 
 
@@ -83,9 +81,7 @@ def test_image_loss_is_the_mean_over_the_patches_that_count():
     torch.manual_seed(0)
     output, target = torch.randn(2, 3, 4), torch.randn(2, 3, 4)
     where = torch.tensor([[True, False, False], [True, True, False]])
-    by_hand = sum(
-        float((output[i, j] - target[i, j]).square().mean()) for i, j in ((0, 0), (1, 0), (1, 1))
-    ) / 3
+    by_hand = sum(float((output[i, j] - target[i, j]).square().mean()) for i, j in ((0, 0), (1, 0), (1, 1))) / 3
     assert float(masked_mse(output, target, where)) == pytest.approx(by_hand, rel=1e-5)
     torch.testing.assert_close(masked_mse(output, target), F.mse_loss(output, target))
     assert float(masked_mse(output, target, torch.zeros(2, 3, dtype=torch.bool))) == 0
@@ -93,8 +89,10 @@ def test_image_loss_is_the_mean_over_the_patches_that_count():
 
 def test_losses_of_nothing_are_zero_and_keep_the_graph():
     logits = torch.randn(3, 4, requires_grad=True)
-    (token_cross_entropy(logits[:0], torch.zeros(0, dtype=torch.int64))
-     + answer_cross_entropy(logits, torch.tensor([-1, -1, -1]))).backward()
+    (
+        token_cross_entropy(logits[:0], torch.zeros(0, dtype=torch.int64))
+        + answer_cross_entropy(logits, torch.tensor([-1, -1, -1]))
+    ).backward()
     assert logits.grad is not None
     assert not logits.grad.any()
 

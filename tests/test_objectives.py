@@ -1,6 +1,5 @@
 """Contracts of every objective: each parameter learns, and the same generator gives the same loss."""
 
-
 import pytest
 import torch
 from _tiny import CAPTIONS, QUESTIONS, SIMILAR, batch, finetuning, model, pretraining, question, rng, value

@@ -184,7 +184,7 @@ def test_two_files_of_one_name_in_different_folders_are_different_images(predict
         shutil.copy(sample.path, tmp_path / folder / "same.png")
         path = tmp_path / folder / "questions.csv"
         path.write_text("image,question\nsame.png,what is shown\n")
-        (asked, _), = read_questions(path)
+        ((asked, _),) = read_questions(path)
         scores.append(predictor.answer([asked])[0].score)
     assert scores[1] == pytest.approx(predictor.ask(other.path, "what is shown").score, abs=1e-6)
     assert scores[0] != scores[1]

@@ -170,9 +170,7 @@ def test_the_reconstruction_losses_are_eq_5_spelled_out(scope):
     )
 
 
-@pytest.mark.parametrize(
-    ("switch", "part"), [("inter_contrast", "inter"), ("intra_contrast", "intra")]
-)
+@pytest.mark.parametrize(("switch", "part"), [("inter_contrast", "inter"), ("intra_contrast", "intra")])
 def test_a_contrast_that_is_off_costs_nothing(switch, part):
     parts = pretraining(model(), **{switch: False})(batch(), rng())
     assert value(parts[part]) == 0

@@ -175,10 +175,7 @@ def test_fitting_learns_that_polar_questions_are_answered_by_yes_or_no_and_choic
     things = "mass cyst stone bleed nodule effusion".split()
     offers = [("cystic", "solid"), ("left", "right"), ("acute", "chronic"), ("large", "small")]
     asked = [question(n, f"i{n}", f"is there a {things[n % 6]}", ("yes", "no")[n % 2]) for n in range(60)]
-    asked += [
-        question(100 + n, f"j{n}", f"is it {a} or {b}", (a, b)[n % 2])
-        for n, (a, b) in enumerate(offers * 5)
-    ]
+    asked += [question(100 + n, f"j{n}", f"is it {a} or {b}", (a, b)[n % 2]) for n, (a, b) in enumerate(offers * 5)]
     table = ("yes", "no", *(word for pair in offers for word in pair))
     answers = torch.tensor([table.index(sample.answer) for sample in asked])
     wording = Wording(table)

@@ -31,9 +31,17 @@ def studies(folder: Path) -> Path:
                 with Image.open(sample.path) as picture:
                     written(path, dicom(np.asarray(picture.convert("L")), PatientName="Doe^Jane"))
             number = int(names[sample.image].rpartition("/")[2]) + 1
-            lines.append({"id": str(len(lines)), "split": split, "image": names[sample.image],
-                          "path": f"archive/{NAME}/{NAME}_{number}.dcm", "question": sample.question,
-                          "answer": sample.answer, "answer_type": sample.answer_type or "closed"})
+            lines.append(
+                {
+                    "id": str(len(lines)),
+                    "split": split,
+                    "image": names[sample.image],
+                    "path": f"archive/{NAME}/{NAME}_{number}.dcm",
+                    "question": sample.question,
+                    "answer": sample.answer,
+                    "answer_type": sample.answer_type or "closed",
+                }
+            )
     (folder / jsonl.FILE).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     return folder
 

@@ -119,9 +119,7 @@ def test_similar_images_are_those_above_the_threshold_without_the_image_itself(t
     found = similar_images(KEYS, h_img, threshold)
     for i, key in enumerate(KEYS):
         expected = {
-            KEYS[j]
-            for j in range(12)
-            if j != i and float(F.cosine_similarity(h_img[i], h_img[j], dim=0)) > threshold
+            KEYS[j] for j in range(12) if j != i and float(F.cosine_similarity(h_img[i], h_img[j], dim=0)) > threshold
         }
         assert set(found[key]) == expected
         assert key not in found[key]

@@ -89,8 +89,11 @@ def check(samples: list[Sample]) -> tuple[int, int, int]:
         if copy is None:
             counts[2] += 1
             continue
-        for before, after in ((sample.question, copy.question), (sample.answer, copy.answer),
-                              (sample.caption, copy.caption)):
+        for before, after in (
+            (sample.question, copy.question),
+            (sample.answer, copy.answer),
+            (sample.caption, copy.caption),
+        ):
             one, two = (re.sub(r"\w*(?:b|p|c|f|w)(?:right|left)\w*", "", text.lower()) for text in (before, after))
             sides, turned = SIDE.findall(one), SIDE.findall(two)
             assert [SWAPPED[side] for side in sides] == turned, f"{sample.source}: {before!r} -> {after!r}"
@@ -128,8 +131,11 @@ def test_no_sample_of_a_real_set_is_mirrored_with_its_words_unchanged(
 def test_slake_in_both_languages(real_data, language):
     files = [real_data("slake") / f"{part}.json" for part in ("train", "validate")]
     rows = [row for file in files for row in json.loads(file.read_text(encoding="utf-8"))]
-    samples = [question(row["qid"], row["img_name"], row["question"], row["answer"]) for row in rows
-               if row["q_lang"] == language]
+    samples = [
+        question(row["qid"], row["img_name"], row["question"], row["answer"])
+        for row in rows
+        if row["q_lang"] == language
+    ]
     same, changed, refused = check(samples)
     print(f"slake {language}: {same} as they are, {changed} changed, {refused} refused")
     assert changed > 700
@@ -146,8 +152,10 @@ def learning(mirror: bool, source=None) -> Batcher:
 
 
 def asked(image: str, path: Path = Path("x.png")) -> list[Sample]:
-    return [replace(question(1, image, "Where is the mass?", "left lung"), path=path),
-            replace(question(2, image, "Is there a mass?", "yes"), path=path)]
+    return [
+        replace(question(1, image, "Where is the mass?", "left lung"), path=path),
+        replace(question(2, image, "Is there a mass?", "yes"), path=path),
+    ]
 
 
 def test_half_of_the_images_are_mirrored_with_all_that_is_said_about_them():

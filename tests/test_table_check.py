@@ -133,8 +133,11 @@ def test_the_literature_table_has_a_caveat_for_every_row_and_ends_with_what_need
         rows = literature(dataset)
         assert len([row for row in rows if row.sees_image]) == len(check_table(printed(name), RAD)["rows"]) == 17
         assert all(row.caveat for row in rows)
-        flagged = [row["row"] for row in check_table(printed(name), {"vqa_rad": RAD, "slake": SLAKE}[dataset])["rows"]
-                   if row["verdict"] == "impossible"]
+        flagged = [
+            row["row"]
+            for row in check_table(printed(name), {"vqa_rad": RAD, "slake": SLAKE}[dataset])["rows"]
+            if row["verdict"] == "impossible"
+        ]
         assert flagged == [row.model for row in rows if "not the weighted mean" in row.caveat]
         assert [row.sees_image for row in rows] == sorted((row.sees_image for row in rows), reverse=True)
     assert literature("phantom") == []

@@ -244,9 +244,7 @@ def check_recipe(tables: dict[str, Any], where: str, *, kept: bool = False) -> R
 
     kept: they are a run's, which answers without what it once learned from: names of data sets are not looked up.
     """
-    mistakes = [
-        f"unknown table [{name}]{suggest(name, list(TABLES))}" for name in tables if name not in TABLES
-    ]
+    mistakes = [f"unknown table [{name}]{suggest(name, list(TABLES))}" for name in tables if name not in TABLES]
     classes: dict[str, type[BaseModel] | None] = {
         "data": DataConfig,
         "prior": PriorConfig,

@@ -76,7 +76,7 @@ def memory_gib() -> float | None:
 
 def as_text(facts: dict[str, Any]) -> str:
     """The facts as lines, what is missing with the command that gets it."""
-    fast = ", ".join(facts["bf16"]) or "none: recipes with precision = \"bf16\" compute in 32 bits here"
+    fast = ", ".join(facts["bf16"]) or 'none: recipes with precision = "bf16" compute in 32 bits here'
     memory = f"{facts['memory_gib']} GiB" if facts["memory_gib"] is not None else "unknown"
     lines = [
         f"discern {facts['discern']}, Python {facts['python']}, {facts['system']}",

@@ -260,8 +260,11 @@ def load_weights(model: torch.nn.Module, path: Path, but: Sequence[str] = ()) ->
     missing, extra = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
     odd = sorted(name for name in own.keys() & tensors.keys() if own[name].shape != tensors[name].shape)
     if missing or extra or odd:
-        said = [f"{len(names)} {what} ({', '.join(names[:3])})" for names, what in
-                ((missing, "missing"), (extra, "unknown"), (odd, "of another shape")) if names]
+        said = [
+            f"{len(names)} {what} ({', '.join(names[:3])})"
+            for names, what in ((missing, "missing"), (extra, "unknown"), (odd, "of another shape"))
+            if names
+        ]
         raise RunError(f"{path} does not fit the model: {'; '.join(said)}", hint="use the recipe it was trained with")
     model.load_state_dict(tensors)
 

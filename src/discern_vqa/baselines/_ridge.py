@@ -48,9 +48,7 @@ class Regression:
     weights of their own); weights: (m, A) dual weights; mean: (A,) the answers' shares.
     """
 
-    def __init__(
-        self, setting: Ridge, rows: Rows, first: np.ndarray, weights: np.ndarray, mean: np.ndarray
-    ) -> None:
+    def __init__(self, setting: Ridge, rows: Rows, first: np.ndarray, weights: np.ndarray, mean: np.ndarray) -> None:
         self.setting, self.rows, self.first, self.weights, self.mean = setting, rows, first, weights, mean
         self._place = {image: number for number, image in enumerate(dict.fromkeys(rows.images))}
         self._image = np.array([self._place[rows.images[row]] for row in first])

@@ -37,9 +37,7 @@ def score(
     check_table: Annotated[
         Path | None, typer.Option(help="Check a printed table (CSV): which rows cannot be true.")
     ] = None,
-    counts: Annotated[
-        str | None, typer.Option(help="With --check-table: open/closed questions, e.g. 179/272.")
-    ] = None,
+    counts: Annotated[str | None, typer.Option(help="With --check-table: open/closed questions, e.g. 179/272.")] = None,
     as_json: Json = None,
 ) -> None:
     """Score a predictions file.

@@ -70,7 +70,5 @@ def report(
     from discern_vqa.evaluation.report.page import write_reports
 
     if out is None and len(runs) > 1:
-        raise ConfigError(
-            f"{len(runs)} runs need a folder for their page", hint="discern report RUN RUN --out DIR"
-        )
+        raise ConfigError(f"{len(runs)} runs need a folder for their page", hint="discern report RUN RUN --out DIR")
     typer.echo(f"report: {write_reports(runs, out if out is not None else runs[0] / 'report')}")

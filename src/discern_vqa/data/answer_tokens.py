@@ -189,7 +189,6 @@ def writer_from_json(content: Mapping[str, Any], folder: Path) -> Writer:
     return Writer(tokenizer, length, str(target), str(content["normaliser"]), tuple(candidates))
 
 
-
 def _tokenizer_from_json(content: Mapping[str, Any], folder: Path) -> AnswerTokenizer:
     if content.get("kind") == "folder":
         return FolderAnswers(folder)

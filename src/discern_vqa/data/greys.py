@@ -130,9 +130,7 @@ def to_bytes(values: NDArray[np.generic], show: Callable[[Values], Values]) -> N
         if greatest - least < 1 << 16:
             table = _quantised(show(np.arange(least, greatest + 1, dtype=np.float64)))
             return _strips(values, lambda strip: table[strip.astype(np.int64) - least])
-    return _strips(
-        values, lambda strip: _quantised(show(np.nan_to_num(strip.astype(np.float64), posinf=0, neginf=0)))
-    )
+    return _strips(values, lambda strip: _quantised(show(np.nan_to_num(strip.astype(np.float64), posinf=0, neginf=0))))
 
 
 def _strips(

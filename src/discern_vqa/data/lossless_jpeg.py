@@ -146,9 +146,7 @@ def _scan(
     return {name: (picture[..., number] << shift).astype(np.uint16) for number, name in enumerate(names)}
 
 
-def _differences(
-    data: bytes, tables: list[list[tuple[int, int]]], points: int, components: int
-) -> NDArray[np.int32]:
+def _differences(data: bytes, tables: list[list[tuple[int, int]]], points: int, components: int) -> NDArray[np.int32]:
     """(points, components) differences (H.1.2.2)."""
     if len(tables) != components:
         raise ValueError("a scan without its Huffman table")

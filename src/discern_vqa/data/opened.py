@@ -78,9 +78,7 @@ def pick(path: Path, chosen: int | None, count: int, usual: int, name: str, key:
     """
     number = usual if chosen is None else chosen
     if number > count:
-        raise ImageError(
-            f"{path} has {count} {name}; there is no number {number}", hint=f"#{key}=1 to #{key}={count}"
-        )
+        raise ImageError(f"{path} has {count} {name}; there is no number {number}", hint=f"#{key}=1 to #{key}={count}")
     if count == 1:
         return 0, ""
     asked = "" if chosen is not None else f" (the usual one: #{key}=N behind the name chooses another)"

@@ -65,9 +65,7 @@ def whole_batches(samples: Sequence[Sample], batch: int) -> Sequence[Sample]:
     return samples[: len(samples) // batch * batch or None]
 
 
-def _pair_units(
-    samples: Sequence[Sample], rows: list[int], rng: random.Random, same_answer_type: bool
-) -> list[Unit]:
+def _pair_units(samples: Sequence[Sample], rows: list[int], rng: random.Random, same_answer_type: bool) -> list[Unit]:
     """Questions in twos that are akin; an odd one stays alone."""
     groups: dict[tuple[str, ...] | None, list[int]] = {}
     for row in rows:

@@ -91,9 +91,7 @@ def image_disjoint(
             f"{len(units)} independent groups of images cannot be dealt into {folds} folds", hint="use fewer folds"
         )
     loads, here = [0] * folds, set()
-    ordered = sorted(
-        _shuffled(units, samples, seed), key=lambda unit: -sum(map(is_judged, (samples[i] for i in unit)))
-    )
+    ordered = sorted(_shuffled(units, samples, seed), key=lambda unit: -sum(map(is_judged, (samples[i] for i in unit))))
     for unit in ordered:
         lightest = loads.index(min(loads))
         loads[lightest] += sum(is_judged(samples[place]) for place in unit)

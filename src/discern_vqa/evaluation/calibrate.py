@@ -148,4 +148,3 @@ def _fit(
     made = Calibration.fit(rows, normalise, coverage, target, {**about, "weights": digest(folder / WEIGHTS)})
     made.write(folder / FILE)
     return made
-

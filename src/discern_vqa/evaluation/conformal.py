@@ -28,7 +28,7 @@ _STEP = 0.05  # what is promised instead of an unreachable coverage is rounded d
 
 
 def form_of(answer: str, same: Callable[[str], str]) -> str:
-    """"yes/no" or "other"."""
+    """ "yes/no" or "other"."""
     return YES_NO if same(answer) in ("yes", "no") else OTHER
 
 

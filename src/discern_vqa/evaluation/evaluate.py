@@ -182,9 +182,7 @@ def _modes(predictor: Predictor, answering: Answering, split: str, normalise: st
     return figures
 
 
-def _calibration(
-    predictor: Predictor, validation: list[Sample], rows: list[predictions.Prediction]
-) -> dict[str, Any]:
+def _calibration(predictor: Predictor, validation: list[Sample], rows: list[predictions.Prediction]) -> dict[str, Any]:
     """What the run's calibration does on these questions, or {"missing": why there is none, "hint"}."""
     folder = predictor.run.folder
     own = {sample.id for sample in validation}

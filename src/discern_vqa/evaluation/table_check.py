@@ -233,5 +233,5 @@ def _attained(row: dict[str, Any]) -> str:
 
 
 def name_list(names: Sequence[str]) -> str:
-    """"a, b and c"."""
+    """ "a, b and c"."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

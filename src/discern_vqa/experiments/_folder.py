@@ -1,10 +1,10 @@
 """OUT, the folder of an experiment: where trainings are found by their keys, and whether they are still of these data.
 
-    OUT/recipes/<key>.toml     a recipe for each training       OUT/runs/<key>/      its run folder
-    OUT/events.jsonl           what happened when               OUT/logs/            what the workers printed
-    OUT/reports/<experiment>.<recipe>/     report.md, report.json, rows.csv (and .<split>, where it is not test)
-    OUT/runs/<key>/done.json   what is known of a finished training, with a digest of its data
-    OUT/runs/<key>/answered.<split>.data   a digest of the questions that it has answered
+OUT/recipes/<key>.toml     a recipe for each training       OUT/runs/<key>/      its run folder
+OUT/events.jsonl           what happened when               OUT/logs/            what the workers printed
+OUT/reports/<experiment>.<recipe>/     report.md, report.json, rows.csv (and .<split>, where it is not test)
+OUT/runs/<key>/done.json   what is known of a finished training, with a digest of its data
+OUT/runs/<key>/answered.<split>.data   a digest of the questions that it has answered
 """
 
 import json
@@ -145,9 +145,7 @@ def same_data(folder: Folder, training: Training, done: dict[str, Any] | None) -
         )
 
 
-def forget_other_questions(
-    folder: Folder, labels: dict[str, tuple[Training, str]], say: Callable[[str], None]
-) -> None:
+def forget_other_questions(folder: Folder, labels: dict[str, tuple[Training, str]], say: Callable[[str], None]) -> None:
     """Takes away what was answered to a split that has changed since, so that it is answered anew. An answer of an
     earlier version, which says nothing of its questions, is taken as it is."""
     changed = []

@@ -52,9 +52,7 @@ def one_way(similarity: Tensor, no_negative: Tensor, smoothing: float, start: in
     return (constant - (target * log_p).sum(1))[has_negative].mean()
 
 
-def aligned(
-    i2t: Tensor, t2i: Tensor, no_negative: Tensor, smoothing: float, start: int = 0, kl: bool = True
-) -> Tensor:
+def aligned(i2t: Tensor, t2i: Tensor, no_negative: Tensor, smoothing: float, start: int = 0, kl: bool = True) -> Tensor:
     """L_align: the mean of both ways; i2t and t2i (B, A) with the rows' own images, and the rows' own texts, first."""
     ways = [one_way(scores, no_negative, smoothing, start, kl) for scores in (i2t, t2i)]
     return torch.stack(ways).mean()
@@ -68,8 +66,7 @@ def _own(like: Tensor, start: int) -> Tensor:
 
 
 def filip(places: Tensor, texts: Tensor, words: Tensor, tau: float) -> Tensor:
-    """FILIP: s_ij = [mean_w max_p <p, w> + mean_p max_w <p, w>] / (2 tau); places (I, N, e), texts (J, M, e) -> (I, J).
-    """
+    """FILIP: s_ij = [mean_w max_p <p, w> + mean_p max_w <p, w>] / (2 tau); places (I, N, e), texts (J, M, e) -> (I, J)."""
     cosine = torch.einsum("ine,jme->ijnm", places.float(), texts.float())
     cosine = cosine.masked_fill(~words[None, :, None, :], FAR)
     count = words.sum(-1).clamp(min=1)

@@ -165,9 +165,7 @@ class Objective(nn.Module):
         captions = hide_words(words, rho, rng)
         return torch.where(is_caption[:, None], captions, hide_words(words, rho_question, rng))
 
-    def _encode(
-        self, inputs: Inputs, hidden_cells: Tensor, hidden_words: Tensor
-    ) -> tuple[Features, Features, Encoded]:
+    def _encode(self, inputs: Inputs, hidden_cells: Tensor, hidden_words: Tensor) -> tuple[Features, Features, Encoded]:
         """Eq. 1 and the first two lines of Eq. 2: unmasked and masked features, and the images' own unmasked rows."""
         picture = self.model.image(inputs.image)
         plain = self.model.align(picture, self.model.encode_text(inputs), inputs.which)
@@ -247,9 +245,7 @@ class Objective(nn.Module):
         h_txt = text.H[:, 0] if self.model.config.head_T == "bos" else text.h
         return Slow(self.image_ema(image).h.detach(), h_txt.detach())
 
-    def intra(
-        self, plain: Features, picture: Encoded, slow: "Slow", seen: "Seen", held: dict[str, Tensor]
-    ) -> Tensor:
+    def intra(self, plain: Features, picture: Encoded, slow: "Slow", seen: "Seen", held: dict[str, Tensor]) -> Tensor:
         """Eq. 6, line 2: C_intra = Contra(h_I, sg h^_I) + Contra(h_T, sg h^_T); an image counts once."""
         h_img, h_txt = picture.h[seen.images], plain.h_txt[seen.texts]
         same_image = self._alike("image_key", seen.image_key, held)

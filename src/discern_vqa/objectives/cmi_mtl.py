@@ -1,10 +1,10 @@
 """How CMI-MTL learns (cmi_mtl.md 2.1, 2.3, 2.4): five parts, which the recipe weighs.
 
-    cls     the classifier over all questions        align   regions against questions (FVTA)
-    gen     the generator, open questions            token   cells against words (FVTA, optional)
-    type    open or closed
+cls     the classifier over all questions        align   regions against questions (FVTA)
+gen     the generator, open questions            token   cells against words (FVTA, optional)
+type    open or closed
 
-    L = cls + 0.2 align + 0.4 gen + 0.1 type         (released: without type)
+L = cls + 0.2 align + 0.4 gen + 0.1 type         (released: without type)
 """
 
 from typing import Any, Literal, Self

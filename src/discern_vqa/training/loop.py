@@ -195,8 +195,14 @@ def check_finite(loss: torch.Tensor, parts: dict[str, torch.Tensor], progress: P
 
 
 def _validate(
-    work: Work, run: RunConfig, folder: Path, progress: Progress, mean: RunningMean | None, log: "Log",
-    accelerator: Accelerator, show: Any,
+    work: Work,
+    run: RunConfig,
+    folder: Path,
+    progress: Progress,
+    mean: RunningMean | None,
+    log: "Log",
+    accelerator: Accelerator,
+    show: Any,
 ) -> None:
     """Scores the (mean) weights on validation; keeps them when they are the best so far."""
     if mean is not None:

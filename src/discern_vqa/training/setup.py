@@ -174,9 +174,7 @@ def _beside(settings: Recipe, root: Path, out: Path, resume: bool, say: Say) -> 
         return alone, None
 
 
-def _new_run(
-    out: Path, source: Path, settings: Recipe, root: Path, from_run: Path | None
-) -> Run:
+def _new_run(out: Path, source: Path, settings: Recipe, root: Path, from_run: Path | None) -> Run:
     if from_run is not None:
         before = Run.open(from_run)
         if before.recipe.model.resolved() != settings.model.resolved():

@@ -100,8 +100,14 @@ def _train(
         else:
             _check_before(recipe, settings)
             say(f"first: {settings.run.after} into {from_run}")
-            train(before, data=_data_for(before, settings, data), overrides=inherited, out=from_run,
-                  resume=resume or has_begun(from_run), quiet=quiet)
+            train(
+                before,
+                data=_data_for(before, settings, data),
+                overrides=inherited,
+                out=from_run,
+                resume=resume or has_begun(from_run),
+                quiet=quiet,
+            )
     with among.main_process_first():
         root = find_root(settings.data, data)
     start = set_up(settings, recipe, root, out, from_run=from_run, resume=resume, among=among, say=say)

@@ -56,9 +56,7 @@ def draw(
     """
     root = Path(root)
     counts = check(
-        SimpleNamespace(
-            images=images, seed=seed, size=size, splits=splits, counts=counts, twins=twins, regions=regions
-        )
+        SimpleNamespace(images=images, seed=seed, size=size, splits=splits, counts=counts, twins=twins, regions=regions)
     )
     about: dict[str, Any] = {"version": VERSION, "seed": seed, "size": size}
     about |= {"twins": round(twins, 6), "regions": list(regions), "counts": dict(counts)}

@@ -33,6 +33,7 @@ SEES = {
     "wrong_organ_image": "the model, shown another organ",
 }
 
+
 def view(run: RunFiles) -> dict[str, Any]:
     """Everything the template shows of one run, but for pictures and curves."""
     scores = run.scores
