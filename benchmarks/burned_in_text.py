@@ -18,10 +18,10 @@ from pathlib import Path
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
-from discern_vqa.data.burned_in import text_lines
-from discern_vqa.data.images import open_image
 from discern_vqa.errors import ImageError
-from discern_vqa.evaluation.intervals import wilson
+from discern_vqa.imaging.burned_in import text_lines
+from discern_vqa.imaging.images import open_image
+from discern_vqa.scoring.intervals import wilson
 
 FONTS = ("DejaVuSans.ttf", "DejaVuSansMono.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf")
 TEXTS = ("DOE^JANE", "Muster, Max", "12.03.1964 M 058Y", "ID 0815-4711", "St. Elsewhere Hospital", "1987-11-30 14:22")

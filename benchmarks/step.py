@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 
 from discern_vqa.config import read_recipe
-from discern_vqa.datasets._load import find_root
 from discern_vqa.nn.losses import total
+from discern_vqa.recipe_samples import find_root
 from discern_vqa.training.loop import rng_for
 from discern_vqa.training.optim import make_optimizer
 from discern_vqa.training.setup import set_up

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from discern_vqa.experiments import _worker
-from discern_vqa.experiments._pool import Outcome, Task
+from discern_vqa.experiments import worker
+from discern_vqa.experiments.process_pool import Outcome, Task
 
 MAIN = """
 # A model that learns next to nothing.
@@ -81,11 +81,11 @@ def rows(folder: Path, text: str = ROWS) -> str:
 def here(
     tasks: Sequence[Task], workers: int, log: Path, told: Callable[[Outcome, int, int], None]
 ) -> dict[str, Outcome]:
-    """`_pool.work` without processes: one task after the other, in the order given."""
+    """`process_pool.work` without processes: one task after the other, in the order given."""
     outcomes: dict[str, Outcome] = {}
     for task in tasks:
         failed = [need for need in task.needs if outcomes[need].error]
-        answer = {} if failed else _worker.answered(task.request)
+        answer = {} if failed else worker.answered(task.request)
         error = "not started" if failed else str(answer.pop("error", ""))
         outcomes[task.id] = Outcome(task, answer, error, 1.0)
         told(outcomes[task.id], len(outcomes), len(tasks))

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from discern_vqa.evaluation import kept_states, metrics, predictions
-from discern_vqa.evaluation.predictions import Prediction
+from discern_vqa.scoring import kept_states, metrics, predictions
+from discern_vqa.scoring.predictions import Prediction
 
 N = 40
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from discern_vqa.evaluation.abstention import Bar, choose, measure, risk_coverage, selective
+from discern_vqa.trust.abstention import Bar, choose, measure, risk_coverage, selective
 
 
 def names(n):

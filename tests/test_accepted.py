@@ -9,12 +9,13 @@ import pytest
 from discern_vqa.data.answers import Answer
 from discern_vqa.datasets import vqa_med_2019
 from discern_vqa.errors import DataError
-from discern_vqa.evaluation import confidence, predictions, protocols
-from discern_vqa.evaluation.calibration import Calibration
-from discern_vqa.evaluation.compare import read_answerers
-from discern_vqa.evaluation.free_text import free_text
-from discern_vqa.evaluation.metrics import rights, score
-from discern_vqa.evaluation.predictions import Prediction
+from discern_vqa.scoring import predictions, protocols
+from discern_vqa.scoring.compare import read_answerers
+from discern_vqa.scoring.free_text import free_text
+from discern_vqa.scoring.metrics import rights, score
+from discern_vqa.scoring.predictions import Prediction
+from discern_vqa.trust import confidence
+from discern_vqa.trust.calibration import Calibration
 
 ONE = Prediction(id="1", image="a", gold="astrocytoma", answer_type="open", prediction="Glioma.", score=0.6)
 TWO = replace(ONE, accepted=("glioma", "brain tumour"), alternatives=(("Glioma.", 0.6), ("astrocytoma", 0.3)))
@@ -75,7 +76,7 @@ def test_calibration_gives_the_true_answer_the_best_score_of_them() -> None:
 
 
 def test_files_that_accept_different_answers_are_not_compared(tmp_path: Path) -> None:
-    from discern_vqa.evaluation.compare import compare
+    from discern_vqa.scoring.compare import compare
 
     for name, row in (("a", TWO), ("b", replace(TWO, accepted=("cyst",)))):
         predictions.write(tmp_path / f"{name}.jsonl", [row])

@@ -7,16 +7,16 @@ import zipfile
 import pytest
 from _server import zipped
 
-from discern_vqa.datasets import _archives
 from discern_vqa.errors import DataError
+from discern_vqa.reading import archives
 
 
 def test_archives_are_unpacked_without_the_clutter_of_other_systems(tmp_path):
     (tmp_path / "a.zip").write_bytes(zipped({"imgs/1.jpg": b"1", "__MACOSX/imgs/1.jpg": b"", "imgs/.DS_Store": b""}))
-    assert _archives.unpack(tmp_path / "a.zip", tmp_path / "out") == 1
+    assert archives.unpack(tmp_path / "a.zip", tmp_path / "out") == 1
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tape:
         tape.add(tmp_path / "out" / "imgs" / "1.jpg", "two/2.jpg")
-    assert _archives.unpack(tmp_path / "a.tar.gz", tmp_path / "out") == 1
+    assert archives.unpack(tmp_path / "a.tar.gz", tmp_path / "out") == 1
     assert sorted(file.relative_to(tmp_path / "out").as_posix() for file in (tmp_path / "out").rglob("*.jpg")) == [
         "imgs/1.jpg",
         "two/2.jpg",
@@ -27,7 +27,7 @@ def test_archives_are_unpacked_without_the_clutter_of_other_systems(tmp_path):
 def test_names_that_lead_out_of_an_archive_are_refused(tmp_path, name):
     (tmp_path / "a.zip").write_bytes(zipped({"good": b"1", name: b"2"}))
     with pytest.raises(DataError, match="leads out of its folder"):
-        _archives.unpack(tmp_path / "a.zip", tmp_path / "out")
+        archives.unpack(tmp_path / "a.zip", tmp_path / "out")
     assert not (tmp_path / "evil").exists()
 
 
@@ -37,18 +37,18 @@ def test_links_bombs_and_damaged_archives_are_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "link.zip", "w") as archive:
         archive.writestr(link, "/etc/passwd")
     with pytest.raises(DataError, match="holds a link, 'link'"):
-        _archives.unpack(tmp_path / "link.zip", tmp_path / "out")
+        archives.unpack(tmp_path / "link.zip", tmp_path / "out")
     with tarfile.open(tmp_path / "link.tar", "w") as tape:
         one = tarfile.TarInfo("link")
         one.type, one.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tape.addfile(one)
     with pytest.raises(DataError, match="holds a link or a device"):
-        _archives.unpack(tmp_path / "link.tar", tmp_path / "out")
+        archives.unpack(tmp_path / "link.tar", tmp_path / "out")
     (tmp_path / "bomb.zip").write_bytes(zipped({"zeros": bytes(50_000_000)}))
     with pytest.raises(DataError, match="would grow to 0.1 GB"):
-        _archives.unpack(tmp_path / "bomb.zip", tmp_path / "out")
+        archives.unpack(tmp_path / "bomb.zip", tmp_path / "out")
     whole = zipped({"a": os.urandom(5000)})
     for content in (whole[:3000], b"PK\x03\x04 nothing", whole[:100] + b"x" + whole[101:], b""):
         (tmp_path / "cut.zip").write_bytes(content)
         with pytest.raises(DataError, match="cannot be unpacked"):
-            _archives.unpack(tmp_path / "cut.zip", tmp_path / "out")
+            archives.unpack(tmp_path / "cut.zip", tmp_path / "out")

@@ -13,8 +13,8 @@ from discern_vqa.audit import records
 from discern_vqa.audit._given import Given
 from discern_vqa.data.sample import Sample
 from discern_vqa.datasets import jsonl, slake, vqa_rad
-from discern_vqa.datasets._reading import tiny_picture
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.reading.records import tiny_picture
 
 
 @pytest.fixture

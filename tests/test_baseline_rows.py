@@ -14,10 +14,11 @@ from PIL import Image
 from discern_vqa.baselines import lookup
 from discern_vqa.data.sample import Sample
 from discern_vqa.datasets import phantom
-from discern_vqa.evaluation import baseline_rows, predictions
+from discern_vqa.evaluation import baseline_rows
 from discern_vqa.evaluation.evaluate import evaluate
-from discern_vqa.evaluation.scoring import as_table
+from discern_vqa.report.terminal import as_table
 from discern_vqa.run import WEIGHTS, Run, save_weights
+from discern_vqa.scoring import predictions
 
 
 def configured(folder: Path, **data: object) -> Path:

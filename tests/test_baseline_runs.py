@@ -9,14 +9,14 @@ import pytest
 from discern_vqa import registry
 from discern_vqa.config import check_recipe, read_recipe
 from discern_vqa.errors import ConfigError, DiscernError, RunError
-from discern_vqa.evaluation import predictions
 from discern_vqa.evaluation.calibrate import calibrate_run
-from discern_vqa.evaluation.compare import as_text, compare, read_answerers
 from discern_vqa.evaluation.evaluate import evaluate
-from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.evaluation.report.page import write_report
+from discern_vqa.evaluation.opening import open_run
 from discern_vqa.evaluation.similar_cases import SimilarCases
+from discern_vqa.report.page import write_report
 from discern_vqa.run import Run
+from discern_vqa.scoring import predictions
+from discern_vqa.scoring.compare import as_text, compare, read_answerers
 from discern_vqa.training.train import train
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes" / "baselines"
@@ -48,7 +48,7 @@ def test_a_run_answers_as_what_was_fitted_and_reads_alone(name: str, runs: dict[
     kept = {path.name for path in moved.iterdir()} - {"encoders"}
     assert kept == {"recipe.toml", "config.json", "vocabulary.json", "baseline.json", "model.safetensors", "README.md"}
     assert "base =" not in (moved / "recipe.toml").read_text()
-    first, second = Predictor.open(runs[name]), Predictor.open(moved)
+    first, second = open_run(runs[name]), open_run(moved)
     samples = registry.load("datasets", "phantom").read(first.run.root, "test")
     asked = [sample for sample in samples if not sample.is_caption][:20]
     answers = first.answer(asked)
@@ -66,7 +66,7 @@ def test_a_run_answers_as_what_was_fitted_and_reads_alone(name: str, runs: dict[
 def test_ask_and_predict_work_on_a_file_that_the_run_has_never_seen(
     name: str, runs: dict[str, Path], tmp_path: Path
 ) -> None:
-    predictor = Predictor.open(runs[name])
+    predictor = open_run(runs[name])
     sample = next(one for one in registry.load("datasets", "phantom").read(predictor.run.root, "test") if one.question)
     shutil.copyfile(sample.path, tmp_path / "new.png")
     answer = predictor.ask(tmp_path / "new.png", sample.question)
@@ -78,7 +78,7 @@ def test_ask_and_predict_work_on_a_file_that_the_run_has_never_seen(
 
 @pytest.mark.parametrize("name", ["lookup", "image_identity"])
 def test_a_training_image_is_known_by_the_end_of_its_path(name: str, runs: dict[str, Path], tmp_path: Path) -> None:
-    predictor = Predictor.open(runs[name])
+    predictor = open_run(runs[name])
     train_rows = [one for one in registry.load("datasets", "phantom").read(predictor.run.root, "train") if one.question]
     sample = train_rows[0]
     moved = tmp_path / "elsewhere" / sample.image
@@ -114,14 +114,14 @@ def test_a_run_that_held_questions_out_is_calibrated(name: str, phantoms: Path, 
     images = {row.image for row in rows}
     known = json.loads((run / "baseline.json").read_text()).get("images", [])
     assert not images & set(known), "what is held out teaches nothing"
-    answer = Predictor.open(run).ask(phantoms / rows[0].image, rows[0].question)
+    answer = open_run(run).ask(phantoms / rows[0].image, rows[0].question)
     assert answer.judged is not None
     assert 0 <= answer.judged.confidence <= 1
 
 
 @pytest.mark.parametrize("name", ["retrieval", "kernel_ridge"])
 def test_similar_cases_of_a_training_question_begin_with_itself(name: str, runs: dict[str, Path]) -> None:
-    predictor = Predictor.open(runs[name])
+    predictor = open_run(runs[name])
     sample = next(one for one in registry.load("datasets", "phantom").read(predictor.run.root, "train") if one.question)
     cases = SimilarCases.of(predictor).nearest(sample.path, sample.question, 4)
     assert (cases[0].image, cases[0].question) == (sample.image, sample.question)
@@ -132,18 +132,18 @@ def test_similar_cases_of_a_training_question_begin_with_itself(name: str, runs:
 
 def test_similar_cases_of_a_model_are_made_once_and_kept(tiny_run: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
-    predictor = Predictor.open(run)
+    predictor = open_run(run)
     sample = next(one for one in registry.load("datasets", "phantom").read(predictor.run.root, "train") if one.question)
     first = SimilarCases.of(predictor).nearest(sample.path, sample.question, 3)
     kept = (run / "cases.safetensors").stat().st_mtime_ns
-    assert SimilarCases.of(Predictor.open(run)).nearest(sample.path, sample.question, 3) == first
+    assert SimilarCases.of(open_run(run)).nearest(sample.path, sample.question, 3) == first
     assert (run / "cases.safetensors").stat().st_mtime_ns == kept
     assert first[0].question == sample.question
 
 
 def test_a_baseline_that_sees_no_image_knows_no_similar_cases(runs: dict[str, Path]) -> None:
     with pytest.raises(ConfigError, match="sees no image"):
-        SimilarCases.of(Predictor.open(runs["lookup"]))
+        SimilarCases.of(open_run(runs["lookup"]))
 
 
 def test_a_baselines_recipe_has_no_tables_for_learning() -> None:
@@ -164,7 +164,7 @@ def test_what_does_not_fit_a_baseline_is_said(runs: dict[str, Path], phantoms: P
     with pytest.raises(RunError, match="already holds a run"):
         fitted("lookup", phantoms, runs["lookup"])
     with pytest.raises(ConfigError, match="cannot answer by 'generate'"):
-        Predictor.open(runs["majority"]).ask(next(phantoms.rglob("*.png")), "what is it?", "generate")
+        open_run(runs["majority"]).ask(next(phantoms.rglob("*.png")), "what is it?", "generate")
     beside = fitted("majority", phantoms, tmp_path / "beside", 'run.baselines=["plain_transformer"]')
     with pytest.raises(ConfigError, match="learns from a model's features"):
         evaluate(beside)
@@ -179,7 +179,7 @@ def test_a_damaged_or_foreign_state_is_said(runs: dict[str, Path], tmp_path: Pat
         run = Path(shutil.copytree(runs["lookup"], tmp_path / f"{file}{len(content)}"))
         (run / file).write_text(content)
         with pytest.raises(DiscernError, match="baseline.json"):
-            Predictor.open(run)
+            open_run(run)
 
 
 def test_an_interrupted_fit_is_done_anew(phantoms: Path, runs: dict[str, Path], tmp_path: Path) -> None:
@@ -188,5 +188,5 @@ def test_an_interrupted_fit_is_done_anew(phantoms: Path, runs: dict[str, Path], 
     with pytest.raises(RunError, match="has not ended"):
         Run.open(run)
     fitted("majority", phantoms, run)
-    assert Predictor.open(run).run.recipe == Run.open(runs["majority"]).recipe
+    assert open_run(run).run.recipe == Run.open(runs["majority"]).recipe
     assert read_recipe(run / "recipe.toml").model.name == "baselines.majority"

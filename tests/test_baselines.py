@@ -9,12 +9,12 @@ import pytest
 
 from discern_vqa import registry
 from discern_vqa.baselines import image_identity, lookup, majority, question_only
-from discern_vqa.baselines._ridge import Ridge, ridge_answers
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import DataError
-from discern_vqa.evaluation.metrics import score
-from discern_vqa.evaluation.predictions import from_answers
+from discern_vqa.fitting.ridge import Ridge, ridge_answers
+from discern_vqa.scoring.metrics import score
+from discern_vqa.scoring.predictions import from_answers
 
 # Baselines over a run's frozen features are tested with a run (test_evaluate.py), those that see in test_retrieval.py.
 MODULES = {name: registry.load("baselines", name) for name in registry.names("baselines")}
@@ -185,12 +185,12 @@ def test_rows_that_repeat_count_as_often_and_iteration_reaches_what_the_factoris
     train, test = _many(400, 6), _many(40, 8, seed=1)
     table = vocabulary(train)
     merged = [answer.score for answer in ridge_answers(setting, train, test, table)]
-    monkeypatch.setattr("discern_vqa.baselines._ridge.LARGE", 0)
+    monkeypatch.setattr("discern_vqa.fitting.ridge.LARGE", 0)
     iterated = [answer.score for answer in ridge_answers(setting, train, test, table)]
     assert iterated == pytest.approx(merged, abs=2e-3)
-    monkeypatch.setattr("discern_vqa.baselines._ridge.LARGE", 10**6)
+    monkeypatch.setattr("discern_vqa.fitting.ridge.LARGE", 10**6)
     monkeypatch.setattr(
-        "discern_vqa.baselines._ridge._merged",
+        "discern_vqa.fitting.ridge._merged",
         lambda keys: (len(keys), list(range(len(keys))), np.arange(len(keys)), np.ones(len(keys), np.float32)),
     )
     apart = [answer.score for answer in ridge_answers(setting, train, test, table)]

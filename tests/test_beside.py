@@ -11,9 +11,9 @@ from discern_vqa.config import DataConfig, check_recipe, read_recipe
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.sampling import drawn_beside
 from discern_vqa.datasets import phantom, slake
-from discern_vqa.datasets._load import beside_samples, find_beside, learning_samples, vocabulary_samples
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.evaluation.predict import Predictor
+from discern_vqa.evaluation.opening import open_run
+from discern_vqa.recipe_samples import beside_samples, find_beside, learning_samples, vocabulary_samples
 from discern_vqa.run import WEIGHTS
 from discern_vqa.training.train import train
 
@@ -123,7 +123,7 @@ def test_a_run_learns_from_both_and_answers_for_its_own(folder, capsys):
     assert steps[0] >= steps[1]
     samples, _ = learning_samples(run.recipe.data, run.root, 0)
     assert all(sample.source and "slake" not in sample.source for sample in samples)
-    answer = Predictor.open(run.folder).ask(samples[0].path, samples[0].question)
+    answer = open_run(run.folder).ask(samples[0].path, samples[0].question)
     assert answer.text in run.vocabulary.answers
     assert "Training questions of `slake`" in (folder / "run" / "README.md").read_text(encoding="utf-8")
 

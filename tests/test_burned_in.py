@@ -10,9 +10,9 @@ from _medical import dicom, scene, written
 from PIL import Image, ImageDraw, ImageFont
 
 from discern_vqa.cli import main
-from discern_vqa.data.burned_in import text_lines
-from discern_vqa.data.images import open_image
 from discern_vqa.datasets import phantom
+from discern_vqa.imaging.burned_in import text_lines
+from discern_vqa.imaging.images import open_image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 

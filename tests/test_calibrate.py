@@ -12,16 +12,16 @@ from discern_vqa import cli
 from discern_vqa.config import DataConfig
 from discern_vqa.data.answers import Answer
 from discern_vqa.datasets import csv, phantom
-from discern_vqa.datasets._load import held_out_samples
 from discern_vqa.errors import ConfigError, DataError, RunError
-from discern_vqa.evaluation import calibration, metrics, predictions
 from discern_vqa.evaluation.calibrate import calibrate_run
-from discern_vqa.evaluation.calibration import FILE, Calibration, describe_rows
 from discern_vqa.evaluation.evaluate import evaluate
-from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.evaluation.predictions import Prediction
-from discern_vqa.evaluation.scoring import as_table
+from discern_vqa.evaluation.opening import open_run
+from discern_vqa.recipe_samples import held_out_samples
 from discern_vqa.run import Run, save_weights
+from discern_vqa.scoring import predictions
+from discern_vqa.scoring.predictions import Prediction
+from discern_vqa.trust import calibration
+from discern_vqa.trust.calibration import FILE, Calibration, describe_rows
 
 
 def rows(n: int = 200, seed: int = 0, start: int = 0) -> list[Prediction]:
@@ -211,9 +211,9 @@ def test_a_calibration_that_is_there_is_kept_and_one_of_other_weights_is_refused
     model.ffn_answer.bias.data += 1
     save_weights(model, folder / "model.safetensors")
     with pytest.raises(RunError, match="made for other weights"):
-        Predictor.open(folder)
+        open_run(folder)
     assert cli.main(line) == 0
-    Predictor.open(folder)
+    open_run(folder)
 
 
 def test_ask_and_predict_say_how_far_to_believe(folder, image, tmp_path, capsys):
@@ -294,7 +294,7 @@ def test_a_run_that_learned_from_everything_says_so_and_borrows(folder, tmp_path
     assert cli.main(["calibrate", str(other)]) == 0
     assert cli.main(["calibrate", str(folder), "--on", str(other)]) == 0
     assert Calibration.read(folder / FILE).fitted_on["borrowed_from"] == "with_validation"
-    Predictor.open(folder)
+    open_run(folder)
     capsys.readouterr()
     assert cli.main(["calibrate", str(folder), "--on", str(other / "predictions.validation.jsonl")]) == 2
     assert "has learned from" in capsys.readouterr().err
@@ -324,37 +324,3 @@ def test_a_run_of_another_recipe_lends_nothing(folder, tmp_path):
     (other / "vocabulary.json").write_text(json.dumps(content))
     with pytest.raises(RunError, match="differ in the answers of the vocabulary"):
         calibrate_run(folder, on=other)
-
-
-def test_a_temperature_that_stops_at_its_bound_is_warned_of(tmp_path, capsys):
-    hopeless = [replace(row, gold="elsewhere", score=0.999, alternatives=()) for row in rows()]
-    predictions.write(tmp_path / "held.jsonl", hopeless)
-    assert cli.main(["calibrate", str(tmp_path / "held.jsonl"), "--out", str(tmp_path / FILE)]) == 0
-    assert "WARNING: the temperature stopped at its bound, 10" in capsys.readouterr().out
-    assert json.loads((tmp_path / FILE).read_text())["at_bound"] is True
-    assert "at its bound" in Calibration.read(tmp_path / FILE).warning
-    made = Calibration.fit(rows(), "lower")
-    made.write(tmp_path / FILE)
-    assert made.warning == ""
-    assert "at_bound" not in (tmp_path / FILE).read_text()
-    scores = metrics.score(hopeless) | {"calibration": Calibration.fit(hopeless).measure(hopeless)}
-    assert "WARNING: the temperature stopped" in as_table(scores)
-
-
-def test_files_alone_are_calibrated_and_measured(tmp_path, capsys):
-    held, judged = tmp_path / "held.jsonl", tmp_path / "judged.jsonl"
-    predictions.write(held, rows(300))
-    predictions.write(judged, rows(300, seed=1, start=1000))
-    line = ["calibrate", str(held), "--test", str(judged), "--out", str(tmp_path / FILE)]
-    line += ["--figure", str(tmp_path / "drawn.png"), "--json", str(tmp_path / "measured.json")]
-    assert cli.main(line) == 0
-    said = capsys.readouterr().out
-    measured = json.loads((tmp_path / "measured.json").read_text())
-    assert f"{100 * measured['confidence']['ece']:.1f}" in said
-    assert Calibration.read(tmp_path / FILE).fitted_on["n"] == 300
-    assert (tmp_path / "drawn.png").read_bytes().startswith(b"\x89PNG")
-    assert cli.main(["calibrate", str(held), "--test", str(held)]) == 2
-    assert "would promise nothing" in capsys.readouterr().err
-    for wrong in (["calibrate", str(held), "--on", str(held)], ["calibrate", str(tmp_path / "gone.jsonl")]):
-        assert cli.main(wrong) == 2
-        assert len(capsys.readouterr().err.splitlines()) == 2

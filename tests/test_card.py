@@ -9,7 +9,7 @@ from huggingface_hub import ModelCard
 
 from discern_vqa.card import CARD, YOURS, write_card
 from discern_vqa.errors import RunError
-from discern_vqa.evaluation.report.card import write_judged_card
+from discern_vqa.report.card import write_judged_card
 
 
 @pytest.fixture

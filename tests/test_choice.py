@@ -7,9 +7,9 @@ import pytest
 from _medical import dicom, nifti, scene, written
 from PIL import Image
 
-from discern_vqa.data.choice import Choice, file_of, read_choice, split_choice, with_choice
-from discern_vqa.data.images import open_image
 from discern_vqa.errors import ImageError
+from discern_vqa.imaging.image_ref import Choice, file_of, read_choice, split_choice, with_choice
+from discern_vqa.imaging.images import open_image
 
 
 @pytest.mark.parametrize(

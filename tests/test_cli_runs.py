@@ -10,7 +10,6 @@ import discern_vqa
 from discern_vqa import cli
 from discern_vqa.data.answers import Answer
 from discern_vqa.errors import RunError
-from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.run import Run
 
 
@@ -94,7 +93,7 @@ def test_an_image_that_is_not_there_is_said_before_the_model_is_loaded(tiny_run,
     def opened(*given):
         raise AssertionError("the model was loaded")
 
-    monkeypatch.setattr(Predictor, "open", opened)
+    monkeypatch.setattr("discern_vqa.evaluation.opening.open_run", opened)
     assert cli.main(["ask", str(tiny_run), str(tmp_path / "gone.png"), "Why?"]) == 2
     assert "gone.png is not there" in capsys.readouterr().err
 

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from discern_vqa import cli
+from discern_vqa import cli, recipe_samples
 from discern_vqa.config import read_recipe
-from discern_vqa.datasets import _load, phantom
+from discern_vqa.datasets import phantom
 from discern_vqa.errors import ConfigError, DataError, RunError
-from discern_vqa.evaluation import metrics, predictions
 from discern_vqa.evaluation.evaluate import evaluate
-from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.evaluation.scoring import as_table
+from discern_vqa.evaluation.opening import open_run
+from discern_vqa.report.terminal import as_table
 from discern_vqa.run import Run
+from discern_vqa.scoring import metrics, predictions
 from discern_vqa.training.train import train
 
 MODES = ("classify", "classify_typed", "generate", "rank", "hybrid")
@@ -89,7 +89,7 @@ def test_scores_name_every_way_of_answering_and_which_one_is_the_runs_own(made):
 @pytest.mark.parametrize("mode", MODES)
 def test_a_run_opened_twice_answers_alike(made, mode):
     samples = some(made)
-    first, second = (Predictor.open(made / "run").answer(samples, mode=mode) for _ in range(2))
+    first, second = (open_run(made / "run").answer(samples, mode=mode) for _ in range(2))
     assert first == second
 
 
@@ -144,7 +144,7 @@ def test_a_run_whose_answer_tokens_are_broken_is_refused_in_two_lines(made, tmp_
         del content["writer"]["candidates"]
     (tmp_path / "run" / "vocabulary.json").write_text(json.dumps(content))
     with pytest.raises((RunError, DataError)) as error:
-        Predictor.open(tmp_path / "run")
+        open_run(tmp_path / "run")
     assert error.value.hint
 
 
@@ -187,12 +187,12 @@ def choice(folder: Path, *faults: str):
 
 def test_d12_and_d13_open_the_test_split_only_when_they_are_imitated(made):
     root = made / "phantoms"
-    gold = {sample.id for sample in _load.test_samples(choice(made), root, "test")}
-    assert not gold & {sample.id for sample in _load.vocabulary_samples(choice(made), root)}
-    assert gold <= {sample.id for sample in _load.vocabulary_samples(choice(made, "D12"), root)}
-    _, validation = _load.learning_samples(choice(made), root, 0)
+    gold = {sample.id for sample in recipe_samples.test_samples(choice(made), root, "test")}
+    assert not gold & {sample.id for sample in recipe_samples.vocabulary_samples(choice(made), root)}
+    assert gold <= {sample.id for sample in recipe_samples.vocabulary_samples(choice(made, "D12"), root)}
+    _, validation = recipe_samples.learning_samples(choice(made), root, 0)
     assert not gold & {sample.id for sample in validation}
-    _, chosen_on = _load.learning_samples(choice(made, "D13"), root, 0)
+    _, chosen_on = recipe_samples.learning_samples(choice(made, "D13"), root, 0)
     assert {sample.id for sample in chosen_on} == gold
 
 
@@ -206,7 +206,7 @@ def test_d7_leaves_the_last_incomplete_batch_out_of_validation_too(made, tmp_pat
     batch = 7
     train(made / "tiny.toml", data=made / "phantoms", out=tmp_path / "run", quiet=True,
           overrides=[f"data.imitate={json.dumps(faults)}", f"optim.batch={batch}", "run.mode=classify"])  # fmt: skip
-    whole = len(_load.learning_samples(choice(made), made / "phantoms", 0)[1])
+    whole = len(recipe_samples.learning_samples(choice(made), made / "phantoms", 0)[1])
     assert whole % batch
     assert judged == [whole - whole % batch if faults else whole]
 
@@ -217,7 +217,7 @@ def test_imitated_faults_are_said_by_training_scores_and_table(made, capsys):
     said = capsys.readouterr().out
     assert said.count("WARNING: imitates D") == 3
     scores = evaluate(made / "faulty", baselines=False)
-    whole = len(_load.test_samples(choice(made), made / "phantoms", "test"))
+    whole = len(recipe_samples.test_samples(choice(made), made / "phantoms", "test"))
     assert scores["n"] == whole - whole % 32 < whole
     assert len(scores["imitates"]) == 3
     assert "the epoch was chosen on the test split" in as_table(scores)

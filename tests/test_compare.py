@@ -11,10 +11,10 @@ import pytest
 
 from discern_vqa import cli
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.evaluation import predictions
-from discern_vqa.evaluation.compare import Answerer, as_text, compare, read_answerers
-from discern_vqa.evaluation.intervals import clustered_bootstrap
-from discern_vqa.evaluation.predictions import Prediction
+from discern_vqa.scoring import predictions
+from discern_vqa.scoring.compare import Answerer, as_text, compare, read_answerers
+from discern_vqa.scoring.intervals import clustered_bootstrap
+from discern_vqa.scoring.predictions import Prediction
 
 
 def rows(share: float, seed: int = 0, n: int = 300) -> list[Prediction]:
@@ -161,9 +161,10 @@ def test_the_verb_prints_the_words_and_writes_the_figures(tmp_path: Path, capsys
 
 
 def test_comparing_scoring_and_calibrating_files_do_not_wake_torch():
-    modules = (
-        "abstention, calibration, calibration_view, compare, confidence, conformal, free_text, literature, "
-        "protocols, statistics, table_check"
+    trust = "abstention, calibration, calibration_view, confidence, conformal"
+    scoring = "compare, free_text, literature, protocols, statistics, table_check"
+    code = (
+        f"import sys; from discern_vqa.trust import {trust}; from discern_vqa.scoring import {scoring}; "
+        "sys.exit('torch' in sys.modules)"
     )
-    code = f"import sys; from discern_vqa.evaluation import {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-W", "error", "-c", code], check=False).returncode == 0

@@ -7,7 +7,9 @@ import pytest
 from scipy.special import log_softmax
 
 from discern_vqa.errors import DataError
-from discern_vqa.evaluation.confidence import (
+from discern_vqa.scoring.metrics import rights
+from discern_vqa.scoring.predictions import Prediction
+from discern_vqa.trust.confidence import (
     CONFIDENCE,
     DISTRIBUTION,
     FLATTEST,
@@ -20,8 +22,6 @@ from discern_vqa.evaluation.confidence import (
     tempered,
     truth_scores,
 )
-from discern_vqa.evaluation.metrics import rights
-from discern_vqa.evaluation.predictions import Prediction
 
 
 def line(number: int, pairs, gold: str, others: int | None = None, **more) -> Prediction:

@@ -8,7 +8,7 @@ from mapie.classification import SplitConformalClassifier
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from discern_vqa.data.answers import normaliser
-from discern_vqa.evaluation.conformal import answer_set, fit, form_of, measure, measure_levels, threshold
+from discern_vqa.trust.conformal import answer_set, fit, form_of, measure, measure_levels, threshold
 
 
 class Given(ClassifierMixin, BaseEstimator):

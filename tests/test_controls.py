@@ -5,14 +5,14 @@ import pytest
 import torch
 from _tiny import question
 
+from discern_vqa.data.ablated_images import Blank, Noise
 from discern_vqa.data.sources import PixelSource, StateSource
-from discern_vqa.data.stand_ins import Blank, Noise
 from discern_vqa.datasets import phantom
-from discern_vqa.evaluation import mirror, reliance
-from discern_vqa.evaluation.controls import controls, shuffled, wrong_organ
-from discern_vqa.evaluation.intervals import clustered_bootstrap
-from discern_vqa.evaluation.predictions import Prediction
-from discern_vqa.evaluation.scoring import as_table, warnings
+from discern_vqa.report.terminal import as_table, warnings
+from discern_vqa.scoring import mirror, reliance
+from discern_vqa.scoring.controls import controls, shuffled, wrong_organ
+from discern_vqa.scoring.intervals import clustered_bootstrap
+from discern_vqa.scoring.predictions import Prediction
 
 ORGANS = ("chest", "head", "abdomen")
 

@@ -15,8 +15,8 @@ from PIL import Image
 from discern_vqa import cli, registry
 from discern_vqa.data.sample import Sample
 from discern_vqa.datasets import jsonl, parquet, slake
-from discern_vqa.datasets._neutral import root_of
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.reading.neutral import root_of
 
 __all__ = ["own_folders", "tiny"]  # fixtures
 
@@ -43,7 +43,7 @@ def test_a_set_converted_to_jsonl_reads_back_the_same(tiny, tmp_path, beside):
 def test_a_set_converted_to_parquet_reads_back_the_same_with_its_pictures(tiny, tmp_path, name):
     reader, root = tiny
     is_dicom = reader.__name__.endswith("dicom_folder")
-    if is_dicom and importlib.util.find_spec("discern_vqa.data.dicom") is None:
+    if is_dicom and importlib.util.find_spec("discern_vqa.imaging.dicom") is None:
         pytest.skip("this version opens no DICOM files, and so embeds none")
     parts = readable(reader, root)
     parquet.write([sample for part in parts.values() for sample in part], tmp_path / "out" / name)

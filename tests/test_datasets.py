@@ -13,8 +13,8 @@ from PIL import Image
 from discern_vqa import registry
 from discern_vqa.data.sample import SPLITS, Sample
 from discern_vqa.datasets import jsonl, vqa_rad
-from discern_vqa.datasets._reading import present_splits
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.reading.records import present_splits
 
 __all__ = ["own_folders", "tiny"]  # fixtures
 

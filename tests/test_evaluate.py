@@ -6,13 +6,14 @@ import shutil
 import pytest
 
 from discern_vqa.datasets import phantom
-from discern_vqa.datasets._load import learning_samples, test_samples, vocabulary_samples
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation import evaluate as module
-from discern_vqa.evaluation import kept_states, metrics, mirror, predictions, reliance, scope
 from discern_vqa.evaluation.evaluate import evaluate
-from discern_vqa.evaluation.report.page import write_report
+from discern_vqa.recipe_samples import learning_samples, test_samples, vocabulary_samples
+from discern_vqa.report.page import write_report
 from discern_vqa.run import Run
+from discern_vqa.scoring import kept_states, metrics, mirror, predictions, reliance
+from discern_vqa.trust import ood
 
 test_samples.__test__ = False
 
@@ -94,7 +95,7 @@ def test_the_controls_are_kept_and_the_reliance_is_theirs(judged):
 def test_the_report_shows_what_the_controls_say(judged, tmp_path):
     folder, scores = judged
     page = write_report(folder, tmp_path)
-    assert all(line[1:] in (tmp_path / "report.md").read_text() for line in scope.lines(scores["scope"]))
+    assert all(line[1:] in (tmp_path / "report.md").read_text() for line in ood.lines(scores["scope"]))
     for text in (page.read_text(), (tmp_path / "report.md").read_text()):
         assert "The right image adds" in text
         assert "Mirror test" in text

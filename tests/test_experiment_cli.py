@@ -8,13 +8,13 @@ from _experiment import FAILING, ROWS, here, recipes, rows
 from discern_vqa import cli
 from discern_vqa.commands.experiments import _typed
 from discern_vqa.datasets import phantom
-from discern_vqa.experiments import _named, _run
+from discern_vqa.experiments import catalogue, runner
 
 
 def test_the_list_names_every_experiment(capsys):
     assert cli.main(["experiment", "--list"]) == 0
     said = capsys.readouterr().out
-    assert [line.split()[0] for line in said.splitlines()] == _named.names()
+    assert [line.split()[0] for line in said.splitlines()] == catalogue.names()
     assert "CMDPI Fig. 8: Mechanisms of fine-tuning (4 rows of cmdpi/ablation)" in said
     assert cli.main(["experiment"]) == 0
     assert capsys.readouterr().out == said
@@ -68,7 +68,7 @@ def test_two_experiments_of_one_name_are_refused(tmp_path, capsys):
 
 
 def test_an_experiment_is_reported_and_a_failed_row_ends_in_a_mistake(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(_run, "work", here)
+    monkeypatch.setattr(runner, "work", here)
     phantom.draw(tmp_path / "ph", size=32, counts={"pretrain": 8, "train": 8, "validation": 2, "test": 8}, workers=1)
     given = ["--on", str(recipes(tmp_path)), "--data", str(tmp_path / "ph"), "--out", str(tmp_path / "out")]
     assert cli.main(["experiment", rows(tmp_path), *given, "--seeds", "0"]) == 0

@@ -8,12 +8,12 @@ from _experiment import recipes, rows
 
 from discern_vqa.config import check_recipe, read_recipe
 from discern_vqa.errors import ConfigError
-from discern_vqa.experiments import _named
-from discern_vqa.experiments._plan import apply, base_of, changes, plan
-from discern_vqa.experiments._run import labelled, prepare
+from discern_vqa.experiments import catalogue
+from discern_vqa.experiments.plan import apply, base_of, changes, plan
+from discern_vqa.experiments.runner import labelled, prepare
 from discern_vqa.paths import find_recipe
 
-NAMES = _named.names()
+NAMES = catalogue.names()
 PRINTED = ("open", "closed", "overall")
 
 
@@ -39,7 +39,7 @@ def said(row, part, base):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_row_changes_exactly_what_it_says(name):
-    experiment = _named.load(name)
+    experiment = catalogue.load(name)
     base = base_of(experiment)
     for row in experiment.rows:
         for part, tables in (("main", base.main), ("before", base.before)):
@@ -53,7 +53,7 @@ def test_every_row_changes_exactly_what_it_says(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_row_is_another_training_unless_it_is_the_recipe_itself(name):
-    experiment = _named.load(name)
+    experiment = catalogue.load(name)
     planned = plan(experiment, base_of(experiment), [0, 1])
     keys = [tuple(training.key for training in one.trainings) for one in planned]
     assert all(len(set(one)) == 2 for one in keys)
@@ -62,7 +62,7 @@ def test_every_row_is_another_training_unless_it_is_the_recipe_itself(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_printed_figures_are_whole_and_in_per_cent(name):
-    for row in _named.load(name).rows:
+    for row in catalogue.load(name).rows:
         assert row.printed is None or (
             tuple(row.printed) == PRINTED and all(20 < x < 100 for x in row.printed.values())
         )
@@ -75,12 +75,12 @@ def test_every_table_and_figure_of_the_papers_has_a_name():
 
 
 def test_printed_tables_3_to_5_are_those_that_the_check_of_tables_reads():
-    from discern_vqa.evaluation.literature import printed
+    from discern_vqa.scoring.literature import printed
 
     for number in (3, 4, 5):
         lines = printed(f"cmdpi_table{number}").read_text(encoding="utf-8").splitlines()[1:]
         read = [tuple(float(cell) for cell in line.split(",")[-3:]) for line in lines]
-        ours = [tuple(row.printed[part] for part in PRINTED) for row in _named.load(f"table{number}").rows]
+        ours = [tuple(row.printed[part] for part in PRINTED) for row in catalogue.load(f"table{number}").rows]
         assert sorted(ours) == sorted(read)
 
 
@@ -93,7 +93,7 @@ def test_experiments_share_what_they_have_in_common():
 
 
 def test_a_row_that_changes_the_pretraining_has_one_of_its_own(tmp_path):
-    experiment = _named.load(rows(tmp_path))
+    experiment = catalogue.load(rows(tmp_path))
     full, mixup, words = plan(experiment, base_of(experiment, str(recipes(tmp_path))), [3])
     before = [one.trainings[0].before.key for one in (full, mixup, words)]
     assert before[0] == before[1] != before[2]
@@ -106,7 +106,9 @@ def test_a_row_that_changes_the_pretraining_has_one_of_its_own(tmp_path):
 
 def test_a_training_that_says_its_profiles_choice_aloud_is_the_same_training(tmp_path):
     text = Path(rows(tmp_path)).read_text() + '\n[rows.aloud]\nset = { "objective.eps_min" = 0.0 }\n'
-    planned = plan(_named.load(rows(tmp_path, text)), base_of(_named.load(rows(tmp_path)), str(recipes(tmp_path))), [0])
+    planned = plan(
+        catalogue.load(rows(tmp_path, text)), base_of(catalogue.load(rows(tmp_path)), str(recipes(tmp_path))), [0]
+    )
     assert planned[-1].trainings[0].key == planned[0].trainings[0].key
 
 
@@ -159,23 +161,23 @@ def test_the_papers_mechanisms_are_measured_without_our_prior():
 )
 def test_a_broken_file_is_told(tmp_path, text, error):
     with pytest.raises(ConfigError, match=error):
-        _named.load(rows(tmp_path, text))
+        catalogue.load(rows(tmp_path, text))
 
 
 def test_rows_taken_in_a_circle_are_told(tmp_path):
     head = 'title = "a"\nsource = "b"\nfamily = "cmdpi"\n'
     own = rows(tmp_path, f"{head}rows_of = '{tmp_path / 'tiny.toml'}'\n")
     with pytest.raises(ConfigError, match="takes its rows from itself"):
-        _named.load(own)
+        catalogue.load(own)
     (tmp_path / "other.toml").write_text(f"{head}rows_of = '{own}'\n")
     rows(tmp_path, f"{head}rows_of = '{tmp_path / 'other.toml'}'\n")
     with pytest.raises(ConfigError, match="takes its rows from itself"):
-        _named.load(own)
+        catalogue.load(own)
 
 
 def test_a_name_that_is_not_there_is_told_with_the_nearest():
     with pytest.raises(ConfigError, match="no experiment 'tabel3'") as caught:
-        _named.load("tabel3")
+        catalogue.load("tabel3")
     assert "table3" in caught.value.hint
 
 

@@ -10,10 +10,22 @@ from _experiment import FAILING, ROWS, recipes, rows
 
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import RunError
-from discern_vqa.evaluation import predictions
-from discern_vqa.evaluation.predictions import Prediction
-from discern_vqa.experiments import _folder, _page, _report, _run, _sections
-from discern_vqa.experiments._features import clusters, purity
+from discern_vqa.experiments import (
+    folder as folders,
+)
+from discern_vqa.experiments import (
+    page as pages,
+)
+from discern_vqa.experiments import (
+    report as reports,
+)
+from discern_vqa.experiments import (
+    runner,
+    sections,
+)
+from discern_vqa.experiments.features import clusters, purity
+from discern_vqa.scoring import predictions
+from discern_vqa.scoring.predictions import Prediction
 
 QUESTIONS = 20  # two an image; even ones are open
 SEEDS = [0, 1]
@@ -47,8 +59,8 @@ GIVEN = {
 @pytest.fixture
 def made(tmp_path):
     """The grid with its predictions, without any training."""
-    grid = _run.prepare([rows(tmp_path, ROWS + FAILING)], str(recipes(tmp_path)), SEEDS)[0]
-    folder = _folder.Folder(tmp_path / "out", None, "test")
+    grid = runner.prepare([rows(tmp_path, ROWS + FAILING)], str(recipes(tmp_path)), SEEDS)[0]
+    folder = folders.Folder(tmp_path / "out", None, "test")
     for planned in grid.planned[:-1]:
         for training, right in zip(planned.trainings, GIVEN[planned.row.name], strict=True):
             predictions.write(folder.predictions(training), answered(right))
@@ -60,7 +72,7 @@ def made(tmp_path):
 @pytest.fixture
 def report(made):
     grid, folder, failed = made
-    return _report.gather(grid, folder, failed, "discern experiment tiny", "2026-01-01")
+    return reports.gather(grid, folder, failed, "discern experiment tiny", "2026-01-01")
 
 
 def row(report, name):
@@ -91,10 +103,10 @@ def test_differences_are_paired_and_stand_beside_the_printed_ones(report):
 def test_printed_figures_of_which_some_are_missing_are_compared_where_both_are_there(made, tmp_path):
     _, folder, _ = made
     text = ROWS.replace("open = 50.0, ", "").replace("closed = 70.0, overall = 55.0", "overall = 55.0")
-    grid = _run.prepare([rows(tmp_path, text)], str(recipes(tmp_path)), SEEDS)[0]
-    report = _report.gather(grid, folder, {}, "", "") | {"extra": []}
+    grid = runner.prepare([rows(tmp_path, text)], str(recipes(tmp_path)), SEEDS)[0]
+    report = reports.gather(grid, folder, {}, "", "") | {"extra": []}
     assert row(report, "without mixup")["printed_difference"] == {"overall": -5.0}
-    page = _page.as_markdown(report)
+    page = pages.as_markdown(report)
     assert "| - / 70.0 / 60.0 | - |" in page
     assert "| 40.5 / - / 55.0 | -5.0 |" in page
 
@@ -102,17 +114,17 @@ def test_printed_figures_of_which_some_are_missing_are_compared_where_both_are_t
 def test_a_row_that_failed_says_so(report, made):
     assert row(report, "broken")["failed"] == "it broke"
     assert "figures" not in row(report, "broken")
-    text = _page.as_markdown(report)
+    text = pages.as_markdown(report)
     assert "failed: it broke" in text
     grid, folder, failed = made
-    alone = _folder.Grid(grid.experiment, grid.base, grid.planned[-1:], grid.seeds)
+    alone = folders.Grid(grid.experiment, grid.base, grid.planned[-1:], grid.seeds)
     with pytest.raises(RunError, match="no row has an answer: it broke"):
-        _report.gather(alone, folder, failed, "", "")
+        reports.gather(alone, folder, failed, "", "")
 
 
 def test_groups_are_cut_and_corrected_together(made):
     answers = {name: [answered(one) for one in seeds] for name, seeds in GIVEN.items()}
-    by = _report.by_group(answers, "full", "organ", "lower")
+    by = reports.by_group(answers, "full", "organ", "lower")
     assert {group: (told["n"], told["images"]) for group, told in by.items()} == {"head": (12, 6), "chest": (8, 4)}
     assert by["chest"]["rows"]["full"]["values"] == [1.0, 1.0]
     assert by["head"]["rows"]["full"]["values"] == [pytest.approx(8 / 12), pytest.approx(10 / 12)]
@@ -123,7 +135,7 @@ def test_groups_are_cut_and_corrected_together(made):
 
 def test_the_page_holds_what_was_counted_and_no_path(report, made, tmp_path):
     report["extra"] = []
-    text = _page.write(report, tmp_path / "page").read_text(encoding="utf-8")
+    text = pages.write(report, tmp_path / "page").read_text(encoding="utf-8")
     assert (
         "| **full** | nothing | 85.0 +- 7.1 | 85.0 +- 7.1 | 85.0 +- 7.1 | reference | 50.0 / 70.0 / 60.0 | - |" in text
     )
@@ -140,7 +152,7 @@ def test_the_page_holds_what_was_counted_and_no_path(report, made, tmp_path):
 
 def test_similar_images_are_counted(made):
     grid, folder, _ = made
-    section = _sections.neighbours(grid, folder)
+    section = sections.neighbours(grid, folder)
     assert section["figures"]["full"]["coverage"]["mean"] == pytest.approx(2 / 3)
     assert section["figures"]["full"]["mean"]["mean"] == pytest.approx(1.0)
     assert "| full | 66.7 +- 0.0 | 1.0 +- 0.0 |" in section["lines"]
@@ -148,7 +160,7 @@ def test_similar_images_are_counted(made):
 
 def test_cases_are_those_on_which_the_rows_disagree(made):
     grid, folder, _ = made
-    section = _sections.cases(grid, folder)
+    section = sections.cases(grid, folder)
     assert section["figures"]["apart"] == 6  # 10 ... 15 of the first seeds
     assert section["figures"]["right_alone"] == {"full": 0, "without mixup": 0, "half the words": 0}
     assert len(section["lines"]) == 4 + 6
@@ -161,7 +173,7 @@ def test_false_negatives_are_counted_over_pairs_of_a_batch():
                       answer_type="closed")  # fmt: skip
 
     samples = [ask("a", "normal", "yes"), ask("a", "mass", "no"), ask("b", "normal", "yes"), ask("c", "mass", "yes")]
-    counted = _sections.false_negatives(samples, [[0, 1, 2, 3]])
+    counted = sections.false_negatives(samples, [[0, 1, 2, 3]])
     # Each of the four questions meets two other images. Known: a-normal in b, a-mass in c, b-normal in a, c-mass in a.
     assert counted == {"batches": 1, "pairs": 8, "known": 4, "same": 2, "anchors": 4, "anchors_hit": 2}
 

@@ -7,12 +7,12 @@ from test_recipes import SHRINK
 
 from discern_vqa import registry
 from discern_vqa.config import read_recipe
-from discern_vqa.experiments import _named
-from discern_vqa.experiments._run import labelled, prepare
+from discern_vqa.experiments import catalogue
+from discern_vqa.experiments.runner import labelled, prepare
 from discern_vqa.nn.losses import total
 from discern_vqa.training.optim import make_optimizer
 
-TINY = [name for name in _named.names() if _named.load(name).base.startswith("ablation")]
+TINY = [name for name in catalogue.names() if catalogue.load(name).base.startswith("ablation")]
 TRAININGS = labelled(prepare(TINY, "", [0]))
 
 

@@ -12,14 +12,14 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from PIL import Image
 
 from discern_vqa import cli
+from discern_vqa.attribution import methods
 from discern_vqa.datasets import phantom
 from discern_vqa.errors import ConfigError, RunError
 from discern_vqa.evaluation import explain_view
 from discern_vqa.evaluation.explain import Explainer, explain, read_scores
 from discern_vqa.evaluation.explain_scores import score
 from discern_vqa.evaluation.explain_view import as_table, fonts_for, measured
-from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.explanations import _methods as methods
+from discern_vqa.evaluation.opening import open_run
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_scores_stand_in_the_run_with_n_interval_chance_and_random_weights(score
 
 def test_the_best_measured_method_is_chosen_for_these_weights_only(scored):
     run, made = scored
-    predictor = Predictor.open(run, calibrated=False)
+    predictor = open_run(run, calibrated=False)
     explainer = Explainer(predictor.run, predictor.model, predictor.batcher)
     assert explainer.choose() == made["best"]
     assert read_scores(predictor.run) == made
@@ -87,7 +87,7 @@ def test_what_a_map_is_worth_is_said_beside_maps_that_see_no_model():
 
 
 def test_random_weights_are_those_of_the_seed_and_leave_torchs_generator_alone(scored):
-    run = Predictor.open(scored[0], calibrated=False).run
+    run = open_run(scored[0], calibrated=False).run
     torch.manual_seed(7)
     before = torch.get_rng_state()
     first, again, other = (Explainer.with_random_weights(run, seed).model.pos for seed in (0, 0, 1))
@@ -108,7 +108,7 @@ def test_a_figure_is_drawn_of_one_answer_and_says_what_the_map_is_worth(scored, 
     drawn = np.asarray(Image.open(out).convert("RGB"))
     assert drawn.shape[1] > 1000
     assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 200
-    again = explain(Predictor.open(run), sample.path, sample.question, "centre")
+    again = explain(open_run(run), sample.path, sample.question, "centre")
     assert again.explained == again.answer.text
     assert np.unravel_index(again.grid.argmax(), again.grid.shape)[0] in (11, 12)
 
@@ -136,13 +136,13 @@ def test_a_font_that_has_the_letters_is_found_among_the_installed_ones():
 
 
 def test_a_baselines_run_has_no_network_to_look_into(scored):
-    run = Predictor.open(scored[0], calibrated=False).run
+    run = open_run(scored[0], calibrated=False).run
     with pytest.raises(ConfigError, match="a baseline's run"):
         Explainer(replace(run, recipe=SimpleNamespace(is_baseline=True)), None, None)
 
 
 def run_root(run):
-    return Predictor.open(run, calibrated=False).run.root
+    return open_run(run, calibrated=False).run.root
 
 
 @pytest.mark.parametrize(

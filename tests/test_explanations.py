@@ -9,12 +9,12 @@ from _tiny import LENGTH, QUESTIONS, batch, cmi_model, model, rows
 from torch import nn
 
 from discern_vqa import registry
+from discern_vqa.attribution import methods
+from discern_vqa.attribution.blurring import BLUR, blurred
+from discern_vqa.attribution.word_gates import gates_of_words, is_gated
 from discern_vqa.data.batch import Decision
 from discern_vqa.errors import ConfigError
 from discern_vqa.evaluation.explain_scores import _curve
-from discern_vqa.explanations import _methods as methods
-from discern_vqa.explanations._gated import gates_of_words, is_gated
-from discern_vqa.explanations._pictures import BLUR, blurred
 from discern_vqa.explanations.occlusion import PLACES, covers
 from discern_vqa.nn.encoders import Encoded
 from discern_vqa.nn.mamba import MambaBlock, MambaShape, SelectiveSsm

@@ -8,10 +8,10 @@ import pytest
 from _pictures import picture, save
 from PIL import Image, ImageOps
 
-from discern_vqa.data import fingerprints as module
-from discern_vqa.data._fingerprint_cache import Cache
-from discern_vqa.data.fingerprints import SIDE, VIEWS, fingerprint, fingerprints, inner_box
 from discern_vqa.errors import DiscernError
+from discern_vqa.imaging import fingerprints as module
+from discern_vqa.imaging.fingerprint_cache import Cache
+from discern_vqa.imaging.fingerprints import SIDE, VIEWS, fingerprint, fingerprints, inner_box
 
 
 def test_equal_pixels_have_one_digest_whatever_the_format_and_colour(tmp_path):

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sacrebleu.metrics import BLEU
 
-from discern_vqa.evaluation.free_text import METRICS, as_table, bleu, free_text, ngram_counts, overlap, rouge_l
-from discern_vqa.evaluation.predictions import Prediction
+from discern_vqa.scoring.free_text import METRICS, as_table, bleu, free_text, ngram_counts, overlap, rouge_l
+from discern_vqa.scoring.predictions import Prediction
 
 WORDS = st.lists(st.sampled_from("left right lung lobe mass small".split()), max_size=7)
 

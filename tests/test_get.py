@@ -10,10 +10,11 @@ from _readers import own_folders
 from _server import git_hash, served, zipped
 
 from discern_vqa import cli, registry
-from discern_vqa.datasets import _get, slake, vqa_rad
-from discern_vqa.datasets._download import download, holds
-from discern_vqa.datasets._sources import File, Hub, Zenodo
+from discern_vqa.datasets import slake, vqa_rad
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.reading import get
+from discern_vqa.reading.download import download, holds
+from discern_vqa.reading.sources import File, Hub, Zenodo
 
 __all__ = ["own_folders"]  # the fixture
 
@@ -165,7 +166,7 @@ def test_every_public_set_says_where_it_is_to_be_had(name):
     reader = registry.load("datasets", name)
     if not getattr(reader, "GET", None):
         with pytest.raises(ConfigError) as caught:
-            _get.sources_of(reader, name)
+            get.sources_of(reader, name)
         assert reader.SOURCE in caught.value.hint
         return
     for sources in reader.GET.values():
@@ -175,7 +176,7 @@ def test_every_public_set_says_where_it_is_to_be_had(name):
             assert not isinstance(source, Hub) or source.patterns
             assert not isinstance(source, Zenodo) or source.names
     with pytest.raises(ConfigError, match="has no part 'third'"):
-        _get.sources_of(reader, name, "third")
+        get.sources_of(reader, name, "third")
 
 
 # The whole road
@@ -209,7 +210,7 @@ def test_slake_is_fetched_unpacked_and_read(server, tmp_path, monkeypatch, capsy
     assert len(slake.read(root, "validation")) == 1
     assert slake.knowledge(root)
     assert not (root / "imgs.zip").exists()
-    record = json.loads((root / _get.RECORD).read_text())
+    record = json.loads((root / get.RECORD).read_text())
     assert record["licence"] == slake.LICENCE
     assert record["files"]["imgs.zip"]["checksum"].startswith("sha256:")
     asked = len(server.asked)
@@ -263,28 +264,28 @@ def test_a_damaged_archive_is_not_kept_and_an_inner_one_is_unpacked(server, tmp_
     inner = zipped({"VQAMed2019_Test_Images/1.jpg": b"1"})
     server.files["/test.zip"] = zipped({"VQAMed2019Test/images.zip": inner, "VQAMed2019Test/q.txt": b"q"})
     file = File(name="test.zip", urls=(server.url + "/test.zip",), unpack=True, inner=("images.zip",))
-    _get.get([file], tmp_path / "got", "CC0", wait_s=0.0)
+    get.get([file], tmp_path / "got", "CC0", wait_s=0.0)
     there = sorted(one.relative_to(tmp_path / "got").as_posix() for one in (tmp_path / "got").rglob("*.*"))
     assert there == [".discern-get.json", "VQAMed2019Test/VQAMed2019_Test_Images/1.jpg", "VQAMed2019Test/q.txt"]
     server.files["/test.zip"] = b"<html>come back later</html>"
     with pytest.raises(DataError, match="cannot be unpacked"):
-        _get.get([file], tmp_path / "other", "CC0", wait_s=0.0)
+        get.get([file], tmp_path / "other", "CC0", wait_s=0.0)
     assert not any((tmp_path / "other").iterdir())
 
 
 def test_a_list_whose_names_lead_out_and_a_record_of_something_else_are_refused(tmp_path):
     with pytest.raises(DataError, match="leads out of"):
-        _get.get([File(name="../a", urls=())], tmp_path / "got", "CC0")
+        get.get([File(name="../a", urls=())], tmp_path / "got", "CC0")
     for content in ("{", "[]", '{"files": 3}'):
-        (tmp_path / _get.RECORD).write_text(content)
+        (tmp_path / get.RECORD).write_text(content)
         with pytest.raises(DataError, match="discern-get.json"):
-            _get.get([], tmp_path, "CC0")
+            get.get([], tmp_path, "CC0")
 
 
 def test_a_reader_of_ones_own_data_has_nothing_to_get():
     with pytest.raises(ConfigError) as caught:
-        _get.sources_of(SimpleNamespace(), "csv")
+        get.sources_of(SimpleNamespace(), "csv")
     assert "your own data" in caught.value.hint
     with pytest.raises(ConfigError) as caught:
-        _get.sources_of(SimpleNamespace(draw=print), "phantom")
+        get.sources_of(SimpleNamespace(draw=print), "phantom")
     assert "discern data draw phantom" in caught.value.hint

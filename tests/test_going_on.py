@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 import torch
 
+from discern_vqa import recipe_samples
 from discern_vqa.config import DataConfig
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.splits import image_disjoint
-from discern_vqa.datasets import _load, jsonl, phantom, pmc_vqa, roco, slake, vqa_rad
-from discern_vqa.datasets._load import refuse_leak, vocabulary_samples
+from discern_vqa.datasets import jsonl, phantom, pmc_vqa, roco, slake, vqa_rad
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation.explain import Explainer
-from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.evaluation.protocols import read_answers
+from discern_vqa.evaluation.opening import open_run
+from discern_vqa.recipe_samples import refuse_leak, vocabulary_samples
 from discern_vqa.run import WEIGHTS, Run, read_tensors
+from discern_vqa.scoring.protocols import read_answers
 from discern_vqa.training.train import train
 
 BEFORE = Path("runs/before")
@@ -32,7 +33,7 @@ def test_no_answer_of_a_folds_test_images_joins_the_table_by_way_of_vocabulary_f
     )
     asked = [sample for sample in vocabulary_samples(choice, root) if not sample.is_caption]
     own = choice.model_copy(update={"split": "train"})
-    images = {sample.image for sample in _load.test_samples(own, root, "test")}
+    images = {sample.image for sample in recipe_samples.test_samples(own, root, "test")}
     dealt = {sample.image for sample in asked if sample.split != "pretrain"}
     assert dealt
     assert not dealt & images
@@ -105,7 +106,7 @@ def test_answers_of_other_sets_may_be_kept_from_being_chosen(tiny_run, tmp_path,
                 overrides=settings, quiet=True)  # fmt: skip
     before = Run.open(tiny_run).vocabulary
     assert run.vocabulary.answers == before.answers
-    predictor = Predictor.open(run.folder)
+    predictor = open_run(run.folder)
     asked = phantom.read(root, "test")[:40]
     answers = predictor.answer(asked)
     scores = [dict(answer.alternatives) for answer in answers]
@@ -137,16 +138,18 @@ def test_a_table_without_any_own_answer_cannot_be_restricted_to_them():
 
 def test_images_that_a_list_or_an_audit_names_are_not_learned_from(tiny_run, tmp_path):
     root = tiny_run.parent / "phantoms"
-    every, _ = _load.learning_samples(DataConfig(dataset="phantom", validation_ratio=0.0), root, 0)
+    every, _ = recipe_samples.learning_samples(DataConfig(dataset="phantom", validation_ratio=0.0), root, 0)
     names = sorted({Path(sample.image).name for sample in every})
     (tmp_path / "list.json").write_text(json.dumps([f"elsewhere/{names[0]}"]))
     (tmp_path / "audit.json").write_text(json.dumps({"against": {"exclude": names[1:3]}, "flaws": []}))
     files = [str(tmp_path / name) for name in ("list.json", "audit.json")]
-    kept, _ = _load.learning_samples(DataConfig(dataset="phantom", validation_ratio=0.0, exclude=files), root, 0)
+    kept, _ = recipe_samples.learning_samples(
+        DataConfig(dataset="phantom", validation_ratio=0.0, exclude=files), root, 0
+    )
     assert {Path(sample.image).name for sample in kept} == set(names[3:])
     (tmp_path / "list.json").write_text('{"a": 1}')
     with pytest.raises(DataError, match=r"list.json holds no image names"):
-        _load.learning_samples(DataConfig(dataset="phantom", exclude=files), root, 0)
+        recipe_samples.learning_samples(DataConfig(dataset="phantom", exclude=files), root, 0)
 
 
 def test_the_papers_own_data_make_one_table_and_two_kinds_of_batches(tmp_path):

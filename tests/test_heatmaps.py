@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from _tiny import question
 
-from discern_vqa.data.regions import Region
 from discern_vqa.datasets import phantom, slake
 from discern_vqa.evaluation import heatmaps
 from discern_vqa.evaluation.evidence import about, finder, named
+from discern_vqa.imaging.regions import Region
 
 
 def spot(height: int, width: int, y: int, x: int) -> np.ndarray:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from discern_vqa.data import images
-from discern_vqa.data.images import load_image, open_image, open_recorded
 from discern_vqa.errors import ConfigError, ImageError
+from discern_vqa.imaging import images
+from discern_vqa.imaging.images import load_image, open_image, open_recorded
 
 GREYS = np.linspace(0, 255, 60 * 80).astype(np.uint8).reshape(60, 80)
 
@@ -98,7 +98,7 @@ def test_comments_and_dates_of_the_file_stay_behind(tmp_path):
 
 
 def test_strips_join_to_the_whole_picture(tmp_path, monkeypatch):
-    from discern_vqa.data import raster
+    from discern_vqa.imaging import raster
 
     deep = np.random.default_rng(0).integers(0, 60000, (50, 33)).astype(np.uint16)
     clear = Image.fromarray(np.random.default_rng(1).integers(0, 255, (50, 33, 4)).astype(np.uint8))
@@ -238,7 +238,7 @@ def test_a_damaged_file_is_an_image_or_an_image_error_and_nothing_else(tmp_path,
 
 def test_data_without_torch():
     code = (
-        "import sys, discern_vqa.data.images, discern_vqa.data.answers, discern_vqa.datasets.vqa_rad, "
+        "import sys, discern_vqa.imaging.images, discern_vqa.data.answers, discern_vqa.datasets.vqa_rad, "
         "discern_vqa.datasets.jsonl; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,11 +9,11 @@ from _reported import made_run, rows_of, write_json
 from huggingface_hub import ModelCard
 
 from discern_vqa.card import CARD
-from discern_vqa.evaluation import metrics
 from discern_vqa.evaluation.evaluate import _brief, evaluate
-from discern_vqa.evaluation.report.card import write_judged_card
-from discern_vqa.evaluation.report.read import audit_file, read_run
-from discern_vqa.evaluation.scoring import as_table
+from discern_vqa.report.card import write_judged_card
+from discern_vqa.report.read import audit_file, read_run
+from discern_vqa.report.terminal import as_table
+from discern_vqa.scoring import metrics
 
 
 def judged_too(run: Path, split: str, accuracy: float) -> None:

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from discern_vqa.data.sources import StateSource
 from discern_vqa.datasets import phantom
-from discern_vqa.datasets._load import learning_samples
-from discern_vqa.evaluation.predict import Predictor
+from discern_vqa.evaluation.opening import open_run
+from discern_vqa.recipe_samples import learning_samples
 from discern_vqa.training.train import train
 
 FROZEN = 'image = { kind = "lite", frozen = true, size = 64, weights = "WEIGHTS" }\n'
@@ -70,7 +70,7 @@ def test_an_image_that_was_replaced_is_computed_anew_and_no_other(folder: Path, 
     computed.clear()
     trained(folder, "replaced_still")
     assert computed == []
-    predictor = Predictor.open(first)
+    predictor = open_run(first)
     samples, _ = learning_samples(predictor.run.recipe.data, predictor.run.root, 0)
     shown = predictor.batcher.inputs([one for one in samples if one.image == name][:1]).image
     pixels = predictor.batcher.images.pixels.get([(name, folder / "phantoms" / name)])[0]
@@ -86,7 +86,7 @@ def test_a_run_that_is_opened_takes_the_states_of_its_training_and_none_of_files
     names = list(computed)
     computed.clear()
     replace_in_place(folder / "phantoms" / names[-1])
-    predictor = Predictor.open(run)
+    predictor = open_run(run)
     predictor.batcher.images.get([(name, folder / "phantoms" / name) for name in names])
     assert computed == names[-1:]
 
@@ -102,5 +102,5 @@ def test_other_weights_of_the_encoder_give_other_states(folder: Path, computed: 
     trained(folder, "second")
     assert computed == names
     computed.clear()
-    Predictor.open(folder / "first").batcher.images.get([(names[0], folder / "phantoms" / names[0])])
+    open_run(folder / "first").batcher.images.get([(names[0], folder / "phantoms" / names[0])])
     assert computed == [], "the run has its encoder with it, and the states that were made by it are still there"

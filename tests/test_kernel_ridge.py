@@ -5,11 +5,11 @@ import pytest
 from _tiny import question
 
 from discern_vqa.baselines import kernel_ridge
-from discern_vqa.baselines._cases import Cases
-from discern_vqa.baselines._fitted import Given
-from discern_vqa.baselines._rows import Rows
 from discern_vqa.baselines.kernel_ridge import ALONE, Model, Setting, landmarks, solved
 from discern_vqa.data.answers import AnswerVocabulary
+from discern_vqa.fitting.cases import Cases
+from discern_vqa.fitting.fitted import Given
+from discern_vqa.fitting.rows import Rows
 
 WORDS = ("is there a mass", "which side is it on", "what organ is this")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from _medical import lossless_jpeg, scene
 
-from discern_vqa.data.lossless_jpeg import decode
+from discern_vqa.imaging.lossless_jpeg import decode
 
 
 @pytest.mark.parametrize("predictor", range(1, 8))

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from discern_vqa.errors import DataError
-from discern_vqa.evaluation import predictions
-from discern_vqa.evaluation.intervals import clustered_bootstrap, interval, wilson
-from discern_vqa.evaluation.metrics import check_parts, figure, score
-from discern_vqa.evaluation.predictions import Prediction
-from discern_vqa.evaluation.scoring import as_table, ceiling, score_file, warnings
+from discern_vqa.report.terminal import as_table, ceiling, score_file, warnings
+from discern_vqa.scoring import predictions
+from discern_vqa.scoring.intervals import clustered_bootstrap, interval, wilson
+from discern_vqa.scoring.metrics import check_parts, figure, score
+from discern_vqa.scoring.predictions import Prediction
 
 
 def row(number: int, right: bool, answer_type: str = "closed", **more: str) -> Prediction:
@@ -135,8 +135,10 @@ def test_all_right_and_few_images_still_leave_room_for_doubt() -> None:
 
 
 def test_scoring_does_not_wake_torch() -> None:
-    modules = "predictions, metrics, intervals, scoring"
-    code = f"import sys; from discern_vqa.evaluation import {modules}; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys; from discern_vqa.scoring import predictions, metrics, intervals; "
+        "from discern_vqa.report import terminal; sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

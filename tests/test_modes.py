@@ -7,10 +7,10 @@ import pytest
 import torch
 from _tiny import QUESTIONS, VOCABULARY, WRITER, batcher, cmi_model, model
 
+from discern_vqa.answering.decisions import answer_scores
+from discern_vqa.answering.modes import Answering, modes_of, tune_hybrid
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.errors import ConfigError
-from discern_vqa.models._answering import answer_scores
-from discern_vqa.models._modes import Answering, modes_of, tune_hybrid
 
 MODES = ("classify", "classify_typed", "generate", "rank", "hybrid")
 

@@ -7,18 +7,10 @@ import pytest
 from _pictures import picture
 from PIL import Image, ImageFilter, ImageOps
 
-from discern_vqa.data import near
-from discern_vqa.data.clusters import Clusters
-from discern_vqa.data.fingerprints import _small, inner_box
-from discern_vqa.data.likeness import (
-    NEAR,
-    SAME_GREY,
-    edges,
-    features,
-    grey,
-    hash_distance,
-    perceptual_hash,
-)
+from discern_vqa.imaging import near_pairs
+from discern_vqa.imaging.clusters import Clusters
+from discern_vqa.imaging.fingerprints import _small, inner_box
+from discern_vqa.imaging.thumbnails import NEAR, SAME_GREY, edges, features, grey, hash_distance, perceptual_hash
 
 
 def thumbs(pictures) -> np.ndarray:
@@ -60,32 +52,32 @@ def found(blocks) -> set[tuple[int, int]]:
 @pytest.mark.parametrize("above", [0.5, 0.8, NEAR])
 @pytest.mark.parametrize("same_grey", [SAME_GREY, 0.9, 2.0])
 def test_the_quick_search_finds_exactly_what_comparing_all_finds(many, above, same_grey, monkeypatch):
-    monkeypatch.setattr(near, "_BLOCK", 64)
+    monkeypatch.setattr(near_pairs, "_BLOCK", 64)
     expected = {(one, other) for one, other in in_full(many, many, above, same_grey) if one < other}
     assert 5 < len(expected) < len(many) ** 2 / 4
-    assert found(near.near_pairs(many, above=above, same_grey=same_grey)) == expected
+    assert found(near_pairs.near_pairs(many, above=above, same_grey=same_grey)) == expected
 
 
-@pytest.mark.parametrize("products", [near._PRODUCTS, 7])
+@pytest.mark.parametrize("products", [near_pairs._PRODUCTS, 7])
 def test_two_sets_are_compared_with_each_other_alone(many, products, monkeypatch):
-    monkeypatch.setattr(near, "_BLOCK", 64)
-    monkeypatch.setattr(near, "_PRODUCTS", products)
+    monkeypatch.setattr(near_pairs, "_BLOCK", 64)
+    monkeypatch.setattr(near_pairs, "_PRODUCTS", products)
     one, other = many[:120], many[120:]
-    assert found(near.near_pairs(one, other)) == in_full(one, other, NEAR, SAME_GREY)
+    assert found(near_pairs.near_pairs(one, other)) == in_full(one, other, NEAR, SAME_GREY)
 
 
 @pytest.mark.parametrize("sample", [40, 10**6])
 def test_the_bound_is_never_below_the_product(many, sample, monkeypatch):
-    monkeypatch.setattr(near, "_SAMPLE", sample)
+    monkeypatch.setattr(near_pairs, "_SAMPLE", sample)
     wide = np.concatenate([many] * 6)  # 1,200 pictures of 1,024 greys
-    bounds = near._bounds([wide], grey, 0)[0]
+    bounds = near_pairs._bounds([wide], grey, 0)[0]
     full = grey(wide[:, 0])
-    assert (bounds @ bounds.T >= full @ full.T - near._SLACK).all()
+    assert (bounds @ bounds.T >= full @ full.T - near_pairs._SLACK).all()
     assert (bounds[:40] @ bounds[:40].T < 1).mean() > 0.5  # and it rules pairs out
 
 
 def test_numbers_that_come_with_a_pair_are_its_own(many):
-    for block in near.near_pairs(many):
+    for block in near_pairs.near_pairs(many):
         for one, other, likeness, greys in zip(block.one, block.other, block.likeness, block.grey, strict=True):
             views = [float(features(many[[one], v])[0] @ features(many[[other], v])[0]) for v in range(2)]
             assert likeness == pytest.approx(max(views), abs=1e-5)
@@ -108,19 +100,19 @@ def test_numbers_that_come_with_a_pair_are_its_own(many):
 )
 def test_a_copy_is_found_as_one(again):
     originals = [picture(number) for number in range(12)]
-    pairs = found(near.near_pairs(thumbs([again(one) for one in originals]), thumbs(originals)))
+    pairs = found(near_pairs.near_pairs(thumbs([again(one) for one in originals]), thumbs(originals)))
     assert pairs == {(number, number) for number in range(12)}
 
 
 def test_what_is_another_picture_is_not_found():
     drawn = [picture(number) for number in range(60)]
     drawn += [ImageOps.mirror(one) for one in drawn[:10]] + [ImageOps.invert(one) for one in drawn[:10]]
-    assert found(near.near_pairs(thumbs(drawn))) == set()
+    assert found(near_pairs.near_pairs(thumbs(drawn))) == set()
 
 
 def test_an_empty_picture_is_like_no_other():
-    assert found(near.near_pairs(thumbs([Image.new("L", (50, 50), 7)] * 3))) == set()
-    assert list(near.near_pairs(np.zeros((0, 2, 32, 32), np.uint8))) == []
+    assert found(near_pairs.near_pairs(thumbs([Image.new("L", (50, 50), 7)] * 3))) == set()
+    assert list(near_pairs.near_pairs(np.zeros((0, 2, 32, 32), np.uint8))) == []
 
 
 def test_likeness_is_the_mean_of_the_two_correlations(many):
@@ -145,11 +137,11 @@ def test_vectors_of_an_encoder_are_compared_within_and_between():
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     within = [
         (a, b)
-        for one, other, _ in near.near_vectors(vectors, None, 0.999, block=16)
+        for one, other, _ in near_pairs.near_vectors(vectors, None, 0.999, block=16)
         for a, b in zip(one, other, strict=True)
     ]
     assert sorted(within) == [(3, 7), (3, 31), (7, 31)]
-    cross = near.near_vectors(vectors[:10], vectors[10:], 0.999, block=16)
+    cross = near_pairs.near_vectors(vectors[:10], vectors[10:], 0.999, block=16)
     assert [(a, b) for one, other, _ in cross for a, b in zip(one, other, strict=True)] == [(3, 21), (7, 21)]
 
 
@@ -173,11 +165,11 @@ def test_clusters_are_those_of_one_search_through_all_pairs():
 def test_slakes_neighbouring_slices_are_found_and_strangers_are_not(real_data):
     import re
 
-    from discern_vqa.data.fingerprints import fingerprints
+    from discern_vqa.imaging.fingerprints import fingerprints
 
     files = sorted((real_data("slake") / "imgs").glob("*/source.jpg"))
     numbers = np.array([int(re.sub(r"\D", "", file.parent.name)) for file in files])
-    pairs = list(near.near_pairs(fingerprints(files).thumbs))
+    pairs = list(near_pairs.near_pairs(fingerprints(files).thumbs))
     one, other, likeness, greys = (
         np.concatenate([getattr(block, name) for block in pairs]) for name in ("one", "other", "likeness", "grey")
     )

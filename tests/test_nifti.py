@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from _medical import nifti, written
 
-from discern_vqa.data import images
-from discern_vqa.data import nifti as reader
-from discern_vqa.data.images import open_image, open_recorded
 from discern_vqa.errors import ImageError
+from discern_vqa.imaging import images
+from discern_vqa.imaging import nifti as reader
+from discern_vqa.imaging.images import open_image, open_recorded
 
 SHAPE = (5, 6, 7)  # left to right, back to front, feet to head
 VOLUME = np.arange(np.prod(SHAPE), dtype=np.int16).reshape(SHAPE)

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from discern_vqa.datasets import phantom
 from discern_vqa.errors import DiscernError, RunError
+from discern_vqa.evaluation.opening import open_run
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.evaluation.questions import read_questions
 from discern_vqa.run import Run, load_weights, save_weights
@@ -23,7 +24,7 @@ def samples(tiny_run):
 
 @pytest.fixture(scope="module")
 def predictor(tiny_run) -> Predictor:
-    return Predictor.open(tiny_run)
+    return open_run(tiny_run)
 
 
 @pytest.fixture
@@ -38,14 +39,14 @@ def folder(tiny_run, tmp_path):
 def test_open_save_open_gives_equal_answers_elsewhere_too(folder, predictor, samples):
     run = Run.open(folder)
     save_weights(run.load_model(), folder / "model.safetensors")
-    assert Predictor.open(folder).answer(samples) == predictor.answer(samples)
+    assert open_run(folder).answer(samples) == predictor.answer(samples)
 
 
 @pytest.mark.parametrize("name", ["config.json", "vocabulary.json", "model.safetensors"])
 def test_a_run_folder_that_lacks_a_file_is_two_lines(folder, name):
     (folder / name).unlink()
     with pytest.raises(RunError) as caught:
-        Predictor.open(folder)
+        open_run(folder)
     assert name in str(caught.value)
     assert "discern train" in caught.value.hint
     assert "\n" not in str(caught.value) + caught.value.hint
@@ -58,7 +59,7 @@ def test_a_damaged_file_is_two_lines_with_its_name(folder, name, damage):
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2] if damage == "cut" else b"\x00\xff" * 50)
     with pytest.raises(RunError) as caught:
-        Predictor.open(folder)
+        open_run(folder)
     assert name in str(caught.value)
     assert caught.value.hint
 
@@ -77,7 +78,7 @@ def test_a_damaged_file_is_two_lines_with_its_name(folder, name, damage):
 def test_json_that_lacks_its_entries_is_an_error_for_the_user_and_not_a_traceback(folder, name, content):
     (folder / name).write_text(json.dumps(content))
     with pytest.raises(DiscernError) as caught:
-        Predictor.open(folder)
+        open_run(folder)
     assert caught.value.hint
 
 
@@ -88,7 +89,7 @@ def test_weights_of_another_shape_are_listed(folder):
     tensors["stray"] = tensors.pop("ffn_answer.bias")
     save_file(tensors, path)
     with pytest.raises(RunError) as caught:
-        Predictor.open(folder)
+        open_run(folder)
     for part in ("1 missing (ffn_answer.bias)", "1 unknown (stray)", "1 of another shape (h_shared)"):
         assert part in str(caught.value)
 

@@ -9,8 +9,8 @@ import pytest
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import DataError
-from discern_vqa.evaluation import predictions
-from discern_vqa.evaluation.predictions import Prediction
+from discern_vqa.scoring import predictions
+from discern_vqa.scoring.predictions import Prediction
 
 GOOD = {"id": "1", "image": "a.jpg", "gold": "no", "answer_type": "closed", "prediction": "yes"}
 

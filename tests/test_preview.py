@@ -6,9 +6,9 @@ from PIL import Image
 
 from discern_vqa import cli
 from discern_vqa.audit.preview import write_preview
-from discern_vqa.data.sheet import CELL, draw_sheet, fitted
 from discern_vqa.datasets import jsonl
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.imaging.sheet import CELL, draw_sheet, fitted
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ from safetensors.torch import load_file
 
 from discern_vqa.data.prior.source import PriorSource
 from discern_vqa.datasets import phantom
-from discern_vqa.datasets._load import learning_samples
 from discern_vqa.evaluation.evaluate import evaluate
-from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.evaluation.predictions import read
+from discern_vqa.evaluation.opening import open_run
 from discern_vqa.nn.encoders import EncoderConfig, text_encoder
 from discern_vqa.paths import find_local_weights
+from discern_vqa.recipe_samples import learning_samples
 from discern_vqa.run import PRIOR, Run
+from discern_vqa.scoring.predictions import read
 from discern_vqa.training.train import train
 
 LITE = """image = { kind = "lite", frozen = true, size = 64, weights = "IMAGE" }
@@ -65,7 +65,7 @@ def test_a_run_keeps_its_prior_and_neither_texts_nor_pictures_in_it(run: Path) -
 
 
 def test_an_opened_run_knows_beforehand_what_the_training_knew(run: Path) -> None:
-    predictor = Predictor.open(run)
+    predictor = open_run(run)
     samples, _ = learning_samples(predictor.run.recipe.data, predictor.run.root, 0)
     asked = [sample for sample in samples if not sample.is_caption][:6]
     inputs = predictor.batcher.inputs(asked)
@@ -96,7 +96,7 @@ def test_of_several_processes_one_fits_the_prior_and_the_others_read_it(run: Pat
 
 
 def test_nothing_gold_is_known_beforehand(run: Path) -> None:
-    predictor = Predictor.open(run)
+    predictor = open_run(run)
     samples, _ = learning_samples(predictor.run.recipe.data, predictor.run.root, 0)
     asked = [sample for sample in samples if not sample.is_caption][:6]
     lied = [replace(sample, answer="something else", answer_type="open", organ="elsewhere") for sample in asked]
@@ -104,7 +104,7 @@ def test_nothing_gold_is_known_beforehand(run: Path) -> None:
 
 
 def test_answers_are_the_mixture_of_prior_and_network(run: Path) -> None:
-    predictor = Predictor.open(run)
+    predictor = open_run(run)
     samples, _ = learning_samples(predictor.run.recipe.data, predictor.run.root, 0)
     inputs = predictor.batcher.inputs(samples[:4])
     with torch.inference_mode():
@@ -130,7 +130,7 @@ def test_wording_needs_no_frozen_encoder(folder: Path) -> None:
     (folder / "wording.toml").write_text(text, encoding="utf-8")
     made = train(folder / "wording.toml", data=folder / "phantoms", out=folder / "wording", quiet=True)
     assert not any(name.startswith(("cases.", "sentence.")) for name in load_file(made.folder / PRIOR))
-    assert Predictor.open(made.folder).batcher.prior is not None
+    assert open_run(made.folder).batcher.prior is not None
 
 
 def test_wording_that_is_off_is_not_heard() -> None:

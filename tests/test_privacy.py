@@ -10,7 +10,7 @@ from PIL import Image
 
 from discern_vqa.datasets import jsonl, phantom
 from discern_vqa.evaluation.evaluate import evaluate
-from discern_vqa.evaluation.report.page import write_report
+from discern_vqa.report.page import write_report
 from discern_vqa.training.train import train
 
 NAME = "DOE^JANE_19700101"

@@ -9,9 +9,9 @@ from discern_vqa import cli
 from discern_vqa.data.answers import Answer
 from discern_vqa.datasets import vqa_rad
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.evaluation import predictions
-from discern_vqa.evaluation.predictions import Prediction
-from discern_vqa.evaluation.protocols import CLEANING, PROTOCOLS, as_table, chosen, read_answers, score_protocols
+from discern_vqa.scoring import predictions
+from discern_vqa.scoring.predictions import Prediction
+from discern_vqa.scoring.protocols import CLEANING, PROTOCOLS, as_table, chosen, read_answers, score_protocols
 
 
 def row(number: int, said: str, true: str, kind: str = "closed", phrase: str = "freeform") -> Prediction:

@@ -8,9 +8,10 @@ import pytest
 from _readers import own_folders
 from PIL import Image
 
-from discern_vqa.datasets import _hub, ovqa, pathvqa, phantom, pmc_vqa, roco, vqa_med_2019, vqa_rad
-from discern_vqa.datasets._reading import derived_answer_type
+from discern_vqa.datasets import ovqa, pathvqa, phantom, pmc_vqa, roco, vqa_med_2019, vqa_rad
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.reading import hub
+from discern_vqa.reading.records import derived_answer_type
 
 __all__ = ["own_folders"]  # the fixture
 
@@ -82,7 +83,7 @@ def test_a_hub_copy_must_be_whole_and_its_pictures_pictures(tmp_path):
     pyarrow.parquet.write_table(pyarrow.table({"picture": [1]}), first)
     with pytest.raises(DataError, match="has no column 'image'; there are: picture"):
         pathvqa.read(tmp_path, "train")
-    assert _hub.COLUMNS == ("image", "question", "answer")
+    assert hub.COLUMNS == ("image", "question", "answer")
 
 
 # PathVQA

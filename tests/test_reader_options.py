@@ -5,8 +5,8 @@ import pytest
 from discern_vqa import cli
 from discern_vqa.config import DataConfig
 from discern_vqa.datasets import csv, jsonl
-from discern_vqa.datasets._load import learning_samples
 from discern_vqa.errors import ConfigError
+from discern_vqa.recipe_samples import learning_samples
 
 
 def said(line: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from discern_vqa import registry
 from discern_vqa.datasets import jsonl
-from discern_vqa.datasets._reading import present_splits
 from discern_vqa.errors import DiscernError
+from discern_vqa.reading.records import present_splits
 
 PICTURES = (".jpg", ".png")
 ODD = [

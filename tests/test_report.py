@@ -14,14 +14,14 @@ import pytest
 from _reported import made_run, write_json
 
 from discern_vqa.errors import DataError, RunError
-from discern_vqa.evaluation import metrics, predictions
-from discern_vqa.evaluation.predictions import Prediction
-from discern_vqa.evaluation.report.cases import gallery
-from discern_vqa.evaluation.report.figures import best_epoch, curves
-from discern_vqa.evaluation.report.page import write_report, write_reports
-from discern_vqa.evaluation.report.read import read_run
-from discern_vqa.evaluation.report.view import view
-from discern_vqa.evaluation.report.words import paired_tests, summary
+from discern_vqa.report.cases import gallery
+from discern_vqa.report.figures import best_epoch, curves
+from discern_vqa.report.page import write_report, write_reports
+from discern_vqa.report.read import read_run
+from discern_vqa.report.summary import paired_tests, summary
+from discern_vqa.report.view import view
+from discern_vqa.scoring import metrics, predictions
+from discern_vqa.scoring.predictions import Prediction
 
 
 @pytest.fixture
@@ -299,7 +299,7 @@ def test_a_torn_last_line_of_a_killed_run_is_left_out(run: Path, tmp_path: Path)
 
 def test_writing_a_report_does_not_wake_torch(run: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from discern_vqa.evaluation.report.page import write_report; "
+        "import sys; from pathlib import Path; from discern_vqa.report.page import write_report; "
         f"write_report(Path({str(run)!r}), Path({str(tmp_path / 'out')!r})); sys.exit('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

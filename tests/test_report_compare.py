@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from _reported import N, made_run, write_json
 
-from discern_vqa.evaluation import metrics, predictions
-from discern_vqa.evaluation.report.cases import disagreements
-from discern_vqa.evaluation.report.compare import comparison, unique_names
-from discern_vqa.evaluation.report.page import write_reports
-from discern_vqa.evaluation.report.read import read_run
+from discern_vqa.report.cases import disagreements
+from discern_vqa.report.compare import comparison, unique_names
+from discern_vqa.report.page import write_reports
+from discern_vqa.report.read import read_run
+from discern_vqa.scoring import metrics, predictions
 
 
 @pytest.fixture

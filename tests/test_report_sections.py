@@ -11,19 +11,19 @@ import pytest
 from _reported import N, made_run, rows_of, write_json
 
 from discern_vqa.errors import RunError
-from discern_vqa.evaluation import kept_states, metrics
-from discern_vqa.evaluation.calibration import Calibration
-from discern_vqa.evaluation.confidence import SHARPEST
-from discern_vqa.evaluation.predictions import Prediction
-from discern_vqa.evaluation.report.clean import without_paths
-from discern_vqa.evaluation.report.confusion import confusions
-from discern_vqa.evaluation.report.feature_map import feature_map, silhouette
-from discern_vqa.evaluation.report.origin import beside_literature, facts
-from discern_vqa.evaluation.report.page import write_report
-from discern_vqa.evaluation.report.read import read_run
-from discern_vqa.evaluation.report.tables import said
-from discern_vqa.evaluation.report.trust import trust
-from discern_vqa.evaluation.report.view import view
+from discern_vqa.report.clean import without_paths
+from discern_vqa.report.confusion import confusions
+from discern_vqa.report.feature_map import feature_map, silhouette
+from discern_vqa.report.page import write_report
+from discern_vqa.report.provenance import beside_literature, facts
+from discern_vqa.report.read import read_run
+from discern_vqa.report.tables import said
+from discern_vqa.report.trust import trust
+from discern_vqa.report.view import view
+from discern_vqa.scoring import kept_states, metrics
+from discern_vqa.scoring.predictions import Prediction
+from discern_vqa.trust.calibration import Calibration
+from discern_vqa.trust.confidence import SHARPEST
 
 
 @pytest.fixture

@@ -13,11 +13,12 @@ from discern_vqa import cli
 from discern_vqa.data.answers import Within
 from discern_vqa.datasets import phantom
 from discern_vqa.errors import DataError, RunError
-from discern_vqa.evaluation import scope
-from discern_vqa.evaluation.predict import Predictor, said
-from discern_vqa.evaluation.scope import FIGURES, FILE, Known, Scope, auroc, in_words
-from discern_vqa.evaluation.scope_fit import fit_and_measure, fit_run, measure_outside, measure_split
+from discern_vqa.evaluation.ood_fit import fit_and_measure, fit_run, measure_outside, measure_split
+from discern_vqa.evaluation.opening import open_run
+from discern_vqa.evaluation.predict import said
 from discern_vqa.training.train import train
+from discern_vqa.trust import ood
+from discern_vqa.trust.ood import FIGURES, FILE, Known, Scope, auroc, in_words
 
 
 def cloud(n: int, seed: int, middle: int = 0, width: int = 16) -> np.ndarray:
@@ -44,7 +45,7 @@ def test_of_what_is_like_the_training_data_five_in_a_hundred_are_refused():
             known = Known.fit(cloud(300, 2 + seed), [str(i) for i in range(300)], held)
             refused.append(np.mean(known.distance(cloud(400, 100 + seed)) > known.threshold))
         assert np.mean(refused) == pytest.approx(0.05, abs=0.015)
-        assert known.how == (scope.HELD_OUT if held is not None else scope.LEFT_OUT)
+        assert known.how == (ood.HELD_OUT if held is not None else ood.LEFT_OUT)
 
 
 def test_what_hangs_together_is_left_out_together():
@@ -56,7 +57,7 @@ def test_what_hangs_together_is_left_out_together():
 
 
 def test_typical_is_the_share_of_the_held_out_that_is_as_far():
-    known = Known(np.eye(3, dtype=np.float16), np.arange(1, 100) / 100, scope.HELD_OUT)
+    known = Known(np.eye(3, dtype=np.float16), np.arange(1, 100) / 100, ood.HELD_OUT)
     assert known.typical(np.array([0.0, 0.5, 0.99, 2.0])) == pytest.approx([1.0, 0.51, 0.02, 0.01])
     assert known.threshold == 0.95
     assert known.typical(np.array([known.threshold]))[0] > 0.05
@@ -66,7 +67,7 @@ def test_too_few_say_nothing():
     assert Known.fit(cloud(19, 0), [str(i) for i in range(19)]) is None
     assert Known.fit(cloud(100, 0), ["one patient"] * 100) is None
     few = Known.fit(cloud(100, 0), [str(i) for i in range(100)], cloud(5, 1))
-    assert few.how == scope.LEFT_OUT
+    assert few.how == ood.LEFT_OUT
 
 
 # -- what it is worth --------------------------------------------------------------------------------------------------
@@ -163,16 +164,16 @@ def test_what_was_measured_stays_until_something_changes(placed, tmp_path):
     folder, content = placed
     assert fit_and_measure(folder) == content
     copy = shutil.copytree(folder, tmp_path / "copy")
-    predictor = Predictor.open(copy, calibrated=False)
+    predictor = open_run(copy, calibrated=False)
     samples = learned_from(folder)
     assert fit_run(predictor, samples[: len(samples) // 2], []) is not None
-    assert set(scope.read_figures(copy)["outside"]) == {"noise"}
+    assert set(ood.read_figures(copy)["outside"]) == {"noise"}
     assert fit_run(predictor, samples[:3], []) is None, "three questions"
 
 
 def test_a_split_is_measured_over_what_was_not_learned_from(placed):
     folder, _ = placed
-    predictor = Predictor.open(folder)
+    predictor = open_run(folder)
     samples = learned_from(folder)
     assert measure_split(predictor, samples, samples)["image"]["n"] == 0
     assert measure_split(predictor, samples[:10], samples)["image"]["n"] > 0
@@ -203,7 +204,7 @@ def test_ask_and_predict_say_it_and_other_weights_are_refused(placed, tmp_path, 
     with open(copy / "model.safetensors", "ab") as file:
         file.write(b" ")
     with pytest.raises(RunError, match="other weights"):
-        scope.read_if_there(copy, copy / "model.safetensors")
+        ood.read_if_there(copy, copy / "model.safetensors")
 
 
 def test_calibrate_outside_is_for_runs_and_says_what_is_wrong(placed, tmp_path, capsys):
@@ -220,7 +221,7 @@ def test_calibrate_outside_is_for_runs_and_says_what_is_wrong(placed, tmp_path, 
     photos, figure = str(folder.parent / "photos"), str(tmp_path / "f.png")
     assert cli.main(["calibrate", str(folder), "--outside", photos, "--figure", figure, "--accuracy", "0.9"]) == 2
     assert "--accuracy and --figure would be ignored" in capsys.readouterr().err
-    predictor = Predictor.open(folder)
+    predictor = open_run(folder)
     with pytest.raises(DataError, match="holds no picture"):
         measure_outside(predictor, predictor.scope, tmp_path / "empty")
 
@@ -236,4 +237,4 @@ def test_a_person_is_told_in_words():
 def test_what_is_not_known_is_not_said(tiny_run, tmp_path):
     plain = shutil.copytree(tiny_run, tmp_path / "run", ignore=shutil.ignore_patterns("scope.*", "calibration.json"))
     image = sorted((tiny_run.parent / "phantoms" / "images" / "test").glob("*.png"))[0]
-    assert said(Predictor.open(plain).ask(image, "Is there a mass?")) == {}
+    assert said(open_run(plain).ask(image, "Is there a mass?")) == {}

@@ -13,12 +13,12 @@ from _tiny import LENGTH, TOKENIZER, Noise, question, rng
 from discern_vqa import registry
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.batch import Batcher
-from discern_vqa.data.images import load_image
+from discern_vqa.data.laterality import asks_side, is_mirrored, mirrored, mirrored_text, names_side, plain_name
 from discern_vqa.data.pairs import Pairing
 from discern_vqa.data.sample import Sample
-from discern_vqa.data.sides import asks_side, is_mirrored, mirrored, mirrored_text, names_side, plain_name
 from discern_vqa.data.sources import PixelSource, StateSource
 from discern_vqa.datasets import phantom
+from discern_vqa.imaging.images import load_image
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from discern_vqa.data.regions import Region
 from discern_vqa.datasets import slake
 from discern_vqa.errors import ConfigError, DataError, ImageError
+from discern_vqa.imaging.regions import Region
 
 
 @pytest.fixture

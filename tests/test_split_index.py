@@ -7,13 +7,14 @@ import _pictures as pictures
 import numpy as np
 import pytest
 
-from discern_vqa import cli, registry
+from discern_vqa import cli, recipe_samples, registry
 from discern_vqa.config import DataConfig
-from discern_vqa.data.fingerprints import Fingerprints
-from discern_vqa.datasets import _index, _load, jsonl
-from discern_vqa.datasets._reading import present_splits
-from discern_vqa.datasets._splitting import Wanted, make
+from discern_vqa.datasets import jsonl
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.imaging.fingerprints import Fingerprints
+from discern_vqa.reading import split_files
+from discern_vqa.reading.records import present_splits
+from discern_vqa.reading.splitting import Wanted, make
 
 READERS = [name for name in registry.names("datasets") if name != "csv"]  # a spreadsheet's columns have to be named
 
@@ -38,7 +39,7 @@ def index(set_of_40, tmp_path):
     make(pictures.by_split(set_of_40), Wanted(by="near"), out, {"dataset": "jsonl"})
 
     def change(which, **values):
-        file = out / _index.ROWS
+        file = out / split_files.ROWS
         rows = [json.loads(line) for line in file.read_text().splitlines()]
         next(row for row in rows if which(row)).update(values)
         file.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -48,7 +49,7 @@ def index(set_of_40, tmp_path):
 
 def refused(index) -> str:
     with pytest.raises(DataError) as caught:
-        _index.read(jsonl, index.root, index.folder, {})
+        split_files.read(jsonl, index.root, index.folder, {})
     assert caught.value.hint
     return str(caught.value)
 
@@ -67,14 +68,14 @@ def test_a_cluster_number_that_was_changed_with_it_does_not_hide_the_image(index
 def test_a_patient_on_two_sides_is_noticed_when_the_split_was_by_patient(chain, tmp_path):
     jsonl.write(chain, tmp_path / jsonl.FILE)
     rows = [
-        _index.Row("train", row.id, "test" if row.image == "a3.png" else "train", place)
+        split_files.Row("train", row.id, "test" if row.image == "a3.png" else "train", place)
         for place, row in enumerate(chain)
     ]
     about = {"dataset": "jsonl", "by": "image", "read": ["train"]}
-    _index.write(tmp_path / "i", rows, chain, about)
-    assert set(_index.read(jsonl, tmp_path, tmp_path / "i", {})) == {"train", "test"}
+    split_files.write(tmp_path / "i", rows, chain, about)
+    assert set(split_files.read(jsonl, tmp_path, tmp_path / "i", {})) == {"train", "test"}
     with pytest.raises(DataError, match="the patient 'p' is in"):
-        _index.write(tmp_path / "p", rows, chain, about | {"by": "patient"})
+        split_files.write(tmp_path / "p", rows, chain, about | {"by": "patient"})
 
 
 def test_data_that_changed_since_is_refused(index):
@@ -95,12 +96,12 @@ def test_data_that_changed_since_is_refused(index):
     ],
 )
 def test_a_broken_index_is_refused(index, content, message):
-    (index.folder / _index.ABOUT).write_text(content)
+    (index.folder / split_files.ABOUT).write_text(content)
     assert message in refused(index)
 
 
 def test_broken_lines_of_an_index_are_named(index):
-    file = index.folder / _index.ROWS
+    file = index.folder / split_files.ROWS
     lines = file.read_text().splitlines()
     for line, message in (('{"id": 3}', "expected"), (lines[1], "was named before"), ("x", "broken JSON")):
         file.write_text("\n".join([line, *lines[1:]]) + "\n")
@@ -112,39 +113,39 @@ def test_broken_lines_of_an_index_are_named(index):
 def test_a_folder_of_folds_is_told_from_a_fold(set_of_40, tmp_path):
     make(pictures.by_split(set_of_40), Wanted(folds=2), tmp_path / "f", {"dataset": "jsonl"})
     with pytest.raises(DataError, match="holds no split") as caught:
-        _index.parts(tmp_path / "f")
+        split_files.parts(tmp_path / "f")
     assert caught.value.hint.endswith("fold0")
 
 
 def test_a_recipe_reads_the_index_and_carves_no_cluster_apart(set_of_40, tmp_path):
     make(pictures.by_split(set_of_40), Wanted(by="near", validation=0), tmp_path / "i", {"dataset": "jsonl"})
     choice = DataConfig(dataset="jsonl", index=str(tmp_path / "i"), validation_ratio=0.25)
-    train, validation = _load.learning_samples(choice, set_of_40, seed=3)
-    test = _load.test_samples(choice, set_of_40, "test")
+    train, validation = recipe_samples.learning_samples(choice, set_of_40, seed=3)
+    test = recipe_samples.test_samples(choice, set_of_40, "test")
     pairs = [{int(row.image[:2]) // 2 for row in rows} for rows in (train, validation, test)]
     assert all(pairs)
     assert not pairs[0] & pairs[1]
     assert not (pairs[0] | pairs[1]) & pairs[2]
-    answers = _load.vocabulary_samples(choice, set_of_40)
+    answers = recipe_samples.vocabulary_samples(choice, set_of_40)
     assert {row.id for row in answers} == {row.id for row in [*train, *validation]} | {
         row.id for row in answers if row.phrase_type == "frame"
     }
-    assert _load.held_out_samples(choice, set_of_40, seed=3) == validation
+    assert recipe_samples.held_out_samples(choice, set_of_40, seed=3) == validation
     refit = choice.model_copy(update={"validation_ratio": 0.0})
-    assert _load.held_out_samples(refit, set_of_40, seed=3) == [], "the set's own rows are dealt by the index"
+    assert recipe_samples.held_out_samples(refit, set_of_40, seed=3) == [], "the set's own rows are dealt by the index"
     with pytest.raises(ConfigError, match="has no split 'validation'"):
-        _load.test_samples(choice, set_of_40, "validation")
+        recipe_samples.test_samples(choice, set_of_40, "validation")
     both = DataConfig(dataset="jsonl", index=str(tmp_path / "i"), protocol="image_disjoint")
     with pytest.raises(ConfigError, match="two ways of splitting"):
-        _load.learning_samples(both, set_of_40, seed=3)
+        recipe_samples.learning_samples(both, set_of_40, seed=3)
 
 
 def test_a_recipe_with_an_index_takes_its_validation(set_of_40, tmp_path):
     make(pictures.by_split(set_of_40), Wanted(by="near"), tmp_path / "i", {"dataset": "jsonl"})
     choice = DataConfig(dataset="jsonl", index=str(tmp_path / "i"))
-    _, validation = _load.learning_samples(choice, set_of_40, seed=3)
+    _, validation = recipe_samples.learning_samples(choice, set_of_40, seed=3)
     assert {row.id for row in validation} == {
-        row.id for row in _index.read(jsonl, set_of_40, tmp_path / "i", {})["validation"]
+        row.id for row in split_files.read(jsonl, set_of_40, tmp_path / "i", {})["validation"]
     }
 
 
@@ -167,7 +168,7 @@ def test_every_reader_takes_an_index(name, tmp_path):
         return
     # Tiny sets show few different pictures, of several patients: here a picture is what its path says.
     make(samples, Wanted(test=0.4, validation=0), tmp_path / "i", {"dataset": name, "options": {}}, all_different)
-    dealt = _index.read(reader, root, tmp_path / "i", {})
+    dealt = split_files.read(reader, root, tmp_path / "i", {})
     assert dealt["train"]
     assert dealt["test"]
     images = pictures.sides(dealt)

@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from discern_vqa import audit, registry
-from discern_vqa.data.dealing import deal, kinds
-from discern_vqa.datasets import _index, _splitting, jsonl, slake, vqa_rad
-from discern_vqa.datasets._splitting import Wanted, clusters_of, make
+from discern_vqa.datasets import jsonl, slake, vqa_rad
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.reading import split_files, splitting
+from discern_vqa.reading.splitting import Wanted, clusters_of, make
+from discern_vqa.reading.stratify import deal, kinds
 
 READERS = [name for name in registry.names("datasets") if name != "csv"]  # a spreadsheet's columns have to be named
 
@@ -75,7 +76,7 @@ def test_a_split_by_near_keeps_copies_together_and_the_promised_shares(set_of_40
         "validation": 8,
         "test": 16,
     }
-    dealt = _index.read(jsonl, set_of_40, out, {})
+    dealt = split_files.read(jsonl, set_of_40, out, {})
     for one, images in pictures.sides(dealt).items():
         for other, others in pictures.sides(dealt).items():
             pairs = {int(name[:2]) // 2 for name in images} & {int(name[:2]) // 2 for name in others}
@@ -92,7 +93,7 @@ def test_an_audit_finds_no_near_copy_across_such_a_split(set_of_40, tmp_path):
     samples = pictures.by_split(set_of_40)
     for by, expected in (("near", False), ("image", True)):
         make(samples, Wanted(by=by), tmp_path / by, {"dataset": "jsonl"})
-        report = audit.audit(_index.read(jsonl, set_of_40, tmp_path / by, {}))
+        report = audit.audit(split_files.read(jsonl, set_of_40, tmp_path / by, {}))
         assert any(counts["images"] for counts in report["near"]["across"].values()) is expected
 
 
@@ -100,7 +101,7 @@ def test_folds_test_every_question_once(set_of_40, tmp_path):
     make(pictures.by_split(set_of_40), Wanted(by="near", folds=4), tmp_path / "f", {"dataset": "jsonl"})
     tested = []
     for fold in range(4):
-        dealt = _index.read(jsonl, set_of_40, tmp_path / "f" / f"fold{fold}", {})
+        dealt = split_files.read(jsonl, set_of_40, tmp_path / "f" / f"fold{fold}", {})
         assert len(dealt["test"]) == 20
         assert dealt["validation"]
         tested += [row.id for row in dealt["test"]]
@@ -118,7 +119,7 @@ def test_the_same_seed_gives_the_same_files_and_another_other_ones(set_of_40, tm
     mixed = {split: random.Random(2).sample(rows, len(rows)) for split, rows in samples.items()}
     for name, rows, seed in (("a", samples, 0), ("b", mixed, 0), ("c", samples, 1)):
         make(rows, Wanted(seed=seed), tmp_path / name, {"dataset": "jsonl"})
-    one, same, other = (set((tmp_path / name / _index.ROWS).read_text().splitlines()) for name in "abc")
+    one, same, other = (set((tmp_path / name / split_files.ROWS).read_text().splitlines()) for name in "abc")
     assert one == same
     assert one != other
 
@@ -175,7 +176,7 @@ def test_slake_split_by_near_has_no_near_pair_across(real_data, tmp_path):
     samples = {split: slake.read(root, split) for split in slake.present(root)}
     (made,) = make(samples, Wanted(by="near"), tmp_path, {"dataset": "slake"})
     assert made["clusters"] == 428
-    report = audit.audit(_index.read(slake, root, tmp_path, {}))
+    report = audit.audit(split_files.read(slake, root, tmp_path, {}))
     assert {pair: counts["images"] for pair, counts in report["near"]["across"].items()} == {
         "test in train": 0,
         "test in validation": 0,
@@ -189,7 +190,7 @@ def test_vqa_rads_official_parts_are_pooled_and_its_rephrasings_are_not_tested(r
     root = real_data("vqa_rad")
     samples = {split: vqa_rad.read(root, split) for split in vqa_rad.SPLITS}
     make(samples, Wanted(), tmp_path, {"dataset": "vqa_rad"})
-    dealt = _index.read(vqa_rad, root, tmp_path, {})
+    dealt = split_files.read(vqa_rad, root, tmp_path, {})
     assert not pictures.sides(dealt)["train"] & pictures.sides(dealt)["test"]
     assert all(row.phrase_type != "frame" for row in dealt["test"])
     assert any(row.phrase_type == "frame" for row in dealt["train"])
@@ -200,4 +201,4 @@ def test_a_split_is_wanted_that_leaves_something(tmp_path):
     for wrong in ({"by": "picture"}, {"test": 0.0}, {"test": 1.0}, {"test": 0.6, "validation": 0.4}, {"folds": 1}):
         with pytest.raises(ConfigError):
             Wanted(**wrong)
-    assert _splitting.Wanted(folds=3, test=0.2, validation=0.9).folds == 3
+    assert splitting.Wanted(folds=3, test=0.2, validation=0.9).folds == 3

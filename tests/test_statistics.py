@@ -9,17 +9,9 @@ from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from discern_vqa.evaluation.confidence import reliability
-from discern_vqa.evaluation.intervals import clustered_bootstrap, wilson
-from discern_vqa.evaluation.statistics import (
-    combined,
-    detectable,
-    estimate,
-    holm,
-    mcnemar,
-    permutation,
-    standard_error,
-)
+from discern_vqa.scoring.intervals import clustered_bootstrap, wilson
+from discern_vqa.scoring.statistics import combined, detectable, estimate, holm, mcnemar, permutation, standard_error
+from discern_vqa.trust.confidence import reliability
 
 
 def pair(seed: int, n: int = 200, gain: float = 0.1):

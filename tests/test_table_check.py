@@ -6,8 +6,8 @@ import random
 import pytest
 
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.evaluation.literature import literature, printed
-from discern_vqa.evaluation.table_check import as_text, check_table
+from discern_vqa.scoring.literature import literature, printed
+from discern_vqa.scoring.table_check import as_text, check_table
 
 RAD, SLAKE = "179/272", "645/416"
 

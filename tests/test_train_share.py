@@ -6,7 +6,7 @@ import pytest
 
 from discern_vqa.config import DataConfig
 from discern_vqa.datasets import phantom
-from discern_vqa.datasets._load import learning_samples, vocabulary_samples
+from discern_vqa.recipe_samples import learning_samples, vocabulary_samples
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import pytest
 import torch
 from _tiny import CAPTIONS, QUESTIONS, Silent, batch, batcher, model, question, rng
 
+from discern_vqa.answering.decisions import answer_scores
 from discern_vqa.config import OptimConfig, RunConfig
 from discern_vqa.errors import DiscernError, RunError
-from discern_vqa.models._answering import answer_scores
 from discern_vqa.models.cmdpi import Model
 from discern_vqa.nn.losses import total
 from discern_vqa.nn.momentum import RunningMean

@@ -10,19 +10,20 @@ Importing this package is silent and fast: torch wakes up when `load` is called.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from discern_vqa.version import __version__
+
 if TYPE_CHECKING:
     from discern_vqa.data.answers import Answer
     from discern_vqa.evaluation.predict import Predictor
 
-__version__ = "0.1.0"
 __all__ = ["Answer", "__version__", "load"]
 
 
 def load(run: str | Path) -> "Predictor":
     """The trained model of a run folder, ready to be asked. Raises RunError where the folder is none."""
-    from discern_vqa.evaluation.predict import Predictor
+    from discern_vqa.evaluation.opening import open_run
 
-    return Predictor.open(Path(run))
+    return open_run(Path(run))
 
 
 def __getattr__(name: str) -> object:

@@ -12,9 +12,9 @@ from typing import Annotated
 
 import typer
 
-from discern_vqa import __version__
 from discern_vqa.commands import answers, data, doctor, experiments, explaining, judging, runs
 from discern_vqa.errors import DiscernError
+from discern_vqa.version import __version__
 
 MISTAKE, INTERRUPTED = 2, 130
 

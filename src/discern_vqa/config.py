@@ -115,7 +115,7 @@ class DataConfig(Table):
     """Pixels: a fresh small rotation, shift, scale, contrast each time; never a flip, since sides are asked about."""
     mirror: bool = False
     """Half of the images mirrored for learning, left and right changed in their questions and answers too; an image
-    stays as it is where that cannot be done safely (`data/sides.py`)."""
+    stays as it is where that cannot be done safely (`data/laterality.py`)."""
 
 
 class PriorConfig(Table):

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from discern_vqa import __version__, paths, registry
+from discern_vqa import paths, registry
 from discern_vqa.errors import DataError
+from discern_vqa.version import __version__
 
 EXTRAS = {
     "dicom": ("pydicom", "pylibjpeg", "openjpeg"),

@@ -81,7 +81,7 @@ def audit(
         tables: the baselines that are to answer the judged splits (see `audit.baselines`).
         encoder: weights of an image encoder that compares the images too (this alone needs torch); "" for none.
         against: name and samples of another data set in which this one's images are looked for.
-        workers: processes that decode images (see `data.fingerprints`).
+        workers: processes that decode images (see `imaging.fingerprints`).
         cache: file in which fingerprints of images are kept; None keeps nothing.
         progress: called with what is done, how much is done, and of how much.
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from discern_vqa.data.fingerprints import Fingerprints, fingerprints
-from discern_vqa.data.likeness import shows_something
 from discern_vqa.data.sample import Sample
+from discern_vqa.imaging.fingerprints import Fingerprints, fingerprints
+from discern_vqa.imaging.thumbnails import shows_something
 
 
 @dataclass(frozen=True)

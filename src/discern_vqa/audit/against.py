@@ -8,7 +8,7 @@ import numpy as np
 from discern_vqa.audit._given import Given, Other
 from discern_vqa.audit._pictures import Pictures
 from discern_vqa.audit.near import Nearest, described
-from discern_vqa.data.near import Pairs, near_pairs
+from discern_vqa.imaging.near_pairs import Pairs, near_pairs
 
 TITLE = "Held against another data set"
 

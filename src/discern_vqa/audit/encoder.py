@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from discern_vqa.audit._given import JUDGED_ON, LEARNED_FROM, Given
 from discern_vqa.audit.near import Nearest, described, mask_of
-from discern_vqa.data.images import load_image
-from discern_vqa.data.likeness import NEAR, SAME_GREY
-from discern_vqa.data.near import Pairs, in_full, near_vectors
 from discern_vqa.errors import ImageError
+from discern_vqa.imaging.images import load_image
+from discern_vqa.imaging.near_pairs import Pairs, in_full, near_vectors
+from discern_vqa.imaging.thumbnails import NEAR, SAME_GREY
 
 TITLE = "Alike to an encoder"
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from discern_vqa.audit._given import JUDGED_ON, LEARNED_FROM, Given
 from discern_vqa.audit._pictures import Pictures
-from discern_vqa.data.choice import file_of
 from discern_vqa.data.sample import Sample
+from discern_vqa.imaging.image_ref import file_of
 
 TITLE = "Images"
 _MOST_NAMED = 10

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from discern_vqa.audit._given import JUDGED_ON, LEARNED_FROM, Given, percent
 from discern_vqa.audit._pictures import Pictures
-from discern_vqa.data.clusters import Clusters
-from discern_vqa.data.likeness import NEAR, SAME_GREY, hash_distance, perceptual_hash
-from discern_vqa.data.near import Pairs, near_pairs
 from discern_vqa.data.sample import Sample
+from discern_vqa.imaging.clusters import Clusters
+from discern_vqa.imaging.near_pairs import Pairs, near_pairs
+from discern_vqa.imaging.thumbnails import NEAR, SAME_GREY, hash_distance, perceptual_hash
 
 TITLE = "Near-identical images"
 NEIGHBOURS = 5
@@ -22,7 +22,7 @@ _MOST_WITHIN = 60
 
 
 def check(given: Given) -> dict[str, Any]:
-    """All near-identical pairs of different pictures (see `data.near`), and what they join across splits.
+    """All near-identical pairs of different pictures (see `imaging.near_pairs`), and what they join across splits.
 
     `across` has, for each "test in train": how many images of the first split have a near-identical other picture in
     the second and are not in it themselves, with `grey` of them by grey correlation, `numbered` of them with a

@@ -13,14 +13,14 @@ from typing import Any
 
 from PIL import Image
 
-from discern_vqa import __version__
 from discern_vqa.audit import CHECKS
 from discern_vqa.audit.baselines import SEE
-from discern_vqa.data.images import open_image
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ImageError
 from discern_vqa.files import atomic_write_text
+from discern_vqa.imaging.images import open_image
 from discern_vqa.pages import style
+from discern_vqa.version import __version__
 
 SHOWN = 48
 _SIDE = 200

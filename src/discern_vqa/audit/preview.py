@@ -17,13 +17,13 @@ from typing import Any
 
 from PIL import Image
 
-from discern_vqa import __version__
-from discern_vqa.data.images import open_image
 from discern_vqa.data.sample import Sample
-from discern_vqa.data.sheet import draw_sheet
 from discern_vqa.errors import ConfigError, DataError, ImageError
 from discern_vqa.files import atomic_write_text
+from discern_vqa.imaging.images import open_image
+from discern_vqa.imaging.sheet import draw_sheet
 from discern_vqa.pages import style
+from discern_vqa.version import __version__
 
 BY = ("modality", "organ", "question_type", "split")
 _COLUMNS = 8

@@ -56,7 +56,7 @@ def check(given: Given) -> dict[str, Any]:
 
 def _close(given: Given, train: Sequence[Sample], rows: Sequence[Sample]) -> dict[str, Any]:
     """The judged questions that have a close one in train, about the same picture and with the same answer."""
-    from discern_vqa.baselines._shared import tfidf  # scikit-learn takes a second to import
+    from discern_vqa.fitting.shared import tfidf
 
     plain, picture = given.plain, given.picture
     about: dict[tuple[str | int, str], list[int]] = {}

@@ -4,8 +4,8 @@ import re
 from typing import Any
 
 from discern_vqa.audit._given import Given, percent
+from discern_vqa.data.laterality import asks_side, names_side
 from discern_vqa.data.sample import Sample
-from discern_vqa.data.sides import asks_side, names_side
 
 TITLE = "Left and right"
 _SIDE = re.compile("\\b(left|right)\\b|[\u5de6\u53f3]", re.IGNORECASE)
@@ -14,7 +14,8 @@ _SIDE = re.compile("\\b(left|right)\\b|[\u5de6\u53f3]", re.IGNORECASE)
 def check(given: Given) -> dict[str, Any]:
     """Per split: questions that name left or right in words (also Chinese), in question or answer (`with_side`).
 
-    `in_letters` name a side otherwise (L, RUL, left-sided), `asked` ask for one without naming it; see `data.sides`.
+    `in_letters` name a side otherwise (L, RUL, left-sided), `asked` ask for one without naming it; see
+    `data.laterality`.
     """
     found = {}
     for split, rows in given.questions.items():

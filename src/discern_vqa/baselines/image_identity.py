@@ -1,8 +1,8 @@
 """*image_identity*: a learned vector for each image name, and the question. Sees no pixels.
 
 What a model could reach by recognising *which* image it is shown: ridge regression of the answer on the question, with
-question weights and a constant of each image's own (see `_ridge`). An image that train does not have shares what all
-images have. Where this comes near a model's score, the score does not show that the model sees.
+question weights and a constant of each image's own (see `fitting.ridge`). An image that train does not have shares what
+all images have. Where this comes near a model's score, the score does not show that the model sees.
 VQA-RAD's usual split: 0.69.
 """
 
@@ -12,13 +12,13 @@ from typing import Literal, Self
 
 from pydantic import Field
 
-from discern_vqa.baselines._fitted import Baseline, Given, State
-from discern_vqa.baselines._ridge import Regression, Ridge, ridge_answers
-from discern_vqa.baselines._rows import Rows
-from discern_vqa.baselines._shared import choose
 from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
+from discern_vqa.fitting.fitted import Baseline, Given, State
+from discern_vqa.fitting.ridge import Regression, Ridge, ridge_answers
+from discern_vqa.fitting.rows import Rows
+from discern_vqa.fitting.shared import choose
 
 OFFSET = 0.3
 

@@ -20,13 +20,13 @@ import scipy.linalg
 from numpy.typing import NDArray
 from pydantic import Field
 
-from discern_vqa.baselines._cases import Cases
-from discern_vqa.baselines._features import Features
-from discern_vqa.baselines._fitted import Baseline, Given, State
-from discern_vqa.baselines._shared import K, choose
 from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
+from discern_vqa.fitting.cases import Cases
+from discern_vqa.fitting.features import Features
+from discern_vqa.fitting.fitted import Baseline, Given, State
+from discern_vqa.fitting.shared import K, choose
 from discern_vqa.nn.encoders.base import EncoderConfig
 
 ALONE = 0.3

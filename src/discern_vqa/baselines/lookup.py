@@ -11,12 +11,12 @@ from typing import Literal, Self
 
 import numpy as np
 
-from discern_vqa.baselines._fitted import Baseline, Given, State
-from discern_vqa.baselines._rows import Rows
-from discern_vqa.baselines._shared import known_name, nearest_answer
 from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
+from discern_vqa.fitting.fitted import Baseline, Given, State
+from discern_vqa.fitting.rows import Rows
+from discern_vqa.fitting.shared import known_name, nearest_answer
 
 
 class Config(Table):

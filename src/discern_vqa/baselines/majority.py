@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
-from discern_vqa.baselines._fitted import Baseline, Given, State, counts_from, counts_to
-from discern_vqa.baselines._shared import K
 from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
+from discern_vqa.fitting.fitted import Baseline, Given, State, counts_from, counts_to
+from discern_vqa.fitting.shared import K
 
 
 class Config(Table):

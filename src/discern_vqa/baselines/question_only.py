@@ -10,13 +10,13 @@ from typing import Literal, Self
 
 from pydantic import Field
 
-from discern_vqa.baselines._fitted import Baseline, Given, State
-from discern_vqa.baselines._ridge import Regression, Ridge
-from discern_vqa.baselines._rows import Rows
-from discern_vqa.baselines._shared import choose, nearest_answer
 from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
+from discern_vqa.fitting.fitted import Baseline, Given, State
+from discern_vqa.fitting.ridge import Regression, Ridge
+from discern_vqa.fitting.rows import Rows
+from discern_vqa.fitting.shared import choose, nearest_answer
 
 NEAREST = "nearest"
 

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from discern_vqa.baselines._fitted import Baseline, Given, State, counts_from, counts_to
-from discern_vqa.baselines._shared import choose, from_shares
 from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
+from discern_vqa.fitting.fitted import Baseline, Given, State, counts_from, counts_to
+from discern_vqa.fitting.shared import choose, from_shares
 
 OPENINGS = 4
 

@@ -1,7 +1,7 @@
 """*retrieval*: the answers of similar cases, by weighted vote. Sees images, through a frozen encoder; learns no weight.
 
-A case is similar by its words and by its picture (`_cases`); of the nearest `neighbours` each gives its answer a vote
-of exp(similarity / temperature). The case that speaks is known, so an answer can be shown with what it was taken from:
+A case is similar by its words and by its picture (`fitting.cases`); of the nearest `neighbours` each gives its answer a
+vote of exp(similarity / temperature). The case that speaks is known, so an answer can be shown with its source:
 `discern ask RUN IMAGE QUESTION --similar 5`.
 """
 
@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from discern_vqa.baselines._cases import Cases
-from discern_vqa.baselines._features import Features
-from discern_vqa.baselines._fitted import Baseline, Given, State
-from discern_vqa.baselines._shared import choose, from_shares
 from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
+from discern_vqa.fitting.cases import Cases
+from discern_vqa.fitting.features import Features
+from discern_vqa.fitting.fitted import Baseline, Given, State
+from discern_vqa.fitting.shared import choose, from_shares
 from discern_vqa.nn.encoders.base import EncoderConfig
 
 

@@ -18,11 +18,11 @@ from scipy.special import log_softmax, softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
-from discern_vqa.baselines._fitted import Baseline, Given, State
-from discern_vqa.baselines._shared import carved, choose, from_shares, letters, vectoriser
 from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
+from discern_vqa.fitting.fitted import Baseline, Given, State
+from discern_vqa.fitting.shared import carved, choose, from_shares, letters, vectoriser
 
 SHARPEST = 50.0
 

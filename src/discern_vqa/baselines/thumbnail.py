@@ -12,11 +12,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from discern_vqa.baselines._shared import choose, cosines, known_rows, nearest_answer, stands, tfidf
 from discern_vqa.data.answers import Answer, AnswerVocabulary
-from discern_vqa.data.fingerprints import fingerprints
-from discern_vqa.data.likeness import grey
 from discern_vqa.data.sample import Sample
+from discern_vqa.fitting.shared import choose, cosines, known_rows, nearest_answer, stands, tfidf
+from discern_vqa.imaging.fingerprints import fingerprints
+from discern_vqa.imaging.thumbnails import grey
 
 WEIGHTS = (1.0, 0.5, 2.0)
 

@@ -38,9 +38,9 @@ def read_set(
         options: "key=value" for the reader; `index=DIR` deals the samples as that folder says.
         skipped: a list to go on at broken records: what is wrong with each is appended.
     """
-    from discern_vqa.datasets import _index
-    from discern_vqa.datasets._options import require_fit
-    from discern_vqa.datasets._reading import present_splits
+    from discern_vqa.reading import split_files
+    from discern_vqa.reading.options import require_fit
+    from discern_vqa.reading.records import present_splits
 
     module = registry.load("datasets", name)
     given = parsed(options)
@@ -49,7 +49,7 @@ def read_set(
         raise ConfigError(
             f"--option index={index} is no folder", hint="name the folder that `discern data split` wrote"
         )
-    there = _index.parts(Path(index)) if index else module.SPLITS
+    there = split_files.parts(Path(index)) if index else module.SPLITS
     for split in splits:
         if split not in there:
             raise ConfigError(f"{name} has no split {split!r}", hint=f"it has: {', '.join(there)}")
@@ -58,7 +58,7 @@ def read_set(
         given["skipped"] = skipped
     folder = paths.find_data(name, root)
     if index:
-        dealt = _index.read(module, folder, Path(index), given)
+        dealt = split_files.read(module, folder, Path(index), given)
         return {split: dealt[split] for split in splits or dealt}
     return {split: module.read(folder, split, **given) for split in splits or present_splits(module, folder)}
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from discern_vqa.baselines._cases import Case
     from discern_vqa.data.answers import Answer
+    from discern_vqa.fitting.cases import Case
 
 DISCLAIMER = "Research software: not for diagnosis."
 SHOWN = 5
@@ -35,9 +35,9 @@ def ask(
 
     # A mistyped image is told before torch and the model are loaded, a mistyped run first of all.
     part = seen(image) if run.is_dir() else ""
-    from discern_vqa.evaluation.predict import Predictor
+    from discern_vqa.evaluation.opening import open_run
 
-    predictor = Predictor.open(run)
+    predictor = open_run(run)
     answer = predictor.ask(image, question, mode)
     cases: list[Case] = []
     if similar:
@@ -63,7 +63,7 @@ def _similar(cases: "list[Case]") -> list[str]:
 
 def _answered(answer: "Answer") -> list[str]:
     others = [f"  {text}  {score:.2f}" for text, score in answer.alternatives[:SHOWN] if text != answer.text]
-    from discern_vqa.evaluation.scope import in_words
+    from discern_vqa.trust.ood import in_words
 
     unlike = in_words(answer.within)
     judged, how = answer.judged, f"  ({answer.mode})" if answer.mode not in ("", "classify") else ""
@@ -104,9 +104,9 @@ def predict(
     from rich.console import Console
     from rich.progress import Progress
 
-    from discern_vqa.evaluation.predict import Predictor
+    from discern_vqa.evaluation.opening import open_run
 
-    predictor = Predictor.open(run)
+    predictor = open_run(run)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("answering", total=None)
         predictor.predict_file(questions, out, lambda done, total: bar.update(task, completed=done, total=total), mode)

@@ -40,9 +40,9 @@ def audit(
     """
     from discern_vqa import audit
     from discern_vqa.audit.page import write_page
-    from discern_vqa.data._fingerprint_cache import cache_file
-    from discern_vqa.data.fingerprints import workers_here
     from discern_vqa.files import atomic_write_text
+    from discern_vqa.imaging.fingerprint_cache import cache_file
+    from discern_vqa.imaging.fingerprints import workers_here
 
     module = registry.load("datasets", name)
     if against is not None:
@@ -98,11 +98,11 @@ def split(
     """
     from functools import partial
 
-    from discern_vqa.data._fingerprint_cache import cache_file
-    from discern_vqa.data.fingerprints import fingerprints, workers_here
-    from discern_vqa.datasets import _splitting
+    from discern_vqa.imaging.fingerprint_cache import cache_file
+    from discern_vqa.imaging.fingerprints import fingerprints, workers_here
+    from discern_vqa.reading import splitting
 
-    wanted = _splitting.Wanted(by=by, test=test, validation=validation, folds=folds, seed=seed)
+    wanted = splitting.Wanted(by=by, test=test, validation=validation, folds=folds, seed=seed)
     given = parsed(option or [])
     if "index" in given:
         raise ConfigError(
@@ -118,7 +118,7 @@ def split(
             cache=cache_file(),
             progress=lambda done, total: progress("reading images", done, total),
         )
-        made = _splitting.make(samples, wanted, out, {"dataset": name, "options": given}, look)
+        made = splitting.make(samples, wanted, out, {"dataset": name, "options": given}, look)
     for one in made:
         typer.echo(f"{one['folder']}: {one['clusters']:,} clusters, the largest of {one['largest']:,} samples")
         if one["unnamed"]:

@@ -10,8 +10,8 @@ from discern_vqa import paths, registry
 from discern_vqa.errors import ConfigError
 
 if TYPE_CHECKING:
-    from discern_vqa.datasets._download import Progress
-    from discern_vqa.datasets._sources import File
+    from discern_vqa.reading.download import Progress
+    from discern_vqa.reading.sources import File
 
 
 def get(
@@ -28,10 +28,10 @@ def get(
     Shows the licence first. What breaks off is gone on with by the same command; checksums are compared where the
     owners state them.
     """
-    from discern_vqa.datasets import _get
+    from discern_vqa.reading import get
 
     reader = registry.load("datasets", name)
-    part, sources = _get.sources_of(reader, name, part)
+    part, sources = get.sources_of(reader, name, part)
     root = out if out is not None else paths.cache_dir() / "data" / name
     typer.echo(f"{reader.SUMMARY}\nlicence: {reader.LICENCE}\nto be had: {reader.SOURCE}")
     files = [file for source in sources for file in source.files()]
@@ -48,7 +48,7 @@ def get(
         if not sys.stdin.isatty():
             raise ConfigError(f"the licence of {name} was not accepted", hint="read it, then add --accept-licence")
         typer.confirm("Do you accept this licence?", abort=True)
-    _get.get(files, root, reader.LICENCE, tell=typer.echo, progress=_progress)
+    get.get(files, root, reader.LICENCE, tell=typer.echo, progress=_progress)
     typer.echo(f"discern data audit {name} {root}")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from discern_vqa.data.opened import Opened
+    from discern_vqa.imaging.decoded import Opened
 
 MEDICAL = ("DICOM", "NIfTI")
 """Kinds of file of which a model sees a part: a frame, a slice, a window."""
@@ -21,10 +21,10 @@ def look(
 
     Says what was done (frame, slice, window), and warns when text may be burned into the picture.
     """
-    from discern_vqa.data.burned_in import text_lines
-    from discern_vqa.data.choice import file_of
-    from discern_vqa.data.images import open_recorded
     from discern_vqa.files import atomic_write_bytes
+    from discern_vqa.imaging.burned_in import text_lines
+    from discern_vqa.imaging.image_ref import file_of
+    from discern_vqa.imaging.images import open_recorded
     from discern_vqa.paths import refuse_own_input
 
     refuse_own_input(out, file_of(image))
@@ -55,7 +55,7 @@ def as_text(opened: "Opened") -> str:
 
 def seen(image: Path) -> str:
     """One line about the part of a medical file that is seen; "" for an ordinary picture, which is seen whole."""
-    from discern_vqa.data.images import open_recorded
+    from discern_vqa.imaging.images import open_recorded
 
     opened = open_recorded(image)
     return f"seen: {'; '.join((*opened.steps, *opened.warnings))}" if opened.kind in MEDICAL else ""

@@ -59,29 +59,30 @@ def run(
 
     What is finished is kept, what was killed goes on, what failed is tried again: give the same command once more.
     """
-    from discern_vqa.experiments import _named
+    from discern_vqa.experiments import catalogue
 
     if listed or not names:
-        for name in _named.names():
-            one = _named.load(name)
+        for name in catalogue.names():
+            one = catalogue.load(name)
             typer.echo(f"{name:15} {one.source}: {one.title} ({len(one.rows)} rows of {one.family}/{one.base})")
         return
-    from discern_vqa.experiments import _run
+    from discern_vqa.experiments import runner
 
     chosen = parsed_seeds(seeds)
-    grids = _run.prepare(names, "" if on == "phantom" else on, chosen)
-    labels = _run.labelled(grids)
+    grids = runner.prepare(names, "" if on == "phantom" else on, chosen)
+    labels = runner.labelled(grids)
     if plan_only:
         for training, label in labels.values():
             typer.echo(f"{training.key}  {label}")
         typer.echo(f"{len(labels)} trainings")
         return
-    from discern_vqa.experiments import _page, _report, _sections
-    from discern_vqa.experiments._folder import Folder
+    from discern_vqa.experiments import page, sections
+    from discern_vqa.experiments import report as reporting
+    from discern_vqa.experiments.folder import Folder
 
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the workers too, as an interrupt does
     try:
-        failed = _run.run(grids, out, data=data, workers=workers, split=split, say=typer.echo)
+        failed = runner.run(grids, out, data=data, workers=workers, split=split, say=typer.echo)
     finally:
         signal.signal(signal.SIGTERM, before)
     folder = Folder(out, data, split)
@@ -90,12 +91,12 @@ def run(
     for name, grid in zip(dict.fromkeys(names), grids, strict=True):
         command = _typed(name, on, seeds, data, split)
         try:
-            report = _report.gather(grid, folder, failed, command, date)
+            report = reporting.gather(grid, folder, failed, command, date)
         except DiscernError as error:  # the other experiments are reported all the same
             wrong.append(str(error))
             continue
-        report["extra"] = _sections.extras(grid, folder)
-        typer.echo(f"report: {_page.write(report, folder.report(grid))}")
+        report["extra"] = sections.extras(grid, folder)
+        typer.echo(f"report: {page.write(report, folder.report(grid))}")
     wrong += [f"{labels[key.partition(':')[0]][1]}: {error}" for key, error in failed.items()]
     if wrong:
         more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""

@@ -61,15 +61,15 @@ def _refuse_options(context: typer.Context, names: tuple[str, ...], form: str, h
 
 def _draw(run: Path, image: Path, question: str, out: Path, method: str) -> None:
     from discern_vqa.commands.data_look import seen
-    from discern_vqa.data.choice import file_of
-    from discern_vqa.data.images import open_image
     from discern_vqa.evaluation.explain import explain as explained
     from discern_vqa.evaluation.explain_view import DISCLAIMER, figure
-    from discern_vqa.evaluation.predict import Predictor
+    from discern_vqa.evaluation.opening import open_run
+    from discern_vqa.imaging.image_ref import file_of
+    from discern_vqa.imaging.images import open_image
     from discern_vqa.paths import refuse_own_input
 
     refuse_own_input(out, file_of(image))
-    made = explained(Predictor.open(run), image, question, method)
+    made = explained(open_run(run), image, question, method)
     judged = made.answer.judged
     sure = judged.confidence if judged is not None else made.answer.score
     answer = f"{made.answer.text}  (confidence {sure:.2f}{'' if judged is not None else ', not calibrated'})"

@@ -13,7 +13,7 @@ from discern_vqa.paths import refuse_own_input, refuse_same_output
 
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
 FILE = "calibration.json"
-"""`evaluation.calibration.FILE`: a run's calibration, in its folder."""
+"""`trust.calibration.FILE`: a run's calibration, in its folder."""
 Normalise = Annotated[str, typer.Option(help="How answers are compared: none, lower, m3ae, mevf.")]
 
 
@@ -46,8 +46,8 @@ def score(
     """
     refuse_own_input(as_json, predictions, answers, check_table)
     if check_table is not None:
-        from discern_vqa.evaluation.table_check import as_text
-        from discern_vqa.evaluation.table_check import check_table as check
+        from discern_vqa.scoring.table_check import as_text
+        from discern_vqa.scoring.table_check import check_table as check
 
         if predictions is not None:
             raise ConfigError("a table is checked without predictions", hint="discern score --check-table table.csv")
@@ -74,12 +74,13 @@ def _scored(
     similarity: str | None,
     as_json: Path | None,
 ) -> list[str]:
-    from discern_vqa.evaluation import free_text as written
-    from discern_vqa.evaluation import predictions, protocols, scoring
+    from discern_vqa.report import terminal
+    from discern_vqa.scoring import free_text as written
+    from discern_vqa.scoring import predictions, protocols
 
     names = protocols.chosen(protocol) if protocol is not None else []
-    scores = scoring.score_file(path, normalise)
-    tables = [scoring.as_table(scores)] if not names and not free_text and similarity is None else []
+    scores = terminal.score_file(path, normalise)
+    tables = [terminal.as_table(scores)] if not names and not free_text and similarity is None else []
     rows = predictions.read(path)
     if names:
         known = protocols.read_answers(answers) if answers is not None else None
@@ -110,7 +111,7 @@ def compare(
     Paired tests against the first one named, clustered by image and corrected for their number; says in words what can
     be told apart, and what difference could have been found.
     """
-    from discern_vqa.evaluation import compare as comparing
+    from discern_vqa.scoring import compare as comparing
 
     for path in map(Path, [*models, *(path for model in models for path in model.partition("=")[2].split(","))]):
         refuse_own_input(as_json, path, path / f"predictions.{split}.jsonl")
@@ -175,7 +176,8 @@ def calibrate(
             )
         typer.echo(_scope(source, outside, data, as_json))
         return
-    from discern_vqa.evaluation import calibration, calibration_view, predictions
+    from discern_vqa.scoring import predictions
+    from discern_vqa.trust import calibration, calibration_view
 
     if source.is_dir():
         from discern_vqa.evaluation.calibrate import calibrate_run
@@ -215,8 +217,8 @@ def calibrate(
 
 def _scope(run: Path, outside: list[Path], data: Path | None, as_json: Path | None) -> str:
     """What is like what the run was trained on, fitted and measured, as text."""
-    from discern_vqa.evaluation.scope import FIGURES, as_text
-    from discern_vqa.evaluation.scope_fit import fit_and_measure
+    from discern_vqa.evaluation.ood_fit import fit_and_measure
+    from discern_vqa.trust.ood import FIGURES, as_text
 
     content = fit_and_measure(run, outside, data, say=lambda text: typer.echo(text, err=True))
     _write(as_json, content)

@@ -52,7 +52,7 @@ def evaluate(
     the baselines (which see less) and the controls (the model without the right image).
     """
     from discern_vqa.evaluation.evaluate import evaluate as judge
-    from discern_vqa.evaluation.scoring import as_table
+    from discern_vqa.report.terminal import as_table
 
     scores = judge(run, data=data, split=split, baselines=baselines, say=lambda text: typer.echo(text, err=True))
     typer.echo(as_table(scores))
@@ -67,7 +67,7 @@ def report(
     One HTML page that needs no other file, and the same as Markdown and JSON.
     """
     from discern_vqa.errors import ConfigError
-    from discern_vqa.evaluation.report.page import write_reports
+    from discern_vqa.report.page import write_reports
 
     if out is None and len(runs) > 1:
         raise ConfigError(f"{len(runs)} runs need a folder for their page", hint="discern report RUN RUN --out DIR")

@@ -12,7 +12,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from discern_vqa.data import sides
+from discern_vqa.data import laterality
 from discern_vqa.data.answer_tokens import Writer
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.pairs import Pairing, choose_partners
@@ -231,7 +231,7 @@ class Batcher:
         turned: dict[str, list[Sample]] = {}
         for image in images:
             own = [sample for sample in samples if sample.image == image]
-            copies = [copy for copy in map(sides.mirrored, own) if copy is not None] if coins[image] else []
+            copies = [copy for copy in map(laterality.mirrored, own) if copy is not None] if coins[image] else []
             kept = all(
                 copy.answer == sample.answer or self.vocabulary.index(copy.answer) >= 0
                 for copy, sample in zip(copies, own, strict=False)

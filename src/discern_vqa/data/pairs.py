@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from discern_vqa.data import sides
-from discern_vqa.data.choice import with_choice
+from discern_vqa.data import laterality
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import Key
+from discern_vqa.imaging.image_ref import with_choice
 
 Choice = Literal["uniform", "batch_first", "batch_only"]
 """Which of several similar images: any (the paper); first one of the batch's own, which is encoded already; none but
@@ -46,17 +46,17 @@ class Pairing:
 
         For a mirrored image a mirrored one, so that the same place shows the same side.
         """
-        candidates = self.similar.get(sides.plain_name(sample.image), ())
-        if sides.is_mirrored(sample):
-            candidates = [sides.mirrored_name(key) for key in candidates]
+        candidates = self.similar.get(laterality.plain_name(sample.image), ())
+        if laterality.is_mirrored(sample):
+            candidates = [laterality.mirrored_name(key) for key in candidates]
         if self.choice != "uniform":
             own = [key for key in candidates if key in here]
             candidates = own if own or self.choice == "batch_only" else candidates
         if not candidates:
             return None
         key = candidates[int(torch.randint(len(candidates), (1,), generator=rng))]
-        if sides.is_mirrored(sample):
-            return key, with_choice(self.paths[sides.plain_name(key)], mirror=True)
+        if laterality.is_mirrored(sample):
+            return key, with_choice(self.paths[laterality.plain_name(key)], mirror=True)
         return key, self.paths[key]
 
 

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from discern_vqa.data.fingerprints import content_digest
-from discern_vqa.data.images import load_image
 from discern_vqa.data.text import Tokens
+from discern_vqa.imaging.fingerprints import content_digest
+from discern_vqa.imaging.images import load_image
 
 Key = tuple[str, Path]
 

@@ -29,9 +29,11 @@ from pathlib import Path
 
 from discern_vqa.data.sample import SPLITS as ALL_SPLITS
 from discern_vqa.data.sample import Sample
-from discern_vqa.datasets._columns import records, tidied
-from discern_vqa.datasets._neutral import sample_of, text
-from discern_vqa.datasets._reading import (
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.files import atomic_write_text
+from discern_vqa.reading.columns import records, tidied
+from discern_vqa.reading.neutral import sample_of, text
+from discern_vqa.reading.records import (
     Images,
     Problems,
     near_file,
@@ -41,8 +43,6 @@ from discern_vqa.datasets._reading import (
     text_of,
     tiny_picture,
 )
-from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.files import atomic_write_text
 
 SUMMARY = "your own data: a table of questions (CSV) beside a folder of images, columns mapped as you say"
 LICENCE = "that of your data"

@@ -31,10 +31,12 @@ from pathlib import Path
 
 from discern_vqa.data.sample import SPLITS as ALL_SPLITS
 from discern_vqa.data.sample import Sample
-from discern_vqa.datasets._columns import records, tidied
-from discern_vqa.datasets._dicom_tags import Studies, pseudonym
-from discern_vqa.datasets._neutral import KNOWN, sample_of
-from discern_vqa.datasets._reading import (
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.files import atomic_write_text
+from discern_vqa.reading.columns import records, tidied
+from discern_vqa.reading.dicom_tags import Studies, pseudonym
+from discern_vqa.reading.neutral import KNOWN, sample_of
+from discern_vqa.reading.records import (
     CORRECT_IT,
     Problems,
     near_file,
@@ -44,8 +46,6 @@ from discern_vqa.datasets._reading import (
     shown,
     text_of,
 )
-from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.files import atomic_write_text
 
 SUMMARY = "your own data: a folder of DICOM studies and a table of questions; no patient data is kept"
 LICENCE = "that of your data"
@@ -163,7 +163,7 @@ def own_key() -> bytes:
 
 def write_tiny(root: Path) -> None:
     """Two patients, three studies, one with a series of three, one file of two frames, and nine questions."""
-    from discern_vqa.datasets._dicom_tags import write_tiny_files
+    from discern_vqa.reading.dicom_tags import write_tiny_files
 
     root = Path(root)
     uids = write_tiny_files(root)

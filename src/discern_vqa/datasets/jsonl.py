@@ -22,9 +22,11 @@ from typing import Any
 
 from discern_vqa.data.sample import SPLITS as ALL_SPLITS
 from discern_vqa.data.sample import Sample
-from discern_vqa.datasets._neutral import record_of, sample_of, split_of, text
-from discern_vqa.datasets._neutral import root_of as root_of
-from discern_vqa.datasets._reading import (
+from discern_vqa.errors import DataError
+from discern_vqa.files import atomic_path
+from discern_vqa.reading.neutral import record_of, sample_of, split_of, text
+from discern_vqa.reading.neutral import root_of as root_of
+from discern_vqa.reading.records import (
     Images,
     Problems,
     is_file,
@@ -38,8 +40,6 @@ from discern_vqa.datasets._reading import (
     text_of,
     tiny_picture,
 )
-from discern_vqa.errors import DataError
-from discern_vqa.files import atomic_path
 
 SUMMARY = "your own data: JSON Lines with the field names of a sample (also what `discern data convert` writes)"
 LICENCE = "that of your data"

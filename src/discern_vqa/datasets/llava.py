@@ -34,9 +34,11 @@ from typing import Any
 
 from discern_vqa.data.sample import SPLITS as ALL_SPLITS
 from discern_vqa.data.sample import Sample
-from discern_vqa.datasets._columns import SPLITS_AS_WRITTEN
-from discern_vqa.datasets._neutral import published, split_of
-from discern_vqa.datasets._reading import (
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.files import atomic_write_text
+from discern_vqa.reading.columns import SPLITS_AS_WRITTEN
+from discern_vqa.reading.neutral import published, split_of
+from discern_vqa.reading.records import (
     CORRECT_IT,
     Images,
     Problems,
@@ -52,8 +54,6 @@ from discern_vqa.datasets._reading import (
     text_of,
     tiny_picture,
 )
-from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.files import atomic_write_text
 
 SUMMARY = "LLaVA-style conversations (JSON or JSONL): each question with its answer, or captions"
 LICENCE = "that of the data (LLaVA-Med: CC BY-NC 4.0)"

@@ -23,7 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa.data.sample import Sample
-from discern_vqa.datasets._reading import (
+from discern_vqa.errors import DataError
+from discern_vqa.files import atomic_write_text
+from discern_vqa.reading.records import (
     Images,
     Problems,
     answer_type_of,
@@ -37,8 +39,6 @@ from discern_vqa.datasets._reading import (
     text_of,
     tiny_picture,
 )
-from discern_vqa.errors import DataError
-from discern_vqa.files import atomic_write_text
 
 SUMMARY = "OVQA: 2,001 orthopaedic images from patient records, 19,020 questions from templates"
 LICENCE = "none stated; ask the authors"

@@ -26,11 +26,12 @@ from typing import Any
 
 from discern_vqa.data.sample import SPLITS as ALL_SPLITS
 from discern_vqa.data.sample import Sample
-from discern_vqa.datasets import _parquet
-from discern_vqa.datasets._neutral import KNOWN, sample_of, split_of
-from discern_vqa.datasets._parquet_write import LISTS, TEXTS
-from discern_vqa.datasets._parquet_write import write as write
-from discern_vqa.datasets._reading import (
+from discern_vqa.errors import DataError
+from discern_vqa.reading import parquet
+from discern_vqa.reading.neutral import KNOWN, sample_of, split_of
+from discern_vqa.reading.parquet_write import LISTS, TEXTS
+from discern_vqa.reading.parquet_write import write as write
+from discern_vqa.reading.records import (
     CORRECT_IT,
     Problems,
     is_file,
@@ -44,8 +45,7 @@ from discern_vqa.datasets._reading import (
     text_of,
     tiny_picture,
 )
-from discern_vqa.datasets._unpacked import Unpacked
-from discern_vqa.errors import DataError
+from discern_vqa.reading.unpacked import Unpacked
 
 SUMMARY = "your own data as Parquet with its images (what `discern data convert` writes; loadable with `datasets`)"
 LICENCE = "that of your data"
@@ -87,8 +87,8 @@ def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sa
 
 
 def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    names = _parquet.columns(file)
-    return _parquet.rows(file, ("image", "split"), [name for name in names if name not in ("image", "split")])
+    names = parquet.columns(file)
+    return parquet.rows(file, ("image", "split"), [name for name in names if name not in ("image", "split")])
 
 
 def _files(root: Path) -> list[Path]:
@@ -140,13 +140,13 @@ def _place(row: Mapping[str, Any], record: Mapping[str, Any], file: Path, unpack
     for other in row.get("files") or ():
         other = require_record(other, source)
         name = text_of(other, "path", source, verbatim=True)
-        unpacked.by_name(name, _parquet.embedded(other, source), source)
+        unpacked.by_name(name, parquet.embedded(other, source), source)
     if row["image"].get("bytes") is None:
         location = file.parent / str(row.get("location") or record["image"])
         if not is_file(location):
             raise DataError(f"{source}: the image {record['image']!r} is not at {location}", hint=near_file(location))
         return location
-    return unpacked.by_name(record["image"], _parquet.embedded(row["image"], source), source)
+    return unpacked.by_name(record["image"], parquet.embedded(row["image"], source), source)
 
 
 def write_tiny(root: Path) -> None:

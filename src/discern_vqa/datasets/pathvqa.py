@@ -13,7 +13,7 @@ them, save each as JSON once (`qas/train_vqa.pkl` as `qas/train_vqa.json`); then
 
 `question_type` is the question's first word ("WHERE"); in the hub's copy it is missing. `answer_type` of the owners is
 "yes/no", "number" or "other": the first is closed, the others open, as papers report them. In the hub's copy it is
-derived (see `_reading.derived_answer_type`), and `extra["derived"]` says so.
+derived (see `reading.records.derived_answer_type`), and `extra["derived"]` says so.
 
 Published: 19,755 / 6,279 / 6,761.
 
@@ -30,8 +30,10 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa.data.sample import Sample
-from discern_vqa.datasets import _hub
-from discern_vqa.datasets._reading import (
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.files import atomic_write_text
+from discern_vqa.reading import hub
+from discern_vqa.reading.records import (
     CORRECT_IT,
     Images,
     Problems,
@@ -46,9 +48,7 @@ from discern_vqa.datasets._reading import (
     text_of,
     tiny_picture,
 )
-from discern_vqa.datasets._sources import Hub
-from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.files import atomic_write_text
+from discern_vqa.reading.sources import Hub
 
 SUMMARY = "PathVQA: 5,004 pathology pictures, 32,795 questions made from their captions"
 LICENCE = "MIT, as the hub's card states it"
@@ -82,7 +82,7 @@ def read(root: Path, split: str, *, edition: str | None = None, skipped: list[st
     if edition not in EDITIONS:
         raise ConfigError(f"pathvqa has no edition {edition!r}", hint=f"there are: {', '.join(EDITIONS)}")
     if edition == "hub":
-        return _hub.read(root, split, (split, _OWNERS[split]), "pathvqa", skipped)
+        return hub.read(root, split, (split, _OWNERS[split]), "pathvqa", skipped)
     file = _owners_file(root, split)
     images, problems, samples = Images(root), Problems(skipped), []
     for number, record in enumerate(read_json_list(file), start=1):
@@ -155,7 +155,7 @@ def write_tiny(root: Path, edition: str = "hub") -> None:
         "test": [(4, "what is present?", "endocrine", "other"), (5, "is this kidney?", "no", "yes/no")],
     }
     if edition == "hub":
-        _hub.write(root, {split: [row[:3] for row in rows] for split, rows in said.items()})
+        hub.write(root, {split: [row[:3] for row in rows] for split, rows in said.items()})
         return
     for place, (split, rows) in enumerate(said.items(), start=1):
         name, records = _OWNERS[split], []

@@ -32,7 +32,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from discern_vqa.data.sample import Sample
-from discern_vqa.datasets._reading import (
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.files import atomic_write_text
+from discern_vqa.reading.records import (
     CORRECT_IT,
     Images,
     MissingImage,
@@ -46,10 +48,8 @@ from discern_vqa.datasets._reading import (
     text_of,
     tiny_picture,
 )
-from discern_vqa.datasets._sources import Hub
-from discern_vqa.datasets._tables import named_rows
-from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.files import atomic_write_text
+from discern_vqa.reading.sources import Hub
+from discern_vqa.reading.tables import named_rows
 
 SUMMARY = "PMC-VQA: multiple-choice questions about figures of open-access articles (v2: 186,033; v1: 227,000)"
 LICENCE = "CC BY-SA"

@@ -35,7 +35,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from discern_vqa.data.sample import Sample
-from discern_vqa.datasets._reading import (
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.files import atomic_write_text
+from discern_vqa.reading.records import (
     CORRECT_IT,
     Images,
     MissingImage,
@@ -51,10 +53,8 @@ from discern_vqa.datasets._reading import (
     text_of,
     tiny_picture,
 )
-from discern_vqa.datasets._sources import Zenodo
-from discern_vqa.datasets._tables import named_rows
-from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.files import atomic_write_text
+from discern_vqa.reading.sources import Zenodo
+from discern_vqa.reading.tables import named_rows
 
 SUMMARY = "ROCO and ROCOv2: radiological images of open-access articles with their captions, for pre-training"
 LICENCE = "CC BY or CC BY-NC, image by image (v2 as a whole: CC BY-NC)"

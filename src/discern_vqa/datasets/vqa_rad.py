@@ -34,8 +34,10 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa.data.sample import Sample
-from discern_vqa.datasets import _hub
-from discern_vqa.datasets._reading import (
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.files import atomic_write_text
+from discern_vqa.reading import hub
+from discern_vqa.reading.records import (
     CORRECT_IT,
     Images,
     Problems,
@@ -50,9 +52,7 @@ from discern_vqa.datasets._reading import (
     text_of,
     tiny_picture,
 )
-from discern_vqa.datasets._sources import File, Hub
-from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.files import atomic_write_text
+from discern_vqa.reading.sources import File, Hub
 
 SUMMARY = "VQA-RAD: 315 radiology images, 3,515 questions by clinicians (common 3,064/451 pair or the owner's 2,248)"
 LICENCE = "CC0 1.0"
@@ -101,7 +101,7 @@ def read(root: Path, split: str, *, edition: str | None = None, skipped: list[st
     if edition not in EDITIONS:
         raise ConfigError(f"vqa_rad has no edition {edition!r}", hint=f"there are: {', '.join(EDITIONS)}")
     if edition == "hub":
-        return _hub.read(root, split, (split,), "vqa_rad", skipped)
+        return hub.read(root, split, (split,), "vqa_rad", skipped)
     file = root / _COMMON_FILES[split] if edition == "common" else _owner_file(root)
     images, folder = Images(root), _image_folder(root)
     problems, samples = Problems(skipped), []
@@ -249,4 +249,4 @@ def _write_tiny_hub(root: Path, rows: Sequence[Mapping[str, Any]], tests: int) -
             number = int(str(row["image_name"])[6:9])
             said = (number, str(row["question"]).lower(), str(row["answer"]).lower())
             parts["test" if place >= len(rows) - tests else "train"].append(said)
-    _hub.write(root, parts)
+    hub.write(root, parts)

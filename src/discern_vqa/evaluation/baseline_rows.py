@@ -11,15 +11,15 @@ from discern_vqa import registry
 from discern_vqa.config import PriorConfig
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.batch import Batcher
-from discern_vqa.data.fingerprints import content_digest
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.evaluation import predictions
-from discern_vqa.evaluation.calibration import digest
 from discern_vqa.evaluation.predict import answering_batcher
-from discern_vqa.evaluation.scoring import BASELINES
 from discern_vqa.files import atomic_write_text
+from discern_vqa.imaging.fingerprints import content_digest
+from discern_vqa.report.terminal import BASELINES
 from discern_vqa.run import WEIGHTS, Run
+from discern_vqa.scoring import predictions
+from discern_vqa.trust.calibration import digest
 
 _SAYS = [field.name for field in fields(Sample) if field.name not in ("path", "source", "extra")]
 

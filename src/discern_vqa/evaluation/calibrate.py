@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa.data.sample import Sample
-from discern_vqa.datasets._load import find_root, held_out_samples, learning_samples
 from discern_vqa.errors import DataError, DiscernError, RunError
-from discern_vqa.evaluation import calibration, predictions
-from discern_vqa.evaluation.calibration import COVERAGE, FILE, Calibration, digest, refuse_shared
+from discern_vqa.evaluation.opening import open_run
 from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.evaluation.predictions import Prediction
+from discern_vqa.recipe_samples import find_root, held_out_samples, learning_samples
 from discern_vqa.run import WEIGHTS, Run
+from discern_vqa.scoring import predictions
+from discern_vqa.scoring.predictions import Prediction
+from discern_vqa.trust import calibration
+from discern_vqa.trust.calibration import COVERAGE, FILE, Calibration, digest, refuse_shared
 
 NAMED = 3
 VALIDATION = "predictions.validation.jsonl"
@@ -60,7 +62,7 @@ def calibrate_run(
             _refuse_learned(opened, rows, data, say)
         about = {"what": "held-out", "file": file.name} | ({"borrowed_from": on.resolve().name} if on.is_dir() else {})
         return _fit(run, rows, opened.recipe.data.normaliser, coverage, target, about), rows
-    predictor = Predictor.open(run, calibrated=False)  # what is there may be broken or out of date
+    predictor = open_run(run, calibrated=False)  # what is there may be broken or out of date
     opened = predictor.run
     root = find_root(opened.recipe.data, data) if data is not None or not opened.root.exists() else opened.root
     validation = held_out(opened, root)

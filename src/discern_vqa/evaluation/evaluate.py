@@ -5,33 +5,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from discern_vqa.answering.modes import Answering
 from discern_vqa.audit import audit
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sampling import whole_batches
-from discern_vqa.datasets._load import find_root, imitated, learning_samples, test_samples
-from discern_vqa.evaluation import (
-    baseline_rows,
-    calibration,
-    controls,
-    kept_states,
-    metrics,
-    mirror,
-    predictions,
-    reliance,
-    scope,
-    scope_fit,
-)
+from discern_vqa.evaluation import baseline_rows, ood_fit
 from discern_vqa.evaluation.calibrate import from_validation, held_out, nothing_held_out, what_can_be_done
 from discern_vqa.evaluation.explain import BATCH, Explainer
-from discern_vqa.evaluation.free_text import free_text
 from discern_vqa.evaluation.heatmaps import kept
+from discern_vqa.evaluation.opening import open_run
 from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.evaluation.protocols import score_protocols
-from discern_vqa.evaluation.report.card import write_judged_card
-from discern_vqa.evaluation.report.read import audit_file
 from discern_vqa.files import atomic_write_text
-from discern_vqa.models._modes import Answering
+from discern_vqa.recipe_samples import find_root, imitated, learning_samples, test_samples
+from discern_vqa.report.card import write_judged_card
+from discern_vqa.report.read import audit_file
 from discern_vqa.run import Run
+from discern_vqa.scoring import controls, kept_states, metrics, mirror, predictions, reliance
+from discern_vqa.scoring.free_text import free_text
+from discern_vqa.scoring.protocols import score_protocols
+from discern_vqa.trust import calibration, ood
 
 WRITING = ("generate", "hybrid")
 EXPLAINED = 60
@@ -56,7 +48,7 @@ def evaluate(
         baselines: also fit the baselines, on the run's training and validation questions but for those that are
             judged here (cached in the run folder).
     """
-    predictor = Predictor.open(run)
+    predictor = open_run(run)
     opened = predictor.run
     config = opened.recipe.data
     root = find_root(config, data) if data is not None or not opened.root.exists() else opened.root
@@ -205,11 +197,11 @@ def _scope(
     A run that has no scope yet gets one; {"missing": why} where it cannot."""
     folder = predictor.run.folder
     own = {sample.image for sample in samples}
-    if predictor.scope is None and not scope_fit.fit_run(
+    if predictor.scope is None and not ood_fit.fit_run(
         predictor, train, [sample for sample in validation if sample.image not in own]
     ):
-        return {"missing": scope_fit.why_not(predictor, train)}
-    return scope.read_figures(folder) | {"split": scope_fit.measure_split(predictor, train, samples)}
+        return {"missing": ood_fit.why_not(predictor, train)}
+    return ood.read_figures(folder) | {"split": ood_fit.measure_split(predictor, train, samples)}
 
 
 def explain(predictor: Predictor, samples: Sequence[Sample], out: Path) -> None:

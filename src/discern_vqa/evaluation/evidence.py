@@ -18,8 +18,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from discern_vqa.data.regions import Region
 from discern_vqa.data.sample import Sample
+from discern_vqa.imaging.regions import Region
 
 SIDES = ("left", "right")
 _ABNORMAL = re.compile(r"\b((ab)?normal\w*|diseases?|lesions?|tumou?rs?|(un)?healthy|pathology)\b")

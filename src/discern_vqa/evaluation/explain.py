@@ -9,21 +9,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from discern_vqa.answering.decisions import decided
+from discern_vqa.attribution import methods
+from discern_vqa.attribution.word_gates import gates_of_words, is_gated
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.batch import Batcher, Inputs
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import StateSource
 from discern_vqa.errors import ConfigError
-from discern_vqa.evaluation.calibration import digest
 from discern_vqa.evaluation.explain_view import measured
 from discern_vqa.evaluation.heatmaps import Map
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.evaluation.questions import asked
-from discern_vqa.evaluation.stored import Stored, read_object
-from discern_vqa.explanations import _methods as methods
-from discern_vqa.explanations._gated import gates_of_words, is_gated
-from discern_vqa.models._answering import decided
 from discern_vqa.run import WEIGHTS, Run
+from discern_vqa.scoring.stored import Stored, read_object
+from discern_vqa.trust.calibration import digest
 
 AUTO = "auto"
 BATCH = 32

@@ -12,25 +12,25 @@ import torch
 from torch import Tensor
 
 from discern_vqa import registry
+from discern_vqa.attribution import methods
+from discern_vqa.attribution.blurring import blurred
 from discern_vqa.data.answers import normaliser
 from discern_vqa.data.batch import Inputs
-from discern_vqa.data.images import open_image
-from discern_vqa.data.regions import Region
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import stable_hash
-from discern_vqa.datasets._load import find_root, test_samples
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation import heatmaps
-from discern_vqa.evaluation.calibration import digest
 from discern_vqa.evaluation.evidence import finder
 from discern_vqa.evaluation.explain import BATCH, Explainer
 from discern_vqa.evaluation.heatmaps import Map, Mask
-from discern_vqa.evaluation.intervals import interval
-from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.explanations import _methods as methods
-from discern_vqa.explanations._pictures import blurred
+from discern_vqa.evaluation.opening import open_run
 from discern_vqa.files import atomic_write_text
+from discern_vqa.imaging.images import open_image
+from discern_vqa.imaging.regions import Region
+from discern_vqa.recipe_samples import find_root, test_samples
 from discern_vqa.run import WEIGHTS
+from discern_vqa.scoring.intervals import interval
+from discern_vqa.trust.calibration import digest
 
 LIMIT = 400
 """Questions; whole images, drawn by a fixed rule."""
@@ -57,7 +57,7 @@ def score(
 
     limit: at most about so many questions, 0 for all. Raises ConfigError, DataError.
     """
-    predictor = Predictor.open(run, calibrated=False)
+    predictor = open_run(run, calibrated=False)
     opened = predictor.run
     trained = Explainer(opened, predictor.model, predictor.batcher)
     random = Explainer.with_random_weights(opened, SEED, str(next(predictor.model.parameters()).device))

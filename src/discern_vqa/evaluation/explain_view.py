@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from discern_vqa.evaluation.heatmaps import Map, canvas, on_picture
-from discern_vqa.evaluation.tables import aligned
 from discern_vqa.files import atomic_path
+from discern_vqa.scoring.tables import aligned
 
 DISCLAIMER = "Research software: not for diagnosis."
 BLIND = {"centre": "the middle of the picture", "contrast": "its sharpest contrast"}

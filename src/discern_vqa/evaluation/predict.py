@@ -10,23 +10,23 @@ from typing import Any
 import numpy as np
 import torch
 
+from discern_vqa.answering.decisions import in_order
+from discern_vqa.answering.modes import Answering, modes_of
+from discern_vqa.data.ablated_images import Blank, Noise
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import StateSource
-from discern_vqa.data.stand_ins import Blank, Noise
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.evaluation.calibration import Calibration, read_if_there
-from discern_vqa.evaluation.controls import Pictures
 from discern_vqa.evaluation.features import image_vectors, question_vectors
 from discern_vqa.evaluation.questions import asked, lines_named, read_questions, require_images
-from discern_vqa.evaluation.scope import Scope
-from discern_vqa.evaluation.scope import read_if_there as read_scope
 from discern_vqa.files import atomic_write_text
-from discern_vqa.models._answering import in_order
-from discern_vqa.models._modes import Answering, modes_of
 from discern_vqa.paths import refuse_own_input
 from discern_vqa.run import WEIGHTS, Run, read_tensors
+from discern_vqa.scoring.controls import Pictures
+from discern_vqa.trust.calibration import Calibration, read_if_there
+from discern_vqa.trust.ood import Scope
+from discern_vqa.trust.ood import read_if_there as read_scope
 
 
 class Predictor:
@@ -50,22 +50,17 @@ class Predictor:
 
     @property
     def modes(self) -> tuple[str, ...]:
-        """The ways of answering that this model has (`models/_modes.py`)."""
+        """The ways of answering that this model has (`answering/modes.py`)."""
         return modes_of(self.model)
 
     @classmethod
-    def open(cls, run: Path, device: str | None = None, calibrated: bool = True) -> "Predictor":
-        """Loads a finished run, with its `calibration.json` and `scope.safetensors` if it has them. Raises RunError."""
-        opened = Run.open(run)
-        if opened.recipe.is_baseline:
-            from discern_vqa.evaluation.predict_baseline import BaselinePredictor
-
-            return BaselinePredictor.of(opened, calibrated)
+    def of(cls, run: Run, device: str | None = None, calibrated: bool = True) -> "Predictor":
+        """Loads the network of an open run (see `opening.open_run`). Raises RunError."""
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        model: Any = opened.load_model().to(device)
-        calibration = read_if_there(opened.folder, opened.folder / WEIGHTS) if calibrated else None
-        scope = read_scope(opened.folder, opened.folder / WEIGHTS) if calibrated else None
-        return cls(opened, model, answering_batcher(opened, model), calibration, scope)
+        model: Any = run.load_model().to(device)
+        calibration = read_if_there(run.folder, run.folder / WEIGHTS) if calibrated else None
+        scope = read_scope(run.folder, run.folder / WEIGHTS) if calibrated else None
+        return cls(run, model, answering_batcher(run, model), calibration, scope)
 
     def ask(self, image: Path, question: str, mode: str = "") -> Answer:
         """The answer to one question about one image file, judged where the run is calibrated. Raises DataError,

@@ -6,21 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa import registry
-from discern_vqa.baselines._fitted import FACTS, Baseline, State
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, RunError
-from discern_vqa.evaluation.calibration import read_if_there
-from discern_vqa.evaluation.controls import Pictures
 from discern_vqa.evaluation.predict import Predictor
+from discern_vqa.fitting.fitted import FACTS, Baseline, State
 from discern_vqa.run import WEIGHTS, Run
+from discern_vqa.scoring.controls import Pictures
+from discern_vqa.trust.calibration import read_if_there
 
 MODE = "classify"
 
 
 @dataclass(frozen=True)
 class BaselineAnswering:
-    """As `models._modes.Answering`: all that a baseline says about some questions; it has one way of answering."""
+    """As `answering.modes.Answering`: all that a baseline says about some questions; it has one way of answering."""
 
     model: Baseline
     samples: list[Sample]
@@ -39,8 +39,11 @@ class BaselinePredictor(Predictor):
     shows = ("real", "blank")
 
     @classmethod
-    def of(cls, run: Run, calibrated: bool = True) -> "BaselinePredictor":
-        """Loads what was fitted. Raises RunError when a file is missing, damaged, or of another baseline."""
+    def of(cls, run: Run, device: str | None = None, calibrated: bool = True) -> "BaselinePredictor":
+        """Loads what was fitted; it needs no device.
+
+        Raises RunError when a file is missing, damaged, or of another baseline.
+        """
         config = run.recipe.model
         state = State.read(run.folder / FACTS, run.folder / WEIGHTS)
         try:

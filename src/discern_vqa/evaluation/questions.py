@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from discern_vqa.data.images import open_image
 from discern_vqa.data.sample import Sample
-from discern_vqa.datasets._neutral import text
-from discern_vqa.datasets._reading import (
+from discern_vqa.errors import DataError, ImageError
+from discern_vqa.imaging.images import open_image
+from discern_vqa.reading.neutral import text
+from discern_vqa.reading.records import (
     CORRECT_IT,
     is_file,
     numbered_lines,
@@ -24,8 +25,7 @@ from discern_vqa.datasets._reading import (
     shown,
     text_of,
 )
-from discern_vqa.datasets._tables import named_rows
-from discern_vqa.errors import DataError, ImageError
+from discern_vqa.reading.tables import named_rows
 
 _HINT = "a CSV with the columns image and question, or JSONL with those keys"
 

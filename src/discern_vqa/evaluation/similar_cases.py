@@ -8,15 +8,15 @@ the run folder (`cases.json`, `cases.safetensors`), so that they are there where
 from pathlib import Path
 
 from discern_vqa.baselines import kernel_ridge, retrieval
-from discern_vqa.baselines._cases import Case, Cases
-from discern_vqa.baselines._features import Features
-from discern_vqa.baselines._fitted import Given, State
-from discern_vqa.datasets._load import find_root, learning_samples
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.evaluation.calibration import digest
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.evaluation.questions import asked
+from discern_vqa.fitting.cases import Case, Cases
+from discern_vqa.fitting.features import Features
+from discern_vqa.fitting.fitted import Given, State
+from discern_vqa.recipe_samples import find_root, learning_samples
 from discern_vqa.run import WEIGHTS
+from discern_vqa.trust.calibration import digest
 
 WEIGHT = 1.0
 """What the images' similarity counts beside the words', where no vote says: as much."""

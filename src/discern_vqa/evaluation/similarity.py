@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from discern_vqa.data.text import FolderTokenizer
-from discern_vqa.evaluation.predictions import Prediction
 from discern_vqa.nn.encoders.base import from_folder
 from discern_vqa.paths import find_weights
+from discern_vqa.scoring.predictions import Prediction
 
 LENGTH, BATCH = 64, 64
 

@@ -10,11 +10,11 @@ from discern_vqa.config import read_recipe
 from discern_vqa.data.answers import Answer
 from discern_vqa.datasets import phantom
 from discern_vqa.evaluation.evaluate import evaluate
-from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.evaluation.report.page import write_report
-from discern_vqa.evaluation.scoring import as_table
+from discern_vqa.evaluation.opening import open_run
 from discern_vqa.lock import locked
 from discern_vqa.paths import find_recipe
+from discern_vqa.report.page import write_report
+from discern_vqa.report.terminal import as_table
 from discern_vqa.training.train import train
 
 RECIPE = Path("cmdpi/demo.toml")
@@ -57,7 +57,7 @@ def _run(out: Path, recipe: Path) -> None:
 def _ask(folder: Path, root: Path) -> None:
     """One question about one test image, answered as `discern ask` would."""
     sample = next(one for one in phantom.read(root, "test") if one.mask)
-    answer = Predictor.open(folder).ask(sample.path, sample.question)
+    answer = open_run(folder).ask(sample.path, sample.question)
     print(f"\n$ discern ask {folder} {sample.path} {json.dumps(sample.question)}")
     print(f"{answer.text}, {sureness(answer)}; true answer: {sample.answer}\n")
 

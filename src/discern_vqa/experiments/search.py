@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa.config import Recipe, read_recipe
-from discern_vqa.datasets._load import find_root, learning_samples
 from discern_vqa.errors import ConfigError, DiscernError
-from discern_vqa.evaluation.stored import is_number
-from discern_vqa.experiments._data import digest_of
-from discern_vqa.experiments._plan import meant
+from discern_vqa.experiments.data_digest import digest_of
+from discern_vqa.experiments.plan import meant
 from discern_vqa.files import atomic_write_text
 from discern_vqa.paths import find_recipe
+from discern_vqa.recipe_samples import find_root, learning_samples
+from discern_vqa.scoring.stored import is_number
 from discern_vqa.toml import read_toml, toml_value
 from discern_vqa.training.train import train
 

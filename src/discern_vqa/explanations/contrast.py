@@ -5,9 +5,9 @@ from typing import Any
 
 from torch import Tensor
 
+from discern_vqa.attribution.blurring import blurred
+from discern_vqa.attribution.integration_path import smoothed
 from discern_vqa.data.batch import Inputs
-from discern_vqa.explanations._path import smoothed
-from discern_vqa.explanations._pictures import blurred
 
 SUMMARY = "a baseline: the contrast of the picture"
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from torch import Tensor
 
+from discern_vqa.attribution.encoder_cells import at_cells
 from discern_vqa.data.batch import Inputs
-from discern_vqa.explanations._inner import at_cells
 
 SUMMARY = "Grad-CAM: the image cells' channels, each weighted by how much the answer hangs on it"
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from torch import Tensor
 
+from discern_vqa.attribution.encoder_cells import at_cells
 from discern_vqa.data.batch import Inputs
-from discern_vqa.explanations._inner import at_cells
 
 SUMMARY = "gradient x activation of the image cells"
 

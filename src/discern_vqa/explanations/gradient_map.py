@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from discern_vqa.attribution.encoder_cells import at_map, fine_layer
 from discern_vqa.data.batch import Inputs
-from discern_vqa.explanations._inner import at_map, fine_layer
 
 SUMMARY = "gradient x activation of an inner map of the encoder"
 

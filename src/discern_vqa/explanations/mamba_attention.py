@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from discern_vqa.attribution.word_gates import is_gated, looked_into
 from discern_vqa.data.batch import Inputs
-from discern_vqa.explanations._gated import is_gated, looked_into
 from discern_vqa.nn.mamba import HeadwiseSsm
 from discern_vqa.nn.mamba_attention import image_attention
 

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from discern_vqa.attribution.blurring import blurred
+from discern_vqa.attribution.methods import log_probability
 from discern_vqa.data.batch import Inputs
-from discern_vqa.explanations._methods import log_probability
-from discern_vqa.explanations._pictures import blurred
 
 SUMMARY = "occlusion: how much surer the model is of its answer with this part of the picture in sight"
 PLACES, PART = 12, 4

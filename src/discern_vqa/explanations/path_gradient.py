@@ -5,8 +5,8 @@ from typing import Any
 
 from torch import Tensor
 
+from discern_vqa.attribution.integration_path import along, smoothed
 from discern_vqa.data.batch import Inputs
-from discern_vqa.explanations._path import along, smoothed
 
 SUMMARY = "gradient of the answer, mean over the way from the blurred picture to the picture"
 

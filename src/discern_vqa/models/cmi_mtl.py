@@ -1,7 +1,7 @@
 """CMI-MTL: Cross-Mamba interaction based multi-task learning (Jin, Zheng, Cui, Sun, Fang, Cong, Su, Wei, Xuan, Wang,
 Pacific Graphics 2025). This file is the network: FVTA (a query transformer that picks regions), CIFR (two Mamba streams
 with a joint gate), FFAE (a classifier, a head for the answer's type, a generator). How it learns is in
-`objectives/cmi_mtl.py`, how it answers in `models/_modes.py`.
+`objectives/cmi_mtl.py`, how it answers in `answering/modes.py`.
 
 The paper's text leaves most of it open; its published program settles it, with defects. `profile = "fixed"` (default)
 is the same architecture with the defects repaired, `profile = "released"` computes what the program computed; each

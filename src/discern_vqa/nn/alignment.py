@@ -66,7 +66,10 @@ def _own(like: Tensor, start: int) -> Tensor:
 
 
 def filip(places: Tensor, texts: Tensor, words: Tensor, tau: float) -> Tensor:
-    """FILIP: s_ij = [mean_w max_p <p, w> + mean_p max_w <p, w>] / (2 tau); places (I, N, e), texts (J, M, e) -> (I, J)."""
+    """FILIP: s_ij = [mean_w max_p <p, w> + mean_p max_w <p, w>] / (2 tau).
+
+    places (I, N, e), texts (J, M, e) -> (I, J).
+    """
     cosine = torch.einsum("ine,jme->ijnm", places.float(), texts.float())
     cosine = cosine.masked_fill(~words[None, :, None, :], FAR)
     count = words.sum(-1).clamp(min=1)

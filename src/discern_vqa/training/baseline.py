@@ -5,14 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from discern_vqa import registry
-from discern_vqa.baselines._fitted import FACTS, Given
 from discern_vqa.card import write_card
 from discern_vqa.config import Recipe
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.text import WordTokenizer
-from discern_vqa.datasets._load import find_root, imitated, learning_samples, vocabulary_samples
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.fitting.fitted import FACTS, Given
 from discern_vqa.parts import weights_folder
+from discern_vqa.recipe_samples import find_root, imitated, learning_samples, vocabulary_samples
 from discern_vqa.run import WEIGHTS, Run
 
 

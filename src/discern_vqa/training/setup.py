@@ -14,13 +14,18 @@ from accelerate import PartialState
 from safetensors.torch import save_file
 
 from discern_vqa import registry
+from discern_vqa.answering.modes import modes_of
 from discern_vqa.config import Recipe
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.batch import Batch, Batcher
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sampling import drawn_beside, epoch_batches, without_incomplete
 from discern_vqa.data.sources import StateSource
-from discern_vqa.datasets._load import (
+from discern_vqa.errors import ConfigError, DataError, RunError
+from discern_vqa.files import atomic_path, atomic_write_text
+from discern_vqa.nn.precision import computed
+from discern_vqa.parts import make_tokenizer, make_writer
+from discern_vqa.recipe_samples import (
     beside_samples,
     excluded_images,
     find_beside,
@@ -29,11 +34,6 @@ from discern_vqa.datasets._load import (
     refuse_leak,
     vocabulary_samples,
 )
-from discern_vqa.errors import ConfigError, DataError, RunError
-from discern_vqa.files import atomic_path, atomic_write_text
-from discern_vqa.models._modes import modes_of
-from discern_vqa.nn.precision import computed
-from discern_vqa.parts import make_tokenizer, make_writer
 from discern_vqa.run import BESIDE, CONFIG, SIMILAR, WEIGHTS, Run, load_weights, read_tensors
 from discern_vqa.training.optim import check_factors
 

@@ -9,18 +9,18 @@ from typing import Any
 
 import torch
 
+from discern_vqa.answering.decisions import answer_scores
+from discern_vqa.answering.modes import Answering, modes_of, tune_hybrid
 from discern_vqa.card import CARD, write_card
 from discern_vqa.config import Recipe, read_recipe
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import CLOSED, OPEN, Sample
 from discern_vqa.data.sampling import whole_batches
-from discern_vqa.datasets._load import find_root
 from discern_vqa.errors import ConfigError
 from discern_vqa.files import atomic_write_text
 from discern_vqa.lock import locked
-from discern_vqa.models._answering import answer_scores
-from discern_vqa.models._modes import Answering, modes_of, tune_hybrid
 from discern_vqa.paths import find_recipe
+from discern_vqa.recipe_samples import find_root
 from discern_vqa.run import ANSWERING, CONFIG, WEIGHTS, Run, has_begun
 from discern_vqa.training.baseline import fit_baseline
 from discern_vqa.training.loop import Work, fit, remove_unneeded

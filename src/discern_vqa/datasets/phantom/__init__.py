@@ -22,13 +22,13 @@ are in "pretrain" only. Licence: Apache-2.0, like the package; no patient was in
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from discern_vqa.data.regions import Region
 from discern_vqa.data.sample import SPLITS as SPLITS
 from discern_vqa.data.sample import Sample
 from discern_vqa.datasets import jsonl
-from discern_vqa.datasets._reading import numbered_lines, parse_json, require_record
 from discern_vqa.datasets.phantom.findings import REGIONS as REGIONS
 from discern_vqa.errors import DataError
+from discern_vqa.imaging.regions import Region
+from discern_vqa.reading.records import numbered_lines, parse_json, require_record
 
 SUMMARY = "drawn by the package: chest x-ray, head CT/MR and abdominal CT phantoms, exact answers, masks and twins"
 LICENCE = "Apache-2.0"

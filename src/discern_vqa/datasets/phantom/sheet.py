@@ -5,8 +5,8 @@ from pathlib import Path
 
 from PIL import Image, ImageChops, ImageFilter
 
-from discern_vqa.data.sheet import CELL, draw_sheet
 from discern_vqa.errors import DataError
+from discern_vqa.imaging.sheet import CELL, draw_sheet
 
 
 def contact_sheet(

@@ -12,7 +12,7 @@
 
 `question_type` is the content type (ORGAN, POSITION, ABNORMALITY, KG, MODALITY, SIZE, PLANE, QUANTITY, COLOR, SHAPE),
 `organ` the location. `extra` holds `base_type`; of a question that needs knowledge ("kvqa") its `triple`; the image's
-`boxes`; and `label_map`, its mask, named like `image`. `regions` gives boxes and masks as `data.regions.Region`.
+`boxes`; and `label_map`, its mask, named like `image`. `regions` gives boxes and masks as `imaging.regions.Region`.
 
 Published, English: 4,919 / 1,053 / 1,061 questions about 450 / 96 / 96 images. Both languages: 9,835 / 2,099 / 2,094.
 
@@ -41,7 +41,12 @@ import numpy as np
 from PIL import Image
 
 from discern_vqa.data.sample import Sample
-from discern_vqa.datasets._reading import (
+from discern_vqa.datasets.slake.marks import FILES, boxes_of, folder_of
+from discern_vqa.datasets.slake.marks import knowledge as knowledge
+from discern_vqa.datasets.slake.marks import regions as regions
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.files import atomic_path, atomic_write_text
+from discern_vqa.reading.records import (
     CORRECT_IT,
     Images,
     Problems,
@@ -55,12 +60,7 @@ from discern_vqa.datasets._reading import (
     text_of,
     tiny_picture,
 )
-from discern_vqa.datasets._sources import Hub
-from discern_vqa.datasets.slake.marks import FILES, boxes_of, folder_of
-from discern_vqa.datasets.slake.marks import knowledge as knowledge
-from discern_vqa.datasets.slake.marks import regions as regions
-from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.files import atomic_path, atomic_write_text
+from discern_vqa.reading.sources import Hub
 
 SUMMARY = "SLAKE: 642 CT, MR and X-ray images, 14,028 questions in English and Chinese, organs and lesions marked"
 LICENCE = "CC BY 4.0"

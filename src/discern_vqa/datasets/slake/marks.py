@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from discern_vqa.data.regions import Box, Region, label_map
-from discern_vqa.datasets._reading import (
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.imaging.regions import Box, Region, label_map
+from discern_vqa.reading.records import (
     CORRECT_IT,
     Images,
     near_file,
@@ -16,8 +17,7 @@ from discern_vqa.datasets._reading import (
     require_record,
     shown,
 )
-from discern_vqa.datasets._tables import rows
-from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.reading.tables import rows
 
 FILES = {"train": ("train.json",), "validation": ("validate.json", "validation.json"), "test": ("test.json",)}
 _FOLDERS = ("", "Slake1.0", "slake")

@@ -42,7 +42,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from discern_vqa.data.sample import Sample
-from discern_vqa.datasets._reading import (
+from discern_vqa.datasets.vqa_med_2019.captions import caption_of as caption_of
+from discern_vqa.datasets.vqa_med_2019.captions import pretraining, with_image_facts
+from discern_vqa.errors import DataError
+from discern_vqa.files import atomic_write_text
+from discern_vqa.reading.records import (
     CORRECT_IT,
     Images,
     Problems,
@@ -57,11 +61,7 @@ from discern_vqa.datasets._reading import (
     shown,
     tiny_picture,
 )
-from discern_vqa.datasets._sources import Zenodo
-from discern_vqa.datasets.vqa_med_2019.captions import caption_of as caption_of
-from discern_vqa.datasets.vqa_med_2019.captions import pretraining, with_image_facts
-from discern_vqa.errors import DataError
-from discern_vqa.files import atomic_write_text
+from discern_vqa.reading.sources import Zenodo
 
 SUMMARY = "VQA-Med 2019: 4,200 images, 15,292 questions, captions made of them; VQA-RAD's images are left out"
 LICENCE = "CC BY 4.0"

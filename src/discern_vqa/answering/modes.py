@@ -1,0 +1,192 @@
+"""The ways of answering (cmi_mtl.md section 3) for models that have more than a classifier.
+
+    classify         the best of all answers of the table, whatever the question
+    classify_typed   the best of those seen with the answer type that the model *predicts*
+    generate         free form: beam search, without a penalty for length
+    rank             the training answer that the generator finds likeliest
+    hybrid           classify; but generate where the question is predicted to be open and the best class is less sure
+                     than a threshold, which is tuned on validation
+
+Nothing gold is read: the answer type is always the predicted one. Scores are probabilities: of a class among all
+classes (softmax, averaged over views), of a generated answer, or of a candidate among the candidates.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from discern_vqa.answering.decisions import Decided, decide_all, in_order
+from discern_vqa.data.answers import Answer, normaliser
+from discern_vqa.data.batch import Batcher
+from discern_vqa.data.sample import CLOSED, OPEN, Sample
+from discern_vqa.errors import ConfigError
+from discern_vqa.nn.decoder import Generated, beam_search, rank_answers
+
+NAMED = 10
+"""So many answers are kept with their scores; of a classifier's, the rest share what is left."""
+
+
+def modes_of(model: Any) -> tuple[str, ...]:
+    """The ways of answering that a model has; a model that says nothing only classifies."""
+    return tuple(getattr(model, "modes", ("classify",)))
+
+
+class Answering:
+    """All that one model says about some questions; each part is computed when it is first wanted."""
+
+    def __init__(
+        self,
+        model: Any,
+        batcher: Batcher,
+        samples: Sequence[Sample],
+        *,
+        views: int = 1,
+        batch: int = 64,
+        hybrid_below: float = 0.5,
+    ) -> None:
+        self.model, self.batcher, self.samples = model, batcher, list(samples)
+        self.views, self.batch, self.hybrid_below = views, batch, hybrid_below
+
+    def answers(self, mode: str = "classify") -> list[Answer]:
+        """One answer for each question. Raises ConfigError for a mode that the model does not have."""
+        known = modes_of(self.model)
+        if mode not in known:
+            raise ConfigError(f"this model cannot answer by {mode!r}", hint=f"it can: {', '.join(known)}")
+        answered: list[Answer] = getattr(self, mode)()
+        return answered
+
+    def classify(self) -> list[Answer]:
+        """See the module."""
+        rows = self.decided.probabilities.tolist()
+        return [self._classified(row, "classify") for row in rows]
+
+    def classify_typed(self) -> list[Answer]:
+        """See the module. The score is a probability among the answers that are left."""
+        table = self.batcher.vocabulary
+        own = table.own or (True,) * len(table)
+        may = {
+            kind: torch.tensor([one in (kind, "both", "") and may for one, may in zip(table.kinds, own, strict=False)])
+            for kind in (OPEN, CLOSED)
+        }
+        answers = []
+        for row, is_open in zip(self.decided.probabilities, self.is_open.tolist(), strict=True):
+            allowed = may[OPEN if is_open else CLOSED]
+            if len(allowed) != len(row) or not bool(allowed.any()):  # a table that does not know the kinds
+                answers.append(self._classified(row.tolist(), "classify_typed"))
+                continue
+            row = row * allowed
+            answer = self._classified((row / row.sum().clamp(min=1e-12)).tolist(), "classify_typed")
+            named = answer.alternatives[: int(allowed.sum())]
+            answers.append(replace(answer, alternatives=named, others=int(allowed.sum()) - len(named)))
+        return answers
+
+    def generate(self) -> list[Answer]:
+        """See the module."""
+        answers = []
+        for tokens, log_p in zip(self.generated.tokens.tolist(), self.generated.log_p.exp().tolist(), strict=True):
+            found: dict[str, float] = {}
+            for ids, p in zip(tokens, log_p, strict=True):
+                text = self._writer.tokenizer.decode(ids)
+                found[text] = min(1.0, found.get(text, 0.0) + p)
+            best = sorted(found.items(), key=lambda item: -item[1])
+            answers.append(Answer(*best[0], tuple(best[:NAMED]), mode="generate"))
+        return answers
+
+    def rank(self) -> list[Answer]:
+        """See the module. Answers that the normaliser takes for one share their probability."""
+        normal = normaliser(self.batcher.vocabulary.normaliser)
+        candidates = self._writer.candidates
+        answers = []
+        for row in self.ranked.softmax(-1):
+            likely = row.topk(min(4 * NAMED, len(candidates)))
+            found: dict[str, tuple[str, float]] = {}
+            for p, place in zip(likely.values.tolist(), likely.indices.tolist(), strict=True):
+                text, before = found.get(normal(candidates[place]), (candidates[place], 0.0))
+                found[normal(candidates[place])] = (text, min(1.0, before + p))
+            best = sorted(found.values(), key=lambda item: -item[1])
+            answers.append(Answer(*best[0], tuple(best[:NAMED]), mode="rank"))
+        return answers
+
+    def hybrid(self) -> list[Answer]:
+        """See the module. Each answer says which of the two ways it came by."""
+        return [
+            written if is_open and classified.score < self.hybrid_below else classified
+            for classified, written, is_open in zip(
+                self.classify(), self.generate(), self.is_open.tolist(), strict=True
+            )
+        ]
+
+    # -- what the ways share -------------------------------------------------------------------------------------------
+
+    @cached_property
+    def decided(self) -> Decided:
+        """The classifier's probabilities and the logits of "open"."""
+        return decide_all(self.model, self.batcher, self.samples, views=self.views, batch=self.batch)
+
+    @property
+    def is_open(self) -> Tensor:
+        """(n,) bool: the *predicted* answer type."""
+        if self.decided.openness is None:
+            raise ConfigError("this model does not predict answer types", hint="set model.type_head = true and train")
+        return self.decided.openness > 0
+
+    @cached_property
+    def generated(self) -> Generated:
+        """The beams of each question."""
+        config, model = self.model.config.generator, self.model
+
+        def write(inputs: Any) -> tuple[Tensor, ...]:
+            read = model.read(model(inputs))
+            found = beam_search(
+                model.generator, read, len(inputs.tokens), config.beams, config.length, inputs.tokens.device
+            )
+            return found.tokens, found.log_p
+
+        tokens, log_p = in_order(model, self.batcher, self.samples, write, self.batch)
+        return Generated(tokens, log_p)
+
+    @cached_property
+    def ranked(self) -> Tensor:
+        """(n, candidates) log p; -inf for those whose first token made them hopeless."""
+        model, writer = self.model, self._writer
+        candidates = writer.encode(writer.candidates)
+
+        def judge(inputs: Any) -> tuple[Tensor, ...]:
+            read, device = model.read(model(inputs)), inputs.tokens.device
+            first = model.config.generator.rank_first
+            return (rank_answers(model.generator, read, len(inputs.tokens), candidates.to(device), first),)
+
+        return in_order(model, self.batcher, self.samples, judge, self.batch)[0]
+
+    @property
+    def _writer(self) -> Any:
+        assert self.batcher.writer is not None
+        return self.batcher.writer
+
+    def _classified(self, row: list[float], mode: str) -> Answer:
+        return replace(Answer.from_scores(row, self.batcher.vocabulary, NAMED), mode=mode)
+
+
+def tune_hybrid(answering: Answering, normalise: str) -> tuple[float, dict[str, float]]:
+    """The threshold of `hybrid` that is right most often on these (validation) questions, and the figures of it; of
+    equal ones the smallest, which generates least."""
+    same = normaliser(normalise)
+    gold = [same(sample.answer) for sample in answering.samples]
+    pairs = list(zip(answering.classify(), answering.generate(), answering.is_open.tolist(), gold, strict=True))
+    right = {mode: [same(answer.text) == true for answer, true in zip(answering.answers(mode), gold, strict=True)]
+             for mode in ("classify", "generate")}  # fmt: skip
+
+    def correct(threshold: float) -> int:
+        return sum(
+            right["generate" if is_open and classified.score < threshold else "classify"][place]
+            for place, (classified, _, is_open, _) in enumerate(pairs)
+        )
+
+    thresholds = sorted({0.0, *(round(classified.score + 1e-4, 4) for classified, _, is_open, _ in pairs if is_open)})
+    best = max(thresholds, key=lambda one: (correct(one), -one))
+    figures = {"n": len(gold), "classify": sum(right["classify"]), "hybrid": correct(best)}
+    return min(best, 1.0), {name: float(value) for name, value in figures.items()}

@@ -1,0 +1,118 @@
+"""Left and right in words: which texts name a side, and what a sample says once its picture is mirrored.
+
+A picture may be mirrored only when every word about it stays true. A text that names a side gets the other side's
+word; a text where that would be wrong, or that cannot be read with certainty, keeps its picture as it is. In doubt it
+is refused: a lost augmentation costs little, a wrong side may cost a lung.
+
+Swapped: left and right (leftmost, right-sided, LEFT), L and R alone (not L4, not R/O), Lt and Rt, the lobes and
+quadrants RUL, RLL, RUQ, RLQ and their left ones, in Chinese the two characters for left and right.
+Refused: words that have a hand without naming it (dextrocardia, situs, the middle lobe, which only the right lung has,
+chambers of the heart and coronary arteries, named syndromes, o'clock), left and right in another sense (what is left,
+all right), and questions about "which side" whose answer names none.
+"""
+
+import re
+from dataclasses import replace
+
+from discern_vqa.data.sample import Sample
+from discern_vqa.imaging.image_ref import with_choice
+
+_MARK = "#mirror=yes"
+_PAIRS = (("left", "right"), ("lt", "rt"), ("rul", "lul"), ("rll", "lll"), ("ruq", "luq"), ("rlq", "llq"))
+_OTHER = {one: other for pair in _PAIRS for one, other in (pair, pair[::-1])} | {"l": "r", "r": "l"}
+_CHINESE_LEFT, _CHINESE_RIGHT = "\u5de6", "\u53f3"
+_CHINESE = str.maketrans(_CHINESE_LEFT + _CHINESE_RIGHT, _CHINESE_RIGHT + _CHINESE_LEFT)
+
+_WORD = re.compile(
+    r"(?<![A-Za-z])(left|right)(?=(?:most|wards?|sided?|s)?(?![A-Za-z]))"
+    r"|(?<![A-Za-z0-9])(lt|rt|rul|rll|ruq|rlq|lul|lll|luq|llq)(?![A-Za-z0-9])",
+    re.IGNORECASE,
+)
+_LETTER = re.compile(r"(?<![\w/.'-])[LR](?![\w'/]|\s?[0-9]|-(?!sided))")
+_SLASHED = re.compile(r"(?<![\w/])(?:L/R|R/L)(?![\w/])")
+
+_HANDED = re.compile(
+    r"dextr|levo|sinist|situs|mirror|flip|laterality|o'?\s?clock"
+    r"|(?:left|right)[ -](?:ventric|atri|coronary|bundle|circumflex|anterior descending|middle|handed|to[ -])"
+    r"|persistent (?:left|right)|(?:left|right)\b[^.;,?]*\bsyndrome"
+    r"|\b(?:RML|LAD|LCX|RCA|LCA|LMCA|LV|RV|LA|RA|LVH|RVH|LVOT|RVOT|LBBB|RBBB|OD|OS)\b",
+    re.IGNORECASE,
+)
+_OTHER_SENSE = re.compile(
+    r"\b(?:all|is (?:it|this|that)|am i) right\b|\bright (?:now|away|angles?|answers?|diagnosis|before|after|choice)\b"
+    r"|,\s*right\s*\?|\bleft (?:over|behind|out|alone|untreated|unchanged|open)\b"
+    r"|\b(?:no \w+|what|anything|nothing|much|many|is|are|was|were|be|been|has|have) left\s*(?:[?.,!]|$)",
+    re.IGNORECASE,
+)
+_UNSURE = re.compile(r"(?<![\w'/.-])[lr](?![\w'/-])|(?<![\w.'-])[LR](?=['/]|-(?!sided)|\s?[0-9])")
+_ASKED = re.compile(
+    r"\b(?:which|what|one|same|other|opposite|either|this|that) (?:body )?side\b|\b(?:uni|ipsi|contra)lateral"
+    "|\u54ea.?[\u4fa7\u8fb9]|[\u4e00\u5355\u540c\u5bf9]\u4fa7",
+    re.IGNORECASE,
+)
+
+
+def names_side(text: str) -> bool:
+    """True when the text names left or right, in words, letters or Chinese."""
+    chinese = _CHINESE_LEFT in text or _CHINESE_RIGHT in text
+    return chinese or any(pattern.search(text) for pattern in (_WORD, _LETTER, _SLASHED))
+
+
+def asks_side(text: str) -> bool:
+    """True when the text asks or speaks of a side without naming it ("which side", "unilateral")."""
+    return bool(_ASKED.search(text))
+
+
+def mirrored_text(text: str) -> str | None:
+    """The text about the mirrored picture: the same where it names no side; None where that cannot be said safely."""
+    if _HANDED.search(text) or _OTHER_SENSE.search(text) or _UNSURE.search(_SLASHED.sub("", text)):
+        return None
+    if _CHINESE_LEFT + _CHINESE_RIGHT in text:  # "left-right" also means "about" and "symmetric"
+        return None
+    swapped = _WORD.sub(_swap, text.translate(_CHINESE))
+    return _LETTER.sub(_swap, _SLASHED.sub(lambda found: found[0][::-1], swapped))
+
+
+def _swap(found: re.Match[str]) -> str:
+    word = found[0]
+    other = _OTHER[word.lower()]
+    return other.upper() if word.isupper() else other.capitalize() if word[0].isupper() else other
+
+
+def mirrored(sample: Sample) -> Sample | None:
+    """The sample with its picture mirrored and its words changed; None where the picture must stay as it is.
+
+    The picture becomes another image, `<name>#mirror=yes`; what `extra` holds (boxes, say) is left behind.
+    """
+    words = [mirrored_text(text) for text in (sample.question, sample.answer, sample.caption)]
+    question, answer, caption = words
+    if question is None or answer is None or caption is None or is_mirrored(sample):
+        return None
+    whole = f"{sample.question} {sample.answer} {sample.caption}"
+    if asks_side(whole) and not names_side(whole):
+        return None
+    return replace(
+        sample,
+        image=mirrored_name(sample.image),
+        path=with_choice(sample.path, mirror=True),
+        mask=mirrored_name(sample.mask) if sample.mask else "",
+        question=question,
+        answer=answer,
+        caption=caption,
+        extra={},
+    )
+
+
+def is_mirrored(sample: Sample) -> bool:
+    """True for what `mirrored` returned."""
+    return sample.image.endswith(_MARK)
+
+
+def mirrored_name(image: str) -> str:
+    """The name of an image's mirrored copy."""
+    return image + _MARK
+
+
+def plain_name(image: str) -> str:
+    """The name of the image itself, given its mirrored copy's or its own."""
+    return image.removesuffix(_MARK)

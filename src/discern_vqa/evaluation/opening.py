@@ -1,0 +1,21 @@
+"""A run folder, opened to be asked: a network's or a baseline's, by what its recipe names."""
+
+from pathlib import Path
+
+from discern_vqa.evaluation.predict import Predictor
+from discern_vqa.evaluation.predict_baseline import BaselinePredictor
+from discern_vqa.run import Run
+
+
+def open_run(folder: Path, device: str | None = None, *, calibrated: bool = True) -> Predictor:
+    """Loads a finished run, with its calibration and its out-of-distribution detector if it has them.
+
+    Args:
+        device: where a network answers; None: the GPU where torch finds one, else the CPU.
+        calibrated: False leaves out `calibration.json` and the detector, which may be broken or out of date.
+
+    Raises RunError where the folder is no finished run, or one of its files is damaged.
+    """
+    run = Run.open(folder)
+    kind = BaselinePredictor if run.recipe.is_baseline else Predictor
+    return kind.of(run, device, calibrated)

@@ -1,0 +1,60 @@
+"""How the states that a model answers from lie in space, by question type: CMDPI's Fig. 9 as numbers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.cluster import KMeans
+from sklearn.metrics import silhouette_score
+
+from discern_vqa.answering.decisions import in_order
+from discern_vqa.data.batch import Inputs
+from discern_vqa.data.sample import Sample
+from discern_vqa.errors import ConfigError
+from discern_vqa.evaluation.predict import Predictor
+
+
+def states(predictor: Predictor, samples: Sequence[Sample]) -> np.ndarray:
+    """(n, d): CMDPI's answer slot (h_ans), or what CMI-MTL's classifier reads (c). Raises ConfigError for others."""
+
+    def give(inputs: Inputs) -> tuple[torch.Tensor, ...]:
+        out = predictor.model(inputs)
+        state = getattr(out, "h_ans", None) if hasattr(out, "h_ans") else getattr(out, "c", None)
+        if state is None:
+            raise ConfigError("this model has no state that it answers from", hint="choose a run of cmdpi or cmi_mtl")
+        return (state.float(),)
+
+    return in_order(predictor.model, predictor.batcher, samples, give)[0].numpy()
+
+
+def clusters(points: np.ndarray, kinds: Sequence[str], seed: int = 0) -> dict[str, Any]:
+    """How far the points of one kind lie together.
+
+    Args:
+        points: (n, d). kinds: (n,) the question type of each; types of a single question are left out.
+
+    Returns:
+        n, kinds, silhouette (cosine; -1 ... 1), purity of k-means with as many clusters as kinds, on unit vectors, and
+        `chance`: the purity of the same clusters when the kinds are dealt at random.
+    """
+    names, counts = np.unique(np.asarray(kinds), return_counts=True)
+    kept = np.isin(kinds, names[counts > 1])
+    points, labels = points[kept], np.asarray(kinds)[kept]
+    if len(set(labels)) < 2:
+        raise ConfigError("there are fewer than two question types", hint="choose a split with several")
+    unit = points / np.linalg.norm(points, axis=1, keepdims=True).clip(1e-12)
+    found = KMeans(len(set(labels)), n_init=5, random_state=seed).fit_predict(unit)
+    return {
+        "n": len(labels),
+        "kinds": len(set(labels)),
+        "silhouette": float(silhouette_score(points, labels, metric="cosine")),
+        "purity": purity(found, labels),
+        "chance": purity(found, np.random.default_rng(seed).permutation(labels)),
+    }
+
+
+def purity(found: np.ndarray, labels: np.ndarray) -> float:
+    """The share of points that are of the commonest kind in their cluster."""
+    most = [np.unique(labels[found == one], return_counts=True)[1].max() for one in np.unique(found)]
+    return float(np.sum(most) / len(labels))

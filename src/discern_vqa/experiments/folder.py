@@ -1,0 +1,161 @@
+"""OUT, the folder of an experiment: where trainings are found by their keys, and whether they are still of these data.
+
+OUT/recipes/<key>.toml     a recipe for each training       OUT/runs/<key>/      its run folder
+OUT/events.jsonl           what happened when               OUT/logs/            what the workers printed
+OUT/reports/<experiment>.<recipe>/     report.md, report.json, rows.csv (and .<split>, where it is not test)
+OUT/runs/<key>/done.json   what is known of a finished training, with a digest of its data
+OUT/runs/<key>/answered.<split>.data   a digest of the questions that it has answered
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from discern_vqa.config import DataConfig
+from discern_vqa.errors import DiscernError, RunError
+from discern_vqa.experiments import data_digest
+from discern_vqa.experiments.catalogue import Experiment
+from discern_vqa.experiments.plan import NO_PART, Planned, Training
+from discern_vqa.run import CONFIG, WEIGHTS
+from discern_vqa.scoring.stored import read_object
+
+DONE = "done.json"
+ANEW = "remove its run folder; the same command trains it anew"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """An experiment with its planned rows."""
+
+    experiment: Experiment
+    base: str
+    planned: list[Planned]
+    seeds: tuple[int, ...]
+
+
+class Folder:
+    """OUT: where trainings are found by their keys."""
+
+    def __init__(self, out: Path, data: Path | None, split: str) -> None:
+        self.out, self.data, self.split = out, data, split
+        self._digests: dict[str, str] = {}
+
+    def run(self, training: Training) -> Path:
+        """The run folder of a training."""
+        return self.out / "runs" / training.key
+
+    def done(self, training: Training) -> dict[str, Any] | None:
+        """What is known of a finished training; None before it is."""
+        path = self.run(training) / DONE
+        if not (path.is_file() and (self.run(training) / WEIGHTS).is_file()):
+            return None
+        told = read_object(path, ANEW)
+        if told.get("key") != training.key:
+            return None
+        _same_settings(self.run(training) / CONFIG, training)
+        return told
+
+    def data_digest(self, training: Training) -> str:
+        """A digest of the data that it learns from (`data_digest`); "" where they cannot be read, which its own
+        training tells."""
+        return self._digest("learned", training, lambda choice: data_digest.digest(choice, self.data))
+
+    def asked_digest(self, training: Training) -> str:
+        """A digest of the questions that are reported, as they are now; "" where they cannot be read."""
+        return self._digest("asked", training, lambda choice: data_digest.digest_asked(choice, self.data, self.split))
+
+    def _digest(self, what: str, training: Training, made: Callable[[DataConfig], str]) -> str:
+        choice = training.recipe.data
+        known = what + json.dumps(choice.model_dump(mode="json"), sort_keys=True)
+        if known not in self._digests:
+            try:
+                self._digests[known] = made(choice)
+            except DiscernError:
+                self._digests[known] = ""
+        return self._digests[known]
+
+    def begun_with(self, training: Training) -> Path:
+        """Where the digest of its data stands while it is trained."""
+        return self.out / "recipes" / f"{training.key}.data"
+
+    def answered(self, training: Training) -> Path:
+        """Where the digest of the questions stands that it has answered."""
+        return self.run(training) / f"answered.{self.split}.data"
+
+    def predictions(self, training: Training) -> Path:
+        """Its answers on the split that is reported."""
+        return self.run(training) / f"predictions.{self.split}.jsonl"
+
+    def answers(self, training: Training) -> list[Path]:
+        """All that is there of its answers to that split, in every mode, and of what was made of them."""
+        run = self.run(training)
+        return [file for name in ("predictions", "scores", "features") for file in run.glob(f"{name}.{self.split}.*")]
+
+    def scores(self, training: Training) -> Path:
+        """Its scores, beside baselines; of the reference's first seed only."""
+        return self.run(training) / f"scores.{self.split}.json"
+
+    def states(self, training: Training) -> Path:
+        """How the states of the reported questions lie, for the section `features`."""
+        return self.run(training) / f"features.{self.split}.json"
+
+    def report(self, grid: Grid) -> Path:
+        """Where the experiment's report goes; a split that is not test has one of its own."""
+        split = "" if self.split == "test" else f".{self.split}"
+        return self.out / "reports" / f"{grid.experiment.name}.{grid.base}{split}"
+
+    def note(self, event: str, **more: Any) -> None:
+        """A line of events.jsonl."""
+        line = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "event": event, **more}
+        with open(self.out / "events.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _same_settings(config: Path, training: Training) -> None:
+    """Raises RunError when a finished run was made with other settings than its recipe means now: a default has
+    changed since."""
+    made, meant = read_object(config, ANEW), training.recipe.to_json()
+    odd = [
+        f"[{table}] {key}"
+        for table, settings in meant.items()
+        for key in settings.keys() & made.get(table, {}).keys()
+        if settings[key] != made[table][key] and (table, key) != ("data", "root") and key not in NO_PART
+    ]
+    if odd:
+        raise RunError(
+            f"{config.parent} was trained with other settings: {', '.join(sorted(odd))}",
+            hint="choose another --out; this one is of an earlier version",
+        )
+
+
+def same_data(folder: Folder, training: Training, done: dict[str, Any] | None) -> None:
+    """Raises RunError when a run was made of, or begun with, other data than it would get now. One that says nothing
+    of its data, of an earlier version, is taken as it is."""
+    begun = folder.begun_with(training)
+    kept = str((done or {}).get("data", ""))
+    if done is None and begun.is_file() and (folder.run(training) / CONFIG).is_file():
+        kept = begun.read_text(encoding="utf-8").strip()
+    if kept and (now := folder.data_digest(training)) and now != kept:
+        raise RunError(
+            f"{folder.run(training)} was trained on other data than --data names now",
+            hint="choose another --out, or give the --data that it was begun with",
+        )
+
+
+def forget_other_questions(folder: Folder, labels: dict[str, tuple[Training, str]], say: Callable[[str], None]) -> None:
+    """Takes away what was answered to a split that has changed since, so that it is answered anew. An answer of an
+    earlier version, which says nothing of its questions, is taken as it is."""
+    changed = []
+    for training, _ in labels.values():
+        kept, now = folder.answered(training), folder.asked_digest(training) if folder.answers(training) else ""
+        if now and kept.is_file() and kept.read_text(encoding="utf-8").strip() != now:
+            changed.append(training)
+    for training in changed:
+        for file in folder.answers(training):
+            file.unlink()
+    if changed:
+        say(f"{folder.split} is not what it was when {len(changed)} rows answered it; they answer it anew")
+        folder.note("changed", split=folder.split, rows=[training.key for training in changed])

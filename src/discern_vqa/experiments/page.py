@@ -1,0 +1,183 @@
+"""The report of an experiment as Markdown, JSON and CSV: fit to be kept in docs/experiments/ (no paths, no names)."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from discern_vqa.experiments.report import PARTS
+from discern_vqa.files import atomic_write_text
+from discern_vqa.scoring.tables import cell
+
+NOT_TOLD = "not distinguishable"
+SAME = "nothing"
+
+
+def write(report: dict[str, Any], out: Path) -> Path:
+    """report.md, report.json and rows.csv in `out`; returns the Markdown's path."""
+    atomic_write_text(out / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    atomic_write_text(out / "rows.csv", as_csv(report))
+    atomic_write_text(out / "report.md", as_markdown(report))
+    return out / "report.md"
+
+
+def as_markdown(report: dict[str, Any]) -> str:
+    """The whole page."""
+    seeds = ", ".join(map(str, report["seeds"]))
+    lines = [
+        f"# {report['title']} ({report['source']})",
+        "",
+        f"Recipe `{report['recipe']}`, split `{report['split']}`: {report['n']:,} questions about {report['images']:,} "
+        f"images"
+        + (f", {report['twin_pairs']:,} pairs of twins" if report["twin_pairs"] else "")
+        + f"; answers compared by `{report['normaliser']}`. Seeds {seeds}: accuracy in %, mean +- standard deviation "
+        "over the seeds, which change the training alone (all rows see the same images and questions). The split was "
+        "opened after the last training had ended.",
+        "",
+    ]
+    if report["claim"]:
+        lines += [f"In print: {report['claim']}.", ""]
+    lines += _main_table(report)
+    lines += ["", *_verdicts(report)]
+    for section, groups in report.get("by", {}).items():
+        lines += ["", *_group_table(section, groups, report["reference"])]
+    for extra in report.get("extra", []):
+        lines += ["", f"## {extra['title']}", "", *extra["lines"]]
+    lines += ["", *_baselines(report)]
+    if report["note"]:
+        lines += ["", report["note"]]
+    versions = ", ".join(f"{name} {number}" for name, number in report["made_with"].items())
+    lines += ["", "## How", "", f"    {report['command']}", "",
+              f"{report['date']}; {report['machine']}; {versions}. Not for diagnosis.", ""]  # fmt: skip
+    return "\n".join(lines)
+
+
+def as_csv(report: dict[str, Any]) -> str:
+    """A line for each row, seed and part: the figures that everything else is made of."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["experiment", "recipe", "row", "seed", "part", "accuracy"])
+    for row in report["rows"]:
+        for part, figure in (row.get("figures") or {}).items():
+            for seed, value in zip(row["seeds"], figure["values"], strict=True):
+                writer.writerow([report["name"], report["recipe"], row["name"], seed, part, f"{value:.6f}"])
+    return file.getvalue()
+
+
+def _main_table(report: dict[str, Any]) -> list[str]:
+    parts = [part for part in PARTS if any(part in (row.get("figures") or {}) for row in report["rows"])]
+    tests = {test["name"]: test for test in report["tests"] if test["part"] == "overall"}
+    printed = any(row["printed"] for row in report["rows"])
+    head = ["row", "changes", *parts, f"overall against {report['reference']}"]
+    head += ["printed open / closed / overall", "printed difference"] if printed else []
+    table = [head]
+    for row in report["rows"]:
+        name = f"**{row['name']}**" if row["name"] == report["reference"] else row["name"]
+        cells = [name, changed(row), *(shown((row.get("figures") or {}).get(part)) for part in parts)]
+        cells.append(_difference(row, tests, report["reference"]))
+        if printed:
+            cells += [_printed(row["printed"]), _signed(row.get("printed_difference", {}).get("overall"))]
+        table.append(cells)
+    return markdown_table(table)
+
+
+def changed(row: dict[str, Any]) -> str:
+    """What a row changes, in one cell."""
+    return "; ".join(f"`{key}` {value}" for key, value in row["changes"].items()) or SAME
+
+
+def shown(figure: dict[str, Any] | None, scale: float = 100, digits: int = 1) -> str:
+    """A mean and its spread over seeds."""
+    if not figure:
+        return "-"
+    text = f"{scale * figure['mean']:.{digits}f}"
+    return text + (f" +- {scale * figure['sd']:.{digits}f}" if figure["sd"] is not None else "")
+
+
+def _difference(row: dict[str, Any], tests: dict[str, Any], reference: str) -> str:
+    if row["name"] in tests:
+        test = tests[row["name"]]
+        said = f"{100 * test['difference']:+.1f}"
+        if test["ci95"]:
+            said += f" ({100 * test['ci95'][0]:+.1f} to {100 * test['ci95'][1]:+.1f})"
+        return f"{said}, {test['verdict']}"
+    if row["name"] == reference:
+        return "reference"
+    return f"skipped: {row['skipped']}" if "skipped" in row else f"failed: {row.get('failed', 'no answers')}"
+
+
+def _verdicts(report: dict[str, Any]) -> list[str]:
+    if not report["tests"]:
+        return []
+    told = [test for test in report["tests"] if test["verdict"] != NOT_TOLD]
+    errors = [test["detectable"] for test in report["tests"] if test["part"] == "overall" and test["detectable"]]
+    lines = [
+        f"Tests are paired (the same questions), over images and seeds, two-sided at 5 %, corrected together: "
+        f"{report['correction']}."
+    ]
+    if errors:
+        low, high = 100 * min(errors), 100 * max(errors)
+        size = f"{low:.1f}" if high - low < 0.05 else f"{low:.1f} to {high:.1f}"
+        lines[0] += (
+            f" A true difference under {size} points (before correction; it depends on the row) would be missed more "
+            "often than once in five."
+        )
+    lines += ["", *(f"- {test['words']}" for test in told)] if told else ["", "No row can be told from the reference."]
+    alike = len(report["tests"]) - len(told)
+    if told and alike:
+        lines += ["", f"The other {alike} of {len(report['tests'])} comparisons are {NOT_TOLD}."]
+    return lines
+
+
+def _group_table(section: str, groups: dict[str, Any], reference: str) -> list[str]:
+    names = list(next(iter(groups.values()))["rows"])
+    table = [[section.replace("_", " "), "n", "images", *(f"**{one}**" if one == reference else one for one in names)]]
+    for group, told in groups.items():
+        cells = [group, f"{told['n']:,}", f"{told['images']:,}"]
+        for name in names:
+            text, test = shown(told["rows"][name]), told["tests"].get(name)
+            if test is not None:
+                mark = {"better": ", better", "worse": ", worse"}.get(test["verdict"], "")
+                text += f" ({100 * test['difference']:+.1f}{mark})"
+            cells.append(text)
+        table.append(cells)
+    tests = sum(len(told["tests"]) for told in groups.values())
+    return [
+        f"## By {section.replace('_', ' ')}", "", *markdown_table(table), "",
+        f"In brackets the difference from {reference}; better and worse are said after correction for the {tests} "
+        "tests of this table, everything else is not distinguishable.",
+    ]  # fmt: skip
+
+
+def _baselines(report: dict[str, Any]) -> list[str]:
+    rows = [("baseline", report.get("baselines") or {}), ("control", report.get("controls") or {})]
+    table = [["beside it", "", "overall", "open", "closed", "twins"]]
+    for kind, found in rows:
+        for name, figures in found.items():
+            table.append([name, kind, *(cell(figures.get(part)) for part in PARTS)])
+    if len(table) == 1:
+        return []
+    return [
+        "## Baselines and controls", "", *markdown_table(table), "",
+        f"Of the first seed of {report['reference']}, with 95 % intervals clustered by image. Baselines learn from the "
+        "same questions and see no pixels (unless they are named otherwise); controls are the model shown another "
+        "picture or none.",
+    ]  # fmt: skip
+
+
+def _printed(figures: dict[str, float] | None) -> str:
+    if not figures:
+        return "-"
+    return " / ".join(f"{figures[part]:.1f}" if part in figures else "-" for part in ("open", "closed", "overall"))
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.1f}"
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table; bars within cells are escaped."""
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return [lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]]

@@ -1,0 +1,181 @@
+"""From a named experiment to trainings: every row's recipe, resolved and checked before anything starts.
+
+A training is known by its key, a digest of its resolved recipe (seed included) and of the training before it. Rows,
+seeds and experiments that want the same training share it: a pre-training serves all rows that do not change it.
+"""
+
+import copy
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from discern_vqa.config import TABLES, Recipe, check_recipe
+from discern_vqa.errors import ConfigError
+from discern_vqa.experiments.catalogue import Experiment, Row
+from discern_vqa.paths import find_recipe
+from discern_vqa.toml import as_toml, read_tables
+
+Tables = dict[str, dict[str, Any]]
+NO_PART = ("after", "baselines", "threads", "tensorboard")
+"""Keys of [run] that change no weight."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training: its key, its recipe's tables, its checked recipe, and the training it starts from."""
+
+    key: str
+    tables: Tables
+    recipe: Recipe
+    before: "Training | None" = None
+
+    @property
+    def file(self) -> str:
+        """The name of its recipe's file."""
+        return f"{self.key}.toml"
+
+    def text(self, label: str) -> str:
+        """Its recipe as a file that `discern train` takes, the training before it included."""
+        tables = copy.deepcopy(self.tables)
+        tables["run"].pop("after", None)
+        if self.before is not None:
+            tables["run"]["after"] = self.before.file
+        comment = "".join(f"# {line}\n" for line in [*label.splitlines(), "written by `discern experiment`"])
+        return comment + as_toml(tables)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A row with its trainings, one for each seed; or why it cannot be made of this recipe."""
+
+    row: Row
+    trainings: tuple[Training, ...] = ()
+    skipped: str = ""
+
+
+@dataclass(frozen=True)
+class Base:
+    """The recipe that the rows change, and the one that is trained before it."""
+
+    name: str
+    main: Tables
+    before: Tables | None
+
+
+def base_of(experiment: Experiment, on: str = "") -> Base:
+    """The recipe to start from: the experiment's own, or `on`, the name of another one of its family, or a path.
+
+    Raises ConfigError where there is none, or it is of another family.
+    """
+    name = on or experiment.base
+    path = find_recipe(Path(name) if name.endswith(".toml") else Path(f"{experiment.family}/{name}.toml"))
+    main = read_tables(path)
+    family = main.get("model", {}).get("name")
+    if family != experiment.family:
+        raise ConfigError(
+            f"{path} is a recipe of {family}, and {experiment.name} is about {experiment.family}",
+            hint=f"choose one of recipes/{experiment.family}/ with --on",
+        )
+    main.pop("prior", None)  # the papers have neither: their mechanisms are measured without ours
+    main.get("data", {}).pop("beside", None)
+    after = main.get("run", {}).get("after", "")
+    return Base(path.stem, main, read_tables(path.parent / after) if after else None)
+
+
+def plan(experiment: Experiment, base: Base, seeds: Sequence[int]) -> list[Planned]:
+    """Every row's trainings. Raises ConfigError with the row where a change does not fit the recipe, and where rows
+    remain of which none could be made."""
+    planned = [_planned(experiment, base, row, seeds) for row in experiment.rows]
+    if not any(one.trainings for one in planned if one.row.name != experiment.reference) and len(planned) > 1:
+        raise ConfigError(
+            f"{experiment.name} cannot be made of {base.name}: {planned[-1].skipped}",
+            hint="leave out --on, or name a recipe that has a pre-training (`run.after`)",
+        )
+    return planned
+
+
+def apply(tables: Tables, row: Row, part: str) -> Tables:
+    """The recipe `tables` as `row` has it; `part` is "main" or "before"."""
+    made = copy.deepcopy(tables)
+    factors = row.scale if part == "main" else row.scale_before
+    for key, factor in factors.items():
+        table, last = _table(made, key)
+        if not isinstance(table.get(last), int | float):
+            raise ConfigError(f"row {row.name!r}: {key} is no number in the recipe", hint="scale numbers it states")
+        table[last] = table[last] * factor
+    for key, value in (row.both | (row.set if part == "main" else row.before)).items():
+        table, last = _table(made, key)
+        table[last] = copy.deepcopy(value)
+    for key in row.unset if part == "main" else ():
+        table, last = _table(made, key)
+        table.pop(last, None)
+    return made
+
+
+def changes(row: Row) -> dict[str, str]:
+    """What a row says it changes, for people: dotted key (pre-training's with "before:") to its new value."""
+    told = {key: _said(value) for key, value in {**row.both, **row.set}.items()}
+    told |= {key: "unset" for key in row.unset} | {key: f"x {factor:g}" for key, factor in row.scale.items()}
+    before = {key: _said(value) for key, value in {**row.both, **row.before}.items()}
+    before |= {key: f"x {factor:g}" for key, factor in row.scale_before.items()}
+    told |= {f"before: {key}": value for key, value in before.items()}
+    return told | ({"before": "none"} if row.no_before else {})
+
+
+def training(tables: Tables, where: str, before: Training | None = None) -> Training:
+    """Checks the tables and gives them their key."""
+    recipe = check_recipe(tables, where)
+    told = {"before": before.key if before else ""} | meant(recipe)
+    key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+    return Training(key, tables, recipe, before)
+
+
+def meant(recipe: Recipe) -> dict[str, Any]:
+    """What of a recipe makes a training another one, as plain data."""
+    told: dict[str, Any] = {}
+    for name in TABLES:
+        table = getattr(recipe, name)
+        settled = table.resolved() if hasattr(table, "resolved") else table
+        # What is at its default is left out, so that a key that recipes gain later does not make all trainings others.
+        told[name] = settled.model_dump(mode="json", exclude_defaults=True)
+    told["run"] = {key: value for key, value in told["run"].items() if key not in NO_PART}
+    told["names"] = [recipe.model.name, recipe.objective.name]
+    return told
+
+
+def _planned(experiment: Experiment, base: Base, row: Row, seeds: Sequence[int]) -> Planned:
+    if row.touches_before and base.before is None:
+        return Planned(row, skipped=f"it changes the pre-training, and {base.name} has none")
+    where = f"{experiment.name}, row {row.name!r}, on {base.name}"
+    made = []
+    for seed in seeds:
+        before = None
+        if base.before is not None and not row.no_before:
+            before = training(_seeded(apply(base.before, row, "before"), seed), f"{where} (pre-training)")
+        main = _seeded(apply(base.main, row, "main"), seed)
+        if before is None:
+            main["run"].pop("after", None)
+        made.append(training(main, where, before))
+    return Planned(row, tuple(made))
+
+
+def _seeded(tables: Tables, seed: int) -> Tables:
+    tables["run"]["seed"] = seed
+    return tables
+
+
+def _table(tables: Tables, key: str) -> tuple[dict[str, Any], str]:
+    *parts, last = key.split(".")
+    table: dict[str, Any] = tables
+    for part in parts:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"{key}: {part} is no table in the recipe", hint="name a key of the recipe's tables")
+    return table, last
+
+
+def _said(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value

@@ -1,0 +1,229 @@
+"""DICOM: from the file's bytes to the stored values of one frame. Sizes are checked before anything is decoded.
+
+Which decoder reads which transfer syntax is fixed here, so that the same file gives the same values everywhere:
+
+| transfer syntax                        | decoder                               | its licence        |
+|----------------------------------------|---------------------------------------|--------------------|
+| not compressed, big endian, deflated   | pydicom                               | MIT                |
+| RLE Lossless                           | pydicom                               | MIT                |
+| JPEG Baseline, JPEG Extended of 8 bits | Pillow (libjpeg-turbo)                | MIT-CMU (IJG, BSD) |
+| JPEG 2000, High-Throughput JPEG 2000   | pylibjpeg-openjpeg (OpenJPEG)         | MIT (BSD-2)        |
+| JPEG-LS                                | pyjpegls (CharLS), where installed    | MIT (BSD-3)        |
+| JPEG Lossless (process 14)             | `lossless_jpeg`                       | ours               |
+
+pylibjpeg-libjpeg would read more and is GPL-3: it is not used, even where it is installed. JPEG Extended of 12 bits and
+the video syntaxes (MPEG, HEVC) have no decoder here and are refused.
+"""
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discern_vqa.errors import ImageError
+from discern_vqa.imaging import lossless_jpeg
+from discern_vqa.imaging.decoded import HINT_FETCH, Limits, too_large
+
+if TYPE_CHECKING:
+    from pydicom.dataset import FileDataset
+
+_JPEG = {"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"}
+_LOSSLESS = {"1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"}
+_JPEG_LS = {"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"}
+_JPEG_2000 = {f"1.2.840.10008.1.2.4.{number}" for number in (90, 91, 201, 202, 203)}
+_RLE = {"1.2.840.10008.1.2.5"}
+
+_PLUGINS = (
+    (_JPEG, "pillow", "pillow"),
+    (_JPEG_2000, "pylibjpeg", "'discern-vqa[dicom]'"),
+    (_JPEG_LS, "pyjpegls", "pyjpegls"),
+    (_RLE, "pydicom", "pydicom"),
+)
+"""Transfer syntaxes, pydicom's name for the decoder that reads them here, and what brings it."""
+
+_MOST_FRAMES = 100_000
+_MOST_LOSSLESS = 40_000_000
+"""Points of a JPEG Lossless frame: twice the largest mammogram; some twenty seconds."""
+
+_COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+_GREYS = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
+
+
+@dataclass(frozen=True)
+class About:
+    """What the header says about the pixels (PS3.3 C.7.6.3)."""
+
+    rows: int
+    columns: int
+    samples: int
+    frames: int
+    bits_allocated: int
+    bits_stored: int
+    signed: bool
+    photometric: str
+    syntax: str
+    """The transfer syntax in words."""
+
+
+def describe(path: Path, dataset: "FileDataset", limits: Limits) -> About:
+    """The header's word on the pixels, checked. Raises ImageError: something is missing, impossible or too large."""
+    syntax = dataset.file_meta.get("TransferSyntaxUID")
+    if syntax is None:
+        raise _wrong(path, "it does not say how it is encoded (no transfer syntax)")
+    numbers = {name: _whole(path, dataset, name) for name in ("Rows", "Columns", "BitsAllocated")}
+    rows, columns, allocated = numbers.values()
+    samples = _whole(path, dataset, "SamplesPerPixel", 1)
+    frames = _whole(path, dataset, "NumberOfFrames", 1) or 1
+    stored = _whole(path, dataset, "BitsStored", allocated)
+    photometric = str(dataset.get("PhotometricInterpretation", "")).strip()
+    if not 1 <= rows <= 65535 or not 1 <= columns <= 65535:
+        raise _wrong(path, f"its picture has {rows} rows and {columns} columns")
+    if frames > _MOST_FRAMES:
+        raise _wrong(path, f"it claims {frames:,} frames")
+    if rows * columns * samples > limits.points:
+        raise too_large(path, f"{columns} x {rows} points" + (f" of {samples} colours" if samples > 1 else ""), limits)
+    if allocated not in (1, 8, 16, 32, 64) or not 1 <= stored <= allocated:
+        raise _wrong(path, f"it stores {stored} bits in {allocated}")
+    if (samples, photometric) not in {*((1, grey) for grey in _GREYS), *((3, colour) for colour in _COLOURS)}:
+        raise _wrong(path, f"it has {samples} samples a point as {photometric[:20] or 'nothing named'!r}")
+    signed = bool(_whole(path, dataset, "PixelRepresentation", 0))
+    return About(rows, columns, samples, frames, allocated, stored, signed, photometric, str(syntax.name)[:100])
+
+
+def decode(path: Path, dataset: "FileDataset", about: About, index: int) -> NDArray[np.generic]:
+    """The stored values of frame `index` (from 0): (rows, columns), or (rows, columns, 3) as RGB."""
+    from pydicom.pixels.utils import pixel_array
+
+    syntax = str(dataset.file_meta.TransferSyntaxUID)
+    if syntax in _LOSSLESS:
+        return _lossless(path, dataset, about, index)
+    plugin = ""
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        plugin = _plugin(path, syntax, about)
+        _require_agreement(path, _encoded(dataset, about, index), syntax, about)
+    frame: NDArray[np.generic] = pixel_array(dataset, index=index, decoding_plugin=plugin)
+    if frame.shape[:2] != (about.rows, about.columns):
+        raise _wrong(path, f"a frame of {about.columns} x {about.rows} points became {frame.shape}")
+    return frame
+
+
+def _plugin(path: Path, syntax: str, about: About) -> str:
+    from pydicom.pixels.decoders.base import get_decoder
+
+    for syntaxes, plugin, package in _PLUGINS:
+        if syntax in syntaxes:
+            if plugin not in get_decoder(syntax).available_plugins:
+                raise ImageError(
+                    f"{path} is compressed as {about.syntax}, and its decoder is not installed",
+                    hint=f"pip install {package}",
+                )
+            if syntax in _JPEG and about.bits_stored > 8:
+                raise ImageError(
+                    f"{path} is compressed as {about.syntax} with {about.bits_stored} bits; no decoder with a "
+                    "permissive licence reads that",
+                    hint="save it without compression (for example with dcmdjpeg), then open that copy",
+                )
+            return plugin
+    raise ImageError(
+        f"{path} is compressed as {about.syntax}, which is not read",
+        hint="save it without compression, then open that copy",
+    )
+
+
+def _encoded(dataset: "FileDataset", about: About, index: int) -> bytes:
+    """The compressed bytes of one frame."""
+    from pydicom.encaps import get_frame
+
+    offsets = None
+    if dataset.get("ExtendedOffsetTable") and dataset.get("ExtendedOffsetTableLengths"):
+        offsets = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)
+    return get_frame(dataset.PixelData, index, number_of_frames=about.frames, extended_offsets=offsets)
+
+
+def _lossless(path: Path, dataset: "FileDataset", about: About, index: int) -> NDArray[np.generic]:
+    if (points := about.rows * about.columns * about.samples) > _MOST_LOSSLESS:
+        raise ImageError(
+            f"{path} has {points / 1e6:.0f} million points in JPEG Lossless; "
+            f"at most {_MOST_LOSSLESS / 1e6:.0f} million are decoded",
+            hint="save it without compression, then open that copy",
+        )
+    encoded = _encoded(dataset, about, index)
+    _require_agreement(path, encoded, str(dataset.file_meta.TransferSyntaxUID), about)
+    if about.photometric.startswith("YBR"):
+        raise _wrong(path, f"{about.photometric} in {about.syntax} is not read")
+    values = lossless_jpeg.decode(encoded) & np.uint16((1 << min(16, about.bits_stored)) - 1)
+    if about.signed:
+        spare = max(0, 16 - about.bits_stored)  # the sign is the topmost of the stored bits
+        signed = (values << np.uint16(spare)).view(np.int16) >> np.int16(spare)
+        return signed[..., 0] if about.samples == 1 else signed
+    return values[..., 0] if about.samples == 1 else values
+
+
+def _require_agreement(path: Path, encoded: bytes, syntax: str, about: About) -> None:
+    """The compressed frame's own word on its size must be the header's: a decoder believes the former."""
+    if syntax in _RLE:
+        _require_small_segments(path, encoded, about)
+        return
+    found = _size_in_jpeg_2000(encoded) if syntax in _JPEG_2000 else _size_in_jpeg(encoded)
+    if found is None:
+        raise ImageError(f"the image {path} cannot be decoded: its frame is no {about.syntax}", hint=HINT_FETCH)
+    rows, columns, samples = found
+    if (rows, columns, samples) != (about.rows, about.columns, about.samples):
+        raise _wrong(
+            path,
+            f"its compressed frame has {columns} x {rows} points of {samples} samples, its header "
+            f"{about.columns} x {about.rows} of {about.samples}",
+        )
+
+
+def _size_in_jpeg(encoded: bytes) -> tuple[int, int, int] | None:
+    """(rows, columns, samples) of a JPEG or JPEG-LS stream: its frame header (ISO 10918-1 B.2.2)."""
+    place = 2
+    while place + 9 < len(encoded) and encoded[place] == 0xFF:
+        marker = encoded[place + 1]
+        if marker == 0xFF:  # fill byte
+            place += 1
+        elif marker == 0xF7 or 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            rows, columns, samples = struct.unpack(">HHB", encoded[place + 5 : place + 10])
+            return rows, columns, samples
+        else:
+            place += 2 + int.from_bytes(encoded[place + 2 : place + 4], "big")
+    return None
+
+
+def _size_in_jpeg_2000(encoded: bytes) -> tuple[int, int, int] | None:
+    """(rows, columns, samples) of a JPEG 2000 stream: its SIZ segment (ISO 15444-1 A.5.1), also inside JP2 boxes."""
+    start = encoded.find(b"\xff\x4f\xff\x51", 0, 4096)
+    if start < 0 or len(encoded) < start + 45:
+        return None
+    right, bottom, left, top, tile_width, tile_height = struct.unpack(">6I", encoded[start + 8 : start + 32])
+    (samples,) = struct.unpack(">H", encoded[start + 40 : start + 42])
+    if right <= left or bottom <= top:
+        return None
+    # Tiny tiles over a large picture: the decoder keeps an account of each.
+    if -(-right // max(1, tile_width)) * -(-bottom // max(1, tile_height)) > 65535:
+        return None
+    return bottom - top, right - left, samples
+
+
+def _require_small_segments(path: Path, encoded: bytes, about: About) -> None:
+    """An RLE frame longer than twice what it unpacks to is a bomb or damaged: its worst case is 129 bytes for 128."""
+    unpacked = about.rows * about.columns * about.samples * -(-about.bits_allocated // 8)
+    if len(encoded) > 2 * unpacked + 4096:
+        raise _wrong(path, f"a frame of {unpacked:,} bytes takes {len(encoded):,} in its run-length code")
+
+
+def _whole(path: Path, dataset: Any, keyword: str, usual: int | None = None) -> int:
+    value = dataset.get(keyword)
+    if value is None and usual is not None:
+        return usual
+    if not isinstance(value, int) or value < 0:
+        raise _wrong(path, f"{keyword} is {'missing' if value is None else str(value)[:30]!r}")
+    return int(value)
+
+
+def _wrong(path: Path, what: str) -> ImageError:
+    return ImageError(f"{path} is a DICOM file that cannot be shown: {what}", hint=HINT_FETCH)

@@ -1,0 +1,246 @@
+"""What is remembered of an image file, to compare it with others: digests, its size, two small grey pictures. No torch.
+
+    content   SHA-256 of the file (and of what is chosen of it): equal for copies of the file
+    pixels    SHA-256 of the decoded pixels: equal for copies in another lossless format, grey or grey as colour
+    thumbs    32 x 32 greys of the whole picture, and of what is inside its frame (even borders cut away)
+
+Only one image at a time is held in a process. Files are decoded by several processes when there is enough to do;
+what they find goes into a cache as they go (`fingerprint_cache`), so that a search which was stopped goes on where
+it was. `likeness` says how alike two fingerprints are, and `near` finds the pairs that are.
+"""
+
+import hashlib
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from discern_vqa.errors import DiscernError, ImageError
+from discern_vqa.imaging.fingerprint_cache import Cache
+from discern_vqa.imaging.image_ref import split_choice
+from discern_vqa.imaging.images import open_image
+
+SIDE = 32
+VIEWS = ("whole", "inner")
+
+_ENOUGH = 256  # fewer new files than this are decoded here: two processes take as long to start
+_CHUNK = 32
+_STRIP = 64  # rows hashed at a time, so that a large picture is not in memory twice
+_FRAME_SIDE = 256  # the frame is looked for in a picture reduced to this
+_EVEN = 16  # grey levels: a row whose middle nine tenths differ by no more belongs to a frame (JPEG leaves waves in it)
+_LEAST_INSIDE = 0.25  # of a side; if less were left inside the frame, the picture is taken whole
+
+
+@dataclass(frozen=True)
+class Print:
+    """The fingerprint of one file; see `Fingerprints` for the fields."""
+
+    content: bytes
+    pixels: bytes
+    size: tuple[int, int]
+    thumbs: bytes
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """The fingerprints of n files, in the order of the paths.
+
+    Args:
+        content: digest of each file; b"" where there is none to read.
+        pixels: digest of what was decoded; b"" where it could not be.
+        sizes: (n, 2) width and height in pixels; 0 where it could not be decoded.
+        thumbs: (n, 2, 32, 32) 8-bit greys, of the views `VIEWS`; black where it could not be decoded.
+        reasons: why a file could not be opened; "" where it could.
+    """
+
+    content: list[bytes]
+    pixels: list[bytes]
+    sizes: NDArray[np.int32]
+    thumbs: NDArray[np.uint8]
+    reasons: list[str]
+
+    def __len__(self) -> int:
+        return len(self.content)
+
+
+def fingerprints(
+    paths: Sequence[Path],
+    *,
+    workers: int = 1,
+    cache: Path | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Fingerprints:
+    """The fingerprints of image files; those that cannot be opened carry the reason.
+
+    Args:
+        paths: the files.
+        workers: processes that decode. More than one starts new interpreters: in a script of your own, call this
+            under `if __name__ == "__main__":`.
+        cache: file of the cache; None keeps nothing.
+        progress: called with (done, total) as it goes.
+
+    Raises:
+        DiscernError: the cache cannot be written, or a process was killed (usually for want of memory).
+    """
+    found = Fingerprints(
+        content=[b""] * len(paths),
+        pixels=[b""] * len(paths),
+        sizes=np.zeros((len(paths), 2), np.int32),
+        thumbs=np.zeros((len(paths), len(VIEWS), SIDE, SIDE), np.uint8),
+        reasons=[""] * len(paths),
+    )
+    done = 0
+
+    def keep(place: int, one: Print) -> None:
+        nonlocal done
+        found.content[place], found.pixels[place], found.reasons[place] = one.content, one.pixels, one.reason
+        if one.thumbs:
+            found.sizes[place] = one.size
+            found.thumbs[place] = np.frombuffer(one.thumbs, np.uint8).reshape(len(VIEWS), SIDE, SIDE)
+        done += 1
+        progress(done, len(paths))
+
+    with Cache(cache) as known:
+        new = []
+        for place, path in enumerate(paths):
+            kept = known.get(path)
+            if kept is None:
+                new.append(place)
+            else:
+                content, pixels, width, height, thumbs = kept
+                keep(place, Print(content, pixels, (width, height), thumbs))
+        chunks = [new[start : start + _CHUNK] for start in range(0, len(new), _CHUNK)]
+        for chunk, prints in zip(chunks, _decoded(paths, chunks, workers), strict=True):
+            for place, one in zip(chunk, prints, strict=True):
+                keep(place, one)
+            known.put(
+                (paths[place], (one.content, one.pixels, *one.size, one.thumbs))
+                for place, one in zip(chunk, prints, strict=True)
+                if not one.reason  # what cannot be opened today may be tomorrow, with another decoder installed
+            )
+    return found
+
+
+def workers_here() -> int:
+    """How many processes this machine's cores can feed."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _decoded(paths: Sequence[Path], chunks: list[list[int]], workers: int) -> Iterator[list[Print]]:
+    tasks: Iterable[list[Path]] = ([paths[place] for place in chunk] for chunk in chunks)
+    if workers <= 1 or sum(map(len, chunks)) < _ENOUGH:
+        yield from map(_print_all, tasks)
+        return
+    # "spawn": the caller may have threads (torch, BLAS), which a forked child would inherit in any state.
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_leave_interrupts)
+    try:
+        yield from pool.map(_print_all, tasks)
+    except BrokenProcessPool as error:
+        raise DiscernError(
+            "a process that decoded images was killed, most likely for want of memory",
+            hint="run the same command again: what was read is kept (smaller copies of huge images help)",
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C reaches every process of a terminal; the one that gave the work answers it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _print_all(paths: list[Path]) -> list[Print]:
+    return [fingerprint(path) for path in paths]
+
+
+def content_digest(path: Path) -> bytes:
+    """SHA-256 of an image file, and of what is chosen of it; b"" of one that cannot be read: opening it says why."""
+    try:
+        return _content(path)
+    except OSError:
+        return b""
+
+
+def _content(path: Path) -> bytes:
+    """Two frames of a file are two pictures. Raises OSError."""
+    place, choice = split_choice(path)
+    about = place.stat()
+    content = _file_digest(place, about.st_size, about.st_mtime_ns)
+    return hashlib.sha256(content + choice.encode()).digest() if choice else content
+
+
+@lru_cache(maxsize=1024)  # the slices of a volume come one after the other
+def _file_digest(file: Path, size: int, changed: int) -> bytes:
+    """`size` and `changed` tell a file that was replaced while this program ran."""
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").digest()
+
+
+def fingerprint(path: Path) -> Print:
+    """The fingerprint of one file; `reason` says why where it cannot be opened."""
+    try:
+        content = _content(path)
+    except OSError as error:
+        return Print(b"", b"", (0, 0), b"", f"the image {path} cannot be read: {error.strerror}")
+    try:
+        picture = open_image(path)
+    except ImageError as error:
+        return Print(content, b"", (0, 0), b"", str(error))
+    if picture.mode != "L":
+        red, green, blue = picture.split()
+        if red.tobytes() == green.tobytes() == blue.tobytes():
+            picture = red
+    grey = picture.convert("L")
+    thumbs = _small(grey) + _small(grey.crop(inner_box(grey)))
+    return Print(content, _pixel_digest(picture), picture.size, thumbs)
+
+
+def _pixel_digest(picture: Image.Image) -> bytes:
+    width, height = picture.size
+    digest = hashlib.sha256(f"{picture.mode} {width} {height}".encode())
+    for top in range(0, height, _STRIP):
+        digest.update(picture.crop((0, top, width, min(height, top + _STRIP))).tobytes())
+    return digest.digest()
+
+
+def _small(picture: Image.Image) -> bytes:
+    """Area means: the same whatever the resolution that the picture comes in."""
+    return picture.resize((SIDE, SIDE), Image.Resampling.BOX).tobytes()
+
+
+def inner_box(grey: Image.Image) -> tuple[int, int, int, int]:
+    """(left, upper, right, lower) of what is inside the frames of even rows and columns; the whole where none are."""
+    scale = min(1.0, _FRAME_SIDE / max(grey.size))
+    width, height = (max(1, round(side * scale)) for side in grey.size)
+    values = np.asarray(grey.resize((width, height), Image.Resampling.BOX), np.int16)
+    box = left, upper, right, lower = 0, 0, width, height
+    while True:  # a frame within a frame (a film's black edge on white paper) shows once the outer one is gone
+        inside = values[upper:lower, left:right]
+        columns, rows = _uneven(inside.T), _uneven(inside)
+        if min(len(columns) / width, len(rows) / height) < _LEAST_INSIDE:
+            return (0, 0, *grey.size)
+        left, right = left + int(columns[0]), left + int(columns[-1]) + 1
+        upper, lower = upper + int(rows[0]), upper + int(rows[-1]) + 1
+        if (left, upper, right, lower) == box:
+            break
+        box = left, upper, right, lower
+    across, down = grey.width / width, grey.height / height
+    return round(left * across), round(upper * down), round(right * across), round(lower * down)
+
+
+def _uneven(lines: NDArray[np.int16]) -> NDArray[np.intp]:
+    """Which lines are no part of a frame. A tag or a letter in it, a tenth of a line long, does not make it uneven."""
+    ranked = np.sort(lines, axis=1)
+    end = round(0.05 * (ranked.shape[1] - 1))
+    return np.flatnonzero(ranked[:, -1 - end] - ranked[:, end] > _EVEN)

@@ -1,0 +1,132 @@
+"""PNG, JPEG, TIFF, BMP, GIF and WebP, by Pillow; nothing else is tried (no PostScript, no fonts)."""
+
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from discern_vqa.errors import ImageError
+from discern_vqa.imaging.decoded import HINT_FETCH, Limits, Opened, pick, too_large, undecodable
+from discern_vqa.imaging.image_ref import Choice, refuse
+
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
+_NAMED = "PNG, JPEG, TIFF, BMP, GIF, WebP, DICOM or NIfTI"
+
+_ORIENTATION, _PHOTOMETRIC, _WHITE_IS_ZERO = 0x0112, 262, 0
+_STRIP = 1 << 20
+"""Points converted at a time, so that a large picture is never held three times."""
+
+
+def read(path: Path, choice: Choice, limits: Limits) -> Opened:
+    """The picture, upright and with 8 bits. Raises ImageError: no image, cut off, several pages, too large."""
+    with _explained(path, limits), _without_remarks(), Image.open(path, formats=FORMATS) as picture:
+        kind = str(picture.format)
+        refuse(path, choice, ("frame", "mirror"), f"a {kind} file")
+        width, height = picture.size
+        if width * height > limits.points:
+            raise too_large(path, f"{width} x {height} points", limits)
+        steps = [_turn_to(picture, path, choice, limits)]
+        facts: dict[str, str | int | float] = {"columns": width, "rows": height, "mode": picture.mode}
+        turned = picture.getexif().get(_ORIENTATION, 1) != 1
+        white_is_zero = kind == "TIFF" and picture.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO  # type: ignore[attr-defined]
+        picture.load()
+        plain, how = _eight_bits(picture, white_is_zero)
+        steps.append(how)
+        if turned:
+            ImageOps.exif_transpose(plain, in_place=True)
+            steps.append("turned upright as its camera noted")
+        plain.info = {}  # comments, dates and places of the file stay behind
+        return Opened(plain, kind, tuple(filter(None, steps)), facts)
+
+
+def _turn_to(picture: Image.Image, path: Path, choice: Choice, limits: Limits) -> str:
+    """The chosen frame; a TIFF of several pages must name one, an animation shows its first."""
+    count = getattr(picture, "n_frames", 1)
+    if count > 1 and picture.format == "TIFF" and choice.frame is None:
+        raise ImageError(
+            f"{path} holds {count} pages; expected one image",
+            hint=f"name a page: {path.name}#frame=1 to #frame={count}",
+        )
+    index, said = pick(path, choice.frame, count, 1, "pages")
+    if index:
+        picture.seek(index)
+        width, height = picture.size
+        if width * height > limits.points:
+            raise too_large(path, f"{width} x {height} points", limits)
+    return said
+
+
+@contextmanager
+def _without_remarks() -> Iterator[None]:
+    """Pillow warns from 89 million points on; our own limit answers for that."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
+
+
+def _eight_bits(picture: Image.Image, white_is_zero: bool) -> tuple[Image.Image, str]:
+    """ "L" or "RGB", and what that took. The picture itself where nothing is to be done."""
+    if picture.mode.startswith(("I", "F")):
+        return _stretched(picture, white_is_zero)
+    if picture.mode in ("L", "RGB") and not picture.has_transparency_data:
+        return picture, ""
+    if picture.mode == "1":
+        return picture.convert("L"), "1 bit a point made 8"
+    if picture.has_transparency_data:
+        return _over_black(picture), "what is transparent shown black"
+    colours = {"P": "its palette", "CMYK": "CMYK", "YCbCr": "YCbCr", "LAB": "Lab"}.get(picture.mode, picture.mode)
+    return picture.convert("RGB"), f"{colours} made plain colours"
+
+
+def _over_black(picture: Image.Image) -> Image.Image:
+    shown = Image.new("RGB", picture.size)
+    for box in _strips(picture.size):
+        part = picture.crop(box).convert("RGBA")
+        black = Image.new("RGBA", part.size, (0, 0, 0, 255))
+        shown.paste(Image.alpha_composite(black, part).convert("RGB"), box[:2])
+    return shown
+
+
+def _stretched(picture: Image.Image, white_is_zero: bool) -> tuple[Image.Image, str]:
+    """Greys of more than 8 bits: the least value becomes 0 and the greatest 255; a flat picture becomes black."""
+    ends = [(part.min(), part.max()) for part in (_values(picture, box) for box in _strips(picture.size))]
+    least, greatest = min(low for low, _ in ends), max(high for _, high in ends)
+    scale = 255 / (greatest - least) if greatest > least else 0.0
+    shown = Image.new("L", picture.size)
+    for box in _strips(picture.size):
+        grey = np.rint((_values(picture, box) - least) * scale).astype(np.uint8)
+        shown.paste(Image.fromarray(255 - grey if white_is_zero and scale else grey), box[:2])
+    turned = ", and white and black swapped, since its 0 is white" if white_is_zero else ""
+    return shown, f"greys from {least:g} to {greatest:g} stretched to 8 bits{turned}"
+
+
+def _values(picture: Image.Image, box: tuple[int, int, int, int]) -> NDArray[np.float64]:
+    return np.nan_to_num(np.asarray(picture.crop(box), dtype=np.float64), posinf=0, neginf=0)
+
+
+def _strips(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
+    width, height = size
+    rows = max(1, _STRIP // max(1, width))
+    for top in range(0, height, rows):
+        yield 0, top, width, min(height, top + rows)
+
+
+@contextmanager
+def _explained(path: Path, limits: Limits) -> Iterator[None]:
+    """What Pillow's decoders raise on damaged files, said in one voice."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise too_large(path, "more points than Pillow opens", limits) from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{path} is no image that can be read; expected {_NAMED}", hint=HINT_FETCH) from error
+    except (OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, struct.error, zlib.error) as error:
+        raise undecodable(path, error) from error

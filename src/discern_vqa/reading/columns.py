@@ -1,0 +1,140 @@
+"""Questions in a table of one's own: which column is which field, and a row as a neutral record.
+
+A column is found by the field's name, in any case ("Question", "IMAGE"). Columns of other names are given: the option
+`columns` maps fields to them, on the command line as `--option columns.question=Frage`. Columns that no field takes go
+to `Sample.extra`. Nothing is guessed from what a column holds.
+"""
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.files import from_json
+from discern_vqa.reading.neutral import KNOWN
+from discern_vqa.reading.records import CORRECT_IT, one_line, parse_json, read_text, require_record, shown
+from discern_vqa.reading.tables import rows
+
+DELIMITERS = (",", ";", "\t", "|")
+SPLITS_AS_WRITTEN = {
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "dev": "validation",
+    "testing": "test",
+    "pretraining": "pretrain",
+}
+"""Other words for the four splits that a table may use."""
+
+
+def records(
+    file: Path, columns: Mapping[str, str], delimiter: str, encoding: str, needed: str
+) -> Iterator[tuple[int, dict[str, Any] | DataError]]:
+    """(line, record) of each row of a CSV file, or of each line of a JSONL file; a broken one as its error.
+
+    Args:
+        file: the file; ".jsonl" is read as JSON Lines, everything else as a table with one line of names first.
+        columns: field -> column name, where they differ.
+        delimiter: what stands between the columns; "" for the one of , ; tab | that the line of names has most of.
+        encoding: of the file.
+        needed: the field that every table must have, "image" or one that stands for it.
+
+    Raises:
+        DataError: the file is missing, in another encoding, has no line of names, or lacks a needed column.
+        ConfigError: `columns` names a field or a column that does not exist.
+    """
+    if not isinstance(columns, Mapping) or not all(isinstance(name, str) for name in [*columns, *columns.values()]):
+        raise ConfigError(
+            f"columns is {shown(columns)}; expected the name of a column for each field",
+            hint="for example --option columns.question=Frage",
+        )
+    if unknown := sorted(columns.keys() - KNOWN - {needed, "series", "frame"}):
+        near = get_close_matches(unknown[0], sorted(KNOWN), n=1)
+        raise ConfigError(
+            f"columns: there is no field {unknown[0]!r}",
+            hint=f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(KNOWN))}",
+        )
+    text = read_text(file, encoding)
+    if file.suffix == ".jsonl":
+        yield from _lines(file, text, columns)
+        return
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = delimiter or max(DELIMITERS, key=first.count)
+    table = rows(file, delimiter, text)
+    _, names = next(table, (1, []))
+    names = [name.strip() for name in names]
+    fields = _fields(file, names, columns, needed)
+    for line, cells in table:
+        if len(cells) != len(names):
+            yield (
+                line,
+                DataError(
+                    f"{file.name}:{line}: {len(cells)} columns; the line of names has {len(names)}",
+                    hint=f"columns are divided by {delimiter!r}; put quotes around a text that holds one",
+                ),
+            )
+            continue
+        record: dict[str, Any] = {}
+        for field, cell in zip(fields, cells, strict=True):
+            if field and cell.strip():
+                record[field] = cell.strip()
+        yield line, record
+
+
+def _lines(file: Path, text: str, columns: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any] | DataError]]:
+    names = {column: field for field, column in columns.items()}
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            source = f"{file.name}:{number}"
+            try:
+                record = require_record(parse_json(line, source, lines=False), source)
+                yield number, {names.get(key, key): value for key, value in record.items()}
+            except DataError as error:
+                yield number, error
+
+
+def _fields(file: Path, names: list[str], columns: Mapping[str, str], needed: str) -> list[str]:
+    """The field of each column; the column's own name where it is none. No field twice."""
+    if len(names) < 2:
+        raise DataError(
+            f"{file} has no line of column names: the first line is {shown(','.join(names))}",
+            hint="expected e.g. image,question,answer; give another delimiter with --option delimiter=';'",
+        )
+    if absent := [column for column in columns.values() if column not in names]:
+        near = get_close_matches(absent[0], names, n=1)
+        raise ConfigError(
+            f"{file} has no column {absent[0]!r}; there are: {one_line(', '.join(names))}",
+            hint=f"did you mean {near[0]!r}?" if near else "name one of them",
+        )
+    mapped = {column: field for field, column in columns.items()}
+    known = {field.lower(): field for field in (*KNOWN, needed, "series", "frame") if field not in columns}
+    fields = [mapped.get(name) or known.get(name.lower()) or name for name in names]
+    if twice := sorted({field for field in fields if field and fields.count(field) > 1}):
+        raise DataError(
+            f"{file} has two columns for {twice[0]!r}", hint=f"name the right one: --option columns.{twice[0]}=NAME"
+        )
+    if needed not in fields:
+        raise DataError(
+            f"{file} has no column {needed!r}; there are: {one_line(', '.join(names))}",
+            hint=f"name the column that holds it: --option columns.{needed}=NAME",
+        )
+    return fields
+
+
+def tidied(record: Mapping[str, Any], source: str, use_as: str) -> dict[str, Any]:
+    """The record with its split (`use_as` where it has none), and its choices as a list.
+
+    Choices may be a JSON list or texts between bars ("CT | MRI"). Raises DataError when they are neither.
+    """
+    tidy = dict(record)
+    split = str(tidy.get("split", "") or use_as)
+    tidy["split"] = SPLITS_AS_WRITTEN.get(split.lower(), split.lower())
+    choices = tidy.get("choices")
+    if isinstance(choices, str):
+        try:
+            parsed = from_json(choices) if choices.startswith("[") else choices.split("|")
+        except ValueError as error:
+            raise DataError(f"{source}: 'choices' is {shown(choices)}; expected a list", hint=CORRECT_IT) from error
+        tidy["choices"] = [str(choice) for choice in parsed]
+    return tidy

@@ -1,0 +1,248 @@
+"""Which DICOM file a question means, and what may be kept of it: six tags, four of them as pseudonyms."""
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.imaging.image_ref import split_choice
+from discern_vqa.reading.records import is_file, near_file, one_line, shown
+
+PICKS = ("first", "middle", "last")
+_TAGS = (
+    "SOPInstanceUID",
+    "SeriesInstanceUID",
+    "StudyInstanceUID",
+    "PatientID",
+    "Modality",
+    "BodyPartExamined",
+    "SeriesNumber",
+    "InstanceNumber",
+    "Rows",
+)
+_MODALITIES = {
+    "CT": "ct",
+    "MR": "mri",
+    "CR": "x-ray",
+    "DX": "x-ray",
+    "RG": "x-ray",
+    "US": "ultrasound",
+    "MG": "mammography",
+    "PT": "pet",
+    "NM": "nuclear medicine",
+    "XA": "angiography",
+    "RF": "fluoroscopy",
+    "SM": "microscopy",
+    "OP": "ophthalmic photography",
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """One picture. `image`, `patient` and `study` are pseudonyms ("" where the file does not say)."""
+
+    image: str
+    path: Path
+    patient: str = ""
+    study: str = ""
+    modality: str = ""
+    organ: str = ""
+
+
+@dataclass(frozen=True)
+class _Header:
+    path: Path
+    instance: str
+    series: str
+    study: str
+    patient: str
+    modality: str
+    organ: str
+    order: tuple[int, int]
+    has_pixels: bool
+
+
+def pseudonym(key: bytes, kind: str, identity: str) -> str:
+    """A keyed hash of an identity, 20 hexadecimal digits; "" for an empty one. Kinds do not share pseudonyms."""
+    if not identity:
+        return ""
+    return hashlib.blake2b(f"{kind}:{identity}".encode(), key=key[:64], digest_size=10).hexdigest()
+
+
+class Studies:
+    """The images below `root`. Headers are read when they are needed, all of them only when a UID is asked for.
+
+    Raises ConfigError when `pick` is no way to choose, or pydicom is not installed.
+    """
+
+    def __init__(self, root: Path, pick: str, key: bytes) -> None:
+        if pick and pick not in PICKS:
+            raise ConfigError(f"pick is {pick!r}", hint=f"it is one of: {', '.join(PICKS)}")
+        try:
+            import pydicom  # noqa: F401  (said here, before the first file is opened)
+        except ImportError as error:
+            raise ConfigError("DICOM files need pydicom", hint="pip install 'discern-vqa[dicom]'") from error
+        self.root, self.pick, self.key = root, pick, key
+        self._headers: dict[Path, _Header | None] = {}
+        self._by_uid: dict[str, list[_Header]] | None = None
+
+    def find(self, named: str, source: str) -> Found:
+        """The picture that `named` (a file relative to the root, or a UID; a choice may follow) means.
+
+        Raises DataError when there is none, or several and no `pick`.
+        """
+        relative = PurePosixPath(named)
+        if relative.is_absolute() or ".." in relative.parts:
+            raise DataError(f"{source}: the image {shown(named)} leads out of the folder", hint="name it from there")
+        whole = self.root / relative
+        if is_file(whole):
+            file, choice = split_choice(whole)
+            return self._found(self._header(file), file, choice, source)
+        uid, mark, rest = named.partition("#")
+        if not re.fullmatch(r"[0-9.]+", uid):
+            raise DataError(f"{source}: the image {shown(named)} is not there", hint=near_file(split_choice(whole)[0]))
+        header = self._chosen(uid, source)
+        return self._found(header, header.path, mark + rest, source)
+
+    def _chosen(self, uid: str, source: str) -> _Header:
+        if self._by_uid is None:
+            self._by_uid = defaultdict(list)
+            for header in self._all():
+                for identity in {header.instance, header.series, header.study} - {""}:
+                    self._by_uid[identity].append(header)
+        there = self._by_uid.get(uid, [])
+        found = sorted((one for one in there if one.has_pixels), key=lambda one: (one.order, one.path))
+        if not found:
+            what = "has no pixels" if there else f"is in none of the {len(self._headers)} files of this folder"
+            raise DataError(f"{source}: the UID {uid[:64]} {what}", hint="name an image that is there")
+        if len(found) > 1 and not self.pick:
+            raise DataError(
+                f"{source}: the UID {uid[:64]} is that of {len(found)} images",
+                hint="name one of them, or choose with --option pick=middle (first, last)",
+            )
+        return found[{"first": 0, "last": -1}.get(self.pick, (len(found) - 1) // 2)]
+
+    def _all(self) -> Iterator[_Header]:
+        for file in sorted(self.root.rglob("*")):
+            if file.is_file() and (header := self._header(file)) is not None:
+                yield header
+
+    def _header(self, file: Path) -> _Header | None:
+        """What the file says of itself; None when it is no DICOM file."""
+        if file not in self._headers:
+            self._headers[file] = _read_header(file)
+        return self._headers[file]
+
+    def _found(self, header: _Header | None, file: Path, choice: str, source: str) -> Found:
+        path = file.with_name(file.name + choice)
+        if header is None:
+            inside = file.relative_to(self.root).as_posix()
+            return Found(image=f"file/{pseudonym(self.key, 'file', inside)}{choice}", path=path)
+        if not header.has_pixels:
+            raise DataError(f"{source}: {one_line(file)} is a DICOM file without pixels", hint="name an image")
+        identity = header.instance or file.relative_to(self.root).as_posix()
+        return Found(
+            image=f"dicom/{pseudonym(self.key, 'image', identity)}{choice}",
+            path=path,
+            patient=pseudonym(self.key, "patient", header.patient),
+            study=pseudonym(self.key, "study", header.study),
+            modality=_MODALITIES.get(header.modality.upper(), header.modality.lower()),
+            organ=header.organ.lower(),
+        )
+
+
+def _read_header(file: Path) -> _Header | None:
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    try:
+        with open(file, "rb") as opened:
+            if opened.read(132)[128:] != b"DICM":
+                return None
+        dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS))
+    except (InvalidDicomError, OSError):
+        return None
+    except Exception as error:  # pydicom's reader raises many kinds on damaged files; all mean the same to the user
+        raise DataError(
+            f"{one_line(file)} is a damaged DICOM file: {type(error).__name__}", hint="export it again, or take it out"
+        ) from error
+    return _Header(
+        path=file,
+        instance=_text(dataset, "SOPInstanceUID"),
+        series=_text(dataset, "SeriesInstanceUID"),
+        study=_text(dataset, "StudyInstanceUID"),
+        patient=_text(dataset, "PatientID"),
+        modality=_text(dataset, "Modality"),
+        organ=_text(dataset, "BodyPartExamined"),
+        order=(_number(dataset, "SeriesNumber"), _number(dataset, "InstanceNumber")),
+        has_pixels=_number(dataset, "Rows") > 0,
+    )
+
+
+def _text(dataset: Any, tag: str) -> str:
+    value = _value(dataset, tag)
+    return " ".join(str(value).split()) if isinstance(value, str) else ""
+
+
+def _number(dataset: Any, tag: str) -> int:
+    try:
+        return int(_value(dataset, tag))
+    except (TypeError, ValueError):
+        return 0
+
+
+def _value(dataset: Any, tag: str) -> Any:
+    """The tag's value; None where it is absent or cannot be decoded."""
+    try:
+        return dataset.get(tag)
+    except Exception:  # a value that its own type does not allow; the tag then says nothing
+        return None
+
+
+def write_tiny_files(root: Path) -> dict[str, str]:
+    """Six small DICOM files of two patients below `root`; what is needed to name them by their UIDs."""
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+
+    def save(place: str, uid: str, patient: str, modality: str, part: str, number: int, frames: int = 0) -> None:
+        meta = FileMetaDataset()
+        meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+        meta.MediaStorageSOPInstanceUID = UID(uid)
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset = FileDataset(place, {}, file_meta=meta, preamble=b"\0" * 128)
+        dataset.SOPClassUID, dataset.SOPInstanceUID = SecondaryCaptureImageStorage, uid
+        dataset.SeriesInstanceUID, dataset.StudyInstanceUID = uid.rsplit(".", 1)[0], uid.rsplit(".", 2)[0]
+        dataset.PatientID, dataset.PatientName = patient, "Doe^Jane"
+        dataset.Modality, dataset.BodyPartExamined = modality, part
+        dataset.SeriesNumber, dataset.InstanceNumber = 1, number
+        if frames >= 0:
+            dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = 40, 48, 1
+            dataset.PhotometricInterpretation, dataset.PixelRepresentation = "MONOCHROME2", 0
+            dataset.BitsAllocated = dataset.BitsStored = 8
+            dataset.HighBit = 7
+            if frames:
+                dataset.NumberOfFrames = frames
+            grey = np.random.default_rng(number).integers(0, 255, (max(1, frames), 40, 48), dtype=np.uint8)
+            dataset.PixelData = grey.tobytes()
+        file = root / place
+        file.parent.mkdir(parents=True, exist_ok=True)
+        dataset.save_as(file, enforce_file_format=True)
+
+    for number in (1, 2, 3):
+        save(f"export/DOE^JANE/ct/IM{number}.dcm", f"1.2.826.1.1.{number}", "4711", "CT", "HEAD", number)
+    save("export/DOE^JANE/us/CINE.dcm", "1.2.826.2.1.1", "4711", "US", "HEART", 1, frames=2)
+    save("export/chest/0001", "1.2.826.3.1.1", "4712", "DX", "CHEST", 1)
+    save("export/chest/report", "1.2.826.3.2.1", "4712", "SR", "CHEST", 1, frames=-1)
+    return {
+        "ct 3": "1.2.826.1.1.3",
+        "ct series": "1.2.826.1.1",
+        "chest": "1.2.826.3.1.1",
+        "chest series": "1.2.826.3.1",
+        "chest study": "1.2.826.3",
+    }

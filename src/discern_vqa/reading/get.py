@@ -1,0 +1,94 @@
+"""`discern data get`: a public data set, from where its reader says, into one folder; a second call goes on."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+from types import ModuleType
+from typing import Any
+
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.files import atomic_write_text, from_json
+from discern_vqa.reading.archives import unpack
+from discern_vqa.reading.download import Progress, download
+from discern_vqa.reading.sources import File, Source
+
+RECORD = ".discern-get.json"
+"""What was fetched, from where, under which licence: name -> {"url", "checksum"}."""
+
+
+def sources_of(reader: ModuleType, name: str, part: str = "") -> tuple[str, tuple[Source, ...]]:
+    """(part, its sources); the first part if none is named.
+
+    Raises ConfigError: nothing of the set can be fetched (it says where it is to be had), or there is no such part.
+    """
+    parts: dict[str, tuple[Source, ...]] = getattr(reader, "GET", {})
+    if not parts:
+        source = getattr(reader, "SOURCE", "")
+        where = f"it is to be had {source}" if source else "it is the reader of your own data: there is nothing to get"
+        if hasattr(reader, "draw"):
+            where = f"it is drawn here: discern data draw {name} DIR"
+        raise ConfigError(f"{name} cannot be downloaded by a program", hint=where)
+    part = part or next(iter(parts))
+    if part not in parts:
+        raise ConfigError(f"{name} has no part {part!r}", hint=f"there are: {', '.join(parts)}")
+    return part, parts[part]
+
+
+def get(
+    files: Sequence[File],
+    root: Path,
+    licence: str,
+    tell: Callable[[str], None] = lambda line: None,
+    progress: Callable[[File], Progress] = lambda file: lambda done, whole: None,
+    wait_s: float = 2.0,
+) -> None:
+    """Fetches `files` into `root`, and unpacks the archives among them. What a former call has fetched is passed over.
+
+    Raises DataError when a file cannot be fetched or is not what its owner states; what is there stays.
+    """
+    record = _read_record(root)
+    for file in files:
+        done = record["files"].get(file.name)
+        if done and done["checksum"] == file.checksum and (file.unpack or (root / file.name).is_file()):
+            tell(f"{file.name}: there already")
+            continue
+        target = _inside(root, file.name)
+        url = download(file.urls, target, file.size, file.checksum, progress(file), wait_s)
+        tell(f"{file.name}: {'checked' if file.checksum else 'fetched, its owner states no checksum'}")
+        if file.unpack:
+            folder = root / file.into
+            try:
+                tell(f"{file.name}: unpacked {unpack(target, folder):,} files")
+            finally:
+                target.unlink()
+            for inner in file.inner:
+                _unpack_inner(folder, inner, tell)
+        record["files"][file.name] = {"url": url, "checksum": file.checksum}
+        record["licence"] = licence
+        atomic_write_text(root / RECORD, json.dumps(record, indent=2) + "\n")
+
+
+def _inside(root: Path, name: str) -> Path:
+    relative = PurePosixPath(name)
+    if relative.is_absolute() or ".." in relative.parts or not relative.parts:
+        raise DataError(f"the service lists a file {name!r}, which leads out of {root}", hint="do not use this service")
+    return root / relative
+
+
+def _unpack_inner(folder: Path, inner: str, tell: Callable[[str], None]) -> None:
+    for archive in sorted(folder.rglob(inner)):
+        tell(f"{archive.name}: unpacked {unpack(archive, archive.parent):,} files")
+        archive.unlink()
+
+
+def _read_record(root: Path) -> dict[str, Any]:
+    file = root / RECORD
+    try:
+        record = from_json(file.read_bytes())
+    except FileNotFoundError:
+        return {"files": {}}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read: {error}", hint="remove it; everything is fetched anew") from error
+    if not isinstance(record, dict) or not isinstance(record.get("files"), dict):
+        raise DataError(f"{file} is not what this command writes", hint="remove it; everything is fetched anew")
+    return record

@@ -1,0 +1,89 @@
+"""Copies of question sets in the hub's usual Parquet layout: columns image, question, answer, and nothing else.
+
+    data/train-00000-of-00003-<hash>.parquet      {"image": {"bytes": b"...", "path": None}, "question": "...",
+                                                   "answer": "..."}
+
+The images have no names there: equal pictures are one image, named after its content (see `unpacked`). There are no
+ids: a question's id is its split and row. There are no answer types: they are derived, and `extra["derived"]` says so.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from discern_vqa.data.sample import Sample
+from discern_vqa.reading import parquet as parquet_files
+from discern_vqa.reading.records import Problems, derived_answer_type, require_some, text_of, tiny_picture
+from discern_vqa.reading.unpacked import Unpacked
+
+COLUMNS = ("image", "question", "answer")
+
+
+def read(root: Path, split: str, names: Sequence[str], dataset: str, skipped: list[str] | None = None) -> list[Sample]:
+    """The questions of one split, in the order of the files.
+
+    Args:
+        root: the folder that holds `data/`, or the Parquet files themselves.
+        split: as in `Sample.split`.
+        names: what the split's files may begin with.
+        dataset: the data set's name; its images are unpacked below the cache under that name.
+        skipped: see `records.Problems`.
+
+    Raises:
+        DataError: a file is missing or damaged, or a row breaks the format.
+        ConfigError: pyarrow is not installed.
+    """
+    unpacked, problems, samples = Unpacked(dataset), Problems(skipped), []
+    files = parquet_files.shards(root, split, names)
+    number = 0
+    for file in files:
+        for source, row in parquet_files.rows(file, COLUMNS):
+            number += 1
+            with problems.record():
+                question, answer = text_of(row, "question", source), text_of(row, "answer", source)
+                image, path = unpacked.by_content(parquet_files.embedded(row["image"], source), source)
+                samples.append(
+                    Sample(
+                        id=f"{split}-{number}",
+                        split=split,
+                        image=image,
+                        path=path,
+                        question=question,
+                        answer=answer,
+                        answer_type=derived_answer_type(question, answer),
+                        source=source,
+                        extra={"derived": ["answer_type"]},
+                    )
+                )
+    problems.close()
+    return require_some(samples, problems, files[0], split)
+
+
+def write(root: Path, rows: Mapping[str, Sequence[tuple[int, str, str]]]) -> None:
+    """Writes split -> (number of a tiny picture, question, answer) in that layout, the first split in two files."""
+    pyarrow, parquet = parquet_files.arrow()
+    (root / "data").mkdir(parents=True, exist_ok=True)
+    pictures: dict[int, bytes] = {}
+    for number in {row[0] for part in rows.values() for row in part}:
+        file = root / f".{number}.jpg"
+        tiny_picture(file, number)
+        pictures[number] = file.read_bytes()
+        file.unlink()
+    for place, (split, part) in enumerate(rows.items()):
+        half = len(part) // 2 if place == 0 else 0
+        shards = [part[:half], part[half:]] if half else [part]
+        for shard, some in enumerate(shards):
+            table = pyarrow.Table.from_pylist(
+                [
+                    {"image": {"bytes": pictures[number], "path": None}, "question": question, "answer": answer}
+                    for number, question, answer in some
+                ],
+                schema=pyarrow.schema(
+                    [
+                        ("image", pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])),
+                        ("question", pyarrow.string()),
+                        ("answer", pyarrow.string()),
+                    ]
+                ),
+            )
+            name = f"{split}-{shard:05}-of-{len(shards):05}-0a1b2c3d4e5f6071.parquet"
+            parquet.write_table(table, root / "data" / name)

@@ -1,0 +1,113 @@
+"""Parquet files, read row by row with bounded memory. pyarrow is imported where it is used (extra "data")."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.reading.records import near_file, one_line, require_folder
+
+BATCH = 64
+"""Rows held at once; with an image in each, that is some ten megabytes."""
+
+
+def arrow() -> tuple[ModuleType, ModuleType]:
+    """(pyarrow, pyarrow.parquet). Raises ConfigError where they are not installed."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ConfigError("Parquet files need pyarrow", hint="pip install 'discern-vqa[data]'") from error
+    return pyarrow, pyarrow.parquet
+
+
+def shards(root: Path, split: str, names: Sequence[str]) -> list[Path]:
+    """The Parquet files of a split, as the hub lays them out: `data/train-00000-of-00003-<hash>.parquet`, sorted.
+
+    Args:
+        root: the folder, or the folder above `data/`.
+        split: what it is called here, for the message.
+        names: what its files may begin with.
+
+    Raises:
+        DataError: there is none, or not all of the "-of-00003" are there.
+    """
+    require_folder(root)
+    found: list[Path] = []
+    for folder in (root / "data", root):
+        for name in names if folder.is_dir() else ():
+            found = found or sorted({*folder.glob(f"{name}-*.parquet"), *folder.glob(f"{name}.parquet")})
+    if not found:
+        raise DataError(
+            f"{root} has no Parquet file of the split {split!r}", hint=near_file(root / f"{names[0]}.parquet")
+        )
+    parts = found[0].stem.split("-of-")
+    expected = int(parts[1][:5]) if len(parts) == 2 and parts[1][:5].isdecimal() else len(found)
+    if len(found) != expected:
+        raise DataError(
+            f"{found[0].parent} has {len(found)} of the {expected} Parquet files of the split {split!r}",
+            hint="fetch the others; a split must be whole",
+        )
+    return found
+
+
+def columns(file: Path) -> list[str]:
+    """The names of a file's columns. Raises DataError when it is missing or damaged."""
+    _, parquet = arrow()
+    with explained(file), parquet.ParquetFile(_there(file)) as opened:
+        names: list[str] = opened.schema_arrow.names
+        return names
+
+
+def rows(file: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[tuple[str, dict[str, Any]]]:
+    """("file:row 7", row) for each row of a Parquet file, as Python values.
+
+    Args:
+        file: the file.
+        columns: those that must be there; others are not read.
+        optional: those that are read where they are there.
+
+    Raises:
+        DataError: the file is missing, damaged, or lacks a column.
+    """
+    _, parquet = arrow()
+    number = 0
+    with explained(file), parquet.ParquetFile(_there(file)) as opened:
+        there = opened.schema_arrow.names
+        if missing := [name for name in columns if name not in there]:
+            raise DataError(
+                f"{file} has no column {missing[0]!r}; there are: {one_line(', '.join(there))}",
+                hint="give the data set's own file",
+            )
+        wanted = [*columns, *(name for name in optional if name in there)]
+        for batch in opened.iter_batches(batch_size=BATCH, columns=wanted):
+            for row in batch.to_pylist():
+                number += 1
+                yield f"{file.name}:row {number}", row
+
+
+def _there(file: Path) -> Path:
+    if not file.is_file():
+        raise DataError(f"the file {file} is not there", hint=near_file(file))
+    return file
+
+
+@contextmanager
+def explained(file: Path) -> Iterator[None]:
+    """What pyarrow raises on damaged files, said in one voice."""
+    pyarrow, _ = arrow()
+    try:
+        yield
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise DataError(f"{file}: the Parquet file is damaged: {reason}", hint="fetch it again") from error
+
+
+def embedded(value: Any, source: str) -> bytes:
+    """The bytes of an image column {"bytes": ..., "path": ...}. Raises DataError when there are none."""
+    data = value.get("bytes") if isinstance(value, dict) else value
+    if not isinstance(data, bytes) or not data:
+        raise DataError(f"{source}: the image is not embedded", hint="fetch the copy that carries the images")
+    return data

@@ -1,0 +1,176 @@
+"""A split as files of its own, which any reader's samples can be dealt by: what `discern data split` writes.
+
+    DIR/split.json     what it was made of: data set, options, by what, seed, and the counts of each part
+    DIR/split.jsonl    one sample a line: {"from": "train", "id": "12", "split": "test", "cluster": 4}
+
+`from` and `id` are the sample as its reader gives it; `split` is where it goes: a split's name, or "none" for what is
+in no part (captions and template re-phrasings of test images). Samples of one cluster never lie on two sides. That is
+checked when the files are written and again whenever they are read, with the images and patients of the samples as
+they are then: files that were edited, or made for other data, are refused.
+
+`read` is what a recipe's `[data] index = "DIR"` and `--option index=DIR` come to. Each sample's `group` becomes its
+cluster, so that a validation part carved out of train keeps it whole.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from discern_vqa.data.sample import SPLITS, Sample
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.files import atomic_path, atomic_write_text
+from discern_vqa.reading.records import numbered_lines, parse_json, present_splits, read_text, require_record, shown
+
+ABOUT, ROWS = "split.json", "split.jsonl"
+NONE = "none"
+_FORMAT = "discern split 1"
+_MAKE_ANEW = "make it anew: discern data split"
+
+
+@dataclass(frozen=True)
+class Row:
+    """Where one sample goes."""
+
+    from_split: str
+    id: str
+    split: str
+    cluster: int
+
+
+def write(folder: Path, rows: Sequence[Row], samples: Sequence[Sample], about: Mapping[str, Any]) -> None:
+    """Writes both files, `split.json` last.
+
+    Args:
+        folder: where to.
+        rows: one for each sample.
+        samples: the samples, in the order of the rows.
+        about: what is to be known of how the split was made; `by` is one of "image", "near", "patient", "study".
+
+    Raises:
+        DataError: a cluster, image, patient or study would lie on two sides, or the folder cannot be written to.
+    """
+    _refuse_two_sides(rows, samples, about["by"], str(folder))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ABOUT).unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"cannot write a split to {folder}: {error.strerror}", hint="name a folder, a new one or one of your own"
+        ) from error
+    # While the rows are written there is no split, rather than half of one.
+    with atomic_path(folder / ROWS) as partial, open(partial, "w", encoding="utf-8") as file:
+        for row in rows:
+            line = {"from": row.from_split, "id": row.id, "split": row.split, "cluster": row.cluster}
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    parts = Counter(row.split for row in rows)
+    content = {"format": _FORMAT, **about, "samples": len(rows), "parts": dict(sorted(parts.items()))}
+    atomic_write_text(folder / ABOUT, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def parts(folder: Path) -> tuple[str, ...]:
+    """The splits of an index, in the usual order. Raises DataError when there is none in the folder."""
+    there = _about(Path(folder))["parts"]
+    return tuple(split for split in SPLITS if split in there)
+
+
+def read(reader: ModuleType, root: Path, folder: Path, options: Mapping[str, Any]) -> dict[str, list[Sample]]:
+    """The samples of each split of an index.
+
+    Args:
+        reader: the data set's module.
+        root: the data set's folder.
+        folder: the index's.
+        options: of the reader; they must be those that the index was made with.
+
+    Raises:
+        DataError: the index is not there, is broken, does not fit the samples, or has a cluster on two sides.
+    """
+    folder = Path(folder)
+    about = _about(folder)
+    name = reader.__name__.rpartition(".")[2]
+    if about.get("dataset") != name:
+        raise DataError(
+            f"{folder} is a split of {about.get('dataset')!r}, not of {name!r}", hint=f"{_MAKE_ANEW} {name}"
+        )
+    known = {(row.from_split, row.id): row for row in _rows(folder / ROWS)}
+    read_splits = about.get("read")
+    given = read_splits if isinstance(read_splits, list) else list(present_splits(reader, root))
+    samples = [sample for split in given for sample in reader.read(root, split, **options)]
+    fresh = [sample for sample in samples if (sample.split, sample.id) not in known]
+    if fresh or len(samples) != len(known):
+        first = f"; the first it does not know: {fresh[0].source}" if fresh else ""
+        raise DataError(
+            f"{folder} was made for {len(known):,} samples, and {len(samples):,} are read now{first}",
+            hint=f"give the reader the options {about.get('options') or 'none'}, or {_MAKE_ANEW} {name}",
+        )
+    rows = [known[sample.split, sample.id] for sample in samples]
+    _refuse_two_sides(rows, samples, str(about.get("by")), str(folder))
+    found: dict[str, list[Sample]] = {split: [] for split in parts(folder)}
+    for row, sample in zip(rows, samples, strict=True):
+        if row.split != NONE:
+            found[row.split].append(replace(sample, split=row.split, group=f"cluster {row.cluster}"))
+    return found
+
+
+def _refuse_two_sides(rows: Sequence[Row], samples: Sequence[Sample], by: str, where: str) -> None:
+    kinds: list[tuple[str, Iterable[object]]] = [
+        ("cluster", (row.cluster for row in rows)),
+        ("image", (sample.image for sample in samples)),
+    ]
+    if by in ("patient", "study"):
+        kinds.append((by, (getattr(sample, by) for sample in samples)))
+    for kind, keys in kinds:
+        side_of: dict[object, str] = {}
+        for key, row in zip(keys, rows, strict=True):
+            side = "train" if row.split == "pretrain" else row.split
+            if key != "" and side != NONE and side_of.setdefault(key, side) != side:
+                raise DataError(
+                    f"{where}: the {kind} {shown(key)} is in {side_of[key]} and in {side}",
+                    hint=f"{_MAKE_ANEW} --by {by}",
+                )
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    file = folder / ABOUT
+    if not file.is_file():
+        folds = sorted(found.parent.name for found in folder.glob(f"fold*/{ABOUT}")) if folder.is_dir() else []
+        raise DataError(
+            f"{folder} holds no split ({ABOUT} is not there)",
+            hint=f"name one of its folds: {folder / folds[0]}" if folds else f"{_MAKE_ANEW} NAME ROOT --out {folder}",
+        )
+    about = require_record(parse_json(read_text(file), str(file)), str(file))
+    if about.get("format") != _FORMAT or not isinstance(about.get("parts"), dict):
+        raise DataError(f"{file} is no split of this program: format {shown(about.get('format'))}", hint=_MAKE_ANEW)
+    return dict(about)
+
+
+def _rows(file: Path) -> list[Row]:
+    rows, seen = [], set()
+    for number, line in numbered_lines(file):
+        source = f"{file}:{number}"
+        record = require_record(parse_json(line, source, lines=False), source)
+        row = Row(*(record.get(key) for key in ("from", "id", "split", "cluster")))  # type: ignore[arg-type]
+        texts = isinstance(row.from_split, str) and isinstance(row.id, str) and isinstance(row.cluster, int)
+        if not texts or row.split not in (*SPLITS, NONE):
+            raise DataError(
+                f'{source}: {shown(line)}; expected {{"from": ..., "id": ..., "split": ..., "cluster": 0}}',
+                hint=_MAKE_ANEW,
+            )
+        if (row.from_split, row.id) in seen:
+            raise DataError(f"{source}: the sample {row.id!r} of {row.from_split} was named before", hint=_MAKE_ANEW)
+        seen.add((row.from_split, row.id))
+        rows.append(row)
+    return rows
+
+
+def require_no_protocol(protocol: str, index: str) -> None:
+    """Raises ConfigError when a recipe names an index and another way of splitting."""
+    if index and protocol != "usual":
+        raise ConfigError(
+            f"[data] has index = {index!r} and protocol = {protocol!r}; they are two ways of splitting",
+            hint="leave one of them out",
+        )

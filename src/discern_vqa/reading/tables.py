@@ -1,0 +1,70 @@
+"""Tables of text (CSV and its relatives), with the line on which each row begins. For the readers."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.reading.records import CORRECT_IT, one_line, read_text, shown
+
+MOST_CHARACTERS = 10_000_000
+"""In one field; the csv module's own limit of 131,072 is too small for some captions files with a quote left open."""
+
+
+def rows(file: Path, delimiter: str = ",", text: str | None = None) -> Iterator[tuple[int, list[str]]]:
+    """(line, fields) of each row that is not empty; quoted fields may hold delimiters and line breaks.
+
+    Args:
+        file: the file, UTF-8 with or without a byte order mark; read here unless `text` is given.
+        delimiter: what stands between fields.
+        text: the file's text, where the caller has read it already.
+
+    Raises:
+        DataError: the file is missing, no UTF-8 text, or a row cannot be taken apart.
+        ConfigError: no column can end at that delimiter.
+    """
+    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
+        raise ConfigError(
+            f"the delimiter is {shown(delimiter)}; expected one character, no quote or line break",
+            hint="--option delimiter=';' or, for a tab, --option 'delimiter=\"\\t\"'",
+        )
+    csv.field_size_limit(MOST_CHARACTERS)
+    reader = csv.reader(io.StringIO(read_text(file) if text is None else text, newline=""), delimiter=delimiter)
+    line = 1
+    while True:
+        try:
+            fields = next(reader, None)
+        except csv.Error as error:
+            raise DataError(f"{file.name}:{line}: the row cannot be read: {error}", hint=CORRECT_IT) from error
+        if fields is None:
+            return
+        if any(field.strip() for field in fields):
+            yield line, fields
+        line = reader.line_num + 1
+
+
+def named_rows(
+    file: Path, needed: Sequence[str], delimiter: str = ","
+) -> Iterator[tuple[int, dict[str, str] | DataError]]:
+    """(line, row) of each row of a table whose first line names its columns; for a row of too many cells its error.
+
+    Cells that are missing at the end of a row are absent from it; the names are trimmed.
+
+    Raises:
+        DataError: as `rows`, or a needed column is missing.
+    """
+    names: list[str] | None = None
+    for line, cells in rows(file, delimiter):
+        if names is None:
+            names = [name.strip() for name in cells]
+            if missing := [name for name in needed if name not in names]:
+                raise DataError(
+                    f"{file.name}:{line}: no column {missing[0]!r}; there are: {one_line(', '.join(names))[:200]}",
+                    hint="give the data set's own file",
+                )
+            continue
+        if len(cells) > len(names):
+            yield line, DataError(f"{file.name}:{line}: {len(cells)} cells for {len(names)} columns", hint=CORRECT_IT)
+        else:
+            yield line, dict(zip(names, cells, strict=False))

@@ -1,0 +1,272 @@
+"""Which samples a recipe learns from and which it is tested on. The test rows of a recipe are read by `evaluate`
+alone; learning gets train and validation, and nothing else leaves this file."""
+
+import hashlib
+import json
+import random
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from discern_vqa import registry
+from discern_vqa.config import DataConfig
+from discern_vqa.data.answers import NORMALISERS, AnswerVocabulary
+from discern_vqa.data.sample import Sample
+from discern_vqa.data.splits import carve_validation, image_disjoint
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.files import explained
+from discern_vqa.paths import cache_dir, find_data
+from discern_vqa.reading import split_files
+from discern_vqa.reading.options import require_fit
+from discern_vqa.reading.records import parse_json, present_splits, read_text
+
+_NAMES = ("id", "image", "group", "patient", "study", "twin", "source")
+"""What of a sample names something of its set."""
+FAULTS = {
+    "D7": "the last incomplete batch is left out, of validation and the test split too",
+    "D12": "the answer table holds the answers of validation and test",
+    "D13": "the epoch was chosen on the test split",
+}
+
+
+def find_root(choice: DataConfig, given: Path | None = None) -> Path:
+    """The data set's folder: `given` (`--data`), the recipe's `root`, a drawn phantom set, or wherever data lies."""
+    if given is not None or choice.root:
+        root = given or Path(choice.root)
+        # A single file is a data set too (neutral JSONL).
+        return root if root.is_file() else find_data(choice.dataset, root)
+    if choice.dataset == "phantom" and choice.draw:
+        return _drawn(choice.draw)
+    return find_data(choice.dataset)
+
+
+def learning_samples(choice: DataConfig, root: Path, seed: int) -> tuple[list[Sample], list[Sample]]:
+    """(train, validation): the data set's own validation split when it has one (and the recipe takes it), else carved
+    out of train."""
+    module = registry.load("datasets", choice.dataset)
+    excluded = excluded_images(choice)
+    train = [sample for sample in _learnable(module, choice, root) if Path(sample.image).name not in excluded]
+    if "D13" in choice.imitate:
+        return _limited(_part(train, choice.train_share), choice.limit), test_samples(choice, root, "test")
+    validation: list[Sample] = []
+    if choice.validation_ratio and any(not sample.is_caption for sample in train):
+        usual = choice.protocol == "usual" and choice.split == "train"
+        if usual and choice.validation_from == "own" and "validation" in _there(module, choice, root):
+            validation = _read(module, choice, root, "validation")
+        if not validation:
+            by = "question" if choice.validation_by == "question" else "image"
+            train, validation = carve_validation(train, choice.validation_ratio, by, seed)
+    validation = [sample for sample in validation if not sample.is_caption]
+    return _limited(_part(train, choice.train_share), choice.limit), _limited(validation, choice.limit)
+
+
+def excluded_images(choice: DataConfig) -> frozenset[str]:
+    """The file names that `data.exclude` leads to. Raises DataError for a file that holds none."""
+    names: set[str] = set()
+    for given in choice.exclude:
+        file = Path(given)
+        content = parse_json(read_text(file), str(file), hint="correct the list")
+        if isinstance(content, dict) and isinstance(content.get("against"), dict):
+            content = content["against"].get("exclude")  # an audit's findings
+        if not isinstance(content, list) or not all(isinstance(name, str) for name in content):
+            raise DataError(
+                f"[data] exclude: {file} holds no image names",
+                hint="give a JSON list of them, or: discern data audit SET ROOT --against OTHER ROOT2 --json FILE",
+            )
+        names |= {Path(name).name for name in content}
+    return frozenset(names)
+
+
+def held_out_samples(choice: DataConfig, root: Path, seed: int) -> list[Sample]:
+    """The questions that are not learned from: those of validation, or, where a recipe holds none out, the data set's
+    own validation split. None where the set has none: no such part of its index, no such files, no such row."""
+    module = registry.load("datasets", choice.dataset)
+    _, validation = learning_samples(choice, root, seed)
+    if validation or choice.protocol != "usual" or "validation" not in _there(module, choice, root):
+        return validation
+    return _limited([one for one in _read(module, choice, root, "validation") if not one.is_caption], choice.limit)
+
+
+def _learnable(module: Any, choice: DataConfig, root: Path) -> list[Sample]:
+    """All that may be learned from, before validation is carved out of it."""
+    split_files.require_no_protocol(choice.protocol, choice.index)
+    if choice.protocol == "image_disjoint" and choice.split == "train":
+        return image_disjoint(_pooled(module, choice, root), choice.folds, choice.fold, seed=0)[0]
+    return _read(module, choice, root, choice.split)
+
+
+def test_samples(choice: DataConfig, root: Path, split: str) -> list[Sample]:
+    """The questions that `evaluate` asks."""
+    module = registry.load("datasets", choice.dataset)
+    split_files.require_no_protocol(choice.protocol, choice.index)
+    if split not in (known := split_files.parts(Path(choice.index)) if choice.index else module.SPLITS):
+        raise ConfigError(f"{choice.dataset} has no split {split!r}", hint=f"it has: {', '.join(known)}")
+    if choice.protocol == "image_disjoint" and split == "test":
+        _, samples = image_disjoint(_pooled(module, choice, root), choice.folds, choice.fold, seed=0)
+    else:
+        samples = _read(module, choice, root, split)
+    samples = [sample for sample in samples if not sample.is_caption]
+    if not samples:
+        raise DataError(f"{root}: the split {split!r} has no question", hint="choose another split with --split")
+    return _limited(samples, choice.limit)
+
+
+def vocabulary_samples(choice: DataConfig, root: Path) -> list[Sample]:
+    """The samples whose answers and words make the tables: the whole training split (a part carved out of it for
+    validation included) and those of the further data sets that the recipe names. Never validation or test files,
+    unless that fault (D12) is to be imitated."""
+    module = registry.load("datasets", choice.dataset)
+    samples = _learnable(module, choice, root)
+    if "D12" in choice.imitate:
+        further = [split for split in module.SPLITS if split not in ("train", "pretrain")]
+        samples = samples + [sample for split in further for sample in _read(module, choice, root, split)]
+    for name in choice.vocabulary_from:
+        if name == choice.dataset:
+            further = _learnable(module, choice.model_copy(update={"split": "train"}), root)
+        else:
+            folder = _further(name, root, "vocabulary_from", "take it out of the recipe's list")
+            other = choice.model_copy(update={"dataset": name, "split": "train", "index": "", "options": {}})
+            further = _learnable(registry.load("datasets", name), other, folder)
+        least = choice.vocabulary_min_count.get(name, 1)
+        samples = samples + (further if least == 1 else _frequent(further, least, choice.normaliser))
+    return samples
+
+
+def _frequent(samples: list[Sample], least: int, normaliser: str) -> list[Sample]:
+    """The questions whose answer occurs at least so often among them."""
+    normalise = NORMALISERS[normaliser]
+    asked = [sample for sample in samples if not sample.is_caption]
+    counts = Counter(normalise(sample.answer) for sample in asked)
+    return [sample for sample in asked if counts[normalise(sample.answer)] >= least]
+
+
+def refuse_leak(choice: DataConfig, before: DataConfig, from_run: Path, takes_table: bool) -> None:
+    """Raises ConfigError where an earlier run, from which this recipe goes on, has seen what this recipe tests on: it
+    learned from the same data set, or (where its answer table is taken over) from that set's answers, and deals the set
+    another way."""
+    name = choice.dataset
+    learned = name == before.beside or (name == before.dataset and before.split == "train")
+    in_table = takes_table and name in (before.dataset, *before.vocabulary_from)
+    if not (learned or in_table):
+        return
+    usual = choice.protocol == "usual" and not choice.index
+    keys = ("protocol", "index") if usual else ("protocol", "index", "folds", "fold")
+    odd = [key for key in keys if getattr(choice, key) != getattr(before, key)]
+    if name == before.beside and not usual:  # what lies beside is dealt as its owners did
+        odd = ["protocol"]
+    if odd:
+        wanted = " ".join(f"--set data.{key}={getattr(choice, key)}" for key in keys if getattr(choice, key) != "")
+        what = "was learned from questions" if learned else "has an answer table with answers"
+        or_else = "" if learned else ", or begin the table anew: --set run.answer_head=per_dataset"
+        raise ConfigError(
+            f"{from_run} {what} about images that this recipe tests on: there {name} is dealt another way "
+            f"({', '.join(f'[data] {key}' for key in odd)})",
+            hint=f"train it anew with {wanted}{or_else}",
+        )
+
+
+def find_beside(choice: DataConfig, root: Path) -> Path | None:
+    """The folder of the set that the recipe learns from beside its own (`data.beside`, see `_further`); None where it
+    names none."""
+    return _further(choice.beside, root, "beside", "learn without it: --set data.beside=") if choice.beside else None
+
+
+def _further(name: str, root: Path, key: str, way_out: str) -> Path:
+    """The folder of a further data set: in the folder in which `root` lies, or wherever data lies.
+
+    Raises DataError when it is in neither, naming the recipe's `key` and the `way_out`.
+    """
+    near = root.resolve().parent / name
+    try:
+        return near if near.is_dir() else find_data(name)
+    except DataError as error:
+        hint = f"put it into {near}, or its parent folder into DISCERN_DATA; or {way_out}"
+        raise DataError(f"[data] {key} = {name!r}: {error}", hint=hint) from error
+
+
+def beside_samples(choice: DataConfig, folder: Path, answers: AnswerVocabulary) -> list[Sample]:
+    """The training questions in `folder` (see `find_beside`), as many and which the recipe says. Their names (images,
+    patients, questions) get the set's name in front, so that no two sets' are taken for one.
+
+    Raises DataError when no answer is in the table.
+    """
+    name = choice.beside
+    excluded, rows = excluded_images(choice), registry.load("datasets", name).read(folder, "train")
+    asked = [one for one in rows if not one.is_caption and Path(one.image).name not in excluded]
+    known = [answers.index(sample.answer) >= 0 for sample in asked]
+    chosen = [row for row, inside in enumerate(known) if inside or choice.beside_outside == "keep"]
+    if choice.beside_limit:
+        # Known answers first, then the rest, each in an order drawn once and for all.
+        drawn = random.Random("beside").sample(chosen, len(chosen))
+        chosen = sorted(sorted(drawn, key=lambda row: not known[row])[: choice.beside_limit])
+    found = [
+        replace(sample, **{key: f"{name}:{value}" for key in _NAMES if (value := getattr(sample, key))})
+        for sample in (asked[row] for row in chosen)
+    ]
+    if not any(known):
+        raise DataError(
+            f"{folder}: none of its training questions has an answer that is in the table of {choice.dataset}",
+            hint="take data.beside out of the recipe",
+        )
+    return found
+
+
+def imitated(choice: DataConfig) -> list[str]:
+    """What a reader must know of the faults that are imitated, a sentence each."""
+    return [f"imitates {fault}: {FAULTS[fault]}" for fault in choice.imitate]
+
+
+def _pooled(module: Any, choice: DataConfig, root: Path) -> list[Sample]:
+    parts = [split for split in present_splits(module, root) if split != "pretrain"]
+    return [sample for split in parts for sample in _read(module, choice, root, split)]
+
+
+def _there(module: Any, choice: DataConfig, root: Path) -> tuple[str, ...]:
+    """The splits that can be read: the index's where the recipe names one, else those whose files are there."""
+    return split_files.parts(Path(choice.index)) if choice.index else present_splits(module, root)
+
+
+def _read(module: Any, choice: DataConfig, root: Path, split: str) -> list[Sample]:
+    known = split_files.parts(Path(choice.index)) if choice.index else module.SPLITS
+    if split not in known:
+        raise ConfigError(f"[data] split = {split!r}: {choice.dataset} has none", hint=f"it has: {', '.join(known)}")
+    hint = f"see the docstring of discern_vqa.datasets.{choice.dataset}.read"
+    require_fit(choice.dataset, module.read, choice.options, "[data] options: ", hint)
+    if choice.index:
+        return split_files.read(module, root, Path(choice.index), choice.options)[split]
+    samples: list[Sample] = module.read(root, split, **choice.options)
+    return samples
+
+
+def _part(samples: list[Sample], share: float) -> list[Sample]:
+    """The samples of this share of the images (at least one), chosen by digests of their names."""
+    if share == 1:
+        return samples
+    images = sorted({one.image for one in samples}, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    kept = set(images[: max(1, round(share * len(images)))])
+    return [sample for sample in samples if sample.image in kept]
+
+
+def _limited(samples: list[Sample], limit: int) -> list[Sample]:
+    return samples[:limit] if limit else samples
+
+
+def _drawn(arguments: dict[str, Any]) -> Path:
+    """The phantom set of these arguments, drawn once into the user's cache."""
+    from discern_vqa.datasets import phantom
+    from discern_vqa.datasets.phantom.drawing import VERSION
+
+    key = hashlib.sha256(json.dumps([VERSION, arguments], sort_keys=True).encode()).hexdigest()[:12]
+    root = cache_dir() / "phantom" / key
+    if not (root / "samples.jsonl").is_file():
+        partial = root.with_name(f".{root.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        draw: Callable[..., None] = phantom.draw
+        draw(partial, **arguments)
+        shutil.rmtree(root, ignore_errors=True)
+        with explained(root):
+            partial.replace(root)
+    return root

@@ -1,0 +1,223 @@
+"""The report's examples: which questions are shown (by rule, never by hand), and their pictures as data URIs. No torch.
+
+Pictures are at most 320 points wide and high. Heat maps and outlines are layers of their own over the picture, so
+that the reader can take them away.
+"""
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from discern_vqa.data.answers import normaliser
+from discern_vqa.errors import ImageError
+from discern_vqa.imaging.images import open_image
+from discern_vqa.report.read import RunFiles
+from discern_vqa.scoring.metrics import rights, twin_pairs
+from discern_vqa.scoring.predictions import Prediction
+
+SIDE = 320
+_HEAT_SIDE = 160  # a heat map is smooth: the browser may enlarge it
+_COOL, _HOT = np.array([255.0, 190.0, 60.0]), np.array([225.0, 35.0, 40.0])
+_OUTLINE = (34, 211, 238, 255)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One question as a card: the row, whether it is right, and its picture ("" where there is none) with layers."""
+
+    row: Prediction
+    right: bool
+    picture: str
+    is_wide: bool
+    heat: str
+    outline: str
+    bars: list[tuple[str, float, bool]]  # answer, score, whether it is the true one
+    by: str = ""  # the run that answered, where several did
+
+    @property
+    def tags(self) -> list[str]:
+        """What kind of question it is."""
+        row = self.row
+        return [tag for tag in (row.organ, row.question_type, row.answer_type, row.phrase_type) if tag]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cards under one heading; `rule` says how they were chosen. Twins come as pairs, other cards one by one."""
+
+    title: str
+    rule: str
+    sets: list[list[Case]]
+
+
+def gallery(run: RunFiles, most: int = 24) -> list[Group]:
+    """Up to `most` cards: pairs of twins, confident mistakes, confident right answers."""
+    right = rights(run.rows, run.scores.get("normaliser", "m3ae"))
+    drawn = _Drawn(run, right)
+    pairs = _spread_pairs(run, right)[: most // 6]
+    wrong = _spread(run, [i for i in range(len(run.rows)) if not right[i]])
+    good = _spread(run, [i for i in range(len(run.rows)) if right[i]])
+    left = most - 2 * len(pairs)
+    per_image = f"one per image, the question types in turn{', those with a heat map first' if run.heat else ''}"
+    groups = [
+        Group(
+            "Twins",
+            "two images that differ in one finding, the same question: who does not look cannot get both right. "
+            "Pairs with both right and pairs with a mistake in turn",
+            [[drawn.case(i) for i in pair[:2]] for pair in pairs],
+        ),
+        Group(
+            "Mistakes, the most confident first",
+            per_image,
+            [[drawn.case(i)] for i in wrong[: left // 2]],
+        ),
+        Group(
+            "Right answers, the most confident first",
+            per_image,
+            [[drawn.case(i)] for i in good[: left - len(wrong[: left // 2])]],
+        ),
+    ]
+    return [group for group in groups if group.sets]
+
+
+def disagreements(runs: Sequence[RunFiles], names: Sequence[str], most: int = 6) -> list[Group]:
+    """Questions that just one of the first two runs has right, up to `most` of each kind; a card for every run.
+
+    runs: they answer the same questions; names: what each is called on the page.
+    """
+    how = runs[0].scores.get("normaliser", "m3ae")
+    rows = [{row.id: row for row in run.rows} for run in runs]
+    lined = [replace(run, rows=[own[row.id] for row in runs[0].rows]) for run, own in zip(runs, rows, strict=True)]
+    right = [rights(run.rows, how) for run in lined]
+    drawn = [_Drawn(run, one) for run, one in zip(lined, right, strict=True)]
+    groups = []
+    for winner, loser in ((0, 1), (1, 0)):
+        only = [i for i in range(len(lined[0].rows)) if right[winner][i] and not right[loser][i]]
+        chosen = _spread(lined[loser], only)[:most]
+        cards = [[replace(one.case(i), by=name) for one, name in zip(drawn, names, strict=True)] for i in chosen]
+        rule = f"{len(only):,} of {len(lined[0].rows):,} questions; those that {names[loser]} is surest about first"
+        groups.append(Group(f"{names[winner]} is right, {names[loser]} is not", rule, cards))
+    return [group for group in groups if group.sets]
+
+
+def _spread(run: RunFiles, places: Sequence[int]) -> list[int]:
+    """Confident first, those with a heat map before others; one per image, taking the question types in turn."""
+    ranked = sorted(places, key=lambda i: (run.rows[i].id not in run.heat, -(run.rows[i].score or 0.0)))
+    by_type: dict[str, list[int]] = {}
+    images: set[str] = set()
+    for place in ranked:
+        row = run.rows[place]
+        if row.image not in images:
+            images.add(row.image)
+            by_type.setdefault(row.question_type, []).append(place)
+    return _in_turn(by_type.values())
+
+
+def _spread_pairs(run: RunFiles, right: np.ndarray) -> list[list[int]]:
+    """Pairs with a heat map before others; both right and not both right in turn; one pair per image."""
+    pairs = sorted(twin_pairs(run.rows).values(), key=lambda pair: run.rows[pair[0]].id not in run.heat)
+    images: set[str] = set()
+    kinds: dict[bool, list[list[int]]] = {True: [], False: []}
+    for pair in pairs:
+        if run.rows[pair[0]].image not in images:
+            images.update(run.rows[i].image for i in pair)
+            kinds[bool(right[pair].all())].append(pair)
+    return _in_turn(kinds.values())
+
+
+def _in_turn(piles: Iterable[list[Any]]) -> list[Any]:
+    """One of each pile, then the second of each, and so on."""
+    piles = [pile for pile in piles if pile]
+    return [pile[i] for i in range(max(map(len, piles), default=0)) for pile in piles if i < len(pile)]
+
+
+class _Drawn:
+    """Makes cards of rows; each picture is encoded once."""
+
+    def __init__(self, run: RunFiles, right: np.ndarray) -> None:
+        self.run, self.right = run, right
+        self.same = normaliser(run.scores.get("normaliser", "m3ae"))
+        self.pictures: dict[str, tuple[str, tuple[int, int]]] = {}
+
+    def case(self, place: int) -> Case:
+        row = self.run.rows[place]
+        picture, size = self._picture(row.image)
+        true = {self.same(text) for text in row.truths}
+        grid = self.run.heat.get(row.id, {}).get("grid")
+        return Case(
+            row=row,
+            right=bool(self.right[place]),
+            picture=picture,
+            is_wide=size[0] >= size[1],
+            heat=_heat(grid, size) if grid and picture else "",
+            outline=self._outline(row.mask, size) if row.mask and picture else "",
+            bars=[(text, score, self.same(text) in true) for text, score in row.alternatives[:4]],
+        )
+
+    def _picture(self, image: str) -> tuple[str, tuple[int, int]]:
+        if image not in self.pictures:
+            opened = self._open(image)
+            if opened is not None:
+                opened.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+            self.pictures[image] = (_uri(opened, "JPEG"), opened.size) if opened is not None else ("", (0, 0))
+        return self.pictures[image]
+
+    def _outline(self, mask: str, size: tuple[int, int]) -> str:
+        """A line around the finding."""
+        opened = self._open(mask)
+        if opened is None:
+            return ""
+        scale = SIDE / max(size)  # small pictures are enlarged by the browser; the line stays thin
+        width, height = (max(1, round(side * scale)) for side in size)
+        inside = opened.convert("L").point(lambda value: 255 if value else 0).resize((width, height))
+        inside = inside.point(lambda value: 255 if value > 127 else 0)
+        rim = np.asarray(inside.filter(ImageFilter.MaxFilter(5))) > np.asarray(inside)
+        layer = np.zeros((*rim.shape, 4), dtype=np.uint8)
+        layer[rim] = _OUTLINE
+        return _uri(Image.fromarray(layer), "PNG")
+
+    def _open(self, relative: str) -> Image.Image | None:
+        """The file under the data set's folder; None where it is missing, unreadable, or not under that folder."""
+        root = self.run.root
+        if root is None:
+            return None
+        path = (root / relative).resolve()
+        if not path.is_relative_to(root.resolve()):
+            return None
+        try:
+            return open_image(path)
+        except ImageError:
+            return None  # the card says that the picture is not there
+
+
+def _heat(grid: list[list[float]], size: tuple[int, int]) -> str:
+    """The map as a transparent layer, scaled to its own least and greatest value.
+
+    The grid covers the square that models look at: the image with its borders padded to equal sides.
+    """
+    values = np.asarray(grid, dtype=np.float64)
+    values = values - values.min()
+    values = values / (values.max() or 1.0)
+    scale = _HEAT_SIDE / max(size)
+    width, height = (max(1, round(side * scale)) for side in size)
+    smooth = Image.fromarray((255 * values).astype(np.uint8)).resize((_HEAT_SIDE, _HEAT_SIDE), Image.Resampling.BICUBIC)
+    left, top = (_HEAT_SIDE - width) // 2, (_HEAT_SIDE - height) // 2
+    shown = np.asarray(smooth.crop((left, top, left + width, top + height)), dtype=np.float64) / 255
+    layer = np.empty((height, width, 4), dtype=np.uint8)
+    layer[..., :3] = _COOL + shown[..., None] * (_HOT - _COOL)
+    layer[..., 3] = 190 * shown**1.2
+    return _uri(Image.fromarray(layer), "PNG")
+
+
+def _uri(picture: Image.Image, kind: str) -> str:
+    buffer = io.BytesIO()
+    if kind == "JPEG":
+        picture.save(buffer, "JPEG", quality=85)
+    else:
+        picture.save(buffer, "PNG", optimize=True)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

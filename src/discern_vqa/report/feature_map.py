@@ -1,0 +1,113 @@
+"""The map of what the answers were read from: t-SNE of the kept states, with silhouettes. Scikit-learn, no torch.
+
+A map bends distances; the silhouette is measured on the states themselves: 1, every group apart from the others; 0,
+none is; and beside it stands what labels dealt out at random get.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from discern_vqa.report.read import RunFiles
+from discern_vqa.report.svg import INK, MARKERS, SERIES, drawing
+
+SEED = 0
+PERPLEXITY = 30.0
+FEWEST = 12
+_SHOWN = 6
+_RANDOM = 20
+
+
+def feature_map(run: RunFiles, name: str) -> dict[str, Any] | None:
+    """{"n", "width", "perplexity", "seed", "drawings": [...]}; None where no states were kept, or too few.
+
+    name: of the run on this page, for identifiers.
+    """
+    if run.states is None:
+        return None
+    rows = {row.id: row for row in run.rows}
+    places = [place for place, key in enumerate(run.states.ids) if key in rows]
+    if len(places) < FEWEST:
+        return None
+    states = run.states.states[places]
+    shown = [rows[run.states.ids[place]] for place in places]
+    perplexity = min(PERPLEXITY, (len(shown) - 1) / 4)
+    points = _laid_out(states, perplexity)
+    labels = {"question type": [row.question_type for row in shown], "organ": [row.organ for row in shown]}
+    drawings = [
+        _panel(points, states, kinds, title, f"{name} map {title}")
+        for title, kinds in labels.items()
+        if len(set(kinds)) > 1
+    ]
+    if not drawings:
+        return None
+    return {"n": len(shown), "width": states.shape[1], "perplexity": perplexity, "seed": SEED, "drawings": drawings}
+
+
+def _laid_out(states: np.ndarray, perplexity: float) -> np.ndarray:
+    """(n, w) -> (n, 2), the same for the same states."""
+    from sklearn.manifold import TSNE
+
+    centred = states - states.mean(axis=0)
+    centred /= np.sqrt((centred**2).mean()) or 1.0
+    made = TSNE(2, perplexity=perplexity, init="pca", random_state=SEED, n_jobs=1)
+    points: np.ndarray = made.fit_transform(np.ascontiguousarray(centred, dtype=np.float32))
+    return points
+
+
+def silhouette(states: np.ndarray, kinds: Sequence[str]) -> tuple[float, float] | None:
+    """The silhouette of the groups, and the mean of 20 deals of the same labels; None unless two groups have two."""
+    from sklearn.metrics import silhouette_score
+
+    counts = Counter(kinds)
+    keep = np.array([bool(kind) and counts[kind] > 1 for kind in kinds])
+    labels = np.array(kinds)[keep]
+    if len(set(labels)) < 2 or len(labels) <= len(set(labels)):
+        return None
+    own = float(silhouette_score(states[keep], labels))
+    rng = np.random.default_rng(SEED)
+    dealt = [float(silhouette_score(states[keep], rng.permutation(labels))) for _ in range(_RANDOM)]
+    return own, float(np.mean(dealt))
+
+
+def _panel(points: np.ndarray, states: np.ndarray, kinds: list[str], title: str, name: str) -> dict[str, str]:
+    common = [kind for kind, _ in Counter(kind for kind in kinds if kind).most_common(_SHOWN)]
+    chosen = np.array([common.index(kind) if kind in common else -1 for kind in kinds])
+    with drawing(name, (4.6, 4.3)) as made:
+        axes = made.axes
+        for place, kind in enumerate(common):
+            part = points[chosen == place]
+            axes.scatter(
+                part[:, 0],
+                part[:, 1],
+                s=15,
+                color=SERIES[place],
+                marker=MARKERS[place],
+                alpha=0.8,
+                linewidths=0,
+                label=kind,
+            )
+        if (chosen < 0).any():
+            rest = points[chosen < 0]
+            axes.scatter(rest[:, 0], rest[:, 1], s=9, color=INK, alpha=0.35, label="other", linewidths=0, zorder=0)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.spines[:].set_visible(False)
+        legend = axes.legend(
+            frameon=False,
+            fontsize=9,
+            ncols=3,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.01),
+            handletextpad=0.2,
+            columnspacing=1.0,
+        )
+        for text in legend.get_texts():
+            text.set_color(INK)
+    found = silhouette(states, kinds)
+    said = "no silhouette: too few groups"
+    if found:
+        said = f"silhouette by {title} {found[0]:+.3f}; labels dealt at random {found[1]:+.3f}"
+    return {"title": f"By {title}", "svg": made.svg, "words": said, "note": f"{said[0].upper()}{said[1:]}."}

@@ -1,0 +1,107 @@
+"""What was logged while learning, drawn. No torch."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from discern_vqa.report.svg import SERIES, drawing
+from discern_vqa.scoring.stored import is_number
+
+_NO_LOSS = re.compile(r"^(step|epoch|split|lr|seconds|time|n|best)$|accuracy|_rate$|grad|memory|per_second")
+MOST_PARTS = 6
+
+Curve = tuple[str, list[float], list[float]]  # label, steps, values
+
+
+def curves(lines: Sequence[dict[str, Any]], name: str = "") -> list[dict[str, Any]]:
+    """The drawings for one stage of learning: [{"title", "svg", "words"}], of which `words` says it without eyes.
+
+    Args:
+        name: of the run and stage, which no other on the page has.
+        lines: of `metrics.jsonl`. Every number that is not known to be something else is taken for a loss.
+    """
+    drawn: list[dict[str, Any]] = []
+    losses = [(split, *_series(lines, split, "loss")) for split in ("train", "validation")]
+    losses = [one for one in losses if len(one[1]) > 1]
+    if losses:
+        drawn.append({"title": "Loss", "svg": _draw(losses, "loss", f"{name} loss"), "words": _last(losses)})
+    names = [name for name in _numbers(lines, "train") if name != "loss" and not _NO_LOSS.search(name)]
+    parts = [(name.replace("_", " "), *_series(lines, "train", name)) for name in names][:MOST_PARTS]
+    parts = [part for part in parts if len(part[1]) > 1]
+    if parts:
+        drawn.append(
+            {"title": "Parts of the loss", "svg": _draw(parts, "loss", f"{name} parts"), "words": _last(parts)}
+        )
+    names = [name for name in _numbers(lines, "validation") if name.startswith("accuracy")]
+    right = [
+        (name.removeprefix("accuracy").strip("_") or "overall", *_series(lines, "validation", name)) for name in names
+    ]
+    right = [(label, steps, [100 * value for value in values]) for label, steps, values in right][:MOST_PARTS]
+    if right and len(right[0][1]) > 1:
+        svg = _draw(right, "right, %", f"{name} right", dots=True)
+        drawn.append({"title": "Validation accuracy", "svg": svg, "words": _last(right)})
+    return drawn
+
+
+def best_epoch(lines: Sequence[dict[str, Any]]) -> tuple[int, float] | None:
+    """The epoch (counted from 1) with the best validation accuracy, the first of equals."""
+    scored = [line for line in lines if line.get("split") == "validation" and is_number(line.get("accuracy"))]
+    if not scored:
+        return None
+    best = max(scored, key=lambda line: line["accuracy"])
+    return int(best.get("epoch", 0)) + 1, float(best["accuracy"])
+
+
+def _numbers(lines: Sequence[dict[str, Any]], split: str) -> list[str]:
+    named = {key: None for line in lines if line.get("split") == split for key in line if is_number(line[key])}
+    return list(named)
+
+
+def _series(lines: Sequence[dict[str, Any]], split: str, key: str) -> tuple[list[float], list[float]]:
+    points = [
+        (float(line.get("step", place)), float(line[key]))
+        for place, line in enumerate(lines)
+        if line.get("split") == split and is_number(line.get(key))
+    ]
+    return [step for step, _ in points], [value for _, value in points]
+
+
+def _last(series: Sequence[Curve]) -> str:
+    return "; ".join(f"{label} {values[0]:.3g} to {values[-1]:.3g}" for label, _, values in series)
+
+
+def _smooth(values: list[float]) -> list[float]:
+    """A running mean over a fiftieth of the curve; what was logged stays visible behind it."""
+    window = max(1, len(values) // 50)
+    return [
+        sum(values[max(0, i - window) : i + window + 1]) / len(values[max(0, i - window) : i + window + 1])
+        for i in range(len(values))
+    ]
+
+
+def _draw(series: Sequence[Curve], y_label: str, name: str, dots: bool = False) -> str:
+    from matplotlib.ticker import LogLocator
+
+    with drawing(name) as made:
+        axes = made.axes
+        for (label, steps, values), color in zip(series, SERIES, strict=False):
+            if not dots and len(values) > 100:
+                axes.plot(steps, values, color=color, linewidth=0.8, alpha=0.3)
+                axes.plot(steps, _smooth(values), color=color, linewidth=1.8, label=label)
+            else:
+                axes.plot(
+                    steps, values, color=color, linewidth=1.8, label=label, marker="o" if dots else "", markersize=3.5
+                )
+        positive = [value for _, _, values in series for value in values if value > 0]
+        if y_label == "loss" and positive and max(positive) > 30 * min(positive):
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter("")
+        axes.set_xlabel("step")
+        axes.set_ylabel(y_label)
+        axes.grid(visible=True, axis="y", linewidth=0.8)
+        axes.margins(x=0.02)
+        if len(series) > 1:
+            axes.legend(frameon=False, fontsize=9, ncols=2 if len(series) > 3 else 1)
+    return made.svg

@@ -1,0 +1,191 @@
+"""`discern report`: run folders to one page that needs no other file; also Markdown, JSON, CSV and LaTeX. No torch.
+
+    index.html            the page; it loads nothing from anywhere and holds no script
+    report.md             words and tables
+    report.json           figures only
+    tables/*.csv, *.tex   each table of the page; of several runs each has a folder of its own in tables/
+
+The page is `templates/report.html.j2`; one file beside this one fills each of its sections.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from discern_vqa.errors import RunError
+from discern_vqa.files import atomic_write_text
+from discern_vqa.pages import style
+from discern_vqa.report.read import BEFORE, RunFiles, read_run
+from discern_vqa.report.table_files import as_markdown, write_tables
+from discern_vqa.report.tables import Table
+
+CASES = 24
+_TEMPLATES = files("discern_vqa.report") / "templates"
+
+
+def write_report(run: Path, out: Path) -> Path:
+    """Writes the report of one run into `out`, and returns the page's path.
+
+    Raises RunError, DataError: the run folder is not one, was not evaluated, or a file of it is broken.
+    """
+    return write_reports([run], out)
+
+
+def write_reports(runs: Sequence[Path], out: Path) -> Path:
+    """The same for several runs: a comparison first, then each of them. Raises RunError when there is none."""
+    if not runs:
+        raise RunError("there is no run to report", hint="discern report RUN")
+    from discern_vqa.report.compare import comparison, unique_names
+
+    read = [read_run(Path(run)) for run in runs]
+    names = unique_names(read)
+    single = len(read) == 1
+    shown = [
+        _show(run, name, place, CASES if single else max(6, CASES // len(read)))
+        for place, (run, name) in enumerate(zip(read, names, strict=True), start=1)
+    ]
+    compared = None if single else comparison(read, names)
+    page: dict[str, Any] = {
+        "title": names[0] if single else f"{len(read)} runs compared",
+        "runs": shown,
+        "compared": compared,
+        "version": _version(),
+        "groups": [*(compared["groups"] if compared else []), *(group for run in shown for group in run["groups"])],
+    }
+    everyone = [case for group in page["groups"] for cards in group.sets for case in cards]
+    page |= {f"any_{layer}": any(getattr(case, layer) for case in everyone) for layer in ("heat", "outline")}
+    out = Path(out)
+    atomic_write_text(out / "index.html", _filled("report.html.j2", autoescape=True, **page))
+    atomic_write_text(out / "report.md", _filled("report.md.j2", autoescape=False, **page))
+    figures = {"runs": [_plain(run, view) for run, view in zip(read, shown, strict=True)]}
+    if compared:
+        figures["comparison"] = [_as_json(table) for table in compared["tables"]]
+        write_tables(compared["tables"], out / "tables")
+    atomic_write_text(out / "report.json", json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+    for run, name in zip(shown, names, strict=True):
+        folder = out / "tables" if single else out / "tables" / (re.sub(r"[^\w.-]+", "_", name).strip(".") or "run")
+        write_tables(run["all_tables"], folder)
+    return out / "index.html"
+
+
+def _show(run: RunFiles, name: str, place: int, cases: int) -> dict[str, Any]:
+    from discern_vqa.report.cases import gallery
+    from discern_vqa.report.confusion import confusions
+    from discern_vqa.report.feature_map import feature_map
+    from discern_vqa.report.figures import best_epoch, curves
+    from discern_vqa.report.provenance import beside_literature, facts, settings
+    from discern_vqa.report.trust import trust
+    from discern_vqa.report.view import view
+
+    key = f"r{place}"
+    shown = view(run) | {"name": name, "key": key}
+    titles = {BEFORE: "The stage before", "": "Learning"}
+    stages = [
+        {"title": titles[stage], "drawings": curves(run.learning.get(stage, []), f"{key} {stage}")}
+        for stage in (BEFORE, "")
+    ]
+    trusted, confused, printed = trust(run, key), confusions(run), beside_literature(run)
+    by = [_by_table(group) for group in shown["by"]]
+    return shown | {
+        "groups": gallery(run, cases),
+        "heat_method": next((str(one.get("method", "")) for one in run.heat.values()), "").replace("_", " "),
+        "stages": [stage for stage in stages if stage["drawings"]],
+        "best": best_epoch(run.learning.get("", [])),
+        "verdict": list(run.audit.get("verdict") or []) if run.audit else None,
+        "audit_lines": _audit_lines(run.audit),
+        "paired": any(row["difference"] for row in shown["rows"]),
+        "trust": trusted,
+        "confusions": confused,
+        "map": feature_map(run, key),
+        "literature": printed,
+        "facts": facts(run),
+        "recipe": run.recipe,
+        "settings": settings(run.config),
+        "all_tables": [
+            *shown["tables"],
+            *by,
+            *trusted.tables,
+            *(one.table() for one in confused),
+            *([printed] if printed else []),
+        ],
+    }
+
+
+def _by_table(group: dict[str, Any]) -> Table:
+    from discern_vqa.report.tables import Figure
+
+    rows = [
+        [bar["name"], bar["n"], Figure(bar["value"], bar["low"], bar["high"], bar["n"])]
+        for bar in group["bars"]
+        if bar["value"] is not None
+    ]
+    return Table(f"by_{group['key']}", group["title"], [group["title"][3:], "n", "accuracy"], rows, "Accuracy in %")
+
+
+def _audit_lines(report: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """Each check of the audit with its lines, as the terminal prints them; of checks that this version has."""
+    from discern_vqa.audit import CHECKS
+
+    told = []
+    for check in CHECKS:
+        found = report.get(check.__name__.rpartition(".")[2])
+        if isinstance(found, dict):
+            try:
+                told.append((check.TITLE, check.lines(found)))
+            except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError):  # of an earlier version
+                told.append(
+                    (check.TITLE, ["(figures of another version of Discern; discern evaluate writes them anew)"])
+                )
+    return told
+
+
+def _plain(run: RunFiles, shown: dict[str, Any]) -> dict[str, Any]:
+    """What `report.json` holds of one run: figures only, no pictures."""
+    return {
+        "name": shown["name"],
+        "model": shown["model"],
+        "dataset": shown["dataset"],
+        "split": run.split,
+        "summary": shown["summary"],
+        "scores": run.scores,
+        "differences": {row["name"]: row["difference"] for row in shown["rows"] if row["difference"]},
+        "warnings": shown["warnings"],
+        "audit": shown["verdict"],
+        "best_epoch": shown["best"],
+        "environment": dict(shown["facts"]),
+        "map": None if not shown["map"] else {one["title"]: one["words"] for one in shown["map"]["drawings"]},
+        "tables": [_as_json(table) for table in shown["all_tables"]],
+    }
+
+
+def _as_json(table: Table) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {key: value for key, value in asdict(table).items() if key != "marked"}
+
+
+def _filled(name: str, autoescape: bool, **page: Any) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    from discern_vqa.report.tables import said
+
+    environment = Environment(
+        loader=PackageLoader("discern_vqa.report"),
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"said": said, "markdown": as_markdown}
+    environment.tests["figure"] = lambda cell: hasattr(cell, "low")
+    css = style(_TEMPLATES / "report.css")
+    return environment.get_template(name).render(**page, css=css)
+
+
+def _version() -> str:
+    from discern_vqa.version import __version__
+
+    return __version__

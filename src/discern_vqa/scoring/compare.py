@@ -1,0 +1,261 @@
+"""`discern compare`: who is better on the same questions, by how much, and whether that can be told. No torch here.
+
+The first one named is the reference; each other one is tested against it, on overall, open and closed, and all tests
+of the table are corrected together (Holm). With one seed each the p value is that of the permutation over images; with
+several seeds it is that of the mean over seeds and images.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from discern_vqa.data.answers import normaliser
+from discern_vqa.data.sample import CLOSED, OPEN
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.scoring import predictions
+from discern_vqa.scoring.intervals import clustered_bootstrap
+from discern_vqa.scoring.metrics import figure, rights
+from discern_vqa.scoring.predictions import Prediction
+from discern_vqa.scoring.statistics import ALPHA, combined, detectable, estimate, holm, mcnemar, permutation
+from discern_vqa.scoring.tables import aligned, cell
+
+PARTS = ("overall", OPEN, CLOSED)
+
+
+@dataclass(frozen=True)
+class Answerer:
+    """A model to be compared: its name, and its predictions, one list for each seed."""
+
+    name: str
+    seeds: tuple[list[Prediction], ...]
+
+
+def read_answerers(given: Sequence[str], split: str = "test") -> list[Answerer]:
+    """The models of a command line: `PATH`, or `NAME=PATH,PATH,...` for several seeds of one model.
+
+    Args:
+        given: two or more, or one with several seeds; a path is a run folder (its predictions on `split` are taken) or
+            a predictions file.
+
+    Raises ConfigError for one file alone, two of one name, or one file as two seeds; DataError for a file that is not
+    there or broken.
+    """
+    found: list[Answerer] = []
+    for text in given:
+        name, equals, paths = text.partition("=")
+        if not equals or Path(text).exists():
+            name, paths = "", text
+        files = [_file(Path(path), split) for path in ([text] if not name else filter(None, paths.split(",")))]
+        if not files:
+            raise ConfigError(f"{text!r} names no file", hint="NAME=PATH,PATH for several seeds of one model")
+        _refuse_twice(files, name)
+        found.append(Answerer(name or _name(Path(text), split), tuple(predictions.read(file) for file in files)))
+    if sum(len(one.seeds) for one in found) < 2:
+        hint = "discern compare RUN RUN, predictions files, or seeds of one model: NAME=PATH,PATH"
+        raise ConfigError("there is nothing to compare with", hint=hint)
+    names = [one.name for one in found]
+    for place, one in enumerate(found):
+        if names.count(one.name) > 1:
+            if "=" in given[place]:
+                raise ConfigError(f"two are named {one.name!r}", hint="give each a NAME of its own: NAME=PATH")
+            found[place] = Answerer(given[place], one.seeds)
+    return found
+
+
+def compare(answerers: Sequence[Answerer], normalise: str = "m3ae") -> dict[str, Any]:
+    """Every model's figures, and each one's difference from the first with p, corrected p, interval and words.
+
+    Returns:
+        {"reference", "n", "images", "normaliser", "correction", "models": [{"name", "seeds", part: figure}], "tests":
+        [{"name", "reference", "part", "n", "difference", "ci95", "mcnemar", "permutation_p", "p", "p_holm",
+        "detectable", "verdict", "words"}]}; verdict is "better", "worse" or "not distinguishable" and speaks of `name`.
+
+    Raises:
+        DataError: they do not answer the same questions.
+    """
+    rows = answerers[0].seeds[0]
+    right = {one.name: np.stack([_right(one, seed, rows, normalise) for seed in one.seeds]) for one in answerers}
+    images = np.array([row.image for row in rows], dtype=str)
+    kinds = np.array([row.answer_type for row in rows], dtype=str)
+    parts = {"overall": np.ones(len(rows), dtype=bool), OPEN: kinds == OPEN, CLOSED: kinds == CLOSED}
+    parts = {name: chosen for name, chosen in parts.items() if chosen.any()}
+    reference = answerers[0].name
+    tests = [
+        _test(right[one.name][:, chosen], right[reference][:, chosen], images[chosen])
+        | {"name": one.name, "reference": reference, "part": part}
+        for one in answerers[1:]
+        for part, chosen in parts.items()
+    ]
+    for test, p in zip(tests, holm([test["p"] for test in tests]), strict=True):
+        test["p_holm"] = p
+        better = "better" if test["difference"] > 0 else "worse"
+        test["verdict"] = better if p < ALPHA else "not distinguishable"
+        test["words"] = _words(test, len(tests))
+    return {
+        "reference": reference,
+        "n": len(rows),
+        "images": len(set(images)),
+        "normaliser": normalise,
+        "correction": f"Holm over {len(tests)} tests" if len(tests) > 1 else "none",
+        "models": [
+            {"name": one.name, "seeds": len(one.seeds)}
+            | {part: _figure(right[one.name][:, chosen], images[chosen]) for part, chosen in parts.items()}
+            for one in answerers
+        ],
+        "tests": tests,
+    }
+
+
+def as_text(compared: dict[str, Any]) -> str:
+    """The figures, the tests and what they mean, as lines of plain text."""
+    parts = [part for part in PARTS if part in compared["models"][0]]
+    seeds = any(model["seeds"] > 1 for model in compared["models"])
+    table = [["", *(["seeds"] if seeds else []), *parts]]
+    table.append(["n", *([""] if seeds else []), *(f"{compared['models'][0][part]['n']:,}" for part in parts)])
+    for model in compared["models"]:
+        several = [str(model["seeds"])] if seeds else []
+        table.append([model["name"], *several, *(_cell(model[part]) for part in parts)])
+    tests = [["against " + compared["reference"], "part", "points", "95 %", "McNemar", "p", "p, Holm", "detectable"]]
+    for test in compared["tests"]:
+        low, high = test["ci95"] if test["ci95"] else (None, None)
+        tests.append(
+            [
+                test["name"],
+                test["part"],
+                f"{100 * test['difference']:+.1f}",
+                f"{100 * low:+.1f} to {100 * high:+.1f}" if low is not None and high is not None else "-",
+                f"{test['mcnemar']['p']:.3g}" if test["mcnemar"] else "-",
+                f"{test['p']:.3g}",
+                f"{test['p_holm']:.3g}",
+                f"{100 * test['detectable']:.1f}" if test["detectable"] is not None else "-",
+            ]
+        )
+    lines = [
+        f"{compared['n']:,} questions about {compared['images']:,} images, answers compared by "
+        f"{compared['normaliser']!r}; accuracy in % [95 % interval, clustered by image]",
+        "",
+        *aligned(table),
+    ]
+    if compared["tests"]:
+        lines += ["", *aligned(tests), "", *(test["words"] for test in compared["tests"])]
+    if not seeds:
+        lines.append(
+            "One seed each: this speaks of these trained models, not of the methods; give several as NAME=PATH,PATH."
+        )
+    return "\n".join(lines)
+
+
+def _file(path: Path, split: str) -> Path:
+    if path.is_dir():
+        file = path / f"predictions.{split}.jsonl"
+        if not file.is_file():
+            raise DataError(
+                f"{path} has no {file.name}", hint=f"first: discern evaluate {path} --split {split}; or name a file"
+            )
+        return file
+    return path
+
+
+def _refuse_twice(files: Sequence[Path], name: str) -> None:
+    """One file as two seeds would be a spread of nothing and an interval that is too narrow."""
+    seen: set[Path] = set()
+    for file in files:
+        if file.resolve() in seen:
+            raise ConfigError(
+                f"{name!r} names {file} twice; each seed is a run of its own", hint="name every seed's file once"
+            )
+        seen.add(file.resolve())
+
+
+def _name(path: Path, split: str) -> str:
+    if path.is_dir():
+        return path.resolve().name
+    stem = path.name.removesuffix(".jsonl")
+    if stem == f"predictions.{split}":
+        return path.resolve().parent.name
+    return stem.removesuffix(f".{split}")
+
+
+def _right(one: Answerer, seed: list[Prediction], rows: list[Prediction], normalise: str) -> np.ndarray:
+    """(n,) bool in the order of `rows`. Raises DataError unless `seed` answers the same questions."""
+    own = {row.id: row for row in seed}
+    missing = [row.id for row in rows if row.id not in own]
+    extra = len(own) - (len(rows) - len(missing))
+    if missing or extra:
+        raise DataError(
+            f"{one.name} answers other questions: {len(missing):,} of {len(rows):,} are missing"
+            + (f" (the first is {missing[0]!r})" if missing else "")
+            + f", {extra:,} are more",
+            hint="compare predictions on one split of one data set, or cut the files to the questions they share",
+        )
+    same = normaliser(normalise)
+    for row in rows:
+        if own[row.id].image != row.image or set(map(same, own[row.id].truths)) != set(map(same, row.truths)):
+            raise DataError(
+                f"{one.name}: the question {row.id!r} has another image or another true answer there",
+                hint="the two files are of two data sets, or number their questions differently",
+            )
+    return rights([own[row.id] for row in rows], normalise)
+
+
+def _figure(right: np.ndarray, images: np.ndarray) -> dict[str, Any]:
+    """Of one seed a figure as everywhere; of several the mean, their spread, and an interval over seeds and images."""
+    if len(right) == 1:
+        return figure(right[0], images)
+    made = estimate(right, images.tolist())
+    return {
+        "n": right.shape[1],
+        "accuracy": made.mean,
+        "ci95": [max(0.0, made.low), min(1.0, made.high)] if math.isfinite(made.error) else None,
+        "sd": made.sd,
+        "seeds": list(made.seeds),
+    }
+
+
+def _cell(one: dict[str, Any]) -> str:
+    return cell(one) + (f" (sd {100 * one['sd']:.1f})" if one.get("sd") is not None else "")
+
+
+def _test(other: np.ndarray, reference: np.ndarray, images: np.ndarray) -> dict[str, Any]:
+    """The difference `other` minus `reference` of (S, n) bool each, and what chance would do to it."""
+    clusters = images.tolist()
+    difference = other.mean(axis=0) - reference.mean(axis=0)
+    made = combined(difference, clusters, [other.mean(axis=1), reference.mean(axis=1)])
+    single = len(other) == len(reference) == 1
+    table = mcnemar(reference[0], other[0]) if single else None
+    p = permutation(difference, clusters)
+    interval: list[float] | None = None
+    if math.isfinite(made.error):
+        interval = list(clustered_bootstrap(difference, clusters)) if single else [made.low, made.high]
+        interval = [max(-1.0, interval[0]), min(1.0, interval[1])]
+    return {
+        "n": len(difference),
+        "difference": float(difference.mean()),
+        "ci95": interval,
+        "mcnemar": {"only_reference": table.only_first, "only_this": table.only_second, "p": table.p}
+        if table
+        else None,
+        "permutation_p": p,
+        "p": p if single else max(p, made.p),
+        "detectable": detectable(made.error) if math.isfinite(made.error) and made.error > 0 else None,
+    }
+
+
+def _words(test: dict[str, Any], tests: int) -> str:
+    points = f"{100 * test['difference']:+.1f} points"
+    if test["ci95"]:
+        points += f" ({100 * test['ci95'][0]:+.1f} to {100 * test['ci95'][1]:+.1f})"
+    corrected = f"p = {test['p_holm']:.2g}" + (f" after correction for {tests} tests" if tests > 1 else "")
+    if test["verdict"] != "not distinguishable":
+        return f"{test['part']}: {test['name']} is {test['verdict']} than {test['reference']}: {points}, {corrected}."
+    said = f"{test['part']}: {test['name']} and {test['reference']} are not distinguishable: {points}, {corrected}"
+    if test["detectable"] is None:
+        return f"{said}; they answer alike." if test["difference"] == 0 else f"{said}."
+    return (
+        f"{said}; on these {test['n']:,} questions a true difference under {100 * test['detectable']:.1f} points "
+        "is missed more often than once in five."
+    )

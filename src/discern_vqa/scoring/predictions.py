@@ -1,0 +1,242 @@
+"""`predictions.jsonl`: one line per question, what was asked, what is true, what was answered. No torch here.
+
+The schema is the bridge between any program and our figures; five lines of any language write it:
+
+    {"id": "17", "image": "synpic54610.jpg", "question": "Is there a fracture?", "gold": "no",
+     "answer_type": "closed", "question_type": "PRES", "organ": "chest",
+     "prediction": "no", "score": 0.93, "alternatives": [["no", 0.93], ["yes", 0.06]]}
+
+(on one line each). `id`, `image`, `gold`, `answer_type` and `prediction` must be there; the rest may be left out, and
+further keys are passed over. `accepted` lists further true answers, where the data set has several. `twin`,
+`phrase_type` and `mask` mean what they mean in `data.sample.Sample`; `others` is the number of further answers that
+share what the alternatives leave of 1.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from discern_vqa.data.answers import Answer
+from discern_vqa.data.sample import CLOSED, OPEN, Sample
+from discern_vqa.errors import DataError
+from discern_vqa.files import atomic_write_text
+from discern_vqa.reading.records import parse_json, shown
+
+REQUIRED = ("id", "image", "gold", "answer_type", "prediction")
+_TEXT = (*REQUIRED, "question", "question_type", "organ", "twin", "phrase_type", "mask", "mode")
+_ONLY_WHEN_SET = ("twin", "phrase_type", "mask", "others", "mode", "accepted")
+_ANSWER_TYPES = (OPEN, CLOSED, "")
+_MOST_OTHERS = 10**9  # no table is longer, and what is reckoned with must fit into a float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """One question, its true answer and the answer that was given.
+
+    Args:
+        id: the question's, unique in its file.
+        image: the image's identity; intervals are clustered by it.
+        gold: the true answer, as the data set has it.
+        answer_type: "open", "closed", or "" where the data set does not say.
+        prediction: the answer given, "" for none (which is never right).
+        question: as asked.
+        question_type: the primary one, "" for none.
+        organ: "" for none.
+        score: in [0, 1]; None where the program that answered has none.
+        alternatives: the best answers with their scores, best first, the given one included.
+        twin: id of the pair of questions that this one belongs to, "" for none.
+        phrase_type: "freeform", "para", "frame" or "".
+        mask: path of the finding's mask, relative to the data set's root, "" for none.
+        others: how many further answers share what the alternatives leave of 1; None where the file does not say.
+        mode: the way of answering that gave the answer, "" where there is only one.
+        accepted: further answers that are as true as `gold`, where the data set has such.
+    """
+
+    id: str
+    image: str
+    gold: str
+    answer_type: str
+    prediction: str
+    question: str = ""
+    question_type: str = ""
+    organ: str = ""
+    score: float | None = None
+    alternatives: tuple[tuple[str, float], ...] = ()
+    twin: str = ""
+    phrase_type: str = ""
+    mask: str = ""
+    others: int | None = None
+    mode: str = ""
+    accepted: tuple[str, ...] = ()
+
+    @property
+    def truths(self) -> tuple[str, ...]:
+        """Every answer that is true, `gold` first."""
+        return (self.gold, *self.accepted)
+
+
+def from_answers(samples: Sequence[Sample], answers: Sequence[Answer]) -> list[Prediction]:
+    """Puts each sample's answer beside what was asked. One answer per sample, in the same order."""
+    return [
+        Prediction(
+            id=sample.id,
+            image=sample.image,
+            gold=sample.answer,
+            answer_type=sample.answer_type,
+            prediction=answer.text,
+            question=sample.question,
+            question_type=sample.kind,
+            organ=sample.organ,
+            score=answer.score,
+            alternatives=answer.alternatives,
+            twin=sample.twin,
+            phrase_type=sample.phrase_type,
+            mask=sample.mask,
+            others=answer.others,
+            mode=answer.mode,
+            accepted=tuple(one for one in sample.extra.get("accepted", ()) if one != sample.answer),
+        )
+        for sample, answer in zip(samples, answers, strict=True)
+    ]
+
+
+def write(path: Path, rows: Iterable[Prediction]) -> None:
+    """Writes the file, whole or not at all. Raises DataError as `as_text` does."""
+    atomic_write_text(Path(path), as_text(rows))
+
+
+def as_text(rows: Iterable[Prediction]) -> str:
+    """What the file holds. Raises DataError when two rows share an id: no reader would accept it."""
+    rows = list(rows)
+    seen: set[str] = set()
+    for row in rows:
+        if row.id in seen:
+            raise DataError(f"two predictions have the id {row.id!r}", hint="give every question an id of its own")
+        seen.add(row.id)
+    return "".join(_line(row) for row in rows)
+
+
+def read(path: Path) -> list[Prediction]:
+    """Reads the file. Raises DataError with file and line at the first line that is not as the schema says."""
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # splitlines() would cut inside a text at U+2028
+    except FileNotFoundError:
+        raise DataError(
+            f"there is no file {path}", hint="`discern evaluate RUN` writes predictions.<split>.jsonl"
+        ) from None
+    except IsADirectoryError:
+        raise DataError(f"{path} is a folder; a predictions file is expected", hint=_inside(path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"cannot read {path}: {error}", hint="a predictions file is UTF-8 text, one object a line"
+        ) from error
+    rows: list[Prediction] = []
+    first_line: dict[str, int] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        row = _parse(line, f"{path}:{number}")
+        if row.id in first_line:
+            raise DataError(
+                f"{path}:{number}: the id {shown(row.id)} stands already in line {first_line[row.id]}",
+                hint="every question is answered once: remove one of the two lines, or give it an id of its own",
+            )
+        first_line[row.id] = number
+        rows.append(row)
+    if not rows:
+        raise DataError(f"{path} holds no predictions", hint="write one JSON object per question, one per line")
+    return rows
+
+
+def _inside(folder: Path) -> str:
+    """Which file of a folder is meant, or what makes it."""
+    file = folder / "predictions.test.jsonl"
+    return f"name the file: {file}" if file.is_file() else f"first: discern evaluate {folder}, then name {file}"
+
+
+def _line(row: Prediction) -> str:
+    unset = ("", None, ())
+    fields = {key: value for key, value in asdict(row).items() if value not in unset or key not in _ONLY_WHEN_SET}
+    return json.dumps(fields, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _parse(line: str, where: str) -> Prediction:
+    whole = line.lstrip().startswith("[") or line.strip() == "{"
+    hint = "one object a line, not one list: jq -c '.[]' FILE > FILE.jsonl" if whole else "each line is one object"
+    fields = parse_json(line, where, lines=False, hint=hint)
+    if not isinstance(fields, dict):
+        raise DataError(
+            f"{where}: expected an object {{...}}, found {_what(fields)}",
+            hint="one object a line, not one list: jq -c '.[]' FILE > FILE.jsonl",
+        )
+    missing = [key for key in REQUIRED if key not in fields]
+    if missing:
+        raise DataError(f"{where}: missing {', '.join(missing)}", hint=f"every line needs {', '.join(REQUIRED)}")
+    for key in _TEXT:
+        if not isinstance(fields.get(key, ""), str):
+            raise DataError(f"{where}: {key} must be text, found {_what(fields[key])}", hint='put it in quotes: "..."')
+    for key in ("id", "image"):
+        if not fields[key]:
+            raise DataError(f"{where}: {key} is empty", hint="it names the question, or the image, in every figure")
+    fields["answer_type"] = fields["answer_type"].strip().lower()
+    if fields["answer_type"] not in _ANSWER_TYPES:
+        raise DataError(
+            f"{where}: answer_type is {shown(fields['answer_type'])}",
+            hint='it is "open", "closed", or "" when not known',
+        )
+    fields["score"] = _score(fields.get("score"), where)
+    fields["alternatives"] = _alternatives(fields.get("alternatives") or [], where)
+    fields["others"] = _others(fields.get("others"), where)
+    fields["accepted"] = _accepted(fields.get("accepted") or [], where)
+    kept = (*_TEXT, "score", "alternatives", "others", "accepted")
+    return Prediction(**{key: fields[key] for key in kept if key in fields})
+
+
+def _accepted(value: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(text, str) and text.strip() for text in value):
+        raise DataError(
+            f"{where}: accepted must be a list of answers, found {_what(value)}",
+            hint='further true answers beside gold: ["ct", "ct scan"]; leave it out if there are none',
+        )
+    return tuple(value)
+
+
+def _score(value: Any, where: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1 + 1e-6:
+        raise DataError(
+            f"{where}: score must be a number in [0, 1], found {_what(value)}", hint="leave it out if there is none"
+        )
+    return min(1.0, float(value))  # a softmax in single precision can end a hair above one
+
+
+def _alternatives(value: Any, where: str) -> tuple[tuple[str, float], ...]:
+    pairs: list[Any] = value if isinstance(value, list) else [None]
+    for pair in pairs:
+        if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) and pair[1] is not None):
+            raise DataError(
+                f"{where}: alternatives must be a list of [answer, score], found {_what(value)}",
+                hint='for example [["no", 0.93], ["yes", 0.06]]; leave it out if there are none',
+            )
+    return tuple((text, _score(score, where) or 0.0) for text, score in pairs)
+
+
+def _others(value: Any, where: str) -> int | None:
+    number = isinstance(value, int) and not isinstance(value, bool)
+    if value is not None and not (number and 0 <= value <= _MOST_OTHERS):
+        raise DataError(
+            f"{where}: others must be a number of answers, found {_what(value)}", hint="leave it out if not known"
+        )
+    return None if value is None else int(value)
+
+
+def _what(value: Any) -> str:
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except RecursionError:  # what can just be read may be nested too deep to be written
+        return "something nested very deep"
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,309 @@
+"""Published ways of scoring as presets over one predictions file: the same answers, side by side. No torch here.
+
+"Closed", "accuracy" and "the test set" mean different things in different programs, so their figures cannot be
+compared; here every preset scores the same lines, and says which questions it takes, how it compares and what it calls
+closed. What a preset cannot repeat from predictions (another answer table, another choice of the epoch) is said in
+docs/metrics.md. A preset that needs what a file does not say is not applied, with the reason.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher, get_close_matches
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from discern_vqa.data.answers import NORMALISERS, AnswerVocabulary
+from discern_vqa.data.sample import CLOSED, OPEN
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.reading.records import parse_json
+from discern_vqa.scoring.metrics import PARTS, figure
+from discern_vqa.scoring.predictions import Prediction
+from discern_vqa.scoring.tables import aligned, cell
+
+_MUMC_MARKS = str.maketrans("", "", ",.'!?\"()*#:;~")
+_X_RAY = re.compile("x[- ]ray")
+
+Credit = Callable[[str, str, str, tuple[str, ...]], float]
+"""(answer given, true answer, part, answers to snap to) -> how much of it is right, all texts normalised."""
+
+
+def mumc(answer: str) -> str:
+    """MUMC's cleaning. The marks are lost in numbers too, so that 5.1 is 51: good for repeating its figures alone."""
+    plain = NORMALISERS["lower"](answer)
+    text = _X_RAY.sub("xray", NORMALISERS["lower"](plain.translate(_MUMC_MARKS)))
+    return text.replace(" - ", "-") or plain
+
+
+CLEANING: Mapping[str, Callable[[str], str]] = {**NORMALISERS, "mumc": mumc}
+
+
+def is_yes_or_no(row: Prediction) -> bool:
+    """Whether the true answer is "yes" or "no"."""
+    return NORMALISERS["m3ae"](row.gold) in ("yes", "no")
+
+
+def _flag(row: Prediction) -> str:
+    return row.answer_type or "unknown"
+
+
+def _yes_no(row: Prediction) -> str:
+    return CLOSED if is_yes_or_no(row) else OPEN
+
+
+def _all(row: Prediction) -> bool:
+    return True
+
+
+def _free_form(row: Prediction) -> bool:
+    return row.phrase_type.removeprefix("test_") == "freeform"  # the owner's edition writes "test_freeform"
+
+
+def exact(said: str, true: str, part: str, answers: tuple[str, ...]) -> float:
+    """Letter for letter."""
+    return float(said == true)
+
+
+def contained(said: str, true: str, part: str, answers: tuple[str, ...]) -> float:
+    """The answer given is a piece of the true one."""
+    return float(said in true)
+
+
+def llava_med(said: str, true: str, part: str, answers: tuple[str, ...]) -> float:
+    """Open: the share of the true answer's words that occur in the answer given, weighed as the program does. Closed:
+    the letters of the true answer occur in the one given, which must hold the letters "yes" or "no"."""
+    if part == OPEN:
+        return _llava_recall(said, true)
+    return float(("yes" in said or "no" in said) and true in said)
+
+
+def llava_med_candidates(said: str, true: str, part: str, answers: tuple[str, ...]) -> float:
+    """Open: the candidate whose words are best covered by those given must be the true answer. Closed as above."""
+    if part == OPEN:
+        return float(_best_covered(said, answers) == true)
+    return llava_med(said, true, part, answers)
+
+
+def medevalkit(said: str, true: str, part: str, answers: tuple[str, ...]) -> float:
+    """Closed: exactly one of the letters "yes" and "no" occurs in the answer, and it is the true one. Open: exact."""
+    if part == CLOSED:
+        return float(("yes" in said) != ("no" in said) and true in said)
+    return float(said == true)
+
+
+def snapped(said: str, true: str, part: str, answers: tuple[str, ...]) -> float:
+    """The nearest of the answers by difflib's ratio must be the true one."""
+    return float(_nearest(said, answers) == true)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One way of scoring.
+
+    Args:
+        what: it does, in a line.
+        programs: that score so.
+        cleaning: of both answers, a name in CLEANING.
+        credit: how much of an answer is right.
+        asked: which questions are taken.
+        part: what counts as open and closed.
+        needs: what the file must say ("phrase_type", "answer_type"), or the user must give: "answers", where only
+            questions whose true answer is among them are taken.
+    """
+
+    what: str
+    programs: str
+    cleaning: str = "m3ae"
+    credit: Credit = exact
+    asked: Callable[[Prediction], bool] = _all
+    part: Callable[[Prediction], str] = _flag
+    needs: tuple[str, ...] = ()
+
+
+PROTOCOLS: Mapping[str, Protocol] = {
+    "ours": Protocol("all questions, exact, closed as the data set says", "discern"),
+    "m3ae": Protocol("the same; the programs' tables hold test answers too", "M3AE, CMI-MTL"),
+    "mevf_all": Protocol("all questions, exact, one spelling of x-ray", "MEVF train, PeFoMed", "mevf"),
+    "mevf_freeform": Protocol(
+        "free-form questions alone, exact", "MEVF test, VQAMix, M2I2", "mevf", asked=_free_form, needs=("phrase_type",)
+    ),
+    "mumc": Protocol("all questions, MUMC's cleaning, exact", "MUMC as described", "mumc"),
+    "mumc_contained": Protocol("the same; a piece of the true answer is right", "MUMC's program", "mumc", contained),
+    "yes_no_closed": Protocol("closed = the true answer is yes or no", "MISS", part=_yes_no),
+    "hub": Protocol("no types: closed = yes or no; lower case", "users of the hub's copy", "lower", part=_yes_no),
+    "medevalkit": Protocol(
+        "hub; closed: just one of yes, no occurs in the answer", "MedEvalKit", "lower", medevalkit, part=_yes_no
+    ),
+    "llava_med": Protocol(
+        "open: word recall; closed: the truth occurs in an answer with yes or no",
+        "LLaVA-Med",
+        credit=llava_med,
+        needs=("answer_type",),
+    ),
+    "llava_med_candidates": Protocol(
+        "open: the best covered candidate; closed the same",
+        "LLaVA-Med, open accuracy",
+        credit=llava_med_candidates,
+        needs=("answer_type",),
+    ),
+    "snapped": Protocol("the nearest of the known answers, exact", "PMC-VQA, answer lists", credit=snapped),
+    "in_vocabulary": Protocol("questions whose true answer the model can give", "discern", needs=("answers",)),
+}
+
+
+def chosen(names: str) -> list[str]:
+    """The presets of "A,B" or "all". Raises ConfigError for one that does not exist."""
+    wanted = list(PROTOCOLS) if names.strip() == "all" else [name.strip() for name in names.split(",") if name.strip()]
+    for name in wanted or [names]:
+        if name not in PROTOCOLS:
+            near = get_close_matches(name, PROTOCOLS, n=1)
+            raise ConfigError(
+                f"there is no protocol {name!r}",
+                hint=f"did you mean {near[0]!r}?" if near else f"there are: all, {', '.join(PROTOCOLS)}",
+            )
+    return list(dict.fromkeys(wanted))
+
+
+def read_answers(path: Path) -> list[str]:
+    """The answers that a model can give: a run's folder, its vocabulary.json, or a text file with a line each.
+
+    Raises DataError when there is no such file or nothing in it.
+    """
+    file = path / "vocabulary.json" if path.is_dir() else path
+    hint = "a run folder, its vocabulary.json, or a text file with one answer a line"
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"there is no file {file}", hint=hint) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {file}: {error}", hint=hint) from error
+    if file.suffix == ".json":
+        try:
+            return list(AnswerVocabulary.from_json(parse_json(text, str(file), hint=hint)["answers"]).givable)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{file} is no vocabulary of a run: {error!r}", hint=hint) from error
+    answers = [line.strip() for line in text.split("\n") if line.strip()]
+    if not answers:
+        raise DataError(f"{file} holds no answers", hint=hint)
+    return answers
+
+
+def score_protocols(
+    rows: Sequence[Prediction], names: Sequence[str] = tuple(PROTOCOLS), answers: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """The figures of each preset: {name: {"what", "programs", "cleaning", "n", "overall", "open", "closed",
+    ["unknown"]}}, or {name: {"what", "programs", "skipped": why}}.
+
+    Args:
+        rows: all lines of one file.
+        names: of the presets.
+        answers: the answers that the model can give. Presets that snap to known answers take the true answers of the
+            file without them, as programs do whose lists hold test answers.
+    """
+    scores: dict[str, Any] = {}
+    for name in names:
+        protocol = PROTOCOLS[name]
+        scores[name] = {"what": protocol.what, "programs": protocol.programs}
+        lacking = _lacking(protocol, rows, answers)
+        scores[name] |= {"skipped": lacking} if lacking else _figures(protocol, rows, answers)
+    return scores
+
+
+def as_table(scores: dict[str, Any]) -> str:
+    """A line for each preset that was applied, what each does, and which were not applied and why."""
+    applied = {name: one for name, one in scores.items() if "skipped" not in one}
+    parts = [part for part in PARTS if any(part in one for one in applied.values())]
+    table = [["protocol", "n", "overall", *(text for part in parts for text in (f"n {part}", part))]]
+    for name, one in applied.items():
+        cells = [(f"{one[part]['n']:,}", cell(one[part])) if part in one else ("-", "-") for part in parts]
+        table.append([name, f"{one['n']:,}", cell(one["overall"]), *(text for pair in cells for text in pair)])
+    lines = ["the same answers under each protocol, in % [95 % interval, clustered by image]", "", *aligned(table)]
+    described = [[name, one["what"], one["programs"]] for name, one in applied.items()]
+    lines += ["", *aligned(described)] if described else []
+    lines += [f"not applied: {name}: {one['skipped']}" for name, one in scores.items() if "skipped" in one]
+    return "\n".join(lines)
+
+
+def _lacking(protocol: Protocol, rows: Sequence[Prediction], answers: Sequence[str] | None) -> str:
+    """Why a preset cannot be applied to these rows, "" when it can."""
+    for need in protocol.needs:
+        if need == "answers":
+            if not answers:
+                return "it needs the list of answers that the model can give: --answers RUN, or a file"
+            continue
+        silent = sum(not getattr(row, need) for row in rows)
+        if silent:
+            return f"{silent:,} of {len(rows):,} lines have no {need}"
+    clean = CLEANING[protocol.cleaning]
+    known = {clean(answer) for answer in answers or []}
+    if not any(protocol.asked(row) and ("answers" not in protocol.needs or _known(row, clean, known)) for row in rows):
+        return "no line is a question that it takes"
+    return ""
+
+
+def _known(row: Prediction, clean: Callable[[str], str], known: set[str]) -> bool:
+    return not known.isdisjoint(map(clean, row.truths))
+
+
+def _figures(protocol: Protocol, rows: Sequence[Prediction], answers: Sequence[str] | None) -> dict[str, Any]:
+    clean = CLEANING[protocol.cleaning]
+    known = tuple(dict.fromkeys(clean(answer) for answer in (answers or [row.gold for row in rows])))
+    taken = [row for row in rows if protocol.asked(row)]
+    if "answers" in protocol.needs:
+        taken = [row for row in taken if _known(row, clean, set(known))]
+    parts = np.array([protocol.part(row) for row in taken], dtype=str)
+    images = np.array([row.image for row in taken], dtype=str)
+    credit = np.array(
+        [
+            max(protocol.credit(clean(row.prediction), clean(true), part, known) for true in row.truths)
+            if row.prediction.strip()
+            else 0.0
+            for row, part in zip(taken, parts.tolist(), strict=True)
+        ]
+    )
+    if np.isin(credit, (0.0, 1.0)).all():
+        credit = credit.astype(bool)
+    figures: dict[str, Any] = {"cleaning": protocol.cleaning, "n": len(taken), "overall": figure(credit, images)}
+    for part in PARTS:
+        if part != "unknown" or (parts == part).any():
+            figures[part] = figure(credit[parts == part], images[parts == part])
+    return figures
+
+
+def _llava_recall(said: str, true: str) -> float:
+    """Words of the true answer that were said, each as often as it was *said*, over those and the ones left out: a
+    word said twice counts twice, as in the program."""
+    given, wanted = Counter(said.split()), Counter(true.split())
+    found = sum(count for word, count in given.items() if word in wanted)
+    missed = sum(count for word, count in wanted.items() if word not in given)
+    return found / (found + missed) if found else 0.0
+
+
+def _best_covered(said: str, answers: tuple[str, ...]) -> str:
+    """The first of the answers with the largest share of its own words among those said."""
+    words = set(said.split())
+
+    def share(answer: str) -> float:
+        own = set(answer.split())
+        return len(own & words) / len(own) if own else 0.0
+
+    return max(answers, key=share)
+
+
+@lru_cache(maxsize=4096)
+def _nearest(said: str, answers: tuple[str, ...]) -> str:
+    """The first of the answers with the greatest difflib ratio to what was said."""
+    if said in answers:
+        return said
+    matcher = SequenceMatcher(None)
+    matcher.set_seq2(said)
+    best, nearest = -1.0, ""
+    for answer in answers:
+        matcher.set_seq1(answer)
+        if matcher.real_quick_ratio() > best and matcher.quick_ratio() > best and (ratio := matcher.ratio()) > best:
+            best, nearest = ratio, answer
+    return nearest

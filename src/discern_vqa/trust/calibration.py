@@ -1,0 +1,302 @@
+"""`calibration.json`: what was learnt about a run's confidence on questions it had not learned from. No torch here.
+
+    {"version": 1, "normaliser": "m3ae", "kind": "distribution", "temperature": 1.4,
+     "fitted_on": {"what": "validation", "file": "predictions.validation.jsonl", "weights": "0123456789abcdef",
+                   "n": 612, "images": 290, "accuracy": 0.6},
+     "sets": {"coverage": 0.9, "all": {"all": {"n": 612, "threshold": 0.02, "reachable": 0.93}},
+              "levels": {"0.5": 0.41, ..., "0.95": null},
+              "answer_type": {"open": ..., "closed": ...}, "answer_form": {"yes/no": ..., "other": ...}},
+     "abstention": {"threshold": 0.55, "target": 0.8, "accuracy": 0.81, "coverage": 0.6}}
+
+"at_bound": true stands beside them where the best temperature lies beyond the bounds (`confidence.bound_warning`).
+
+`ask` and `predict` read it when it lies in the run's folder; `evaluate` measures what it promises on its split.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import ConfigDict, Field
+
+from discern_vqa.data.answers import Answer, Judged, normaliser
+from discern_vqa.errors import ConfigError, DataError, RunError
+from discern_vqa.files import atomic_write_text
+from discern_vqa.scoring.metrics import rights
+from discern_vqa.scoring.predictions import Prediction
+from discern_vqa.scoring.stored import Stored, as_shape, read_object
+from discern_vqa.trust import abstention, confidence, conformal
+
+FILE = "calibration.json"
+VERSION = 1
+COVERAGE = 0.9
+FEWEST = 50
+"""Held-out questions below which nothing is calibrated: a threshold of ten questions promises nothing."""
+
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Promise(Stored):
+    coverage: Fraction
+    threshold: float | None
+
+
+class _Group(Stored):
+    n: int
+    threshold: float | None
+    reachable: Fraction
+    instead: _Promise | None = None
+
+
+class _Everything(Stored):
+    all: _Group
+
+
+class _Sets(Stored):
+    coverage: Fraction
+    levels: dict[Annotated[str, Field(pattern=r"^0\.\d{1,6}$")], float | None]
+    all: _Everything
+    answer_type: dict[str, _Group] = {}
+    answer_form: dict[str, _Group]
+
+
+class _Bar(Stored):
+    model_config = ConfigDict(extra="forbid")
+
+    threshold: float | None
+    target: float
+    accuracy: float | None
+    coverage: float
+
+
+class _Fitted(Stored):
+    n: int
+    images: int
+    accuracy: Fraction
+
+
+class _File(Stored):
+    """What may be believed; a temperature below zero would turn every confidence round."""
+
+    normaliser: str
+    kind: Literal["distribution", "confidence"]
+    temperature: float = Field(gt=0, allow_inf_nan=False)
+    fitted_on: _Fitted
+    sets: _Sets
+    abstention: _Bar
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """See the file's layout above; `bar` is its "abstention"."""
+
+    normaliser: str
+    kind: str
+    temperature: float
+    fitted_on: dict[str, Any]
+    sets: dict[str, Any]
+    bar: abstention.Bar
+
+    @property
+    def warning(self) -> str:
+        """Why the confidence is not to be believed, a sentence; "" where nothing is known against it."""
+        return confidence.bound_warning(self.temperature)
+
+    @classmethod
+    def fit(
+        cls,
+        rows: Sequence[Prediction],
+        normalise: str = "m3ae",
+        coverage: float = COVERAGE,
+        target: float | None = None,
+        about: dict[str, Any] | None = None,
+    ) -> "Calibration":
+        """Fits temperature, answer sets and the threshold of abstention on held-out questions.
+
+        Args:
+            rows: predictions on questions that the model did not learn from, with scores.
+            normalise: the normaliser of answers.
+            coverage: how often an answer set shall hold the true answer.
+            target: accuracy of the answers given; none: half the errors of answering everything.
+            about: what the questions are, for the file: {"what", "file"}.
+
+        Raises:
+            DataError: fewer than 50 questions, or a line without a score. ConfigError: coverage or target out of range.
+        """
+        for name, value in (("coverage", coverage), ("accuracy", target if target is not None else 0.5)):
+            if not 0 < value < 1:
+                raise ConfigError(f"the {name} is {value}; expected between 0 and 1", hint="0.9 means 90 %")
+        if len(rows) < FEWEST:
+            raise DataError(
+                f"{len(rows)} held-out questions are too few to calibrate on; expected at least {FEWEST}",
+                hint="hold out more questions: [data] validation_ratio in the recipe, or --on with a larger file",
+            )
+        kind = confidence.kind_of(rows)
+        right = rights(rows, normalise)
+        temperature = confidence.fit_temperature(rows, right, normalise, kind)
+        truth = confidence.truth_scores(rows, normalise, temperature, kind)
+        sure = confidence.confidences(rows, temperature, kind)
+        levels = {str(one): conformal.threshold(truth, one) for one in conformal.LEVELS}
+        fitted_on = {"n": len(rows), "images": len({row.image for row in rows}), "accuracy": float(right.mean())}
+        return cls(
+            normaliser=normalise,
+            kind=kind,
+            temperature=temperature,
+            fitted_on=(about or {}) | fitted_on,
+            sets={"coverage": coverage, "levels": levels} | conformal.fit(truth, _groups(rows, normalise), coverage),
+            bar=abstention.choose(sure, right, target),
+        )
+
+    def judge(self, answer: Answer) -> Answer:
+        """The same answer with `judged`: calibrated confidence, answer set, and whether to abstain.
+
+        The set's threshold is that of the form of the answer given, since the answer type of a new question is unknown.
+        Where its coverage cannot be promised, the set is the one with the highest coverage that can. Where no
+        confidence reached the accuracy aimed at, every answer is abstained from.
+        """
+        pairs = list(answer.alternatives) or [(answer.text, answer.score)]
+        tempered = confidence.tempered(pairs, answer.others, self.temperature, self.kind)
+        sure = next((score for text, score in tempered if text == answer.text), tempered[0][1])
+        form = conformal.form_of(answer.text, normaliser(self.normaliser))
+        group = self.sets["answer_form"].get(form) or self.sets["all"]["all"]
+        promised = {"coverage": self.sets["coverage"], "threshold": group["threshold"]}
+        if group["threshold"] is None:
+            promised = group.get("instead", promised)
+        bar = self.bar.threshold
+        judged = Judged(
+            confidence=sure,
+            answer_set=conformal.answer_set(tempered, promised["threshold"]),
+            coverage=promised["coverage"],
+            abstains=bar is None or sure < bar,
+            threshold=bar,
+        )
+        return replace(answer, judged=judged)
+
+    def measure(self, rows: Sequence[Prediction]) -> dict[str, Any]:
+        """What the calibration does on other questions: {"temperature", ["at_bound"], "fitted_on", "confidence" (see
+        `describe`), "sets": {"coverage", grouping: measured, "levels": {coverage: measured}},
+        "abstention": measured}."""
+        right = rights(rows, self.normaliser)
+        images = np.array([row.image for row in rows], dtype=str)
+        sure = confidence.confidences(rows, self.temperature, self.kind)
+        truth = confidence.truth_scores(rows, self.normaliser, self.temperature, self.kind)
+        sizes = _sizes(rows, self.temperature, self.kind)
+        groups = _groups(rows, self.normaliser)
+        return {
+            "temperature": self.temperature,
+            **({"at_bound": True} if self.warning else {}),
+            "fitted_on": self.fitted_on,
+            "confidence": describe(sure, right, images),
+            "sets": {"coverage": self.sets["coverage"]}
+            | conformal.measure(truth, sizes, self.sets, groups, images)
+            | {"levels": conformal.measure_levels(truth, sizes, self.sets["levels"], images)},
+            "abstention": abstention.measure(sure, right, list(images), self.bar),
+        }
+
+    def write(self, path: Path) -> None:
+        """Writes the file, whole or not at all."""
+        content = {key: value for key, value in asdict(self).items() if key != "bar"}
+        content = {"version": VERSION, **content, "abstention": asdict(self.bar)}
+        if self.warning:
+            content["at_bound"] = True
+        atomic_write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> "Calibration":
+        """Reads the file. Raises RunError when it is broken or of another version."""
+        hint = "write it anew with discern calibrate, or remove it"
+        try:
+            content = read_object(path, hint)
+        except FileNotFoundError:
+            raise RunError(f"there is no {path}", hint="discern calibrate RUN makes one") from None
+        if content.get("version") != VERSION:
+            version = str(content.get("version"))[:40]
+            raise RunError(f"{path} is of version {version}; this program reads {VERSION}", hint=hint)
+        as_shape(content, _File, str(path), hint)
+        made = cls(
+            normaliser=content["normaliser"],
+            kind=content["kind"],
+            temperature=float(content["temperature"]),
+            fitted_on=content["fitted_on"],
+            sets=content["sets"],
+            bar=abstention.Bar(**content["abstention"]),
+        )
+        try:
+            normaliser(made.normaliser)
+        except ConfigError as error:
+            raise RunError(f"{path} is broken: {error}", hint=hint) from error
+        return made
+
+
+def read_if_there(folder: Path, weights: Path) -> Calibration | None:
+    """The calibration of a run's folder, None where there is none.
+
+    Raises RunError when it is broken, or was made for other weights than the run has now.
+    """
+    path = Path(folder) / FILE
+    if not path.is_file():
+        return None
+    made = Calibration.read(path)
+    if made.fitted_on.get("weights") not in (None, digest(weights)):
+        raise RunError(
+            f"{path} was made for other weights than {weights.name} holds now",
+            hint=f"make it anew with discern calibrate {folder}, or remove it",
+        )
+    return made
+
+
+def digest(path: Path) -> str:
+    """Which weights a calibration belongs to: the beginning of the file's SHA-256."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def refuse_shared(rows: Sequence[Prediction], judged: Sequence[Prediction], what: str) -> None:
+    """Raises DataError when questions that are fitted on would be measured on too."""
+    asked = {(row.id, row.image, row.question) for row in judged}
+    shared = sum((row.id, row.image, row.question) in asked for row in rows)
+    if shared:
+        raise DataError(
+            f"{shared:,} of {len(rows):,} questions to be calibrated on are among {what}: what is measured there"
+            " afterwards would promise nothing",
+            hint="calibrate on questions that were neither learned from nor are judged on",
+        )
+
+
+def describe(sure: np.ndarray, right: np.ndarray, images: np.ndarray) -> dict[str, Any]:
+    """Reliability (see `confidence.reliability`), the risk-coverage curve, and the surer half: {..., "risk": {...},
+    "surer_half": {...}}."""
+    clusters = list(images)
+    return confidence.reliability(sure, right, clusters) | {
+        "risk": abstention.risk_coverage(sure, right),
+        "surer_half": abstention.selective(sure, right, clusters, 0.5),
+    }
+
+
+def describe_rows(rows: Sequence[Prediction], normalise: str = "m3ae") -> dict[str, Any] | None:
+    """`describe` of the scores as a file has them; None where a line has none."""
+    if any(row.score is None for row in rows):
+        return None
+    images = np.array([row.image for row in rows], dtype=str)
+    return describe(confidence.confidences(rows), rights(rows, normalise), images)
+
+
+def _groups(rows: Sequence[Prediction], normalise: str) -> dict[str, list[str]]:
+    same = normaliser(normalise)
+    return {
+        "all": ["all"] * len(rows),
+        "answer_type": [row.answer_type for row in rows],
+        "answer_form": [conformal.form_of(row.prediction, same) for row in rows],
+    }
+
+
+def _sizes(rows: Sequence[Prediction], temperature: float, kind: str) -> Callable[[np.ndarray], np.ndarray]:
+    """(n,) bars -> (n,) how many answers of each question reach its bar."""
+    pairs = [confidence.tempered(confidence.pairs_of(row, kind), row.others, temperature, kind) for row in rows]
+    lines = [np.array([score for _, score in line]) for line in pairs]
+    return lambda bars: np.array([int((scores >= bar).sum()) for scores, bar in zip(lines, bars, strict=True)])
