@@ -98,7 +98,7 @@ def test_a_vocabulary_survives_its_file():
 
 @pytest.mark.parametrize("content", [{}, {"answers": ["no"]}, {"normaliser": "m3ae", "answers": ["no", 1]}])
 def test_a_file_that_holds_no_vocabulary_is_refused(content):
-    with pytest.raises(DataError, match="no answer vocabulary"):
+    with pytest.raises(DataError, match="not an answer vocabulary"):
         AnswerVocabulary.from_json(content)
 
 

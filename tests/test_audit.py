@@ -10,11 +10,11 @@ import pytest
 
 from discern_vqa import audit
 from discern_vqa.audit import records
-from discern_vqa.audit._given import Given
+from discern_vqa.audit.inputs import AuditInputs
 from discern_vqa.data.sample import Sample
 from discern_vqa.datasets import jsonl, slake, vqa_rad
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.reading.records import tiny_picture
+from discern_vqa.reading.records import tiny_image
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def clean(tmp_path):
         rows = []
         for number in range(4):
             image = f"{split}{number}.png"
-            tiny_picture(tmp_path / image, 10 * place + number)
+            tiny_image(tmp_path / image, 10 * place + number)
             rows.append(
                 Sample(
                     id=f"{split}-{number}",
@@ -205,16 +205,16 @@ def test_captions_and_sets_without_test_are_audited_too(tmp_path):
     alone = audit.audit({"pretrain": samples["pretrain"], "train": []})
     assert alone["answers"] == {}
     assert "pretrain: 1 captions read" in audit.as_text(alone)
-    assert "What there is" in audit.as_text(alone)
-    assert "Nothing was found" in audit.as_text(alone)
+    assert "Contents" in audit.as_text(alone)
+    assert "No flaw was found" in audit.as_text(alone)
 
 
 def test_a_published_question_that_is_not_read_is_told_with_the_reason_where_it_is_known(clean):
     read, many = len(clean["train"]), [clean["train"][0]] * 4918
-    found = records.check(Given({"train": many}, "m3ae", published={"train": 4919}, left_out=slake.LEFT_OUT))
+    found = records.check(AuditInputs({"train": many}, "m3ae", published={"train": 4919}, left_out=slake.LEFT_OUT))
     (said,) = records.notes(found)
     assert said == f"train has 4,918 of the 4,919 published questions: {slake.LEFT_OUT['train']}."
-    (plain,) = records.notes(records.check(Given({"train": many}, "m3ae", published={"train": 4919})))
+    (plain,) = records.notes(records.check(AuditInputs({"train": many}, "m3ae", published={"train": 4919})))
     assert plain == "train has 4,918 of the 4,919 published questions."
     whole = audit.audit(clean, published={"train": read, "test": 4}, left_out={"train": "nothing"}, open_images=False)
     assert whole["records"]["splits"]["train"] == {

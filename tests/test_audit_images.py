@@ -31,7 +31,7 @@ def test_a_clean_set_has_no_flaw(clean):
     report = audit.audit(clean)
     assert report["flaws"] == 0
     assert report["near"]["pairs"] == 0
-    assert audit.as_text(report).startswith("Verdict\n  - Nothing was found that stands in the way.\n\nTo be known")
+    assert audit.as_text(report).startswith("Verdict\n  - No flaw was found.\n\nNotes")
 
 
 def test_a_copy_with_another_codec_is_found_and_its_answers_with_it(clean):

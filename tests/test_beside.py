@@ -9,7 +9,7 @@ from conftest import TINY_RECIPE
 
 from discern_vqa.config import DataConfig, check_recipe, read_recipe
 from discern_vqa.data.answers import AnswerVocabulary
-from discern_vqa.data.sampling import drawn_beside
+from discern_vqa.data.sampling import with_auxiliary
 from discern_vqa.datasets import phantom, slake
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation.opening import open_run
@@ -37,15 +37,15 @@ def config(**changes) -> DataConfig:
 
 
 def test_an_epoch_has_all_of_the_own_and_a_share_of_the_others():
-    rows = drawn_beside(10, 100, 0.5, seed=0, epoch=0)
+    rows = with_auxiliary(10, 100, 0.5, seed=0, epoch=0)
     assert rows[:10] == list(range(10))
     assert len(rows) == len(set(rows)) == 15
     assert all(10 <= row < 110 for row in rows[10:])
-    assert rows == drawn_beside(10, 100, 0.5, seed=0, epoch=0)
-    assert rows != drawn_beside(10, 100, 0.5, seed=0, epoch=1)
-    assert rows != drawn_beside(10, 100, 0.5, seed=1, epoch=0)
-    assert drawn_beside(10, 3, 0.5, seed=0, epoch=0) == list(range(13)), "no more than there are"
-    assert drawn_beside(10, 0, 0.5, seed=0, epoch=0) == list(range(10))
+    assert rows == with_auxiliary(10, 100, 0.5, seed=0, epoch=0)
+    assert rows != with_auxiliary(10, 100, 0.5, seed=0, epoch=1)
+    assert rows != with_auxiliary(10, 100, 0.5, seed=1, epoch=0)
+    assert with_auxiliary(10, 3, 0.5, seed=0, epoch=0) == list(range(13)), "no more than there are"
+    assert with_auxiliary(10, 0, 0.5, seed=0, epoch=0) == list(range(10))
 
 
 def test_only_training_questions_that_the_table_can_answer_are_taken(folder):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from _tiny import question
 
-from discern_vqa.data.ablated_images import Blank, Noise
+from discern_vqa.data.ablated_images import BlankImages, ShuffledImages
 from discern_vqa.data.sources import PixelSource, StateSource
 from discern_vqa.datasets import phantom
 from discern_vqa.report.terminal import as_table, warnings
@@ -89,25 +89,25 @@ def pixels(tiny_run):
 def test_noise_has_the_greys_of_its_image_in_another_order(pixels):
     source, keys = pixels
     real, _ = source.get(keys)
-    noise, picture = Noise(source).get(keys)
+    noise, picture = ShuffledImages(source).get(keys)
     assert torch.equal(noise.flatten(2).sort().values, real.flatten(2).sort().values)
     assert picture.shape == (3, 1, 32, 32)
     near = [(image[:, :, 1:] - image[:, :, :-1]).abs().mean() for image in (real[0], noise[0])]
     assert near[1] > 4 * near[0], "neighbours have nothing to do with each other"
     assert torch.equal(noise[0, 0], noise[0, 2]), "the colours of a point stay together"
-    assert torch.equal(Noise(source).get(keys[1:2])[0][0], noise[1]), "the same in every batch"
-    assert not torch.equal(Noise(source, seed=1).get(keys)[0], noise)
+    assert torch.equal(ShuffledImages(source).get(keys[1:2])[0][0], noise[1]), "the same in every batch"
+    assert not torch.equal(ShuffledImages(source, seed=1).get(keys)[0], noise)
     assert torch.equal(source.get(keys)[0], real), "the source is as it was"
 
 
 def test_a_frozen_encoder_gets_states_of_what_stands_in(pixels):
     source, keys = pixels
     states = StateSource(source, lambda image: image.flatten(2).mean(2)[:, None], views=2)
-    noise, _ = Noise(states).get(keys)
+    noise, _ = ShuffledImages(states).get(keys)
     assert noise.shape == (3, 1, 3)
     assert torch.allclose(noise[:, 0], source.get(keys)[0].flatten(2).mean(2), atol=1e-5), "the mean does not move"
-    assert torch.allclose(Blank(states).get(keys)[0], torch.full((3, 1, 3), 0.5))
-    assert Blank(source).get(keys)[0].shape == (3, 3, 64, 64)
+    assert torch.allclose(BlankImages(states).get(keys)[0], torch.full((3, 1, 3), 0.5))
+    assert BlankImages(source).get(keys)[0].shape == (3, 3, 64, 64)
 
 
 # -- reliance ----------------------------------------------------------------------------------------------------------

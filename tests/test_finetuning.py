@@ -125,7 +125,7 @@ def test_a_partner_within_the_batch_equals_a_pass_of_its_own():
     answer = data.targets.answer
     mix = mixed_cross_entropy(net.output_answer(torch.stack(h_mix)), answer, answer[partner.clamp(min=0)], lam)
     torch.testing.assert_close(parts["mix"], mix, atol=1e-5, rtol=1e-5)
-    target = net.patches(data.targets.picture)[data.inputs.which]
+    target = net.patches(data.targets.image)[data.inputs.which]
     torch.testing.assert_close(parts["diff_img"], masked_mse(net.output_image(out.H_out), target), atol=1e-5, rtol=1e-5)
     keep = data.inputs.keep
     torch.testing.assert_close(

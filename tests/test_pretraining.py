@@ -157,7 +157,7 @@ def test_the_reconstruction_losses_are_eq_5_spelled_out(scope):
     hidden_words = objective.hide_words(data, generator)
     plain, masked = net.encode(data.inputs), net.encode(data.inputs, hidden_cells, hidden_words)
     out = net.recnet(net.fuse(plain.h_img, plain.h_txt), masked.H_img, masked.H_txt, data.inputs.keep)
-    error = (net.ffn_image(out.H_out[:, 1:17]) - net.patches(data.targets.picture)[data.inputs.which]).square()
+    error = (net.ffn_image(out.H_out[:, 1:17]) - net.patches(data.targets.image)[data.inputs.which]).square()
     counted = hidden_cells[data.inputs.which] if scope == "masked" else torch.ones(7, 16, dtype=torch.bool)
     torch.testing.assert_close(parts["img"], error[counted].mean())
     words = hidden_words if scope == "masked" else data.inputs.keep

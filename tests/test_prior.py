@@ -10,9 +10,9 @@ from _tiny import question
 from conftest import TINY_RECIPE
 
 from discern_vqa.config import check_recipe, read_recipe
-from discern_vqa.data.batch import Beforehand
+from discern_vqa.data.batch import PriorScores
 from discern_vqa.data.prior import Cases, Prior
-from discern_vqa.data.prior.fit import Learned, fitted, of_learned
+from discern_vqa.data.prior.fit import PriorTraining, fit_prior, leave_one_out
 from discern_vqa.data.prior.source import PriorSource
 from discern_vqa.data.prior.wording import CLUES, Wording, form, offered
 from discern_vqa.errors import ConfigError
@@ -125,9 +125,9 @@ ASKED = [
 TABLE = ("yes", "no", "solid", "right", "cystic")
 
 
-def learned(by: str) -> Learned:
+def learned(by: str) -> PriorTraining:
     answers = torch.tensor([TABLE.index(sample.answer) for sample in ASKED])
-    return Learned(ASKED, answers, len(TABLE), by)
+    return PriorTraining(ASKED, answers, len(TABLE), by)
 
 
 def test_a_training_question_is_answered_without_itself_and_its_repetitions() -> None:
@@ -141,9 +141,9 @@ def test_paraphrases_are_not_heard_and_template_re_phrasings_are_not_asked() -> 
         question(1, "a", "do you see a mass", "yes", phrase_type="para"),
         question(2, "a", "Is/Are there mass?", "yes", phrase_type="frame"),
     ]
-    known = Learned(asked, torch.zeros(3, dtype=torch.int64), len(TABLE), "question")
+    known = PriorTraining(asked, torch.zeros(3, dtype=torch.int64), len(TABLE), "question")
     assert known.hidden(torch.tensor([0])).tolist() == [[True, True, False]]
-    assert known.asked.tolist() == [0, 1]
+    assert known.fitted_rows.tolist() == [0, 1]
 
 
 def test_where_images_are_held_out_nothing_of_the_image_or_the_patient_is_heard() -> None:
@@ -164,7 +164,7 @@ def test_a_case_that_is_not_heard_might_as_well_not_be_there() -> None:
     own = replace(own, answer=known.answers, which=torch.tensor([0, 0, 1, 2, 3]))
     clues = torch.zeros(1, len(TABLE), len(CLUES))
     wise = replace(prior(own), share=known.share())
-    found = of_learned(wise, known, clues, torch.tensor([0]))
+    found = leave_one_out(wise, known, clues, torch.tensor([0]))
     left = torch.arange(2, 5)  # 0 and its repetition 1 are gone
     fewer = replace(own, question=own.question[left], which=own.which[left], answer=own.answer[left])
     alone = replace(wise, cases=fewer, share=known.share(torch.tensor([0]))[0])
@@ -179,14 +179,14 @@ def test_fitting_learns_that_polar_questions_are_answered_by_yes_or_no_and_choic
     table = ("yes", "no", *(word for pair in offers for word in pair))
     answers = torch.tensor([table.index(sample.answer) for sample in asked])
     wording = Wording(table)
-    known = Learned(asked, answers, len(table), "question")
-    found = fitted(known, lambda rows: torch.stack([torch.from_numpy(wording.clues(asked[r].text)) for r in rows]))
+    known = PriorTraining(asked, answers, len(table), "question")
+    found = fit_prior(known, lambda rows: torch.stack([torch.from_numpy(wording.clues(asked[r].text)) for r in rows]))
     new = ["Is there an infarct?", "Is the lesion acute or chronic?"]
     p = found.scores(torch.stack([torch.from_numpy(wording.clues(text)) for text in new])).exp()
     assert p[0, :2].sum() > 0.95
     assert p[1, [table.index("acute"), table.index("chronic")]].sum() > 0.9
     assert found.cases is None
-    again = fitted(known, lambda rows: torch.stack([torch.from_numpy(wording.clues(asked[r].text)) for r in rows]))
+    again = fit_prior(known, lambda rows: torch.stack([torch.from_numpy(wording.clues(asked[r].text)) for r in rows]))
     assert torch.equal(again.clues, found.clues), "the fit follows from its seed"
 
 
@@ -196,11 +196,11 @@ def test_fitting_learns_that_polar_questions_are_answered_by_yes_or_no_and_choic
 def test_the_answer_is_shared_between_the_prior_and_what_the_model_makes_of_it() -> None:
     log_p, scores = torch.randn(3, 4).log_softmax(-1), torch.randn(3, 4)
     share = torch.tensor([0.25, 0.0, 0.9])
-    known = Beforehand(log_p, share=share)
-    added = known.added(scores)
+    known = PriorScores(log_p, share=share)
+    added = known.add_to(scores)
     expected = (1 - share[:, None]) * (scores + log_p).softmax(-1) + share[:, None] * log_p.exp()
-    torch.testing.assert_close(known.answered(added).exp(), expected)
-    assert torch.equal(Beforehand(log_p).answered(added), added)
+    torch.testing.assert_close(known.mix_with(added).exp(), expected)
+    assert torch.equal(PriorScores(log_p).mix_with(added), added)
 
 
 def test_questions_that_expect_yes_or_no_have_a_share_of_their_own() -> None:

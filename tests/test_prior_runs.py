@@ -92,7 +92,7 @@ def test_of_several_processes_one_fits_the_prior_and_the_others_read_it(run: Pat
     monkeypatch.setattr("discern_vqa.data.prior.source.fitted", lambda *_: pytest.fail("fitted again"))
     samples, _ = learning_samples(opened.recipe.data, opened.root, 0)
     waiting.learn_prior(batcher, samples)
-    assert batcher.prior.learning(samples[:4]).abs().sum() > 0
+    assert batcher.prior.training_scores(samples[:4]).abs().sum() > 0
 
 
 def test_nothing_gold_is_known_beforehand(run: Path) -> None:
@@ -141,7 +141,7 @@ def test_wording_that_is_off_is_not_heard() -> None:
     for source in (heard, deaf):
         source.learn(samples, answers, "image", lambda some: None)
     asked = ["is there an effusion", "where is the effusion"]
-    one, two = heard.answering(asked, None), deaf.answering(asked, None)
+    one, two = heard.scores_for(asked, None), deaf.scores_for(asked, None)
     assert one[0, 2] < one[1, 2]
     assert torch.equal(two[0], two[1]), "how often an answer was given is all that is left"
 
@@ -150,7 +150,7 @@ def test_training_the_last_layers_does_not_move_the_cases(real_weights) -> None:
     folder = minilm(real_weights)
     encoder = text_encoder(EncoderConfig(kind="lite", frozen=True, train_last=2), 16, 30_522, 12, folder).eval()
     source = PriorSource(["yes", "no"])
-    source.read_by(encoder, lambda pixels: pixels)
+    source.use_encoders(encoder, lambda pixels: pixels)
     states, keep = torch.randn(2, 12, 384), torch.ones(2, 12, dtype=torch.bool)
     before = encoder.sentence(states, keep, source._layers)
     with torch.no_grad():

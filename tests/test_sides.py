@@ -208,7 +208,7 @@ def test_the_pixels_are_mirrored_with_the_answer_and_the_similar_image_too(tmp_p
         for row, name in ((0, "a"), (int(data.targets.near[0]), "b")):
             expected = torch.from_numpy(load_image(paths[name], 16, "grey")[..., 0].copy()).float() / 255
             expected = expected.flip(1) if turned else expected
-            torch.testing.assert_close(data.targets.picture[row, 0], expected, atol=3e-3, rtol=0)
+            torch.testing.assert_close(data.targets.image[row, 0], expected, atol=3e-3, rtol=0)
             given = data.inputs.image[row, 0].reshape(16, 16)
             torch.testing.assert_close(given, expected, atol=4e-3, rtol=4e-3)
     assert seen == {False, True}

@@ -14,7 +14,7 @@ from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.imaging.fingerprints import Fingerprints
 from discern_vqa.reading import split_files
 from discern_vqa.reading.records import present_splits
-from discern_vqa.reading.splitting import Wanted, make
+from discern_vqa.reading.splitting import SplitSettings, make
 
 READERS = [name for name in registry.names("datasets") if name != "csv"]  # a spreadsheet's columns have to be named
 
@@ -36,7 +36,7 @@ def chain(tmp_path):
 def index(set_of_40, tmp_path):
     """A written split, and a function that changes one of its lines."""
     out = tmp_path / "split"
-    make(pictures.by_split(set_of_40), Wanted(by="near"), out, {"dataset": "jsonl"})
+    make(pictures.by_split(set_of_40), SplitSettings(by="near"), out, {"dataset": "jsonl"})
 
     def change(which, **values):
         file = out / split_files.ROWS
@@ -111,14 +111,14 @@ def test_broken_lines_of_an_index_are_named(index):
 
 
 def test_a_folder_of_folds_is_told_from_a_fold(set_of_40, tmp_path):
-    make(pictures.by_split(set_of_40), Wanted(folds=2), tmp_path / "f", {"dataset": "jsonl"})
+    make(pictures.by_split(set_of_40), SplitSettings(folds=2), tmp_path / "f", {"dataset": "jsonl"})
     with pytest.raises(DataError, match="holds no split") as caught:
         split_files.parts(tmp_path / "f")
     assert caught.value.hint.endswith("fold0")
 
 
 def test_a_recipe_reads_the_index_and_carves_no_cluster_apart(set_of_40, tmp_path):
-    make(pictures.by_split(set_of_40), Wanted(by="near", validation=0), tmp_path / "i", {"dataset": "jsonl"})
+    make(pictures.by_split(set_of_40), SplitSettings(by="near", validation=0), tmp_path / "i", {"dataset": "jsonl"})
     choice = DataConfig(dataset="jsonl", index=str(tmp_path / "i"), validation_ratio=0.25)
     train, validation = recipe_samples.learning_samples(choice, set_of_40, seed=3)
     test = recipe_samples.test_samples(choice, set_of_40, "test")
@@ -141,7 +141,7 @@ def test_a_recipe_reads_the_index_and_carves_no_cluster_apart(set_of_40, tmp_pat
 
 
 def test_a_recipe_with_an_index_takes_its_validation(set_of_40, tmp_path):
-    make(pictures.by_split(set_of_40), Wanted(by="near"), tmp_path / "i", {"dataset": "jsonl"})
+    make(pictures.by_split(set_of_40), SplitSettings(by="near"), tmp_path / "i", {"dataset": "jsonl"})
     choice = DataConfig(dataset="jsonl", index=str(tmp_path / "i"))
     _, validation = recipe_samples.learning_samples(choice, set_of_40, seed=3)
     assert {row.id for row in validation} == {
@@ -164,10 +164,12 @@ def test_every_reader_takes_an_index(name, tmp_path):
     questions = {row.image for rows in samples.values() for row in rows if not row.is_caption}
     if not questions:  # captions alone
         with pytest.raises(DataError, match="asks no question"):
-            make(samples, Wanted(), tmp_path / "i", {"dataset": name})
+            make(samples, SplitSettings(), tmp_path / "i", {"dataset": name})
         return
     # Tiny sets show few different pictures, of several patients: here a picture is what its path says.
-    make(samples, Wanted(test=0.4, validation=0), tmp_path / "i", {"dataset": name, "options": {}}, all_different)
+    make(
+        samples, SplitSettings(test=0.4, validation=0), tmp_path / "i", {"dataset": name, "options": {}}, all_different
+    )
     dealt = split_files.read(reader, root, tmp_path / "i", {})
     assert dealt["train"]
     assert dealt["test"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from discern_vqa.data.answers import normaliser
 from discern_vqa.data.sample import Sample
-from discern_vqa.data.splits import carve_validation, components, image_disjoint
+from discern_vqa.data.splits import components, hold_out_validation, image_disjoint
 from discern_vqa.datasets import vqa_rad
 from discern_vqa.errors import ConfigError, DataError
 
@@ -82,7 +82,7 @@ def test_no_image_group_or_twin_is_on_both_sides_of_a_fold(samples, seed):
 @given(samples=SAMPLES, ratio=st.floats(0.1, 0.6), seed=st.integers(0, 3))
 def test_validation_by_image_shares_no_image_group_or_twin_with_train(samples, ratio, seed):
     try:
-        train, validation = carve_validation(samples, ratio, "image", seed)
+        train, validation = hold_out_validation(samples, ratio, "image", seed)
     except DataError:
         return
     assert not bonds(train) & bonds(validation)
@@ -96,7 +96,7 @@ def test_validation_by_image_shares_no_image_group_or_twin_with_train(samples, r
 @given(samples=SAMPLES, ratio=st.floats(0.1, 0.6), seed=st.integers(0, 3))
 def test_validation_by_question_has_no_rephrasing_and_divides_no_repeated_question(samples, ratio, seed):
     try:
-        train, validation = carve_validation(samples, ratio, "question", seed)
+        train, validation = hold_out_validation(samples, ratio, "question", seed)
     except DataError:
         return
 
@@ -112,9 +112,9 @@ def test_validation_by_question_has_no_rephrasing_and_divides_no_repeated_questi
 def test_a_split_depends_on_the_seed_but_not_on_the_order_of_the_samples(by):
     samples = [sample(number, f"{number % 20}.png", answer=f"a{number}") for number in range(100)]
     mixed = random.Random(1).sample(samples, len(samples))
-    one, other = (sorted(ids(carve_validation(rows, 0.2, by, 7)[1])) for rows in (samples, mixed))
+    one, other = (sorted(ids(hold_out_validation(rows, 0.2, by, 7)[1])) for rows in (samples, mixed))
     assert one == other
-    assert one != sorted(ids(carve_validation(samples, 0.2, by, 8)[1]))
+    assert one != sorted(ids(hold_out_validation(samples, 0.2, by, 8)[1]))
     folds = [sorted(ids(image_disjoint(rows, 4, 1, 7)[1])) for rows in (samples, mixed)]
     assert folds[0] == folds[1]
     assert folds[0] != sorted(ids(image_disjoint(samples, 4, 1, 8)[1]))
@@ -145,7 +145,7 @@ def test_folds_are_balanced_by_the_number_of_questions():
 
 def test_a_ratio_of_nothing_takes_nothing():
     samples = [sample(1, "a.png"), sample(2, "b.png")]
-    assert carve_validation(samples, 0.0) == (samples, [])
+    assert hold_out_validation(samples, 0.0) == (samples, [])
 
 
 def test_a_paraphrase_goes_with_its_question_and_its_rephrasing_stays_in_train():
@@ -157,7 +157,7 @@ def test_a_paraphrase_goes_with_its_question_and_its_rephrasing_stays_in_train()
             replace(one, id=f"{3 * n + 1:04}", question="other words", phrase_type="para", answer=f"liver {n}."),
             replace(one, id=f"{3 * n + 2:04}", question="template", phrase_type="frame"),
         ]
-    train, validation = carve_validation(rows, 0.2, "question", 0)
+    train, validation = hold_out_validation(rows, 0.2, "question", 0)
     assert Counter(row.phrase_type for row in validation) == {"freeform": 6, "para": 6}
     assert not {(row.image, row.phrase_type) for row in train} & {(row.image, row.phrase_type) for row in validation}
     assert {row.image for row in validation} <= {row.image for row in train}
@@ -166,9 +166,9 @@ def test_a_paraphrase_goes_with_its_question_and_its_rephrasing_stays_in_train()
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
-        (lambda rows: carve_validation(rows, 1.0), ConfigError, "the validation ratio is 1.0"),
-        (lambda rows: carve_validation(rows, 0.1, "patient"), ConfigError, "carved by 'patient'"),
-        (lambda rows: carve_validation(rows, 0.1), DataError, "no validation part of 10%"),
+        (lambda rows: hold_out_validation(rows, 1.0), ConfigError, "the validation ratio is 1.0"),
+        (lambda rows: hold_out_validation(rows, 0.1, "patient"), ConfigError, "carved by 'patient'"),
+        (lambda rows: hold_out_validation(rows, 0.1), DataError, "no validation part of 10%"),
         (lambda rows: image_disjoint(rows, 1, 0), ConfigError, "no fold 0 of 1"),
         (lambda rows: image_disjoint(rows, 5, 5), ConfigError, "no fold 5 of 5"),
         (lambda rows: image_disjoint(rows, 5, 0), DataError, "3 independent groups .* 5 folds"),
@@ -198,7 +198,7 @@ def test_validation_of_vqa_rad_by_question_mirrors_its_usual_test(real_data):
     samples = vqa_rad.read(real_data("vqa_rad"), "train")
     plain = normaliser("lower")
     for seed in range(3):
-        train, validation = carve_validation(samples, 0.1, "question", seed)
+        train, validation = hold_out_validation(samples, 0.1, "question", seed)
 
         def about(row):
             return row.image, row.kind, plain(row.answer)

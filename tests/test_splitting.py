@@ -15,8 +15,8 @@ from discern_vqa import audit, registry
 from discern_vqa.datasets import jsonl, slake, vqa_rad
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.reading import split_files, splitting
-from discern_vqa.reading.splitting import Wanted, clusters_of, make
-from discern_vqa.reading.stratify import deal, kinds
+from discern_vqa.reading.splitting import SplitSettings, clusters_of, make
+from discern_vqa.reading.stratify import assign, questions_by_kind
 
 READERS = [name for name in registry.names("datasets") if name != "csv"]  # a spreadsheet's columns have to be named
 
@@ -69,7 +69,9 @@ def set_of_40(tmp_path):
 
 def test_a_split_by_near_keeps_copies_together_and_the_promised_shares(set_of_40, tmp_path):
     out = tmp_path / "split"
-    (made,) = make(pictures.by_split(set_of_40), Wanted(by="near", test=0.2, validation=0.1), out, {"dataset": "jsonl"})
+    (made,) = make(
+        pictures.by_split(set_of_40), SplitSettings(by="near", test=0.2, validation=0.1), out, {"dataset": "jsonl"}
+    )
     assert (made["clusters"], made["largest"]) == (20, 8)
     assert {part: counts["judged"] for part, counts in made["parts"].items()} == {
         "train": 56,
@@ -92,13 +94,13 @@ def test_a_split_by_near_keeps_copies_together_and_the_promised_shares(set_of_40
 def test_an_audit_finds_no_near_copy_across_such_a_split(set_of_40, tmp_path):
     samples = pictures.by_split(set_of_40)
     for by, expected in (("near", False), ("image", True)):
-        make(samples, Wanted(by=by), tmp_path / by, {"dataset": "jsonl"})
+        make(samples, SplitSettings(by=by), tmp_path / by, {"dataset": "jsonl"})
         report = audit.audit(split_files.read(jsonl, set_of_40, tmp_path / by, {}))
         assert any(counts["images"] for counts in report["near"]["across"].values()) is expected
 
 
 def test_folds_test_every_question_once(set_of_40, tmp_path):
-    make(pictures.by_split(set_of_40), Wanted(by="near", folds=4), tmp_path / "f", {"dataset": "jsonl"})
+    make(pictures.by_split(set_of_40), SplitSettings(by="near", folds=4), tmp_path / "f", {"dataset": "jsonl"})
     tested = []
     for fold in range(4):
         dealt = split_files.read(jsonl, set_of_40, tmp_path / "f" / f"fold{fold}", {})
@@ -118,7 +120,7 @@ def test_the_same_seed_gives_the_same_files_and_another_other_ones(set_of_40, tm
     samples = pictures.by_split(set_of_40)
     mixed = {split: random.Random(2).sample(rows, len(rows)) for split, rows in samples.items()}
     for name, rows, seed in (("a", samples, 0), ("b", mixed, 0), ("c", samples, 1)):
-        make(rows, Wanted(seed=seed), tmp_path / name, {"dataset": "jsonl"})
+        make(rows, SplitSettings(seed=seed), tmp_path / name, {"dataset": "jsonl"})
     one, same, other = (set((tmp_path / name / split_files.ROWS).read_text().splitlines()) for name in "abc")
     assert one == same
     assert one != other
@@ -128,13 +130,13 @@ def test_a_set_that_hangs_together_cannot_be_split(set_of_40, tmp_path):
     there = pictures.by_split(set_of_40).items()
     whole = {split: [dataclasses.replace(row, group="g") for row in rows] for split, rows in there}
     with pytest.raises(DataError, match="would be left without a question: 1 clusters, the largest of 160") as caught:
-        make(whole, Wanted(), tmp_path / "out", {"dataset": "jsonl"})
+        make(whole, SplitSettings(), tmp_path / "out", {"dataset": "jsonl"})
     assert "--validation 0" in caught.value.hint
     assert not (tmp_path / "out").exists()
     for wanted, hint in (
-        (Wanted(by="image", validation=0), "it takes more images"),
-        (Wanted(by="image"), "--validation 0"),
-        (Wanted(by="image", folds=50, validation=0), "into fewer folds (1 at most)"),
+        (SplitSettings(by="image", validation=0), "it takes more images"),
+        (SplitSettings(by="image"), "--validation 0"),
+        (SplitSettings(by="image", folds=50, validation=0), "into fewer folds (1 at most)"),
     ):
         alike = {split: [dataclasses.replace(row, image="one", group="g") for row in rows] for split, rows in there}
         with pytest.raises(DataError, match="would be left without") as caught:
@@ -143,7 +145,7 @@ def test_a_set_that_hangs_together_cannot_be_split(set_of_40, tmp_path):
         assert "--by image" not in caught.value.hint
     named = {split: [dataclasses.replace(row, patient="p") for row in rows] for split, rows in there}
     with pytest.raises(DataError, match="would be left without") as caught:
-        make(named, Wanted(by="patient"), tmp_path / "out", {"dataset": "jsonl"})
+        make(named, SplitSettings(by="patient"), tmp_path / "out", {"dataset": "jsonl"})
     assert "--by image" in caught.value.hint
 
 
@@ -162,10 +164,10 @@ def test_kinds_are_dealt_evenly_when_no_cluster_is_large(sizes, seed):
             row = pictures.question(len(samples), "train", Path(f"{cluster}.png"), organ=f"o{kind}", answer_type="open")
             samples.append(row)
             clusters.append(cluster)
-    counts = kinds(samples, clusters, len(sizes))
+    counts = questions_by_kind(samples, clusters, len(sizes))
     assert counts[:, -1].sum() == len(samples)
     shares = {"train": 0.5, "validation": 0.2, "test": 0.3}
-    dealt = deal(counts, shares, seed)
+    dealt = assign(counts, shares, seed)
     for part, wanted in shares.items():
         have = counts[[one == part for one in dealt]].sum(axis=0)
         assert np.all(np.abs(have - wanted * counts.sum(axis=0)) <= 6)
@@ -174,7 +176,7 @@ def test_kinds_are_dealt_evenly_when_no_cluster_is_large(sizes, seed):
 def test_slake_split_by_near_has_no_near_pair_across(real_data, tmp_path):
     root = real_data("slake")
     samples = {split: slake.read(root, split) for split in slake.present(root)}
-    (made,) = make(samples, Wanted(by="near"), tmp_path, {"dataset": "slake"})
+    (made,) = make(samples, SplitSettings(by="near"), tmp_path, {"dataset": "slake"})
     assert made["clusters"] == 428
     report = audit.audit(split_files.read(slake, root, tmp_path, {}))
     assert {pair: counts["images"] for pair, counts in report["near"]["across"].items()} == {
@@ -189,7 +191,7 @@ def test_slake_split_by_near_has_no_near_pair_across(real_data, tmp_path):
 def test_vqa_rads_official_parts_are_pooled_and_its_rephrasings_are_not_tested(real_data, tmp_path):
     root = real_data("vqa_rad")
     samples = {split: vqa_rad.read(root, split) for split in vqa_rad.SPLITS}
-    make(samples, Wanted(), tmp_path, {"dataset": "vqa_rad"})
+    make(samples, SplitSettings(), tmp_path, {"dataset": "vqa_rad"})
     dealt = split_files.read(vqa_rad, root, tmp_path, {})
     assert not pictures.sides(dealt)["train"] & pictures.sides(dealt)["test"]
     assert all(row.phrase_type != "frame" for row in dealt["test"])
@@ -200,5 +202,5 @@ def test_vqa_rads_official_parts_are_pooled_and_its_rephrasings_are_not_tested(r
 def test_a_split_is_wanted_that_leaves_something(tmp_path):
     for wrong in ({"by": "picture"}, {"test": 0.0}, {"test": 1.0}, {"test": 0.6, "validation": 0.4}, {"folds": 1}):
         with pytest.raises(ConfigError):
-            Wanted(**wrong)
-    assert splitting.Wanted(folds=3, test=0.2, validation=0.9).folds == 3
+            SplitSettings(**wrong)
+    assert splitting.SplitSettings(folds=3, test=0.2, validation=0.9).folds == 3

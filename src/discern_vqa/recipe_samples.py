@@ -15,7 +15,7 @@ from discern_vqa import registry
 from discern_vqa.config import DataConfig
 from discern_vqa.data.answers import NORMALISERS, AnswerVocabulary
 from discern_vqa.data.sample import Sample
-from discern_vqa.data.splits import carve_validation, image_disjoint
+from discern_vqa.data.splits import hold_out_validation, image_disjoint
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import explained
 from discern_vqa.paths import cache_dir, find_data
@@ -58,7 +58,7 @@ def learning_samples(choice: DataConfig, root: Path, seed: int) -> tuple[list[Sa
             validation = _read(module, choice, root, "validation")
         if not validation:
             by = "question" if choice.validation_by == "question" else "image"
-            train, validation = carve_validation(train, choice.validation_ratio, by, seed)
+            train, validation = hold_out_validation(train, choice.validation_ratio, by, seed)
     validation = [sample for sample in validation if not sample.is_caption]
     return _limited(_part(train, choice.train_share), choice.limit), _limited(validation, choice.limit)
 

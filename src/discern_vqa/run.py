@@ -187,7 +187,7 @@ class Run:
             return None
         source = PriorSource(self.vocabulary.answers, wanted.share, wanted.wording, wanted.share_yes_no)
         if wanted.cases:
-            source.read_by(model.text, _states_of(model.image))
+            source.use_encoders(model.text, _states_of(model.image))
         if (self.folder / PRIOR).is_file():
             source.fill(read_tensors(self.folder / PRIOR))
         return source

@@ -1,9 +1,9 @@
 """What is wrong with a data set, found before anything is trained on it. No torch here.
 
-One file per kind of check. Each has `TITLE`, `check(given) -> dict` (JSON-able figures), `lines(found) -> list[str]`
-(the figures to read), and, where it has something to say of them in plain sentences, `verdict(found) -> list[str]`
-(flaws, only where there are some) and `notes(found) -> list[str]` (no flaw, but to be known). A new check is one new
-file and its name in `CHECKS`; its figures stand in the report under that name.
+One file per kind of check. Each has `TITLE`, `check(inputs) -> dict` (JSON-able figures), `lines(found) -> list[str]`
+(the figures as text). Two functions are optional: `verdict(found) -> list[str]` describes flaws, and
+`notes(found) -> list[str]` what a user should know although it is no flaw. A new check is one new file and its name in
+`CHECKS`; its figures are in the report under that name.
 """
 
 import textwrap
@@ -28,8 +28,8 @@ from discern_vqa.audit import (
     rephrasings,
     sides,
 )
-from discern_vqa.audit._given import Given, Other, Progress
-from discern_vqa.audit._pictures import Pictures
+from discern_vqa.audit.image_set import ImageSet
+from discern_vqa.audit.inputs import AuditInputs, Other, Progress
 from discern_vqa.data.answers import normaliser
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import DataError
@@ -69,7 +69,7 @@ def audit(
 ) -> dict[str, Any]:
     """All checks of a data set: {"normalise", "<check>": figures, ..., "verdict": sentences, "flaws"}, JSON-able.
 
-    `verdict` has the flaws first and then what is to be known; `flaws` says how many of its sentences are flaws.
+    `verdict` has the flaws first and then the notes; `flaws` says how many of its sentences are flaws.
 
     Args:
         samples_by_split: what the reader returned for each split; empty splits are passed over.
@@ -78,7 +78,7 @@ def audit(
         published: questions by split, as the owners state them, to compare with.
         left_out: why the reader leaves some of those out, by split.
         broken: what is wrong with the records that the reader left out.
-        tables: the baselines that are to answer the judged splits (see `audit.baselines`).
+        tables: the baselines that answer the evaluation splits (see `audit.baselines`).
         encoder: weights of an image encoder that compares the images too (this alone needs torch); "" for none.
         against: name and samples of another data set in which this one's images are looked for.
         workers: processes that decode images (see `imaging.fingerprints`).
@@ -96,19 +96,21 @@ def audit(
         why = f"; of {len(broken)} broken records the first: {broken[0]}" if broken else ""
         raise DataError(f"there is nothing to audit: no split has a sample{why}", hint="check the data set's folder")
 
-    def look(rows: Mapping[str, Sequence[Sample]], what: str) -> Pictures:
-        return Pictures.look(rows, workers, cache, lambda done, total: progress(what, done, total))
+    def open_images_of(rows: Mapping[str, Sequence[Sample]], what: str) -> ImageSet:
+        return ImageSet.look(rows, workers, cache, lambda done, total: progress(what, done, total))
 
-    given = Given(
+    inputs = AuditInputs(
         samples,
         normalise,
-        pictures=look(samples, "reading images") if open_images else None,
+        image_set=open_images_of(samples, "reading images") if open_images else None,
         published=published or {},
         left_out=left_out or {},
         broken=broken,
         baselines=tables,
         encoder=encoder,
-        other=Other(*against, look(against[1], f"reading images of {against[0]}")) if against and open_images else None,
+        other=Other(*against, open_images_of(against[1], f"reading images of {against[0]}"))
+        if against and open_images
+        else None,
         progress=progress,
     )
     report: dict[str, Any] = {"normalise": normalise}
@@ -116,22 +118,21 @@ def audit(
     known: list[str] = []
     for module in CHECKS:
         name = module.__name__.rpartition(".")[2]
-        found = report[name] = module.check(given)
+        found = report[name] = module.check(inputs)
         flaws += module.verdict(found) if hasattr(module, "verdict") else []
         known += module.notes(found) if hasattr(module, "notes") else []
     return report | {"verdict": flaws + known, "flaws": len(flaws)}
 
 
 def as_text(report: Mapping[str, Any]) -> str:
-    """The report to read in a terminal: the verdict first, what is to be known, then the figures of each check."""
+    """The report as text for a terminal: the verdict, the notes, then the figures of each check."""
     flaws, known = report["verdict"][: report["flaws"]], report["verdict"][report["flaws"] :]
-    said = ["Verdict", *_listed(flaws or ["Nothing was found that stands in the way."])]
-    said += ["", "To be known", *_listed(known)] if known else []
+    text = ["Verdict", *_listed(flaws or ["No flaw was found."])]
+    text += ["", "Notes", *_listed(known)] if known else []
     for module in CHECKS:
-        found = module.lines(report[module.__name__.rpartition(".")[2]])
-        if found:
-            said += ["", module.TITLE, *(f"  {line}" for line in found)]
-    return "\n".join(said)
+        if lines := module.lines(report[module.__name__.rpartition(".")[2]]):
+            text += ["", module.TITLE, *(f"  {line}" for line in lines)]
+    return "\n".join(text)
 
 
 def _listed(sentences: Sequence[str]) -> list[str]:

@@ -1,23 +1,24 @@
-"""Answers: how many of the judged answers a classifier can give at all, when it learns its answers from train."""
+"""Answers: how many answers of the evaluation splits are in the vocabulary of train, so that a classifier can give
+them."""
 
 from collections import Counter
 from typing import Any
 
-from discern_vqa.audit._given import Given, share
+from discern_vqa.audit.inputs import AuditInputs, share
 from discern_vqa.data.answers import NORMALISERS, AnswerVocabulary
 
 TITLE = "Answers"
 _MOST_NAMED = 20
 
 
-def check(given: Given) -> dict[str, Any]:
-    """Vocabulary sizes and coverage by normaliser, and the judged answers that train does not have.
+def check(inputs: AuditInputs) -> dict[str, Any]:
+    """Vocabulary sizes and coverage by normaliser, and the answers that train does not have.
 
     `coverage` of a normaliser is the ceiling of any classifier whose answers come from train alone.
     """
     found: dict[str, Any] = {}
-    for known, judged in given.pairs:
-        train, rows = given.questions[known], given.questions[judged]
+    for known, judged in inputs.pairs:
+        train, rows = inputs.questions[known], inputs.questions[judged]
         by_normaliser = {}
         for name in NORMALISERS:
             vocabulary = AnswerVocabulary.from_answers((row.answer for row in train), name)
@@ -27,7 +28,7 @@ def check(given: Given) -> dict[str, Any]:
                 "covered": covered,
                 "coverage": share(covered, len(rows)),
             }
-        vocabulary = AnswerVocabulary.from_answers((row.answer for row in train), given.normalise)
+        vocabulary = AnswerVocabulary.from_answers((row.answer for row in train), inputs.normalise)
         strange = [row for row in rows if vocabulary.index(row.answer) < 0]
         found[judged] = {
             "questions": len(rows),
@@ -40,7 +41,7 @@ def check(given: Given) -> dict[str, Any]:
 
 
 def notes(found: dict[str, Any]) -> list[str]:
-    """Said when train does not have every judged answer."""
+    """A sentence when train does not have every answer."""
     return [
         f"{counts['only_here']:,} of {counts['questions']:,} {judged} questions have an answer that train does not "
         f"have ({counts['only_here_open']:,} of them open): a classifier with train's answers reaches at most "
@@ -51,7 +52,7 @@ def notes(found: dict[str, Any]) -> list[str]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """One line per normaliser and judged split."""
+    """One line per normaliser and evaluation split."""
     return [
         f"{judged}, normaliser {name}: train has {counts['vocabulary']:,} answers, covers {counts['covered']:,} of "
         f"{whole['questions']:,} ({100 * counts['coverage']:.1f} %)"

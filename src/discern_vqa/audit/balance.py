@@ -1,11 +1,11 @@
-"""Balance: how many different answers there are, how often the most frequent is right, how many were seen but once."""
+"""Balance: how many different answers there are, how often the most frequent is right, how many occur once."""
 
 import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from discern_vqa.audit._given import Given, percent, share
+from discern_vqa.audit.inputs import AuditInputs, percent, share
 from discern_vqa.data.sample import Sample
 
 TITLE = "Balance of the answers"
@@ -14,17 +14,17 @@ _FEW = 20
 _UNEVEN = 0.7  # share of one of yes and no from which guessing it is worth more than most models' gain
 
 
-def check(given: Given) -> dict[str, Any]:
+def check(inputs: AuditInputs) -> dict[str, Any]:
     """Per split: the answers' number, their effective number, the most frequent, those given once; yes among yes/no.
 
     `effective` is exp(entropy): as many equally frequent answers would be as hard to guess. `by_type` has, for each
     question type, its questions, different answers, and the most frequent one with its share.
     """
-    return {split: _of(rows, given) for split, rows in given.questions.items()}
+    return {split: _of(rows, inputs) for split, rows in inputs.questions.items()}
 
 
-def _of(rows: Sequence[Sample], given: Given) -> dict[str, Any]:
-    plain = given.plain
+def _of(rows: Sequence[Sample], inputs: AuditInputs) -> dict[str, Any]:
+    plain = inputs.plain
     answers = Counter(plain(row.answer) for row in rows)
     types: dict[str, Counter[str]] = {}
     for row in rows:
@@ -51,7 +51,7 @@ def _of(rows: Sequence[Sample], given: Given) -> dict[str, Any]:
 
 
 def notes(found: dict[str, Any]) -> list[str]:
-    """Said when one of yes and no is much more frequent, and when many answers were seen but once."""
+    """A sentence when yes or no is much more frequent than the other, and when many answers occur once."""
     said = []
     for split, counts in found.items():
         both = counts["yes"] + counts["no"]
@@ -59,12 +59,12 @@ def notes(found: dict[str, Any]) -> list[str]:
             word = "yes" if counts["yes"] > counts["no"] else "no"
             said.append(
                 f"of the {both:,} yes/no questions of {split}, {100 * counts[word] / both:.0f} % are answered {word!r}:"
-                " a model that always says so reaches that much."
+                " a model that always says so reaches that accuracy."
             )
     train = found.get("train")
     if train and train["once"] > max(_FEW, 0.5 * train["answers"]):
         said.append(
-            f"{percent(train['once'], train['answers'])} different answers of train are given once: a classifier "
+            f"{percent(train['once'], train['answers'])} different answers of train occur once: a classifier "
             "hardly learns them."
         )
     return said

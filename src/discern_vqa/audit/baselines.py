@@ -1,4 +1,4 @@
-"""What needs no model: tables of names, words and small pictures answer the judged splits. A score must beat these."""
+"""Baselines without a model: tables of names, words and thumbnails answer the evaluation splits."""
 
 import random
 from collections.abc import Sequence
@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 
 from discern_vqa import registry
-from discern_vqa.audit._given import Given, share
+from discern_vqa.audit.inputs import AuditInputs, share
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
 
-TITLE = "Reached by tables"
+TITLE = "Accuracy of lookup tables"
 
 SEE = {
     "lookup": "the words, and the image's name",
     "question_only": "the words",
-    "thumbnail": "the words, and a picture of 32 x 32 greys",
+    "thumbnail": "the words, and a thumbnail of 32 x 32 grey pixels",
 }
 """The baselines of an audit, and what each sees."""
 
@@ -25,38 +25,38 @@ _MOST_LEARNED, _MOST_ASKED = 20_000, 5_000  # of larger sets a part, drawn by im
 _Z95 = 1.959964
 
 
-def check(given: Given) -> dict[str, Any]:
-    """Per judged split and baseline: questions asked and right, accuracy, its 95 % interval clustered by image.
+def check(inputs: AuditInputs) -> dict[str, Any]:
+    """Per evaluation split and baseline: questions asked and right, accuracy, its 95 % interval clustered by image.
 
     `learned` and `n` are less than the splits' questions where these are many: whole images are drawn then.
     """
     found: dict[str, Any] = {}
-    if not given.baselines:
+    if not inputs.baselines:
         return found
-    for known, judged in given.pairs:
+    for known, judged in inputs.pairs:
         found[judged] = {}
-        for name in given.baselines:
-            given.progress(f"baseline {name} of {judged}", 0, 1)
-            train = _some(given.questions[known], _LEARN.get(name, _MOST_LEARNED))
-            rows = _some(given.questions[judged], _MOST_ASKED)
-            found[judged][name] = _score(given, rows, _answers(given, name, train, rows)) | {"learned": len(train)}
-            given.progress(f"baseline {name} of {judged}", 1, 1)
+        for name in inputs.baselines:
+            inputs.progress(f"baseline {name} of {judged}", 0, 1)
+            train = _some(inputs.questions[known], _LEARN.get(name, _MOST_LEARNED))
+            rows = _some(inputs.questions[judged], _MOST_ASKED)
+            found[judged][name] = _score(inputs, rows, _answers(inputs, name, train, rows)) | {"learned": len(train)}
+            inputs.progress(f"baseline {name} of {judged}", 1, 1)
     return found
 
 
-def _answers(given: Given, name: str, train: list[Sample], rows: list[Sample]) -> list[Answer]:
-    vocabulary = AnswerVocabulary.from_answers((row.answer for row in train), given.normalise)
+def _answers(inputs: AuditInputs, name: str, train: list[Sample], rows: list[Sample]) -> list[Answer]:
+    vocabulary = AnswerVocabulary.from_answers((row.answer for row in train), inputs.normalise)
     more: dict[str, Any] = {}
-    if name == "thumbnail" and given.pictures is not None:
-        pictures = given.pictures
+    if name == "thumbnail" and inputs.image_set is not None:
+        image_set = inputs.image_set
         images = {row.image for row in [*train, *rows]}
-        more["thumbs"] = {image: pictures.prints.thumbs[pictures.place[image], 0] for image in images}
+        more["thumbs"] = {image: image_set.prints.thumbs[image_set.place[image], 0] for image in images}
     answers: list[Answer] = registry.load("baselines", name).answer(train, rows, vocabulary=vocabulary, **more)
     return answers
 
 
-def _score(given: Given, rows: Sequence[Sample], answers: Sequence[Answer]) -> dict[str, Any]:
-    plain = given.plain
+def _score(inputs: AuditInputs, rows: Sequence[Sample], answers: Sequence[Answer]) -> dict[str, Any]:
+    plain = inputs.plain
     right = np.array([plain(said.text) == plain(row.answer) for said, row in zip(answers, rows, strict=True)], float)
     images = np.unique([row.image for row in rows], return_inverse=True)[1]
     mean = right.mean()
@@ -82,27 +82,27 @@ def _some(rows: list[Sample], most: int) -> list[Sample]:
 
 
 def notes(found: dict[str, Any]) -> list[str]:
-    """What the best table reaches."""
+    """The accuracy of the best table."""
     said = []
     for judged, scores in found.items():
         name = max(scores, key=lambda one: scores[one]["accuracy"])
         best = scores[name]
         said.append(
             f"on {judged}, a table that sees {SEE.get(name, name)} ({name}) reaches {100 * best['accuracy']:.1f} % "
-            "without a model: a score means what it has above that."
+            "without a model: only what a model scores above that counts."
         )
     return said
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """A line per judged split and baseline."""
-    said = [] if found else ["none was asked, or there is no split to judge"]
+    """A line per evaluation split and baseline."""
+    said = [] if found else ["no baseline was asked for, or there is no evaluation split"]
     for judged, scores in found.items():
         for name, score in scores.items():
             low, high = score["ci95"]
             kinds = ", ".join(f"{kind} {100 * score[kind]:.1f}" for kind in ("open", "closed") if kind in score)
             said.append(
                 f"{judged}, {name}: {100 * score['accuracy']:.1f} % ({100 * low:.1f} - {100 * high:.1f}) of "
-                f"{score['n']:,}{'; ' + kinds if kinds else ''}; learned from {score['learned']:,}"
+                f"{score['n']:,}{'; ' + kinds if kinds else ''}; from {score['learned']:,} training questions"
             )
     return said

@@ -3,15 +3,15 @@
 from collections import Counter
 from typing import Any
 
-from discern_vqa.audit._given import Given
+from discern_vqa.audit.inputs import AuditInputs
 
-TITLE = "What there is"
+TITLE = "Contents"
 
 
-def check(given: Given) -> dict[str, Any]:
+def check(inputs: AuditInputs) -> dict[str, Any]:
     """Per split: questions, captions, images, open, closed, untyped, template re-phrasings, types and organs."""
     found: dict[str, Any] = {}
-    for split, rows in given.samples.items():
+    for split, rows in inputs.samples.items():
         questions = [row for row in rows if not row.is_caption]
         types = Counter(row.answer_type for row in questions)
         found[split] = {
@@ -31,14 +31,14 @@ def check(given: Given) -> dict[str, Any]:
 
 
 def notes(found: dict[str, Any]) -> list[str]:
-    """Too few questions to tell two models apart, and answer types that are not said."""
+    """Too few questions to tell two models apart, and answer types that are missing."""
     said = []
     for split, counts in found.items():
         if split == "test" and 0 < counts["questions"] < 1000:
             half = 100 * 1.96 * (0.25 / counts["questions"]) ** 0.5
             said.append(
                 f"test has {counts['questions']:,} questions about {counts['images']:,} images: an accuracy near one "
-                f"half is known to about +-{half:.1f} points at best, so smaller differences mean nothing."
+                f"half is known to about +-{half:.1f} percentage points at best, so smaller differences mean nothing."
             )
         if counts["untyped"]:
             said.append(f"{counts['untyped']:,} questions of {split} do not say whether they are open or closed.")

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from discern_vqa.audit._given import JUDGED_ON, LEARNED_FROM, Given
+from discern_vqa.audit.inputs import EVALUATED_ON, LEARNED_FROM, AuditInputs
 from discern_vqa.audit.near import Nearest, described, mask_of
 from discern_vqa.errors import ImageError
 from discern_vqa.imaging.images import load_image
 from discern_vqa.imaging.near_pairs import Pairs, in_full, near_vectors
 from discern_vqa.imaging.thumbnails import NEAR, SAME_GREY
 
-TITLE = "Alike to an encoder"
+TITLE = "Similar by an encoder"
 
 ABOVE = 0.88
 """Cosine of the centred global features. Chosen with MobileNetV2 on SLAKE, where 98 % of the pairs above it are
@@ -24,21 +24,22 @@ neighbouring slices; another encoder's features may want another value."""
 _BATCH = 16
 
 
-def check(given: Given) -> dict[str, Any]:
-    """{} unless an encoder was named; else, per "test in train", the images with an alike other picture there.
+def check(inputs: AuditInputs) -> dict[str, Any]:
+    """{} unless an encoder was named; else, per "test in train", the images with a similar other image there.
 
-    `pairs` are those that the check `near` does not have: the most alike picture of each judged image.
+    `pairs` are those that the check `near` does not have: the most similar image for each image of the evaluation
+    split.
     """
-    pictures = given.pictures
-    if not given.encoder or pictures is None:
+    image_set = inputs.image_set
+    if not inputs.encoder or image_set is None:
         return {}
-    vectors, kept = _vectors(given)
-    members = {split: mask_of(pictures, rows) for split, rows in given.samples.items()}
-    found: dict[str, Any] = {"encoder": given.encoder, "above": ABOVE, "compared": len(kept), "across": {}}
-    thumbs = pictures.thumbs()
+    vectors, kept = _vectors(inputs)
+    members = {split: mask_of(image_set, rows) for split, rows in inputs.samples.items()}
+    found: dict[str, Any] = {"encoder": inputs.encoder, "above": ABOVE, "compared": len(kept), "across": {}}
+    thumbs = image_set.thumbs()
     for judged in members:
         for known in members:
-            if judged not in JUDGED_ON or not (known in LEARNED_FROM or (judged, known) == JUDGED_ON):
+            if judged not in EVALUATED_ON or not (known in LEARNED_FROM or (judged, known) == EVALUATED_ON):
                 continue
             here = members[judged][kept] & ~members[known][kept]
             there = members[known][kept]
@@ -50,30 +51,31 @@ def check(given: Given) -> dict[str, Any]:
                 nearest.add(Pairs(at[new], partner[new], cosine[new], alike.grey[new]))
             numbers = np.flatnonzero(nearest.partner >= 0)
             partners = nearest.partner[numbers]
-            pairs = described(pictures, pictures, numbers, partners, nearest.likeness[numbers], nearest.grey[numbers])
+            pairs = described(image_set, image_set, numbers, partners, nearest.likeness[numbers], nearest.grey[numbers])
             pairs = [{("cosine" if key == "likeness" else key): value for key, value in pair.items()} for pair in pairs]
             found["across"][f"{judged} in {known}"] = {"of_images": int(members[judged].sum()), "pairs": pairs}
     return found
 
 
-def _vectors(given: Given) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """(n, c) centred global features of unit length, and which pictures they are of: those that can be opened."""
+def _vectors(inputs: AuditInputs) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """(n, c) centred global features of unit length, and the content numbers of the images, of those that can be
+    opened."""
     import torch
 
     from discern_vqa.nn.encoders import EncoderConfig, image_encoder
     from discern_vqa.paths import find_weights
 
-    assert given.pictures is not None
-    pictures = given.pictures
-    encoder = image_encoder(EncoderConfig(kind="hf", frozen=True), 8, find_weights(given.encoder)).eval()
-    kept = np.flatnonzero(pictures.shows[pictures.first])
+    assert inputs.image_set is not None
+    image_set = inputs.image_set
+    encoder = image_encoder(EncoderConfig(kind="hf", frozen=True), 8, find_weights(inputs.encoder)).eval()
+    kept = np.flatnonzero(image_set.shows[image_set.first])
     rows: list[NDArray[np.float32]] = []
     opened: list[int] = []
     for start in range(0, len(kept), _BATCH):
         batch = []
         for number in kept[start : start + _BATCH].tolist():
             try:
-                array = load_image(pictures.paths[pictures.first[number]], encoder.size, "rgb", "stretch")
+                array = load_image(image_set.paths[image_set.first[number]], encoder.size, "rgb", "stretch")
             except ImageError:
                 continue  # it could be opened a moment ago; `images` reads every file and names the broken ones
             batch.append(torch.from_numpy(array.copy()).permute(2, 0, 1).float() / 255)
@@ -81,7 +83,7 @@ def _vectors(given: Given) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         if batch:
             with torch.inference_mode():
                 rows.append(encoder.states(torch.stack(batch))[:, 0].float().numpy())
-        given.progress(f"encoding images ({given.encoder})", min(start + _BATCH, len(kept)), len(kept))
+        inputs.progress(f"encoding images ({inputs.encoder})", min(start + _BATCH, len(kept)), len(kept))
     vectors = np.concatenate(rows) if rows else np.zeros((0, 1), np.float32)
     vectors = vectors - vectors.mean(axis=0, keepdims=True) if len(vectors) else vectors
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -89,9 +91,9 @@ def _vectors(given: Given) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 
 
 def notes(found: dict[str, Any]) -> list[str]:
-    """What a person should look at: an encoder knows kinds of pictures, and takes many strangers for alike."""
+    """Images that a person should look at: an encoder finds many unrelated images of one kind similar."""
     return [
-        f"{len(counts['pairs']):,} further {pair.partition(' in ')[0]} images are alike to one of "
+        f"{len(counts['pairs']):,} more {pair.partition(' in ')[0]} images are similar to one of "
         f"{pair.partition(' in ')[2]} by the features of {found['encoder']} (cosine >= {found['above']}), and not by "
         "their thumbnails: look at them."
         for pair, counts in found.get("across", {}).items()

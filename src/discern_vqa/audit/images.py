@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from discern_vqa.audit._given import JUDGED_ON, LEARNED_FROM, Given
-from discern_vqa.audit._pictures import Pictures
+from discern_vqa.audit.image_set import ImageSet
+from discern_vqa.audit.inputs import EVALUATED_ON, LEARNED_FROM, AuditInputs
 from discern_vqa.data.sample import Sample
 from discern_vqa.imaging.image_ref import file_of
 
@@ -16,39 +16,39 @@ TITLE = "Images"
 _MOST_NAMED = 10
 
 
-def check(given: Given) -> dict[str, Any]:
+def check(inputs: AuditInputs) -> dict[str, Any]:
     """Shared images for each pair of splits, files of equal bytes or pixels, missing and unreadable files, sizes.
 
     `shared` has, for each pair "test in train": images of the first split, those that the second has by name, by name
-    or content (SHA-256 of the file), by name or pixels (of the decoded picture; content included), the samples about
+    or content (SHA-256 of the file), by name or pixels (of the decoded image; content included), the samples about
     the last, and the samples whose group, patient or study the second has. Without images opened, content and pixels
     are not looked at. `blank` are images of one even area.
     """
-    pictures = given.pictures
-    paths = {row.image: row.path for rows in given.samples.values() for row in rows}
-    found: dict[str, Any] = {"opened": pictures is not None, "shared": {}}
-    for one, other in combinations(given.samples, 2):
-        judged, known = (one, other) if one in JUDGED_ON and other in LEARNED_FROM else (other, one)
-        found["shared"][f"{judged} in {known}"] = _shared(given.samples[judged], given.samples[known], pictures)
-    same_bytes = _groups(pictures, lambda place: pictures.prints.content[place] if pictures else b"")
-    same_pixels = _groups(pictures, lambda place: pictures.prints.pixels[place] if pictures else b"")
+    image_set = inputs.image_set
+    paths = {row.image: row.path for rows in inputs.samples.values() for row in rows}
+    found: dict[str, Any] = {"opened": image_set is not None, "shared": {}}
+    for one, other in combinations(inputs.samples, 2):
+        judged, known = (one, other) if one in EVALUATED_ON and other in LEARNED_FROM else (other, one)
+        found["shared"][f"{judged} in {known}"] = _shared(inputs.samples[judged], inputs.samples[known], image_set)
+    same_bytes = _groups(image_set, lambda place: image_set.prints.content[place] if image_set else b"")
+    same_pixels = _groups(image_set, lambda place: image_set.prints.pixels[place] if image_set else b"")
     known_copies = {tuple(names) for names in same_bytes}
     found["same_bytes"] = same_bytes
     found["same_pixels"] = [names for names in same_pixels if tuple(names) not in known_copies]
     found["missing"] = sorted(image for image, path in paths.items() if not file_of(path).is_file())
-    found |= _opened(pictures, set(found["missing"]))
+    found |= _opened(image_set, set(found["missing"]))
     return found
 
 
-def _shared(judged: Iterable[Sample], known: Iterable[Sample], pictures: Pictures | None) -> dict[str, int]:
+def _shared(judged: Iterable[Sample], known: Iterable[Sample], image_set: ImageSet | None) -> dict[str, int]:
     rows, known = list(judged), list(known)
     images, names = ({row.image for row in part} for part in (rows, known))
     by_content, by_pixels = images & names, images & names
-    if pictures is not None:
-        content = {pictures.prints.content[pictures.place[name]] for name in names} - {b""}
-        shown = set(pictures.of(known).tolist())
-        by_content |= {name for name in images if pictures.prints.content[pictures.place[name]] in content}
-        by_pixels = by_content | {name for name in images if int(pictures.number[pictures.place[name]]) in shown}
+    if image_set is not None:
+        content = {image_set.prints.content[image_set.place[name]] for name in names} - {b""}
+        shown = set(image_set.of(known).tolist())
+        by_content |= {name for name in images if image_set.prints.content[image_set.place[name]] in content}
+        by_pixels = by_content | {name for name in images if int(image_set.number[image_set.place[name]]) in shown}
 
     def of_both(name: str) -> int:
         theirs = {getattr(row, name) for row in known} - {""}
@@ -67,30 +67,30 @@ def _shared(judged: Iterable[Sample], known: Iterable[Sample], pictures: Picture
     }
 
 
-def _groups(pictures: Pictures | None, key: Callable[[int], bytes]) -> list[list[str]]:
+def _groups(image_set: ImageSet | None, key: Callable[[int], bytes]) -> list[list[str]]:
     """The names that share a key, where several do."""
     same: dict[bytes, list[str]] = defaultdict(list)
-    for place, name in enumerate(pictures.names if pictures is not None else []):
+    for place, name in enumerate(image_set.names if image_set is not None else []):
         if digest := key(place):
             same[digest].append(name)
     return [sorted(names) for names in same.values() if len(names) > 1]
 
 
-def _opened(pictures: Pictures | None, missing: set[str]) -> dict[str, Any]:
-    if pictures is None:
+def _opened(image_set: ImageSet | None, missing: set[str]) -> dict[str, Any]:
+    if image_set is None:
         return {"unreadable": [], "blank": [], "sizes": None}
-    reasons = zip(pictures.names, pictures.paths, pictures.prints.reasons, strict=True)
+    reasons = zip(image_set.names, image_set.paths, image_set.prints.reasons, strict=True)
     broken = [
         # The path may name a patient where the image's own name is a pseudonym.
         {"image": name, "reason": reason.replace(str(path), name)}
         for name, path, reason in reasons
         if reason and name not in missing
     ]
-    readable = np.flatnonzero(pictures.prints.sizes.all(axis=1))
-    longer = np.sort(pictures.prints.sizes[readable].max(axis=1))
+    readable = np.flatnonzero(image_set.prints.sizes.all(axis=1))
+    longer = np.sort(image_set.prints.sizes[readable].max(axis=1))
     return {
         "unreadable": sorted(broken, key=lambda entry: entry["image"]),
-        "blank": [pictures.names[place] for place in readable[~pictures.shows[readable]]],
+        "blank": [image_set.names[place] for place in readable[~image_set.shows[readable]]],
         "sizes": {"least": int(longer[0]), "median": int(longer[len(longer) // 2]), "greatest": int(longer[-1])}
         if len(longer)
         else None,
@@ -102,7 +102,7 @@ def verdict(found: dict[str, Any]) -> list[str]:
     said = []
     for pair, counts in found["shared"].items():
         judged, _, known = pair.partition(" in ")
-        if judged not in JUDGED_ON or (known not in LEARNED_FROM and (judged, known) != JUDGED_ON):
+        if judged not in EVALUATED_ON or (known not in LEARNED_FROM and (judged, known) != EVALUATED_ON):
             continue
         if counts["by_name_or_pixels"]:
             hidden = counts["by_name_or_pixels"] - counts["by_name"]
@@ -110,7 +110,7 @@ def verdict(found: dict[str, Any]) -> list[str]:
             said.append(
                 f"{counts['by_name_or_pixels']:,} of {counts['images']:,} {judged} images are also in {known} "
                 f"({counts['samples']:,} of {counts['of_samples']:,} {judged} questions{also}): a model can score by "
-                "remembering images. Use an image-disjoint split to see what it makes of new ones."
+                "remembering images. Use an image-disjoint split to see how it does on new ones."
             )
         said += [
             f"{counts[f'by_{kind}']:,} of {counts['of_samples']:,} {judged} questions are about {what} that {known} "
@@ -129,7 +129,7 @@ def verdict(found: dict[str, Any]) -> list[str]:
         said.append(f"{len(found['unreadable']):,} image files cannot be opened; {first['reason']}.")
     if found["blank"]:
         said.append(f"{len(found['blank']):,} images show one even area and nothing else, e.g. {found['blank'][0]}.")
-    for key, what in (("same_bytes", "pictures lie there"), ("same_pixels", "pictures lie there, in other files,")):
+    for key, what in (("same_bytes", "images are stored"), ("same_pixels", "images are stored in different files,")):
         if found[key]:
             said.append(
                 f"{len(found[key]):,} {what} under more than one name, e.g. {' = '.join(found[key][0][:3])}: "

@@ -1,21 +1,22 @@
-"""Languages: whether a set in several languages divides its images in each of them in the same way."""
+"""Languages: whether a set in several languages has the same split of its images in each of them."""
 
 from itertools import permutations
 from typing import Any
 
-from discern_vqa.audit._given import JUDGED_ON, LEARNED_FROM, Given
+from discern_vqa.audit.inputs import EVALUATED_ON, LEARNED_FROM, AuditInputs
 
 TITLE = "Languages"
 
 
-def check(given: Given) -> dict[str, Any]:
-    """Per language its samples by split; `conflicts`: images that one language judges on and another learns from.
+def check(inputs: AuditInputs) -> dict[str, Any]:
+    """Per language its samples by split; `conflicts`: images that are in an evaluation split in one language and in
+    training in another.
 
-    An image that one language alone has on both sides is no conflict of languages; `images` finds it.
+    An image that one language has in both is no conflict of languages; the check `images` finds it.
     """
     images: dict[str, dict[str, set[str]]] = {}
     samples: dict[str, dict[str, int]] = {}
-    for split, rows in given.samples.items():
+    for split, rows in inputs.samples.items():
         for row in rows:
             if row.language:
                 images.setdefault(row.language, {}).setdefault(split, set()).add(row.image)
@@ -23,7 +24,7 @@ def check(given: Given) -> dict[str, Any]:
                 counts[split] = counts.get(split, 0) + 1
     conflicts = []
     for one, other in permutations(sorted(images), 2):
-        for judged in JUDGED_ON:
+        for judged in EVALUATED_ON:
             for known in LEARNED_FROM:
                 here = images[one].get(judged, set())
                 both = (here & images[other].get(known, set())) - images[one].get(known, set())
@@ -36,9 +37,9 @@ def check(given: Given) -> dict[str, Any]:
 def verdict(found: dict[str, Any]) -> list[str]:
     """Each pair of languages that disagree."""
     return [
-        f"the languages divide the images differently: {conflict['images']:,} of {conflict['of_images']:,} images that "
+        f"the languages have different splits: {conflict['images']:,} of {conflict['of_images']:,} images that "
         f"{conflict['judged']} has in {conflict['language']!r} are in {conflict['known']} in {conflict['other']!r}. "
-        "Read one language, or split anew."
+        "Read one language, or make a new split with `discern data split`."
         for conflict in found["conflicts"]
     ]
 
@@ -46,7 +47,7 @@ def verdict(found: dict[str, Any]) -> list[str]:
 def lines(found: dict[str, Any]) -> list[str]:
     """A line per language."""
     if not found["samples"]:
-        return ["the data set does not name any"]
+        return ["the data set does not name its languages"]
     return [
         f"{language}: {', '.join(f'{split} {count:,}' for split, count in counts.items())}"
         for language, counts in found["samples"].items()

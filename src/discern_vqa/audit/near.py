@@ -1,4 +1,4 @@
-"""Near-identical images: neighbouring slices and copies with other bytes, which a split by name does not keep apart."""
+"""Near-identical images: neighbouring slices and re-encoded copies, which a split by name does not keep apart."""
 
 import re
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from discern_vqa.audit._given import JUDGED_ON, LEARNED_FROM, Given, percent
-from discern_vqa.audit._pictures import Pictures
+from discern_vqa.audit.image_set import ImageSet
+from discern_vqa.audit.inputs import EVALUATED_ON, LEARNED_FROM, AuditInputs, percent
 from discern_vqa.data.sample import Sample
 from discern_vqa.imaging.clusters import Clusters
 from discern_vqa.imaging.near_pairs import Pairs, near_pairs
@@ -21,31 +21,31 @@ NEIGHBOURS = 5
 _MOST_WITHIN = 60
 
 
-def check(given: Given) -> dict[str, Any]:
-    """All near-identical pairs of different pictures (see `imaging.near_pairs`), and what they join across splits.
+def check(inputs: AuditInputs) -> dict[str, Any]:
+    """All near-identical pairs of distinct images (see `imaging.near_pairs`), and what they join across splits.
 
-    `across` has, for each "test in train": how many images of the first split have a near-identical other picture in
+    `across` has, for each "test in train": how many images of the first split have a near-identical other image in
     the second and are not in it themselves, with `grey` of them by grey correlation, `numbered` of them with a
     neighbouring file number, the `questions` about them, how many of these the second split asks about the other
-    picture in the same words (`asked`) and answers in the same way (`answered`), and for each image its best pair.
-    `within` holds the pairs of one split that are most alike. Without images opened nothing is looked at.
+    image in the same words (`asked`) and answers in the same way (`answered`), and for each image its best pair.
+    `within` holds the pairs of one split that are most similar. Where images were not opened, nothing is compared.
     """
-    pictures = given.pictures
+    image_set = inputs.image_set
     found: dict[str, Any] = {"compared": 0, "above": NEAR, "same_grey": SAME_GREY, "pairs": 0, "by_grey": 0}
     found |= {"clusters": 0, "largest": 0, "across": {}, "within": []}
-    if pictures is None:
+    if image_set is None:
         return found
-    members = {split: mask_of(pictures, rows) for split, rows in given.samples.items()}
+    members = {split: mask_of(image_set, rows) for split, rows in inputs.samples.items()}
     best = {
         (judged, known): Nearest(members[judged] & ~members[known], members[known])
         for judged in members
         for known in members
-        if judged in JUDGED_ON and (known in LEARNED_FROM or (judged, known) == JUDGED_ON)
+        if judged in EVALUATED_ON and (known in LEARNED_FROM or (judged, known) == EVALUATED_ON)
     }
-    kept = np.flatnonzero(pictures.shows[pictures.first])
-    thumbs = pictures.thumbs()[kept]
-    clusters, within = Clusters(len(pictures.first)), _Most(_MOST_WITHIN)
-    for block in near_pairs(thumbs, progress=lambda done, total: given.progress("comparing images", done, total)):
+    kept = np.flatnonzero(image_set.shows[image_set.first])
+    thumbs = image_set.thumbs()[kept]
+    clusters, within = Clusters(len(image_set.first)), _Most(_MOST_WITHIN)
+    for block in near_pairs(thumbs, progress=lambda done, total: inputs.progress("comparing images", done, total)):
         pairs = Pairs(kept[block.one], kept[block.other], block.likeness, block.grey)
         found["pairs"] += len(pairs)
         found["by_grey"] += int((pairs.grey >= SAME_GREY).sum())
@@ -56,13 +56,13 @@ def check(given: Given) -> dict[str, Any]:
     sizes = clusters.sizes()
     found |= {"compared": len(kept), "clusters": len(sizes), "largest": int(sizes[0]) if len(sizes) else 0}
     for (judged, known), nearest in best.items():
-        found["across"][f"{judged} in {known}"] = _across(given, pictures, judged, known, nearest)
-    found["within"] = described(pictures, pictures, *within.kept)
+        found["across"][f"{judged} in {known}"] = _across(inputs, image_set, judged, known, nearest)
+    found["within"] = described(image_set, image_set, *within.kept)
     return found
 
 
 class Nearest:
-    """For each picture of one side its most alike picture of the other, as pairs come in."""
+    """For each image of one split its most similar image of another, updated as pairs come in."""
 
     def __init__(self, judged: NDArray[np.bool_], known: NDArray[np.bool_]) -> None:
         self._judged, self._known = judged, known
@@ -71,7 +71,7 @@ class Nearest:
         self.grey = np.full(len(judged), -2, np.float32)
 
     def add(self, pairs: Pairs) -> None:
-        """Takes note of the pairs that lead from one side to the other."""
+        """Takes in the pairs that connect the two splits."""
         for one, other in ((pairs.one, pairs.other), (pairs.other, pairs.one)):
             across = self._judged[one] & self._known[other]
             order = np.flatnonzero(across)[np.argsort(pairs.likeness[across], kind="stable")]
@@ -81,7 +81,7 @@ class Nearest:
 
 
 class _Most:
-    """The pairs that are most alike, as they come in."""
+    """The most similar pairs, updated as they come in."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -94,28 +94,28 @@ class _Most:
         self.kept = tuple(column[order] for column in every)
 
 
-def mask_of(pictures: Pictures, rows: Sequence[Sample]) -> NDArray[np.bool_]:
-    """(pictures,) whether some sample is about the picture."""
-    out = np.zeros(len(pictures.first), bool)
-    out[pictures.of(rows)] = True
+def mask_of(image_set: ImageSet, rows: Sequence[Sample]) -> NDArray[np.bool_]:
+    """(contents,) whether some sample is about the image."""
+    out = np.zeros(len(image_set.first), bool)
+    out[image_set.of(rows)] = True
     return out
 
 
-def _across(given: Given, pictures: Pictures, judged: str, known: str, nearest: Nearest) -> dict[str, Any]:
-    """What the nearest pictures mean for the questions."""
-    rows = given.samples[judged]
+def _across(inputs: AuditInputs, image_set: ImageSet, judged: str, known: str, nearest: Nearest) -> dict[str, Any]:
+    """What the near-identical images mean for the questions."""
+    rows = inputs.samples[judged]
     names = list(dict.fromkeys(row.image for row in rows))
-    near = [name for name in names if nearest.partner[pictures.number[pictures.place[name]]] >= 0]
-    numbers = pictures.number[[pictures.place[name] for name in near]] if near else np.empty(0, np.int64)
+    near = [name for name in names if nearest.partner[image_set.number[image_set.place[name]]] >= 0]
+    numbers = image_set.number[[image_set.place[name] for name in near]] if near else np.empty(0, np.int64)
     partners = nearest.partner[numbers]
-    pairs = described(pictures, pictures, numbers, partners, nearest.likeness[numbers], nearest.grey[numbers], near)
+    pairs = described(image_set, image_set, numbers, partners, nearest.likeness[numbers], nearest.grey[numbers], near)
     partner_of = dict(zip(near, partners.tolist(), strict=True))
-    plain = given.plain
+    plain = inputs.plain
     answers: dict[tuple[int, str], set[str]] = {}
-    for row in given.questions.get(known, []):
-        about = (int(pictures.number[pictures.place[row.image]]), plain(row.question))
+    for row in inputs.questions.get(known, []):
+        about = (int(image_set.number[image_set.place[row.image]]), plain(row.question))
         answers.setdefault(about, set()).add(plain(row.answer))
-    asked = [row for row in given.questions.get(judged, []) if row.image in partner_of]
+    asked = [row for row in inputs.questions.get(judged, []) if row.image in partner_of]
     said = [answers.get((partner_of[row.image], plain(row.question)), set()) for row in asked]
     return {
         "images": len(near),
@@ -130,15 +130,16 @@ def _across(given: Given, pictures: Pictures, judged: str, known: str, nearest: 
 
 
 def described(
-    ours: Pictures,
-    theirs: Pictures,
+    ours: ImageSet,
+    theirs: ImageSet,
     one: NDArray[np.int64],
     other: NDArray[np.int64],
     likeness: NDArray[np.float32],
     grey: NDArray[np.float32],
     names: Sequence[str] | None = None,
 ) -> list[dict[str, Any]]:
-    """Each pair of pictures as plain data, the most alike first; `names` are the images meant, else the first ones."""
+    """Each pair of images as plain data, the most similar first; `names`: of copies, the images to name (else the
+    first)."""
     if not len(one):
         return []
     at, there = ours.first[one], theirs.first[other]
@@ -170,8 +171,8 @@ def gap(one: str, other: str) -> int | None:
 
 
 def verdict(found: dict[str, Any]) -> list[str]:
-    """Images that are another split's but for a slice, a border or a codec."""
-    said = []
+    """A sentence for each pair of splits with near-identical images."""
+    sentences = []
     for pair, counts in found["across"].items():
         judged, _, known = pair.partition(" in ")
         if not counts["images"]:
@@ -183,12 +184,12 @@ def verdict(found: dict[str, Any]) -> list[str]:
             if counts["answered"]
             else ""
         )
-        said.append(
+        sentences.append(
             f"{counts['images']:,} of {counts['of_images']:,} {judged} images are nearly identical to another image "
             f"in {known}{series}: slices of one patient or copies, which a split by name does not keep apart. Split "
             f"with --by near.{words}"
         )
-    return said
+    return sentences
 
 
 def lines(found: dict[str, Any]) -> list[str]:
@@ -196,10 +197,10 @@ def lines(found: dict[str, Any]) -> list[str]:
     if not found["compared"]:
         return ["no image was compared"]
     said = [
-        f"{found['pairs']:,} pairs among {found['compared']:,} different pictures",
-        f"{found['by_grey']:,} by grey correlation >= {found['same_grey']} (32 x 32), the others by likeness >= "
-        f"{found['above']}",
-        f"they form {found['clusters']:,} clusters, the largest of {found['largest']:,} pictures",
+        f"{found['pairs']:,} pairs among {found['compared']:,} distinct images",
+        f"{found['by_grey']:,} by grey correlation >= {found['same_grey']} (32 x 32), the others by thumbnail "
+        f"similarity >= {found['above']}",
+        f"they form {found['clusters']:,} clusters, the largest of {found['largest']:,} images",
     ]
     return said + [
         f"{pair}: {percent(counts['images'], counts['of_images'])} images, {counts['grey']:,} by grey correlation; of "

@@ -1,4 +1,4 @@
-"""The audit as one page that needs no other file: the verdict, pairs of pictures side by side, every figure. No torch.
+"""The audit as one page that needs no other file: the verdict, pairs of images side by side, every figure. No torch.
 
 Filled from the findings alone (`audit` in `__init__`), and from the image files of the pairs that are shown: at most
 `SHOWN` of each kind, 200 pixels high, as data URIs. The page loads nothing from anywhere and holds no script.
@@ -40,12 +40,12 @@ def write_page(
         path: the HTML file.
         name: the data set's.
         samples: the samples that were audited, by split: where the images lie.
-        others: the samples of the set that it was held against.
+        others: the samples of the set that it was compared with.
     """
     from jinja2 import Environment, StrictUndefined
 
     ours, theirs = ({row.image: row.path for rows in side.values() for row in rows} for side in (samples, others or {}))
-    show = _Pictures()
+    show = _Thumbnails()
     flaws = report["flaws"]
     content = {
         "name": name,
@@ -86,9 +86,9 @@ def write_page(
 
 
 def _galleries(
-    report: Mapping[str, Any], ours: Mapping[str, Path], theirs: Mapping[str, Path], show: "_Pictures"
+    report: Mapping[str, Any], ours: Mapping[str, Path], theirs: Mapping[str, Path], show: "_Thumbnails"
 ) -> Any:
-    """Pairs of pictures under headings: across splits, from the other set, then within splits."""
+    """Pairs of images under headings: across splits, from the other set, then within splits."""
     near, against = report["near"], report["against"]
     found = [
         (
@@ -102,14 +102,12 @@ def _galleries(
     ]
     if against:
         title = f"In {against['name']} too"
-        rule = (
-            f"{len(against['images']):,} of {against['of_images']:,} images; beside each, what it was found to be like"
-        )
+        rule = f"{len(against['images']):,} of {against['of_images']:,} images, each next to the one that it resembles"
         found.append((title, rule, against["images"], theirs, ("here", against["name"])))
     for pair, counts in report["encoder"].get("across", {}).items():
-        rule = f"alike to {report['encoder']['encoder']}, not as thumbnails"
-        found.append((f"{pair}, to an encoder", rule, counts["pairs"], ours, tuple(pair.split(" in "))))
-    rule = "the most alike of one split: no leak, but fewer different pictures than files"
+        rule = f"similar by the features of {report['encoder']['encoder']}, not as thumbnails"
+        found.append((f"{pair}, by an encoder", rule, counts["pairs"], ours, tuple(pair.split(" in "))))
+    rule = "the most similar of one split: no leak, but fewer distinct images than files"
     found.append(("Within a split", rule, near["within"][:12], ours, ("", "")))
     return [
         {
@@ -127,7 +125,7 @@ def _galleries(
     ]
 
 
-class _Pictures:
+class _Thumbnails:
     """Image files as data URIs, each encoded once; "" where a file cannot be opened."""
 
     def __init__(self) -> None:
@@ -143,10 +141,10 @@ class _Pictures:
 
 def _uri(path: Path) -> str:
     try:
-        picture = open_image(path)
+        image = open_image(path)
     except ImageError:
-        return ""  # the card says that the picture cannot be shown; the list of unreadable files says why
-    picture.thumbnail((2 * _SIDE, _SIDE), Image.Resampling.LANCZOS)
+        return ""  # the card says that the image cannot be shown; the list of unreadable files says why
+    image.thumbnail((2 * _SIDE, _SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    picture.save(buffer, format="JPEG", quality=_QUALITY)
+    image.save(buffer, format="JPEG", quality=_QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,7 +1,7 @@
-"""What the pictures of a data set are like: a contact sheet for each modality, organ and question type, and a page.
+"""An overview of a data set: a contact sheet for each modality, organ and question type, and a page of all of them.
 
-The images of a sheet are drawn at random from all that have the value, train before the judged splits where both do;
-below each stands one question with its answer. The page holds the same pictures with the whole text.
+The images of a sheet are drawn at random from all that have the value. Below each image is one question with its
+answer. The page shows the same images with the whole text.
 """
 
 import base64
@@ -35,7 +35,7 @@ _TEMPLATES = files("discern_vqa.audit") / "templates"
 @dataclass(frozen=True)
 class _Shown:
     sample: Sample
-    picture: Image.Image
+    image: Image.Image
 
     @property
     def words(self) -> str:
@@ -44,7 +44,7 @@ class _Shown:
 
     @property
     def uri(self) -> str:
-        small = self.picture.copy()
+        small = self.image.copy()
         small.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         small.convert("RGB").save(buffer, format="JPEG", quality=80)
@@ -123,7 +123,7 @@ def _sheet(value: str, rows: Sequence[Sample], file: Path, most: int, seed: int)
         except ImageError:
             unreadable += 1  # said on the page; `discern data audit` names them
     if shown:
-        draw_sheet([(one.picture, one.words) for one in shown], file, _COLUMNS)
+        draw_sheet([(one.image, one.words) for one in shown], file, _COLUMNS)
     return {
         "value": value,
         "file": file.name,

@@ -1,16 +1,16 @@
-"""What is reached without an image: the most frequent answer, and the most frequent answer of the same question."""
+"""The accuracy without an image: the most frequent answer, and the most frequent answer of the same question."""
 
 from collections import Counter, defaultdict
 from typing import Any
 
-from discern_vqa.audit._given import Given, share
+from discern_vqa.audit.inputs import AuditInputs, share
 
-TITLE = "Reached without looking"
+TITLE = "Accuracy without the image"
 _MOST_ASKED = 20
 
 
-def check(given: Given) -> dict[str, Any]:
-    """Per judged split, correct answers and accuracy of two rules learned from train.
+def check(inputs: AuditInputs) -> dict[str, Any]:
+    """Per evaluation split, correct answers and accuracy of two rules learned from train.
 
     `majority`: the most frequent answer among train's questions of the same answer type. `same_question`: the most
     frequent answer to the same words in train, and train's most frequent answer where the words are new
@@ -18,17 +18,17 @@ def check(given: Given) -> dict[str, Any]:
     asked, its most frequent answer and that answer's share.
     """
     found: dict[str, Any] = {}
-    plain = given.plain
-    for known, judged in given.pairs:
+    plain = inputs.plain
+    for known, judged in inputs.pairs:
         by_type: dict[str, Counter[str]] = defaultdict(Counter)
         by_words: dict[str, Counter[str]] = defaultdict(Counter)
         overall: Counter[str] = Counter()
-        for row in given.questions[known]:
+        for row in inputs.questions[known]:
             answer = plain(row.answer)
             overall[answer] += 1
             by_type[row.answer_type][answer] += 1
             by_words[plain(row.question)][answer] += 1
-        rows = given.questions[judged]
+        rows = inputs.questions[judged]
         majority = sum(plain(row.answer) == _most(by_type.get(row.answer_type) or overall) for row in rows)
         same = sum(plain(row.answer) == _most(by_words.get(plain(row.question)) or overall) for row in rows)
         seen = sum(plain(row.question) in by_words for row in rows)
@@ -56,7 +56,7 @@ def _most(counts: Counter[str]) -> str:
 
 
 def notes(found: dict[str, Any]) -> list[str]:
-    """Said when the words of the question alone go far beyond the most frequent answer."""
+    """A sentence when the words of the question alone are far better than the most frequent answer."""
     return [
         f"the words of the question alone answer {100 * counts['same_question']['accuracy']:.0f} % of {judged} "
         f"(the most frequent answer: {100 * counts['majority']['accuracy']:.0f} %), without an image."
@@ -66,7 +66,7 @@ def notes(found: dict[str, Any]) -> list[str]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """Two lines per judged split."""
+    """Two lines per evaluation split."""
     said = []
     for judged, counts in found.items():
         answers = ", ".join(f"{kind} {answer!r}" for kind, answer in counts["answers"].items())

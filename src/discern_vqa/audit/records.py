@@ -2,31 +2,31 @@
 
 from typing import Any
 
-from discern_vqa.audit._given import Given
+from discern_vqa.audit.inputs import AuditInputs
 
 TITLE = "Records"
 _MOST_NAMED = 20
 _FEW = 0.001  # of a split: owners' own copies differ by a record or two
 
 
-def check(given: Given) -> dict[str, Any]:
+def check(inputs: AuditInputs) -> dict[str, Any]:
     """Per split the questions read and published (None where nobody says) and why the reader leaves some out, and what
     is wrong with broken records."""
-    asked = {split: sum(not row.is_caption for row in rows) for split, rows in given.samples.items()}
-    read = {split: asked[split] or len(rows) for split, rows in given.samples.items()}  # or captions, if they are all
-    splits = list(dict.fromkeys([*given.published, *read]))
+    asked = {split: sum(not row.is_caption for row in rows) for split, rows in inputs.samples.items()}
+    read = {split: asked[split] or len(rows) for split, rows in inputs.samples.items()}  # or captions, if they are all
+    splits = list(dict.fromkeys([*inputs.published, *read]))
     return {
         "splits": {
             split: {
                 "read": read.get(split, 0),
                 "captions": bool(read.get(split)) and not asked[split],
-                "published": given.published.get(split),
-                "left_out": given.left_out.get(split, ""),
+                "published": inputs.published.get(split),
+                "left_out": inputs.left_out.get(split, ""),
             }
             for split in splits
         },
-        "broken": len(given.broken),
-        "broken_named": list(given.broken[:_MOST_NAMED]),
+        "broken": len(inputs.broken),
+        "broken_named": list(inputs.broken[:_MOST_NAMED]),
     }
 
 

@@ -4,29 +4,29 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from discern_vqa.audit._given import Given
+from discern_vqa.audit.inputs import AuditInputs
 from discern_vqa.data.sample import Sample
 
 TITLE = "Repetitions and contradictions"
 _MOST_NAMED = 20
 
 
-def check(given: Given) -> dict[str, Any]:
+def check(inputs: AuditInputs) -> dict[str, Any]:
     """Per split, the rows that repeat an earlier one, and the questions that have several answers; both across splits.
 
     `conflicts` lists up to 20 of the latter with their answers and sources; a set whose questions rightly have
     several answers shows them here too.
     """
-    found = {split: _within(rows, given) for split, rows in given.questions.items()}
-    every = [row for rows in given.questions.values() for row in rows]
-    return {"splits": found, "all": _within(every, given)}
+    found = {split: _within(rows, inputs) for split, rows in inputs.questions.items()}
+    every = [row for rows in inputs.questions.values() for row in rows]
+    return {"splits": found, "all": _within(every, inputs)}
 
 
-def _within(rows: Sequence[Sample], given: Given) -> dict[str, Any]:
+def _within(rows: Sequence[Sample], inputs: AuditInputs) -> dict[str, Any]:
     asked: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     for row in rows:
-        asked[row.image, given.plain(row.question)].append(row)
-    answers = [{given.plain(row.answer) for row in group} for group in asked.values()]
+        asked[row.image, inputs.plain(row.question)].append(row)
+    answers = [{inputs.plain(row.answer) for row in group} for group in asked.values()]
     groups = [group for group, different in zip(asked.values(), answers, strict=True) if len(different) > 1]
     return {
         "repeated_rows": len(rows) - sum(len(different) for different in answers),

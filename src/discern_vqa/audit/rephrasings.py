@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from discern_vqa.audit._given import Given, percent, share
+from discern_vqa.audit.inputs import AuditInputs, percent, share
 from discern_vqa.data.sample import Sample
 
 TITLE = "Re-phrasings of test questions in train"
@@ -15,8 +15,8 @@ _SAME_WORDS = 0.999
 _MOST_SHOWN = 24
 
 
-def check(given: Given) -> dict[str, Any]:
-    """Per judged split: how many of its questions have, in train, a row with the same image, types and answer.
+def check(inputs: AuditInputs) -> dict[str, Any]:
+    """Per evaluation split: how many of its questions have, in train, a row with the same image, types and answer.
 
     `through_frames` counts rows that are template re-phrasings, `through_others` all other rows; for open questions,
     where chance agreement is small, image and answer alone are compared. `answer_only_through_frames` counts the
@@ -25,13 +25,13 @@ def check(given: Given) -> dict[str, Any]:
     whatever it is called; `examples` are some of these, in other words first.
     """
     found: dict[str, Any] = {}
-    plain = given.plain
-    for known, judged in given.pairs:
-        train, rows = given.questions[known], given.questions[judged]
+    plain = inputs.plain
+    for known, judged in inputs.pairs:
+        train, rows = inputs.questions[known], inputs.questions[judged]
         frames = [row for row in train if row.phrase_type == "frame"]
         others = [row for row in train if row.phrase_type != "frame"]
         opened = [row for row in rows if row.answer_type == "open"]
-        by_frames, by_others = ({given.about(row) for row in part} for part in (frames, others))
+        by_frames, by_others = ({inputs.about(row) for row in part} for part in (frames, others))
         open_frames, open_others = ({(row.image, plain(row.answer)) for row in part} for part in (frames, others))
         answers_of_frames, answers_of_others = ({plain(row.answer) for row in part} for part in (frames, others))
         words = {(row.image, plain(row.question)) for row in train}
@@ -39,8 +39,8 @@ def check(given: Given) -> dict[str, Any]:
             "questions": len(rows),
             "frames_in_train": len(frames),
             "of_train": len(train),
-            "through_frames": sum(given.about(row) in by_frames for row in rows),
-            "through_others": sum(given.about(row) in by_others for row in rows),
+            "through_frames": sum(inputs.about(row) in by_frames for row in rows),
+            "through_others": sum(inputs.about(row) in by_others for row in rows),
             "open_questions": len(opened),
             "open_through_frames": sum((row.image, plain(row.answer)) in open_frames for row in opened),
             "open_through_others": sum((row.image, plain(row.answer)) in open_others for row in opened),
@@ -50,19 +50,19 @@ def check(given: Given) -> dict[str, Any]:
             "verbatim": sum((row.image, plain(row.question)) in words for row in rows),
         }
         found[judged]["share"] = share(found[judged]["through_frames"], len(rows))
-        found[judged] |= _close(given, train, rows)
+        found[judged] |= _close(inputs, train, rows)
     return found
 
 
-def _close(given: Given, train: Sequence[Sample], rows: Sequence[Sample]) -> dict[str, Any]:
-    """The judged questions that have a close one in train, about the same picture and with the same answer."""
+def _close(inputs: AuditInputs, train: Sequence[Sample], rows: Sequence[Sample]) -> dict[str, Any]:
+    """The test questions that have a close one in train, about the same image and with the same answer."""
     from discern_vqa.fitting.shared import tfidf
 
-    plain, picture = given.plain, given.picture
+    plain, shown_image = inputs.plain, inputs.shown_image
     about: dict[tuple[str | int, str], list[int]] = {}
     for place, row in enumerate(train):
-        about.setdefault((picture(row), plain(row.answer)), []).append(place)
-    shared = [(row, about[key]) for row in rows if (key := (picture(row), plain(row.answer))) in about]
+        about.setdefault((shown_image(row), plain(row.answer)), []).append(place)
+    shared = [(row, about[key]) for row in rows if (key := (shown_image(row), plain(row.answer))) in about]
     pairs = []
     if shared:
         known, asked = tfidf(train, [row for row, _ in shared])
@@ -87,7 +87,7 @@ def _close(given: Given, train: Sequence[Sample], rows: Sequence[Sample]) -> dic
 
 
 def verdict(found: dict[str, Any]) -> list[str]:
-    """Said when a tenth of the questions are answered by re-phrasings, or repeated word for word."""
+    """A sentence when a tenth of the questions are answered by re-phrasings, or repeated word for word."""
     said = []
     for judged, counts in found.items():
         total = counts["questions"]
@@ -104,14 +104,14 @@ def verdict(found: dict[str, Any]) -> list[str]:
             )
         if counts["verbatim"]:
             said.append(
-                f"{percent(counts['verbatim'], total)} {judged} questions stand in train word for word, about the same "
+                f"{percent(counts['verbatim'], total)} {judged} questions occur in train word for word, about the same "
                 "image."
             )
     return said
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """Six lines per judged split."""
+    """Six lines per evaluation split."""
     said = []
     for judged, counts in found.items():
         total, opened = counts["questions"], counts["open_questions"]

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from discern_vqa.audit._given import Given, percent
+from discern_vqa.audit.inputs import AuditInputs, percent
 from discern_vqa.data.laterality import asks_side, names_side
 from discern_vqa.data.sample import Sample
 
@@ -11,14 +11,14 @@ TITLE = "Left and right"
 _SIDE = re.compile("\\b(left|right)\\b|[\u5de6\u53f3]", re.IGNORECASE)
 
 
-def check(given: Given) -> dict[str, Any]:
+def check(inputs: AuditInputs) -> dict[str, Any]:
     """Per split: questions that name left or right in words (also Chinese), in question or answer (`with_side`).
 
     `in_letters` name a side otherwise (L, RUL, left-sided), `asked` ask for one without naming it; see
     `data.laterality`.
     """
     found = {}
-    for split, rows in given.questions.items():
+    for split, rows in inputs.questions.items():
         kinds = [_kind(row) for row in rows]
         found[split] = {"questions": len(rows)} | {
             kind: kinds.count(kind) for kind in ("with_side", "in_letters", "asked")
@@ -34,14 +34,14 @@ def _kind(row: Sample) -> str:
 
 
 def notes(found: dict[str, Any]) -> list[str]:
-    """Said when train names sides."""
+    """A sentence when train names sides."""
     counts = found.get("train")
     if not counts or not any(counts[kind] for kind in ("with_side", "in_letters", "asked")):
         return []
     return [
         f"{percent(counts['with_side'], counts['questions'])} train questions name left or right, "
         f"{counts['in_letters']:,} more in letters, and {counts['asked']:,} ask for a side: do not mirror images in "
-        "augmentation, unless their words are mirrored with them."
+        "augmentation, unless left and right are exchanged in their texts too."
     ]
 
 

@@ -1,4 +1,4 @@
-"""What the verbs about data sets share: their arguments, and reading a set as the command line names it."""
+"""What the commands about data sets share: their arguments, and reading a set as the command line names it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,12 +18,12 @@ Options = Annotated[
     list[str] | None,
     typer.Option(
         "--option",
-        help="key=value for the reader, may be repeated; index=DIR reads the set as `discern data split` dealt it.",
+        help="key=value for the reader, may be repeated; index=DIR reads the split that `discern data split` wrote.",
         metavar="KEY=VALUE",
     ),
 ]
 _KINDS = "a number as text, a list, a table: --option 'KEY=\"5\"', 'KEY=[\"a\"]', KEY.name=text"
-SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Leave broken records out, and say how many.")]
+SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Leave broken records out, and print how many.")]
 
 
 def read_set(
@@ -35,8 +35,8 @@ def read_set(
         name: of the data set.
         root: its folder.
         splits: names of splits.
-        options: "key=value" for the reader; `index=DIR` deals the samples as that folder says.
-        skipped: a list to go on at broken records: what is wrong with each is appended.
+        options: "key=value" for the reader; `index=DIR` assigns the samples to the parts of that split.
+        skipped: given a list, broken records are left out and what is wrong with each is appended to it.
     """
     from discern_vqa.reading import split_files
     from discern_vqa.reading.options import require_fit
@@ -47,7 +47,7 @@ def read_set(
     index = given.pop("index", "")
     if index and not isinstance(index, str):
         raise ConfigError(
-            f"--option index={index} is no folder", hint="name the folder that `discern data split` wrote"
+            f"--option index={index} is not a folder", hint="name the folder that `discern data split` wrote"
         )
     there = split_files.parts(Path(index)) if index else module.SPLITS
     for split in splits:
@@ -58,8 +58,8 @@ def read_set(
         given["skipped"] = skipped
     folder = paths.find_data(name, root)
     if index:
-        dealt = split_files.read(module, folder, Path(index), given)
-        return {split: dealt[split] for split in splits or dealt}
+        parts = split_files.read(module, folder, Path(index), given)
+        return {split: parts[split] for split in splits or parts}
     return {split: module.read(folder, split, **given) for split in splits or present_splits(module, folder)}
 
 
@@ -72,33 +72,38 @@ def refuse_over_set(out: Path | None, root: Path, parts: "dict[str, list[Sample]
     written = [out]
     if out is not None and out.is_dir():
         written = [out / Path(file).name for file in files if file.endswith(".parquet")]
-    for one in written:
-        paths.refuse_own_input(one, root, *(root / file for file in files))
+    for target in written:
+        paths.refuse_own_input(target, root, *(root / file for file in files))
 
 
-def say_skipped(skipped: list[str]) -> None:
-    """Says on stderr how many broken records were left out."""
+def report_skipped(skipped: list[str]) -> None:
+    """Prints to stderr how many broken records were left out."""
     if skipped:
         typer.echo(f"left out {len(skipped)} broken records, the first: {skipped[0]}", err=True)
 
 
 def parsed(options: list[str]) -> dict[str, Any]:
     """ "key=value" pairs: a value is read as JSON where it is JSON, else it is text; "key.field=text" fills a table."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for option in options:
         key, separator, value = option.partition("=")
         name, dot, field = key.partition(".")
         if not separator or not name.isidentifier() or (dot and not field):
-            raise ConfigError(f"--option {option!r} is not of the form key=value", hint="e.g. --option edition=owner")
+            raise ConfigError(
+                f"--option {option!r} does not have the form key=value", hint="for example --option edition=owner"
+            )
         try:
             read: Any = from_json(value)
         except ValueError:
             read = value
         if not dot:
-            found[name] = read
+            values[name] = read
             continue
-        table = found.setdefault(name, {})
+        table = values.setdefault(name, {})
         if not isinstance(table, dict):
-            raise ConfigError(f"--option {option!r}: {name!r} was given as one value", hint="give one or the other")
+            raise ConfigError(
+                f"--option {option!r}: {name!r} has a value already",
+                hint=f"give either {name}=VALUE or {name}.FIELD=TEXT",
+            )
         table[field] = value
-    return found
+    return values

@@ -1,4 +1,4 @@
-"""`discern data ...`: what data sets there are, what is wrong with one, phantoms, and the neutral formats."""
+"""`discern data ...`: lists data sets, draws phantoms, and writes the neutral formats."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import typer
 
 from discern_vqa import paths, registry
 from discern_vqa.commands import data_audit, data_get, data_look
-from discern_vqa.commands._sets import Name, Options, Root, SkipBroken, read_set, refuse_over_set, say_skipped
+from discern_vqa.commands._sets import Name, Options, Root, SkipBroken, read_set, refuse_over_set, report_skipped
 from discern_vqa.errors import ConfigError, DataError
 
 app = typer.Typer(help="List, get, look at, audit, split, preview, draw and convert data sets.")
@@ -29,7 +29,7 @@ def _data(context: typer.Context) -> None:
 def list_(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the data sets that can be read.
 
-    Each with its splits, its licence, where it is to be had, and where it was found on this machine.
+    Each with its splits, its licence, its source, and its folder on this machine.
     """
     rows = [_describe(name) for name in registry.names("datasets")]
     if as_json:
@@ -40,8 +40,8 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
         typer.echo(f"{row['name']:14} {row['summary']}")
         typer.echo(f"{'':14} {', '.join(counts)} | {row['licence']} | {row['found'] or 'not found here'}")
         if row["source"]:
-            how = f"discern data get {row['name']}" if row["parts"] else "not by a program"
-            typer.echo(f"{'':14} to be had {row['source']} ({how})")
+            how = f"discern data get {row['name']}" if row["parts"] else "by hand, from that page"
+            typer.echo(f"{'':14} source: {row['source']} ({how})")
 
 
 def _describe(name: str) -> dict[str, Any]:
@@ -73,12 +73,16 @@ def draw(
 ) -> None:
     """Draw a data set of phantoms.
 
-    Images with known anatomy and findings; captions, questions and answers; a mask for every finding; twins.
+    Images with known anatomy and findings; captions, questions and answers; a mask for every finding; image pairs that
+    differ in one finding.
     """
     module = registry.load("datasets", name)
     if not hasattr(module, "draw"):
         drawn = [other for other in registry.names("datasets") if hasattr(registry.load("datasets", other), "draw")]
-        raise ConfigError(f"{name!r} is read, not drawn", hint=f"discern data draw {' or '.join(drawn)} {out}")
+        raise ConfigError(
+            f"{name!r} cannot be drawn: it is a published data set",
+            hint=f"discern data draw {' or '.join(drawn)} {out}",
+        )
     module.draw(out, images=images, size=size, seed=seed)
     typer.echo(f"drew {images} images into {out}")
     if sheet is not None:
@@ -94,11 +98,11 @@ def convert(
     split: Annotated[list[str] | None, typer.Option(help="Only this split; may be repeated.")] = None,
     option: Options = None,
     skip_broken: SkipBroken = False,
-    embed: Annotated[bool, typer.Option(help="Put the images into the Parquet files, or only their places.")] = True,
+    embed: Annotated[bool, typer.Option(help="Put the images into the Parquet files, or only their paths.")] = True,
 ) -> None:
     """Write a data set as neutral JSONL or Parquet.
 
-    One question or caption a line or row; `discern train` and other programs read it.
+    Each line or row is one question or caption; `discern train` and other programs read these files.
     """
     from discern_vqa.datasets import jsonl, parquet
 
@@ -107,7 +111,7 @@ def convert(
     broken: list[str] | None = [] if skip_broken else None
     parts = read_set(name, root, split or [], option or [], broken)
     refuse_over_set(out, root, parts)
-    say_skipped(broken or [])
+    report_skipped(broken or [])
     samples = [sample for part in parts.values() for sample in part]
     if out.suffix == ".jsonl":
         jsonl.write(samples, out)

@@ -10,22 +10,31 @@ from typing import Annotated, Any
 import typer
 
 from discern_vqa import registry
-from discern_vqa.commands._sets import Name, Options, Root, SkipBroken, parsed, read_set, refuse_over_set, say_skipped
+from discern_vqa.commands._sets import (
+    Name,
+    Options,
+    Root,
+    SkipBroken,
+    parsed,
+    read_set,
+    refuse_over_set,
+    report_skipped,
+)
 from discern_vqa.errors import ConfigError
 
 CLEAN, FLAWED = 0, 1
 
-_EVERY_S = 10.0  # between lines of progress where the output is no terminal
+_EVERY_S = 10.0  # between lines of progress where the output is not a terminal
 
 
 def audit(
     name: Name,
     root: Root,
     as_json: Annotated[Path | None, typer.Option("--json", help="Also write the findings to this file.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Also write a page with the pictures to this file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write a page with the images to this file.")] = None,
     against: Annotated[
         tuple[str, Path] | None,
-        typer.Option(help="Another data set, name and folder: which of these images has it too?", metavar="NAME ROOT"),
+        typer.Option(help="Another data set, name and folder, to look for shared images in.", metavar="NAME ROOT"),
     ] = None,
     option: Options = None,
     skip_broken: SkipBroken = False,
@@ -33,10 +42,10 @@ def audit(
         str, typer.Option(help="Compare images by this encoder's features too, e.g. mobilenet_v2_1.0_224 (slow).")
     ] = "",
 ) -> None:
-    """Say what is wrong with a data set.
+    """Find what is wrong with a data set.
 
-    Shared and near-identical images, test questions re-phrased in train, answers that only test has, what tables reach
-    without a model. Exit code 0: nothing stands in the way; 1: there are flaws; 2: the command is mistaken.
+    Shared and near-identical images, test questions re-phrased in train, answers that only test has, and the accuracy
+    of lookup tables. Exit code 0: no flaw was found; 1: there are flaws; 2: the command is wrong.
     """
     from discern_vqa import audit
     from discern_vqa.audit.page import write_page
@@ -46,18 +55,18 @@ def audit(
 
     module = registry.load("datasets", name)
     if against is not None:
-        registry.load("datasets", against[0])  # a wrong name is said before anything is read
-    whole = _as_whole(name, option)
+        registry.load("datasets", against[0])  # refuses a wrong name before anything is read
+    options = _with_all_samples(name, option)
     broken: list[str] = []
-    samples = read_set(name, root, [], whole, broken)
+    samples = read_set(name, root, [], options, broken)
     for written_to in (as_json, html):
         refuse_over_set(written_to, root, samples)
     broken = list(dict.fromkeys(broken))  # two splits may read one file
     other = None
     if against is not None:
-        other = (against[0], read_set(against[0], against[1], [], _as_whole(against[0], None)))
+        other = (against[0], read_set(against[0], against[1], [], _with_all_samples(against[0], None)))
     if skip_broken:
-        say_skipped(broken)
+        report_skipped(broken)
     with _progress() as progress:
         found = audit.audit(
             samples,
@@ -84,17 +93,17 @@ def split(
     root: Root,
     out: Annotated[Path, typer.Option(help="The folder to write the split to; with --folds, a folder for each.")],
     by: Annotated[str, typer.Option(help="What is kept together: image, near, patient or study.")] = "image",
-    test: Annotated[float, typer.Option(help="Share of the questions that is tested.")] = 0.2,
-    validation: Annotated[float, typer.Option(help="Share kept for validation; 0 for none.")] = 0.1,
-    folds: Annotated[int, typer.Option(help="So many splits, each testing another part; 0 for one split.")] = 0,
+    test: Annotated[float, typer.Option(help="Share of the questions for the test part.")] = 0.2,
+    validation: Annotated[float, typer.Option(help="Share of the questions for validation; 0 for none.")] = 0.1,
+    folds: Annotated[int, typer.Option(help="Number of splits, each testing another part; 0 for one split.")] = 0,
     seed: Annotated[int, typer.Option(help="Another seed, another split.")] = 0,
     option: Options = None,
     skip_broken: SkipBroken = False,
 ) -> None:
-    """Divide a data set so that nothing is on two sides.
+    """Split a data set so that related samples are in one part.
 
-    Neither an image, nor (by near) its near-identical ones, nor a patient or study. Recipes read it with
-    index = "DIR" in [data], the verbs about data with --option index=DIR.
+    Related are samples of one image, by near also of near-identical images, by patient or study also of one of these.
+    Recipes read the split with index = "DIR" in [data], the commands about data with --option index=DIR.
     """
     from functools import partial
 
@@ -102,15 +111,15 @@ def split(
     from discern_vqa.imaging.fingerprints import fingerprints, workers_here
     from discern_vqa.reading import splitting
 
-    wanted = splitting.Wanted(by=by, test=test, validation=validation, folds=folds, seed=seed)
+    settings = splitting.SplitSettings(by=by, test=test, validation=validation, folds=folds, seed=seed)
     given = parsed(option or [])
     if "index" in given:
         raise ConfigError(
-            "a split is made of the data set itself, not of another split", hint="leave out --option index"
+            "a split is made from the data set itself, not from another split", hint="leave out --option index"
         )
     broken: list[str] | None = [] if skip_broken else None
     samples = read_set(name, root, [], option or [], broken)
-    say_skipped(broken or [])
+    report_skipped(broken or [])
     with _progress() as progress:
         look = partial(
             fingerprints,
@@ -118,12 +127,14 @@ def split(
             cache=cache_file(),
             progress=lambda done, total: progress("reading images", done, total),
         )
-        made = splitting.make(samples, wanted, out, {"dataset": name, "options": given}, look)
-    for one in made:
-        typer.echo(f"{one['folder']}: {one['clusters']:,} clusters, the largest of {one['largest']:,} samples")
-        if one["unnamed"]:
-            typer.echo(f"  {one['unnamed']:,} samples name no {by}: each of their images was dealt by itself")
-        for part, counts in one["parts"].items():
+        made = splitting.make(samples, settings, out, {"dataset": name, "options": given}, look)
+    for summary in made:
+        typer.echo(
+            f"{summary['folder']}: {summary['clusters']:,} clusters, the largest of {summary['largest']:,} samples"
+        )
+        if summary["unnamed"]:
+            typer.echo(f"  {summary['unnamed']:,} samples name no {by}: each of their images was assigned by itself")
+        for part, counts in summary["parts"].items():
             share = f"({100 * counts['share']:.1f} %)"
             typer.echo(f"  {part:<11}{counts['judged']:>8,} questions {share}, {counts['images']:,} images")
     first = made[0]["folder"]
@@ -140,28 +151,28 @@ def preview(
     by: Annotated[
         str, typer.Option(help="A sheet for each: modality, organ, question_type or split.")
     ] = "modality,organ,question_type",
-    images: Annotated[int, typer.Option(help="At most so many images on a sheet.", min=1)] = 40,
+    images: Annotated[int, typer.Option(help="Largest number of images on a sheet.", min=1)] = 40,
     seed: Annotated[int, typer.Option(help="Another seed, other images.")] = 0,
     option: Options = None,
     skip_broken: SkipBroken = False,
 ) -> None:
     """Draw contact sheets of a data set.
 
-    A PNG for each modality, organ and question type, and a page that shows them.
+    Writes a PNG for each modality, organ and question type, and a page that shows them.
     """
     from discern_vqa.audit.preview import write_preview
 
     broken: list[str] | None = [] if skip_broken else None
     samples = read_set(name, root, [], option or [], broken)
-    say_skipped(broken or [])
+    report_skipped(broken or [])
     page = write_preview(samples, out, name, [part.strip() for part in by.split(",") if part.strip()], images, seed)
     typer.echo(f"wrote {page}")
 
 
-def _as_whole(name: str, options: list[str] | None) -> list[str]:
-    """The options of the reader under which it leaves nothing out (its `WHOLE`), and those that were given."""
+def _with_all_samples(name: str, options: list[str] | None) -> list[str]:
+    """The options with which the reader leaves nothing out (its `WHOLE`), and those that were given."""
     given = options or []
-    if any(option.startswith("index=") for option in given):  # a split was made of what the reader gives by itself
+    if any(option.startswith("index=") for option in given):  # a split knows only what the reader gives by default
         return given
     whole = getattr(registry.load("datasets", name), "WHOLE", {})
     return [*(f"{key}={value}" for key, value in whole.items()), *given]
@@ -169,7 +180,7 @@ def _as_whole(name: str, options: list[str] | None) -> list[str]:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on stderr; where that is no terminal, a line now and then for what takes long."""
+    """A bar on stderr; where that is not a terminal, a line every ten seconds."""
     import time
 
     from rich.console import Console
@@ -178,16 +189,16 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     tasks: dict[str, Any] = {}
-    said = time.monotonic()
+    last_line = time.monotonic()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
 
         def update(what: str, done: int, total: int) -> None:
-            nonlocal said
+            nonlocal last_line
             if what not in tasks:
                 tasks[what] = bar.add_task(what, total=total)
             bar.update(tasks[what], completed=done)
-            if not console.is_terminal and time.monotonic() - said > _EVERY_S:
-                said = time.monotonic()
+            if not console.is_terminal and time.monotonic() - last_line > _EVERY_S:
+                last_line = time.monotonic()
                 print(f"{what}: {done:,} of {total:,}", file=sys.stderr, flush=True)
 
         yield update

@@ -1,4 +1,4 @@
-"""`discern data get NAME`: fetches a public data set from its owners, after its licence was shown and accepted."""
+"""`discern data get NAME`: downloads a public data set from its owners, after its licence was shown and accepted."""
 
 import sys
 from pathlib import Path
@@ -19,21 +19,21 @@ def get(
     out: Annotated[Path | None, typer.Option(help="Where to put it; by default where `discern` looks for it.")] = None,
     part: Annotated[str, typer.Option(help="Which part or version, where there are several.")] = "",
     accept_licence: Annotated[
-        bool, typer.Option("--accept-licence", help="Say yes to the licence without being asked.")
+        bool, typer.Option("--accept-licence", help="Accept the licence without being asked.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be fetched, and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be downloaded, and stop.")] = False,
 ) -> None:
     """Download a data set from its owners.
 
-    Shows the licence first. What breaks off is gone on with by the same command; checksums are compared where the
-    owners state them.
+    Shows the licence first. The same command resumes an interrupted download. Checksums are compared where the owners
+    state them.
     """
     from discern_vqa.reading import get
 
     reader = registry.load("datasets", name)
     part, sources = get.sources_of(reader, name, part)
     root = out if out is not None else paths.cache_dir() / "data" / name
-    typer.echo(f"{reader.SUMMARY}\nlicence: {reader.LICENCE}\nto be had: {reader.SOURCE}")
+    typer.echo(f"{reader.SUMMARY}\nlicence: {reader.LICENCE}\nsource: {reader.SOURCE}")
     files = [file for source in sources for file in source.files()]
     known = sum(file.size for file in files)
     typer.echo(f"{part}: {len(files)} files{f', {known / 1e6:,.0f} MB' if known else ''}, into {root}")
@@ -49,19 +49,19 @@ def get(
             raise ConfigError(f"the licence of {name} was not accepted", hint="read it, then add --accept-licence")
         typer.confirm("Do you accept this licence?", abort=True)
     get.get(files, root, reader.LICENCE, tell=typer.echo, progress=_progress)
-    typer.echo(f"discern data audit {name} {root}")
+    typer.echo(f"next: discern data audit {name} {root}")
 
 
 def _progress(file: "File") -> "Progress":
-    """Says how far a file is, on stderr: every ten percent, or every 100 MB where its size is not known."""
-    said = 0
+    """Prints the progress of a file to stderr: every ten percent, or every 100 MB where its size is not known."""
+    printed = 0
 
     def tell(done: int, whole: int) -> None:
-        nonlocal said
+        nonlocal printed
         step = 10 * done // whole if whole else done // 100_000_000
-        if step > said:
-            said = step
-            much = f"{100 * done // whole} %" if whole else f"{done / 1e6:,.0f} MB"
-            typer.echo(f"{file.name}: {much}", err=True)
+        if step > printed:
+            printed = step
+            amount = f"{100 * done // whole} %" if whole else f"{done / 1e6:,.0f} MB"
+            typer.echo(f"{file.name}: {amount}", err=True)
 
     return tell

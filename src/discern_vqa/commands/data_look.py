@@ -14,12 +14,12 @@ MEDICAL = ("DICOM", "NIfTI")
 
 
 def look(
-    image: Annotated[Path, typer.Argument(help="An image file; a choice may stand behind its name: a.dcm#frame=3.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Write the picture here, as PNG, without any tag.")] = None,
+    image: Annotated[Path, typer.Argument(help="An image file; a.dcm#frame=3 names one frame of it.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Write the image here, as PNG, without any tag.")] = None,
 ) -> None:
     """Show what a model sees of an image file.
 
-    Says what was done (frame, slice, window), and warns when text may be burned into the picture.
+    Prints what was done (frame, slice, window), and warns when text may be burned into the image.
     """
     from discern_vqa.files import atomic_write_bytes
     from discern_vqa.imaging.burned_in import text_lines
@@ -35,13 +35,13 @@ def look(
         first = found[0]
         typer.echo(
             f"warning: text may be burned in ({len(found)} {'rows' if len(found) > 1 else 'row'}, the longest at "
-            f"{first.left},{first.top} to {first.right},{first.bottom}): it can name the patient"
+            f"{first.left},{first.top} to {first.right},{first.bottom}): it may name the patient"
         )
     if out is not None:
         buffer = io.BytesIO()
         opened.picture.save(buffer, "PNG")
         atomic_write_bytes(out, buffer.getvalue())
-        typer.echo(f"picture: {out}")
+        typer.echo(f"image: {out}")
 
 
 def as_text(opened: "Opened") -> str:
@@ -49,12 +49,12 @@ def as_text(opened: "Opened") -> str:
     width, height = opened.picture.size
     colour = "colour" if opened.picture.mode == "RGB" else "grey"
     facts = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in opened.facts.items())
-    lines = [f"{opened.kind}: seen as {width} x {height} points, {colour}", f"  {facts}"]
+    lines = [f"{opened.kind}: seen as {width} x {height} pixels, {colour}", f"  {facts}"]
     return "\n".join([*lines, *(f"- {step}" for step in opened.steps), *(f"warning: {one}" for one in opened.warnings)])
 
 
 def seen(image: Path) -> str:
-    """One line about the part of a medical file that is seen; "" for an ordinary picture, which is seen whole."""
+    """One line about the part of a medical file that is seen; "" for an ordinary image, which is seen whole."""
     from discern_vqa.imaging.images import open_recorded
 
     opened = open_recorded(image)

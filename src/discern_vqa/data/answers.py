@@ -15,7 +15,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from typing import Any, Self
+from typing import Self
+
+from pydantic import BaseModel, ValidationError
 
 from discern_vqa.errors import ConfigError, DataError
 
@@ -52,7 +54,8 @@ def _lower(answer: str) -> str:
 
 
 def _m3ae(answer: str) -> str:
-    """Known oddities of the published rule, kept: signs and "<" are lost; "none" is 0; a mark beside a space goes."""
+    """Known oddities of the published rule are kept: signs and "<" are lost; "none" is 0; a mark next to a space is
+    removed."""
     text = plain = _lower(answer)
     has_thousands = bool(_THOUSANDS.search(plain))
     for mark in _MARKS:
@@ -85,14 +88,23 @@ def _named(name: str) -> Callable[[str], str]:  # the vocabulary has a field `no
     return NORMALISERS[name]
 
 
+class _Stored(BaseModel, strict=True):
+    """The schema of `vocabulary.json`."""
+
+    answers: list[str]
+    normaliser: str
+    kinds: list[str] = []
+    own: list[bool] = []
+
+
 @dataclass(frozen=True)
 class AnswerVocabulary:
     """The answers that a classifier can give: normalised, distinct, the most frequent first.
 
     Built from the training split alone: an answer that occurs only in the test split cannot be given (see `coverage`).
-    `kinds` says for each answer what it answered there: "open" or "closed" questions, or "both"; empty: not known.
-    `own` says which of them may be chosen, where others' answers are in the table too; empty: all.
-    Raises DataError when it is empty or an answer stands twice, ConfigError for an unknown normaliser.
+    `kinds` says for each answer which questions it answered there: "open" or "closed" ones, or "both"; empty: not
+    known. `own` says which answers may be chosen, where those of an auxiliary data set are in the vocabulary too;
+    empty: all. Raises DataError when it is empty or an answer occurs twice, ConfigError for an unknown normaliser.
     """
 
     answers: tuple[str, ...]
@@ -109,16 +121,17 @@ class AnswerVocabulary:
         if len(place) != len(self.answers):
             twice = next(answer for answer, count in Counter(self.answers).items() if count > 1)
             raise DataError(
-                f"the answer {twice!r} stands twice in the answer vocabulary",
-                hint="build the vocabulary with AnswerVocabulary.from_answers, or take the repeated answer out",
+                f"the answer {twice!r} occurs twice in the answer vocabulary",
+                hint="build the vocabulary with AnswerVocabulary.from_answers, or remove the repeated answer",
             )
         if self.kinds and len(self.kinds) != len(self.answers):
             raise DataError(
-                f"{len(self.kinds)} kinds of {len(self.answers)} answers in the answer vocabulary", hint="train again"
+                f"the answer vocabulary has {len(self.answers)} answers, but the kinds of {len(self.kinds)}",
+                hint="train again",
             )
         if self.own and (len(self.own) != len(self.answers) or not any(self.own)):
             raise DataError(
-                "`own` of the answer vocabulary: expected true or false for each answer, and one true at least",
+                "`own` of the answer vocabulary must hold true or false for each answer, and one true at least",
                 hint="train again",
             )
         object.__setattr__(self, "_place", place)
@@ -134,27 +147,30 @@ class AnswerVocabulary:
         normalise = _named(normaliser)
         normal = [normalise(answer) for answer in answers]
         counts = Counter(normal)
-        seen: dict[str, set[str]] = {}
-        given = list(kinds)
-        for answer, kind in zip(normal if given else [], given, strict=True):
-            seen.setdefault(answer, set()).add(kind)
+        kinds_of: dict[str, set[str]] = {}
+        kind_list = list(kinds)
+        for answer, kind in zip(normal if kind_list else [], kind_list, strict=True):
+            kinds_of.setdefault(answer, set()).add(kind)
         if not counts:
-            raise DataError("the training split asks no question", hint="captions alone teach no answers")
-        kept = sorted((answer for answer in counts if counts[answer] >= min_count), key=lambda a: (-counts[a], a))
-        if not kept:
             raise DataError(
-                f"none of {counts.total()} answers occurs {min_count} times or more, so there is no vocabulary",
+                "the training split has no question",
+                hint="give a set that has questions, since captions hold no answers",
+            )
+        frequent = sorted((answer for answer in counts if counts[answer] >= min_count), key=lambda a: (-counts[a], a))
+        if not frequent:
+            raise DataError(
+                f"none of the {counts.total()} answers occurs at least {min_count} times, so the vocabulary is empty",
                 hint="lower min_count, or check that the training split has answers",
             )
-        found = [sorted(seen.get(answer, set()) - {""}) for answer in kept]
-        named = tuple("both" if len(some) > 1 else "".join(some) for some in found)
-        return cls(answers=tuple(kept), normaliser=normaliser, kinds=named if any(named) else ())
+        known = [sorted(kinds_of.get(answer, set()) - {""}) for answer in frequent]
+        labels = tuple("both" if len(some) > 1 else "".join(some) for some in known)
+        return cls(answers=tuple(frequent), normaliser=normaliser, kinds=labels if any(labels) else ())
 
     def __len__(self) -> int:
         return len(self.answers)
 
     def index(self, answer: str) -> int:
-        """Where `answer` stands once normalised; -1 when it is not in the vocabulary."""
+        """The place of `answer` once normalised; -1 when it is not in the vocabulary."""
         return self._place.get(NORMALISERS[self.normaliser](answer), -1)
 
     @property
@@ -163,7 +179,7 @@ class AnswerVocabulary:
         return tuple(answer for place, answer in enumerate(self.answers) if self.may(place))
 
     def may(self, place: int) -> bool:
-        """Whether the answer at this place of the table may be chosen; the place -1 is none."""
+        """Whether the answer at this place of the vocabulary may be chosen; False for the place -1."""
         return place >= 0 and (not self.own or self.own[place])
 
     def coverage(self, answers: Iterable[str]) -> float:
@@ -171,44 +187,42 @@ class AnswerVocabulary:
         known = [self.may(self.index(answer)) for answer in answers]
         return sum(known) / len(known) if known else 0.0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What `vocabulary.json` holds."""
-        further: dict[str, Any] = {"kinds": list(self.kinds), "own": list(self.own)}
-        kept = {key: value for key, value in further.items() if value}
-        return {"normaliser": self.normaliser, "answers": list(self.answers)} | kept
+        optional = {"kinds": list(self.kinds), "own": list(self.own)}
+        present = {key: value for key, value in optional.items() if value}
+        return {"normaliser": self.normaliser, "answers": list(self.answers), **present}
 
     def restricted(self, answers: Iterable[str]) -> Self:
-        """The same table, of which these answers alone may be chosen. Raises DataError when it has none of them."""
+        """The same vocabulary, of which only these answers may be chosen. Raises DataError when it has none of them."""
         own = {self.index(answer) for answer in answers}
         if own <= {-1}:
             raise DataError(
-                "none of the data set's own training answers is in the answer table",
-                hint="let every answer be chosen: --set run.restrict_labels=none",
+                "none of the data set's own training answers is in the vocabulary",
+                hint="allow every answer: --set run.restrict_labels=none",
             )
         return replace(self, own=tuple(place in own for place in range(len(self))))
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
+    def from_json(cls, content: Mapping[str, object]) -> Self:
         """The inverse of `to_json`. Raises DataError when a key is missing or has another type."""
-        answers, name, kinds = content.get("answers"), content.get("normaliser"), content.get("kinds", [])
-        own = content.get("own", [])
-        lists = all(isinstance(some, list) and all(isinstance(one, str) for one in some) for some in (answers, kinds))
-        lists = lists and isinstance(own, list) and all(isinstance(one, bool) for one in own)
-        if not isinstance(name, str) or not isinstance(answers, list) or not lists:
+        try:
+            stored = _Stored.model_validate(dict(content))
+        except ValidationError as error:
             raise DataError(
-                "this is no answer vocabulary: expected {'normaliser': text, 'answers': [text, ...]}",
+                "this is not an answer vocabulary; expected {'normaliser': text, 'answers': [text, ...]}",
                 hint="give the vocabulary.json of a run folder, or train again",
-            )
-        return cls(answers=tuple(answers), normaliser=name, kinds=tuple(kinds), own=tuple(own))
+            ) from error
+        return cls(tuple(stored.answers), stored.normaliser, tuple(stored.kinds), tuple(stored.own))
 
 
 @dataclass(frozen=True)
 class Judged:
-    """How far an answer is to be believed, where the run was calibrated on questions that it had not learned from.
+    """How reliable an answer is, by a calibration on questions that the run had not been trained on.
 
-    confidence: the calibrated share of such answers that are right. answer_set: the answers of which one is the true
-    one as often as `coverage` says; None: no list of answers can promise that. abstains: rather no answer than this.
-    threshold: the confidence below which it abstains, None where none was chosen.
+    confidence: the calibrated probability that the answer is right. answer_set: answers that contain the true one with
+    probability `coverage`; None: no set of answers reaches that. abstains: the confidence is below `threshold`, so that
+    no answer should be given. threshold: None where none was chosen.
     """
 
     confidence: float
@@ -220,10 +234,10 @@ class Judged:
 
 @dataclass(frozen=True)
 class Within:
-    """Whether picture and question are like those that the run learned from.
+    """Whether image and question resemble those that the run was trained on (out-of-distribution detection).
 
-    image, question: the share of such ones that are at least as unusual (0.5 is usual, 0.01 is not), None where the run
-    cannot tell. outside: which of "image" and "question" are too unusual to be believed.
+    image, question: the share of training images and questions that are at least as unusual (0.5 is usual, 0.01 is
+    not); None where the run cannot tell. outside: which of "image" and "question" are out of distribution.
     """
 
     image: float | None
@@ -235,10 +249,9 @@ class Within:
 class Answer:
     """One answer with its score in [0, 1] and the next best, best first (itself included).
 
-    others: how many further answers share what the named scores leave of 1; judged: see there, None where the run is
-    not calibrated.
-    within: see there, None where the run knows nothing of what it learned from.
-    `mode`: the way of answering that produced it ("classify", "generate", ...); "" where there is only one.
+    others: how many more answers share the rest of the probability. judged: see `Judged`; None where the run is not
+    calibrated. within: see `Within`; None where the run has no out-of-distribution detection.
+    mode: the way of answering that produced it ("classify", "generate", ...); "" where there is only one.
     """
 
     text: str
@@ -251,8 +264,8 @@ class Answer:
 
     @classmethod
     def from_scores(cls, scores: Sequence[float], vocabulary: AnswerVocabulary, k: int = 5) -> Self:
-        """The best answer of `vocabulary` by `scores` (A,), with the `k` best; of equal scores the more frequent. What
-        may not be chosen is left out."""
+        """The best answer of `vocabulary` by `scores` (A,), with the `k` best; of equal scores the more frequent.
+        Answers that may not be chosen are left out."""
         if len(scores) != len(vocabulary):
             raise ValueError(f"{len(scores)} scores for a vocabulary of {len(vocabulary)} answers")
         places = [place for place in range(len(scores)) if vocabulary.may(place)]

@@ -35,22 +35,22 @@ class _Record:
 
 
 @dataclass(frozen=True)
-class Beforehand(_Record):
-    """What is known about each answer before a model looks (`data/prior`).
+class PriorScores(_Record):
+    """The prior's scores of each answer (`data/prior`), to which a model's scores are added.
 
-    log_p (B, K): log-probabilities. share (B,): of the answer, left to what was known beforehand alone; none: nothing.
+    log_p (B, K): log-probabilities. share (B,): the weight of the prior alone in the final probabilities; None: 0.
     """
 
     log_p: Tensor
     share: Tensor | None = None
 
-    def added(self, scores: Tensor) -> Tensor:
-        """(B, K) scores of a model that learns what is not known yet."""
+    def add_to(self, scores: Tensor) -> Tensor:
+        """(B, K) a model's scores plus the prior's, from which the loss is computed."""
         return scores + self.log_p.to(scores.dtype)
 
-    def answered(self, scores: Tensor) -> Tensor:
-        """(B, K) log-probabilities to answer by, from scores with the prior `added`: a network that knows its training
-        questions by heart is too sure of what it adds."""
+    def mix_with(self, scores: Tensor) -> Tensor:
+        """(B, K) log-probabilities to answer by, from the scores that `add_to` returned: their softmax, mixed with the
+        prior's probabilities by `share`. A network that has memorised its training questions is overconfident."""
         if self.share is None:
             return scores
         both = torch.stack([scores.float().log_softmax(-1), self.log_p.float().log_softmax(-1)])
@@ -59,7 +59,7 @@ class Beforehand(_Record):
 
 @dataclass(frozen=True)
 class Inputs(_Record):
-    """What a radiologist would be sent: pictures and questions.
+    """What a radiologist would be sent: images and questions.
 
     Args:
         image: (U, 3, H, W) pixels in [0, 1], or (U, 1 + N, c) cached states of a frozen encoder (global state first).
@@ -68,7 +68,7 @@ class Inputs(_Record):
         keep: (B, M) True = a real token.
         words: (B, M) True = a real token that is no special token: may be hidden and reconstructed.
         text_states: (B, M, c) cached states of a frozen text encoder, or none.
-        prior: what is known beforehand of each answer, or none.
+        prior: the prior's scores of each answer, or none.
     """
 
     image: Tensor
@@ -77,7 +77,7 @@ class Inputs(_Record):
     keep: Tensor
     words: Tensor
     text_states: Tensor | None = None
-    prior: Beforehand | None = None
+    prior: PriorScores | None = None
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,9 @@ class Targets(_Record):
     """What only a loss may see.
 
     Args:
-        answer: (B,) class of the answer; -1: a caption, or an answer outside the table.
+        answer: (B,) class of the answer; -1: a caption, or an answer outside the vocabulary.
         is_caption: (B,) True = a caption.
-        picture: (U, C, h, w) the picture to reconstruct, in [0, 1], cut into as many patches as there are cells.
+        image: (U, C, h, w) the image to reconstruct, in [0, 1], cut into as many patches as there are cells.
         image_key, text_key: (B,) equal numbers = equal image, equal text (false negatives of a contrast).
         near: (B,) row of `image` that shows a similar image (Eq. 8); -1: none.
         partner: (B,) row of the batch with the same organ and question type (Eq. 11); -1: none.
@@ -98,7 +98,7 @@ class Targets(_Record):
 
     answer: Tensor
     is_caption: Tensor
-    picture: Tensor
+    image: Tensor
     image_key: Tensor
     text_key: Tensor
     near: Tensor
@@ -119,8 +119,8 @@ class Batch(_Record):
 
 @dataclass(frozen=True)
 class Decision:
-    """What a model decides: scores (B, K) before the softmax, one column for each answer of the table; openness (B,):
-    logit of "the answer is open" where the model has a head for it."""
+    """What a model decides: scores (B, K) before the softmax, one column for each answer of the vocabulary; openness
+    (B,): logit of "the answer is open" where the model has a head for it."""
 
     scores: Tensor
     openness: Tensor | None = None
@@ -130,13 +130,13 @@ IS_OPEN = {OPEN: 1.0, CLOSED: 0.0}
 
 
 class Batcher:
-    """Turns samples into batches; holds what that needs (tokenizer, answer table, where pictures come from).
+    """Turns samples into batches; holds what that needs (tokenizer, vocabulary, source of the images).
 
-    `mirror`: half of the images are mirrored for learning, where all that is said about them allows it (`sides`).
+    `mirror`: half of the images are mirrored for learning, where all texts about them allow it (`laterality`).
     `writer`: for models that write their answers; none: there are no such targets.
-    `prior`: what is known of answers beforehand; none: nothing.
+    `prior`: the source of the prior's scores; none: there is no prior.
     `pairing`, to be set: which similar images and partners travel along.
-    `second_view`, to be set: batches bring another view of cached pictures.
+    `second_view`, to be set: batches bring another view of cached images.
     """
 
     def __init__(
@@ -156,25 +156,25 @@ class Batcher:
         self.pairing = Pairing()
         self.second_view = False
 
-    def showing(self, images: ImageSource) -> "Batcher":
-        """The same with another source of pictures."""
+    def with_images(self, images: ImageSource) -> "Batcher":
+        """A copy with another source of images."""
         changed = copy(self)
         changed.images = images
         return changed
 
-    def pictures(self, samples: Sequence[Sample], view: int = 0) -> tuple[Tensor, list[str]]:
+    def images_of(self, samples: Sequence[Sample], view: int = 0) -> tuple[Tensor, list[str]]:
         """The distinct images of the samples as a model sees them, and their names in the same order."""
         paths = {sample.image: sample.path for sample in samples}
         return self.images.get(list(paths.items()), view=view)[0], list(paths)
 
     def inputs(self, samples: Sequence[Sample], view: int = 0) -> Inputs:
-        """Batch without targets, for answering: nothing gold is read. `view`: which cached view of the pictures."""
-        inputs = self._inputs(samples, *self.pictures(samples, view))
+        """Batch without targets, for answering: no answer is read. `view`: which cached view of the images."""
+        inputs = self._inputs(samples, *self.images_of(samples, view))
         if self.prior is None or self.prior.prior is None:
             return inputs
-        shown = inputs if view == 0 else replace(inputs, image=self.pictures(samples)[0])
-        log_p = self.prior.answering([sample.text for sample in samples], shown)
-        return replace(inputs, prior=Beforehand(log_p, self.prior.shares(log_p)))
+        shown = inputs if view == 0 else replace(inputs, image=self.images_of(samples)[0])
+        log_p = self.prior.scores_for([sample.text for sample in samples], shown)
+        return replace(inputs, prior=PriorScores(log_p, self.prior.shares(log_p)))
 
     def batch(self, samples: Sequence[Sample], rng: torch.Generator) -> Batch:
         """Batch with targets. All choices (mirroring, view, similar image, partner) come from `rng`."""
@@ -182,19 +182,19 @@ class Batcher:
             samples = self._mirrored(samples, rng)
         keys = list(dict.fromkeys(sample.image for sample in samples))
         paths = {sample.image: sample.path for sample in samples}
-        near_keys = [self.pairing.near(sample, set(keys), rng) for sample in samples]
+        near_keys = [self.pairing.similar_image(sample, set(keys), rng) for sample in samples]
         for key in near_keys:
             if key is not None and key[0] not in paths:
                 paths[key[0]] = key[1]
                 keys.append(key[0])
         rows = {key: row for row, key in enumerate(keys)}
         shown = [(key, paths[key]) for key in keys]
-        image, picture = self.images.get(shown, rng=rng)
+        image, target = self.images.get(shown, rng=rng)
         second = self.images.get(shown, rng=rng)[0] if self.second_view and self.images.views > 1 else None
         targets = Targets(
             answer=torch.tensor([-1 if s.is_caption else self.vocabulary.index(s.answer) for s in samples]),
             is_caption=torch.tensor([s.is_caption for s in samples]),
-            picture=picture,
+            image=target,
             image_key=torch.tensor([stable_hash(s.image) for s in samples]),
             text_key=torch.tensor([stable_hash(plain(s.text)) for s in samples]),
             near=torch.tensor([-1 if key is None else rows[key[0]] for key in near_keys]),
@@ -205,8 +205,8 @@ class Batcher:
         )
         inputs = self._inputs(samples, image, keys)
         if self.prior is not None:
-            # No share: it counts in answering alone.
-            inputs = replace(inputs, prior=Beforehand(self.prior.learning(samples)))
+            # Without a share, which is used for answering only.
+            inputs = replace(inputs, prior=PriorScores(self.prior.training_scores(samples)))
         return Batch(inputs, targets, tuple(sample.id for sample in samples))
 
     def _inputs(self, samples: Sequence[Sample], image: Tensor, keys: list[str]) -> Inputs:
@@ -224,7 +224,7 @@ class Batcher:
     def _mirrored(self, samples: Sequence[Sample], rng: torch.Generator) -> list[Sample]:
         """The samples, about half of their images mirrored: an image as a whole, or not at all.
 
-        An image stays as it is when one of its texts cannot be mirrored, or would get an answer outside the table.
+        An image stays as it is when one of its texts cannot be mirrored, or would get an answer outside the vocabulary.
         """
         images = list(dict.fromkeys(sample.image for sample in samples))
         coins = dict(zip(images, (torch.rand(len(images), generator=rng) < 0.5).tolist(), strict=True))

@@ -1,8 +1,8 @@
-"""Left and right in words: which texts name a side, and what a sample says once its picture is mirrored.
+"""Left and right in words: which texts name a side, and what a sample says once its image is mirrored.
 
-A picture may be mirrored only when every word about it stays true. A text that names a side gets the other side's
-word; a text where that would be wrong, or that cannot be read with certainty, keeps its picture as it is. In doubt it
-is refused: a lost augmentation costs little, a wrong side may cost a lung.
+An image may be mirrored only when every word about it stays true. In a text that names a side, that side is replaced by
+the other. Where this would be wrong, or where the text cannot be read with certainty, the image is not mirrored: a lost
+augmentation costs little, a wrong side in an answer may harm a patient.
 
 Swapped: left and right (leftmost, right-sided, LEFT), L and R alone (not L4, not R/O), Lt and Rt, the lobes and
 quadrants RUL, RLL, RUQ, RLQ and their left ones, in Chinese the two characters for left and right.
@@ -64,32 +64,32 @@ def asks_side(text: str) -> bool:
 
 
 def mirrored_text(text: str) -> str | None:
-    """The text about the mirrored picture: the same where it names no side; None where that cannot be said safely."""
+    """The text about the mirrored image: the same where it names no side; None where no safe text is known."""
     if _HANDED.search(text) or _OTHER_SENSE.search(text) or _UNSURE.search(_SLASHED.sub("", text)):
         return None
     if _CHINESE_LEFT + _CHINESE_RIGHT in text:  # "left-right" also means "about" and "symmetric"
         return None
     swapped = _WORD.sub(_swap, text.translate(_CHINESE))
-    return _LETTER.sub(_swap, _SLASHED.sub(lambda found: found[0][::-1], swapped))
+    return _LETTER.sub(_swap, _SLASHED.sub(lambda match: match[0][::-1], swapped))
 
 
-def _swap(found: re.Match[str]) -> str:
-    word = found[0]
+def _swap(match: re.Match[str]) -> str:
+    word = match[0]
     other = _OTHER[word.lower()]
     return other.upper() if word.isupper() else other.capitalize() if word[0].isupper() else other
 
 
 def mirrored(sample: Sample) -> Sample | None:
-    """The sample with its picture mirrored and its words changed; None where the picture must stay as it is.
+    """The sample with its image mirrored and its texts changed; None where the image must not be mirrored.
 
-    The picture becomes another image, `<name>#mirror=yes`; what `extra` holds (boxes, say) is left behind.
+    The mirrored image gets a name of its own, `<name>#mirror=yes`. The field `extra` is emptied, since boxes would be
+    wrong.
     """
-    words = [mirrored_text(text) for text in (sample.question, sample.answer, sample.caption)]
-    question, answer, caption = words
+    question, answer, caption = map(mirrored_text, (sample.question, sample.answer, sample.caption))
     if question is None or answer is None or caption is None or is_mirrored(sample):
         return None
-    whole = f"{sample.question} {sample.answer} {sample.caption}"
-    if asks_side(whole) and not names_side(whole):
+    texts = f"{sample.question} {sample.answer} {sample.caption}"
+    if asks_side(texts) and not names_side(texts):
         return None
     return replace(
         sample,

@@ -1,5 +1,5 @@
-"""What CMDPI's fine-tuning puts together (3.3): an image and one that is similar (cosine of global features above 0.75,
-found once before), a question and a partner of the same organ and question type."""
+"""The pairs of CMDPI's fine-tuning (3.3). An image is paired with a similar one: the cosine of their global features,
+computed once before training, exceeds 0.75. A question is paired with a partner of the same organ and question type."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,43 +15,44 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import Key
 from discern_vqa.imaging.image_ref import with_choice
 
-Choice = Literal["uniform", "batch_first", "batch_only"]
-"""Which of several similar images: any (the paper); first one of the batch's own, which is encoded already; none but
-those."""
+SimilarChoice = Literal["uniform", "batch_first", "batch_only"]
+"""Which of several similar images is taken: any of them (the paper), preferably one of the same batch, which is encoded
+already, or only one of the same batch."""
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """How samples are put together.
+    """How samples are paired.
 
     Args:
-        similar: for each image of the training split its similar images (Eq. 8); empty: none are added.
-        paths: where these images lie.
-        choice: see `Choice`.
+        similar: image -> its similar images, both of the training split (Eq. 8); empty: there are no pairs.
+        paths: image -> its file.
+        choice: see `SimilarChoice`.
         same_answer_type: partners (Eq. 11) are both open or both closed (A29).
     """
 
     similar: Mapping[str, Sequence[str]] = field(default_factory=dict)
     paths: Mapping[str, Path] = field(default_factory=dict)
-    choice: Choice = "batch_first"
+    choice: SimilarChoice = "batch_first"
     same_answer_type: bool = False
 
     @classmethod
     def of(cls, similar: Mapping[str, Sequence[str]], samples: Sequence[Sample], **more: Any) -> Self:
-        """Over the images of `samples`, the training split."""
+        """A pairing of the images of `samples`, which are the training split."""
         return cls(similar, {sample.image: sample.path for sample in samples}, **more)
 
-    def near(self, sample: Sample, here: set[str], rng: torch.Generator) -> Key | None:
-        """A similar image of the sample's, or None; `here`: the images of the batch.
+    def similar_image(self, sample: Sample, batch_images: set[str], rng: torch.Generator) -> Key | None:
+        """An image that is similar to the sample's, or None.
 
-        For a mirrored image a mirrored one, so that the same place shows the same side.
+        A mirrored image gets a mirrored one, so that equal places show the same side. `batch_images`: the names of the
+        images in the batch.
         """
         candidates = self.similar.get(laterality.plain_name(sample.image), ())
         if laterality.is_mirrored(sample):
             candidates = [laterality.mirrored_name(key) for key in candidates]
         if self.choice != "uniform":
-            own = [key for key in candidates if key in here]
-            candidates = own if own or self.choice == "batch_only" else candidates
+            in_batch = [key for key in candidates if key in batch_images]
+            candidates = in_batch if in_batch or self.choice == "batch_only" else candidates
         if not candidates:
             return None
         key = candidates[int(torch.randint(len(candidates), (1,), generator=rng))]
@@ -60,24 +61,25 @@ class Pairing:
         return key, self.paths[key]
 
 
-def kinship(sample: Sample, same_answer_type: bool = False) -> tuple[str, ...] | None:
-    """What two partners must have in common (Eq. 11): organ and primary question type, and if asked the answer type;
-    None where neither organ nor type is known, for then nothing says that two samples are akin."""
+def partner_criteria(sample: Sample, same_answer_type: bool = False) -> tuple[str, ...] | None:
+    """What two partners must have in common (Eq. 11): organ and primary question type, and on request the answer type.
+
+    None for a caption, and where neither organ nor question type is known."""
     if sample.is_caption or not (sample.organ or sample.kind):
         return None
     return (sample.organ, sample.kind, *((sample.answer_type,) if same_answer_type else ()))
 
 
 def choose_partners(samples: Sequence[Sample], rng: torch.Generator, same_answer_type: bool = False) -> Tensor:
-    """Eq. 11's other sample: for each row another row of the batch that is akin to it (`kinship`).
+    """Eq. 11's other sample: for each row another row of the batch that has equal `partner_criteria`.
 
     (B,) rows; -1 where there is none. A partner is never the sample itself.
     """
     groups: dict[tuple[str, ...], list[int]] = {}
     for row, sample in enumerate(samples):
-        akin = kinship(sample, same_answer_type)
-        if akin is not None:
-            groups.setdefault(akin, []).append(row)
+        criteria = partner_criteria(sample, same_answer_type)
+        if criteria is not None:
+            groups.setdefault(criteria, []).append(row)
     partner = torch.full((len(samples),), -1, dtype=torch.int64)
     for rows in groups.values():
         if len(rows) < 2:
@@ -105,8 +107,8 @@ def similar_images(
         h_img: (U, d) their global features by the pre-trained model.
         similar_above: the paper's threshold, 0.75 (Fig. 14).
         organs: (U) when given, only images of the same organ are candidates.
-        groups: (U) when given, images of the same non-empty group (patient, anatomy) are no candidates: a twin that
-            differs in the very finding asked about would teach the answer to ignore it.
+        groups: (U) when given, images of the same non-empty group (patient, anatomy) are no candidates: the other
+            image of a pair differs in the very finding asked about and would teach the model to ignore it.
         percentile: in [0, 1]; when given, the threshold is this quantile of all pairs' cosines instead (a feature
             space can be so narrow that every pair passes 0.75).
         nearest: k > 0 keeps only the k most similar of the candidates.

@@ -31,14 +31,14 @@ class Sample:
         language: of question and answer, as a two-letter code ("en", "zh"); "" where the data set has but one.
         choices: the answers that are offered, in their order; empty where none are.
         phrase_type: "freeform", "para" or "frame" (VQA-RAD's terms); "" elsewhere.
-        group: what must stay on one side of a disjoint split beside the image (patient, study, anatomy); "" for none.
+        group: what else must not be divided by a disjoint split (patient, study, anatomy); "" for none.
         patient: whose image it is, as a pseudonym or a hash, never a name or a number of the clinic; "" if not known.
         study: the examination that the image belongs to, as a pseudonym or a hash; "" if not known.
-        twin: id of the pair this sample belongs to: two images that differ in one finding, the same question,
-            two different answers; "" for none.
+        twin: id of the image pair that this sample belongs to: two images that differ in one finding, the same
+            question, two different answers; "" for none.
         mask: path relative to the root of a PNG whose non-zero pixels are the finding asked about; "" for none.
         source: "file:line" or "file:item", for error messages.
-        extra: further fields of the source, kept for conversion (`linked`, `triple`, `boxes`, ...); JSON values.
+        extra: more fields of the source, kept for conversion (`linked`, `triple`, `boxes`, ...); JSON values.
             `derived` lists the fields that the reader worked out where the data set does not state them.
     """
 

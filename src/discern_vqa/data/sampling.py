@@ -1,11 +1,11 @@
-"""Which samples travel together in an epoch. Everything is a function of (samples, seed, epoch): a resumed run
-draws the same batches as an unbroken one."""
+"""Which samples share a batch in an epoch. Everything is a function of (samples, seed, epoch), so that a resumed run
+draws the same batches as an uninterrupted one."""
 
 import random
 from collections.abc import Sequence
 from itertools import chain
 
-from discern_vqa.data.pairs import kinship
+from discern_vqa.data.pairs import partner_criteria
 from discern_vqa.data.sample import Sample
 
 Unit = list[int]
@@ -24,9 +24,10 @@ def epoch_batches(
 
     Args:
         batch: texts in a batch.
-        per_image: 0: texts in pairs that are akin (`kinship`, which `same_answer_type` is for), so that a mixup partner
-            is in the batch (cmdpi.md section 4, saving d). k > 0: up to k questions of an image travel together, with
-            its caption if it has one, so that an image is encoded once for all of them; each epoch draws others.
+        per_image: 0: questions come in pairs of equal `partner_criteria`, so that a mixup partner is in the batch
+            (cmdpi.md section 4, saving d). k > 0: up to k questions of an image share a batch, with its caption if it
+            has one, so that an image is encoded once for all of them; each epoch draws others.
+        same_answer_type: see `partner_criteria`.
         mixed: captions and questions in one batch; else each batch is of one type, and types come in random order
             in proportion to their numbers (cmdpi.md A15). A batch of captions never holds an image twice (A21).
     """
@@ -44,16 +45,19 @@ def epoch_batches(
     return batches
 
 
-def drawn_beside(own: int, beside: int, share: float, seed: int, epoch: int) -> list[int]:
-    """The rows of an epoch where `beside` samples of another data set follow the `own` ones: all of the own, and so
-    many of the others as `share` says (a share of the own, or all there are), others in each epoch."""
-    rng = random.Random(f"{seed}:{epoch}:beside")
-    return [*range(own), *sorted(rng.sample(range(own, own + beside), min(beside, round(share * own))))]
+def with_auxiliary(own: int, auxiliary: int, share: float, seed: int, epoch: int) -> list[int]:
+    """The rows of an epoch where `auxiliary` samples of another data set follow the `own` ones.
+
+    These are all own rows and a draw of the auxiliary ones, another in each epoch: `share` times `own` of them, or all
+    where there are fewer.
+    """
+    rng = random.Random(f"{seed}:{epoch}:beside")  # the word is part of the seed: another word, other batches
+    return [*range(own), *sorted(rng.sample(range(own, own + auxiliary), min(auxiliary, round(share * own))))]
 
 
 def without_incomplete(batches: list[list[int]], batch: int) -> list[list[int]]:
-    """The batches but for the one that was not filled, where there is one (a published habit, D7 of cmi_mtl.md 1.4).
-    A batch is full with `batch - 1` rows too, since pairs are not torn apart."""
+    """The batches without the incomplete one, if there is one (as published code does, D7 of cmi_mtl.md 1.4).
+    A batch with `batch - 1` rows counts as complete, since pairs are not divided."""
     smallest = min(range(len(batches)), key=lambda place: len(batches[place]))
     if len(batches[smallest]) >= batch - 1 or len(batches) == 1:
         return batches
@@ -61,15 +65,15 @@ def without_incomplete(batches: list[list[int]], batch: int) -> list[list[int]]:
 
 
 def whole_batches(samples: Sequence[Sample], batch: int) -> Sequence[Sample]:
-    """What is judged, but for the last samples that fill no batch; all of it where not one is filled (D7)."""
+    """The samples without the last ones that fill no batch; all of them where there is no full batch (D7)."""
     return samples[: len(samples) // batch * batch or None]
 
 
 def _pair_units(samples: Sequence[Sample], rows: list[int], rng: random.Random, same_answer_type: bool) -> list[Unit]:
-    """Questions in twos that are akin; an odd one stays alone."""
+    """Questions in pairs of equal `partner_criteria`; the last of an odd number stays alone."""
     groups: dict[tuple[str, ...] | None, list[int]] = {}
     for row in rows:
-        groups.setdefault(kinship(samples[row], same_answer_type), []).append(row)
+        groups.setdefault(partner_criteria(samples[row], same_answer_type), []).append(row)
     units: list[Unit] = []
     for members in groups.values():
         rng.shuffle(members)
@@ -81,7 +85,7 @@ def _pair_units(samples: Sequence[Sample], rows: list[int], rng: random.Random, 
 def _image_units(
     samples: Sequence[Sample], questions: list[int], captions: list[int], per_image: int, rng: random.Random
 ) -> list[Unit]:
-    """Up to `per_image` questions of an image, and its caption; images of one group (twins) stand side by side."""
+    """Up to `per_image` questions of an image, and its caption; images of one group (image pairs) are adjacent."""
     images: dict[str, list[int]] = {}
     for row in questions:
         images.setdefault(samples[row].image, []).append(row)
@@ -99,7 +103,7 @@ def _image_units(
 
 
 def _distinct(samples: Sequence[Sample], rows: list[int], batch: int, rng: random.Random) -> list[list[int]]:
-    """Batches of captions without a repeated image; a last batch of one is dropped, for it has no negatives."""
+    """Batches of captions without a repeated image; a last batch of one is dropped, since it has no negatives."""
     rows = rows.copy()
     rng.shuffle(rows)
     batches: list[list[int]] = []
@@ -119,7 +123,7 @@ def _distinct(samples: Sequence[Sample], rows: list[int], batch: int, rng: rando
 
 
 def _fill(units: list[Unit], batch: int) -> list[list[int]]:
-    """Units in their order into batches of about `batch` rows; a unit is never torn apart."""
+    """Units in their order into batches of about `batch` rows; a unit is never divided."""
     batches: list[list[int]] = []
     current: list[int] = []
     for unit in units:

@@ -1,7 +1,7 @@
-"""Where a batch's pictures and text states come from: decoded pixels kept in memory, or states of frozen encoders.
+"""Where a batch's images and text states come from: decoded pixels kept in memory, or states of frozen encoders.
 
-Both kinds of image source answer the same call, `get([(key, path), ...]) -> (image, picture)`:
-`image` is what the model sees and `picture` what it is asked to reconstruct.
+Both kinds of image source answer the same call, `get([(key, path), ...]) -> (image, target)`:
+`image` is what the model sees and `target` what it is asked to reconstruct.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ class ImageSource(Protocol):
     views: int
 
     def get(self, keys: Sequence[Key], rng: torch.Generator | None = None, view: int = 0) -> tuple[Tensor, Tensor]:
-        """image and picture for each key; with `rng` a random view (learning), without it view number `view`."""
+        """image and target for each key; with `rng` a random view (learning), without it view number `view`."""
         ...
 
 
@@ -46,14 +46,14 @@ class PixelSource:
         image = torch.stack([self._load(key, path) for key, path in keys]).float().div_(255)
         if rng is not None and self.augment:
             image = augment(image, rng)
-        return image.expand(-1, 3, -1, -1), self.picture(image)
+        return image.expand(-1, 3, -1, -1), self.target(image)
 
-    def picture(self, image: Tensor) -> Tensor:
+    def target(self, image: Tensor) -> Tensor:
         """(U, C, size, size) -> what is reconstructed, (U, 1 or 3, picture_size, picture_size)."""
-        picture = image.mean(1, keepdim=True) if self.grey else image.expand(-1, 3, -1, -1)
-        if picture.shape[-1] == self.picture_size:
-            return picture
-        return F.interpolate(picture, size=self.picture_size, mode="area")
+        target = image.mean(1, keepdim=True) if self.grey else image.expand(-1, 3, -1, -1)
+        if target.shape[-1] == self.picture_size:
+            return target
+        return F.interpolate(target, size=self.picture_size, mode="area")
 
     def _load(self, key: str, path: Path) -> Tensor:
         if key not in self._pixels:
@@ -66,17 +66,18 @@ class PixelSource:
 
 
 class StateSource:
-    """Cached states of a frozen image encoder: (views, 1 + N, c) for each image, with the pictures beside them.
+    """Cached states of a frozen image encoder: (views, 1 + N, c) for each image, and the images to reconstruct.
 
     `encode` maps pixels (U, 3, size, size) to states (U, 1 + N, c). View 0 is the image itself, the others are fixed
-    augmented copies; learning draws one at random, answering may average over several. States that were kept (`fill`)
-    count only for the file that they were made of: its digest is kept beside them, and compared once.
+    augmented copies; training draws one at random, answering may average over several. Each cached state is stored with
+    the digest of its image file; after `fill` the digest is compared once, and the states of a changed file are
+    recomputed.
     """
 
     def __init__(self, pixels: PixelSource, encode: Callable[[Tensor], Tensor], views: int, seed: int = 0) -> None:
         self.pixels, self.encode, self.views, self.seed = pixels, encode, views, seed
         self._states: dict[str, Tensor] = {}
-        self._pictures: dict[str, Tensor] = {}
+        self._targets: dict[str, Tensor] = {}
         self._contents: dict[str, Tensor] = {}
         self._compared: set[str] = set()
 
@@ -85,17 +86,17 @@ class StateSource:
         for key, path in keys:
             if not self.has(key, path):
                 self.add(key, path)
-        chosen = [view] * len(keys)
+        view_of = [view] * len(keys)
         if rng is not None:
-            chosen = torch.randint(self.views, (len(keys),), generator=rng).tolist()
-        image = torch.stack([self._states[key][one] for (key, _), one in zip(keys, chosen, strict=True)])
-        picture = torch.stack([self._pictures[key][one] for (key, _), one in zip(keys, chosen, strict=True)])
-        return image.float(), picture.float().div_(255)
+            view_of = torch.randint(self.views, (len(keys),), generator=rng).tolist()
+        image = torch.stack([self._states[key][number] for (key, _), number in zip(keys, view_of, strict=True)])
+        target = torch.stack([self._targets[key][number] for (key, _), number in zip(keys, view_of, strict=True)])
+        return image.float(), target.float().div_(255)
 
     def has(self, key: str, path: Path) -> bool:
-        """True when the image's states are here, and those of the file as it is."""
-        kept = key not in self._compared and all(key in table for table in self._tables().values())
-        if kept and torch.equal(self._contents[key], _content(path)):
+        """Whether the states of the image are cached, and were computed from the file as it is now."""
+        cached = key not in self._compared and all(key in table for table in self._tables().values())
+        if cached and torch.equal(self._contents[key], _content(path)):
             self._compared.add(key)
         return key in self._compared
 
@@ -108,7 +109,7 @@ class StateSource:
         copies = torch.cat([image, augment(image.expand(self.views - 1, -1, -1, -1), rng)]) if self.views > 1 else image
         with torch.inference_mode():
             self._states[key] = self.encode(copies).to(torch.bfloat16).clone()
-        self._pictures[key] = self.pixels.picture(copies).mul(255).round().to(torch.uint8)
+        self._targets[key] = self.pixels.target(copies).mul(255).round().to(torch.uint8)
         self._contents[key] = content
         self._compared.add(key)
 
@@ -125,7 +126,7 @@ class StateSource:
             tables[kind][key] = tensor
 
     def _tables(self) -> dict[str, dict[str, Tensor]]:
-        return {"states": self._states, "pictures": self._pictures, "contents": self._contents}
+        return {"states": self._states, "pictures": self._targets, "contents": self._contents}
 
 
 class TextSource:
@@ -159,8 +160,8 @@ def _content(path: Path) -> Tensor:
 def augment(image: Tensor, rng: torch.Generator) -> Tensor:
     """Small rotation (10 degrees), shift (4 %), scale (0.9 to 1.1), contrast and brightness, a draw for each image.
 
-    (U, C, H, W) in [0, 1] -> the same. Never a flip: questions ask about left and right, and words are not changed here
-    (`sides.mirrored` changes both).
+    (U, C, H, W) in [0, 1] -> the same. Never a flip: questions ask about left and right, and this function does not
+    see the texts (`laterality.mirrored` changes both).
     """
     count = len(image)
 

@@ -1,7 +1,8 @@
 """Splits that keep apart what belongs together: a validation part out of train, and image-disjoint folds. No torch.
 
 What belongs together is found as connected components: samples share a component when they share an image, a group
-(case, anatomy), a patient, a study or a twin pair. A split deals whole components, so none of these lies on two sides.
+(case, anatomy), a patient, a study or an image pair. Each component goes to one part as a whole, so that none of these
+is divided between two parts.
 The same samples, numbers and seed give the same split whatever the order of the samples.
 """
 
@@ -17,7 +18,7 @@ from discern_vqa.errors import ConfigError, DataError
 WAYS = ("image", "question")
 
 
-def carve_validation(
+def hold_out_validation(
     samples: Sequence[Sample], ratio: float, by: str = "image", seed: int = 0
 ) -> tuple[list[Sample], list[Sample]]:
     """(train, validation): about `ratio` of the questions become validation, both in the order of `samples`.
@@ -25,10 +26,10 @@ def carve_validation(
     Args:
         samples: the training split; captions go with their image.
         ratio: share of the questions, 0 <= ratio < 1; it is not overstepped.
-        by: "image" deals whole images: validation shows images that train does not. "question" mirrors VQA-RAD's
-            usual test split, whose images are all in train: validation is made of questions that are no template
-            re-phrasings, their re-phrasings stay in train, and a question and its paraphrase (same image, type and
-            answer) or repetition are not divided.
+        by: "image" holds out whole images, which train then does not show. "question" mirrors VQA-RAD's usual test
+            split, whose images are all in train: validation consists of questions that are no template re-phrasings.
+            Their re-phrasings stay in train. A question is not separated from its repetitions and its paraphrase
+            (same image, type and answer).
         seed: another seed, another part.
 
     Raises:
@@ -38,7 +39,7 @@ def carve_validation(
     if not 0 <= ratio < 1:
         raise ConfigError(f"the validation ratio is {ratio}; expected 0 <= ratio < 1", hint="0.1 is usual")
     if by not in WAYS:
-        raise ConfigError(f"validation cannot be carved by {by!r}", hint=f"there are: {', '.join(WAYS)}")
+        raise ConfigError(f"a validation part cannot be held out by {by!r}", hint=f"there are: {', '.join(WAYS)}")
     if not ratio:
         return list(samples), []
     units = components(samples) if by == "image" else question_units(samples)
@@ -52,8 +53,8 @@ def carve_validation(
             chosen.update(unit)
     if not taken:
         raise DataError(
-            f"no validation part of {ratio:.0%} can be taken out of {len(samples)} samples by {by}",
-            hint="raise the ratio, carve by 'question', or give more data",
+            f"no validation part of {ratio:.0%} can be held out of {len(samples)} samples by {by}",
+            hint="raise the ratio, hold out by 'question', or give more data",
         )
     train = [sample for place, sample in enumerate(samples) if place not in chosen]
     validation = [replace(sample, split="validation") for place, sample in enumerate(samples) if place in chosen]
@@ -63,7 +64,7 @@ def carve_validation(
 def image_disjoint(
     samples: Sequence[Sample], folds: int, fold: int, seed: int = 0
 ) -> tuple[list[Sample], list[Sample]]:
-    """(train, test) of one of `folds` folds, with no image, group or twin pair on both sides.
+    """(train, test) of one of `folds` folds, with no image, group or image pair in both.
 
     All splits are pooled. The fold's images are its test images; train is every sample of the other images. Of the
     test images only questions as people asked them are tested: template re-phrasings ("frame") and captions of
@@ -88,22 +89,25 @@ def image_disjoint(
     units = components(samples)
     if len(units) < folds:
         raise DataError(
-            f"{len(units)} independent groups of images cannot be dealt into {folds} folds", hint="use fewer folds"
+            f"{len(units)} independent groups of images cannot be divided into {folds} folds", hint="use fewer folds"
         )
-    loads, here = [0] * folds, set()
-    ordered = sorted(_shuffled(units, samples, seed), key=lambda unit: -sum(map(is_judged, (samples[i] for i in unit))))
+    loads, test_places = [0] * folds, set()
+    ordered = sorted(
+        _shuffled(units, samples, seed), key=lambda unit: -sum(map(is_evaluated, (samples[i] for i in unit)))
+    )
     for unit in ordered:
         lightest = loads.index(min(loads))
-        loads[lightest] += sum(is_judged(samples[place]) for place in unit)
+        loads[lightest] += sum(is_evaluated(samples[place]) for place in unit)
         if lightest == fold:
-            here.update(unit)
-    train = [replace(sample, split="train") for place, sample in enumerate(samples) if place not in here]
-    test = [replace(samples[place], split="test") for place in sorted(here) if is_judged(samples[place])]
+            test_places.update(unit)
+    train = [replace(sample, split="train") for place, sample in enumerate(samples) if place not in test_places]
+    test = [replace(samples[place], split="test") for place in sorted(test_places) if is_evaluated(samples[place])]
     return train, test
 
 
 def components(samples: Sequence[Sample]) -> list[list[int]]:
-    """The places of the samples that hang together by image, group, patient, study or twin pair: a list for each."""
+    """The places of the samples that are connected by image, group, patient, study or image pair: a list for each
+    component."""
     return connected(
         [[("image", sample.image), *((kind, key) for kind, key in _bonds(sample) if key)] for sample in samples]
     )
@@ -114,16 +118,16 @@ def _bonds(sample: Sample) -> Iterable[tuple[str, str]]:
     return ((name, getattr(sample, name)) for name in names)
 
 
-def is_judged(sample: Sample) -> bool:
-    """Whether a test part asks it: a question as people asked it, no template re-phrasing and no caption."""
+def is_evaluated(sample: Sample) -> bool:
+    """Whether an evaluation split asks it: a question as people asked it, no template re-phrasing and no caption."""
     return not sample.is_caption and sample.phrase_type != "frame"
 
 
 def question_units(samples: Sequence[Sample]) -> list[list[int]]:
-    """What carving by question may take: questions with their repetitions and paraphrases, without re-phrasings.
+    """What may be held out by question: questions with their repetitions and paraphrases, without re-phrasings.
 
-    Where the data set links a question with its paraphrase (`extra["linked"]`) that link is taken. Elsewhere a
-    paraphrase ("para") hangs together with the questions of the same image, type and answer.
+    A question and its paraphrase are connected by the data set's own link (`extra["linked"]`) where it has one.
+    Elsewhere a paraphrase ("para") is connected with the questions of the same image, type and answer.
     """
     plain = normaliser("m3ae")
     keys: list[list[Hashable]] = []
@@ -137,7 +141,7 @@ def question_units(samples: Sequence[Sample]) -> list[list[int]]:
         elif sample.phrase_type in ("freeform", "para"):
             bonds.append(("answer", sample.image, sample.kind, plain(sample.answer)))
         keys.append(bonds)
-    return [unit for unit in connected(keys) if all(is_judged(samples[place]) for place in unit)]
+    return [unit for unit in connected(keys) if all(is_evaluated(samples[place]) for place in unit)]
 
 
 def connected(keys: Sequence[Sequence[Hashable]]) -> list[list[int]]:

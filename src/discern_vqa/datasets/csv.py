@@ -41,7 +41,7 @@ from discern_vqa.reading.records import (
     require_split,
     require_unique,
     text_of,
-    tiny_picture,
+    tiny_image,
 )
 
 SUMMARY = "your own data: a table of questions (CSV) beside a folder of images, columns mapped as you say"
@@ -127,7 +127,7 @@ def write_tiny(root: Path) -> None:
     """Eight rows about four images: semicolons, quotes, a comma in a cell, a Windows path, splits in other words."""
     root = Path(root)
     for number, name in enumerate(("a", "b", "c", "d")):
-        tiny_picture(root / "scans" / f"{name}.png", number)
+        tiny_image(root / "scans" / f"{name}.png", number)
     fields = ("image", "question", "answer", "answer_type", "Split", "question_type", "choices", "patient", "ward")
     rows = [
         ("scans/a.png", "Is there a mass?", "yes", "CLOSED", "train", "PRES", "", "p1", "3"),

@@ -38,7 +38,7 @@ from discern_vqa.reading.records import (
     require_split,
     require_unique,
     text_of,
-    tiny_picture,
+    tiny_image,
 )
 
 SUMMARY = "your own data: JSON Lines with the field names of a sample (also what `discern data convert` writes)"
@@ -130,7 +130,7 @@ def write_tiny(root: Path) -> None:
     root = Path(root)
     images = [f"images/{name}.png" for name in ("a", "b", "c", "d")]
     for number, image in enumerate(images):
-        tiny_picture(root / image, number)
+        tiny_image(root / image, number)
     asked = [
         ("train", images[0], "Is there a mass?", "yes", "closed", "PRES"),
         ("train", images[0], "Where is the mass?", "left", "open", "POS"),

@@ -52,7 +52,7 @@ from discern_vqa.reading.records import (
     require_split,
     shown,
     text_of,
-    tiny_picture,
+    tiny_image,
 )
 
 SUMMARY = "LLaVA-style conversations (JSON or JSONL): each question with its answer, or captions"
@@ -219,7 +219,7 @@ def write_tiny(root: Path) -> None:
     """Three splits: several turns, a misspelt key, another spelling of the speakers, a domain, JSON Lines."""
     root = Path(root)
     for number, name in enumerate(("a.jpg", "b.jpg", "c.jpg", "d.jpg")):
-        tiny_picture(root / "images" / name, number)
+        tiny_image(root / "images" / name, number)
 
     def turns(*texts: str, asks: str = "human", answers: str = "gpt") -> list[dict[str, str]]:
         return [{"from": answers if place % 2 else asks, "value": text} for place, text in enumerate(texts)]

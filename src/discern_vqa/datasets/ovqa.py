@@ -37,7 +37,7 @@ from discern_vqa.reading.records import (
     require_split,
     require_unique,
     text_of,
-    tiny_picture,
+    tiny_image,
 )
 
 SUMMARY = "OVQA: 2,001 orthopaedic images from patient records, 19,020 questions from templates"
@@ -131,7 +131,7 @@ def write_tiny(root: Path) -> None:
     }
     fields = ("image_name", "image_organ", "question", "answer", "answer_type", "question_type")
     for number, name in enumerate(("a1.jpg", "b2.jpg", "c3.jpg", "d4.jpg", "e5.jpg")):
-        tiny_picture(root / "img" / name, number)
+        tiny_image(root / "img" / name, number)
     for split, rows in said.items():
         records = [{"qid": number, **dict(zip(fields, row, strict=True))} for number, row in enumerate(rows, start=1)]
         atomic_write_text(root / _FILES[split], json.dumps(records, indent=1))

@@ -14,7 +14,7 @@ there. With `embed=False` the bytes are left out and `location` says where the i
 On reading, images and other files are unpacked once into the user's cache, under their own names, so that the samples
 are those that were written (`path` and `source` aside). Further columns go to `extra`, if JSON can hold their values.
 
-Traps: a picture that many questions are about is stored once in a row group (of some 64 MB), by a dictionary; programs
+Traps: an image that many questions are about is stored once in a row group (of some 64 MB), by a dictionary; programs
 that rewrite the table without one make it much larger. Licence: that of the data.
 """
 
@@ -43,7 +43,7 @@ from discern_vqa.reading.records import (
     require_unique,
     shown,
     text_of,
-    tiny_picture,
+    tiny_image,
 )
 from discern_vqa.reading.unpacked import Unpacked
 
@@ -152,9 +152,9 @@ def _place(row: Mapping[str, Any], record: Mapping[str, Any], file: Path, unpack
 def write_tiny(root: Path) -> None:
     """Eight rows of four splits about four images, one with a mask, in a file for each split."""
     root = Path(root)
-    pictures = root.parent / f".{root.name}.pictures"
+    images = root.parent / f".{root.name}.pictures"
     for number, name in enumerate(("images/a.png", "images/b.png", "images/c.png", "images/d.png", "masks/a.png")):
-        tiny_picture(pictures / name, number)
+        tiny_image(images / name, number)
     said: list[tuple[str, str, str, str, str, dict[str, Any]]] = [
         ("pretrain", "a", "", "", "", {}),
         ("train", "a", "Is there a mass?", "yes", "closed", {"mask": "masks/a.png", "twin": "t1"}),
@@ -170,7 +170,7 @@ def write_tiny(root: Path) -> None:
             id=str(number),
             split=split,
             image=f"images/{name}.png",
-            path=pictures / "images" / f"{name}.png",
+            path=images / "images" / f"{name}.png",
             question=question,
             answer=answer,
             caption="" if question else "Axial CT with a mass on the left.",
@@ -181,7 +181,7 @@ def write_tiny(root: Path) -> None:
     ]
     write(samples, root)
     for name in ("images", "masks"):
-        for file in (pictures / name).iterdir():
+        for file in (images / name).iterdir():
             file.unlink()
-        (pictures / name).rmdir()
-    pictures.rmdir()
+        (images / name).rmdir()
+    images.rmdir()

@@ -1,4 +1,4 @@
-"""PathVQA: 5,004 pathology pictures from textbooks and a digital library, 32,795 questions made from their captions.
+"""PathVQA: 5,004 pathology images from textbooks and a digital library, 32,795 questions made from their captions.
 
 *hub*: the hub's Parquet copy, `data/{train,validation,test}-*.parquet`, with columns image, question, answer. Repeated
 rows were dropped there: 19,654 / 6,259 / 6,719 questions about 2,599 / 832 / 858 images.
@@ -18,9 +18,9 @@ derived (see `reading.records.derived_answer_type`), and `extra["derived"]` says
 Published: 19,755 / 6,279 / 6,761.
 
 Traps: questions were generated from captions, so many ask about what no image shows; questions "Is ... ?" are nearly
-half of all; some answers are whole phrases of captions; the hub's copy names no image, so equal pictures are one.
+half of all; some answers are whole phrases of captions; the hub's copy names no image, so equal images are one.
 
-Licence: MIT, as the hub's card states it; the pictures come from textbooks and the PEIR library. Source: He et al.,
+Licence: MIT, as the hub's card states it; the images come from textbooks and the PEIR library. Source: He et al.,
 arXiv 2003.10286.
 """
 
@@ -46,11 +46,11 @@ from discern_vqa.reading.records import (
     require_unique,
     shown,
     text_of,
-    tiny_picture,
+    tiny_image,
 )
 from discern_vqa.reading.sources import Hub
 
-SUMMARY = "PathVQA: 5,004 pathology pictures, 32,795 questions made from their captions"
+SUMMARY = "PathVQA: 5,004 pathology images, 32,795 questions made from their captions"
 LICENCE = "MIT, as the hub's card states it"
 SPLITS = ("train", "validation", "test")
 PUBLISHED = {"train": 19755, "validation": 6279, "test": 6761}
@@ -142,7 +142,7 @@ def _sample(record: Mapping[str, Any], source: str, split: str, images: Images) 
 
 
 def write_tiny(root: Path, edition: str = "hub") -> None:
-    """Eight questions about five pictures, two of them asked about in several rows, in the layout of `edition`."""
+    """Eight questions about five images, two of them asked about in several rows, in the layout of `edition`."""
     root = Path(root)
     said = {
         "train": [
@@ -159,10 +159,10 @@ def write_tiny(root: Path, edition: str = "hub") -> None:
         return
     for place, (split, rows) in enumerate(said.items(), start=1):
         name, records = _OWNERS[split], []
-        for number, (picture, question, answer, kind) in enumerate(rows):
-            tiny_picture(root / "images" / name / f"{name}_{picture:04}.jpg", picture)
+        for number, (image, question, answer, kind) in enumerate(rows):
+            tiny_image(root / "images" / name / f"{name}_{image:04}.jpg", image)
             records.append(
-                {"img_id": f"{name}_{picture:04}", "question_id": place * 100_000 + number, "sent": question}
+                {"img_id": f"{name}_{image:04}", "question_id": place * 100_000 + number, "sent": question}
                 | {"label": {answer: 1}, "question_type": question.split()[0], "answer_type": kind}
             )
         atomic_write_text(root / "qas" / f"{name}_vqa.json", json.dumps(records, indent=1))

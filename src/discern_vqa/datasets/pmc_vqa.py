@@ -46,7 +46,7 @@ from discern_vqa.reading.records import (
     require_unique,
     shown,
     text_of,
-    tiny_picture,
+    tiny_image,
 )
 from discern_vqa.reading.sources import Hub
 from discern_vqa.reading.tables import named_rows
@@ -131,7 +131,7 @@ def _version_of(root: Path) -> str:
 
 
 def _figures(root: Path, version: str) -> str:
-    """The folder of the figures: of the places where they may lie, the last that is there and holds pictures."""
+    """The folder of the figures: of the places where they may lie, the last that is there and holds images."""
     places = _FOLDERS["v2" if version == "v2" else "v1"]
     there = [place for place in places if (root / place).is_dir()]
     return next((place for place in there if next((root / place).glob("*.*"), None)), there[0] if there else places[0])
@@ -189,7 +189,7 @@ def write_tiny(root: Path, version: str = "v2") -> None:
     ]
     folder = "images_2" if version == "v2" else "images"
     for number, name in enumerate(sorted({row[0] for row in train + test})):
-        tiny_picture(root / folder / name, number)
+        tiny_image(root / folder / name, number)
     for split, rows in (("train", train), ("test", test)):
         if version == "v2":
             lines = ["index,Figure_path,Caption,Question,Choice A,Choice B,Choice C,Choice D,Answer,split"]

@@ -13,7 +13,7 @@
     data/train/radiology/keywords.txt, cuis.txt, semtypes.txt      ROCO_00002<tab>keyword<tab>keyword...
     data/train/radiology/dlinks.txt            ROCO_00002<tab>wget -r ftp://.../PMC4083729.tar.gz ...<tab>g002.jpg
     data/train/radiology/images/ROCO_00002.jpg or PMC4083729_g002.jpg, as the owners' script names it
-    data/train/non-radiology/...               the same for pictures of other kinds (`part="non-radiology"`)
+    data/train/non-radiology/...               the same for images of other kinds (`part="non-radiology"`)
 
 Folders: train, validation (val), test, in ROOT, `data/` or `all_data/`. Files may have other endings to their names
 ("cuis_tp_val_revised.txt").
@@ -51,7 +51,7 @@ from discern_vqa.reading.records import (
     require_unique,
     shown,
     text_of,
-    tiny_picture,
+    tiny_image,
 )
 from discern_vqa.reading.sources import Zenodo
 from discern_vqa.reading.tables import named_rows
@@ -256,15 +256,15 @@ def write_tiny(root: Path, version: str = "v2") -> None:
         folder = root / name if version == "v2" else root / "data" / name / "radiology"
         for caption in captions:
             number += 1
-            picture = f"ROCOv2_2023_{name}_{number:06}" if version == "v2" else f"ROCO_{number:05}"
-            names.append(picture)
-            rows.append(f'{picture},"{caption}"' if version == "v2" else f"{picture}\t {caption}")
-            name_of_file = picture
+            image = f"ROCOv2_2023_{name}_{number:06}" if version == "v2" else f"ROCO_{number:05}"
+            names.append(image)
+            rows.append(f'{image},"{caption}"' if version == "v2" else f"{image}\t {caption}")
+            name_of_file = image
             if version == "v1":
-                name_of_file = f"images/{picture if number % 2 else f'PMC{number}00_g{number:03}'}"
-            tiny_picture(folder / f"{name_of_file}.jpg", number)
-            links.append(f"{picture}\twget -r ftp://x.org/PMC{number}00.tar.gz -P /path\tg{number:03}.jpg")
-            concepts.append(f"{picture},{'C0040405;C0030580' if number == 1 else 'C1306645'}")
+                name_of_file = f"images/{image if number % 2 else f'PMC{number}00_g{number:03}'}"
+            tiny_image(folder / f"{name_of_file}.jpg", number)
+            links.append(f"{image}\twget -r ftp://x.org/PMC{number}00.tar.gz -P /path\tg{number:03}.jpg")
+            concepts.append(f"{image},{'C0040405;C0030580' if number == 1 else 'C1306645'}")
         if version == "v2":
             atomic_write_text(root / f"{name}_captions.csv", "\n".join(["ID,Caption", *rows]) + "\n")
             atomic_write_text(root / f"{name}_concepts.csv", "\n".join(["ID,CUIs", *concepts]) + "\n")

@@ -50,7 +50,7 @@ from discern_vqa.reading.records import (
     require_unique,
     shown,
     text_of,
-    tiny_picture,
+    tiny_image,
 )
 from discern_vqa.reading.sources import File, Hub
 
@@ -205,7 +205,7 @@ def write_tiny(root: Path, edition: str = "common") -> None:
     folder = "images" if edition == "common" else "VQA_RAD Image Folder"
     names = [f"synpic{number}.jpg" for number in (101, 102, 103, 104)]
     for number, name in enumerate(names if edition != "hub" else ()):
-        tiny_picture(root / folder / name, number)
+        tiny_image(root / folder / name, number)
     fields = ("image_name", "image_organ", "question", "answer", "answer_type", "question_type", "phrase_type")
     train = [
         (names[0], "HEAD", "Is there a mass?", "Yes", "CLOSED", "PRES", "freeform"),

@@ -82,7 +82,7 @@ class Explainer:
             )
         self.run, self.model = run, model
         images = batcher.images.pixels if isinstance(batcher.images, StateSource) else batcher.images
-        self.batcher = batcher.showing(images)
+        self.batcher = batcher.with_images(images)
 
     @classmethod
     def with_random_weights(cls, run: Run, seed: int, device: str = "cpu") -> "Explainer":

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from discern_vqa.data.ablated_images import Noise
+from discern_vqa.data.ablated_images import ShuffledImages
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import DataError, RunError
 from discern_vqa.evaluation.calibrate import held_out
@@ -60,7 +60,7 @@ def fit_run(predictor: Predictor, train: Sequence[Sample], validation: Sequence[
     predictor.scope = made
     if image is not None:
         keys = (held or learned)[:_NOISY]
-        vectors = image_vectors(model, predictor.showing(Noise), keys)
+        vectors = image_vectors(model, predictor.showing(ShuffledImages), keys)
         found = ood.measure(image, vectors, [name for name, _ in keys], "image")
         before = ood.read_figures(predictor.run.folder)["outside"]
         before.pop(NOISE, None)

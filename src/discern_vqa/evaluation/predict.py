@@ -12,7 +12,7 @@ import torch
 
 from discern_vqa.answering.decisions import in_order
 from discern_vqa.answering.modes import Answering, modes_of
-from discern_vqa.data.ablated_images import Blank, Noise
+from discern_vqa.data.ablated_images import BlankImages, ShuffledImages
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import Sample
@@ -103,7 +103,7 @@ class Predictor:
         """As `answer`, for answers in several ways from one pass of each kind."""
         batcher = self.batcher
         if pictures != "real":
-            batcher = self.showing(Blank if pictures == "blank" else partial(Noise, seed=seed))
+            batcher = self.showing(BlankImages if pictures == "blank" else partial(ShuffledImages, seed=seed))
         views, below = self.run.recipe.run.views_at_test, self.run.hybrid_below()
         return Answering(self.model, batcher, list(samples), views=views, hybrid_below=below)
 
@@ -118,7 +118,7 @@ class Predictor:
 
     def showing(self, source: Callable[[Any], Any]) -> Batcher:
         """The run's batcher with another source of pictures before its own."""
-        changed: Batcher = self.batcher.showing(source(self.batcher.images))
+        changed: Batcher = self.batcher.with_images(source(self.batcher.images))
         return changed
 
     def predict_file(

@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
-from discern_vqa.data.splits import carve_validation
+from discern_vqa.data.splits import hold_out_validation
 from discern_vqa.errors import DataError
 
 K = 10  # alternatives beside each answer
@@ -139,7 +139,7 @@ def carved(
     if held_out:
         return some, held_out
     try:
-        learn, ask = carve_validation(some, VALIDATION, by=by, seed=seed)
+        learn, ask = hold_out_validation(some, VALIDATION, by=by, seed=seed)
     except DataError:
         return some, []
     return learn, [one for one in ask if one.phrase_type != "frame"]  # no test split has template re-phrasings

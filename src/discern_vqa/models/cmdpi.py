@@ -249,7 +249,7 @@ class Model(nn.Module):
         """argmax of these scores is the answer, the same for open and closed questions."""
         scores = self.output_answer(self(inputs).h_ans).float()
         prior = inputs.prior
-        return Decision(scores=scores if prior is None else prior.answered(prior.added(scores)))
+        return Decision(scores=scores if prior is None else prior.mix_with(prior.add_to(scores)))
 
     def answer_state(self, inputs: Inputs) -> Tensor:
         """(B, d) what the answer is read from: h_D, the state of the answer slot."""

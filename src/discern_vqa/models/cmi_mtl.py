@@ -21,7 +21,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from discern_vqa.config import Profiled
-from discern_vqa.data.batch import Beforehand, Decision, Inputs
+from discern_vqa.data.batch import Decision, Inputs, PriorScores
 from discern_vqa.nn.cross_mamba import CifrConfig
 from discern_vqa.nn.decoder import Decoder, GeneratorConfig, T5Decoder, TinyDecoder
 from discern_vqa.nn.encoders import EncoderConfig, image_encoder, text_encoder
@@ -85,7 +85,7 @@ class Fused:
     Y: Tensor
     c: Tensor
     keep: Tensor
-    prior: Beforehand | None = None
+    prior: PriorScores | None = None
 
 
 class Model(nn.Module):
@@ -166,7 +166,7 @@ class Model(nn.Module):
     def classify(self, fused: Fused) -> Tensor:
         """f (B, A): the classifier over all questions; on top of a prior where there is one."""
         scores: Tensor = self.head(fused.c)
-        return scores if fused.prior is None else fused.prior.added(scores)
+        return scores if fused.prior is None else fused.prior.add_to(scores)
 
     def openness(self, fused: Fused) -> Tensor:
         """(B,) logit of p(open)."""
@@ -185,7 +185,7 @@ class Model(nn.Module):
         fused = self(inputs)
         kind = self.openness(fused).float() if self.config.type_head else None
         scores = self.classify(fused).float()
-        return Decision(scores if fused.prior is None else fused.prior.answered(scores), openness=kind)
+        return Decision(scores if fused.prior is None else fused.prior.mix_with(scores), openness=kind)
 
     def answer_state(self, inputs: Inputs) -> Tensor:
         """(B, 2d) what the classifier reads: c."""

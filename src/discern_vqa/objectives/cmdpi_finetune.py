@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from discern_vqa.config import Profiled
 from discern_vqa.data.batch import Batch, Batcher
-from discern_vqa.data.pairs import Choice, Pairing, similar_images
+from discern_vqa.data.pairs import Pairing, SimilarChoice, similar_images
 from discern_vqa.data.sample import Sample
 from discern_vqa.models.cmdpi import Model
 from discern_vqa.nn.losses import check_weights, masked_mse, mixed_cross_entropy, token_cross_entropy
@@ -100,7 +100,7 @@ class Objective(nn.Module):
         self.model.eval()
         device = next(self.model.parameters()).device
         chunks = [images[start : start + 64] for start in range(0, len(images), 64)]
-        h_img = torch.cat([self.model.image(batcher.pictures(chunk)[0].to(device)).h.cpu() for chunk in chunks])
+        h_img = torch.cat([self.model.image(batcher.images_of(chunk)[0].to(device)).h.cpu() for chunk in chunks])
         self.model.train(was_training)
         return similar_images(
             [sample.image for sample in images],
@@ -116,7 +116,7 @@ class Objective(nn.Module):
     def pairing(self, similar: Mapping[str, Sequence[str]], samples: Sequence[Sample]) -> Pairing:
         """How the batches of this training put its samples together."""
         config = self.config
-        choice: Choice = "uniform" if config.similar_uniform else "batch_first"
+        choice: SimilarChoice = "uniform" if config.similar_uniform else "batch_first"
         choice = "batch_only" if config.similar_in_batch else choice
         return Pairing.of(similar, samples, choice=choice, same_answer_type=config.same_answer_type)
 
@@ -193,7 +193,7 @@ class Objective(nn.Module):
         parts = {"diff_img": zero, "diff_txt": zero}
         if weights["diff_img"]:
             sg = model.config.image_target == "embed_sg"
-            target = H_img.detach() if sg else model.patches(batch.targets.picture)[inputs.which]
+            target = H_img.detach() if sg else model.patches(batch.targets.image)[inputs.which]
             parts["diff_img"] = masked_mse(model.output_image(H_out), target)
         if weights["diff_txt"]:
             where = inputs.keep if hidden is None else hidden

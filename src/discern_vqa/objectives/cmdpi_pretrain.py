@@ -215,7 +215,7 @@ class Objective(nn.Module):
         """Eq. 5's Input_I for each text: (B, N, p)."""
         if self.model.config.image_target == "embed_sg":
             return plain.H_img.detach()
-        return self.model.patches(batch.targets.picture)[batch.inputs.which]
+        return self.model.patches(batch.targets.image)[batch.inputs.which]
 
     def inter(self, batch: Batch, plain: Features, chosen: Tensor, held: dict[str, Tensor]) -> Tensor:
         """Eq. 6, line 1: C_inter = Contra(h_I, h_T) + Contra(h_T, h_I); held: what the queue holds (A18)."""

@@ -45,7 +45,7 @@ _MODALITIES = {
 
 @dataclass(frozen=True)
 class Found:
-    """One picture. `image`, `patient` and `study` are pseudonyms ("" where the file does not say)."""
+    """One image. `image`, `patient` and `study` are pseudonyms ("" where the file does not say)."""
 
     image: str
     path: Path
@@ -93,7 +93,7 @@ class Studies:
         self._by_uid: dict[str, list[_Header]] | None = None
 
     def find(self, named: str, source: str) -> Found:
-        """The picture that `named` (a file relative to the root, or a UID; a choice may follow) means.
+        """The image that `named` (a file relative to the root, or a UID; a choice may follow) means.
 
         Raises DataError when there is none, or several and no `pick`.
         """

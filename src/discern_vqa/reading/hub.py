@@ -3,7 +3,7 @@
     data/train-00000-of-00003-<hash>.parquet      {"image": {"bytes": b"...", "path": None}, "question": "...",
                                                    "answer": "..."}
 
-The images have no names there: equal pictures are one image, named after its content (see `unpacked`). There are no
+The images have no names there: equal images are one image, named after its content (see `unpacked`). There are no
 ids: a question's id is its split and row. There are no answer types: they are derived, and `extra["derived"]` says so.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from discern_vqa.data.sample import Sample
 from discern_vqa.reading import parquet as parquet_files
-from discern_vqa.reading.records import Problems, derived_answer_type, require_some, text_of, tiny_picture
+from discern_vqa.reading.records import Problems, derived_answer_type, require_some, text_of, tiny_image
 from discern_vqa.reading.unpacked import Unpacked
 
 COLUMNS = ("image", "question", "answer")
@@ -59,14 +59,14 @@ def read(root: Path, split: str, names: Sequence[str], dataset: str, skipped: li
 
 
 def write(root: Path, rows: Mapping[str, Sequence[tuple[int, str, str]]]) -> None:
-    """Writes split -> (number of a tiny picture, question, answer) in that layout, the first split in two files."""
+    """Writes split -> (number of a tiny image, question, answer) in that layout, the first split in two files."""
     pyarrow, parquet = parquet_files.arrow()
     (root / "data").mkdir(parents=True, exist_ok=True)
-    pictures: dict[int, bytes] = {}
+    images: dict[int, bytes] = {}
     for number in {row[0] for part in rows.values() for row in part}:
         file = root / f".{number}.jpg"
-        tiny_picture(file, number)
-        pictures[number] = file.read_bytes()
+        tiny_image(file, number)
+        images[number] = file.read_bytes()
         file.unlink()
     for place, (split, part) in enumerate(rows.items()):
         half = len(part) // 2 if place == 0 else 0
@@ -74,7 +74,7 @@ def write(root: Path, rows: Mapping[str, Sequence[tuple[int, str, str]]]) -> Non
         for shard, some in enumerate(shards):
             table = pyarrow.Table.from_pylist(
                 [
-                    {"image": {"bytes": pictures[number], "path": None}, "question": question, "answer": answer}
+                    {"image": {"bytes": images[number], "path": None}, "question": question, "answer": answer}
                     for number, question, answer in some
                 ],
                 schema=pyarrow.schema(

@@ -1,4 +1,4 @@
-"""Writing neutral Parquet: the table that `parquet` reads, each picture stored once in its row group."""
+"""Writing neutral Parquet: the table that `parquet` reads, each image stored once in its row group."""
 
 import io
 import json
@@ -80,18 +80,18 @@ class _Group:
         self.held: list[bytes] = []
 
     def table(self, pyarrow: ModuleType, schema: Any) -> Any:
-        """As a table of `schema`, the pictures as a dictionary: Parquet stores each once."""
+        """As a table of `schema`, the images as a dictionary: Parquet stores each once."""
         plain = [name for name in schema.names if name != "image"]
         columns = {name: pyarrow.array([row[name] for row in self.rows], schema.field(name).type) for name in plain}
         places = pyarrow.array([row["image"] for row in self.rows], pyarrow.int32())
-        pictures = pyarrow.DictionaryArray.from_arrays(places, pyarrow.array(self.held, pyarrow.binary()))
+        images = pyarrow.DictionaryArray.from_arrays(places, pyarrow.array(self.held, pyarrow.binary()))
         names = pyarrow.array([row["path"] for row in self.rows], pyarrow.string())
-        columns["image"] = pyarrow.StructArray.from_arrays([pictures, names], names=["bytes", "path"])
+        columns["image"] = pyarrow.StructArray.from_arrays([images, names], names=["bytes", "path"])
         return pyarrow.table([columns[name] for name in schema.names], schema=schema)
 
 
 def _features() -> dict[str, Any]:
-    """What the hub's library needs to know: that `image` is a picture."""
+    """What the hub's library needs to know: that the column `image` holds images."""
     text = {"dtype": "string", "_type": "Value"}
     held = {"bytes": {"dtype": "binary", "_type": "Value"}, "path": text}
     return {

@@ -1,4 +1,4 @@
-"""What the readers share: collecting what is wrong, JSON with its place, images looked for once, tiny pictures."""
+"""What the readers share: collecting what is wrong, JSON with its place, images looked for once, tiny images."""
 
 import io
 import json
@@ -150,8 +150,8 @@ def present_splits(reader: ModuleType, root: Path) -> tuple[str, ...]:
 def require_split(split: str, splits: Sequence[str], name: str) -> None:
     """Raises DataError when the data set has no such split."""
     if split not in splits:
-        carved = "; a validation part is carved out of train" if split == "validation" else ""
-        raise DataError(f"{name} has no split {split!r}", hint=f"there are: {', '.join(splits)}{carved}")
+        held_out = "; a validation part is held out of train" if split == "validation" else ""
+        raise DataError(f"{name} has no split {split!r}", hint=f"there are: {', '.join(splits)}{held_out}")
 
 
 def read_text(path: Path, encoding: str = "utf-8-sig") -> str:
@@ -300,15 +300,15 @@ def one_line(value: object) -> str:
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in str(value))
 
 
-def tiny_picture(path: Path, number: int) -> None:
-    """Writes a grey picture of 48 x 40 points: a shaded field with one disc, different for each `number`."""
+def tiny_image(path: Path, number: int) -> None:
+    """Writes a grey image of 48 x 40 pixels: a shaded field with one disc, different for each `number`."""
     rows, columns = np.mgrid[:40, :48]
     random = np.random.default_rng(number)
     field = 40 + 40 * np.sin(columns / (4 + number % 5)) + rows + random.normal(0, 4, rows.shape)
     disc = (rows - random.integers(10, 30)) ** 2 + (columns - random.integers(10, 38)) ** 2 < random.integers(20, 80)
-    picture = Image.fromarray(np.clip(np.where(disc, 230, field), 0, 255).astype(np.uint8))
+    image = Image.fromarray(np.clip(np.where(disc, 230, field), 0, 255).astype(np.uint8))
     buffer = io.BytesIO()
-    picture.save(buffer, format="PNG" if path.suffix == ".png" else "JPEG")
+    image.save(buffer, format="PNG" if path.suffix == ".png" else "JPEG")
     atomic_write_bytes(path, buffer.getvalue())
 
 

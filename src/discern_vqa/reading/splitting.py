@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from discern_vqa.data.sample import Sample
-from discern_vqa.data.splits import connected, is_judged
+from discern_vqa.data.splits import connected, is_evaluated
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.imaging.clusters import Clusters
 from discern_vqa.imaging.fingerprints import fingerprints
@@ -20,13 +20,13 @@ from discern_vqa.imaging.near_pairs import near_pairs
 from discern_vqa.imaging.thumbnails import shows_something
 from discern_vqa.reading import split_files
 from discern_vqa.reading.split_files import NONE, Row
-from discern_vqa.reading.stratify import deal, kinds
+from discern_vqa.reading.stratify import assign, questions_by_kind
 
 WAYS = ("image", "near", "patient", "study")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SplitSettings:
     """What split is wanted.
 
     Args:
@@ -62,7 +62,7 @@ class Wanted:
 
 def make(
     samples_by_split: Mapping[str, Sequence[Sample]],
-    wanted: Wanted,
+    wanted: SplitSettings,
     out: Path,
     about: Mapping[str, Any],
     prints: Any = fingerprints,
@@ -84,23 +84,23 @@ def make(
         DataError: there is no question, no sample names what is split by, or a part would be left empty.
     """
     samples = [sample for rows in samples_by_split.values() for sample in rows]
-    if not any(map(_may_be_judged, samples)):
+    if not any(map(_may_be_evaluated, samples)):
         raise DataError("the data set asks no question: there is nothing to test", hint="split a set of questions")
     clusters = clusters_of(samples, wanted.by, prints)
     n = max(clusters, default=-1) + 1
-    asked = [(sample, cluster) for sample, cluster in zip(samples, clusters, strict=True) if _may_be_judged(sample)]
-    counts = kinds([sample for sample, _ in asked], [cluster for _, cluster in asked], n)
+    asked = [(sample, cluster) for sample, cluster in zip(samples, clusters, strict=True) if _may_be_evaluated(sample)]
+    counts = questions_by_kind([sample for sample, _ in asked], [cluster for _, cluster in asked], n)
     told = {"by": wanted.by, "seed": wanted.seed, "read": list(samples_by_split), **about}
     if not wanted.folds:
         shares = {"train": 1 - wanted.test - wanted.validation, "validation": wanted.validation, "test": wanted.test}
-        dealt = deal(counts, {part: share for part, share in shares.items() if share}, wanted.seed)
+        dealt = assign(counts, {part: share for part, share in shares.items() if share}, wanted.seed)
         return [_written(samples, clusters, dealt, out, told, wanted)]
-    folds = deal(counts, {str(fold): 1 / wanted.folds for fold in range(wanted.folds)}, wanted.seed)
+    folds = assign(counts, {str(fold): 1 / wanted.folds for fold in range(wanted.folds)}, wanted.seed)
     done = []
     for fold in range(wanted.folds):
         tested = np.array([one == str(fold) for one in folds])
         shares = {"train": 1 - wanted.validation, "validation": wanted.validation}
-        rest = deal(counts * ~tested[:, None], {part: share for part, share in shares.items() if share}, wanted.seed)
+        rest = assign(counts * ~tested[:, None], {part: share for part, share in shares.items() if share}, wanted.seed)
         dealt = ["test" if here else part for here, part in zip(tested, rest, strict=True)]
         more = told | {"fold": fold, "folds": wanted.folds}
         done.append(_written(samples, clusters, dealt, out / f"fold{fold}", more, wanted))
@@ -108,7 +108,7 @@ def make(
 
 
 def clusters_of(samples: Sequence[Sample], by: str, prints: Any = fingerprints) -> list[int]:
-    """The cluster of each sample: what must not be divided (see `Wanted.by`). Opens every image."""
+    """The cluster of each sample: what must not be divided (see `SplitSettings.by`). Opens every image."""
     if by in ("patient", "study") and not any(getattr(sample, by) for sample in samples):
         named = sum(bool(sample.group) for sample in samples)
         raise DataError(
@@ -154,13 +154,13 @@ def _written(
     dealt: Sequence[str],
     out: Path,
     about: Mapping[str, Any],
-    wanted: Wanted,
+    wanted: SplitSettings,
 ) -> dict[str, Any]:
     rows = [
         Row(sample.split, sample.id, _part(sample, dealt[cluster]), cluster)
         for sample, cluster in zip(samples, clusters, strict=True)
     ]
-    judged = Counter(row.split for row, sample in zip(rows, samples, strict=True) if _may_be_judged(sample))
+    judged = Counter(row.split for row, sample in zip(rows, samples, strict=True) if _may_be_evaluated(sample))
     sizes = Counter(clusters)
     for part in ("train", "validation", "test"):
         if not judged[part] and (part != "validation" or wanted.validation):
@@ -198,8 +198,8 @@ def _part(sample: Sample, part: str) -> str:
     """Where a sample goes when its cluster goes to `part`: only what is judged is judged."""
     if part == "train":
         return "pretrain" if sample.split == "pretrain" else "train"
-    return part if _may_be_judged(sample) else NONE
+    return part if _may_be_evaluated(sample) else NONE
 
 
-def _may_be_judged(sample: Sample) -> bool:
-    return is_judged(sample) and sample.split != "pretrain"
+def _may_be_evaluated(sample: Sample) -> bool:
+    return is_evaluated(sample) and sample.split != "pretrain"

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discern_vqa.data.sample import Sample
-from discern_vqa.data.splits import is_judged
+from discern_vqa.data.splits import is_evaluated
 
 
-def kinds(samples: Sequence[Sample], clusters: Sequence[int], n: int) -> NDArray[np.float64]:
+def questions_by_kind(samples: Sequence[Sample], clusters: Sequence[int], n: int) -> NDArray[np.float64]:
     """(n, kinds) judged questions of each cluster by kind; the last column counts all of them.
 
     Args:
@@ -23,7 +23,7 @@ def kinds(samples: Sequence[Sample], clusters: Sequence[int], n: int) -> NDArray
         n: how many clusters there are.
     """
     names: dict[tuple[str, str], int] = {}
-    of_sample = [names.setdefault((s.answer_type, s.organ), len(names)) if is_judged(s) else -1 for s in samples]
+    of_sample = [names.setdefault((s.answer_type, s.organ), len(names)) if is_evaluated(s) else -1 for s in samples]
     counts = np.zeros((n, len(names) + 1))
     for cluster, kind in zip(clusters, of_sample, strict=True):
         if kind >= 0:
@@ -32,7 +32,7 @@ def kinds(samples: Sequence[Sample], clusters: Sequence[int], n: int) -> NDArray
     return counts
 
 
-def deal(counts: NDArray[np.float64], shares: Mapping[str, float], seed: int) -> list[str]:
+def assign(counts: NDArray[np.float64], shares: Mapping[str, float], seed: int) -> list[str]:
     """The part that each cluster goes to.
 
     Large clusters first, each to the part that lacks most of what it has, every kind weighed by its rarity; of equal

@@ -30,7 +30,7 @@ class Unpacked:
         self._there: dict[str, int] = {}
 
     def by_content(self, data: bytes, source: str) -> tuple[str, Path]:
-        """(image, path) named after the content: equal pictures are one image. Raises DataError for no picture."""
+        """(image, path) named after the content: equal images are one image. Raises DataError for no image."""
         name = f"images/{hashlib.sha256(data).hexdigest()[:20]}.{extension(data, source)}"
         return name, self.by_name(name, data, source)
 
@@ -56,7 +56,7 @@ class Unpacked:
 
 
 def extension(data: bytes, source: str) -> str:
-    """The file extension that fits the picture `data`. Raises DataError when it is none that this program opens."""
+    """The file extension that fits the image `data`. Raises DataError when it is none that this program opens."""
     for start, name in _STARTS.items():
         if data.startswith(start):
             return name

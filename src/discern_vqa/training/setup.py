@@ -19,7 +19,7 @@ from discern_vqa.config import Recipe
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.batch import Batch, Batcher
 from discern_vqa.data.sample import Sample
-from discern_vqa.data.sampling import drawn_beside, epoch_batches, without_incomplete
+from discern_vqa.data.sampling import epoch_batches, with_auxiliary, without_incomplete
 from discern_vqa.data.sources import StateSource
 from discern_vqa.errors import ConfigError, DataError, RunError
 from discern_vqa.files import atomic_path, atomic_write_text
@@ -64,7 +64,7 @@ class Start:
         """The rows of `learned` in each batch of an epoch."""
         recipe = self.run.recipe
         optim, seed = recipe.optim, recipe.run.seed
-        rows = drawn_beside(self.own, len(self.learned) - self.own, recipe.data.beside_share, seed, epoch)
+        rows = with_auxiliary(self.own, len(self.learned) - self.own, recipe.data.beside_share, seed, epoch)
         chosen = [self.learned[row] for row in rows]
         akin = self.batcher.pairing.same_answer_type
         drawn = epoch_batches(chosen, optim.batch, seed, epoch, optim.per_image, self.objective.mixed, akin)

@@ -1,5 +1,5 @@
-"""What can be said about an answer before the network has looked: from the wording of the question, from how often an
-answer was given, and from the cases of the training split that are like this one.
+"""A prior over the answers that does not use the network: from the wording of the question, from how often an answer
+was given, and from similar cases of the training split.
 
     log p(a) = sum_c w_c clue_c(a) + r log f(a) + m log(V(a) + e f(a)) + const
     V(a)     = the sum over the cases n that were answered by a of
@@ -8,10 +8,11 @@ answer was given, and from the cases of the training split that are like this on
 
 q and I are vectors of the question and of the image by frozen encoders, near is 1 for the image itself, f(a) is how
 often a was the answer. A model's scores are added to it (a product of experts), in training as in answering, so that
-the network learns what the prior does not know. Votes of neighbours beside a network are the idea of kNN-LM (Khandelwal
-et al., ICLR 2020); none of this is part of either paper, and it is off unless a recipe has a table [prior].
+the network learns what the prior does not know. Combining a network with votes of neighbours is the idea of kNN-LM
+(Khandelwal et al., ICLR 2020). None of this is part of either paper, and it is off unless a recipe has a table [prior].
 
-The few weights are fitted by likelihood to the training questions alone, each answered without itself (`fit`).
+The few weights are fitted by maximum likelihood to the training questions, each of which is left out when its own
+answer is predicted (`fit`).
 """
 
 from dataclasses import dataclass, fields
@@ -29,7 +30,7 @@ class Cases:
     """The training questions, n of them about U images.
 
     question (n, c), image (U, k): unit vectors, their means taken away; which (n,): row of `image`; answer (n,): place
-    in the table, -1: outside; question_mean (c,), image_mean (k,): what was taken away.
+    in the vocabulary, -1: outside; question_mean (c,), image_mean (k,): what was taken away.
     """
 
     question: Tensor
@@ -54,16 +55,16 @@ class Cases:
         return self._closeness(self.question[rows], self.image[self.which[rows]])
 
     def _closeness(self, question: Tensor, image: Tensor) -> Tensor:
-        words = (question @ self.question.T).clamp(max=1) - 1
-        far = (image @ self.image.T).clamp(max=1) - 1
-        return torch.stack([words, far[:, self.which], (torch.exp(far / _NEAR) - 1)[:, self.which]])
+        questions = (question @ self.question.T).clamp(max=1) - 1
+        images = (image @ self.image.T).clamp(max=1) - 1
+        return torch.stack([questions, images[:, self.which], (torch.exp(images / _NEAR) - 1)[:, self.which]])
 
 
 @dataclass(frozen=True)
 class Prior:
     """A fitted prior over K answers.
 
-    clues (C,): w; rate (): r; share (K,): log f; votes (), floor (), reach (3,): m, e and (t, i, s), unread without
+    clues (C,): w; rate (): r; share (K,): log f; votes (), floor (), reach (3,): m, e and (t, i, s), unused without
     `cases`.
     """
 
@@ -88,14 +89,14 @@ class Prior:
         True: this case does not vote.
         """
         share = self.share if share is None else share
-        found = clues @ self.clues + self.rate * share
+        scores = clues @ self.clues + self.rate * share
         if self.cases is not None and closeness is not None:
             strength = torch.exp(torch.einsum("c,cbn->bn", self.reach, closeness))
-            deaf = self.cases.answer < 0
-            strength = strength.masked_fill(deaf if hidden is None else hidden | deaf, 0.0)
-            counted = torch.zeros_like(found).index_add(1, self.cases.answer.clamp(min=0), strength)
-            found = found + self.votes * torch.log(counted + self.floor * share.exp())
-        return found.log_softmax(-1)
+            outside = self.cases.answer < 0
+            strength = strength.masked_fill(outside if hidden is None else hidden | outside, 0.0)
+            votes = torch.zeros_like(scores).index_add(1, self.cases.answer.clamp(min=0), strength)
+            scores = scores + self.votes * torch.log(votes + self.floor * share.exp())
+        return scores.log_softmax(-1)
 
     def state(self) -> dict[str, Tensor]:
         """All of it, as plain tensors for a safetensors file."""

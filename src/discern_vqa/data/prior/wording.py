@@ -1,8 +1,8 @@
-"""What the wording of a question says about its answer before any picture is seen: "Is there ...?" is answered by yes
+"""What the wording of a question says about its answer before the image is seen: "Is there ...?" is answered by yes
 or no, "... cystic or solid?" by one of the two, "Where ...?" by neither. English grammar only; a question that fits
 no rule counts as `open`. No torch here.
 
-A classifier sees an answer as a number and cannot know that "solid" stands in the question; these clues tell it.
+A classifier sees an answer as a number and cannot know that "solid" occurs in the question; these clues tell it.
 """
 
 import re
@@ -22,7 +22,8 @@ CLUES = (
     "open: yes or no",
     "open: in the question",
 )
-"""One number for each answer: is it yes or no; the share of its words beside "or"; the share in the question."""
+"""One number for each answer: is it yes or no; the share of its words next to "or"; the share of its words in the
+question."""
 
 _VERBS = (
     "am are can could did do does had has have is may might must shall should was were will would "
@@ -42,26 +43,26 @@ def words(text: str) -> list[str]:
 
 def form(question: str) -> str:
     """`choice`: names its answers ("A or B?"); `polar`: asks for yes or no; `open`: anything else."""
-    said = words(question)
+    tokens = words(question)
     if offered(question):
         return "choice"
-    return "polar" if said and said[0] in _POLAR else "open"
+    return "polar" if tokens and tokens[0] in _POLAR else "open"
 
 
 def offered(question: str) -> frozenset[str]:
     """The words close to an "or" between two others; "... or not?" offers yes and no, which is no choice of words."""
-    said = words(question)
+    tokens = words(question)
     near: set[str] = set()
-    for place, word in enumerate(said):
-        if word in _BETWEEN and 0 < place < len(said) - 1 and said[place + 1] != "not":
-            near.update(said[max(0, place - _REACH) : place], said[place + 1 : place + 1 + _REACH])
+    for place, word in enumerate(tokens):
+        if word in _BETWEEN and 0 < place < len(tokens) - 1 and tokens[place + 1] != "not":
+            near.update(tokens[max(0, place - _REACH) : place], tokens[place + 1 : place + 1 + _REACH])
     return frozenset(near - _BETWEEN)
 
 
 class Wording:
-    """The clues of questions for one answer table.
+    """The clues of questions for one vocabulary.
 
-    answers: as a vocabulary has them, K of them. yes_no (K,): 1 for yes and no, 0 for the rest.
+    answers: the K answers of the vocabulary. yes_no (K,): 1 for yes and no, 0 for the rest.
     """
 
     def __init__(self, answers: Sequence[str]) -> None:
@@ -72,14 +73,14 @@ class Wording:
 
     def _clues(self, question: str) -> NDArray[np.float32]:
         """(K, len(CLUES)) in [0, 1]; all 0 but those of the question's own form."""
-        found = np.zeros((len(self._words), len(CLUES)), dtype=np.float32)
+        clues = np.zeros((len(self._words), len(CLUES)), dtype=np.float32)
         kind = form(question)
         columns = {clue: place for place, clue in enumerate(CLUES)}
-        found[:, columns[f"{kind}: yes or no"]] = self.yes_no
-        found[:, columns[f"{kind}: in the question"]] = self._shares(frozenset(words(question)))
+        clues[:, columns[f"{kind}: yes or no"]] = self.yes_no
+        clues[:, columns[f"{kind}: in the question"]] = self._shares(frozenset(words(question)))
         if kind == "choice":
-            found[:, columns["choice: offered"]] = self._shares(offered(question))
-        return found
+            clues[:, columns["choice: offered"]] = self._shares(offered(question))
+        return clues
 
-    def _shares(self, said: frozenset[str]) -> list[float]:
-        return [len(answer & said) / len(answer) if answer else 0.0 for answer in self._words]
+    def _shares(self, tokens: frozenset[str]) -> list[float]:
+        return [len(answer & tokens) / len(answer) if answer else 0.0 for answer in self._words]

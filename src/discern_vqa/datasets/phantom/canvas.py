@@ -244,8 +244,8 @@ def expose(drawing: Field, exposure: Exposure, random: Random) -> NDArray[np.uin
     top, bottom, left, right = (round(part * size) for part in exposure.borders)
     for edge in (np.s_[:top, :], np.s_[size - bottom :, :], np.s_[:, :left], np.s_[:, size - right :]):
         image[edge] = image[edge] * 0.04 + 0.02
-    picture: NDArray[np.uint8] = (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
-    return picture
+    pixels: NDArray[np.uint8] = (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return pixels
 
 
 def _letter(image: Field, exposure: Exposure, scale: float) -> None:

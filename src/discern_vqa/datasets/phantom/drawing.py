@@ -172,9 +172,9 @@ def _draw_unit(root: Path, unit: Unit) -> tuple[list[dict[str, Any]], list[dict[
     rows, cases = [], []
     for member, (case, letter) in enumerate(zip(members, names, strict=True)):
         stem = f"{unit.number:05d}{letter}"
-        picture, masks = render(unit, case, exposure)
+        pixels, masks = render(unit, case, exposure)
         image = f"images/{unit.split}/{stem}.png"
-        _save(picture, root / image, 3)
+        _save(pixels, root / image, 3)
         mask_files = {name: f"masks/{unit.split}/{stem}-{name.replace(' ', '-')}.png" for name in masks}
         for name, mask in masks.items():
             _save(mask.astype(np.uint8) * 255, root / mask_files[name], 1)
@@ -197,10 +197,10 @@ def _draw_unit(root: Path, unit: Unit) -> tuple[list[dict[str, Any]], list[dict[
     return rows, cases
 
 
-def _save(picture: NDArray[np.uint8], path: Path, level: int) -> None:
+def _save(image: NDArray[np.uint8], path: Path, level: int) -> None:
     """Not atomic: a set without its samples.jsonl, which comes after all of them, is drawn again."""
     with explained(path):
-        Image.fromarray(picture).save(path, compress_level=level)
+        Image.fromarray(image).save(path, compress_level=level)
 
 
 def _answered(one: Candidate, text: str, twin: str, masks: dict[str, str]) -> dict[str, Any]:

@@ -23,11 +23,11 @@ def contact_sheet(
     cases = [case for line in listing.read_text("utf-8").splitlines() if (case := json.loads(line))["split"] == split]
     cells = []
     for case in cases[start : start + columns * rows]:
-        picture = Image.open(root / case["image"]).convert("RGB").resize((CELL, CELL), Image.Resampling.BICUBIC)
+        image = Image.open(root / case["image"]).convert("RGB").resize((CELL, CELL), Image.Resampling.BICUBIC)
         if outline:
             for name in case["masks"].values():
-                _border(picture, Image.open(root / name))
-        cells.append((picture, f"{Path(case['image']).stem} {describe(case)}"))
+                _border(image, Image.open(root / name))
+        cells.append((image, f"{Path(case['image']).stem} {describe(case)}"))
     draw_sheet(cells, out_png, columns, rows)
 
 
@@ -42,7 +42,7 @@ def describe(case: dict) -> str:  # type: ignore[type-arg]
     return f"{how}: {', '.join(found) or 'normal'}"
 
 
-def _border(picture: Image.Image, mask: Image.Image) -> None:
-    large = mask.convert("L").resize(picture.size, Image.Resampling.NEAREST)
+def _border(image: Image.Image, mask: Image.Image) -> None:
+    large = mask.convert("L").resize(image.size, Image.Resampling.NEAREST)
     edge = ImageChops.subtract(large.filter(ImageFilter.MaxFilter(3)), large)
-    picture.paste((255, 40, 40), mask=edge.point(lambda value: 255 if value else 0))
+    image.paste((255, 40, 40), mask=edge.point(lambda value: 255 if value else 0))

@@ -58,7 +58,7 @@ from discern_vqa.reading.records import (
     require_unique,
     shown,
     text_of,
-    tiny_picture,
+    tiny_image,
 )
 from discern_vqa.reading.sources import Hub
 
@@ -190,7 +190,7 @@ def write_tiny(root: Path) -> None:
     }
     for number in about:
         folder = root / "imgs" / f"xmlab{number}"
-        tiny_picture(folder / "source.jpg", number)
+        tiny_image(folder / "source.jpg", number)
         atomic_write_text(folder / "detection.json", json.dumps(boxes[number]))
     atomic_write_text(root / "mask.txt", "70:Liver\n175:Liver Cancer\n95:Brain Edema\n")
     _tiny_mask(root / "imgs" / "xmlab1" / "mask.png")
@@ -238,7 +238,7 @@ def write_tiny(root: Path) -> None:
 
 
 def _tiny_mask(path: Path) -> None:
-    """The liver of the tiny xmlab1 with a lesion in it, as published: grey values in a colour picture."""
+    """The liver of the tiny xmlab1 with a lesion in it, as published: grey values in a colour image."""
     values = np.zeros((40, 48, 3), dtype=np.uint8)
     values[6:18, 4:24] = 70
     values[8:12, 6:10] = 175

@@ -19,7 +19,7 @@ questions of train again and one caption for each of its images, put together fr
 axial plane, of the lung, mediastinum, pleura, showing cryptococcal pneumonia in an immunocompetent host". Questions
 that are answered yes or no add nothing to a caption but the modality they name.
 
-Left out: images that show the same picture as a VQA-RAD image, so that a result on VQA-RAD stays clean. They are
+Left out: images that VQA-RAD has too, so that a result on VQA-RAD stays clean. They are
 listed in `overlap_with_vqa_rad.json` in ROOT (43 of the 3,200); `left_out` names them, `exclude` takes another list.
 
 Traps:
@@ -59,7 +59,7 @@ from discern_vqa.reading.records import (
     require_some,
     require_split,
     shown,
-    tiny_picture,
+    tiny_image,
 )
 from discern_vqa.reading.sources import Zenodo
 
@@ -269,9 +269,9 @@ def write_tiny(root: Path) -> None:
         "C3_Organ": [("synpic5", "what organ is this image of?", "genitourinary")],
         "C4_Abnormality": [("synpic5", "is there an abnormality in the ultrasound?", "yes")],
     }
-    for folder, suffix, pictures, parts in (("train", "train", (1, 2, 3, 4), said), ("val", "val", (5,), held)):
-        for number in pictures:
-            tiny_picture(root / folder / f"{suffix.capitalize()}_images" / f"synpic{number}.jpg", number)
+    for folder, suffix, numbers, parts in (("train", "train", (1, 2, 3, 4), said), ("val", "val", (5,), held)):
+        for number in numbers:
+            tiny_image(root / folder / f"{suffix.capitalize()}_images" / f"synpic{number}.jpg", number)
         lines = {name: ["|".join(row) for row in rows] for name, rows in parts.items()}
         for name, some in lines.items():
             file = root / folder / "QAPairsByCategory" / f"{name}_{suffix}.txt"
@@ -285,6 +285,6 @@ def write_tiny(root: Path) -> None:
         "synpic9|abnormality|what is abnormal in the ct scan?|(angioinvasive aspergillosis with) septic emboli",
     ]
     for number in (6, 7, 8, 9):
-        tiny_picture(root / "test" / _IMAGES["test"][0] / f"synpic{number}.jpg", number)
+        tiny_image(root / "test" / _IMAGES["test"][0] / f"synpic{number}.jpg", number)
     atomic_write_text(root / "test" / _QUESTIONS["test"], "\n".join(tests) + "\n")
     atomic_write_text(root / OVERLAP, json.dumps({"these -> vqa_rad": {"synpic4.jpg": ["synpic4.jpg"]}}))

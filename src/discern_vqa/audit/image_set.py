@@ -1,4 +1,4 @@
-"""The images of one data set, each looked at once: what their files hold, and which of them show the same picture."""
+"""The images of one data set, each opened once: their fingerprints, and which of them are identical."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from discern_vqa.imaging.thumbnails import shows_something
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ImageSet:
     """n images by their identity within the data set.
 
     Args:
@@ -34,33 +34,33 @@ class Pictures:
         workers: int,
         cache: Path | None,
         progress: Callable[[int, int], None],
-    ) -> "Pictures":
+    ) -> "ImageSet":
         """Opens every image file of the samples."""
         paths = {row.image: row.path for rows in samples.values() for row in rows}
-        found = fingerprints(list(paths.values()), workers=workers, cache=cache, progress=progress)
-        return cls(list(paths), list(paths.values()), found)
+        prints = fingerprints(list(paths.values()), workers=workers, cache=cache, progress=progress)
+        return cls(list(paths), list(paths.values()), prints)
 
     @cached_property
     def place(self) -> dict[str, int]:
-        """Each image's place."""
+        """The place of each image."""
         return {name: place for place, name in enumerate(self.names)}
 
     @cached_property
     def number(self) -> NDArray[np.int64]:
-        """(n,) the number of the picture that each image shows: equal for equal bytes or equal pixels.
+        """(n,) a number for the content of each image: equal for equal bytes or equal pixels.
 
         Numbers count from 0 in the order of the images. An image that cannot be opened has a number of its own.
         """
         numbers: dict[bytes, int] = {}
-        out = np.empty(len(self.names), np.int64)
+        number = np.empty(len(self.names), np.int64)
         for place, (content, pixels) in enumerate(zip(self.prints.content, self.prints.pixels, strict=True)):
             key = pixels or (content and b"file " + content) or b"name " + self.names[place].encode()
-            out[place] = numbers.setdefault(key, len(numbers))
-        return out
+            number[place] = numbers.setdefault(key, len(numbers))
+        return number
 
     @cached_property
     def first(self) -> NDArray[np.int64]:
-        """(pictures,) the place of the first image that shows each picture."""
+        """(contents,) the place of the first image of each distinct content."""
         return np.unique(self.number, return_index=True)[1]
 
     @cached_property
@@ -69,9 +69,9 @@ class Pictures:
         return shows_something(self.prints.thumbs[:, 0])
 
     def of(self, samples: Iterable[Sample]) -> NDArray[np.int64]:
-        """The numbers of the pictures that the samples are about, each once, in order."""
+        """The content numbers of the images that the samples are about, each once, in order."""
         return np.unique(self.number[[self.place[row.image] for row in samples]])
 
     def thumbs(self) -> NDArray[np.uint8]:
-        """(pictures, 2, 32, 32): one thumbnail for each picture."""
+        """(contents, 2, 32, 32): one pair of thumbnails for each distinct content."""
         return self.prints.thumbs[self.first]

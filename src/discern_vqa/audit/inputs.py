@@ -1,15 +1,15 @@
-"""What every check is given: the questions by split, the pairs of splits to compare, and one meaning of "the same"."""
+"""What every check receives: the questions by split, the pairs of splits to compare, and one meaning of "the same"."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 
-from discern_vqa.audit._pictures import Pictures
+from discern_vqa.audit.image_set import ImageSet
 from discern_vqa.data.answers import normaliser
 from discern_vqa.data.sample import Sample
 
 LEARNED_FROM = ("train", "pretrain")
-JUDGED_ON = ("test", "validation")
+EVALUATED_ON = ("test", "validation")
 
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how much of it is done, and how much there is."""
@@ -17,33 +17,33 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Other:
-    """Another data set that this one is held against."""
+    """Another data set that this one is compared with."""
 
     name: str
     samples: Mapping[str, Sequence[Sample]]
-    pictures: Pictures
+    image_set: ImageSet
 
 
 @dataclass(frozen=True)
-class Given:
-    """The samples of a data set by split, and how they are to be judged.
+class AuditInputs:
+    """The samples of a data set by split, and the settings of the audit.
 
     Args:
         samples: all of them, captions too, by split.
         normalise: two answers, or two questions, are the same when this normaliser makes them so.
-        pictures: the images as they were found; None when they were not to be opened.
+        image_set: the images with their fingerprints; None when they were not to be opened.
         published: questions by split, as the set's owners state them; {} when they do not, or part of it was read.
         left_out: why the reader leaves published questions out, by split.
         broken: what is wrong with the records that could not be read, a sentence each.
-        baselines: names of the baselines that are to answer the judged splits.
-        encoder: weights of an image encoder that is to compare the images too; "" for none.
-        other: another data set to look for this one's images in.
-        progress: told how far a long search is.
+        baselines: names of the baselines that answer the evaluation splits.
+        encoder: weights of an image encoder that compares the images too; "" for none.
+        other: another data set, in which this one's images are looked for.
+        progress: called while a long search runs.
     """
 
     samples: Mapping[str, Sequence[Sample]]
     normalise: str
-    pictures: Pictures | None = None
+    image_set: ImageSet | None = None
     published: Mapping[str, int] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     broken: Sequence[str] = ()
@@ -60,18 +60,18 @@ class Given:
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
-        """(learned from, judged on): train is compared with test and validation, where these are there."""
+        """(training split, evaluation split): train is compared with test and validation, where these exist."""
         known = self.questions
-        return [("train", judged) for judged in JUDGED_ON if "train" in known and judged in known]
+        return [("train", judged) for judged in EVALUATED_ON if "train" in known and judged in known]
 
     @cached_property
     def plain(self) -> Callable[[str], str]:
         """The normaliser; each text is normalised once."""
         return cache(normaliser(self.normalise))
 
-    def picture(self, row: Sample) -> str | int:
-        """What the row's image shows: equal for copies under other names, where images were opened."""
-        return row.image if self.pictures is None else int(self.pictures.number[self.pictures.place[row.image]])
+    def shown_image(self, row: Sample) -> str | int:
+        """The content of the row's image: equal for copies under other names, where images were opened."""
+        return row.image if self.image_set is None else int(self.image_set.number[self.image_set.place[row.image]])
 
     def about(self, row: Sample) -> Hashable:
         """Image, question types and answer: equal for a question and its re-phrasing."""

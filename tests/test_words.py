@@ -1,0 +1,101 @@
+"""The field's own words, held against the documentation and against everything that the program says.
+
+A phrase that only this project would use sends its reader to a glossary. Read here are README, ARCHITECTURE,
+CONTRIBUTING and the pages of docs/ without what stands in code font, the templates of the pages, and of every module
+the texts: docstrings, messages, hints, help texts, and f-strings with their fields left out. Names of keys and files
+keep what they are called, since files that exist already use them.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SRC = ROOT / "src" / "discern_vqa"
+
+INSTEAD = {
+    r"answer tables?": "vocabulary",
+    r"slow twins?": "reference implementation",
+    r"twins?": "image pair, or partner",
+    r"carv(?:e|es|ed|ing|ings)": "hold out",
+    r"judged splits?": "evaluation split",
+    r"(?<!percentage )(?<!decimal )(?<!starting )(?<!floating )(?<!fixed )(?<!entry )points?(?! (?:to|at|out)\b)": (
+        "pixel, or percentage point"
+    ),
+    r"pictures?": "image",
+    r"stand-ins?": "ablated image",
+    r"deal(?:t|s|ing|ings)?": "assign, stratified assignment",
+    r"likeness(?:es)?": "thumbnail distance, or similarity",
+    r"(?:sets?|questions|samples|learned|learned from) beside|beside its own": "auxiliary",
+    r"out of scope|scopes?": "out-of-distribution detection",
+    r"said with the command that gets it": "the error message gives the command",
+    r"to be had": "available",
+    r"mend(?:s|ed|ing)?": "correct, or repair",
+}
+"""Forbidden phrase, as a pattern over whole words in any case -> what the field says."""
+
+EXCEPTIONS = {
+    "Does the picture contain": "a question of SLAKE, quoted as published",
+    "included in the picture?": "likewise",
+    "organ in this picture?": "likewise",
+}
+"""Phrase that holds a forbidden one and stays -> why. It is taken out of every text before the search."""
+
+NOT_YET: tuple[str, ...] = (
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+)
+"""Files and folders, from the repository's root, that have not been rewritten."""
+
+_FORBIDDEN = {re.compile(rf"(?<![\w-])(?:{phrase})(?![\w-])", re.IGNORECASE): word for phrase, word in INSTEAD.items()}
+_CODE = re.compile(r"(`+)(?:(?!\1).)+\1|\"\w+\"", re.DOTALL)
+_FENCED = re.compile(r"^```.*?^```|^ {4,}\S[^\n]*$", re.DOTALL | re.MULTILINE)
+_PARAMETER = re.compile(r"^ +\w+(?:, \w+)*:(?= )", re.MULTILINE)
+_LINK = re.compile(r"\]\([^)]*\)")
+
+
+def _offences(text: str) -> Iterator[tuple[int, str]]:
+    """(line within the text from 0, what is wrong) for each forbidden phrase outside code font."""
+    for code in (_CODE, _LINK, _PARAMETER):
+        text = code.sub(lambda found: "\n" * found[0].count("\n") + "_", text)
+    for phrase in EXCEPTIONS:
+        text = text.replace(phrase, "_" * len(phrase))
+    for pattern, word in _FORBIDDEN.items():
+        for found in pattern.finditer(text):
+            yield text.count("\n", 0, found.start()), f"{found[0]!r}; the field says: {word}"
+
+
+def _texts(source: str) -> Iterator[tuple[int, str]]:
+    """(line, text) of each string in a module that holds a space; an f-string is one text, its fields are "_"."""
+    tree = ast.parse(source)
+    parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in ast.walk(tree):
+        text = ""
+        if isinstance(node, ast.JoinedStr):
+            fields = (part.value if isinstance(part, ast.Constant) else "_" for part in node.values)
+            text = "".join(str(field) for field in fields)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in parts:
+            text = node.value
+        if " " in text:
+            assert isinstance(node, ast.expr)
+            yield node.lineno, text
+
+
+def offences(file: Path) -> list[str]:
+    """ "file:line: what is wrong" of one page, template or module."""
+    content = file.read_text(encoding="utf-8")
+    if file.suffix == ".py":
+        texts = list(_texts(content))
+    else:
+        texts = [(1, _FENCED.sub(lambda found: "\n" * found[0].count("\n"), content))]
+    where = file.relative_to(ROOT).as_posix() if file.is_relative_to(ROOT) else file.name
+    return [f"{where}:{line + below}: {what}" for line, text in texts for below, what in _offences(text)]
+
+
+def _files() -> list[Path]:
+    pages = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
+    pages += [page for page in sorted((ROOT / "docs").glob("*.md")) if page.name != "LOG.md"]
+    files = [*pages, *sorted(SRC.rglob("*.j2")), *sorted(SRC.rglob("*.py"))]
+    return [file for file in files if not file.relative_to(ROOT).as_posix().startswith(NOT_YET)]
