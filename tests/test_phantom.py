@@ -218,7 +218,7 @@ def test_drawing_refuses_a_folder_that_holds_something_else(tmp_path):
     ("wrong", "said"),
     [
         ({"size": 8}, "a phantom of 8 pixels"),
-        ({"twins": 1.5}, "a share of twins of 1.5"),
+        ({"twins": 1.5}, "`twins` = 1.5"),
         ({"counts": {"trian": 3}}, "no split 'trian'"),
         ({"counts": {"train": -3}}, "-3 images"),
         ({"splits": {"train": 0.0}}, "no image"),

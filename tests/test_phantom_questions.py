@@ -7,7 +7,7 @@ import pytest
 
 from discern_vqa.datasets.phantom import anatomy
 from discern_vqa.datasets.phantom.candidate import choose, is_closed
-from discern_vqa.datasets.phantom.findings import REGIONS, Case, cells, changed, draw_finding, kinds, twin_ways
+from discern_vqa.datasets.phantom.findings import REGIONS, Case, cells, changed, draw_finding, kinds, pair_differences
 from discern_vqa.datasets.phantom.questions import candidates
 
 TYPES = set("PRES ABN POS MODALITY PLANE SIZE COUNT ATTRIB COLOR ORGAN OTHER".split())
@@ -107,7 +107,7 @@ def test_every_way_in_which_twins_may_differ_changes_a_finding():
     available = kinds("head", "ct")
     for kind in available * 20:
         finding = draw_finding(random, kind)
-        for way in twin_ways(finding):
+        for way in pair_differences(finding):
             assert changed(random, finding, way, available) != finding
 
 

@@ -189,4 +189,4 @@ def test_the_verbs_write_and_read_an_index(set_of_40, tmp_path, monkeypatch, cap
     assert cli.main(line) == 0
     assert len(converted.read_text().splitlines()) == 16
     assert cli.main(["data", "split", "jsonl", str(set_of_40), "--out", out, "--option", f"index={out}"]) == 2
-    assert "not of another split" in capsys.readouterr().err
+    assert "not from another split" in capsys.readouterr().err

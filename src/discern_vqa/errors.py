@@ -1,12 +1,12 @@
-"""What a user can put right: every error of the package, each with a hint.
+"""The errors that a user can correct, each with a hint.
 
-`message` says what was given and what was expected; `hint` says what to type next. The command line prints the two
-on one line each and exits with 2; a traceback means a bug of ours, never a mistake of the user's.
+The message says what was given and what was expected; `hint` says what to type next. The command line prints each on
+one line and exits with 2. A traceback means a bug of this package, never a mistake of the user.
 """
 
 
 class DiscernError(Exception):
-    """Something the user can fix. `hint` says how."""
+    """A mistake that the user can correct; `hint` says how."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -26,4 +26,4 @@ class ImageError(DataError):
 
 
 class RunError(DiscernError):
-    """A run folder is missing, half written, or does not fit what it is asked."""
+    """A run folder is missing, incomplete, or does not fit the command."""

@@ -1,5 +1,5 @@
-"""Writes that are whole or not there at all: a temporary file beside the target, flushed, then renamed over it. And
-JSON, read so that one kind of error covers all that can be wrong with it."""
+"""Atomic writes: into a temporary file in the target's folder, which is flushed and then renamed. And JSON, read so
+that one kind of error covers everything that can be wrong with it."""
 
 import errno
 import json
@@ -15,14 +15,15 @@ from safetensors import SafetensorError
 from discern_vqa.errors import DiscernError
 
 _NUMBER = re.compile(r"\(os error (\d+)\)")
-"""How safetensors, which writes its files itself, says what the system answered."""
+"""The error number of the system in a message of safetensors, which writes its files itself."""
 
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """What goes wrong while `path` is written becomes a DiscernError: a full disk, no permission, a file for a folder.
+    """Turns errors while `path` is written into a DiscernError: a full disk, no permission, a file where a folder
+    should be.
 
-    Of safetensors' own errors those that the system caused; the others are no matter of the disk and pass.
+    Of safetensors' errors only those that the system caused; the others pass unchanged.
     """
     try:
         yield
@@ -43,7 +44,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     if not path.name:
-        raise DiscernError(f"{str(path)!r} is a folder, no file to write", hint="give a file's name, or a folder's")
+        raise DiscernError(f"{str(path)!r} is a folder; expected a file to write to", hint="name a file")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with explained(path):
@@ -53,7 +54,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 os.fsync(written.fileno())
             os.replace(partial, path)
     finally:
-        with suppress(OSError):  # a read-only disk, or a file where a folder should be: what went wrong is said above
+        with suppress(OSError):  # a read-only disk, or a file where a folder should be: reported above
             partial.unlink(missing_ok=True)
 
 
@@ -69,7 +70,8 @@ def atomic_write_text(path: Path, content: str) -> None:
 
 
 def from_json(text: str | bytes) -> Any:
-    """As `json.loads`, but whatever is wrong is a ValueError that says so: nested too deep, a number too long."""
+    """As `json.loads`, but every problem is a ValueError: JSON that is nested too deep, or a number that is too
+    long."""
     try:
         return json.loads(text)
     except (json.JSONDecodeError, UnicodeDecodeError):
@@ -82,8 +84,8 @@ def from_json(text: str | bytes) -> Any:
 def _explained(error: OSError, path: Path) -> DiscernError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiscernError(
-            f"no space left on the device while writing {path}; what was there before is untouched",
-            hint="free some space and run the same command again (a training goes on with --resume)",
+            f"no space left on the device while writing {path}; the old file is unchanged",
+            hint="free some space and run the same command again (a training continues with --resume)",
         )
     reason = os.strerror(error.errno) if error.errno else str(error)
     return DiscernError(f"cannot write {path}: {reason}", hint="choose another folder, or make this one writable")

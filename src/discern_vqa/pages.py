@@ -1,4 +1,4 @@
-"""What the pages that Discern writes share: one look, from one file."""
+"""What the HTML pages of Discern share: the style sheet."""
 
 from importlib.resources import files
 from importlib.resources.abc import Traversable

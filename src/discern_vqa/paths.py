@@ -5,7 +5,8 @@
     recipes   the path as given | the checkout's recipes/ | the recipes that the installed package carries
 
 DISCERN_DATA and DISCERN_WEIGHTS may name several folders, separated as in PATH. A folder of weights may have the hub's
-cache layout (`models--org--name/snapshots/<revision>/`). What is missing is said with the command that gets it.
+cache layout (`models--org--name/snapshots/<revision>/`). The error message for something
+missing gives the command that downloads it.
 """
 
 import difflib
@@ -178,8 +179,8 @@ def _from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
-    # Whatever goes wrong between here and the hub (no network, no such repository, a proxy), the user's next step is
-    # the same; the cause travels along. The hub's own errors are OSError, ValueError or their descendants.
+    # Whatever goes wrong on the way to the hub (no network, no such repository, a proxy), the user's next step is the
+    # same; the cause is in the message. The hub's own errors are OSError, ValueError or their descendants.
     try:
         folder = Path(snapshot_download(repository, allow_patterns=SAFE_FILES, local_files_only=offline))
     except (OSError, ValueError, RuntimeError) as error:
@@ -188,7 +189,7 @@ def _from_hub(name: str) -> Path:
     found = _weights_in(folder)
     if found is None:
         raise ConfigError(
-            f"the hub's {repository} holds nothing that can be loaded safely",
+            f"the hub's repository {repository} holds nothing that can be loaded safely",
             hint="name a repository with a config.json and .safetensors files",
         )
     return found
@@ -203,12 +204,12 @@ def is_regular_file(path: Path) -> bool:
 
 
 def what_it_is(path: Path) -> str:
-    """What is to be said of a path that is no regular file: "is a folder", ..., "is not there"."""
+    """Why a path is not a regular file, for messages: "is a folder", ..., "is not there"."""
     if os.path.isdir(path):
         return "is a folder"
     if os.path.exists(path):
-        return "is no regular file but a pipe or a device"
-    return "is a link that leads nowhere" if os.path.islink(path) else "is not there"
+        return "is a pipe or a device"
+    return "is a broken link" if os.path.islink(path) else "is not there"
 
 
 def names_beside(path: Path) -> list[str]:
@@ -227,7 +228,9 @@ def refuse_own_input(out: Path | None, *inputs: Path | None) -> None:
         except OSError:  # one of them is not there
             continue
         if same:
-            raise ConfigError(f"{out} is read here, and would be overwritten", hint="name another file to write to")
+            raise ConfigError(
+                f"{out} is an input of this command, and would be overwritten", hint="name another file to write to"
+            )
 
 
 def refuse_same_output(outputs: Mapping[str, Path | None]) -> None:
@@ -241,11 +244,11 @@ def refuse_same_output(outputs: Mapping[str, Path | None]) -> None:
             continue
         other = seen.setdefault(os.path.realpath(path), what)
         if other != what:
-            raise ConfigError(f"{other} and {what} are one file, {path}", hint="name a file of its own for each")
+            raise ConfigError(f"{other} and {what} are the same file, {path}", hint="name a different file for each")
 
 
 def _like_it(missing: Path) -> str:
-    """ "did you mean ...?", of what lies beside it under a like name; "" where nothing does."""
+    """ "did you mean ...?" with the most similar name in the same folder; "" where there is none."""
     near = difflib.get_close_matches(missing.name, names_beside(missing), n=1, cutoff=0.8)
     return f"did you mean {missing.parent / near[0]}?" if near else ""
 

@@ -1,6 +1,7 @@
 """`discern data audit`, `split`, `preview`: what is wrong with a data set, how to divide it, what it looks like."""
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -138,10 +139,9 @@ def split(
             share = f"({100 * counts['share']:.1f} %)"
             typer.echo(f"  {part:<11}{counts['judged']:>8,} questions {share}, {counts['images']:,} images")
     first = made[0]["folder"]
-    typer.echo(
-        f'recipes read it with index = "{first}" in [data]; check it: discern data audit {name} {root} --option'
-        f" index={first}"
-    )
+    options = shlex.join(part for pair in [*(option or []), f"index={first}"] for part in ("--option", pair))
+    typer.echo(f'recipes read it with index = "{first}" in [data]')
+    typer.echo(f"next: discern data audit {name} {root} {options}")
 
 
 def preview(

@@ -1,4 +1,4 @@
-"""A table of your own: a CSV file of questions beside a folder of images, as a spreadsheet saves it.
+"""A table of your own: a CSV file of questions next to a folder of images, as a spreadsheet saves it.
 
     image;question;answer;answer_type;split
     scans/0001.png;Is there a fracture?;yes;closed;train
@@ -10,7 +10,7 @@ of a sample are taken too (`split`, `answer_type`, `question_type`, `organ`, `mo
     discern data audit csv questions.csv --option columns.question=Frage --option columns.image=Datei
 
 `split` may say train, validation (val, valid, dev), test or pretrain; where there is no such column every row is
-`use_as`, and the audit or a recipe divides them. `choices` are texts between bars ("CT | MRI") or a JSON list.
+`use_as`, and `discern data split` or a recipe splits it. `choices` are texts between bars ("CT | MRI") or a JSON list.
 
 Repaired on the way: white space around cells; "\\" between folders becomes "/"; a byte order mark. The delimiter is
 the one of comma, semicolon, tab and bar that the first line has most of, or the option `delimiter`.
@@ -44,7 +44,7 @@ from discern_vqa.reading.records import (
     tiny_image,
 )
 
-SUMMARY = "your own data: a table of questions (CSV) beside a folder of images, columns mapped as you say"
+SUMMARY = "your own data: a table of questions (CSV) and a folder of images; any column names"
 LICENCE = "that of your data"
 SPLITS = ALL_SPLITS
 PUBLISHED: dict[str, int] = {}
@@ -73,7 +73,7 @@ def read(
         use_as: the split of rows that say none.
         delimiter: what stands between columns; by default , ; tab or |, whichever the first line has most of.
         encoding: of the file.
-        skipped: a list to go on at broken rows: they are left out, and what is wrong with each is appended.
+        skipped: given a list, broken rows are left out, and what is wrong with each is appended to it.
 
     Raises:
         DataError: the file or an image is missing, or a row breaks the format (all rows are checked first).
@@ -83,7 +83,8 @@ def read(
     if use_as not in SPLITS:
         raise ConfigError(f"use_as is {use_as!r}", hint=f"it is one of: {', '.join(SPLITS)}")
     file = table_of(Path(root))
-    found, problems, samples = Images(file.parent), Problems(skipped), []
+    images_below = Images(file.parent, "" if images else "images")
+    problems, samples = Problems(skipped), []
     for number, row in records(file, columns or {}, delimiter, encoding, "image"):
         with problems.record():
             if isinstance(row, DataError):
@@ -93,9 +94,9 @@ def read(
             name = text_of(record, "image", source, verbatim=True).replace("\\", "/")
             record["image"] = f"{images.strip('/')}/{name}" if images else name
             if record["split"] == split:
-                path = found.find(record["image"], source)
+                path = images_below.find(record["image"], source)
                 if mask := text(record, "mask", source, verbatim=True):
-                    found.find(mask, source)
+                    images_below.find(mask, source)
             else:
                 path = file.parent / record["image"]
             samples.append(sample_of(record, source, number, path))
@@ -111,6 +112,8 @@ def table_of(root: Path) -> Path:
     """The table itself, or the one in a folder. Raises DataError when there is none, or more than one."""
     if root.suffix.lower() in (".csv", ".tsv", ".txt", ".jsonl"):
         return root
+    if root.suffix.lower() in (".xlsx", ".xls", ".ods"):
+        raise DataError(f"{root} is a spreadsheet in a binary format, which is not read", hint="save it as CSV UTF-8")
     require_folder(root)
     if (root / FILE).exists():
         return root / FILE
@@ -120,7 +123,7 @@ def table_of(root: Path) -> Path:
     if tables:
         names = ", ".join(table.name for table in tables[:5])
         raise DataError(f"{root} holds {len(tables)} tables: {names}", hint=f"name one: {tables[0]}")
-    raise DataError(f"{root} holds no table", hint=near_file(root / FILE))
+    raise DataError(f"{root} holds no table (.csv or .tsv)", hint=near_file(root / FILE))
 
 
 def write_tiny(root: Path) -> None:

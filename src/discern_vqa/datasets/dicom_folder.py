@@ -6,7 +6,7 @@
 
 `image` names a file (relative to ROOT), or holds a SOPInstanceUID, SeriesInstanceUID or StudyInstanceUID. A series or
 study of several files needs `pick`: "first", "middle" or "last" in the order of series and instance numbers; without
-it, it is an error, for the answer would be guessed. A frame of a file with several is chosen by a column `frame`, or
+it, it is an error, since any choice would be a guess. A frame of a file with several is chosen by a column `frame`, or
 behind the name: `IM003.dcm#frame=7`. The other columns are those of the reader `csv`, with the option `columns`; a
 column that is no field of a sample is dropped, unless the option `keep` names it.
 
@@ -79,12 +79,12 @@ def read(
         pick: which file of a series or study with several: "first", "middle" or "last".
         use_as: the split of rows that say none.
         key: what pseudonyms are made with; by default your own key.
-        keep: further columns of the table that go to `extra`.
+        keep: more columns of the table that go to `extra`.
         delimiter, encoding: of the table, see the reader `csv`.
-        skipped: a list to go on at broken rows: they are left out, and what is wrong with each is appended.
+        skipped: given a list, broken rows are left out, and what is wrong with each is appended to it.
 
     Raises:
-        DataError: a file is missing or no DICOM, a row names none or several, or breaks the format.
+        DataError: a file is missing or no DICOM, a row names no image or several, or breaks the format.
         ConfigError: an option is wrong, or pydicom is not installed.
     """
     root = Path(root)
@@ -120,7 +120,8 @@ def _table(root: Path, questions: str) -> Path:
         return root / questions
     found = next((root / name for name in FILES if (root / name).exists()), None)
     if found is None:
-        raise DataError(f"{root} has no {FILES[0]} and no {FILES[1]}", hint=near_file(root / FILES[0]))
+        otherwise = "name the table of questions: --option questions=NAME"
+        raise DataError(f"{root} has no {FILES[0]} and no {FILES[1]}", hint=near_file(root / FILES[0], otherwise))
     return found
 
 

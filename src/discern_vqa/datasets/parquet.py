@@ -97,7 +97,7 @@ def _files(root: Path) -> list[Path]:
     require_folder(root)
     found = sorted([*root.glob("*.parquet"), *root.glob("data/*.parquet")])
     if not found:
-        raise DataError(f"{root} holds no Parquet file", hint=near_file(root / "data.parquet"))
+        raise DataError(f"{root} holds no Parquet file", hint="name a .parquet file or the folder of such files")
     return found
 
 
@@ -121,10 +121,10 @@ def _record(row: Mapping[str, Any], source: str) -> dict[str, Any]:
     extra = parse_json(row.get("extra") or "{}", f"{source}: 'extra'", lines=False)
     if not isinstance(extra, dict):
         raise DataError(f"{source}: 'extra' is {shown(extra)}; expected a JSON object", hint=CORRECT_IT)
-    further = {key: value for key, value in row.items() if key not in _OWN and _is_json(value)}
-    if clash := KNOWN & {*extra, *further}:
+    others = {key: value for key, value in row.items() if key not in _OWN and _is_json(value)}
+    if clash := KNOWN & {*extra, *others}:
         raise DataError(f"{source}: 'extra' has the name of a field, {min(clash)!r}", hint=CORRECT_IT)
-    return {**further, **extra, **record, "image": text_of(image, "path", source, verbatim=True)}
+    return {**others, **extra, **record, "image": text_of(image, "path", source, verbatim=True)}
 
 
 def _is_json(value: Any) -> bool:

@@ -104,7 +104,7 @@ def read(
     if version not in VERSIONS:
         raise ConfigError(f"pmc_vqa has no version {version!r}", hint=f"there are: {', '.join(VERSIONS)}")
     file, folder = root / _FILES[version][split], _figures(root, version)
-    images, problems, samples = Images(root), Problems(skipped, leave_out=MissingImage.may_go(missing)), []
+    images, problems, samples = Images(root), Problems(skipped, leave_out=MissingImage.to_leave_out(missing)), []
     for line, row in named_rows(file, ("Figure_path", "Question", "Choice A", "Choice B", "Choice C", "Choice D")):
         with problems.record():
             if isinstance(row, DataError):

@@ -112,7 +112,7 @@ def read(
     for name, value, known in (("version", version, VERSIONS), ("part", part, PARTS)):
         if value not in known:
             raise ConfigError(f"roco has no {name} {value!r}", hint=f"there are: {', '.join(known)}")
-    problems = Problems(skipped, leave_out=MissingImage.may_go(missing))
+    problems = Problems(skipped, leave_out=MissingImage.to_leave_out(missing))
     file = _captions_v2(root, split) if version == "v2" else _captions_v1(root, split, part)
     lines = _v2(root, file, split, problems) if version == "v2" else _v1(root, file, split, problems)
     samples = require_unique([one for one in lines if len(one.caption.split()) >= least_words], problems)

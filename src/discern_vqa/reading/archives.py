@@ -14,7 +14,7 @@ MOST_TIMES_LARGER = 300
 """An archive that grows by more than this is refused: images grow by 1 to 2, JSON by 10 to 20."""
 
 _PASSED_OVER = ("__MACOSX/", ".DS_Store", "Thumbs.db")
-_HINT = "do not use this file; fetch it from its owners by hand and look at it"
+_HINT = "do not use this file; download it from its owners by hand and inspect it"
 
 
 def unpack(archive: Path, folder: Path) -> int:
@@ -73,13 +73,15 @@ def _copy(source: IO[bytes], target: Path, size: int, archive: Path) -> None:
             while chunk := source.read(1 << 20):
                 written += len(chunk)
                 if written > size:
-                    raise DataError(f"{archive} holds more than it says, in {target.name!r}", hint=_HINT)
+                    raise DataError(f"{archive} holds more bytes than it states, in {target.name!r}", hint=_HINT)
                 file.write(chunk)
 
 
 def _require_size(size: int, archive: Path, folder: Path) -> None:
     if size > MOST_TIMES_LARGER * archive.stat().st_size + 1_000_000:
-        raise DataError(f"{archive} would grow to {size / 1e9:.1f} GB: that is no archive of images", hint=_HINT)
+        raise DataError(
+            f"{archive} would grow to {size / 1e9:.1f} GB: which is too large for an archive of images", hint=_HINT
+        )
     there = next(place for place in (folder, *folder.parents) if place.exists())
     free = shutil.disk_usage(there).free
     if size > free:

@@ -1,4 +1,4 @@
-"""Questions in a table of one's own: which column is which field, and a row as a neutral record.
+"""Questions in a table of the user's own: which column holds which field, and a row as a neutral record.
 
 A column is found by the field's name, in any case ("Question", "IMAGE"). Columns of other names are given: the option
 `columns` maps fields to them, on the command line as `--option columns.question=Frage`. Columns that no field takes go
@@ -16,6 +16,7 @@ from discern_vqa.reading.neutral import KNOWN
 from discern_vqa.reading.records import CORRECT_IT, one_line, parse_json, read_text, require_record, shown
 from discern_vqa.reading.tables import rows
 
+_HOW_TO_DECODE = "save the file as UTF-8, or name its encoding, for example --option encoding=cp1252"
 DELIMITERS = (",", ";", "\t", "|")
 SPLITS_AS_WRITTEN = {
     "training": "train",
@@ -25,7 +26,7 @@ SPLITS_AS_WRITTEN = {
     "testing": "test",
     "pretraining": "pretrain",
 }
-"""Other words for the four splits that a table may use."""
+"""Other names of the four splits that a table may use."""
 
 
 def records(
@@ -36,9 +37,9 @@ def records(
     Args:
         file: the file; ".jsonl" is read as JSON Lines, everything else as a table with one line of names first.
         columns: field -> column name, where they differ.
-        delimiter: what stands between the columns; "" for the one of , ; tab | that the line of names has most of.
+        delimiter: what separates the columns; "" for the most frequent of , ; tab | in the line of names.
         encoding: of the file.
-        needed: the field that every table must have, "image" or one that stands for it.
+        needed: the field that names the image, usually "image".
 
     Raises:
         DataError: the file is missing, in another encoding, has no line of names, or lacks a needed column.
@@ -55,7 +56,7 @@ def records(
             f"columns: there is no field {unknown[0]!r}",
             hint=f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(KNOWN))}",
         )
-    text = read_text(file, encoding)
+    text = read_text(file, encoding, _HOW_TO_DECODE)
     if file.suffix == ".jsonl":
         yield from _lines(file, text, columns)
         return
@@ -71,7 +72,7 @@ def records(
                 line,
                 DataError(
                     f"{file.name}:{line}: {len(cells)} columns; the line of names has {len(names)}",
-                    hint=f"columns are divided by {delimiter!r}; put quotes around a text that holds one",
+                    hint=f"columns are separated by {delimiter!r}; put quotes around a text that holds one",
                 ),
             )
             continue
@@ -104,8 +105,8 @@ def _fields(file: Path, names: list[str], columns: Mapping[str, str], needed: st
     if absent := [column for column in columns.values() if column not in names]:
         near = get_close_matches(absent[0], names, n=1)
         raise ConfigError(
-            f"{file} has no column {absent[0]!r}; there are: {one_line(', '.join(names))}",
-            hint=f"did you mean {near[0]!r}?" if near else "name one of them",
+            f"{file} has no column {absent[0]!r}; its columns are: {one_line(', '.join(names))}",
+            hint=f"did you mean {near[0]!r}?" if near else "name one of these columns",
         )
     mapped = {column: field for field, column in columns.items()}
     known = {field.lower(): field for field in (*KNOWN, needed, "series", "frame") if field not in columns}
@@ -114,10 +115,14 @@ def _fields(file: Path, names: list[str], columns: Mapping[str, str], needed: st
         raise DataError(
             f"{file} has two columns for {twice[0]!r}", hint=f"name the right one: --option columns.{twice[0]}=NAME"
         )
-    if needed not in fields:
+    required = (needed,) if "caption" in fields else (needed, "question", "answer")
+    if missing := [field for field in required if field not in fields]:
+        options = [f"columns.{field}=NAME" for field in missing]
         raise DataError(
-            f"{file} has no column {needed!r}; there are: {one_line(', '.join(names))}",
-            hint=f"name the column that holds it: --option columns.{needed}=NAME",
+            f"{file} has no column {' and no column '.join(map(repr, missing))}; its columns are: "
+            f"{one_line(', '.join(names))}",
+            hint=f"name the columns that hold them: {' '.join(f'--option {option}' for option in options)}"
+            f" (in a recipe: {' '.join(f'--set data.options.{option}' for option in options)})",
         )
     return fields
 

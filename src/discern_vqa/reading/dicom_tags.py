@@ -44,8 +44,8 @@ _MODALITIES = {
 
 
 @dataclass(frozen=True)
-class Found:
-    """One image. `image`, `patient` and `study` are pseudonyms ("" where the file does not say)."""
+class FoundImage:
+    """One image of a study. `image`, `patient` and `study` are pseudonyms ("" where the file does not say)."""
 
     image: str
     path: Path
@@ -85,15 +85,15 @@ class Studies:
         if pick and pick not in PICKS:
             raise ConfigError(f"pick is {pick!r}", hint=f"it is one of: {', '.join(PICKS)}")
         try:
-            import pydicom  # noqa: F401  (said here, before the first file is opened)
+            import pydicom  # noqa: F401  (so that a missing package is reported before the first file is opened)
         except ImportError as error:
             raise ConfigError("DICOM files need pydicom", hint="pip install 'discern-vqa[dicom]'") from error
         self.root, self.pick, self.key = root, pick, key
         self._headers: dict[Path, _Header | None] = {}
         self._by_uid: dict[str, list[_Header]] | None = None
 
-    def find(self, named: str, source: str) -> Found:
-        """The image that `named` (a file relative to the root, or a UID; a choice may follow) means.
+    def find(self, named: str, source: str) -> FoundImage:
+        """The image that `named` (a file relative to the root, or a UID; an image reference may follow) means.
 
         Raises DataError when there is none, or several and no `pick`.
         """
@@ -103,30 +103,32 @@ class Studies:
         whole = self.root / relative
         if is_file(whole):
             file, choice = split_choice(whole)
-            return self._found(self._header(file), file, choice, source)
+            return self._image(self._header(file), file, choice, source)
         uid, mark, rest = named.partition("#")
         if not re.fullmatch(r"[0-9.]+", uid):
             raise DataError(f"{source}: the image {shown(named)} is not there", hint=near_file(split_choice(whole)[0]))
-        header = self._chosen(uid, source)
-        return self._found(header, header.path, mark + rest, source)
+        header = self._by_identity(uid, source)
+        return self._image(header, header.path, mark + rest, source)
 
-    def _chosen(self, uid: str, source: str) -> _Header:
+    def _by_identity(self, uid: str, source: str) -> _Header:
         if self._by_uid is None:
             self._by_uid = defaultdict(list)
             for header in self._all():
                 for identity in {header.instance, header.series, header.study} - {""}:
                     self._by_uid[identity].append(header)
-        there = self._by_uid.get(uid, [])
-        found = sorted((one for one in there if one.has_pixels), key=lambda one: (one.order, one.path))
-        if not found:
-            what = "has no pixels" if there else f"is in none of the {len(self._headers)} files of this folder"
-            raise DataError(f"{source}: the UID {uid[:64]} {what}", hint="name an image that is there")
-        if len(found) > 1 and not self.pick:
+        headers = self._by_uid.get(uid, [])
+        images = sorted(
+            (header for header in headers if header.has_pixels), key=lambda header: (header.order, header.path)
+        )
+        if not images:
+            what = "has no pixels" if headers else f"is in none of the {len(self._headers)} files of this folder"
+            raise DataError(f"{source}: the UID {uid[:64]} {what}", hint="name an image of this folder")
+        if len(images) > 1 and not self.pick:
             raise DataError(
-                f"{source}: the UID {uid[:64]} is that of {len(found)} images",
+                f"{source}: the UID {uid[:64]} belongs to {len(images)} images",
                 hint="name one of them, or choose with --option pick=middle (first, last)",
             )
-        return found[{"first": 0, "last": -1}.get(self.pick, (len(found) - 1) // 2)]
+        return images[{"first": 0, "last": -1}.get(self.pick, (len(images) - 1) // 2)]
 
     def _all(self) -> Iterator[_Header]:
         for file in sorted(self.root.rglob("*")):
@@ -134,20 +136,20 @@ class Studies:
                 yield header
 
     def _header(self, file: Path) -> _Header | None:
-        """What the file says of itself; None when it is no DICOM file."""
+        """The tags of the file; None when it is not a DICOM file."""
         if file not in self._headers:
             self._headers[file] = _read_header(file)
         return self._headers[file]
 
-    def _found(self, header: _Header | None, file: Path, choice: str, source: str) -> Found:
+    def _image(self, header: _Header | None, file: Path, choice: str, source: str) -> FoundImage:
         path = file.with_name(file.name + choice)
         if header is None:
             inside = file.relative_to(self.root).as_posix()
-            return Found(image=f"file/{pseudonym(self.key, 'file', inside)}{choice}", path=path)
+            return FoundImage(image=f"file/{pseudonym(self.key, 'file', inside)}{choice}", path=path)
         if not header.has_pixels:
             raise DataError(f"{source}: {one_line(file)} is a DICOM file without pixels", hint="name an image")
         identity = header.instance or file.relative_to(self.root).as_posix()
-        return Found(
+        return FoundImage(
             image=f"dicom/{pseudonym(self.key, 'image', identity)}{choice}",
             path=path,
             patient=pseudonym(self.key, "patient", header.patient),
@@ -170,7 +172,7 @@ def _read_header(file: Path) -> _Header | None:
         return None
     except Exception as error:  # pydicom's reader raises many kinds on damaged files; all mean the same to the user
         raise DataError(
-            f"{one_line(file)} is a damaged DICOM file: {type(error).__name__}", hint="export it again, or take it out"
+            f"{one_line(file)} is a damaged DICOM file: {type(error).__name__}", hint="export it again, or remove it"
         ) from error
     return _Header(
         path=file,

@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]
 
 
 class Unreachable(Exception):
-    """An address that does not give what was asked; the text says why. Never leaves this package's `get`."""
+    """An address that does not give the file; the text says why. It never leaves `discern data get`."""
 
 
 def fetch_text(url: str) -> str:
@@ -50,15 +50,15 @@ def download(
 ) -> str:
     """Downloads to `target`, whole or not at all, and returns the address it came from.
 
-    What broke off stays beside it as `.NAME.part` and is gone on with, by this call or a later one: if the server still
-    has the same file (its ETag), or if a checksum will tell.
+    An interrupted download stays next to it as `.NAME.part` and is resumed, by this call or a later one, if the server
+    still has the same file (its ETag) or the checksum of the file is known.
 
     Args:
         urls: addresses, tried in order.
         target: the file.
         size: what it must have, in bytes; 0 for not known.
         checksum: "sha256:...", "md5:..." or "git:..."; "" for not known.
-        progress: told how far it is.
+        progress: called with the bytes so far.
         wait_s: before the second try at an address; twice as long before the third.
 
     Raises:
@@ -81,7 +81,7 @@ def download(
     reasons = "; ".join(dict.fromkeys(failures))
     raise DataError(
         f"cannot download {target.name}: {reasons}",
-        hint="run the same command again to go on where it broke off, or fetch the file by hand",
+        hint="run the same command again to resume, or download the file by hand",
     )
 
 
@@ -99,13 +99,13 @@ def _one_try(url: str, target: Path, size: int, checksum: str, progress: Progres
             raise Unreachable(_reason(error)) from error
     found = part.stat().st_size
     if size and found < size:
-        raise Unreachable(f"{found:,} bytes came, {size:,} were expected") from ConnectionError("broke off")
+        raise Unreachable(f"{found:,} bytes were received, {size:,} were expected") from ConnectionError("broke off")
     if size and found > size:
         _discard(part, about)
-        raise Unreachable(f"{found:,} bytes came, {size:,} were expected")
+        raise Unreachable(f"{found:,} bytes were received, {size:,} were expected")
     if checksum and not holds(part, checksum):
         _discard(part, about)
-        raise Unreachable("the checksum is another than its owner states")
+        raise Unreachable("its checksum differs from the owner's")
     part.replace(target)
     about.unlink(missing_ok=True)
 
@@ -139,7 +139,7 @@ def _receive(url: str, part: Path, about: Path, start: int, etag: str, size: int
 
 def _open(url: str, headers: dict[str, str]) -> Any:
     if not url.startswith(("https://", "http://")):
-        raise OSError(f"{url} is no http address")
+        raise OSError(f"{url} is not an http address")
     request = urllib.request.Request(url, headers=_AGENT | headers)
     return urllib.request.urlopen(request, timeout=TIMEOUT_S)
 

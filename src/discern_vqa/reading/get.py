@@ -1,4 +1,4 @@
-"""`discern data get`: a public data set, from where its reader says, into one folder; a second call goes on."""
+"""`discern data get`: downloads a public data set from its reader's sources into one folder; a second call resumes."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -19,14 +19,14 @@ RECORD = ".discern-get.json"
 def sources_of(reader: ModuleType, name: str, part: str = "") -> tuple[str, tuple[Source, ...]]:
     """(part, its sources); the first part if none is named.
 
-    Raises ConfigError: nothing of the set can be fetched (it says where it is to be had), or there is no such part.
+    Raises ConfigError: the set cannot be downloaded (the hint names its source), or there is no such part.
     """
     parts: dict[str, tuple[Source, ...]] = getattr(reader, "GET", {})
     if not parts:
         source = getattr(reader, "SOURCE", "")
-        where = f"it is to be had {source}" if source else "it is the reader of your own data: there is nothing to get"
+        where = f"download it by hand: it is {source}" if source else f"{name} reads your own data: nothing to download"
         if hasattr(reader, "draw"):
-            where = f"it is drawn here: discern data draw {name} DIR"
+            where = f"draw it: discern data draw {name} DIR"
         raise ConfigError(f"{name} cannot be downloaded by a program", hint=where)
     part = part or next(iter(parts))
     if part not in parts:
@@ -88,7 +88,9 @@ def _read_record(root: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {"files": {}}
     except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read: {error}", hint="remove it; everything is fetched anew") from error
+        raise DataError(
+            f"{file} cannot be read: {error}", hint="remove it, and everything is downloaded again"
+        ) from error
     if not isinstance(record, dict) or not isinstance(record.get("files"), dict):
-        raise DataError(f"{file} is not what this command writes", hint="remove it; everything is fetched anew")
+        raise DataError(f"{file} is not what this command writes", hint="remove it, and everything is downloaded again")
     return record

@@ -18,7 +18,7 @@ from discern_vqa.reading.unpacked import extension
 TEXTS = ("id", "split", "question", "answer", "caption", "answer_type", *PLAIN)
 LISTS = ("question_type", "choices")
 _BYTES_IN_GROUP = 64_000_000
-"""Pictures of one row group, each once: what writing and reading hold at a time."""
+"""Images of one row group, each once: what writing and reading hold at a time."""
 
 
 def write(samples: Sequence[Sample], path: Path, embed: bool = True) -> list[Path]:

@@ -1,5 +1,6 @@
-"""What the readers share: collecting what is wrong, JSON with its place, images looked for once, tiny images."""
+"""What the readers share: collecting problems, JSON errors with their place, finding images, tiny images."""
 
+import glob
 import io
 import json
 import math
@@ -30,19 +31,20 @@ class MissingImage(DataError):
     """A record's image is not there."""
 
     @classmethod
-    def may_go(cls, missing: str) -> tuple[type[DataError], ...]:
-        """What the option `missing` of a reader lets go: "stop" nothing, "leave_out" missing images."""
+    def to_leave_out(cls, missing: str) -> tuple[type[DataError], ...]:
+        """The problems that the option `missing` of a reader leaves out: none for "stop", missing images for
+        "leave_out"."""
         if missing not in ("stop", "leave_out"):
-            raise ConfigError(f"missing is {missing!r}", hint="it is one of: stop, leave_out")
+            raise ConfigError(f"missing is {missing!r}", hint="choose stop or leave_out")
         return (cls,) if missing == "leave_out" else ()
 
 
 class Problems:
-    """Gathers what is wrong with the records of one file, so that the user hears of all of it at once.
+    """Collects what is wrong with the records of one file, so that the user learns of all problems at once.
 
     `close` raises DataError with the first problem and the number of the others. When the caller gave a list
-    `skipped`, it appends each problem to that list instead, and the broken records are the ones left out: nobody can
-    leave records out without holding the list of them, or saying of which kind (`leave_out`).
+    `skipped`, the broken records are left out instead, and each problem is appended to that list. Problems of the kinds
+    in `leave_out` are left out without a list.
     """
 
     def __init__(self, skipped: list[str] | None = None, leave_out: tuple[type[DataError], ...] = ()) -> None:
@@ -65,8 +67,8 @@ class Problems:
         self._stop([error for error in self._found if not isinstance(error, self._leave_out)])
 
     def close_empty(self, message: str, hint: str) -> NoReturn:
-        """Call after `close` when no record is left, since there is nothing to go on with then. Raises DataError: the
-        first problem, as if nobody had asked to leave records out; `message` where there was none."""
+        """Call after `close` when no record is left. Raises DataError: the first problem, even where records were to be
+        left out; `message` where there was none."""
         self._stop(self._found)
         raise DataError(message, hint=hint)
 
@@ -81,8 +83,10 @@ class Problems:
 class Images:
     """The image files under `root`, each looked for once. Only existence is checked; the audit opens them."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, option: str = "") -> None:
+        """`option`: the reader's option that names the folder of the images below `root`, for hints; "": it has
+        none."""
+        self._root, self._option = root, option
         self._known: dict[tuple[str, Path | None], Path | DataError] = {}
         self._missing = 0
 
@@ -101,43 +105,51 @@ class Images:
     def _look(self, name: str, at: Path | None) -> Path | DataError:
         relative = PurePosixPath(name)
         if relative.is_absolute() or ".." in relative.parts:
-            return DataError(f"the image {name!r} leads out of the data set's folder", hint="name it from that folder")
+            return DataError(
+                f"the image {name!r} leads out of the data set's folder", hint="name it relative to that folder"
+            )
         path = at or self._root / relative
         if is_file(path):
             return path
         self._missing += 1
-        hint = near_file(path) if self._missing <= 3 else "the first of these errors has a hint"
+        hint = self._hint(path, name) if self._missing <= 3 else "see the first of these errors"
         return MissingImage(f"the image {name!r} {what_it_is(path)}; expected a file at {one_line(path)}", hint=hint)
+
+    def _hint(self, path: Path, name: str) -> str:
+        below = (
+            next((file.parent for file in self._root.glob(f"*/{glob.escape(name)}")), None) if self._option else None
+        )
+        if below is not None:
+            return f"did you mean --option {self._option}={below.relative_to(self._root).parts[0]}?"
+        return near_file(path, f"put the image into {one_line(path.parent)}, or take its records out of the file")
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file, with or without a choice behind its name (`volume.nii#slice=3`).
+    """Whether there is such a file, with or without an image reference (`volume.nii#slice=3`).
 
     False for a name that no file can have.
     """
     return is_regular_file(path) or is_regular_file(split_choice(path)[0])
 
 
-def near_file(path: Path) -> str:
-    """A hint for a file that is missing: the most similar name beside it, or what else to do."""
+def near_file(path: Path, otherwise: str = "") -> str:
+    """A hint for a file that is missing: the most similar name in its folder, or `otherwise`."""
     if not path.parent.is_dir():
         return f"there is no folder {one_line(path.parent)}; check the data set's folder"
     names = names_beside(path)
     near = get_close_matches(path.name, names, n=1) if len(names) <= MANY_FILES else []
     if near:
         return f"did you mean {near[0]!r}?"
-    return f"put the file into {one_line(path.parent)}, or take its records out"
+    return otherwise or f"put {one_line(path.name)} into {one_line(path.parent)}, or name another folder"
 
 
 def require_folder(root: Path) -> None:
     """Raises DataError when `root` is not a folder."""
     if not root.is_dir():
         what = "is a file, not a folder" if root.exists() else "is not there"
-        hint = near_file(root) if not root.exists() and root.parent.is_dir() else ""
-        suggestion = (
-            hint if hint.startswith("did you mean") else "give the folder that holds the data set (--data ROOT)"
-        )
-        raise DataError(f"the data set's folder {root} {what}", hint=suggestion)
+        otherwise = "name the folder that holds the data set"
+        hint = near_file(root, otherwise) if not root.exists() and root.parent.is_dir() else otherwise
+        raise DataError(f"the data set's folder {root} {what}", hint=hint)
 
 
 def present_splits(reader: ModuleType, root: Path) -> tuple[str, ...]:
@@ -154,8 +166,8 @@ def require_split(split: str, splits: Sequence[str], name: str) -> None:
         raise DataError(f"{name} has no split {split!r}", hint=f"there are: {', '.join(splits)}{held_out}")
 
 
-def read_text(path: Path, encoding: str = "utf-8-sig") -> str:
-    """The text of a file (UTF-8 unless `encoding` says another), without its byte order mark.
+def read_text(path: Path, encoding: str = "utf-8-sig", hint: str = "save the file as UTF-8") -> str:
+    """The text of a file in `encoding`, without its byte order mark; `hint`: what to do about another encoding.
 
     Raises DataError when it is missing, unreadable or in another encoding, and ConfigError for an encoding that does
     not exist.
@@ -173,7 +185,7 @@ def read_text(path: Path, encoding: str = "utf-8-sig") -> str:
             f": byte {error.start} is {error.object[error.start]:#04x}" if isinstance(error, UnicodeDecodeError) else ""
         )
         name = "UTF-8" if encoding == "utf-8-sig" else encoding
-        raise DataError(f"{path} is not {name} text{where}", hint="save the file as UTF-8") from error
+        raise DataError(f"{path} is not {name} text{where}", hint=hint) from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}", hint="check the file and its permissions") from error
 
@@ -188,7 +200,7 @@ def parse_json(text: str, place: str, lines: bool = True, hint: str = "") -> Any
         hint: what to do about broken JSON.
 
     Raises:
-        DataError: it is no JSON, nested too deep, or holds a number or a character that no file can hold.
+        DataError: it is not JSON, nested too deep, or holds a number or a character that no file can hold.
     """
     try:
         content = from_json(text)
@@ -196,7 +208,7 @@ def parse_json(text: str, place: str, lines: bool = True, hint: str = "") -> Any
             json.dumps(content, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
         where = f"{place}:{error.lineno}" if lines else place
-        hint = hint or "the file may be cut off; fetch it again, or correct it there"
+        hint = hint or "the file may be truncated: download it again, or correct it there"
         raise DataError(f"{where}: broken JSON at column {error.colno}: {error.msg}", hint=hint) from error
     except UnicodeEncodeError as error:
         raise DataError(f"{place}: a text holds half a character (\\ud800 to \\udfff)", hint=CORRECT_IT) from error

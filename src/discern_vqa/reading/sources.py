@@ -1,6 +1,6 @@
-"""Where the files of a public data set are to be had: plain addresses, a Zenodo record, a data repository on the hub.
+"""The sources of a public data set's files: plain addresses, a Zenodo record, a data repository on the hub.
 
-A reader says it with `GET`, part -> sources; the first part is the usual one. `files` turns a source into files with
+A reader names them in `GET`, part -> sources; the first part is the usual one. `files` turns a source into files with
 addresses, and with sizes and checksums where the owner's service states them.
 """
 
@@ -112,7 +112,7 @@ class Hub:
             if not names:
                 raise DataError(
                     f"{self.repository} has no file {pattern} any more",
-                    hint="see what it holds now, and fetch it by hand",
+                    hint="look at the repository, and download the file by hand",
                 )
             found += [self._file(name, listed[name], endpoint) for name in names]
         return found
@@ -139,5 +139,5 @@ def _object(text: str, whose: str) -> dict[str, Any]:
     try:
         content = from_json(text)
     except ValueError as error:
-        raise DataError(f"{whose} answered something else than a record", hint="try again later") from error
+        raise DataError(f"{whose} did not answer with a record", hint="try again later") from error
     return content if isinstance(content, dict) else {}

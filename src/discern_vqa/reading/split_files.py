@@ -1,15 +1,15 @@
-"""A split as files of its own, which any reader's samples can be dealt by: what `discern data split` writes.
+"""A split in files of its own, which applies to the samples of any reader: what `discern data split` writes.
 
     DIR/split.json     what it was made of: data set, options, by what, seed, and the counts of each part
     DIR/split.jsonl    one sample a line: {"from": "train", "id": "12", "split": "test", "cluster": 4}
 
-`from` and `id` are the sample as its reader gives it; `split` is where it goes: a split's name, or "none" for what is
-in no part (captions and template re-phrasings of test images). Samples of one cluster never lie on two sides. That is
-checked when the files are written and again whenever they are read, with the images and patients of the samples as
-they are then: files that were edited, or made for other data, are refused.
+`from` and `id` are the sample's as its reader gives them; `split` is the part that it goes to: the name of a split, or
+"none" for samples in no part (captions and template re-phrasings of test images). Samples of one cluster are never in
+two parts. This is checked when the files are written and when they are read, against the images and patients of the
+samples at that time: files that were edited, or made for other data, are refused.
 
-`read` is what a recipe's `[data] index = "DIR"` and `--option index=DIR` come to. Each sample's `group` becomes its
-cluster, so that a validation part carved out of train keeps it whole.
+`read` serves a recipe's `[data] index = "DIR"` and `--option index=DIR`. Each sample's `group` becomes its cluster, so
+that holding out a validation part keeps clusters whole.
 """
 
 import json
@@ -22,13 +22,13 @@ from typing import Any
 
 from discern_vqa.data.sample import SPLITS, Sample
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.files import atomic_path, atomic_write_text
+from discern_vqa.files import atomic_path, atomic_write_text, explained
 from discern_vqa.reading.records import numbered_lines, parse_json, present_splits, read_text, require_record, shown
 
 ABOUT, ROWS = "split.json", "split.jsonl"
 NONE = "none"
 _FORMAT = "discern split 1"
-_MAKE_ANEW = "make it anew: discern data split"
+_MAKE_ANEW = "make a new one: discern data split"
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,18 @@ def write(folder: Path, rows: Sequence[Row], samples: Sequence[Sample], about: M
 
     Args:
         folder: where to.
-        rows: one for each sample.
+        rows: the part of each sample.
         samples: the samples, in the order of the rows.
-        about: what is to be known of how the split was made; `by` is one of "image", "near", "patient", "study".
+        about: how the split was made; `by` is one of "image", "near", "patient", "study".
 
     Raises:
-        DataError: a cluster, image, patient or study would lie on two sides, or the folder cannot be written to.
+        DataError: a cluster, image, patient or study would be in two parts.
+        DiscernError: the folder cannot be written to.
     """
     _refuse_two_sides(rows, samples, about["by"], str(folder))
-    try:
+    with explained(folder / ABOUT):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ABOUT).unlink(missing_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"cannot write a split to {folder}: {error.strerror}", hint="name a folder, a new one or one of your own"
-        ) from error
     # While the rows are written there is no split, rather than half of one.
     with atomic_path(folder / ROWS) as partial, open(partial, "w", encoding="utf-8") as file:
         for row in rows:

@@ -1,10 +1,10 @@
-"""From the samples of a data set to a disjoint split: what hangs together, who goes where.
+"""From the samples of a data set to a disjoint split: which samples are related, and which part each goes to.
 
 `split_files` writes and reads the files of a split.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.data.splits import connected, is_evaluated
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.imaging.clusters import Clusters
-from discern_vqa.imaging.fingerprints import fingerprints
+from discern_vqa.imaging.fingerprints import Fingerprints, fingerprints
 from discern_vqa.imaging.near_pairs import near_pairs
 from discern_vqa.imaging.thumbnails import shows_something
 from discern_vqa.reading import split_files
@@ -27,13 +27,13 @@ WAYS = ("image", "near", "patient", "study")
 
 @dataclass(frozen=True)
 class SplitSettings:
-    """What split is wanted.
+    """How a data set is split.
 
     Args:
-        by: "image": images that are equal by name or pixels stay together, and what the data set groups; "near": and
-            near-identical images; "patient", "study": and the images of one patient or study.
-        test: share of the judged questions; not used with folds.
-        validation: share of the judged questions, with folds of those that are left for learning; 0 for none.
+        by: "image": images that are equal by name or pixels stay in one part, and so do the groups of the data set.
+            "near": near-identical images too. "patient", "study": the images of one patient or study too.
+        test: share of the evaluated questions; not used with folds.
+        validation: share of the evaluated questions, with folds of those that are not in the test part; 0 for none.
         folds: 0 for one split; k for k of them, each testing another part.
         seed: another seed, another split.
     """
@@ -53,7 +53,7 @@ class SplitSettings:
             or (not self.folds and self.test + self.validation >= 1)
         ):
             raise ConfigError(
-                f"test {self.test} and validation {self.validation} leave nothing to learn from, or are no shares",
+                f"test {self.test} and validation {self.validation} leave nothing for training, or are not shares",
                 hint="0.2 and 0.1 are usual",
             )
         if self.folds and self.folds < 2:
@@ -62,79 +62,95 @@ class SplitSettings:
 
 def make(
     samples_by_split: Mapping[str, Sequence[Sample]],
-    wanted: SplitSettings,
+    settings: SplitSettings,
     out: Path,
     about: Mapping[str, Any],
-    prints: Any = fingerprints,
+    prints: Callable[[list[Path]], Fingerprints] = fingerprints,
 ) -> list[dict[str, Any]]:
     """Splits the samples and writes the index, or one for each fold into `out/fold0`, `out/fold1`, ...
 
     Args:
         samples_by_split: all splits of the data set.
-        wanted: what split.
+        settings: how to split.
         out: a folder.
-        about: what is to be kept with the split (the data set's name, the reader's options).
-        prints: gives the fingerprints of paths.
+        about: what `split.json` also holds (the data set's name, the reader's options).
+        prints: computes the fingerprints of paths.
 
     Returns:
         For each split that was written: {"folder", "clusters", "largest", "parts": {name: {"samples", "judged",
         "images", "share"}}, "unnamed": samples without a patient or study}.
 
     Raises:
-        DataError: there is no question, no sample names what is split by, or a part would be left empty.
+        DataError: there is no question, no sample names its patient or study, or a part would be empty.
     """
     samples = [sample for rows in samples_by_split.values() for sample in rows]
     if not any(map(_may_be_evaluated, samples)):
-        raise DataError("the data set asks no question: there is nothing to test", hint="split a set of questions")
-    clusters = clusters_of(samples, wanted.by, prints)
+        raise DataError("the data set has no question to test", hint="split a set that has questions")
+    clusters = clusters_of(samples, settings.by, prints)
     n = max(clusters, default=-1) + 1
     asked = [(sample, cluster) for sample, cluster in zip(samples, clusters, strict=True) if _may_be_evaluated(sample)]
     counts = questions_by_kind([sample for sample, _ in asked], [cluster for _, cluster in asked], n)
-    told = {"by": wanted.by, "seed": wanted.seed, "read": list(samples_by_split), **about}
-    if not wanted.folds:
-        shares = {"train": 1 - wanted.test - wanted.validation, "validation": wanted.validation, "test": wanted.test}
-        dealt = assign(counts, {part: share for part, share in shares.items() if share}, wanted.seed)
-        return [_written(samples, clusters, dealt, out, told, wanted)]
-    folds = assign(counts, {str(fold): 1 / wanted.folds for fold in range(wanted.folds)}, wanted.seed)
-    done = []
-    for fold in range(wanted.folds):
-        tested = np.array([one == str(fold) for one in folds])
-        shares = {"train": 1 - wanted.validation, "validation": wanted.validation}
-        rest = assign(counts * ~tested[:, None], {part: share for part, share in shares.items() if share}, wanted.seed)
-        dealt = ["test" if here else part for here, part in zip(tested, rest, strict=True)]
-        more = told | {"fold": fold, "folds": wanted.folds}
-        done.append(_written(samples, clusters, dealt, out / f"fold{fold}", more, wanted))
-    return done
+    content = {"by": settings.by, "seed": settings.seed, "read": list(samples_by_split), **about}
+    if not settings.folds:
+        shares = {
+            "train": 1 - settings.test - settings.validation,
+            "validation": settings.validation,
+            "test": settings.test,
+        }
+        part_of = assign(counts, {part: share for part, share in shares.items() if share}, settings.seed)
+        return [_written(samples, clusters, part_of, out, content, settings)]
+    folds = assign(counts, {str(fold): 1 / settings.folds for fold in range(settings.folds)}, settings.seed)
+    summaries = []
+    for fold in range(settings.folds):
+        tested = np.array([number == str(fold) for number in folds])
+        shares = {"train": 1 - settings.validation, "validation": settings.validation}
+        rest = assign(
+            counts * ~tested[:, None], {part: share for part, share in shares.items() if share}, settings.seed
+        )
+        part_of = ["test" if is_test else part for is_test, part in zip(tested, rest, strict=True)]
+        summaries.append(
+            _written(
+                samples,
+                clusters,
+                part_of,
+                out / f"fold{fold}",
+                content | {"fold": fold, "folds": settings.folds},
+                settings,
+            )
+        )
+    return summaries
 
 
-def clusters_of(samples: Sequence[Sample], by: str, prints: Any = fingerprints) -> list[int]:
-    """The cluster of each sample: what must not be divided (see `SplitSettings.by`). Opens every image."""
+def clusters_of(
+    samples: Sequence[Sample], by: str, prints: Callable[[list[Path]], Fingerprints] = fingerprints
+) -> list[int]:
+    """The cluster of each sample, which must not be divided (see `SplitSettings.by`). Opens every image."""
     if by in ("patient", "study") and not any(getattr(sample, by) for sample in samples):
         named = sum(bool(sample.group) for sample in samples)
         raise DataError(
             f"no sample names its {by}",
             hint=f"--by image keeps together what the data set groups ({named:,} samples)"
             if named
-            else "try --by near",
+            else "split by near-identical images: --by near",
         )
     paths = {sample.image: sample.path for sample in samples}
-    found = prints(list(paths.values()))
+    images = prints(list(paths.values()))
     place = {image: number for number, image in enumerate(paths)}
     near = Clusters(len(paths))
     if by == "near":
-        kept = np.flatnonzero(shows_something(found.thumbs[:, 0]))
-        for pairs in near_pairs(found.thumbs[kept]):
-            near.add(kept[pairs.one], kept[pairs.other])
+        usable = np.flatnonzero(shows_something(images.thumbs[:, 0]))
+        for pairs in near_pairs(images.thumbs[usable]):
+            near.add(usable[pairs.one], usable[pairs.other])
     labels = near.labels().tolist()
     keys: list[list[Hashable]] = []
     for sample in samples:
         number = place[sample.image]
         bonds = {
             "near": labels[number],
-            "pixels": found.pixels[number],
-            "bytes": found.content[number],
+            "pixels": images.pixels[number],
+            "bytes": images.content[number],
             "twin": sample.twin,
-            # Whoever splits by study may divide a patient, whom the group often is.
+            # A split by study may divide a patient, which is often the group.
             "group": "" if by == "study" else sample.group,
             "patient": sample.patient if by == "patient" else "",
             "study": sample.study if by == "study" else "",
@@ -151,51 +167,51 @@ def clusters_of(samples: Sequence[Sample], by: str, prints: Any = fingerprints) 
 def _written(
     samples: Sequence[Sample],
     clusters: Sequence[int],
-    dealt: Sequence[str],
+    part_of: Sequence[str],
     out: Path,
     about: Mapping[str, Any],
-    wanted: SplitSettings,
+    settings: SplitSettings,
 ) -> dict[str, Any]:
     rows = [
-        Row(sample.split, sample.id, _part(sample, dealt[cluster]), cluster)
+        Row(sample.split, sample.id, _part(sample, part_of[cluster]), cluster)
         for sample, cluster in zip(samples, clusters, strict=True)
     ]
-    judged = Counter(row.split for row, sample in zip(rows, samples, strict=True) if _may_be_evaluated(sample))
+    evaluated = Counter(row.split for row, sample in zip(rows, samples, strict=True) if _may_be_evaluated(sample))
     sizes = Counter(clusters)
     for part in ("train", "validation", "test"):
-        if not judged[part] and (part != "validation" or wanted.validation):
+        if not evaluated[part] and (part != "validation" or settings.validation):
             largest = max(sizes.values(), default=0)
-            ways = ["split by something narrower (--by image)"] if wanted.by != "image" else []
-            ways += [f"into fewer folds ({len(sizes)} at most)"] if wanted.folds > 2 else []
-            ways += ["without a validation part (--validation 0)"] if wanted.validation else []
+            ways = ["split by something narrower (--by image)"] if settings.by != "image" else []
+            ways += [f"into fewer folds ({len(sizes)} at most)"] if settings.folds > 2 else []
+            ways += ["without a validation part (--validation 0)"] if settings.validation else []
             raise DataError(
-                f"{part} would be left without a question: {len(sizes):,} clusters, the largest of {largest:,} of the "
+                f"{part} would have no question: {len(sizes):,} clusters, the largest with {largest:,} of the "
                 f"{len(samples):,} samples",
-                hint=", or ".join(ways) or "it takes more images: every part needs questions about images of its own",
+                hint=", or ".join(ways) or "add images: every part needs questions about images of its own",
             )
     split_files.write(out, rows, samples, about)
-    whole = judged.total() - judged[NONE]
-    images = {part: {s.image for row, s in zip(rows, samples, strict=True) if row.split == part} for part in judged}
+    whole = evaluated.total() - evaluated[NONE]
+    images = {part: {s.image for row, s in zip(rows, samples, strict=True) if row.split == part} for part in evaluated}
     return {
         "folder": str(out),
         "clusters": len(sizes),
         "largest": max(sizes.values()),
-        "unnamed": sum(not getattr(s, wanted.by) for s in samples) if wanted.by in ("patient", "study") else 0,
+        "unnamed": sum(not getattr(s, settings.by) for s in samples) if settings.by in ("patient", "study") else 0,
         "parts": {
             part: {
                 "samples": sum(row.split == part for row in rows),
-                "judged": judged[part],
+                "judged": evaluated[part],
                 "images": len(images.get(part, ())),
-                "share": round(judged[part] / whole, 4),
+                "share": round(evaluated[part] / whole, 4),
             }
             for part in ("train", "validation", "test")
-            if judged[part]
+            if evaluated[part]
         },
     }
 
 
 def _part(sample: Sample, part: str) -> str:
-    """Where a sample goes when its cluster goes to `part`: only what is judged is judged."""
+    """The part of a sample whose cluster goes to `part`: evaluation splits hold evaluated questions only."""
     if part == "train":
         return "pretrain" if sample.split == "pretrain" else "train"
     return part if _may_be_evaluated(sample) else NONE

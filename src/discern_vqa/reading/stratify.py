@@ -1,7 +1,8 @@
-"""Dealing clusters of samples into parts of wanted sizes, so that each part has its share of every kind. No torch.
+"""Stratified assignment of clusters of samples to parts of given sizes: each part gets its share of every kind. No
+torch.
 
-A cluster is never divided. The kinds are the pairs of answer type and organ, and what is dealt evenly are the questions
-that a part would be judged on: as people asked them, no template re-phrasings and no captions.
+A cluster is never divided. The kinds are the pairs of answer type and organ. Counted are the questions that an
+evaluation split would ask: as people asked them, no template re-phrasings and no captions.
 """
 
 import random
@@ -15,7 +16,7 @@ from discern_vqa.data.splits import is_evaluated
 
 
 def questions_by_kind(samples: Sequence[Sample], clusters: Sequence[int], n: int) -> NDArray[np.float64]:
-    """(n, kinds) judged questions of each cluster by kind; the last column counts all of them.
+    """(n, kinds) evaluated questions of each cluster by kind; the last column counts all of them.
 
     Args:
         samples: all samples.
@@ -35,13 +36,13 @@ def questions_by_kind(samples: Sequence[Sample], clusters: Sequence[int], n: int
 def assign(counts: NDArray[np.float64], shares: Mapping[str, float], seed: int) -> list[str]:
     """The part that each cluster goes to.
 
-    Large clusters first, each to the part that lacks most of what it has, every kind weighed by its rarity; of equal
-    clusters the seed decides which comes first. Clusters without a judged question go to the largest part.
+    The largest clusters are assigned first, each to the part that lacks most of its kinds, weighted by their rarity.
+    Among equal clusters the seed decides the order. Clusters without an evaluated question go to the largest part.
 
     Args:
-        counts: (clusters, kinds), as `kinds` gives them.
+        counts: (clusters, kinds), from `questions_by_kind`.
         shares: the wanted share of each part; they sum to 1.
-        seed: another seed, another dealing.
+        seed: another seed, another assignment.
     """
     parts, wanted = list(shares), np.array(list(shares.values()))
     totals = np.maximum(counts.sum(axis=0), 1)
@@ -50,12 +51,12 @@ def assign(counts: NDArray[np.float64], shares: Mapping[str, float], seed: int) 
     order = list(range(len(counts)))
     random.Random(seed).shuffle(order)
     order.sort(key=lambda cluster: -counts[cluster, -1])
-    dealt = [parts[int(wanted.argmax())]] * len(counts)
+    part_of = [parts[int(wanted.argmax())]] * len(counts)
     for cluster in order:
         row = counts[cluster]
         if row[-1]:
             # The part whose squared distance to its targets shrinks most: the cluster's own square is common to all.
             part = int(np.argmin(((have - targets) * row / totals).sum(axis=1)))
             have[part] += row
-            dealt[cluster] = parts[part]
-    return dealt
+            part_of[cluster] = parts[part]
+    return part_of

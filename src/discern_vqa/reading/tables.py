@@ -26,7 +26,7 @@ def rows(file: Path, delimiter: str = ",", text: str | None = None) -> Iterator[
     """
     if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
         raise ConfigError(
-            f"the delimiter is {shown(delimiter)}; expected one character, no quote or line break",
+            f"the delimiter is {shown(delimiter)}; expected one character other than a quote or line break",
             hint="--option delimiter=';' or, for a tab, --option 'delimiter=\"\\t\"'",
         )
     csv.field_size_limit(MOST_CHARACTERS)

@@ -30,7 +30,8 @@ class Unpacked:
         self._there: dict[str, int] = {}
 
     def by_content(self, data: bytes, source: str) -> tuple[str, Path]:
-        """(image, path) named after the content: equal images are one image. Raises DataError for no image."""
+        """(image, path) named after the content: equal images are one image. Raises DataError when `data` is not an
+        image."""
         name = f"images/{hashlib.sha256(data).hexdigest()[:20]}.{extension(data, source)}"
         return name, self.by_name(name, data, source)
 
@@ -38,7 +39,7 @@ class Unpacked:
         """Where `data` lies under its own name (relative, with "/"). Raises DataError for a name that leads out."""
         relative = PurePosixPath(name)
         if not name or relative.is_absolute() or ".." in relative.parts or "\0" in name or "\\" in name:
-            raise DataError(f"{source}: {shown(name)} is no name for a file here", hint="name it like 'images/a.png'")
+            raise DataError(f"{source}: {shown(name)} is not a valid file name", hint="name it like 'images/a.png'")
         path = self.root / relative
         if self._there.get(name) != len(data):
             if not self._holds(path, data):
@@ -51,18 +52,18 @@ class Unpacked:
             return path.is_file() and path.stat().st_size == len(data)
         except OSError as error:
             raise DataError(
-                f"cannot write {one_line(path)}: {error.strerror}", hint="give it a shorter name"
+                f"cannot write {one_line(path)}: {error.strerror}", hint="give the image a shorter name"
             ) from error
 
 
 def extension(data: bytes, source: str) -> str:
-    """The file extension that fits the image `data`. Raises DataError when it is none that this program opens."""
+    """The file extension that fits the image `data`. Raises DataError for a format that this program does not open."""
     for start, name in _STARTS.items():
         if data.startswith(start):
             return name
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "webp"
     raise DataError(
-        f"{source}: the embedded image ({len(data)} bytes) is no PNG, JPEG, TIFF, BMP, GIF or WebP",
-        hint="fetch the file again, or leave the record out (--skip-broken)",
+        f"{source}: the embedded image ({len(data)} bytes) is not a PNG, JPEG, TIFF, BMP, GIF or WebP",
+        hint="download the file again, or leave the record out (--skip-broken)",
     )

@@ -5,7 +5,7 @@ Layout of ROOT (made by `discern data draw phantom ROOT`):
     phantom.json                  version, seed, size, images per split
     samples.jsonl                 one question or caption a line, in the neutral format
     cases.jsonl                   one image a line: everything it shows, and its masks
-    images/<split>/<anatomy>.png  8-bit grey; <anatomy>a.png and <anatomy>b.png are a pair of twins
+    images/<split>/<anatomy>.png  8-bit grey; <anatomy>a.png and <anatomy>b.png are an image pair
     masks/<split>/...             one PNG per image and finding; non-zero pixels are the finding
 
 A record of samples.jsonl:
@@ -15,7 +15,7 @@ A record of samples.jsonl:
      "question_type": ["POS"], "twin": "test-00004-side:hemorrhage", "mask": "masks/test/00004a-hemorrhage.png"}
 
 Traps: left and right are the patient's (the patient's left is on the image's right, as radiologists look at it).
-A `twin` is on exactly two samples, one per member of a pair; both members share one `group` and one split. Captions
+Exactly two samples share a `twin`, one for each image of a pair; both members share one `group` and one split. Captions
 are in "pretrain" only. Licence: Apache-2.0, like the package; no patient was involved.
 """
 
@@ -30,7 +30,7 @@ from discern_vqa.errors import DataError
 from discern_vqa.imaging.regions import Region
 from discern_vqa.reading.records import numbered_lines, parse_json, require_record
 
-SUMMARY = "drawn by the package: chest x-ray, head CT/MR and abdominal CT phantoms, exact answers, masks and twins"
+SUMMARY = "drawn by the package: chest x-ray, head CT/MR and abdominal CT phantoms, exact answers, masks, image pairs"
 LICENCE = "Apache-2.0"
 PUBLISHED: dict[str, int] = {}
 

@@ -1,6 +1,6 @@
 """One anatomy: what its one or two images show, how they are exposed, and the drawing of them.
 
-Each kind of randomness has a stream of its own, so that twins share body, pose, exposure and noise.
+Each kind of randomness has a stream of its own, so that the images of a pair share body, pose, exposure and noise.
 """
 
 import math
@@ -23,7 +23,7 @@ from discern_vqa.datasets.phantom.findings import (
     changed,
     draw_findings,
     kinds,
-    twin_ways,
+    pair_differences,
 )
 
 _ANATOMY, _EXPOSURE, _FINDINGS, TEXT, _NOISE = range(5)  # streams of randomness
@@ -31,7 +31,7 @@ _ANATOMY, _EXPOSURE, _FINDINGS, TEXT, _NOISE = range(5)  # streams of randomness
 
 @dataclass(frozen=True)
 class Unit:
-    """One anatomy: a single image, or a pair of twins."""
+    """One anatomy: a single image, or an image pair."""
 
     seed: int
     split: str
@@ -81,16 +81,16 @@ def invent(unit: Unit) -> tuple[list[Case], Exposure]:
     if not unit.pair:
         return [replace(case, findings=draw_findings(random, available, number))], exposure
     for _ in range(100):
-        twin = _twin(random, case, available)
-        if twin is not None:
-            return twin, exposure
-    raise AssertionError("no twin could be drawn in 100 attempts")
+        pair = _image_pair(random, case, available)
+        if pair is not None:
+            return pair, exposure
+    raise AssertionError("no image pair could be drawn in 100 attempts")
 
 
-def _twin(random: np.random.Generator, case: Case, available: Sequence[Kind]) -> list[Case] | None:
+def _image_pair(random: np.random.Generator, case: Case, available: Sequence[Kind]) -> list[Case] | None:
     """Two cases that differ in one finding, in random order; None when two findings would share a place."""
     (subject,) = draw_findings(random, available, 1)
-    way = str(random.choice(twin_ways(subject)))
+    way = str(random.choice(pair_differences(subject)))
     other = changed(random, subject, way, available)
     rest: tuple[Finding, ...] = ()
     if way != "kind" and random.random() < 0.5:
@@ -124,7 +124,8 @@ def _exposure(unit: Unit, region: str, modality: str, marker: str) -> Exposure:
 
 
 def render(unit: Unit, case: Case, exposure: Exposure) -> tuple[NDArray[np.uint8], dict[str, Mask]]:
-    """The 8-bit image of a case and the mask of each finding. Twins share everything but the findings."""
+    """The 8-bit image of a case and the mask of each finding. The images of a pair share everything but the
+    findings."""
     random = unit.random(_ANATOMY)
     draw = random.uniform
     turn = 0.05 if case.region == "chest" else 0.09

@@ -23,7 +23,7 @@ class Candidate:
     """A question that fits a case.
 
     Args:
-        key: what is asked, independent of the wording; the same for both members of a twin pair.
+        key: what is asked, independent of the wording; the same for both members of an image pair.
         type: VQA-RAD's question type.
         wordings: paraphrases of one and the same question.
         answer: lower-case.
@@ -46,11 +46,11 @@ def is_closed(question: str, answer: str) -> bool:
 
 
 def choose(
-    random: Random, found: Sequence[Candidate], without: frozenset[str] = frozenset()
+    random: Random, fitting: Sequence[Candidate], without: frozenset[str] = frozenset()
 ) -> list[tuple[Candidate, str]]:
     """The questions that are asked, one at least, each with its wording; none whose key is in `without`."""
-    chances, picks = random.random(len(found)), random.random(len(found))
-    worded = [(one, one.wordings[int(pick * len(one.wordings))]) for one, pick in zip(found, picks, strict=True)]
+    chances, picks = random.random(len(fitting)), random.random(len(fitting))
+    worded = [(item, item.wordings[int(pick * len(item.wordings))]) for item, pick in zip(fitting, picks, strict=True)]
     free = [(pair, chance) for pair, chance in zip(worded, chances, strict=True) if pair[0].key not in without]
     asked = [pair for pair, chance in free if chance < pair[0].weight]
     return asked or [max(free, key=lambda item: item[0][0].weight - item[1])[0]]

@@ -114,7 +114,7 @@ class Canvas:
         self.image: Field = np.zeros((size, size), np.float32)
 
     def window(self, x: float, y: float, reach: float) -> tuple[slice, slice]:
-        """The pixels that may lie within `reach` of body point (x, y)."""
+        """The pixels that may lie within `reach` of (x, y) in body coordinates."""
         (sx, sy), (dx, dy) = self.pose.scale, self.pose.shift
         cos, sin = math.cos(self.pose.turn), math.sin(self.pose.turn)
         column = (x * sx * cos - y * sy * sin + dx + 1) / 2 * self.size
@@ -173,7 +173,7 @@ class Canvas:
         return self.strokes(points, (width,), soften)[0]
 
     def strokes(self, points: list[tuple[float, float]], widths: tuple[float, ...], soften: float) -> list[Shape]:
-        """Lines through the same points, one of each half-width."""
+        """Lines along one path, one of each half-width."""
         middle_x, middle_y = (sum(values) / len(points) for values in zip(*points, strict=True))
         reach = max(math.hypot(x - middle_x, y - middle_y) for x, y in points) + max(widths)
         window = self.window(middle_x, middle_y, reach)

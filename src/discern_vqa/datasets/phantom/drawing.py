@@ -100,7 +100,9 @@ def shared_out(images: int, splits: Mapping[str, float] | None) -> dict[str, int
     shares = dict(splits or DEFAULT_SPLITS)
     total = sum(shares.values())
     if images < 1 or total <= 0:
-        raise DataError(f"no image to draw: {images} images shared out as {shares}", hint="ask for one image or more")
+        raise DataError(
+            f"there is no image to draw: {images} images by the shares {shares}", hint="ask for one image or more"
+        )
     ends = np.round(np.cumsum(list(shares.values())) / total * images).astype(int)
     return dict(zip(shares, np.diff([0, *ends]).tolist(), strict=True))
 
@@ -110,7 +112,7 @@ def _checked(counts: Mapping[str, int]) -> dict[str, int]:
         if split not in SPLITS:
             raise DataError(f"there is no split {split!r} in a phantom set", hint=f"splits are: {', '.join(SPLITS)}")
         if number < 0:
-            raise DataError(f"{number} images asked for in split {split!r}", hint="give a number of 0 or more")
+            raise DataError(f"{number} images were asked for in split {split!r}", hint="give a number of 0 or more")
     return {split: int(counts[split]) for split in SPLITS if split in counts}
 
 
@@ -120,7 +122,7 @@ def _check(seed: int, size: int, twins: float) -> None:
     if not 32 <= size <= 1024:
         raise DataError(f"a phantom of {size} pixels was asked for", hint="choose a size between 32 and 1024")
     if not 0 <= twins <= 1:
-        raise DataError(f"a share of twins of {twins} was asked for", hint="choose a share between 0 and 1")
+        raise DataError(f"`twins` = {twins} was given; it is the share of images in pairs", hint="choose 0 to 1")
 
 
 def _claim(root: Path, about: dict[str, Any]) -> None:
@@ -134,7 +136,7 @@ def _claim(root: Path, about: dict[str, Any]) -> None:
                 f"{root} already holds another phantom set ({'; '.join(other)})", hint="draw into another folder"
             )
     elif samples.exists():
-        raise DataError(f"{root} already holds a data set that is no phantom set", hint="draw into another folder")
+        raise DataError(f"{root} already holds a data set other than a phantom set", hint="draw into another folder")
 
 
 def _map(
@@ -167,7 +169,7 @@ def _draw_unit(root: Path, unit: Unit) -> tuple[list[dict[str, Any]], list[dict[
     members, exposure = invent(unit)
     names = ["a", "b"] if unit.pair else [""]
     found = [candidates(case, unit.regions) for case in members]
-    shared = _twin_questions(unit, found) if unit.pair else []
+    shared = _pair_questions(unit, found) if unit.pair else []
     without = frozenset(key for key, _ in shared)
     rows, cases = [], []
     for member, (case, letter) in enumerate(zip(members, names, strict=True)):
@@ -224,7 +226,7 @@ def _described(case: Case) -> dict[str, Any]:
     return {"sequence": case.sequence, "contrast": case.contrast, "marker": case.marker, "findings": findings}
 
 
-def _twin_questions(unit: Unit, found: list[list[Candidate]]) -> list[tuple[str, str]]:
+def _pair_questions(unit: Unit, found: list[list[Candidate]]) -> list[tuple[str, str]]:
     """One or two questions that fit both members and whose answers differ: (key, wording)."""
     random = unit.random(TEXT)
     first, second = ({one.key: one for one in side} for side in found)

@@ -177,8 +177,8 @@ def _other(random: Random, options: Sequence[str], than: str) -> str:
     return str(random.choice([option for option in options if option != than]))
 
 
-def twin_ways(finding: Finding) -> list[str]:
-    """In what a twin of this finding may differ."""
+def pair_differences(finding: Finding) -> list[str]:
+    """The properties in which the other image of a pair may differ in this finding."""
     kind = finding.kind
     single = finding.count == 1
     ways = ["presence", "presence"]
@@ -190,7 +190,7 @@ def twin_ways(finding: Finding) -> list[str]:
 
 
 def changed(random: Random, finding: Finding, way: str, available: Sequence[Kind]) -> Finding | None:
-    """The twin of a finding: the same but for one property; None where it is absent from the twin."""
+    """The finding of the other image of a pair: it differs in one property; None where it is absent there."""
     kind = finding.kind
     if way == "presence":
         return None
