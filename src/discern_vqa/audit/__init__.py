@@ -7,10 +7,10 @@ One file per kind of check. Each has `TITLE`, `check(inputs) -> dict` (JSON-able
 """
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from discern_vqa.audit import (
     against,
@@ -117,10 +117,9 @@ def audit(
     flaws: list[str] = []
     known: list[str] = []
     for module in CHECKS:
-        name = module.__name__.rpartition(".")[2]
-        found = report[name] = module.check(inputs)
-        flaws += module.verdict(found) if hasattr(module, "verdict") else []
-        known += module.notes(found) if hasattr(module, "notes") else []
+        figures = report[_name(module)] = module.check(inputs)
+        flaws += _sentences(module, "verdict", figures)
+        known += _sentences(module, "notes", figures)
     return report | {"verdict": flaws + known, "flaws": len(flaws)}
 
 
@@ -129,10 +128,26 @@ def as_text(report: Mapping[str, Any]) -> str:
     flaws, known = report["verdict"][: report["flaws"]], report["verdict"][report["flaws"] :]
     text = ["Verdict", *_listed(flaws or ["No flaw was found."])]
     text += ["", "Notes", *_listed(known)] if known else []
-    for module in CHECKS:
-        if lines := module.lines(report[module.__name__.rpartition(".")[2]]):
-            text += ["", module.TITLE, *(f"  {line}" for line in lines)]
+    for title, lines in lines_by_check(report):
+        text += ["", title, *(f"  {line}" for line in lines)]
     return "\n".join(text)
+
+
+def lines_by_check(report: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """(title, lines) of each check that has lines to print."""
+    listed = [(module.TITLE, module.lines(report[_name(module)])) for module in CHECKS]
+    return [(title, lines) for title, lines in listed if lines]
+
+
+def _name(check: ModuleType) -> str:
+    """The key of a check's figures in the report."""
+    return check.__name__.rpartition(".")[2]
+
+
+def _sentences(check: ModuleType, kind: Literal["verdict", "notes"], figures: dict[str, Any]) -> list[str]:
+    """What a check says of its figures; nothing where it lacks that optional function."""
+    speak: Callable[[dict[str, Any]], list[str]] | None = getattr(check, kind, None)
+    return speak(figures) if speak else []
 
 
 def _listed(sentences: Sequence[str]) -> list[str]:

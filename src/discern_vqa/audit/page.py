@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from discern_vqa.audit import CHECKS
+from discern_vqa.audit import lines_by_check
 from discern_vqa.audit.baselines import SEE
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ImageError
@@ -74,11 +74,7 @@ def write_page(
         "unreadable": report["images"]["unreadable"][:SHOWN],
         "missing": report["images"]["missing"][:SHOWN],
         "broken": report["records"]["broken_named"],
-        "checks": [
-            (module.TITLE, found)
-            for module in CHECKS
-            if (found := module.lines(report[module.__name__.rpartition(".")[2]]))
-        ],
+        "checks": lines_by_check(report),
     }
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((_TEMPLATES / "audit.html.j2").read_text("utf-8"))
@@ -87,7 +83,7 @@ def write_page(
 
 def _galleries(
     report: Mapping[str, Any], ours: Mapping[str, Path], theirs: Mapping[str, Path], show: "_Thumbnails"
-) -> Any:
+) -> list[dict[str, Any]]:
     """Pairs of images under headings: across splits, from the other set, then within splits."""
     near, against = report["near"], report["against"]
     found = [

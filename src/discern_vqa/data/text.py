@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,7 +30,7 @@ class Tokens:
 
 
 def plain(text: str) -> str:
-    """A text as far as it is the same question: without capitals, doubled blanks and the marks at its end."""
+    """A text in the form in which equal questions are equal: lower-case, single blanks, no final punctuation."""
     return " ".join(text.lower().split()).rstrip(" ?.!")
 
 
@@ -47,8 +46,8 @@ class WordTokenizer:
     def from_texts(cls, texts: Iterable[str], min_count: int = 1) -> "WordTokenizer":
         """Words of the training texts that occur `min_count` times, commonest first."""
         counts = Counter(word for text in texts for word in WORD.findall(text.lower()))
-        kept = [word for word, count in counts.items() if count >= min_count]
-        return cls(sorted(kept, key=lambda word: (-counts[word], word)))
+        frequent = [word for word, count in counts.items() if count >= min_count]
+        return cls(sorted(frequent, key=lambda word: (-counts[word], word)))
 
     @property
     def size(self) -> int:
@@ -72,8 +71,8 @@ class WordTokenizer:
         """The words as the model reads them; one that it does not know is `[unknown]`."""
         return ["[unknown]" if one == UNKNOWN else self.words[one - 4] for one in ids]
 
-    def to_json(self) -> dict[str, Any]:
-        """What `vocabulary.json` keeps."""
+    def to_json(self) -> dict[str, object]:
+        """What `vocabulary.json` holds."""
         return {"kind": "words", "words": list(self.words)}
 
 
@@ -109,8 +108,8 @@ class FolderTokenizer:
         """The tokens as they are read, words or pieces of words."""
         return [str(self.inner.decode([one])).strip() for one in ids]
 
-    def to_json(self) -> dict[str, Any]:
-        """What `vocabulary.json` keeps: no path of this machine, only the name under which weights are looked for."""
+    def to_json(self) -> dict[str, object]:
+        """What `vocabulary.json` holds: no path of this machine, only the name under which weights are looked for."""
         return {"kind": "folder", "name": self.folder.name, "used": list(self.used)}
 
 

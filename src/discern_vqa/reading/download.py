@@ -9,7 +9,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any
 
 from discern_vqa.errors import DataError
 from discern_vqa.files import atomic_write_text, from_json
@@ -32,8 +31,7 @@ def fetch_text(url: str) -> str:
     """A small text from the network. Raises Unreachable."""
     try:
         with _open(url, {}) as answer:
-            text: str = answer.read(20_000_000).decode("utf-8")
-            return text
+            return answer.read(20_000_000).decode("utf-8")
     except UnicodeDecodeError as error:
         raise Unreachable(f"{url} gives no text") from error
     except (OSError, http.client.HTTPException) as error:
@@ -137,14 +135,15 @@ def _receive(url: str, part: Path, about: Path, start: int, etag: str, size: int
             raise ConnectionError(f"the connection broke off after {done:,} of {whole:,} bytes")
 
 
-def _open(url: str, headers: dict[str, str]) -> Any:
+def _open(url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
     if not url.startswith(("https://", "http://")):
         raise OSError(f"{url} is not an http address")
     request = urllib.request.Request(url, headers=_AGENT | headers)
-    return urllib.request.urlopen(request, timeout=TIMEOUT_S)
+    answer: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT_S)
+    return answer
 
 
-def _starts_at(answer: Any, start: int) -> bool:
+def _starts_at(answer: http.client.HTTPResponse, start: int) -> bool:
     return str(answer.headers.get("Content-Range", "")).startswith(f"bytes {start}-")
 
 
@@ -164,13 +163,9 @@ def holds(file: Path, checksum: str) -> bool:
     if kind == "git":
         found.update(f"blob {file.stat().st_size}\0".encode())
     with open(file, "rb") as opened:
-        _feed(opened, found)
+        while chunk := opened.read(_CHUNK):
+            found.update(chunk)
     return found.hexdigest() == expected.lower()
-
-
-def _feed(opened: IO[bytes], found: Any) -> None:
-    while chunk := opened.read(_CHUNK):
-        found.update(chunk)
 
 
 def _require_room(target: Path, size: int) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,18 @@ from discern_vqa.data.prior.fit import PriorTraining, fit_prior, leave_one_out
 from discern_vqa.data.prior.wording import CLUES, Wording
 from discern_vqa.data.sample import Sample
 
+if TYPE_CHECKING:
+    from discern_vqa.data.batch import Inputs
+
 _BATCH = 64
 _LAYERS = "sentence."
+
+
+class SentenceEncoder(Protocol):
+    """A text encoder that makes one vector of a question's cached states, through layers of its own."""
+
+    def sentence(self, states: Tensor, keep: Tensor, layers: nn.ModuleList) -> Tensor:
+        """states (B, M, c), keep (B, M) -> (B, c)."""
 
 
 class PriorSource:
@@ -31,11 +41,11 @@ class PriorSource:
         self.prior: Prior | None = None
         self._wording, self._size = Wording(answers), len(answers)
         self._training: PriorTraining | None = None
-        self._text: Any = None
+        self._text: SentenceEncoder | None = None
         self._encode: Callable[[Tensor], Tensor] | None = None
         self._layers = nn.ModuleList()
 
-    def use_encoders(self, text: Any, encode: Callable[[Tensor], Tensor]) -> None:
+    def use_encoders(self, text: SentenceEncoder, encode: Callable[[Tensor], Tensor]) -> None:
         """Lets cases vote, compared by these frozen encoders.
 
         Training may change the last layers of the text encoder `text`: the prior keeps a copy of them as they are now,
@@ -47,7 +57,7 @@ class PriorSource:
             tensor.copy_(tensor.half())
 
     def learn(
-        self, samples: Sequence[Sample], answers: Tensor, by: str, inputs: Callable[[Sequence[Sample]], Any]
+        self, samples: Sequence[Sample], answers: Tensor, by: str, inputs: "Callable[[Sequence[Sample]], Inputs]"
     ) -> None:
         """Fits the prior to training samples, unless there is one; `training_scores` then leaves each of them out.
 
@@ -75,7 +85,7 @@ class PriorSource:
         return scores
 
     @torch.no_grad()
-    def scores_for(self, texts: Sequence[str], inputs: Any) -> Tensor:
+    def scores_for(self, texts: Sequence[str], inputs: "Inputs") -> Tensor:
         """(B, K) for any questions: the texts and their `Inputs`."""
         assert self.prior is not None
         closeness = self.prior.cases.closeness(*self._vectors(inputs)) if self.prior.cases is not None else None
@@ -107,7 +117,9 @@ class PriorSource:
         return torch.stack([torch.from_numpy(self._wording.clues(text)) for text in texts])
 
     @torch.no_grad()
-    def _cases(self, samples: Sequence[Sample], answers: Tensor, inputs: Callable[[Sequence[Sample]], Any]) -> Cases:
+    def _cases(
+        self, samples: Sequence[Sample], answers: Tensor, inputs: "Callable[[Sequence[Sample]], Inputs]"
+    ) -> Cases:
         questions: list[Tensor] = []
         images: dict[str, Tensor] = {}
         for start in range(0, len(samples), _BATCH):
@@ -119,9 +131,11 @@ class PriorSource:
         which = torch.tensor([row[sample.image] for sample in samples])
         return Cases.of(torch.cat(questions), torch.stack(list(images.values())), which, answers)
 
-    def _vectors(self, inputs: Any) -> tuple[Tensor, Tensor]:
+    def _vectors(self, inputs: "Inputs") -> tuple[Tensor, Tensor]:
         """(B, c) of the questions and (B, k) of their images: mean states of the frozen encoders."""
         assert self._encode is not None
+        assert self._text is not None
+        assert inputs.text_states is not None
         question = self._text.sentence(inputs.text_states.cpu(), inputs.keep.cpu(), self._layers)
         states = inputs.image if inputs.image.ndim == 3 else self._encode(inputs.image)
         return question, states.cpu()[:, 0].float()[inputs.which.cpu()]
