@@ -118,7 +118,7 @@ def test_a_target_below_a_file_a_read_only_disk_and_a_folder_are_said_as_what_th
     (tmp_path / "file").write_text("mine")
     with pytest.raises(DiscernError, match="cannot write .*: (Not a directory|File exists)"):
         atomic_write_text(tmp_path / "file" / "deep" / "a.txt", "new")
-    with pytest.raises(DiscernError, match="'.' is a folder, no file to write"):
+    with pytest.raises(DiscernError, match="'.' is a folder; expected a file to write to"):
         atomic_write_text(Path("."), "new")
     monkeypatch.setattr("os.replace", refusing(errno.EROFS))
     monkeypatch.setattr("pathlib.Path.unlink", refusing(errno.EROFS))

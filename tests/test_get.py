@@ -89,7 +89,7 @@ def test_a_wrong_checksum_is_refused_and_the_mirror_asked(server, tmp_path):
     url = fetch(server, tmp_path / "a.bin", "/bad.bin", server.url + "/a.bin", checksum=SHA)
     assert url.endswith("/a.bin")
     assert (tmp_path / "a.bin").read_bytes() == CONTENT
-    with pytest.raises(DataError, match="the checksum is another than its owner states"):
+    with pytest.raises(DataError, match="its checksum differs from the owner's"):
         fetch(server, tmp_path / "b.bin", "/bad.bin", checksum=SHA)
     assert [file.name for file in tmp_path.iterdir()] == ["a.bin"]
 
@@ -105,13 +105,13 @@ def test_an_answer_of_no_is_not_asked_for_again(server, tmp_path, status, reason
 
 
 def test_more_than_was_stated_is_refused(server, tmp_path):
-    with pytest.raises(DataError, match="bytes came, 1,000 were expected"):
+    with pytest.raises(DataError, match="bytes were received, 1,000 were expected"):
         fetch(server, tmp_path / "a.bin", size=1000)
     assert not any(tmp_path.iterdir())
 
 
 def test_only_http_is_spoken_and_a_full_disk_is_said_before(server, tmp_path):
-    with pytest.raises(DataError, match="is no http address"):
+    with pytest.raises(DataError, match="is not an http address"):
         download(["file:///etc/passwd"], tmp_path / "a", wait_s=0.0)
     with pytest.raises(DataError, match="has room for"):
         fetch(server, tmp_path / "a", size=10**18)

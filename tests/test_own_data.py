@@ -79,13 +79,13 @@ def test_another_encoding_is_refused_or_named_never_guessed(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "message", "hint"),
     [
-        (["image,question", "a.png,What?"], "questions.csv:2: 'answer' is missing", "correct that record"),
+        (["image,question", "a.png,What?"], "has no column 'answer'", "correct that record"),
         (["image,question,answer", "a.png,What?"], "questions.csv:2: 2 columns; the line of names has 3", "quotes"),
         (["image,question,answer", "a.png,What?,a,b"], "questions.csv:2: 4 columns", "quotes"),
         (["image,question,answer", "b.png,What?,a"], "the image 'b.png' is not there", "did you mean 'a.png'?"),
-        (["image,question,answer", "../a.png,What?,a"], "leads out of the data set's folder", "from that folder"),
+        (["image,question,answer", "../a.png,What?,a"], "leads out of the data set's folder", "relative to that folder"),
         (["Image,question,answer,image", "a.png,What?,a,b"], "has two columns for 'image'", "columns.image=NAME"),
-        (["file,question,answer", "a.png,What?,a"], "has no column 'image'; there are: file", "columns.image=NAME"),
+        (["file,question,answer", "a.png,What?,a"], "has no column 'image'; its columns are: file", "columns.image=NAME"),
         (["nothing"], "has no line of column names", "delimiter"),
         ([""], "has no line of column names", "delimiter"),
         (["image,question,answer"], "has no usable row", "a row for each question"),
@@ -281,7 +281,7 @@ def test_files_series_studies_and_frames_are_found(studies):
 def test_of_a_series_the_one_is_taken_that_was_asked_for(studies, pick, name):
     (row,) = ask(studies, "1.2.826.1.1,What?,a,", pick=pick)
     assert row.path.name == name
-    with pytest.raises(DataError, match=r"questions.csv:2: the UID 1.2.826.1.1 is that of 3 images") as caught:
+    with pytest.raises(DataError, match=r"questions.csv:2: the UID 1.2.826.1.1 belongs to 3 images") as caught:
         ask(studies, "1.2.826.1.1,What?,a,")
     assert "pick=middle" in caught.value.hint
     with pytest.raises(ConfigError, match="pick is 'all'"):

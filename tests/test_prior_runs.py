@@ -89,7 +89,7 @@ def test_of_several_processes_one_fits_the_prior_and_the_others_read_it(run: Pat
     assert batcher.prior is not None
     assert batcher.prior.prior is None
     shutil.copy(run / PRIOR, tmp_path / PRIOR)
-    monkeypatch.setattr("discern_vqa.data.prior.source.fitted", lambda *_: pytest.fail("fitted again"))
+    monkeypatch.setattr("discern_vqa.data.prior.source.fit_prior", lambda *_: pytest.fail("fitted again"))
     samples, _ = learning_samples(opened.recipe.data, opened.root, 0)
     waiting.learn_prior(batcher, samples)
     assert batcher.prior.training_scores(samples[:4]).abs().sum() > 0

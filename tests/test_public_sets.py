@@ -78,7 +78,7 @@ def test_a_hub_copy_must_be_whole_and_its_pictures_pictures(tmp_path):
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), second)
     skipped: list[str] = []
     assert len(pathvqa.read(tmp_path, "train", skipped=skipped)) == 2
-    assert skipped[0].endswith("row 1: the embedded image (10 bytes) is no PNG, JPEG, TIFF, BMP, GIF or WebP")
+    assert skipped[0].endswith("row 1: the embedded image (10 bytes) is not a PNG, JPEG, TIFF, BMP, GIF or WebP")
     assert skipped[1].endswith("row 2: the image is not embedded")
     pyarrow.parquet.write_table(pyarrow.table({"picture": [1]}), first)
     with pytest.raises(DataError, match="has no column 'image'; there are: picture"):

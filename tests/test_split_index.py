@@ -163,7 +163,7 @@ def test_every_reader_takes_an_index(name, tmp_path):
     samples = {split: reader.read(root, split) for split in present_splits(reader, root)}
     questions = {row.image for rows in samples.values() for row in rows if not row.is_caption}
     if not questions:  # captions alone
-        with pytest.raises(DataError, match="asks no question"):
+        with pytest.raises(DataError, match="has no question"):
             make(samples, SplitSettings(), tmp_path / "i", {"dataset": name})
         return
     # Tiny sets show few different pictures, of several patients: here a picture is what its path says.
