@@ -107,7 +107,7 @@ def test_an_empty_vocabulary_and_a_repeated_answer_are_refused():
         AnswerVocabulary((), "m3ae")
     with pytest.raises(DataError, match="'no' occurs twice"):
         AnswerVocabulary(("no", "yes", "no"), "m3ae")
-    with pytest.raises(DataError, match="none of 2 answers occurs 5 times"):
+    with pytest.raises(DataError, match="none of the 2 answers occurs at least 5 times"):
         AnswerVocabulary.from_answers(["yes", "yes"], "m3ae", min_count=5)
 
 
