@@ -231,6 +231,7 @@ def test_the_base_recipe_has_the_parts_of_the_paper():
 def test_the_base_recipe_takes_a_step_from_random_weights():
     from discern_vqa.data.batch import Batch, Inputs, Targets
     from discern_vqa.nn.losses import total
+    from discern_vqa.nn.precision import bfloat16_in_hardware
     from discern_vqa.objectives.cmi_mtl import Objective
     from discern_vqa.training.optim import make_optimizer
 
@@ -248,7 +249,7 @@ def test_the_base_recipe_takes_a_step_from_random_weights():
         torch.tensor([1.0, 0.0]), written,
     )  # fmt: skip
     before = net.cifr.layers[0].blocks[0].enter.weight.detach().clone()
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16_in_hardware()):
         parts = objective(Batch(inputs, targets, ("1", "2")), torch.Generator())
     loss = total(parts, recipe.objective.weights)
     loss.backward()
