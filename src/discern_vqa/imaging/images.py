@@ -37,8 +37,10 @@ _decoded: ContextVar[dict[Path, Opened] | None] = ContextVar("_decoded", default
 
 @contextmanager
 def decoded_once() -> Iterator[None]:
-    """Inside the block every image file is decoded once, however often it is opened: for commands about one image, which
-    describe, answer, judge and draw it. Nobody may change an image that is opened inside."""
+    """Inside the block every image file is decoded once, however often it is opened.
+
+    For commands about one image, which describe, answer, judge and draw it. Nobody may change such an image in place.
+    """
     token = _decoded.set({})
     try:
         yield
