@@ -210,7 +210,7 @@ class Run:
         """Side (0: the image's own) and greyness of the picture to reconstruct; models that reconstruct none get the
         smallest."""
         config = self.recipe.model
-        return getattr(config, "picture_size", 1), getattr(config, "picture_grey", True)
+        return getattr(config, "image_target_size", 1), getattr(config, "image_target_grey", True)
 
     def hybrid_below(self) -> float:
         """The threshold of the way of answering `hybrid`: what was tuned on validation, else the recipe's."""
