@@ -18,7 +18,7 @@ LONGEST = 350
 FLOORS = [
     {"errors", "version"},
     {"files", "pages", "toml"},
-    {"registry", "lock"},
+    {"registry", "lock", "renamed_keys", "recipe_table"},
     {"paths", "recipe_check"},
     {"config", "imaging"},
     {"data", "nn"},

@@ -20,7 +20,7 @@ ENCODERS = [
     "model.image.heads=2", "model.text.layers=1", "model.text.heads=2",
 ]  # fmt: skip
 SHRINK = {
-    "cmdpi": [*ENCODERS, "model.layers=1", "model.heads=2", "model.ffn=32", "model.picture_size=16"],
+    "cmdpi": [*ENCODERS, "model.layers=1", "model.heads=2", "model.ffn=32", "model.image_target_size=16"],
     "cmi_mtl": [*ENCODERS, "model.fvta.heads=2", "model.generator.heads=2", "model.generator.length=8"],
 }
 

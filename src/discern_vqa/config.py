@@ -181,7 +181,7 @@ class RunConfig(Table):
     """Which answers of the vocabulary may be chosen: all (the paper), or only those of the data set's own training
     questions, where the vocabulary holds those of other sets too (cmdpi.md 2.6). It does not restrict a generator."""
     after: str = ""
-    """A recipe (a path relative to this one) that is trained first, into `<run>/before`, unless `--from` names a run."""
+    """A recipe (its path relative to this one) that is trained first, into `<run>/before`, unless there is `--from`."""
     select: Literal["best", "last"] = "best"
     """Whether the weights of the best epoch on validation are kept, or those of the last epoch."""
     patience: int = Field(0, ge=0)

@@ -33,8 +33,8 @@ DT_MIN, DT_MAX, DT_FLOOR = 1e-3, 1e-1, 1e-4
 class MambaShape:
     """Sizes and switches of a block: d `width`, E `inner`, S `states`.
 
-    `norm`: "layer", or "biasless" (CMI-MTL as released, see `BiaslessNorm`). `depth`: the number of blocks in a row, by whose
-    root the first W_out is divided.
+    `norm`: "layer", or "biasless" (CMI-MTL as released, see `BiaslessNorm`). `depth`: the number of blocks in a row, by
+    whose root the first W_out is divided.
     """
 
     width: int
