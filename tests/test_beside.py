@@ -125,7 +125,9 @@ def test_a_run_learns_from_both_and_answers_for_its_own(folder, capsys):
     assert all(sample.source and "slake" not in sample.source for sample in samples)
     answer = open_run(run.folder).ask(samples[0].path, samples[0].question)
     assert answer.text in run.vocabulary.answers
-    assert "Training questions of `slake`" in (folder / "run" / "README.md").read_text(encoding="utf-8")
+    assert "Training questions of the auxiliary data set `slake`" in (folder / "run" / "README.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_a_set_that_is_not_there_is_named_before_anything_is_written(folder, tmp_path, monkeypatch):
@@ -174,5 +176,5 @@ def test_a_set_is_not_beside_itself(tmp_path):
 
 def test_a_baseline_learns_from_one_set() -> None:
     tables = {"data": {"dataset": "vqa_rad", "auxiliary": "slake"}, "model": {"name": "baselines.majority"}, "run": {}}
-    with pytest.raises(ConfigError, match="a baseline learns from one set alone"):
+    with pytest.raises(ConfigError, match="a baseline learns from one data set alone"):
         check_recipe(tables, "a recipe")
