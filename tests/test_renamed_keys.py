@@ -63,7 +63,8 @@ def test_a_key_that_is_gone_is_not_in_its_table(scope, key, gone):
 def test_the_keys_of_an_old_recipe_are_refused_with_those_of_today(tmp_path):
     recipe = tmp_path / "old.toml"
     recipe.write_text(
-        '[data]\ndataset = "vqa_rad"\nbeside = "slake"\n[model]\nname = "cmdpi"\nanswer_slot = "eot"\nfusion = "linear"\n'
+        '[data]\ndataset = "vqa_rad"\nbeside = "slake"\n'
+        '[model]\nname = "cmdpi"\nanswer_slot = "eot"\nfusion = "linear"\n'
         '[objective]\nname = "cmdpi_finetune"\n[run]\n'
     )
     with pytest.raises(ConfigError) as caught:
