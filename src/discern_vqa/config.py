@@ -10,6 +10,7 @@ A recipe may begin with `base = "other.toml"` (a path beside it): then it says o
 over key by key, an inner table (`weights = { ... }`) whole; of a [model] or [objective] of another name nothing is.
 """
 
+import json
 import tomllib
 from functools import partial
 from pathlib import Path
@@ -201,7 +202,9 @@ class RunConfig(Table):
     threads: int = Field(0, ge=0, le=1024)
     """Threads of a process on a CPU, no more than any machine has; 0: torch's own choice. Small models are often
     fastest on one (docs/LOG.md)."""
-    tensorboard: bool = False
+    trackers: list[Literal["tensorboard", "mlflow", "wandb", "trackio"]] = []
+    """Where the figures of the training go besides `metrics.jsonl`; all of them stay on this machine unless an
+    environment variable sends them elsewhere (`training/trackers.py`)."""
     baselines: list[str] = ["majority", "question_only", "lookup", "image_identity"]
     """Rows that `evaluate` prints beside the model."""
 
@@ -244,7 +247,8 @@ def check_recipe(tables: dict[str, Any], where: str, *, kept: bool = False) -> R
 
     kept: they are a run's, which answers without what it once learned from: names of data sets are not looked up.
     """
-    mistakes = [f"unknown table [{name}]{suggest(name, list(TABLES))}" for name in tables if name not in TABLES]
+    tables, old = _tracked(tables, kept)
+    mistakes = old + [f"unknown table [{name}]{suggest(name, list(TABLES))}" for name in tables if name not in TABLES]
     classes: dict[str, type[BaseModel] | None] = {
         "data": DataConfig,
         "prior": PriorConfig,
@@ -288,6 +292,17 @@ def check_recipe(tables: dict[str, Any], where: str, *, kept: bool = False) -> R
         count = f"{len(mistakes)} mistakes" if len(mistakes) > 1 else "a mistake"
         raise ConfigError(f"{count} in {where}: " + "; ".join(mistakes), hint="mend the recipe and start again")
     return Recipe(**built)
+
+
+def _tracked(tables: dict[str, Any], kept: bool) -> tuple[dict[str, Any], list[str]]:
+    """The tables with `trackers` for the former `tensorboard`, which is refused except in a run's own config.json."""
+    run = tables.get("run")
+    if not isinstance(run, dict) or "tensorboard" not in run:
+        return tables, []
+    names = ["tensorboard"] if run["tensorboard"] else []
+    others = {key: value for key, value in run.items() if key != "tensorboard"}
+    mistakes = [] if kept else [f"[run] tensorboard: this key is now trackers = {json.dumps(names)}"]
+    return tables | {"run": {"trackers": names, **others}}, mistakes
 
 
 def _name(tables: dict[str, Any], table: str) -> Any:
