@@ -29,7 +29,7 @@ NEEDED = {
     "GeneratorConfig": "beams",  # how long an answer takes to be written
     "OptimConfig": "clip muon_lr",
     "PriorConfig": "share_yes_no",  # docs/prior.md
-    "RunConfig": "save_every seed tensorboard",
+    "RunConfig": "save_every seed trackers",
     "discern_vqa.baselines.kernel_ridge": "image",  # which encoder
     "discern_vqa.baselines.retrieval": "image",
 }

@@ -196,8 +196,9 @@ class RunConfig(Table):
     """How the run answers if its model can answer in several ways; `evaluate` reports the other ways too."""
     threads: int = Field(0, ge=0, le=1024)
     """The threads of a process on a CPU; 0: torch decides. Small models are often fastest on one (docs/LOG.md)."""
-    tensorboard: bool = False
-    """Whether the training also writes a log for TensorBoard."""
+    trackers: list[Literal["tensorboard", "mlflow", "wandb", "trackio"]] = []
+    """Where the figures of the training go besides `metrics.jsonl`. All of them stay on this machine unless an
+    environment variable sends them elsewhere (`training/trackers.py`)."""
     baselines: list[str] = ["majority", "question_only", "lookup", "image_identity"]
     """The baselines that `evaluate` reports next to the model."""
 

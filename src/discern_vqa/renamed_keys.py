@@ -6,6 +6,7 @@ Names are those within the table, inner tables joined with dots. The entries of 
 """
 
 import json
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from discern_vqa.errors import RunError
@@ -47,7 +48,16 @@ MOVED: dict[str, dict[str, str]] = {
         "similar_fallback eps_min eps_per near_gradient lam_per partner_deviated same_answer_type rho_text"
     ),
     "objective cmi_mtl": _into_readings("mask_false_negatives stale_clip"),
+    "run": {"tensorboard": "trackers"},
 }
+
+
+def _trackers(tensorboard: Any) -> list[str]:
+    return ["tensorboard"] if tensorboard else []
+
+
+CONVERTED: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {"tensorboard": (_trackers, bool)}
+"""Moved keys whose value changed too: from the former value to the present one, and back."""
 
 _NO_DROPOUT = Gone(0.0, "the encoder `tiny` has no dropout")
 _TRIED = "the settings that are tried on validation are fixed in the baseline's file"
@@ -94,6 +104,7 @@ def advice(table: str, name: str, key: str, value: Any) -> tuple[str, str] | Non
     for scope in _scopes(table, name):
         if new := MOVED.get(scope, {}).get(key):
             said = f"[{table}] {key}: this key is now {new}"
+            value = CONVERTED[key][0](value) if key in CONVERTED else value
             return said, f"{table}.{new} = {json.dumps(value, ensure_ascii=False, default=str)}"
         if gone := GONE.get(scope, {}).get(key):
             return f"[{table}] {key}: there is no such key any more; {gone.now}", f"take {key} out of [{table}]"
@@ -108,7 +119,7 @@ def translated(tables: Tables, where: str) -> Tables:
         made[table] = content = _copied(content)
         for scope in _scopes(table, _name(content)):
             for old, new in MOVED.get(scope, {}).items():
-                _move(content, old, new)
+                _move(content, old, new, *CONVERTED.get(old, ())[:1])
             for key, gone in GONE.get(scope, {}).items():
                 value = _pop(content, key, gone.value)
                 if value != gone.value:
@@ -129,7 +140,7 @@ def former(tables: Tables, model: str, objective: str) -> Tables:
         made[table] = content = _copied(content)
         for scope in _scopes(table, {"model": model, "objective": objective}.get(table, "")):
             for old, new in MOVED.get(scope, {}).items():
-                _move(content, new, old)
+                _move(content, new, old, *CONVERTED.get(old, ())[1:])
         if not content.get("readings", True):
             del content["readings"]
     return made
@@ -147,7 +158,7 @@ def _copied(content: Any) -> Any:
     return {key: _copied(value) for key, value in content.items()} if isinstance(content, dict) else content
 
 
-def _move(content: Any, source: str, target: str) -> None:
+def _move(content: Any, source: str, target: str, convert: Callable[[Any], Any] = lambda value: value) -> None:
     """Moves a key of a table, from one dotted name to another."""
     missing = object()
     value = _pop(content, source, missing)
@@ -155,7 +166,7 @@ def _move(content: Any, source: str, target: str) -> None:
         *parts, last = target.split(".")
         for part in parts:
             content = content.setdefault(part, {})
-        content[last] = value
+        content[last] = convert(value)
 
 
 def _pop(content: Any, key: str, default: Any) -> Any:

@@ -20,7 +20,7 @@ VALIDATION = "predictions.validation.jsonl"
 _MAY_DIFFER = (
     *(f"data.{key}" for key in ("root", "validation_ratio", "validation_by", "validation_from")),
     *(f"run.{key}" for key in ("select", "seed", "epochs", "patience")),
-    *(f"run.{key}" for key in ("save_every", "threads", "tensorboard", "baselines")),
+    *(f"run.{key}" for key in ("save_every", "threads", "trackers", "baselines")),
 )
 """What a run may have otherwise than one that lends it its validation: the part held out and what follows from it, and
 what changes no answer."""

@@ -20,7 +20,7 @@ from discern_vqa.renamed_keys import former
 from discern_vqa.toml import as_toml, read_tables
 
 Tables = dict[str, dict[str, Any]]
-NO_PART = ("after", "baselines", "threads", "tensorboard")
+NO_PART = ("after", "baselines", "threads", "trackers")
 """Keys of [run] that change no weight."""
 
 

@@ -7,7 +7,7 @@ those of an unbroken one, to the last bit on one kind of machine.
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from discern_vqa.nn.precision import computed
 from discern_vqa.run import BEST, METRICS, STATE, WEIGHTS, load_weights, save_weights
 from discern_vqa.training.optim import make_optimizer, rate
 from discern_vqa.training.state import Progress, load_state, save_state
+from discern_vqa.training.trackers import Trackers
 
 LOG_EVERY = 10
 
@@ -82,7 +83,7 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
                 f"{folder / BEST} is missing: the weights after epoch {progress.best_epoch + 1}, the best so far",
                 hint="put the file back, or train again into another --out",
             )
-    log = Log(folder / METRICS, progress.step, accelerator.is_main_process, run.tensorboard)
+    log = Log(folder / METRICS, progress.step, accelerator.is_main_process, run.trackers)
     weights = plain.config.weights
     saved = progress.step
     first_rates = [group["lr"] for group in optimizer.param_groups]
@@ -255,29 +256,22 @@ def _shard(batches: list[list[int]], accelerator: Accelerator) -> list[list[int]
 
 
 class Log:
-    """`metrics.jsonl`, cut back to the step that a resumed run goes on from; TensorBoard beside it when asked for."""
+    """`metrics.jsonl`, cut back to the step that a resumed run goes on from, and the trackers that the recipe names."""
 
-    def __init__(self, path: Path, step: int, active: bool, tensorboard: bool) -> None:
+    def __init__(self, path: Path, step: int, active: bool, trackers: Sequence[str] = ()) -> None:
         self.path, self.active = path, active
         self.lines: list[str] = []
-        self.board: Any = None
+        self.trackers = Trackers(trackers if active else (), path.parent, step)
         if not active:
             return
         if path.is_file():
             kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step(line) <= step and step]
             atomic_write_text(path, "".join(f"{line}\n" for line in kept))
-        if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self.board = SummaryWriter(str(path.parent / "tensorboard"))
 
     def write(self, line: dict[str, Any]) -> None:
         """One line; written to disk at the next `flush`."""
         self.lines.append(json.dumps(line))
-        if self.board is not None:
-            for name, value in line.items():
-                if isinstance(value, float):
-                    self.board.add_scalar(f"{line['split']}/{name}", value, line["step"])
+        self.trackers.log(line)
 
     def flush(self) -> None:
         """Appends what has gathered."""
@@ -289,8 +283,7 @@ class Log:
     def close(self) -> None:
         """Writes what is left."""
         self.flush()
-        if self.board is not None:
-            self.board.close()
+        self.trackers.close()
 
 
 def _step(line: str) -> int:

@@ -26,6 +26,7 @@ from discern_vqa.training.baseline import fit_baseline
 from discern_vqa.training.loop import Work, fit, remove_unneeded
 from discern_vqa.training.progress import Bar
 from discern_vqa.training.setup import processes, same_recipe, set_up
+from discern_vqa.training.trackers import check_installed
 
 
 def train(
@@ -70,6 +71,7 @@ def _train(
 ) -> Run:
     started = time.monotonic()
     settings = read_recipe(recipe, overrides)
+    check_installed(settings.run.trackers)
     if settings.run.threads:
         torch.set_num_threads(settings.run.threads)
     among = processes()
