@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from discern_vqa import registry
-from discern_vqa.config import DataConfig, check_recipe, read_recipe
+from discern_vqa.config import DataConfig, RunConfig, check_recipe, read_recipe
 from discern_vqa.errors import ConfigError, RunError
 from discern_vqa.experiments.plan import meant
 from discern_vqa.renamed_keys import GONE, MOVED, former, translated
@@ -26,8 +26,8 @@ def old(name: str) -> dict[str, Any]:
 
 def class_of(scope: str) -> type[BaseModel]:
     table, _, name = scope.partition(" ")
-    if table == "data":
-        return DataConfig
+    if table in ("data", "run"):
+        return {"data": DataConfig, "run": RunConfig}[table]
     if table == "model":
         return registry.load_model(name or "cmdpi").Config
     return registry.load("objectives", name).Config
