@@ -17,10 +17,10 @@ from discern_vqa.report.feature_map import feature_map, silhouette
 from discern_vqa.report.page import write_report
 from discern_vqa.report.provenance import beside_literature, facts
 from discern_vqa.report.read import read_run
-from discern_vqa.report.tables import said
 from discern_vqa.report.trust import trust
 from discern_vqa.report.view import view
 from discern_vqa.scoring import kept_states, metrics
+from discern_vqa.scoring.page_tables import said
 from discern_vqa.scoring.predictions import Prediction
 from discern_vqa.trust.calibration import Calibration
 from discern_vqa.trust.confidence import SHARPEST

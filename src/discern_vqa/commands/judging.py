@@ -152,7 +152,7 @@ def calibrate(
 
     Fits a temperature, answer sets with a stated coverage, and the confidence below which it would rather not answer.
     A run keeps them as calibration.json in its folder, where ask, predict and evaluate use it; beside them what is like
-    the pictures and questions it was trained on (scope.json). With --outside that alone is fitted, and measured.
+    the pictures and questions it was trained on (ood.json). With --outside that alone is fitted, and measured.
     """
     if not os.path.exists(source):
         hint = "name a run folder, or a predictions file on held-out questions (JSONL)"

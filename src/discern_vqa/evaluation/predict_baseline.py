@@ -11,8 +11,8 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, RunError
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.fitting.fitted import FACTS, Baseline, State
+from discern_vqa.measurements import Shown
 from discern_vqa.run import WEIGHTS, Run
-from discern_vqa.scoring.controls import Pictures
 from discern_vqa.trust.calibration import read_if_there
 
 MODE = "classify"
@@ -53,9 +53,9 @@ class BaselinePredictor(Predictor):
             raise RunError(what, hint="restore the files, or train it again") from error
         return cls(run, model, None, read_if_there(run.folder, run.folder / WEIGHTS) if calibrated else None)
 
-    def answering(self, samples: Sequence[Sample], pictures: Pictures = "real", seed: int = 0) -> Any:
+    def answering(self, samples: Sequence[Sample], shown: Shown = "real", seed: int = 0) -> Any:
         """See Predictor. A blank image has no name, and nobody has seen it."""
         asked = list(samples)
-        if pictures == "blank":
+        if shown == "blank":
             asked = [replace(sample, image="", path=Path()) for sample in asked]
         return BaselineAnswering(self.model, asked)
