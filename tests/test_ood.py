@@ -222,13 +222,13 @@ def test_calibrate_outside_is_for_runs_and_says_what_is_wrong(placed, tmp_path, 
     assert cli.main(["calibrate", str(folder), "--outside", photos, "--figure", figure, "--accuracy", "0.9"]) == 2
     assert "--accuracy and --figure would be ignored" in capsys.readouterr().err
     predictor = open_run(folder)
-    with pytest.raises(DataError, match="holds no picture"):
+    with pytest.raises(DataError, match="holds no image"):
         measure_outside(predictor, predictor.detector, tmp_path / "empty")
 
 
 def test_a_person_is_told_in_words():
     assert in_words(None) == in_words(Within(0.5, 0.5, ())) == ""
-    assert in_words(Within(0.001, 0.5, ("image",))).startswith("the picture is unlike what I was trained on (less than")
+    assert in_words(Within(0.001, 0.5, ("image",))).startswith("the image is unlike what I was trained on (less than")
     both = in_words(Within(0.03, 0.04, ("image", "question")))
     assert both.startswith("the picture and the question are unlike")
     assert "only 3 %" in both

@@ -183,8 +183,6 @@ def test_the_first_sentences_say_what_can_be_told_and_what_not(run: Path) -> Non
     opened = read_run(run)
     said = " ".join(view(opened)["summary"])
     assert "percentage points [-7.5, +0.0]: not distinguishable (p = 1 after correction for 3 tests)" in said
-        view(opened)["summary"]
-    )
 
 
 def test_rows_stand_in_order_and_the_model_is_warned_of_its_equals(run: Path) -> None:
