@@ -230,7 +230,7 @@ def test_a_person_is_told_in_words():
     assert in_words(None) == in_words(Within(0.5, 0.5, ())) == ""
     assert in_words(Within(0.001, 0.5, ("image",))).startswith("the image is unlike what I was trained on (less than")
     both = in_words(Within(0.03, 0.04, ("image", "question")))
-    assert both.startswith("the picture and the question are unlike")
+    assert both.startswith("the image and the question are unlike")
     assert "only 3 %" in both
 
 

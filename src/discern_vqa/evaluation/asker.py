@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from discern_vqa.answering.modes import Answering
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.sample import Sample
 from discern_vqa.evaluation import baseline_rows, ood_fit
 from discern_vqa.evaluation.calibrate import from_validation
-from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.evaluation.predict_baseline import BaselineAnswering
+from discern_vqa.evaluation.predict import Answered, Predictor
 from discern_vqa.measurements import Shown
 from discern_vqa.scoring.predictions import Prediction
 from discern_vqa.trust import ood
@@ -31,7 +29,7 @@ class RunAsker:
     """
 
     predictor: Predictor
-    answering: Answering | BaselineAnswering
+    answering: Answered
     split: str
     samples: Sequence[Sample]
     train: Sequence[Sample]

@@ -22,7 +22,7 @@ from discern_vqa.trust import ood
 from discern_vqa.trust.calibration import digest
 from discern_vqa.trust.ood import MOST, Detector, Known
 
-T = TypeVar("T", bound=Any)
+T = TypeVar("T", str, tuple[str, Path])
 
 NOISE = "noise"
 IMAGE_FILES = frozenset(".png .jpg .jpeg .tif .tiff .bmp .gif .webp .dcm .nii .gz".split())

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -27,6 +27,13 @@ from discern_vqa.run import WEIGHTS, Run, read_tensors
 from discern_vqa.trust.calibration import Calibration, read_if_there
 from discern_vqa.trust.ood import Detector
 from discern_vqa.trust.ood import read_if_there as read_detector
+
+
+class Answered(Protocol):
+    """All that a run says about some questions (`answering.modes.Answering`, `predict_baseline.BaselineAnswering`)."""
+
+    def answers(self, mode: str = ...) -> list[Answer]:
+        """One answer for each question in this way of answering. Raises ConfigError for one that the model lacks."""
 
 
 class Predictor:
@@ -97,7 +104,7 @@ class Predictor:
         own pixels in another order (see `controls`). `mode`: a way of answering; none: the recipe's."""
         return self.answering(samples, shown, seed).answers(mode or self.run.recipe.run.mode) if samples else []
 
-    def answering(self, samples: Sequence[Sample], shown: Shown = "real", seed: int = 0) -> Answering:
+    def answering(self, samples: Sequence[Sample], shown: Shown = "real", seed: int = 0) -> Answered:
         """As `answer`, for answers in several ways from one pass of each kind."""
         batcher = self.batcher
         if shown != "real":

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from discern_vqa import registry
 from discern_vqa.data.answers import Answer
@@ -53,7 +52,7 @@ class BaselinePredictor(Predictor):
             raise RunError(what, hint="restore the files, or train it again") from error
         return cls(run, model, None, read_if_there(run.folder, run.folder / WEIGHTS) if calibrated else None)
 
-    def answering(self, samples: Sequence[Sample], shown: Shown = "real", seed: int = 0) -> Any:
+    def answering(self, samples: Sequence[Sample], shown: Shown = "real", seed: int = 0) -> BaselineAnswering:
         """See Predictor. A blank image has no name, and nobody has seen it."""
         asked = list(samples)
         if shown == "blank":
