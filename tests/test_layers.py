@@ -25,6 +25,7 @@ FLOORS = [
     {"reading", "models", "parts", "answering", "fitting", "attribution"},
     {"datasets", "scoring", "objectives", "run", "baselines", "explanations"},
     {"recipe_samples", "trust", "audit", "card"},
+    {"measurements"},
     {"report"},
     {"training", "evaluation"},
     {"experiments"},
@@ -44,7 +45,7 @@ CLOSED = {
 }
 
 # Rooms and files that start at once and run where torch is not.
-LIGHT_ROOMS = ("audit", "datasets", "imaging", "reading", "report", "scoring", "trust")
+LIGHT_ROOMS = ("audit", "datasets", "imaging", "measurements", "reading", "report", "scoring", "trust")
 LIGHT_FILES = ("__init__", "card", "cli", "doctor", "errors", "files", "paths", "registry", "toml", "version")
 LIGHT_DATA = ("answers", "sample", "splits")
 

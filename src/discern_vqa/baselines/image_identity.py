@@ -18,6 +18,9 @@ from discern_vqa.fitting.ridge import Regression, Ridge, ridge_answers
 from discern_vqa.fitting.rows import Rows
 from discern_vqa.fitting.shared import choose
 
+SEES = "the question and which image it is, no pixels"
+SEES_PIXELS = False
+RANK = 1
 SETTINGS = [Ridge(penalty, own, offset=0.3) for penalty in (0.3, 0.1, 1.0) for own in (1.0, 3.0)]
 """What is tried on validation: the first where there is none. `own`: how freely an image's weights may differ."""
 

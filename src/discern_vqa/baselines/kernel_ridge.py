@@ -28,6 +28,10 @@ from discern_vqa.fitting.fitted import Baseline, Given, State
 from discern_vqa.fitting.shared import K, choose
 from discern_vqa.nn.encoders.base import EncoderConfig
 
+SEES = "the question and the image, through a frozen encoder"
+SEES_PIXELS = True
+RANK = 1
+SUBJECT = "a regression on words and images, without a network"
 ALONE = 0.3
 LANDMARKS = 6000  # their kernel takes 144 MB; the exact one of 4,400 questions is solved in 0.8 s on one core
 _CHUNK = 512

@@ -10,6 +10,10 @@ from typing import Any
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
 
+SEES = "the question and the same frozen features, two plain layers"
+SEES_PIXELS = True
+RANK = 2
+SUBJECT = "a plain model on the same features"
 NEEDS_STATES = True
 WIDTH, HEADS, LAYERS, EPOCHS, BATCH, LR = 256, 4, 2, 20, 32, 5e-4
 

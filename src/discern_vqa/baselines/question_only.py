@@ -16,6 +16,9 @@ from discern_vqa.fitting.ridge import Regression, Ridge
 from discern_vqa.fitting.rows import Rows
 from discern_vqa.fitting.shared import choose, nearest_answer
 
+SEES = "the question"
+SEES_PIXELS = False
+RANK = 3
 NEAREST = "nearest"
 SETTINGS: list[str | Ridge] = [NEAREST, *(Ridge(penalty) for penalty in (0.1, 0.3, 1.0, 3.0))]
 """What is tried on validation; the first where there is none."""

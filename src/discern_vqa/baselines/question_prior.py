@@ -23,6 +23,9 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.fitting.fitted import Baseline, Given, State, counts_from, counts_to
 from discern_vqa.fitting.shared import choose, from_shares
 
+SEES = "the question's first words"
+SEES_PIXELS = False
+RANK = 5
 OPENINGS = 4
 TRUST = (1.0, 0.3, 3.0)
 """For how many questions the shares of the step before count. Tried on validation; the first where there is none."""

@@ -22,6 +22,11 @@ from discern_vqa.fitting.fitted import Baseline, Given, State
 from discern_vqa.fitting.shared import choose, from_shares
 from discern_vqa.nn.encoders.base import EncoderConfig
 
+SEES = "the question and the image, through a frozen encoder"
+SEES_PIXELS = True
+RANK = 4
+SUBJECT = "a vote of similar cases"
+
 
 class Config(Table):
     """[model]: the encoder."""

@@ -23,6 +23,9 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.fitting.fitted import Baseline, Given, State
 from discern_vqa.fitting.shared import carved, choose, from_shares, letters, vectoriser
 
+SEES = "the question's words and letters"
+SEES_PIXELS = False
+RANK = 4
 SHARPEST = 50.0
 TRIED = (1.0, 0.3, 3.0)
 """Values of scikit-learn's C that are tried on validation; the first where there is none."""
