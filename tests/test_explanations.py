@@ -224,7 +224,7 @@ def test_the_gates_of_the_words_are_those_of_every_layer_on_the_way_to_the_answe
     gates = gates_of_words(net, inputs)
     tokens = net.encode(inputs)
     x, y = tokens.T, net.fvta(tokens).Z
-    keep = tokens.keep if net.config.mask_padding else torch.ones_like(tokens.keep)
+    keep = tokens.keep if net.config.readings.mask_padding else torch.ones_like(tokens.keep)
     each = []
     for layer in net.cifr.layers:
         each.append(word_gates(layer, x, y, keep, torch.ones(y.shape[:2], dtype=torch.bool)))
