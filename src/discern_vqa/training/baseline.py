@@ -55,7 +55,7 @@ def fit_baseline(
     )
     # A baseline reads words by itself: the run's tokenizer knows none.
     run = Run.create(out, recipe, settings, vocabulary, WordTokenizer([]), root)
-    model = registry.load_model(settings.model.name).Model.fit(settings.model, given)
+    model = registry.fitted_baseline(settings.model.name).Model.fit(settings.model, given)
     write_card(out)
     model.state().write(out / FACTS, out / WEIGHTS)
     say(f"{out}: {settings.model.name} fitted in {time.monotonic() - started:.0f} s")
