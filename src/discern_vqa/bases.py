@@ -109,9 +109,9 @@ class ModelBase(nn.Module):
         """Scores (B, K) of the answers, and what else is decided."""
         raise NotImplementedError
 
-    def answer_state(self, inputs: Inputs) -> Tensor | None:
-        """(B, w): what the answer is read from, for maps of the states; None: the model has no such state."""
-        return None
+    def answer_state(self, inputs: Inputs) -> Tensor:
+        """(B, w): what the answer is read from, for maps of the states; where a model has no such state, its scores."""
+        return self.decide(inputs).scores
 
 
 class PretrainedPart(Protocol):

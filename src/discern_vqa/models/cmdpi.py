@@ -7,20 +7,20 @@ Letters: B texts, U images, N cells, M text positions, T = 1 + N + M, d width, V
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from einops import rearrange
 from pydantic import Field
 from torch import Tensor, nn
 
-from discern_vqa.config import Profiled
+from discern_vqa.bases import ModelBase, ModelConfig
 from discern_vqa.data.batch import Decision, Inputs
 from discern_vqa.nn.encoders import Encoded, EncoderConfig, image_encoder, text_encoder
 from discern_vqa.nn.transformer import FeedForward, PostNormBlock
 
 
-class Config(Profiled):
+class Config(ModelConfig):
     """[model]. Defaults are the paper's; `profile = "robust"` changes those whose literal reading is weak."""
 
     name: Literal["cmdpi"] = "cmdpi"
@@ -63,6 +63,14 @@ class Config(Profiled):
         image_target = "pixel_patchnorm" if robust else "pixel"
         return {"image_target": image_target, "input_ln": robust, "attention_dropout": self.dropout}
 
+    def target_image(self) -> tuple[int, bool]:
+        """See `ModelConfig`."""
+        return self.picture_size, self.picture_grey
+
+    def compacts_text(self) -> bool:
+        """See `ModelConfig`."""
+        return self.compact_text
+
 
 @dataclass(frozen=True)
 class Features:
@@ -82,12 +90,13 @@ class Reconstruction:
     h_ans: Tensor  # (B d)
 
 
-class Model(nn.Module):
+class Model(ModelBase):
     """CMDPI. `answers`: K; `text_ids`: the ids that FFN_T can name (all V of them unless `compact_text`)."""
 
     text_rows: Tensor
-    output_layers = ("ffn_image", "ffn_text", "ffn_answer")
-    answer_layers = ("ffn_answer",)
+    config: Config
+    output_layers: ClassVar = ("ffn_image", "ffn_text", "ffn_answer")
+    answer_layers: ClassVar = ("ffn_answer",)
 
     def __init__(
         self,

@@ -13,14 +13,14 @@ the answers of a table are K there, here A, since the paper's queries are K).
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from einops import rearrange
 from pydantic import Field
 from torch import Tensor, nn
 
-from discern_vqa.config import Profiled
+from discern_vqa.bases import ModelBase, ModelConfig, Part
 from discern_vqa.data.batch import Beforehand, Decision, Inputs
 from discern_vqa.nn.cross_mamba import CifrConfig
 from discern_vqa.nn.decoder import Decoder, GeneratorConfig, T5Decoder, TinyDecoder
@@ -33,7 +33,7 @@ from discern_vqa.nn.transformer import Dropout
 MODES = ("classify", "classify_typed", "generate", "rank", "hybrid")
 
 
-class Config(Profiled):
+class Config(ModelConfig):
     """[model]. Sizes are the paper's; what is None is chosen by the profile."""
 
     name: Literal["cmi_mtl"] = "cmi_mtl"
@@ -73,6 +73,22 @@ class Config(Profiled):
         }
         return super().resolved().model_copy(update=inner)
 
+    def parts(self) -> dict[str, Part]:
+        """See `ModelConfig`."""
+        own = {
+            "fvta": Part("query transformer", self.fvta, foreign=False),
+            "generator": Part("generator", self.generator),
+        }
+        return super().parts() | own
+
+    def writer(self) -> GeneratorConfig | None:
+        """See `ModelConfig`."""
+        return None if self.generator.kind == "none" else self.generator
+
+    def generates_below(self) -> float:
+        """See `ModelConfig`."""
+        return self.hybrid_below
+
 
 @dataclass(frozen=True)
 class Fused:
@@ -88,11 +104,12 @@ class Fused:
     prior: Beforehand | None = None
 
 
-class Model(nn.Module):
+class Model(ModelBase):
     """CMI-MTL. `answers`: A; `symbols`: how many tokens the generator's tokenizer has."""
 
-    output_layers = ("head.3", "head_type")
-    answer_layers = ("head.3",)
+    config: Config
+    output_layers: ClassVar = ("head.3", "head_type")
+    answer_layers: ClassVar = ("head.3",)
 
     def __init__(
         self,
