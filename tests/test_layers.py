@@ -22,6 +22,7 @@ FLOORS = [
     {"config", "imaging"},
     {"data", "nn"},
     {"bases"},
+    {"lab"},
     {"reading", "models", "parts", "answering", "fitting", "attribution"},
     {"datasets", "scoring", "objectives", "run", "baselines", "explanations"},
     {"recipe_samples", "trust", "audit", "card"},
@@ -118,6 +119,8 @@ def wrong_turns(room: str, source: str, file: Path) -> list[str]:
             wrong.append(f"{file}:{line}: {other} has no floor; give it one in {Path(__file__).name}")
         elif FLOOR[other] >= FLOOR[room]:
             wrong.append(f"{file}:{line}: {room} imports {other}, which is not below it")
+        elif other == "lab":
+            wrong.append(f"{file}:{line}: {room} imports lab, which is for experiments: what is there is found by name")
         elif (room, other) in CLOSED:
             wrong.append(f"{file}:{line}: {room} imports {other}: {CLOSED[room, other]}")
     return wrong
@@ -142,6 +145,7 @@ def test_imports_go_downstairs_only(file):
         ("training", "from discern_vqa.evaluation.predict import Predictor"),
         ("datasets", "from discern_vqa.nn.losses import contrast"),
         ("errors", "from . import files"),
+        ("models", "from discern_vqa.lab import mixers"),
     ],
 )
 def test_a_wrong_turn_is_noticed(room, statement):

@@ -100,10 +100,9 @@ class DataConfig(Table):
     """So many of its questions in an epoch, as a share of the own ones; every epoch draws others."""
     text_length: int = Field(32, ge=4)
     """M: text positions, the reserved answer slot included."""
-    imitate: list[Literal["D7", "D12", "D13"]] = []
-    """Faults of a published program to be imitated, so that what they are worth can be told (cmi_mtl.md 1.4); each is
-    said aloud and stands in scores.json. D7: the last incomplete batch is left out, in validation and evaluation too.
-    D12: the answer table holds the answers of validation and test. D13: the epoch is chosen on the test split."""
+    imitate: list[str] = []
+    """Faults of a published program (files of `lab/faults`) to be imitated, so that their worth can be measured; each
+    is printed and stands in scores.json."""
     limit: int = Field(0, ge=0)
     """At most so many samples of each split (0: all), for a quick look."""
     train_share: float = Field(1.0, gt=0, le=1)

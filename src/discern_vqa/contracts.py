@@ -32,6 +32,8 @@ class Reader(Protocol):
     """A data set. Optional: `SOURCE` and `GET` (where it can be downloaded), `WHOLE`, `LEFT_OUT`, `present`,
     `regions`."""
 
+    __name__: str
+
     @property
     def SUMMARY(self) -> str:
         """Its name and what it holds, in one line."""

@@ -230,8 +230,7 @@ def refuse_leak(choice: DataConfig, before: DataConfig, from_run: Path, takes_ta
 
 
 def find_beside(choice: DataConfig, root: Path) -> Path | None:
-    """The folder of the set that the recipe learns from beside its own (`data.beside`, see `_further`); None where it
-    names none."""
+    """The folder of the set that the recipe learns beside its own (`data.beside`); None where it names none."""
     return (
         _other_folder(choice.beside, root, "beside", "learn without it: --set data.beside=") if choice.beside else None
     )

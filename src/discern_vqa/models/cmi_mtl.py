@@ -22,11 +22,10 @@ from torch import Tensor, nn
 
 from discern_vqa.bases import ModelBase, ModelConfig, Part
 from discern_vqa.data.batch import Beforehand, Decision, Inputs
-from discern_vqa.nn.cross_mamba import CifrConfig
+from discern_vqa.nn.cross_mamba import Cifr, CifrConfig
 from discern_vqa.nn.decoder import Decoder, GeneratorConfig, T5Decoder, TinyDecoder
 from discern_vqa.nn.encoders import EncoderConfig, image_encoder, text_encoder
 from discern_vqa.nn.fvta import Fvta, FvtaConfig, Regions, Tokens
-from discern_vqa.nn.mixers import Cifr
 from discern_vqa.nn.resample import mean_of
 from discern_vqa.nn.transformer import Dropout
 
