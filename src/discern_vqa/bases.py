@@ -109,6 +109,12 @@ class ModelBase(nn.Module):
         """Scores (B, K) of the answers, and what else is decided."""
         raise NotImplementedError
 
+    @staticmethod
+    def with_prior(scores: Tensor, inputs: Inputs) -> Tensor:
+        """(B, K) scores on top of what is known before the model looks, where the recipe has a [prior]; `decide` ends
+        with it."""
+        return scores if inputs.prior is None else inputs.prior.answered(inputs.prior.added(scores))
+
     def answer_state(self, inputs: Inputs) -> Tensor:
         """(B, w): what the answer is read from, for maps of the states; where a model has no such state, its scores."""
         return self.decide(inputs).scores
