@@ -1,6 +1,7 @@
 """The house: imports go downstairs only, what must be light is light, and every file can be read at one sitting."""
 
 import ast
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ LONGEST = 350
 FLOORS = [
     {"errors", "version", "contracts"},
     {"files", "pages", "toml"},
-    {"registry", "lock"},
+    {"registry", "lock", "renamed_keys", "recipe_table"},
     {"paths", "recipe_check"},
     {"config", "imaging"},
     {"data", "nn"},
@@ -182,3 +183,14 @@ def test_every_file_can_be_read_at_one_sitting(folder):
     assert lengths
     long = [f"{file.relative_to(ROOT)}: {lines} lines" for file, lines in lengths.items() if lines > LONGEST]
     assert not long, f"a file over {LONGEST} lines is two ideas; split {', '.join(long)}"
+
+
+def test_no_modules_import_each_other_in_a_circle(tmp_path):
+    structure = runpy.run_path(str(ROOT / "benchmarks" / "structure.py"))
+    assert structure["circles"](structure["import_graph"](PACKAGE)) == []
+    package = tmp_path / "round"
+    package.mkdir()
+    for name, text in {"__init__": "", "a": "from round import b", "b": "def f():\n    from round.c import x",
+                       "c": "from round.a import y", "d": "from round import a"}.items():  # fmt: skip
+        (package / f"{name}.py").write_text(text)
+    assert structure["circles"](structure["import_graph"](package)) == [["round.a", "round.b", "round.c"]]

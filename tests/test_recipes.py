@@ -18,7 +18,7 @@ BASELINES = [path for path in RECIPES if read_recipe(path).is_baseline]
 NETWORKS = [path for path in RECIPES if path not in BASELINES]
 SMALL = {
     "width": 16, "size": 32, "patch": 8, "channels": 4, "layers": 1, "heads": 2, "ffn": 32, "length": 8,
-    "picture_size": 16,
+    "image_target_size": 16,
 }  # fmt: skip
 """What a size is called in any model's table, and how small it is made."""
 

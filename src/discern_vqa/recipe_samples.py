@@ -209,14 +209,14 @@ def refuse_leak(choice: DataConfig, before: DataConfig, from_run: Path, takes_ta
     learned from the same data set, or (where its answer table is taken over) from that set's answers, and deals the set
     another way."""
     name = choice.dataset
-    learned = name == before.beside or (name == before.dataset and before.split == "train")
+    learned = name == before.auxiliary or (name == before.dataset and before.split == "train")
     in_table = takes_table and name in (before.dataset, *before.vocabulary_from)
     if not (learned or in_table):
         return
     usual = choice.protocol == "usual" and not choice.index
     keys = ("protocol", "index") if usual else ("protocol", "index", "folds", "fold")
     odd = [key for key in keys if getattr(choice, key) != getattr(before, key)]
-    if name == before.beside and not usual:  # what lies beside is dealt as its owners did
+    if name == before.auxiliary and not usual:  # what lies beside is dealt as its owners did
         odd = ["protocol"]
     if odd:
         wanted = " ".join(f"--set data.{key}={getattr(choice, key)}" for key in keys if getattr(choice, key) != "")
@@ -230,10 +230,9 @@ def refuse_leak(choice: DataConfig, before: DataConfig, from_run: Path, takes_ta
 
 
 def find_beside(choice: DataConfig, root: Path) -> Path | None:
-    """The folder of the set that the recipe learns beside its own (`data.beside`); None where it names none."""
-    return (
-        _other_folder(choice.beside, root, "beside", "learn without it: --set data.beside=") if choice.beside else None
-    )
+    """The folder of the auxiliary data set (`data.auxiliary`); None where the recipe names none."""
+    name, way_out = choice.auxiliary, "learn without it: --set data.auxiliary="
+    return _other_folder(name, root, "auxiliary", way_out) if name else None
 
 
 def _other_folder(name: str, root: Path, key: str, way_out: str) -> Path:
@@ -255,15 +254,15 @@ def beside_samples(choice: DataConfig, folder: Path, answers: AnswerVocabulary) 
 
     Raises DataError when no answer is in the table.
     """
-    name = choice.beside
+    name = choice.auxiliary
     excluded, rows = excluded_images(choice), registry.load("datasets", name).read(folder, "train")
     asked = [one for one in rows if not one.is_caption and Path(one.image).name not in excluded]
     known = [answers.index(sample.answer) >= 0 for sample in asked]
-    chosen = [row for row, inside in enumerate(known) if inside or choice.beside_outside == "keep"]
-    if choice.beside_limit:
+    chosen = [row for row, inside in enumerate(known) if inside or choice.auxiliary_outside == "keep"]
+    if choice.auxiliary_limit:
         # Known answers first, then the rest, each in an order drawn once and for all.
         drawn = random.Random("beside").sample(chosen, len(chosen))
-        chosen = sorted(sorted(drawn, key=lambda row: not known[row])[: choice.beside_limit])
+        chosen = sorted(sorted(drawn, key=lambda row: not known[row])[: choice.auxiliary_limit])
     found = [
         replace(sample, **{key: f"{name}:{value}" for key in _NAMES if (value := getattr(sample, key))})
         for sample in (asked[row] for row in chosen)
@@ -271,7 +270,7 @@ def beside_samples(choice: DataConfig, folder: Path, answers: AnswerVocabulary) 
     if not any(known):
         raise DataError(
             f"{folder}: none of its training questions has an answer that is in the table of {choice.dataset}",
-            hint="take data.beside out of the recipe",
+            hint="take data.auxiliary out of the recipe",
         )
     return found
 

@@ -26,6 +26,8 @@ from discern_vqa.data.sample import CLOSED, OPEN, Sample
 from discern_vqa.errors import ConfigError
 from discern_vqa.nn.decoder import Generated, beam_search, rank_answers
 
+RANKED = 128
+"""`rank` scores so many answers in full: the likeliest by their first token."""
 NAMED = 10
 """So many answers are kept with their scores; of a classifier's, the rest share what is left."""
 
@@ -126,7 +128,9 @@ class Answering:
     def is_open(self) -> Tensor:
         """(n,) bool: the *predicted* answer type."""
         if self.decided.openness is None:
-            raise ConfigError("this model does not predict answer types", hint="set model.type_head = true and train")
+            raise ConfigError(
+                "this model does not predict answer types", hint="set model.readings.type_head = true and train"
+            )
         return self.decided.openness > 0
 
     @cached_property
@@ -152,8 +156,7 @@ class Answering:
 
         def judge(inputs: Any) -> tuple[Tensor, ...]:
             read, device = model.read(model(inputs)), inputs.tokens.device
-            first = model.config.generator.rank_first
-            return (rank_answers(model.generator, read, len(inputs.tokens), candidates.to(device), first),)
+            return (rank_answers(model.generator, read, len(inputs.tokens), candidates.to(device), RANKED),)
 
         return in_order(model, self.batcher, self.samples, judge, self.batch)[0]
 

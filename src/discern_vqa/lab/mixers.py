@@ -18,6 +18,9 @@ from discern_vqa.nn.qformer import QueryBlock
 from discern_vqa.nn.resample import averaging, mean_of, merge
 from discern_vqa.nn.transformer import FeedForward
 
+HEADS = 4
+"""The attention heads of `xattn`."""
+
 
 class _Pair(nn.Module):
     """Two blocks, one for each stream."""
@@ -170,7 +173,7 @@ class CrossAttention(nn.Module):
     def __init__(self, config: CifrConfig, width: int) -> None:
         super().__init__()
         self.text, self.image = (
-            QueryBlock(width, config.heads, 4 * width, config.dropout or 0.0, crosses=True) for _ in range(2)
+            QueryBlock(width, HEADS, 4 * width, config.dropout or 0.0, crosses=True) for _ in range(2)
         )
 
     def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:

@@ -21,6 +21,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from discern_vqa.bases import ModelBase, ModelConfig, Part
+from discern_vqa.config import Table
 from discern_vqa.data.batch import Beforehand, Decision, Inputs
 from discern_vqa.nn.cross_mamba import Cifr, CifrConfig
 from discern_vqa.nn.decoder import Decoder, GeneratorConfig, T5Decoder, TinyDecoder
@@ -32,35 +33,45 @@ from discern_vqa.nn.transformer import Dropout
 MODES = ("classify", "classify_typed", "generate", "rank", "hybrid")
 
 
+class Readings(Table):
+    """[model.readings]: where the published program differs from its repaired form (docs/options.md). Other such keys
+    belong to the parts `fvta`, `cifr` and `generator`."""
+
+    mask_padding: bool | None = None
+    """D5: the scans, the pooling and the generator leave padded words out. None: on (fixed), off (released)."""
+    type_head: bool | None = None
+    """A head predicts whether the answer is open. None: on (fixed), off (released)."""
+
+
 class Config(ModelConfig):
     """[model]. Sizes are the paper's; what is None is chosen by the profile."""
 
     name: Literal["cmi_mtl"] = "cmi_mtl"
     profile: Literal["fixed", "released"] = "fixed"
-    """`released` answers otherwise each time (D1): its figure is a mean of five seeds or more with their spread
-    (docs/experiments.md)."""
+    """`released` gives other answers each time (D1), so that its result is a mean over five seeds or more, with their
+    spread (docs/experiments.md)."""
     image: EncoderConfig = EncoderConfig()
     text: EncoderConfig = EncoderConfig()
     width: int = Field(768, ge=8)
-    """d."""
+    """d: the width of both streams."""
     fvta: FvtaConfig = FvtaConfig()
     cifr: CifrConfig = CifrConfig()
     generator: GeneratorConfig = GeneratorConfig()
-    mask_padding: bool | None = None
-    """D5: padded words are left out of the scans, the pooling and the generator's memory. Fixed: on; released: off."""
     pooling: Literal["first", "mean", "attn"] = "first"
-    """What the classifier reads of each stream: its first position (the paper), the mean, or a learned choice."""
+    """What the classifier reads of each stream: its first position (the paper), the mean, or a learned weighting."""
     dropout: float = Field(0.0, ge=0, lt=1)
-    """On what the classifier reads."""
-    type_head: bool | None = None
-    """A head that says whether the answer is open. Fixed: on; released: off."""
+    """The dropout on what the classifier reads."""
     hybrid_below: float = Field(0.5, ge=0, le=1)
-    """`hybrid` generates where an open question's best class is less sure than this."""
+    """The mode `hybrid` generates the answer to an open question whose best class is less certain than this."""
+    readings: Readings = Readings()
 
     def chosen(self) -> dict[str, Any]:
         """See `Profiled`."""
         fixed = self.profile == "fixed"
-        return {"mask_padding": fixed, "type_head": fixed}
+        return {
+            "readings": {"mask_padding": fixed, "type_head": fixed},
+            "generator": {"target": "raw" if fixed else "normalized"},
+        }
 
     def resolved(self) -> Self:
         """See `Profiled`; the inner tables too."""
@@ -68,7 +79,6 @@ class Config(ModelConfig):
         inner = {
             "fvta": self.fvta.resolved(released, self.width),
             "cifr": self.cifr.resolved(released),
-            "generator": self.generator.filled(target="normalized" if released else "raw"),
         }
         return super().resolved().model_copy(update=inner)
 
@@ -134,7 +144,7 @@ class Model(ModelBase):
         self.pool_text, self.pool_image = (_Pool(d, config.pooling) for _ in range(2))
         self.drop = Dropout(config.dropout)
         self.head = nn.Sequential(nn.Linear(2 * d, 2 * d), nn.LayerNorm(2 * d), nn.GELU(), nn.Linear(2 * d, answers))
-        if config.type_head:
+        if config.readings.type_head:
             self.head_type = nn.Linear(2 * d, 1)
         if config.generator.kind == "t5":
             self.generator: Any = T5Decoder(config.generator, d, generator_folder)
@@ -147,7 +157,8 @@ class Model(ModelBase):
     @property
     def modes(self) -> tuple[str, ...]:
         """The ways of answering that this model has, cheapest first."""
-        wanted = {"classify_typed": self.config.type_head, "hybrid": self.config.type_head and self.writes}
+        typed = self.config.readings.type_head
+        wanted = {"classify_typed": typed, "hybrid": typed and self.writes}
         return tuple(mode for mode in MODES if wanted.get(mode, mode == "classify" or self.writes))
 
     @property
@@ -171,7 +182,7 @@ class Model(ModelBase):
         """FVTA, then CIFR, then what the heads read."""
         tokens = self.encode(inputs)
         regions = self.fvta(tokens)
-        keep = tokens.keep if self.config.mask_padding else torch.ones_like(tokens.keep)
+        keep = tokens.keep if self.config.readings.mask_padding else torch.ones_like(tokens.keep)
         keep_y = torch.ones(regions.Z.shape[:2], dtype=torch.bool, device=keep.device)
         X, Y = self.cifr(tokens.T, regions.Z, keep, keep_y)
         c = torch.cat([self.pool_text(X, keep), self.pool_image(Y, keep_y)], dim=-1)
@@ -199,7 +210,7 @@ class Model(ModelBase):
     def decide(self, inputs: Inputs) -> Decision:
         """argmax of these scores is the answer of `classify`, the same for open and closed questions."""
         fused = self(inputs)
-        kind = self.openness(fused).float() if self.config.type_head else None
+        kind = self.openness(fused).float() if self.config.readings.type_head else None
         scores = self.classify(fused).float()
         return Decision(scores if fused.prior is None else fused.prior.answered(scores), openness=kind)
 

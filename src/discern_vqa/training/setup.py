@@ -57,7 +57,7 @@ class Start:
         """The rows of `learned` in each batch of an epoch."""
         recipe = self.run.recipe
         optim, seed = recipe.optim, recipe.run.seed
-        rows = drawn_beside(self.own, len(self.learned) - self.own, recipe.data.beside_share, seed, epoch)
+        rows = drawn_beside(self.own, len(self.learned) - self.own, recipe.data.auxiliary_share, seed, epoch)
         chosen = [self.learned[row] for row in rows]
         akin = self.batcher.pairing.same_answer_type
         drawn = epoch_batches(chosen, optim.batch, seed, epoch, optim.per_image, self.objective.mixed, akin)
@@ -137,11 +137,11 @@ def set_up(
     )
     batcher = run.batcher(model)
     beside = beside_samples(settings.data, further, run.vocabulary) if further is not None else []
-    if settings.data.beside_limit and among.is_main_process:
+    if settings.data.auxiliary_limit and among.is_main_process:
         atomic_write_text(run.folder / BESIDE, "".join(f"{sample.id}\n" for sample in beside))
     if beside:
         images = len({sample.image for sample in beside})
-        say(f"beside them: {len(beside):,} questions about {images:,} images of {settings.data.beside}")
+        say(f"beside them: {len(beside):,} questions about {images:,} images of {settings.data.auxiliary}")
     learned = [*samples, *beside]
     with among.main_process_first():
         warm_states(run, model, batcher, [*learned, *validation], say)
@@ -157,14 +157,14 @@ def set_up(
 def _beside(settings: Recipe, root: Path, out: Path, resume: bool, say: Say) -> tuple[Recipe, Path | None]:
     """The recipe, and the folder of the set that is learned from beside its own. Without that set where a run that goes
     on began so, or where it is nowhere and the recipe can do without it."""
-    alone = settings.model_copy(update={"data": settings.data.model_copy(update={"beside": ""})})
-    if settings.data.beside_missing == "without" and resume and (out / CONFIG).is_file():
-        if not Run.open(out, finished=False).recipe.data.beside:
+    alone = settings.model_copy(update={"data": settings.data.model_copy(update={"auxiliary": ""})})
+    if settings.data.auxiliary_missing == "without" and resume and (out / CONFIG).is_file():
+        if not Run.open(out, finished=False).recipe.data.auxiliary:
             return alone, None
     try:
         return settings, find_beside(settings.data, root)
     except DataError as error:
-        if settings.data.beside_missing == "refuse":
+        if settings.data.auxiliary_missing == "refuse":
             raise
         say(f"WARNING: {error}; learned without it. The recipe's figures were measured with it ({error.hint})")
         return alone, None
@@ -211,8 +211,8 @@ def _differences(before: Recipe, now: Recipe) -> str:
 def same_recipe(before: Recipe, now: Recipe, out: Path) -> None:
     """What was begun in `out` must go on with its own recipe; only the data folder may have moved. Raises RunError."""
     old, new = before.to_json(), now.to_json()
-    if now.data.beside_missing == "without" and not before.data.beside:
-        new["data"]["beside"] = ""  # it was nowhere when the run began
+    if now.data.auxiliary_missing == "without" and not before.data.auxiliary:
+        new["data"]["auxiliary"] = ""  # it was nowhere when the run began
     for tables in (old, new):
         tables["data"].pop("root")
     odd = [f"[{table}] {key}" for table in old for key in old[table] if old[table][key] != new.get(table, {}).get(key)]
