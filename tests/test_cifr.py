@@ -4,11 +4,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from discern_vqa.nn.cross_mamba import CifrConfig, CrossGate
-from discern_vqa.nn.mixers import VARIANTS, Cifr
+from discern_vqa.lab import mixers
+from discern_vqa.nn.cross_mamba import Cifr, CifrConfig, CrossGate
 
 WIDTH = 8
-BANK = [*VARIANTS, "none"]
+BANK = ["gate", "random", *mixers.VARIANTS, "none"]
 LEARNED = [name for name in BANK if name not in ("none", "random")]
 
 

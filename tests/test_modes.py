@@ -9,7 +9,7 @@ from _tiny import QUESTIONS, VOCABULARY, WRITER, batcher, cmi_model, model
 
 from discern_vqa.answering import modes
 from discern_vqa.answering.decisions import answer_scores
-from discern_vqa.answering.modes import Answering, modes_of, tune_hybrid
+from discern_vqa.answering.modes import Answering, tune_hybrid
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.errors import ConfigError
 
@@ -50,10 +50,10 @@ def test_no_way_reads_what_is_gold(mode):
 
 
 def test_models_have_the_ways_that_their_parts_allow():
-    assert modes_of(cmi_model()) == MODES
-    assert modes_of(cmi_model(type_head=False)) == ("classify", "generate", "rank")
-    assert modes_of(cmi_model(generator={"kind": "none"})) == ("classify", "classify_typed")
-    assert modes_of(model()) == ("classify",)
+    assert cmi_model().modes == MODES
+    assert cmi_model(type_head=False).modes == ("classify", "generate", "rank")
+    assert cmi_model(generator={"kind": "none"}).modes == ("classify", "classify_typed")
+    assert model().modes == ("classify",)
     with pytest.raises(ConfigError, match="cannot answer by 'generate'") as error:
         answering(model()).answers("generate")
     assert "classify" in error.value.hint

@@ -89,10 +89,9 @@ class DataConfig(Table):
     data audit SET ROOT --against OTHER ROOT2 --json FILE`, or a JSON list of file names."""
     text_length: int = Field(32, ge=4)
     """M: the number of text positions, the reserved answer slot included."""
-    imitate: list[Literal["D7", "D12", "D13"]] = []
-    """Defects of a published program to imitate, so that their effect can be measured (cmi_mtl.md 1.4). Each is
-    reported in a warning and in scores.json. D7: the last incomplete batch is left out, in validation and evaluation
-    too. D12: the vocabulary holds the answers of validation and test. D13: the epoch is chosen on the test split."""
+    imitate: list[str] = []
+    """Defects of a published program to imitate (`lab/faults`), so that their effect can be measured (cmi_mtl.md
+    1.4). Each is reported in a warning and in scores.json."""
     limit: int = Field(0, ge=0)
     """The largest number of samples of each split (0: all), for a quick look."""
     train_share: float = Field(1.0, gt=0, le=1)

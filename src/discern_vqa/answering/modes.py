@@ -32,11 +32,6 @@ NAMED = 10
 """So many answers are kept with their scores; of a classifier's, the rest share what is left."""
 
 
-def modes_of(model: Any) -> tuple[str, ...]:
-    """The ways of answering that a model has; a model that says nothing only classifies."""
-    return tuple(getattr(model, "modes", ("classify",)))
-
-
 class Answering:
     """All that one model says about some questions; each part is computed when it is first wanted."""
 
@@ -55,7 +50,7 @@ class Answering:
 
     def answers(self, mode: str = "classify") -> list[Answer]:
         """One answer for each question. Raises ConfigError for a mode that the model does not have."""
-        known = modes_of(self.model)
+        known = self.model.modes
         if mode not in known:
             raise ConfigError(f"this model cannot answer by {mode!r}", hint=f"it can: {', '.join(known)}")
         answered: list[Answer] = getattr(self, mode)()

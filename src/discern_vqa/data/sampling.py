@@ -51,20 +51,6 @@ def drawn_beside(own: int, beside: int, share: float, seed: int, epoch: int) -> 
     return [*range(own), *sorted(rng.sample(range(own, own + beside), min(beside, round(share * own))))]
 
 
-def without_incomplete(batches: list[list[int]], batch: int) -> list[list[int]]:
-    """The batches but for the one that was not filled, where there is one (a published habit, D7 of cmi_mtl.md 1.4).
-    A batch is full with `batch - 1` rows too, since pairs are not torn apart."""
-    smallest = min(range(len(batches)), key=lambda place: len(batches[place]))
-    if len(batches[smallest]) >= batch - 1 or len(batches) == 1:
-        return batches
-    return batches[:smallest] + batches[smallest + 1 :]
-
-
-def whole_batches(samples: Sequence[Sample], batch: int) -> Sequence[Sample]:
-    """What is judged, but for the last samples that fill no batch; all of it where not one is filled (D7)."""
-    return samples[: len(samples) // batch * batch or None]
-
-
 def _pair_units(samples: Sequence[Sample], rows: list[int], rng: random.Random, same_answer_type: bool) -> list[Unit]:
     """Questions in twos that are akin; an odd one stays alone."""
     groups: dict[tuple[str, ...] | None, list[int]] = {}

@@ -19,6 +19,7 @@ from discern_vqa.files import atomic_write_text
 from discern_vqa.imaging.fingerprints import content_digest
 from discern_vqa.run import WEIGHTS, Run
 from discern_vqa.scoring import predictions
+from discern_vqa.training.at_once import train_at_once
 from discern_vqa.trust.calibration import digest
 
 _SAYS = [field.name for field in fields(Sample) if field.name not in ("path", "source", "extra")]
@@ -50,7 +51,7 @@ def row(
             kept = []
         if [one.id for one in kept] == [sample.id for sample in samples]:
             return kept
-    needs = {"batcher": states} if weights else {}
+    needs = {"batcher": states, "learn": train_at_once} if weights else {}
     answers: list[Answer] = module.answer(
         learned, samples, vocabulary=run.vocabulary, seed=run.recipe.run.seed, **needs
     )

@@ -9,17 +9,15 @@ from typing import Any
 from discern_vqa import measurements
 from discern_vqa.audit import audit
 from discern_vqa.data.sample import Sample
-from discern_vqa.data.sampling import whole_batches
 from discern_vqa.evaluation import baseline_rows
 from discern_vqa.evaluation.asker import RunAsker
-from discern_vqa.evaluation.calibrate import held_out
 from discern_vqa.evaluation.explain import BATCH, Explainer
 from discern_vqa.evaluation.heatmaps import kept
 from discern_vqa.evaluation.opening import open_run
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.files import atomic_write_text
 from discern_vqa.measurements import Context
-from discern_vqa.recipe_samples import find_root, learning_samples, test_samples
+from discern_vqa.recipe_samples import Samples, evaluated, find_root
 from discern_vqa.report.card import write_judged_card
 from discern_vqa.report.read import audit_file
 from discern_vqa.scoring import kept_states, metrics, predictions
@@ -50,12 +48,12 @@ def evaluate(
     opened = predictor.run
     config, folder = opened.recipe.data, opened.folder
     root = find_root(config, data) if data is not None or not opened.root.exists() else opened.root
-    samples = whole = test_samples(config, root, split)
-    if "D7" in config.imitate:
-        samples = list(whole_batches(samples, opened.recipe.optim.batch))
-    train, validation = learning_samples(config, root, opened.recipe.run.seed)
+    reading = Samples(config, root, opened.recipe.run.seed)
+    whole = reading.test(split)
+    samples = evaluated(config, whole, opened.recipe.optim.batch)
+    train, validation = reading.learning
     train = [sample for sample in train if not sample.is_caption]
-    held = validation or held_out(opened, root)
+    held = validation or reading.held_out()
     if baselines:
         baseline_rows.check(opened)
     say(f"{len(samples):,} questions of {len({s.image for s in samples}):,} images")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from discern_vqa.answering.decisions import in_order
-from discern_vqa.answering.modes import Answering, modes_of
+from discern_vqa.answering.modes import Answering
 from discern_vqa.data.ablated_images import Blank, Noise
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.batch import Batcher
@@ -58,7 +58,8 @@ class Predictor:
     @property
     def modes(self) -> tuple[str, ...]:
         """The ways of answering that this model has (`answering/modes.py`)."""
-        return modes_of(self.model)
+        modes: tuple[str, ...] = self.model.modes
+        return modes
 
     @classmethod
     def of(cls, run: Run, device: str | None = None, calibrated: bool = True) -> "Predictor":

@@ -46,7 +46,7 @@ class BaselinePredictor(Predictor):
         config = run.recipe.model
         state = State.read(run.folder / FACTS, run.folder / WEIGHTS)
         try:
-            model = registry.load_model(config.name).Model.load(config, state, run.vocabulary, run.folder)
+            model = registry.fitted_baseline(config.name).Model.load(config, state, run.vocabulary, run.folder)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             what = f"{FACTS} and {WEIGHTS} of {run.folder} are not those of {config.name}: {error}"
             raise RunError(what, hint="restore the files, or train it again") from error

@@ -7,14 +7,15 @@ Letters: B texts, U images, N cells, M text positions, T = 1 + N + M, d width, V
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from einops import rearrange
 from pydantic import Field
 from torch import Tensor, nn
 
-from discern_vqa.config import Profiled, Table
+from discern_vqa.bases import ModelBase, ModelConfig
+from discern_vqa.config import Table
 from discern_vqa.data.batch import Decision, Inputs
 from discern_vqa.nn.encoders import Encoded, EncoderConfig, image_encoder, text_encoder
 from discern_vqa.nn.transformer import FeedForward, PostNormBlock
@@ -37,7 +38,7 @@ class Readings(Table):
     """A16: the temperature of Eq. 7 is learned (CLIP's logit scale), within 0.01 .. 0.2; else it is fixed."""
 
 
-class Config(Profiled):
+class Config(ModelConfig):
     """[model]. Defaults are the paper's; `profile = "robust"` changes those whose literal reading is weak."""
 
     name: Literal["cmdpi"] = "cmdpi"
@@ -72,6 +73,14 @@ class Config(Profiled):
         readings = {"image_target": "pixel_patchnorm" if robust else "pixel", "input_ln": robust}
         return {"attention_dropout": self.dropout, "readings": readings}
 
+    def target_image(self) -> tuple[int, bool]:
+        """See `ModelConfig`."""
+        return self.image_target_size, self.image_target_grey
+
+    def compacts_text(self) -> bool:
+        """See `ModelConfig`."""
+        return self.compact_text
+
 
 @dataclass(frozen=True)
 class Features:
@@ -91,12 +100,13 @@ class Reconstruction:
     h_ans: Tensor  # (B d)
 
 
-class Model(nn.Module):
+class Model(ModelBase):
     """CMDPI. `answers`: K; `text_ids`: the ids that FFN_T can name (all V of them unless `compact_text`)."""
 
     text_rows: Tensor
-    output_layers = ("ffn_image", "ffn_text", "ffn_answer")
-    answer_layers = ("ffn_answer",)
+    config: Config
+    output_layers: ClassVar = ("ffn_image", "ffn_text", "ffn_answer")
+    answer_layers: ClassVar = ("ffn_answer",)
 
     def __init__(
         self,
@@ -256,9 +266,7 @@ class Model(nn.Module):
 
     def decide(self, inputs: Inputs) -> Decision:
         """argmax of these scores is the answer, the same for open and closed questions."""
-        scores = self.output_answer(self(inputs).h_ans).float()
-        prior = inputs.prior
-        return Decision(scores=scores if prior is None else prior.answered(prior.added(scores)))
+        return Decision(self.with_prior(self.output_answer(self(inputs).h_ans).float(), inputs))
 
     def answer_state(self, inputs: Inputs) -> Tensor:
         """(B, d) what the answer is read from: h_D, the state of the answer slot."""

@@ -13,20 +13,20 @@ the answers of a table are K there, here A, since the paper's queries are K).
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from einops import rearrange
 from pydantic import Field
 from torch import Tensor, nn
 
-from discern_vqa.config import Profiled, Table
+from discern_vqa.bases import ModelBase, ModelConfig, Part
+from discern_vqa.config import Table
 from discern_vqa.data.batch import Beforehand, Decision, Inputs
-from discern_vqa.nn.cross_mamba import CifrConfig
+from discern_vqa.nn.cross_mamba import Cifr, CifrConfig
 from discern_vqa.nn.decoder import Decoder, GeneratorConfig, T5Decoder, TinyDecoder
 from discern_vqa.nn.encoders import EncoderConfig, image_encoder, text_encoder
 from discern_vqa.nn.fvta import Fvta, FvtaConfig, Regions, Tokens
-from discern_vqa.nn.mixers import Cifr
 from discern_vqa.nn.resample import mean_of
 from discern_vqa.nn.transformer import Dropout
 
@@ -43,7 +43,7 @@ class Readings(Table):
     """A head predicts whether the answer is open. None: on (fixed), off (released)."""
 
 
-class Config(Profiled):
+class Config(ModelConfig):
     """[model]. Sizes are the paper's; what is None is chosen by the profile."""
 
     name: Literal["cmi_mtl"] = "cmi_mtl"
@@ -82,6 +82,22 @@ class Config(Profiled):
         }
         return super().resolved().model_copy(update=inner)
 
+    def parts(self) -> dict[str, Part]:
+        """See `ModelConfig`."""
+        own = {
+            "fvta": Part("query transformer", self.fvta, foreign=False),
+            "generator": Part("generator", self.generator),
+        }
+        return super().parts() | own
+
+    def writer(self) -> GeneratorConfig | None:
+        """See `ModelConfig`."""
+        return None if self.generator.kind == "none" else self.generator
+
+    def generates_below(self) -> float:
+        """See `ModelConfig`."""
+        return self.hybrid_below
+
 
 @dataclass(frozen=True)
 class Fused:
@@ -97,11 +113,12 @@ class Fused:
     prior: Beforehand | None = None
 
 
-class Model(nn.Module):
+class Model(ModelBase):
     """CMI-MTL. `answers`: A; `symbols`: how many tokens the generator's tokenizer has."""
 
-    output_layers = ("head.3", "head_type")
-    answer_layers = ("head.3",)
+    config: Config
+    output_layers: ClassVar = ("head.3", "head_type")
+    answer_layers: ClassVar = ("head.3",)
 
     def __init__(
         self,

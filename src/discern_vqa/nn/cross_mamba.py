@@ -1,5 +1,6 @@
 """Cross-Mamba: two streams, each scanned by a Mamba of its own words, let through where *both* streams' gates agree
-(CMI-MTL's CIFR, cmi_mtl.md 2.2). Its alternatives are in `nn.mixers`.
+(CMI-MTL's CIFR, cmi_mtl.md 2.2). `Cifr` stacks such layers; what it is compared with is in
+`lab/mixers.py`.
 
     [x, z_x] = norm(X) W_in      u_x = scan(x)        the same for Y
     g = SiLU(z_x * pool(z_y))                         the cross-modal gate, at the text's positions
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from discern_vqa import registry
 from discern_vqa.config import Table
 from discern_vqa.nn.mamba import MambaBlock, MambaShape
 from discern_vqa.nn.resample import averaging, interpolating
@@ -28,7 +30,7 @@ class CifrConfig(Table):
     """[model.cifr]. What is None is chosen by the model's profile (`resolved`)."""
 
     variant: Variant = "gate"
-    """The layer: `gate` is the paper's, `nn.mixers` has the others. `random` is `gate` with `released_random`."""
+    """The layer: `gate` is the paper's, `lab/mixers.py` has the others. `random` is `gate` with `released_random`."""
     layers: int = Field(default=2, ge=1)
     """The number of layers."""
     expand: int = Field(default=2, ge=1)
@@ -92,3 +94,32 @@ class CrossGate(nn.Module):
     def gate(self, own: Tensor, other: Tensor, keep_own: Tensor, keep_other: Tensor) -> Tensor:
         """g (B, L, E) at the positions of `own`: SiLU(z_own * z_other), the other pooled to them."""
         return F.silu(own * (averaging(keep_other, keep_own).to(other.dtype) @ other))
+
+
+class Cifr(nn.Module):
+    """`layers` layers of one variant; none of `none`."""
+
+    def __init__(self, config: CifrConfig, width: int) -> None:
+        super().__init__()
+        self.config, self.width = config, width
+        self.layers = nn.ModuleList() if config.released_random else self.drawn()
+
+    def drawn(self) -> nn.ModuleList:
+        """New layers with random weights."""
+        if self.config.variant == "none":
+            return nn.ModuleList()
+        layer: type[nn.Module] = CrossGate
+        if self.config.variant not in ("gate", "random"):
+            layer = registry.load("lab", "mixers").VARIANTS[self.config.variant]
+        return nn.ModuleList(layer(self.config, self.width) for _ in range(self.config.layers))
+
+    def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
+        """x (B, L, d) text, y (B, K, d) image, keep (B, L), (B, K) True = a real position -> the same shapes.
+
+        With `released_random` (D1) the layers are drawn here, anew each time, by torch's own generator: the published
+        program does so, and nothing of them is trained, saved or the same twice.
+        """
+        layers = self.drawn().to(x.device).requires_grad_(False) if self.config.released_random else self.layers
+        for layer in layers:
+            x, y = layer(x, y, keep_x, keep_y)
+        return x, y

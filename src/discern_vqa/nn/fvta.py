@@ -105,6 +105,10 @@ class Fvta(nn.Module):
         if config.token != "none":
             self.to_places, self.to_words = nn.Linear(width, config.embed), nn.Linear(width, config.embed)
 
+    def pretrained(self) -> list[nn.Parameter]:
+        """None: what started from a BERT learns at the model's own rate."""
+        return []
+
     def forward(self, tokens: Tokens, maps: bool = False) -> Regions:
         """K regions of each text's image, and what the alignment compares.
 

@@ -6,13 +6,14 @@ The partner is another row of the batch, whose undeviated pass is needed anyway:
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, field_validator
-from torch import Tensor, nn
+from torch import Tensor
 
-from discern_vqa.config import Profiled, Table
+from discern_vqa.bases import ObjectiveBase, ObjectiveConfig
+from discern_vqa.config import Table
 from discern_vqa.data.batch import Batch, Batcher
 from discern_vqa.data.pairs import Choice, Pairing, similar_images
 from discern_vqa.data.sample import Sample
@@ -56,7 +57,7 @@ class Readings(Table):
     hidden), 0.15 (robust)."""
 
 
-class Config(Profiled):
+class Config(ObjectiveConfig):
     """[objective] of a fine-tuning. `profile` chooses what is None."""
 
     name: Literal["cmdpi_finetune"] = "cmdpi_finetune"
@@ -95,14 +96,10 @@ class Config(Profiled):
         }
 
 
-class Objective(nn.Module):
+class Objective(ObjectiveBase[Config, Model]):
     """batch, rng -> the named parts of L_ft = L_mix + L_diff."""
 
-    mixed = False
-
-    def __init__(self, config: Config, model: Model) -> None:
-        super().__init__()
-        self.config, self.model = config.resolved(), model
+    finds_similar: ClassVar = True
 
     @torch.no_grad()
     def similar(self, samples: Sequence[Sample], batcher: Batcher) -> dict[str, list[str]]:
@@ -217,9 +214,6 @@ class Objective(nn.Module):
                 model.output_text(H_out, where), model.text_targets(inputs.tokens, where)
             )
         return parts
-
-    def after_step(self) -> None:
-        """Nothing moves beside the model."""
 
 
 def _beta(a: float, b: float, count: int, rng: torch.Generator) -> Tensor:

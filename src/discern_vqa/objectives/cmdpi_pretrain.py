@@ -6,13 +6,14 @@ h_F and the contrast; global and local RecNet run as one batch of 2B; FFN_T runs
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, field_validator, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
-from discern_vqa.config import Profiled, Table
+from discern_vqa.bases import ObjectiveBase, ObjectiveConfig
+from discern_vqa.config import Table
 from discern_vqa.data.batch import Batch, Inputs
 from discern_vqa.data.sources import augment
 from discern_vqa.models.cmdpi import Features, Model
@@ -50,7 +51,7 @@ class Readings(Table):
     """A21: equal images and equal texts are not negatives of each other."""
 
 
-class Config(Profiled):
+class Config(ObjectiveConfig):
     """[objective] of a pre-training. `profile` chooses what is None."""
 
     name: Literal["cmdpi_pretrain"] = "cmdpi_pretrain"
@@ -125,14 +126,13 @@ class Slow:
     h_txt: Tensor
 
 
-class Objective(nn.Module):
+class Objective(ObjectiveBase[Config, Model]):
     """batch, rng -> the named parts of L_pre = L_rec^g + L_rec^l + C_total."""
 
-    mixed = True  # captions and questions may share a batch: rows say which they are
+    mixed: ClassVar = True  # captions and questions may share a batch: rows say which they are
 
     def __init__(self, config: Config, model: Model) -> None:
-        super().__init__()
-        self.config, self.model = config.resolved(), model
+        super().__init__(config, model)
         if self.config.intra_contrast:
             self.image_ema = Momentum(model.image, self.config.readings.momentum)
             self.text_ema = Momentum(model.text, self.config.readings.momentum)

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from discern_vqa.config import Profiled, Table
+from discern_vqa.bases import ObjectiveBase, ObjectiveConfig
+from discern_vqa.config import Table
 from discern_vqa.data.batch import Batch, Targets
 from discern_vqa.models.cmi_mtl import Config as ModelConfig
 from discern_vqa.models.cmi_mtl import Fused, Model
@@ -42,7 +43,7 @@ class Readings(Table):
     accumulation exist. None: off (fixed), on (released)."""
 
 
-class Config(Profiled):
+class Config(ObjectiveConfig):
     """[objective]. `profile` chooses what is None."""
 
     name: Literal["cmi_mtl"] = "cmi_mtl"
@@ -78,14 +79,8 @@ class Config(Profiled):
         return self.model_copy(update={"weights": self.weights | {"token": TOKEN_WEIGHT}})
 
 
-class Objective(nn.Module):
+class Objective(ObjectiveBase[Config, Model]):
     """batch, rng -> the named parts. A weight of 0 skips the work."""
-
-    mixed = False
-
-    def __init__(self, config: Config, model: Model) -> None:
-        super().__init__()
-        self.config, self.model = config.resolved(), model
 
     def forward(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
         """Parts: cls, align, token, gen, type. Nothing is drawn but dropout."""

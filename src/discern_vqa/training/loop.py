@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
-from torch import nn
 
+from discern_vqa.bases import ModelBase, ObjectiveBase
 from discern_vqa.config import OptimConfig, RunConfig
 from discern_vqa.data.batch import Batch
 from discern_vqa.errors import DiscernError, RunError
@@ -43,12 +43,25 @@ class Work:
     model as it will be kept, before it is kept.
     """
 
-    model: nn.Module
-    objective: nn.Module
+    model: ModelBase
+    objective: ObjectiveBase[Any, Any]
     batches: Callable[[int], list[list[int]]]
     batch: Callable[[list[int], torch.Generator], Batch]
     validate: Callable[[], dict[str, float]] | None
     conclude: Callable[[], None] | None = None
+
+
+class Display(Protocol):
+    """What is told how far a training is."""
+
+    def epoch(self, number: int, batches: int, done: int) -> None:
+        """An epoch begins, `done` of its batches are behind it."""
+
+    def step(self, figures: dict[str, float] | None) -> None:
+        """A batch was learned from; its figures, where they were looked at."""
+
+    def said(self, text: str) -> None:
+        """A line for the log."""
 
 
 def rng_for(seed: int, step: int) -> torch.Generator:
@@ -56,12 +69,12 @@ def rng_for(seed: int, step: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed * 1_000_003 + step)
 
 
-def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume: bool, show: Any) -> Progress:
+def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume: bool, show: Display) -> Progress:
     """Trains until the epochs are done or patience ends; leaves `model.safetensors` in `folder`.
 
     Args:
         resume: go on from `state.safetensors` if it is there.
-        show: an object with `epoch(number, batches)`, `step(figures)` and `said(text)` (a progress bar).
+        show: what is told how far it is: a progress bar, or nobody.
 
     Raises DiscernError naming the part of the loss that is no longer finite.
     """
@@ -203,7 +216,7 @@ def _validate(
     mean: RunningMean | None,
     log: "Log",
     accelerator: Accelerator,
-    show: Any,
+    show: Display,
 ) -> None:
     """Scores the (mean) weights on validation; keeps them when they are the best so far."""
     if mean is not None:
