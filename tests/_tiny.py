@@ -28,10 +28,17 @@ def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def settings_of(table: Any, changes: dict[str, Any]) -> Any:
+    """A `Config` with these changes, each in the table or in its `readings`, wherever there is such a key."""
+    readings = {key: changes[key] for key in changes if key in table.model_fields["readings"].annotation.model_fields}
+    return table(**{key: changes[key] for key in changes if key not in readings}, readings=readings)
+
+
 def config(**changes: Any) -> Config:
     """A model of width 16 without dropout."""
     small = {"width": 16, "layers": 2, "heads": 2, "ffn": 32, "dropout": 0.0}
-    return Config(**{**small, "image": ENCODER, "text": {"kind": "tiny", "layers": 1, "heads": 2}, **changes})
+    encoders = {"image": ENCODER, "text": {"kind": "tiny", "layers": 1, "heads": 2}}
+    return settings_of(Config, {**small, **encoders, **changes})
 
 
 def question(number: int, image: str, text: str, answer: str, **more: Any) -> Sample:
@@ -97,7 +104,7 @@ def model(seed: int = 0, **changes: Any) -> Model:
 CMI = {
     "fvta": {"queries": 4, "layers": 2, "heads": 2, "ffn": 32, "dropout": 0.0, "embed": 8},
     "cifr": {"layers": 2, "dropout": 0.0, "states": 4},
-    "generator": {"layers": 1, "heads": 2, "dropout": 0.0, "length": 8, "symbols": 300, "rank_first": 3},
+    "generator": {"layers": 1, "heads": 2, "dropout": 0.0, "length": 8, "symbols": 300},
 }
 
 
@@ -105,7 +112,7 @@ def cmi_config(**changes: Any) -> cmi_mtl.Config:
     """A CMI-MTL of width 16 without dropout; `fvta`, `cifr` and `generator` change single keys of those tables."""
     tables = {name: table | changes.pop(name, {}) for name, table in CMI.items()}
     small = {"width": 16, "image": ENCODER, "text": {"kind": "tiny", "layers": 1, "heads": 2}}
-    return cmi_mtl.Config(**{**small, **tables, **changes})
+    return settings_of(cmi_mtl.Config, {**small, **tables, **changes})
 
 
 def cmi_model(seed: int = 0, **changes: Any) -> cmi_mtl.Model:
@@ -118,7 +125,9 @@ def cmi_model(seed: int = 0, **changes: Any) -> cmi_mtl.Model:
 def batcher(net: Model | None = None, similar: dict[str, list[str]] | None = None) -> Batcher:
     """Turns the samples above into batches."""
     size = SIZE if net is None else net.image.size
-    picture = (getattr(net.config, "picture_size", 1), getattr(net.config, "picture_grey", True)) if net else (0, False)
+    picture = (0, False)
+    if net is not None:
+        picture = getattr(net.config, "image_target_size", 1), getattr(net.config, "image_target_grey", True)
     made = Batcher(TOKENIZER, VOCABULARY, LENGTH, Noise(size, *picture), writer=WRITER)
     if similar is not None:
         made.pairing = Pairing.of(similar, [*QUESTIONS, *CAPTIONS])
@@ -158,11 +167,11 @@ SIMILAR = {"a": ["b"], "b": ["a"], "c": ["d"], "d": []}
 
 
 def pretraining(net: Model, **settings) -> pretrain.Objective:
-    return pretrain.Objective(pretrain.Config(**settings), net)
+    return pretrain.Objective(settings_of(pretrain.Config, settings), net)
 
 
 def finetuning(net: Model, **settings) -> finetune.Objective:
-    return finetune.Objective(finetune.Config(**settings), net)
+    return finetune.Objective(settings_of(finetune.Config, settings), net)
 
 
 class Silent:

@@ -32,7 +32,7 @@ def configured(folder: Path, **data: object) -> Path:
 
 @pytest.fixture
 def run(tiny_run: Path, tmp_path: Path) -> Path:
-    left_out = shutil.ignore_patterns("*.test.*", "*.validation.*", "baselines", "scope.*", "calibration.json")
+    left_out = shutil.ignore_patterns("*.test.*", "*.validation.*", "baselines", "ood.*", "calibration.json")
     return configured(Path(shutil.copytree(tiny_run, tmp_path / "run", ignore=left_out)))
 
 

@@ -1,4 +1,4 @@
-"""`data.beside`: another set's training questions are learned from, and nothing else of that set is used."""
+"""`data.auxiliary`: another set's training questions are learned from, and nothing else of that set is used."""
 
 import json
 from dataclasses import replace
@@ -27,13 +27,13 @@ def folder(tmp_path_factory) -> Path:
     phantom.draw(made / "phantoms", images=24, size=64, workers=1)
     slake.write_tiny(made / "slake")
     (made / "with.toml").write_text(
-        TINY_RECIPE.replace('dataset = "phantom"', 'dataset = "phantom"\nbeside = "slake"'), encoding="utf-8"
+        TINY_RECIPE.replace('dataset = "phantom"', 'dataset = "phantom"\nauxiliary = "slake"'), encoding="utf-8"
     )
     return made
 
 
 def config(**changes) -> DataConfig:
-    return DataConfig(dataset="phantom", beside="slake", **changes)
+    return DataConfig(dataset="phantom", auxiliary="slake", **changes)
 
 
 def test_an_epoch_has_all_of_the_own_and_a_share_of_the_others():
@@ -49,7 +49,7 @@ def test_an_epoch_has_all_of_the_own_and_a_share_of_the_others():
 
 
 def test_only_training_questions_that_the_table_can_answer_are_taken(folder):
-    found = beside_samples(config(beside_outside="drop"), find_beside(config(), folder / "phantoms"), YES_NO)
+    found = beside_samples(config(auxiliary_outside="drop"), find_beside(config(), folder / "phantoms"), YES_NO)
     train_part = slake.read(folder / "slake", "train")
     known = {f"slake:{sample.id}" for sample in train_part if YES_NO.index(sample.answer) >= 0}
     assert {sample.id for sample in found} == known
@@ -70,10 +70,10 @@ def test_a_limit_takes_known_answers_first_and_the_same_rest_every_time(folder):
     everything = beside_samples(config(), folder / "slake", YES_NO)
     known = {sample.id for sample in everything if YES_NO.index(sample.answer) >= 0}
     for limit in (1, len(known), len(known) + 1, 1000):
-        found = [sample.id for sample in beside_samples(config(beside_limit=limit), folder / "slake", YES_NO)]
+        found = [sample.id for sample in beside_samples(config(auxiliary_limit=limit), folder / "slake", YES_NO)]
         assert len(found) == min(limit, len(everything))
         assert len(known & set(found)) == min(limit, len(known))
-        again = beside_samples(config(beside_limit=limit), folder / "slake", YES_NO)
+        again = beside_samples(config(auxiliary_limit=limit), folder / "slake", YES_NO)
         assert found == [sample.id for sample in again]
 
 
@@ -116,7 +116,7 @@ def test_a_run_learns_from_both_and_answers_for_its_own(folder, capsys):
     assert not (run.folder / "beside.txt").exists()
     assert "of slake" in told
     alone = train(folder / "with.toml", data=folder / "phantoms", out=folder / "alone",
-                  overrides=["data.beside="], quiet=True)  # fmt: skip
+                  overrides=["data.auxiliary="], quiet=True)  # fmt: skip
     assert run.vocabulary == alone.vocabulary, "the answers are those of the own set"
     steps = [max(json.loads(line)["step"] for line in (one.folder / "metrics.jsonl").read_text().splitlines())
              for one in (run, alone)]  # fmt: skip
@@ -125,17 +125,19 @@ def test_a_run_learns_from_both_and_answers_for_its_own(folder, capsys):
     assert all(sample.source and "slake" not in sample.source for sample in samples)
     answer = open_run(run.folder).ask(samples[0].path, samples[0].question)
     assert answer.text in run.vocabulary.answers
-    assert "Training questions of `slake`" in (folder / "run" / "README.md").read_text(encoding="utf-8")
+    assert "Training questions of the auxiliary data set `slake`" in (folder / "run" / "README.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_a_set_that_is_not_there_is_named_before_anything_is_written(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("DISCERN_DATA", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (folder / "phantoms").rename(tmp_path / "phantoms")
-    with pytest.raises(DataError, match=r"\[data\] beside = 'slake'") as raised:
+    with pytest.raises(DataError, match=r"\[data\] auxiliary = 'slake'") as raised:
         train(folder / "with.toml", data=tmp_path / "phantoms", out=tmp_path / "run", quiet=True)
     (tmp_path / "phantoms").rename(folder / "phantoms")
-    assert "--set data.beside=" in raised.value.hint
+    assert "--set data.auxiliary=" in raised.value.hint
     assert not (tmp_path / "run").exists()
 
 
@@ -143,13 +145,13 @@ def test_a_recipe_can_do_without_it_and_says_so_and_goes_on_as_it_began(folder, 
     monkeypatch.setenv("DISCERN_DATA", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     phantom.draw(tmp_path / "phantoms", images=24, size=64, workers=1)
-    line = {"data": tmp_path / "phantoms", "overrides": ['data.beside_missing="without"'], "out": tmp_path / "run"}
+    line = {"data": tmp_path / "phantoms", "overrides": ['data.auxiliary_missing="without"'], "out": tmp_path / "run"}
     run = train(folder / "with.toml", **line)
     told = capsys.readouterr().out
-    assert "WARNING: [data] beside = 'slake'" in told
+    assert "WARNING: [data] auxiliary = 'slake'" in told
     assert "learned without it" in told
     assert "beside them" not in told
-    assert json.loads((run.folder / "config.json").read_text())["data"]["beside"] == ""
+    assert json.loads((run.folder / "config.json").read_text())["data"]["auxiliary"] == ""
     assert "slake" not in (run.folder / "README.md").read_text()
     slake.write_tiny(tmp_path / "slake")  # it comes too late for this run
     train(folder / "with.toml", resume=True, **line)
@@ -167,12 +169,12 @@ def test_a_set_without_a_usable_answer_is_refused(folder):
 
 def test_a_set_is_not_beside_itself(tmp_path):
     path = tmp_path / "twice.toml"
-    path.write_text(TINY_RECIPE.replace('dataset = "phantom"', 'dataset = "phantom"\nbeside = "phantom"'), "utf-8")
+    path.write_text(TINY_RECIPE.replace('dataset = "phantom"', 'dataset = "phantom"\nauxiliary = "phantom"'), "utf-8")
     with pytest.raises(ConfigError, match="that is the data set itself"):
         read_recipe(path)
 
 
 def test_a_baseline_learns_from_one_set() -> None:
-    tables = {"data": {"dataset": "vqa_rad", "beside": "slake"}, "model": {"name": "baselines.majority"}, "run": {}}
-    with pytest.raises(ConfigError, match="a baseline learns from one set alone"):
+    tables = {"data": {"dataset": "vqa_rad", "auxiliary": "slake"}, "model": {"name": "baselines.majority"}, "run": {}}
+    with pytest.raises(ConfigError, match="a baseline learns from one data set alone"):
         check_recipe(tables, "a recipe")

@@ -54,7 +54,7 @@ def rows(n: int = 200, seed: int = 0, start: int = 0) -> list[Prediction]:
 def folder(tiny_run, tmp_path, monkeypatch):
     """A copy of the run that may be calibrated, on as few questions as it holds out."""
     monkeypatch.setattr(calibration, "FEWEST", 10)
-    left_out = shutil.ignore_patterns("*.test.*", FILE, "scope.*", "predictions.*", "similar.json")
+    left_out = shutil.ignore_patterns("*.test.*", FILE, "ood.*", "predictions.*", "similar.json")
     return shutil.copytree(tiny_run, tmp_path / "run", ignore=left_out)
 
 

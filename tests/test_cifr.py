@@ -4,11 +4,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from discern_vqa.nn.cross_mamba import CifrConfig, CrossGate
-from discern_vqa.nn.mixers import VARIANTS, Cifr
+from discern_vqa.lab import mixers
+from discern_vqa.nn.cross_mamba import Cifr, CifrConfig, CrossGate
 
 WIDTH = 8
-BANK = [*VARIANTS, "none"]
+BANK = ["gate", "random", *mixers.VARIANTS, "none"]
 LEARNED = [name for name in BANK if name not in ("none", "random")]
 
 
@@ -17,7 +17,7 @@ def keep_of(*lengths: int, most: int = 0) -> torch.Tensor:
 
 
 def config(released: bool = False, **changes) -> CifrConfig:
-    return CifrConfig(**{"states": 4, "dropout": 0.0, "heads": 2, **changes}).resolved(released)
+    return CifrConfig(**{"states": 4, "dropout": 0.0, **changes}).resolved(released)
 
 
 def stack(released: bool = False, **changes) -> Cifr:
@@ -57,9 +57,8 @@ def test_a_layer_is_the_gate_of_section_2_2(L, K, released):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("gate", ["pool", "mean"])
-def test_a_layer_that_lets_nothing_out_changes_nothing(gate):
-    net = stack(gate=gate)
+def test_a_layer_that_lets_nothing_out_changes_nothing():
+    net = stack()
     for layer in net.layers:
         torch.nn.init.zeros_(layer.blocks[0].leave.weight)
     x, y = streams()
@@ -67,13 +66,12 @@ def test_a_layer_that_lets_nothing_out_changes_nothing(gate):
         assert torch.equal(before, after)
 
 
-@pytest.mark.parametrize("gate", ["pool", "mean"])
-def test_streams_that_trade_places_trade_outputs_when_weights_and_lengths_are_shared(gate):
+def test_streams_that_trade_places_trade_outputs_when_weights_and_lengths_are_shared():
     x, y = streams(5, 5)
-    there, back = stack(gate=gate)(x, y, *full(x, y)), stack(gate=gate)(y, x, *full(y, x))
+    there, back = stack()(x, y, *full(x, y)), stack()(y, x, *full(y, x))
     torch.testing.assert_close(there[0], back[1])
     torch.testing.assert_close(there[1], back[0])
-    own = stack(gate=gate, shared=False)
+    own = stack(shared=False)
     assert not torch.allclose(own(x, y, *full(x, y))[0], own(y, x, *full(y, x))[1])
 
 
@@ -91,11 +89,10 @@ def test_causal_streams_are_read_up_to_the_place_and_bidirectional_ones_whole():
     assert support(stack(bidirectional=True), 0, 8, keep_of(5, most=8))[0] == [*range(5)], "padding reaches nothing"
 
 
-@pytest.mark.parametrize("gate", ["pool", "mean"])
 @pytest.mark.parametrize("variant", LEARNED)
 @torch.no_grad()
-def test_padding_and_how_much_of_it_there_is_change_nothing(variant, gate):
-    net = stack(variant=variant, gate=gate)
+def test_padding_and_how_much_of_it_there_is_change_nothing(variant):
+    net = stack(variant=variant)
     x, y = streams(7, 4)
     keep = keep_of(5, 3, most=7)
     out = net(x, y, keep, full(y)[0])
@@ -108,10 +105,9 @@ def test_padding_and_how_much_of_it_there_is_change_nothing(variant, gate):
     torch.testing.assert_close(out[1][1:], cut[1], atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("head", [0, 4])
 @pytest.mark.parametrize("variant", LEARNED)
-def test_both_streams_learn_from_both_and_every_parameter_learns(variant, head):
-    net = stack(variant=variant, head=head, scaled_out=False).train()
+def test_both_streams_learn_from_both_and_every_parameter_learns(variant):
+    net = stack(variant=variant, scaled_out=False).train()
     x, y = (part.requires_grad_() for part in streams(6, 4))
     first, second = net(x, y, *full(x, y))
     (first.square().sum() + 2 * second.square().sum()).backward(retain_graph=True)

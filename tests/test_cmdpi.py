@@ -16,10 +16,9 @@ OPTIONS = [
     {"answer_slot": "ans_token"},
     {"answer_slot": "global"},
     {"head_T": "bos"},
-    {"fusion": "linear"},
     {"image_target": "pixel_patchnorm"},
     {"image_target": "embed_sg"},
-    {"picture_size": 16, "picture_grey": True},
+    {"image_target_size": 16, "image_target_grey": True},
     {"text_head": "mlm"},
     {"text_head": "tied"},
     {"compact_text": True},
@@ -190,10 +189,11 @@ def test_every_option_answers_and_survives_being_saved(options, tmp_path):
 
 
 def test_the_robust_profile_changes_only_what_was_left_open():
-    assert Config(profile="robust").resolved().image_target == "pixel_patchnorm"
-    assert Config(profile="robust").resolved().input_ln is True
-    assert Config(profile="robust", image_target="pixel", input_ln=False).resolved().image_target == "pixel"
-    assert Config().resolved().input_ln is False
+    robust = Config(profile="robust").resolved().readings
+    assert (robust.image_target, robust.input_ln) == ("pixel_patchnorm", True)
+    partly = Config(profile="robust", readings={"image_target": "pixel"}).resolved().readings
+    assert (partly.image_target, partly.input_ln) == ("pixel", True)
+    assert Config().resolved().readings.input_ln is False
     assert Config(dropout=0.3).resolved().attention_dropout == 0.3
 
 

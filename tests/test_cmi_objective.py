@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from _tiny import CAPTIONS, QUESTIONS, WRITER, batch, cmi_model, question, rng, value, zero_grad
+from _tiny import CAPTIONS, QUESTIONS, WRITER, batch, cmi_model, question, rng, settings_of, value, zero_grad
 
 from discern_vqa.config import check_recipe
 from discern_vqa.errors import ConfigError
@@ -20,7 +20,7 @@ CLOSED = [sample for sample in QUESTIONS if sample.answer_type == "closed"]
 
 
 def objective(net=None, **settings) -> Objective:
-    return Objective(Config(**{"weights": WEIGHTS, **settings}), net if net is not None else cmi_model())
+    return Objective(settings_of(Config, {"weights": WEIGHTS, **settings}), net if net is not None else cmi_model())
 
 
 def parts_of(made: Objective, samples=QUESTIONS) -> dict[str, torch.Tensor]:
@@ -175,8 +175,8 @@ def test_d9_gradients_are_clipped_within_the_forward_pass_only_when_released():
         made.model.generator.pos.grad[0, 0] = 100.0
         parts_of(made)
         assert float(made.model.generator.pos.grad.norm()) == pytest.approx(norm, rel=1e-3)
-    assert Config(profile="released").resolved().stale_clip is True
-    assert Config().resolved().stale_clip is False
+    assert Config(profile="released").resolved().readings.stale_clip is True
+    assert Config().resolved().readings.stale_clip is False
 
 
 @pytest.mark.parametrize("name", PARTS)

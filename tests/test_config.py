@@ -3,7 +3,7 @@
 import pytest
 
 from discern_vqa import registry
-from discern_vqa.config import Profiled, check_recipe, read_recipe
+from discern_vqa.config import Profiled, Table, check_recipe, read_recipe
 from discern_vqa.errors import ConfigError
 
 PLAIN = """
@@ -32,7 +32,7 @@ def test_a_recipe_is_read_with_its_defaults(recipe):
     read = read_recipe(recipe)
     assert (read.data.dataset, read.optim.lr, read.run.epochs) == ("phantom", 1e-3, 2)
     assert read.model.image.size == 64
-    assert read.objective.similar_above == 0.75
+    assert read.objective.readings.similar_above == 0.75
     assert read.optim.batch == 32
 
 
@@ -68,6 +68,7 @@ def test_an_override_is_read_as_toml_or_else_as_text(recipe, override, found):
 
 def test_an_override_reaches_nested_tables_and_the_last_one_wins(recipe):
     read = read_recipe(recipe, ["model.image.size=32", "model.image.patch=8", "model.image.size=96"])
+    assert read_recipe(recipe, ["model.readings.answer_slot=eot"]).model.readings.answer_slot == "eot"
     assert (read.model.image.size, read.model.image.patch, read.model.image.kind) == (96, 8, "tiny")
 
 
@@ -123,7 +124,7 @@ def test_a_broken_recipe_is_one_clear_line(recipe, content, said):
         ("data.dataset=phantoms", "[data] dataset = \"phantoms\": there is none (did you mean 'phantom'?)"),
         ("data.normaliser=lowre", "[data] normaliser = \"lowre\": there is none (did you mean 'lower'?)"),
         ('data.vocabulary_from=["slaek"]', "[data] vocabulary_from = \"slaek\": there is none (did you mean 'slake'?)"),
-        ("data.beside=nosuch", '[data] beside = "nosuch": there is none (there are: '),
+        ("data.auxiliary=nosuch", '[data] auxiliary = "nosuch": there is none (there are: '),
         ('run.baselines=["majorty"]', "[run] baselines = \"majorty\": there is none (did you mean 'majority'?)"),
         ("data.draw={imges = 3}", "[data] draw.imges: unknown key (did you mean 'images'?)"),
         ('data.draw={counts = {train = "x"}}', '[data] draw.counts.train = "x": '),
@@ -171,19 +172,33 @@ def test_a_recipe_that_is_not_there_names_those_that_are(recipe):
     assert "plain.toml" in caught.value.hint
 
 
+class Readings(Table):
+    number: int | None = None
+    switch: bool | None = None
+
+
 class Profile(Profiled):
     profile: str = "plain"
     open_key: int | None = None
     false_key: bool | None = None
+    readings: Readings = Readings()
 
     def chosen(self) -> dict[str, object]:
-        return {"open_key": 3 if self.profile == "plain" else 5, "false_key": True}
+        plain = self.profile == "plain"
+        return {"open_key": 3 if plain else 5, "false_key": True, "readings": {"number": 7, "switch": plain}}
 
 
 def test_a_profile_fills_what_was_left_open_and_nothing_else():
-    assert Profile().resolved() == Profile(open_key=3, false_key=True)
-    assert Profile(profile="other", false_key=False).resolved() == Profile(profile="other", open_key=5, false_key=False)
+    plain, other = Readings(number=7, switch=True), Readings(number=7, switch=False)
+    assert Profile().resolved() == Profile(open_key=3, false_key=True, readings=plain)
+    said = {"profile": "other", "false_key": False}
+    assert Profile(**said).resolved() == Profile(**said, open_key=5, readings=other)
     assert Profile(open_key=0).resolved().open_key == 0
+
+
+def test_a_profile_fills_the_readings_that_were_left_open_and_keeps_those_that_were_given():
+    resolved = Profile(profile="other", readings={"number": 0}).resolved()
+    assert resolved.readings == Readings(number=0, switch=False)
 
 
 def test_one_class_says_how_a_profile_fills_open_keys():

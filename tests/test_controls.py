@@ -8,9 +8,9 @@ from _tiny import question
 from discern_vqa.data.ablated_images import BlankImages, ShuffledImages
 from discern_vqa.data.sources import PixelSource, StateSource
 from discern_vqa.datasets import phantom
-from discern_vqa.report.terminal import as_table, warnings
-from discern_vqa.scoring import mirror, reliance
-from discern_vqa.scoring.controls import controls, shuffled, wrong_organ
+from discern_vqa.measurements import mirror, reliance, warnings
+from discern_vqa.measurements.controls import controls, shuffled, wrong_organ
+from discern_vqa.report.terminal import as_table
 from discern_vqa.scoring.intervals import clustered_bootstrap
 from discern_vqa.scoring.predictions import Prediction
 
@@ -198,7 +198,7 @@ def outcome(group: str, before: list[str], after: list[str], copies: int = 12):
     turned = mirror.questions(SIDED)[group]
     plain = answers([SIDED[place] for place in turned.places] * copies, before * copies)
     plain = [Prediction(**{**vars(row), "image": str(i)}) for i, row in enumerate(plain)]
-    return mirror.measure(plain, answers(turned.asked * copies, after * copies), group=group, normalise="lower")
+    return mirror.compared(plain, answers(turned.asked * copies, after * copies), group=group, normalise="lower")
 
 
 def test_questions_about_sides_are_mirrored_in_picture_and_words_or_counted():
@@ -229,7 +229,7 @@ def test_sides_that_do_not_follow_are_warned_of_and_both_are_printed():
     assert "left and right are not to be believed: 0 of 24" in as_table(blind)
     looks = scores | {"mirror": {mirror.IN_ANSWER: outcome(mirror.IN_ANSWER, ["left", "right"], ["right", "left"])}}
     assert warnings(looks) == []
-    assert "24 of 24 answers changed sides with the picture" in as_table(looks)
+    assert "24 of 24 answers changed sides with the image" in as_table(looks)
 
 
 def test_the_phantoms_have_both_kinds(tiny_run):

@@ -9,10 +9,12 @@ from discern_vqa.datasets import phantom
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation import evaluate as module
 from discern_vqa.evaluation.evaluate import evaluate
+from discern_vqa.evaluation.predict import Predictor
+from discern_vqa.measurements import mirror, reliance
 from discern_vqa.recipe_samples import learning_samples, test_samples, vocabulary_samples
 from discern_vqa.report.page import write_report
 from discern_vqa.run import Run
-from discern_vqa.scoring import kept_states, metrics, mirror, predictions, reliance
+from discern_vqa.scoring import kept_states, metrics, predictions
 from discern_vqa.trust import ood
 
 test_samples.__test__ = False
@@ -111,7 +113,7 @@ def test_answers_are_kept_whatever_fails_after_them_and_beside_no_scores_of_othe
     def fails(*_):
         raise RuntimeError("the disk is full")
 
-    monkeypatch.setattr(module, "controlled", fails)
+    monkeypatch.setattr(module.measurements, "every", fails)
     with pytest.raises(RuntimeError):
         evaluate(run, baselines=False)
     assert answers.read_bytes() == there
@@ -129,7 +131,7 @@ def test_a_baseline_that_cannot_stand_beside_the_run_is_refused_before_anything_
     config["run"]["baselines"] = ["majority", "retrieval"]
     (run / "config.json").write_text(json.dumps(config))
     asked = []
-    monkeypatch.setattr(module.Predictor, "answering", lambda *given: asked.append(given))
+    monkeypatch.setattr(Predictor, "answering", lambda *given: asked.append(given))
     with pytest.raises(ConfigError, match="retrieval has an encoder of its own"):
         evaluate(run)
     assert asked == []

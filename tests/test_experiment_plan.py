@@ -105,7 +105,7 @@ def test_a_row_that_changes_the_pretraining_has_one_of_its_own(tmp_path):
 
 
 def test_a_training_that_says_its_profiles_choice_aloud_is_the_same_training(tmp_path):
-    text = Path(rows(tmp_path)).read_text() + '\n[rows.aloud]\nset = { "objective.eps_min" = 0.0 }\n'
+    text = Path(rows(tmp_path)).read_text() + '\n[rows.aloud]\nset = { "objective.readings.eps_min" = 0.0 }\n'
     planned = plan(
         catalogue.load(rows(tmp_path, text)), base_of(catalogue.load(rows(tmp_path)), str(recipes(tmp_path))), [0]
     )

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from _tiny import CAPTIONS, LENGTH, QUESTIONS, TOKENIZER, VOCABULARY, WRITER, batch, rng
-from test_recipes import SHRINK
+from test_recipes import shrunk
 
 from discern_vqa import registry
 from discern_vqa.config import read_recipe
@@ -20,9 +20,9 @@ TRAININGS = labelled(prepare(TINY, "", [0]))
 def test_a_row_takes_one_step(key, tmp_path):
     training, label = TRAININGS[key]
     (tmp_path / training.file).write_text(training.text(label), encoding="utf-8")
-    recipe = read_recipe(tmp_path / training.file, SHRINK[training.recipe.model.name])
+    recipe = read_recipe(tmp_path / training.file, shrunk(training.recipe.model))
     torch.manual_seed(0)
-    more = {"symbols": WRITER.tokenizer.size} if recipe.model.name == "cmi_mtl" else {}
+    more = {"symbols": WRITER.tokenizer.size} if recipe.model.writer() else {}
     net = registry.load("models", recipe.model.name).Model(
         recipe.model, len(VOCABULARY), TOKENIZER.size, LENGTH, **more
     )

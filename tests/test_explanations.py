@@ -191,7 +191,7 @@ def test_both_directions_together_are_the_block_and_the_gate_weighs_them():
     torch.testing.assert_close(torch.einsum("wbtse,wbse->bte", each, read) / 2, block.scan(x), atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("options", [{}, {"cifr": {"gate": "mean"}}, {"cifr": {"shared": False}}])
+@pytest.mark.parametrize("options", [{}, {"cifr": {"shared": False}}])
 @torch.no_grad()
 def test_regions_attention_is_shares_and_closed_gates_let_nothing_through(options):
     net = cmi_model(**options)
@@ -208,7 +208,7 @@ def test_regions_attention_is_shares_and_closed_gates_let_nothing_through(option
     assert float(gates[tokens.keep].min()) > 0
     first, second = layer.blocks[0], layer.blocks[-1]
     z_x, z_y = first.halves(x)[1], second.halves(y)[1]
-    meets = z_y.mean(1, keepdim=True) if layer.by_mean else averaging(keep_y, tokens.keep) @ z_y
+    meets = averaging(keep_y, tokens.keep) @ z_y
     applied = nn.functional.silu(z_x * meets).abs().mean(-1)
     torch.testing.assert_close(gates[tokens.keep], applied[tokens.keep])
     for block in layer.blocks:  # z = 0: both gates are shut
@@ -216,7 +216,7 @@ def test_regions_attention_is_shares_and_closed_gates_let_nothing_through(option
     assert float(image_attention(layer, x, y, tokens.keep, keep_y).abs().max()) == 0
 
 
-@pytest.mark.parametrize("options", [{}, {"mask_padding": False}, {"fvta": {"topk": 2}, "cifr": {"gate": "mean"}}])
+@pytest.mark.parametrize("options", [{}, {"mask_padding": False}, {"fvta": {"topk": 2}}])
 @torch.no_grad()
 def test_the_gates_of_the_words_are_those_of_every_layer_on_the_way_to_the_answer(options):
     net = cmi_model(**options)
@@ -224,7 +224,7 @@ def test_the_gates_of_the_words_are_those_of_every_layer_on_the_way_to_the_answe
     gates = gates_of_words(net, inputs)
     tokens = net.encode(inputs)
     x, y = tokens.T, net.fvta(tokens).Z
-    keep = tokens.keep if net.config.mask_padding else torch.ones_like(tokens.keep)
+    keep = tokens.keep if net.config.readings.mask_padding else torch.ones_like(tokens.keep)
     each = []
     for layer in net.cifr.layers:
         each.append(word_gates(layer, x, y, keep, torch.ones(y.shape[:2], dtype=torch.bool)))

@@ -97,7 +97,7 @@ def test_what_safetensors_says_of_a_full_disk_is_said_as_everywhere_and_the_rest
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_log_and_a_drawn_picture_on_a_full_disk_are_said_too():
     full = Path("/dev/full")
-    log = Log(full, 0, active=True, tensorboard=False)
+    log = Log(full, 0, active=True)
     log.write({"step": 1, "split": "train"})
     with pytest.raises(DiscernError, match="no space left on the device while writing /dev/full"):
         log.flush()

@@ -59,13 +59,13 @@ def test_similar_images_are_drawn_all_alike_unless_those_of_the_batch_come_first
     only = finetuning(model(), similar_in_batch=True)
     sample, similar = QUESTIONS[0], {QUESTIONS[0].image: ["b", "c", "d"]}
     drawn = {
-        name: [one.pairing(similar, QUESTIONS).near(sample, {"a", "b"}, rng(seed)) for seed in range(40)]
+        name: [one.pairing(similar, QUESTIONS).similar_image(sample, {"a", "b"}, rng(seed)) for seed in range(40)]
         for name, one in (("paper", paper), ("robust", robust), ("only", only))
     }
     assert {key for key, _ in drawn["paper"]} == {"b", "c", "d"}
     assert {key for key, _ in drawn["robust"]} == {"b"} == {key for key, _ in drawn["only"]}
-    assert robust.pairing(similar, QUESTIONS).near(sample, {"a"}, rng()) is not None
-    assert only.pairing(similar, QUESTIONS).near(sample, {"a"}, rng()) is None
+    assert robust.pairing(similar, QUESTIONS).similar_image(sample, {"a"}, rng()) is not None
+    assert only.pairing(similar, QUESTIONS).similar_image(sample, {"a"}, rng()) is None
 
 
 @pytest.mark.parametrize("low", [0.0, 0.5])

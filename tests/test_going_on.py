@@ -52,7 +52,7 @@ DISJOINT = {"protocol": "image_disjoint", "fold": 1}
         ({"dataset": "vqa_rad", **DISJOINT}, {}, "learned from questions"),
         ({"dataset": "vqa_rad", **DISJOINT, "fold": 2}, DISJOINT, "learned from questions"),
         ({"dataset": "vqa_rad"}, {"index": "split"}, "learned from questions"),
-        ({"dataset": "slake", "beside": "vqa_rad"}, DISJOINT, "learned from questions"),
+        ({"dataset": "slake", "auxiliary": "vqa_rad"}, DISJOINT, "learned from questions"),
     ],
 )
 def test_a_run_that_has_seen_what_is_tested_on_is_refused_with_the_way_out(before, now, what):
@@ -70,7 +70,7 @@ def test_a_run_that_has_seen_what_is_tested_on_is_refused_with_the_way_out(befor
         ({"dataset": "vqa_med_2019", "vocabulary_from": ["vqa_rad"], **DISJOINT}, DISJOINT, True),
         ({"dataset": "vqa_rad", **DISJOINT}, DISJOINT, True),
         ({"dataset": "slake"}, DISJOINT, True),
-        ({"dataset": "slake", "beside": "vqa_rad"}, {}, True),
+        ({"dataset": "slake", "auxiliary": "vqa_rad"}, {}, True),
     ],
 )
 def test_a_run_that_has_not_is_taken(before, now, takes_table):
@@ -159,7 +159,7 @@ def test_the_papers_own_data_make_one_table_and_two_kinds_of_batches(tmp_path):
     changes = [
         f"model.image={tiny}", 'model.text={ kind = "tiny", layers = 1, heads = 2 }', "model.width=32",
         "model.heads=2", "model.ffn=32", "run.epochs=6", "data.vocabulary_min_count={}", "data.text_length=16",
-        "data.beside_limit=3", "run.precision=fp32",
+        "data.auxiliary_limit=3", "run.precision=fp32",
     ]  # fmt: skip
     run = train(RECIPES / "base_pretrain_pmc.toml", data=tmp_path / "roco", out=tmp_path / "run",
                 overrides=changes, quiet=True)  # fmt: skip

@@ -9,7 +9,7 @@ from _reported import made_run, rows_of, write_json
 from huggingface_hub import ModelCard
 
 from discern_vqa.card import CARD
-from discern_vqa.evaluation.evaluate import _brief, evaluate
+from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.report.card import write_judged_card
 from discern_vqa.report.read import audit_file, read_run
 from discern_vqa.report.terminal import as_table
@@ -73,7 +73,7 @@ def test_judging_another_split_leaves_what_was_said_of_test(tiny_run, tmp_path):
 
 def test_rows_of_sets_without_answer_types_keep_their_figures():
     rows = [replace(row, answer_type="") for row in rows_of(set(range(30)))]
-    brief = _brief(rows, "m3ae")
+    brief = metrics.brief(rows, "m3ae")
     assert (brief["unknown"]["n"], brief["unknown"]["accuracy"]) == (40, 0.75)
     table = as_table({"split": "test"} | metrics.score(rows) | {"baselines": {"majority": brief}})
     line = next(line for line in table.splitlines() if "majority" in line)

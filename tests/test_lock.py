@@ -1,5 +1,8 @@
 """One command at a time in a folder, and a training in its run folder."""
 
+import subprocess
+import sys
+
 import pytest
 
 from discern_vqa.errors import ConfigError, RunError
@@ -14,6 +17,21 @@ def test_two_commands_do_not_meet_in_one_folder(tmp_path):
     with locked(tmp_path):  # and it is free again
         assert (tmp_path / NAME).is_file()
     assert not list(tmp_path.iterdir())
+
+
+def test_another_process_is_kept_out_until_the_holder_dies(tmp_path):
+    code = "import sys; from pathlib import Path; from discern_vqa.lock import locked\n"
+    code += "with locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(RunError, match="another command is at work"), locked(tmp_path):
+            pass
+        holder.kill()
+    with locked(tmp_path):
+        pass
 
 
 def test_what_a_killed_command_left_keeps_nobody_out(tmp_path):
@@ -32,7 +50,7 @@ def test_a_folder_that_stayed_empty_is_not_left_and_one_that_was_there_is(tmp_pa
     assert (tmp_path / "old").is_dir()
     with locked(tmp_path / "kept"):
         (tmp_path / "kept" / "file").touch()
-    assert (tmp_path / "kept" / "file").is_file()
+    assert [file.name for file in (tmp_path / "kept").iterdir()] == ["file"]
 
 
 def test_a_training_has_its_folder_for_itself(tiny_run, tmp_path):

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from discern_vqa.errors import DataError
-from discern_vqa.report.terminal import as_table, ceiling, score_file, warnings
+from discern_vqa.measurements import warnings
+from discern_vqa.measurements.vocabulary import ceiling
+from discern_vqa.report.terminal import as_table, score_file
 from discern_vqa.scoring import predictions
 from discern_vqa.scoring.intervals import clustered_bootstrap, interval, wilson
 from discern_vqa.scoring.metrics import check_parts, figure, score
@@ -159,7 +161,8 @@ def test_a_file_is_scored_and_printed_with_baselines_controls_and_a_warning(tmp_
     warned = [line for line in table.splitlines() if line.startswith("WARNING")]
     assert len(warned) == 1
     assert "a model that sees no pixels does as well: image_identity reaches 75.0" in warned[0]
-    assert not warnings(scores, beaten={"image_identity"}), "a paired test knows better"
+    paired = {"image_identity": {"verdict": "better", "p": 0.01, "tests": 1}}
+    assert not warnings(scores | {"paired": paired}), "a paired test knows better"
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ import pytest
 import torch
 from _tiny import QUESTIONS, VOCABULARY, WRITER, batcher, cmi_model, model
 
+from discern_vqa.answering import modes
 from discern_vqa.answering.decisions import answer_scores
-from discern_vqa.answering.modes import Answering, modes_of, tune_hybrid
+from discern_vqa.answering.modes import Answering, tune_hybrid
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.errors import ConfigError
 
@@ -49,10 +50,10 @@ def test_no_way_reads_what_is_gold(mode):
 
 
 def test_models_have_the_ways_that_their_parts_allow():
-    assert modes_of(cmi_model()) == MODES
-    assert modes_of(cmi_model(type_head=False)) == ("classify", "generate", "rank")
-    assert modes_of(cmi_model(generator={"kind": "none"})) == ("classify", "classify_typed")
-    assert modes_of(model()) == ("classify",)
+    assert cmi_model().modes == MODES
+    assert cmi_model(type_head=False).modes == ("classify", "generate", "rank")
+    assert cmi_model(generator={"kind": "none"}).modes == ("classify", "classify_typed")
+    assert model().modes == ("classify",)
     with pytest.raises(ConfigError, match="cannot answer by 'generate'") as error:
         answering(model()).answers("generate")
     assert "classify" in error.value.hint
@@ -95,22 +96,20 @@ def test_generated_text_is_what_the_tokens_say_and_its_score_is_their_probabilit
         assert answer.text in texts
 
 
-def test_rank_says_a_training_answer_and_no_other():
+def test_rank_says_a_training_answer_and_no_other(monkeypatch):
     for answer in answering().rank():
         assert answer.text in WRITER.candidates
         assert sum(score for _, score in answer.alternatives) <= 1 + 1e-5
-    net = cmi_model(generator={"rank_first": 1})
-    for answer in answering(net).rank():
+    monkeypatch.setattr(modes, "RANKED", 1)
+    for answer in answering().rank():
         assert answer.score == pytest.approx(1.0), "a single candidate was judged"
 
 
-def test_rank_counts_answers_that_the_normaliser_takes_for_one_together():
+def test_rank_counts_answers_that_the_normaliser_takes_for_one_together(monkeypatch):
+    monkeypatch.setattr(modes, "RANKED", 3)
     made = answering()
     made.batcher.vocabulary = replace(VOCABULARY, normaliser="lower")
     made.batcher.writer = replace(WRITER, candidates=("left", "LEFT", "no"))
-    made.model.config = made.model.config.model_copy(
-        update={"generator": made.model.config.generator.model_copy(update={"rank_first": 3})}
-    )
     for answer in made.rank():
         assert len(answer.alternatives) == 2
         assert sum(score for _, score in answer.alternatives) == pytest.approx(1.0, abs=1e-5)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from _tiny import cmi_model, model
 
+from discern_vqa.bases import ModelBase, ModelConfig
 from discern_vqa.config import OptimConfig
 from discern_vqa.errors import ConfigError
 from discern_vqa.nn.encoders.base import EncoderConfig
@@ -75,8 +76,8 @@ def test_pretrained_parts_have_their_own_rate_and_what_is_fixed_is_left_out():
     ids=["MobileNetV2", "CLIP"],
 )
 def test_layers_of_an_encoder_learn_the_slower_the_lower_they_are(made, count):
-    net = torch.nn.Module()
-    side = "image" if count == 16 else "text"
+    net, side = ModelBase(), "image" if count == 16 else "text"
+    net.config = ModelConfig(name="one encoder")
     setattr(net, side, made())
     optim = OptimConfig(lr=1e-3, encoder_lr=1e-4, layer_decay=0.9)
     optimizer = make_optimizer(net, optim)

@@ -47,7 +47,8 @@ def test_thirty_two_samples_are_learned_to_the_last_and_not_without_their_images
     source = Drawn()
     made = Batcher(tokenizer, vocabulary, LENGTH, source)
     weights = {"mix": 1.0, "diff_img": 0.1, "diff_txt": 0.1}
-    objective = finetune.Objective(finetune.Config(profile="robust", similar_percentile=0.9, weights=weights), net)
+    wanted = finetune.Config(profile="robust", readings={"similar_percentile": 0.9}, weights=weights)
+    objective = finetune.Objective(wanted, net)
     made.pairing = objective.pairing(objective.similar(samples, made), samples)
     everything = Work(
         net, objective, lambda epoch: [list(range(32))], lambda rows, g: made.batch([samples[r] for r in rows], g), None

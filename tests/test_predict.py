@@ -30,7 +30,7 @@ def predictor(tiny_run) -> Predictor:
 @pytest.fixture
 def folder(tiny_run, tmp_path):
     """A copy of the run that may be damaged."""
-    return shutil.copytree(tiny_run, tmp_path / "copy", ignore=shutil.ignore_patterns("scope.*"))
+    return shutil.copytree(tiny_run, tmp_path / "copy", ignore=shutil.ignore_patterns("ood.*"))
 
 
 # -- the run folder ----------------------------------------------------------------------------------------------------

@@ -235,7 +235,7 @@ def test_a_queue_keeps_the_latest_and_needs_momentum_encoders():
     queue.push(h_img=many[:, None].float(), h_txt=many[:, None].float(), image_key=many, text_key=many)
     assert sorted(queue.held()["image_key"].tolist()) == [7, 8, 9]
     with pytest.raises(ValueError, match="needs intra_contrast"):
-        pretrain.Config(queue=4, intra_contrast=False)
+        pretrain.Config(readings={"queue": 4}, intra_contrast=False)
 
 
 @pytest.mark.parametrize(("view", "moved"), [("same", False), ("brightness", False), ("augmented", True)])
@@ -251,7 +251,7 @@ def test_the_momentum_branch_sees_what_the_recipe_says(view, moved):
     assert (float(alike) < 0.9) is moved, "a picture that is only brighter is still itself, place by place"
 
 
-@pytest.mark.parametrize("settings", [{"profile": "robust"}, {"rho_question": 0.1}, {"smoothing": 0.1}])
+@pytest.mark.parametrize("settings", [{"profile": "robust"}, {"rho_question": 0.1}])
 def test_further_settings_of_pretraining_take_a_step(settings):
     net = model().train()
     objective = pretraining(net, **settings)
@@ -261,9 +261,11 @@ def test_further_settings_of_pretraining_take_a_step(settings):
 
 
 def test_profiles_of_pretraining_differ_in_what_was_left_open():
-    paper, robust = pretrain.Config().resolved(), pretrain.Config(profile="robust", rho_text=0.4).resolved()
+    resolved = pretrain.Config().resolved()
+    paper, partly = resolved.readings, pretrain.Readings(rho_text=0.4)
+    robust = pretrain.Config(profile="robust", readings=partly).resolved().readings
     assert (paper.rho_image, paper.rho_text, paper.loss_scope, paper.intra_view) == (0.25, 0.25, "all", "same")
     assert (robust.rho_image, robust.rho_text) == (0.5, 0.4)
     assert (robust.loss_scope, robust.intra_view) == ("masked", "augmented")
-    assert paper.weights == {"img": 1.0, "txt": 1.0, "ans": 1.0, "inter": 0.5, "intra": 1.0}
+    assert resolved.weights == {"img": 1.0, "txt": 1.0, "ans": 1.0, "inter": 0.5, "intra": 1.0}
     assert paper.tau == 0.07

@@ -23,7 +23,7 @@ width = 64
 image = { kind = "tiny", size = 64 }
 [objective]
 name = "cmdpi_pretrain"
-rho_image = 0.1
+readings = { rho_image = 0.1, queue = 8 }
 [run]
 epochs = 2
 """
@@ -54,7 +54,13 @@ def test_a_table_is_taken_over_key_by_key_and_an_inner_table_whole(own: Path) ->
 def test_of_an_objective_of_another_name_nothing_is_taken_over(own: Path) -> None:
     assert read_tables(own)["objective"] == {"name": "cmdpi_finetune"}
     own.write_text(OWN.replace("cmdpi_finetune", "cmdpi_pretrain"))
-    assert read_recipe(own).objective.rho_image == 0.1
+    assert read_recipe(own).objective.readings.rho_image == 0.1
+
+
+def test_readings_are_taken_over_key_by_key(own: Path) -> None:
+    own.write_text(OWN.replace('"cmdpi_finetune"', '"cmdpi_pretrain"\nreadings = { queue = 16, rho_text = 0.2 }'))
+    readings = read_recipe(own).objective.readings
+    assert (readings.rho_image, readings.queue, readings.rho_text) == (0.1, 16, 0.2)
 
 
 def test_overrides_come_after_the_base_and_unknown_keys_are_still_refused(own: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from _tiny import CAPTIONS, LENGTH, QUESTIONS, TOKENIZER, VOCABULARY, batch, rng
+from pydantic import BaseModel
 
 from discern_vqa import registry
 from discern_vqa.config import read_recipe
@@ -15,14 +16,24 @@ ROOT = Path(__file__).resolve().parents[1] / "recipes"
 RECIPES = sorted(ROOT.rglob("*.toml"))
 BASELINES = [path for path in RECIPES if read_recipe(path).is_baseline]
 NETWORKS = [path for path in RECIPES if path not in BASELINES]
-ENCODERS = [
-    "model.width=16", "model.image.size=32", "model.image.patch=8", "model.image.layers=1", "model.image.channels=4",
-    "model.image.heads=2", "model.text.layers=1", "model.text.heads=2",
-]  # fmt: skip
-SHRINK = {
-    "cmdpi": [*ENCODERS, "model.layers=1", "model.heads=2", "model.ffn=32", "model.picture_size=16"],
-    "cmi_mtl": [*ENCODERS, "model.fvta.heads=2", "model.generator.heads=2", "model.generator.length=8"],
-}
+SMALL = {
+    "width": 16, "size": 32, "patch": 8, "channels": 4, "layers": 1, "heads": 2, "ffn": 32, "length": 8,
+    "image_target_size": 16,
+}  # fmt: skip
+"""What a size is called in any model's table, and how small it is made."""
+
+
+def shrunk(table: BaseModel, path: str = "model") -> list[str]:
+    """Overrides that make a model small: each size of SMALL that its table and the tables in it have and that is
+    larger."""
+    found = []
+    for key in type(table).model_fields:
+        value = getattr(table, key)
+        if isinstance(value, BaseModel):
+            found += shrunk(value, f"{path}.{key}")
+        elif key in SMALL and isinstance(value, int) and (value > SMALL[key] or (key == "size" and not value)):
+            found.append(f"{path}.{key}={SMALL[key]}")
+    return found
 
 
 def named(path: Path) -> str:
@@ -66,7 +77,7 @@ def test_a_recipe_resolves_and_what_it_names_exists(path):
 
 @pytest.mark.parametrize("path", TINY, ids=named)
 def test_a_recipe_takes_one_step_with_its_model_shrunk(path):
-    recipe = read_recipe(path, SHRINK[read_recipe(path).model.name])
+    recipe = read_recipe(path, shrunk(read_recipe(path).model))
     torch.manual_seed(0)
     net = registry.load("models", recipe.model.name).Model(recipe.model, len(VOCABULARY), TOKENIZER.size, LENGTH)
     objective = registry.load("objectives", recipe.objective.name).Objective(recipe.objective, net)

@@ -14,11 +14,11 @@ import pytest
 from _reported import made_run, write_json
 
 from discern_vqa.errors import DataError, RunError
+from discern_vqa.measurements.baselines import paired_tests
 from discern_vqa.report.cases import gallery
 from discern_vqa.report.figures import best_epoch, curves
 from discern_vqa.report.page import write_report, write_reports
 from discern_vqa.report.read import read_run
-from discern_vqa.report.summary import paired_tests, summary
 from discern_vqa.report.view import view
 from discern_vqa.scoring import metrics, predictions
 from discern_vqa.scoring.predictions import Prediction
@@ -156,7 +156,7 @@ def test_an_image_outside_the_data_set_is_not_opened(run: Path) -> None:
 
 def test_a_paired_difference_needs_the_same_questions(run: Path) -> None:
     opened = read_run(run)
-    found = paired_tests(opened)
+    found = paired_tests(opened.rows, opened.baselines, "m3ae")
     assert set(found) == {"image_identity"}
     one = found["image_identity"]
     assert one["points"] == pytest.approx(0.5)
@@ -164,25 +164,25 @@ def test_a_paired_difference_needs_the_same_questions(run: Path) -> None:
     assert 0 < low < 0.5 < high < 1
     assert (one["verdict"], one["tests"]) == ("better", 3)
     predictions.write(run / "baselines" / "image_identity.test.jsonl", opened.rows[:-1])
-    assert paired_tests(read_run(run)) == {}
+    again = read_run(run)
+    assert paired_tests(again.rows, again.baselines, "m3ae") == {}
 
 
 def test_the_first_sentences_say_what_can_be_told_and_what_not(run: Path) -> None:
     opened = read_run(run)
-    said = " ".join(summary(opened, paired_tests(opened)))
+    said = " ".join(view(opened)["summary"])
     assert "asked the 40 test questions of phantom about 40 images (10 open, 30 closed)" in said
     assert "The model answers 75.0 % (95 % interval" in said
     assert "A model that sees no pixels (image_identity) reaches 25.0 %" in said
-    assert "+50.0 points [" in said
+    assert "+50.0 percentage points [" in said
     assert "distinguishable, the model is better (p = " in said
     assert "The baseline ours_too reaches 25.0 %" in said
     assert "cannot be tested" in said
     alike = [row for row in opened.rows[:-1]] + [replace(opened.rows[-1], prediction=opened.rows[-1].gold)]
     predictions.write(run / "baselines" / "image_identity.test.jsonl", alike)
     opened = read_run(run)
-    assert "points [-7.5, +0.0]: not distinguishable (p = 1 after correction for 3 tests)" in " ".join(
-        summary(opened, paired_tests(opened))
-    )
+    said = " ".join(view(opened)["summary"])
+    assert "percentage points [-7.5, +0.0]: not distinguishable (p = 1 after correction for 3 tests)" in said
 
 
 def test_rows_stand_in_order_and_the_model_is_warned_of_its_equals(run: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from discern_vqa.report.table_files import as_csv, as_latex, as_markdown, escaped, write_tables
-from discern_vqa.report.tables import Figure, Table, said, table_of
+from discern_vqa.scoring.page_tables import Figure, Table, said, table_of
 
 NASTY = r"\input{x} 100 % of $5 & #1 _a_ ~ ^2 {b} <i> |p| `q` \\ [1] " + '"é" – × ∑ \u202e'
 ODD = Table(

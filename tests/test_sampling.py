@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from _tiny import caption, question
 
 from discern_vqa.data.pairs import similar_images
-from discern_vqa.data.sampling import epoch_batches, whole_batches, without_incomplete
+from discern_vqa.data.sampling import epoch_batches
+from discern_vqa.lab.faults import d7
 
 KINDS = [("PRES",), ("POS",), ("MODALITY", "PRES")]
 QUESTIONS = [
@@ -94,6 +95,7 @@ def test_one_sample_is_one_batch_and_none_is_none():
 # -- similar images --------------------------------------------------------------------------------
 
 KEYS = [f"image{n}" for n in range(12)]
+D7 = d7.Imitation()
 
 
 def features() -> torch.Tensor:
@@ -103,14 +105,14 @@ def features() -> torch.Tensor:
 
 def test_the_batch_that_was_not_filled_can_be_left_out():
     batches = [[1, 2, 3, 4], [5, 6], [7, 8, 9], [10, 11, 12, 13]]
-    assert without_incomplete(batches, 4) == [[1, 2, 3, 4], [7, 8, 9], [10, 11, 12, 13]]
-    assert without_incomplete([[1, 2, 3], [4, 5, 6, 7]], 4) == [[1, 2, 3], [4, 5, 6, 7]], "pairs are not torn apart"
-    assert without_incomplete([[1]], 4) == [[1]]
+    assert D7.batches(batches, 4) == [[1, 2, 3, 4], [7, 8, 9], [10, 11, 12, 13]]
+    assert D7.batches([[1, 2, 3], [4, 5, 6, 7]], 4) == [[1, 2, 3], [4, 5, 6, 7]], "pairs are not torn apart"
+    assert D7.batches([[1]], 4) == [[1]]
 
 
 @pytest.mark.parametrize(("count", "left"), [(8, 8), (9, 8), (11, 8), (3, 3), (0, 0)])
 def test_of_what_is_judged_the_last_samples_that_fill_no_batch_can_be_left_out(count, left):
-    assert whole_batches(QUESTIONS[:count], 4) == QUESTIONS[:left]
+    assert D7.evaluated(QUESTIONS[:count], 4) == QUESTIONS[:left]
 
 
 @pytest.mark.parametrize("threshold", [0.75, 0.0, -1.0, 0.999])

@@ -3,14 +3,12 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from _scan import NAMES, assert_agree, scan_inputs, value_and_gradients
+from _scan import assert_agree, scan_inputs, value_and_gradients
 from torch import Tensor
 from transformers import MambaConfig
 from transformers.models.mamba.modeling_mamba import MambaMixer
-from transformers.models.mamba2.modeling_mamba2 import mamba2_chunk_scan
 
 from discern_vqa.nn.scan import selective_scan
-from discern_vqa.nn.scan.ssd import ssd
 
 pscan = pytest.importorskip("mambapy.pscan", reason="compared with mambapy: pip install 'discern-vqa[dev]'").pscan
 
@@ -74,17 +72,3 @@ def test_a_mamba_mixer_of_transformers_is_the_same_with_our_scan(mixer, path, le
     our_gradients = torch.autograd.grad((ours * weights).sum(), list(mixer.parameters()))
     for name, one, other in zip(names, our_gradients, their_gradients, strict=True):
         assert (one - other).abs().max() <= 1e-5 * other.abs().max() + 1e-9, name
-
-
-def test_the_scan_of_mamba_2_is_that_of_transformers():
-    rng = torch.Generator().manual_seed(0)
-    x, dt = torch.randn(2, 45, 4, 8, generator=rng), F.softplus(torch.randn(2, 45, 4, generator=rng) - 2)
-    A, D = -torch.rand(4, generator=rng) * 8 - 1, torch.randn(4, generator=rng)
-    B, C = torch.randn(2, 45, 5, generator=rng), torch.randn(2, 45, 5, generator=rng)
-    given = [tensor.requires_grad_() for tensor in (x, dt, A, B, C, D)]
-    dy = torch.randn(2, 45, 4, 8, generator=rng)
-    theirs = mamba2_chunk_scan(x, dt, A, B[:, :, None], C[:, :, None], chunk_size=16, D=D)
-    wanted = [theirs.detach(), *torch.autograd.grad(theirs, given, dy)]
-    ours = ssd(*given, chunk=32)
-    assert len(NAMES) == len(wanted)
-    assert_agree([ours.detach(), *torch.autograd.grad(ours, given, dy)], [one.double() for one in wanted], 3e-6)

@@ -158,8 +158,8 @@ def _judged(judged: Judged | None) -> str:
 
 def _data(dataset: str, data: Mapping[str, Any], judged: Judged | None) -> str:
     lines = ["## Training data", "", f"`{dataset}`, protocol `{data.get('protocol', 'usual')}`."]
-    if data.get("beside"):
-        lines.append(f"Training questions of `{data['beside']}` were learned from beside it.")
+    if auxiliary := data.get("auxiliary") or data.get("beside"):  # its name in runs of earlier versions
+        lines.append(f"Training questions of the auxiliary data set `{auxiliary}` were learned from too.")
     if judged is None:
         lines.append("The data were not audited yet.")
     elif judged.flaws:

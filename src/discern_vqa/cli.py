@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from discern_vqa.commands import answers, data, doctor, experiments, explaining, judging, runs
+from discern_vqa.commands import answers, calibrate, compare, data, doctor, experiments, explaining, runs, score
 from discern_vqa.errors import DiscernError
 from discern_vqa.version import __version__
 
@@ -33,9 +33,9 @@ app.command()(runs.demo)
 app.add_typer(data.app, name="data")
 app.command()(runs.train)
 app.command()(runs.evaluate)
-app.command()(judging.score)
-app.command()(judging.compare)
-app.command()(judging.calibrate)
+app.command()(score.score)
+app.command()(compare.compare)
+app.command()(calibrate.calibrate)
 app.command()(runs.report)
 app.add_typer(experiments.app, name="experiment")
 app.command()(answers.ask)

@@ -1,135 +1,123 @@
-"""Recipes: TOML files of the tables `[data] [model] [prior] [objective] [optim] [run]`, checked whole before anything
-starts (`recipe_check`). A baseline's (`model.name = "baselines.<name>"`) has three: it learns without [prior],
-[objective] and [optim].
+"""Recipes: TOML files of the tables `[data] [model] [prior] [objective] [optim] [run]`. A recipe is checked whole
+before anything starts (`recipe_check`). The recipe of a baseline (`model.name = "baselines.<name>"`) has three tables:
+a baseline learns without [prior], [objective] and [optim].
 
-A model's own keys are declared beside the model (`models/<name>.py: Config`), an objective's beside the objective;
-this file knows the tables that every recipe has, reads the file, applies `--set key=value`, and reports *all*
-mistakes at once, each with the nearest key that exists.
+The keys of a model are declared in the model's file (`models/<name>.py: Config`), those of an objective in the
+objective's file. This file declares the tables that every recipe has, reads the file, applies `--set key=value`, and
+reports *all* mistakes at once, each with the nearest key that exists.
 
-A recipe may begin with `base = "other.toml"` (a path beside it): then it says only what it changes. A table is taken
-over key by key, an inner table (`weights = { ... }`) whole; of a [model] or [objective] of another name nothing is.
+Where a paper can be read in several ways, each way is a key in `[model.readings]` or `[objective.readings]`
+(docs/options.md). Keys that had another name before, and keys that do not exist any more, are in `renamed_keys`.
+
+A recipe may begin with `base = "other.toml"` (a path relative to it): then it states only what it changes. A table
+replaces its base's table key by key, and so does `readings`; any other inner table (`weights = { ... }`) replaces the
+base's inner table whole. Nothing is taken over from a [model] or [objective] of another name.
 """
 
-import tomllib
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from discern_vqa import registry
 from discern_vqa.errors import ConfigError
 from discern_vqa.recipe_check import explain, impossible, suggest, unknown_names
-from discern_vqa.toml import read_tables
+from discern_vqa.recipe_table import Profiled as Profiled
+from discern_vqa.recipe_table import Table as Table
+from discern_vqa.renamed_keys import translated
+from discern_vqa.toml import override, read_tables
 
 TABLES = ("data", "model", "prior", "objective", "optim", "run")
 LEARNING = ("prior", "objective", "optim")
-"""Tables that a baseline's recipe does not have."""
-
-
-class Table(BaseModel):
-    """A table of a recipe: frozen, unknown keys refused, and numbers that are none or infinite."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    def filled(self, **chosen: Any) -> Self:
-        """With what is `chosen` wherever a key was left open (None)."""
-        return self.model_copy(update={key: value for key, value in chosen.items() if getattr(self, key) is None})
-
-
-class Profiled(Table):
-    """A table with a `profile`, which chooses whatever is left None."""
-
-    def chosen(self) -> dict[str, Any]:
-        """The choice of this profile for each key that may be left open."""
-        raise NotImplementedError
-
-    def resolved(self) -> Self:
-        """With the profile's choice wherever a key was left open."""
-        return self.filled(**self.chosen())
-
-    def beside(self, model: Any) -> Self:
-        """[objective]: with what the recipe's [model] asks of it. Raises ValueError where the two cannot be."""
-        return self
+"""Tables that the recipe of a baseline does not have."""
 
 
 class DataConfig(Table):
-    """[data]: which samples, how they are split, what counts as an answer."""
+    """[data]: which samples are used, how they are split, and what counts as an answer."""
 
     dataset: str
+    """The name of the data set, a module of `discern_vqa/datasets/`."""
     root: str = ""
-    """Folder of the data set; empty: `--data`, then DISCERN_DATA, then the user's cache."""
+    """The folder of the data set. If it is empty, `--data` is used, then DISCERN_DATA, then the user's cache."""
     options: dict[str, Any] = {}
-    """Keyword arguments of the reader, e.g. `{edition = "owner"}`."""
+    """Keyword arguments for the reader of the data set, for example `{edition = "owner"}`."""
     draw: dict[str, Any] = {}
-    """For `phantom` only: arguments of `phantom.draw`; the set is drawn once into the user's cache."""
+    """For `phantom` only: the arguments of `phantom.draw`. The set is drawn once, into the user's cache."""
     split: Literal["train", "pretrain"] = "train"
+    """The split that the model learns from."""
     index: str = ""
-    """Folder that `discern data split` wrote: its train, validation and test are read instead of the set's own."""
+    """A folder that `discern data split` wrote. Its train, validation and test replace the data set's own splits."""
     protocol: Literal["usual", "image_disjoint"] = "usual"
+    """`usual`: the published splits; `image_disjoint`: folds of images, so that no test image occurs in training."""
     folds: int = Field(5, ge=2)
+    """The number of folds of the protocol `image_disjoint`."""
     fold: int = Field(0, ge=0)
+    """The fold that is tested on, counted from 0."""
     validation_ratio: float = Field(0.1, ge=0.0, lt=1.0)
-    """Share of train carved out for validation where the data set has no validation split; 0: none (a refit)."""
+    """The share of train that is held out where the data set has no validation split; 0 holds nothing out (a refit)."""
     validation_by: Literal["image", "question"] = "image"
+    """Whether whole images are held out, or single questions."""
     validation_from: Literal["own", "train"] = "own"
-    """`own`: the data set's validation split where it has one; `train`: always carved out of train, so that the data
-    set's own validation split can be reported on."""
+    """`own`: the validation split of the data set is used where it has one. `train`: validation is always held out of
+    train, so that results on the data set's own validation split can be reported."""
     normaliser: str = "m3ae"
+    """The rule by which two answers count as the same (`data/answers.py`)."""
     min_count: int = Field(1, ge=1)
+    """An answer joins the vocabulary if it occurs at least this often in train."""
     vocabulary_from: list[str] = []
-    """Further data sets whose *training* answers join the answer table, so that fine-tuning adds no parameter. What is
-    their training part is what `protocol`, `folds` and `fold` say, so that no answer of a fold's test images joins."""
+    """Other data sets whose *training* answers join the vocabulary, so that fine-tuning on them adds no parameter.
+    `protocol`, `folds` and `fold` apply to them too, so that no answer about a test image of the fold joins."""
     vocabulary_min_count: dict[str, int] = {}
-    """Of one of these sets only answers that occur so often there: {pmc_vqa = 5} (A11); of the others every one."""
-    beside: str = ""
-    """A further data set whose training questions are learned from too. Nothing is ever scored on it; it lies beside
-    this one, or where `paths.find_data` looks."""
-    beside_missing: Literal["refuse", "without"] = "refuse"
-    """Where that set is nowhere: an error, or its own questions alone are learned from, which is said aloud and kept in
-    the run folder (`beside` is empty there)."""
-    beside_outside: Literal["keep", "drop"] = "keep"
-    """Its questions whose answer the table lacks: kept, and all but their answer is learned from (A12), or left out."""
-    beside_limit: int = Field(0, ge=0)
-    """At most so many of its questions, those whose answer the table has first, the rest at random; 0: all. Which they
-    are is written into the run folder."""
+    """How often an answer must occur in one of these sets to join, as in {pmc_vqa = 5} (A11); elsewhere once."""
+    auxiliary: str = ""
+    """An auxiliary data set, whose training questions are learned from too. Results are never measured on it. It is
+    looked for next to this data set, and where `paths.find_data` looks."""
+    auxiliary_missing: Literal["refuse", "without"] = "refuse"
+    """What happens where the auxiliary set cannot be found: an error, or a training without it. The second gives a
+    warning, and leaves `auxiliary` empty in the run folder."""
+    auxiliary_outside: Literal["keep", "drop"] = "keep"
+    """Auxiliary questions whose answer is not in the vocabulary are kept for all losses but the answer's (A12), or
+    dropped."""
+    auxiliary_limit: int = Field(0, ge=0)
+    """The largest number of auxiliary questions; 0: all. Questions whose answer is in the vocabulary come first, the
+    others are drawn at random. The run folder lists those that were taken."""
+    auxiliary_share: float = Field(0.5, gt=0)
+    """The number of auxiliary questions in an epoch, relative to the main set's; each epoch draws them anew."""
     exclude: list[str] = []
-    """Files that name images which nothing is learned from: what `discern data audit SET ROOT --against OTHER ROOT2
-    --json FILE` wrote, or a JSON list of file names. For images that a set shares with one that judges."""
-    beside_share: float = Field(0.5, gt=0)
-    """So many of its questions in an epoch, as a share of the own ones; every epoch draws others."""
+    """Files that name images which nothing is learned from, because another set tests on them: the output of `discern
+    data audit SET ROOT --against OTHER ROOT2 --json FILE`, or a JSON list of file names."""
     text_length: int = Field(32, ge=4)
-    """M: text positions, the reserved answer slot included."""
-    imitate: list[Literal["D7", "D12", "D13"]] = []
-    """Faults of a published program to be imitated, so that what they are worth can be told (cmi_mtl.md 1.4); each is
-    said aloud and stands in scores.json. D7: the last incomplete batch is left out, in validation and evaluation too.
-    D12: the answer table holds the answers of validation and test. D13: the epoch is chosen on the test split."""
+    """M: the number of text positions, the reserved answer slot included."""
+    imitate: list[str] = []
+    """Defects of a published program to imitate (`lab/faults`), so that their effect can be measured (cmi_mtl.md
+    1.4). Each is reported in a warning and in scores.json."""
     limit: int = Field(0, ge=0)
-    """At most so many samples of each split (0: all), for a quick look."""
+    """The largest number of samples of each split (0: all), for a quick look."""
     train_share: float = Field(1.0, gt=0, le=1)
-    """This share of the training images alone is learned from, for curves over the size of the data: the same ones for
-    every seed, and a smaller share is part of a larger one. The answer table stays that of the whole set."""
+    """The share of the training images that is learned from, for curves over the size of the data. The images are the
+    same for every seed, a smaller share is part of a larger one, and the vocabulary stays that of the whole set."""
     views: int = Field(1, ge=1)
-    """Frozen image encoder: cached views of each image (the first is not augmented)."""
+    """With a frozen image encoder: the number of cached views of each image, the first of them not augmented."""
     augment: bool = False
-    """Pixels: a fresh small rotation, shift, scale, contrast each time; never a flip, since sides are asked about."""
+    """With pixels: each time a small random rotation, shift, scale and contrast; never a flip, since questions ask for
+    left and right."""
     mirror: bool = False
-    """Half of the images mirrored for learning, left and right changed in their questions and answers too; an image
-    stays as it is where that cannot be done safely (`data/laterality.py`)."""
+    """Half of the training images are mirrored, with left and right exchanged in their questions and answers; an image
+    for which that is not safe stays as it is (`data/laterality.py`)."""
 
 
 class PriorConfig(Table):
-    """[prior]: what is known before a model looks is added to its scores (`data/prior`). All off: nothing is."""
+    """[prior]: what is known before a model sees the image is added to its scores (`data/prior`). Off by default."""
 
     wording: bool = False
-    """What the wording of a question says: yes or no for "Is there ...?", one of the two for "cystic or solid?"."""
+    """Uses the wording of a question: yes or no for "Is there ...?", one of the two for "cystic or solid?"."""
     cases: bool = False
-    """What was answered to training questions that are like this one, about images that are like this one. Needs frozen
-    encoders."""
+    """Uses the answers to similar training questions about similar images. This needs frozen encoders."""
     share: float = Field(0.0, ge=0, lt=1)
-    """This much of an answer's probability is the prior's alone, the rest that of prior and model together."""
+    """The part of an answer's probability that is the prior's alone; the rest is that of prior and model together."""
     share_yes_no: float | None = Field(None, ge=0, lt=1)
-    """The same for questions to which the prior expects yes or no; none: `share` for all."""
+    """The same for questions to which the prior expects yes or no; None: `share` applies to all questions."""
 
     @property
     def on(self) -> bool:
@@ -141,69 +129,77 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class OptimConfig(Table):
-    """[optim]: AdamW and its schedule."""
+    """[optim]: the optimiser and its schedule."""
 
     optimizer: Literal["adamw", "muon"] = "adamw"
-    """"muon": matrices of what starts from nothing take Muon's step, the rest AdamW's (training/muon.py)."""
+    """`muon`: matrices that start from random values take Muon's step (training/muon.py), all others AdamW's."""
     muon_lr: float = Field(2e-3, gt=0)
-    """Learning rate of the matrices that Muon moves."""
+    """The learning rate of the matrices that Muon moves."""
     lr: float = Field(7.5e-6, gt=0)
+    """The learning rate of all other parameters."""
     encoder_lr: float | None = Field(None, gt=0)
-    """Learning rate of the pre-trained encoders' own parameters; none: `lr`."""
+    """The learning rate of the parameters of pre-trained encoders; None: `lr`."""
     layer_decay: float = Field(1.0, gt=0, le=1)
-    """Of the pre-trained encoders each layer learns this much slower than the one above it (A23); 1: all alike."""
+    """Each layer of a pre-trained encoder learns at this multiple of the rate of the layer above it (A23)."""
     factors: dict[str, Annotated[float, Field(ge=0)]] = {}
     """Factors on the learning rate of parts of the model, by the beginnings of their names: {head = 50.0}."""
     weight_decay: float = Field(0.01, ge=0)
+    """AdamW's weight decay; biases and norms have none."""
     batch: int = Field(32, ge=1)
-    """Texts in a batch (per process)."""
+    """The number of texts in a batch (of each process)."""
     per_image: int = Field(0, ge=0)
-    """0: texts drawn one by one, in pairs of the same organ and question type. k > 0: up to k texts of an image
-    travel together, so that the image is encoded once for all of them."""
+    """0: texts are drawn singly, in pairs of the same organ and question type. k > 0: up to k texts about an image come
+    together, so that the image is encoded once for all of them."""
     accumulate: int = Field(1, ge=1)
+    """The number of batches whose gradients are added up before a step."""
     clip: float = Field(1.0, gt=0, allow_inf_nan=True)
-    """Of all gradients together; `inf`: they are taken as they come."""
+    """The largest norm of all gradients together; `inf` does not limit it."""
     schedule: Literal["constant", "cosine", "linear"] = "cosine"
+    """How the learning rate falls after the warm-up."""
     warmup: float = Field(0.05, ge=0, lt=1)
-    """Share of all steps over which the learning rate rises from 0."""
+    """The share of all steps over which the learning rate rises from 0."""
     ema: float = Field(0.0, ge=0, lt=1)
-    """Decay of the running mean of the weights that is evaluated and saved; 0: the weights themselves."""
+    """The decay of the running mean of the weights, which is evaluated and saved; 0: the weights themselves."""
     betas: tuple[Beta, Beta] = (0.9, 0.999)
+    """AdamW's two decay rates."""
 
 
 class RunConfig(Table):
-    """[run]: how long, from what, how precisely, and what is kept."""
+    """[run]: how long a training takes, what it starts from, its precision, and what is kept."""
 
     epochs: int = Field(1, ge=1)
+    """The number of passes over the training samples."""
     seed: int = Field(0, ge=0, lt=2**31)
-    """Below what the smallest of the generators takes."""
+    """The seed of all randomness; the smallest of the generators takes no larger one."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16: products in bfloat16, where GPU or processor have it; a processor that has not computes in fp32."""
+    """`bf16`: products are computed in bfloat16 if the GPU or processor can; otherwise the run computes in fp32."""
     answer_head: Literal["shared", "per_dataset"] = "shared"
-    """Of a run that goes on from another (A11): its answer table and the layer that answers are taken over, so that no
-    parameter is new (the paper); or both begin anew, from the own training answers."""
+    """Where a run that continues from another has its vocabulary and answer layer from (A11). `shared`: from that run,
+    so that no parameter is new (the paper); `per_dataset`: they are made anew from its own training answers."""
     restrict_labels: Literal["none", "dataset"] = "none"
-    """Which answers of the table may be chosen: all of them (the paper), or those that the own data set's training
-    questions have, where other sets' are in the table too (cmdpi.md 2.6). What a generator writes is not restricted."""
+    """Which answers of the vocabulary may be chosen: all (the paper), or only those of the data set's own training
+    questions, where the vocabulary holds those of other sets too (cmdpi.md 2.6). It does not restrict a generator."""
     after: str = ""
-    """A recipe (path beside this one) that is trained first, into `<run>/before`, when `--from` names no run."""
+    """A recipe (its path relative to this one) that is trained first, into `<run>/before`, unless there is `--from`."""
     select: Literal["best", "last"] = "best"
-    """Which weights are kept: the best epoch on validation, or the last."""
+    """Whether the weights of the best epoch on validation are kept, or those of the last epoch."""
     patience: int = Field(0, ge=0)
-    """Stop after so many validations without gain (0: never)."""
+    """The training stops after this many validations without an improvement (0: never)."""
     validate_every: int = Field(1, ge=1)
+    """The number of epochs from one validation to the next."""
     save_every: int = Field(0, ge=0)
-    """Steps between checkpoints; 0: at the end of every epoch."""
+    """The number of steps between checkpoints; 0: a checkpoint at the end of every epoch."""
     views_at_test: int = Field(1, ge=1)
-    """Cached views over which the scores are averaged when answering."""
+    """The number of cached views over which scores are averaged when answering."""
     mode: Literal["classify", "classify_typed", "generate", "rank", "hybrid"] = "classify"
-    """How the run answers, where its model can in several ways; `evaluate` scores the others beside it."""
+    """How the run answers if its model can answer in several ways; `evaluate` reports the other ways too."""
     threads: int = Field(0, ge=0, le=1024)
-    """Threads of a process on a CPU, no more than any machine has; 0: torch's own choice. Small models are often
-    fastest on one (docs/LOG.md)."""
-    tensorboard: bool = False
+    """The threads of a process on a CPU; 0: torch decides. Small models are often fastest on one (docs/LOG.md)."""
+    trackers: list[Literal["tensorboard", "mlflow", "wandb", "trackio"]] = []
+    """Where the figures of the training go besides `metrics.jsonl`. All of them stay on this machine unless an
+    environment variable sends them elsewhere (`training/trackers.py`)."""
     baselines: list[str] = ["majority", "question_only", "lookup", "image_identity"]
-    """Rows that `evaluate` prints beside the model."""
+    """The baselines that `evaluate` reports next to the model."""
 
 
 class Recipe(Table):
@@ -234,51 +230,50 @@ def read_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     Raises ConfigError: the file is missing or is no TOML (with line), or a list of every wrong key and value.
     """
     tables = read_tables(Path(path))
-    for override in overrides or []:
-        _override(tables, override)
+    for setting in overrides or []:
+        override(tables, setting)
     return check_recipe(tables, str(path))
 
 
 def check_recipe(tables: dict[str, Any], where: str, *, kept: bool = False) -> Recipe:
     """A Recipe from plain tables (a TOML file's, or a run's config.json). Raises ConfigError with all mistakes.
 
-    kept: they are a run's, which answers without what it once learned from: names of data sets are not looked up.
+    kept: they are those of a run, which may be of an earlier version (`renamed_keys`), and which answers without the
+        data that it learned from, so that names of data sets are not looked up. Raises RunError where it was trained
+        with something that this version cannot compute.
     """
+    if kept:
+        tables = translated(tables, where)
     mistakes = [f"unknown table [{name}]{suggest(name, list(TABLES))}" for name in tables if name not in TABLES]
-    classes: dict[str, type[BaseModel] | None] = {
-        "data": DataConfig,
-        "prior": PriorConfig,
-        "optim": OptimConfig,
-        "run": RunConfig,
-    }
+    hints: list[str] = []
+    classes: dict[str, type[Table]] = {"data": DataConfig, "prior": PriorConfig, "optim": OptimConfig, "run": RunConfig}
     loads: dict[str, Any] = {"model": registry.load_model, "objective": partial(registry.load, "objectives")}
-    if registry.is_baseline(str(_name(tables, "model"))):
+    if registry.is_baseline(_name(tables, "model")):
         del classes["optim"], classes["prior"], loads["objective"]
         mistakes += [f"[{name}]: a baseline is fitted without this table" for name in LEARNING if name in tables]
-        if isinstance(tables.get("data"), dict) and tables["data"].get("beside"):
-            mistakes.append("[data] beside: a baseline learns from one set alone")
+        if isinstance(tables.get("data"), dict) and tables["data"].get("auxiliary"):
+            mistakes.append("[data] auxiliary: a baseline learns from one data set alone")
     for name, load in loads.items():
         chosen = _name(tables, name)
         if not chosen:
             mistakes.append(f"[{name}] needs `name`: one of {', '.join(registry.names(f'{name}s'))}")
-            classes[name] = None
             continue
         try:
-            classes[name] = load(str(chosen)).Config
+            classes[name] = load(chosen).Config
         except ConfigError as error:
             mistakes.append(f"[{name}] {error}; {error.hint}")
-            classes[name] = None
     built: dict[str, Any] = {}
     for name, cls in classes.items():
-        if cls is None:
-            continue
         try:
             built[name] = cls.model_validate(tables.get(name, {}))
         except ValidationError as error:
-            mistakes += [explain(name, cls, detail) for detail in error.errors()]
+            for detail in error.errors():
+                mistake, hint = explain(name, _name(tables, name), cls, detail)
+                mistakes.append(mistake)
+                hints += [hint] if hint else []
     if "model" in built and isinstance(built.get("objective"), Profiled):
         try:
-            built["objective"] = built["objective"].beside(built["model"])
+            built["objective"] = built["objective"].suited_to(built["model"])
         except ValueError as error:
             mistakes.append(f"[objective] {error}")
     mistakes += impossible(built)
@@ -286,28 +281,11 @@ def check_recipe(tables: dict[str, Any], where: str, *, kept: bool = False) -> R
         mistakes += unknown_names(built)
     if mistakes:
         count = f"{len(mistakes)} mistakes" if len(mistakes) > 1 else "a mistake"
-        raise ConfigError(f"{count} in {where}: " + "; ".join(mistakes), hint="mend the recipe and start again")
+        hint = "; ".join(hints) or "correct the recipe and start again"
+        raise ConfigError(f"{count} in {where}: " + "; ".join(mistakes), hint=hint)
     return Recipe(**built)
 
 
-def _name(tables: dict[str, Any], table: str) -> Any:
-    found = tables.get(table, {})
-    return found.get("name", "") if isinstance(found, dict) else ""
-
-
-def _override(tables: dict[str, Any], override: str) -> None:
-    """`optim.lr=1e-4` into the tables; the value is read as TOML, then as a bare string."""
-    key, equals, text = override.partition("=")
-    parts = key.strip().split(".")
-    if not equals or len(parts) < 2 or not all(parts):
-        raise ConfigError(f"--set {override!r}: expected table.key=value", hint="for example: --set optim.lr=1e-4")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    table = tables
-    for part in parts[:-1]:
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
-            raise ConfigError(f"--set {override!r}: {part!r} is a value, no table", hint="see the recipe's own keys")
-    table[parts[-1]] = value
+def _name(tables: dict[str, Any], table: str) -> str:
+    content = tables.get(table, {})
+    return str(content.get("name", "")) if isinstance(content, dict) else ""

@@ -4,39 +4,40 @@ import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from discern_vqa.bases import ModelConfig, Part, PartConfig
 from discern_vqa.config import Recipe
 from discern_vqa.data.answer_tokens import BytePairs, FolderAnswers, Writer
 from discern_vqa.data.text import FolderTokenizer, Tokenizer, WordTokenizer
+from discern_vqa.nn.encoders import EncoderConfig
 from discern_vqa.paths import find_weights
 
-PARTS = ("image", "text", "generator")
-"""Parts of a model that may be somebody else's architecture with its weights; every model has the first two."""
 
-
-def weights_folder(encoder: Any, side: str) -> Path | None:
-    """The folder of an encoder's pre-trained weights; none for random ones (`tiny`, or `hf` without weights)."""
+def weights_folder(config: PartConfig, part: str) -> Path | None:
+    """The folder of a part's pre-trained weights; none for random ones (`tiny`, or `hf` without weights)."""
     from discern_vqa.nn.encoders import lite
 
-    if encoder.kind == "lite":
-        return find_weights(encoder.weights or (lite.IMAGE_WEIGHTS if side == "image" else lite.TEXT_WEIGHTS))
-    return find_weights(encoder.weights) if encoder.weights else None
+    if isinstance(config, EncoderConfig) and config.kind == "lite":
+        return find_weights(config.weights or (lite.IMAGE_WEIGHTS if part == "image" else lite.TEXT_WEIGHTS))
+    return find_weights(config.weights) if config.weights else None
 
 
-def parts_of(config: Any) -> list[str]:
-    """Those of PARTS that this model has."""
-    return [part for part in PARTS if hasattr(config, part)]
+def foreign_parts(recipe: Recipe) -> dict[str, Part]:
+    """Parts of the recipe's model whose architecture comes from a folder; of a baseline its image encoder, if any."""
+    if recipe.is_baseline:
+        image = getattr(recipe.model, "image", None)
+        return {} if image is None else {"image": Part("image encoder", image)}
+    return {name: part for name, part in recipe.model.parts().items() if part.foreign}
 
 
 def make_writer(recipe: Recipe, answers: list[str]) -> Writer | None:
     """For a model with a generator: byte pairs of the training answers, or the tokenizer of its weights' folder."""
-    config = recipe.model.resolved()
-    generator = getattr(config, "generator", None)
-    if generator is None or generator.kind == "none":
+    config: ModelConfig = recipe.model.resolved()
+    generator = config.writer()
+    if generator is None:
         return None
     folder = weights_folder(generator, "generator")
-    writer = Writer(BytePairs([]), generator.length, generator.target, recipe.data.normaliser)
+    writer = Writer(BytePairs([]), generator.length, generator.target or "raw", recipe.data.normaliser)
     said = [writer.spoken(answer) for answer in answers]
     tokenizer = FolderAnswers(folder) if folder is not None else BytePairs.from_texts(said, generator.symbols)
     candidates = tuple(answer for answer, _ in sorted(Counter(said).items(), key=lambda item: (-item[1], item[0])))
@@ -50,7 +51,7 @@ def make_tokenizer(recipe: Recipe, texts: list[str]) -> Tokenizer:
         return WordTokenizer.from_texts(texts)
     folder = weights_folder(encoder, "text") or find_weights("clip_tokenizer")
     tokenizer = FolderTokenizer(folder)
-    if not getattr(recipe.model, "compact_text", False):
+    if not recipe.model.compacts_text():
         return tokenizer
     ids = tokenizer.encode(sorted(set(texts)), recipe.data.text_length).ids
     return FolderTokenizer(folder, used=sorted(set(ids.flatten().tolist())))
@@ -58,14 +59,14 @@ def make_tokenizer(recipe: Recipe, texts: list[str]) -> Tokenizer:
 
 def copy_encoder_files(folder: Path, recipe: Recipe, tokenizer: Tokenizer, writer: Writer | None) -> None:
     """Architecture and tokenizers of pre-trained parts travel with the run, so that it opens anywhere."""
-    for side in parts_of(recipe.model):
-        source = weights_folder(getattr(recipe.model, side), side)
+    for name, part in foreign_parts(recipe).items():
+        source = weights_folder(part.config, name)
         if source is not None:
-            target = folder / "encoders" / side
+            target = folder / "encoders" / name
             target.mkdir(parents=True, exist_ok=True)
-            for name in ("config.json", "preprocessor_config.json"):
-                if (source / name).is_file():
-                    shutil.copyfile(source / name, target / name)
+            for file in ("config.json", "preprocessor_config.json"):
+                if (source / file).is_file():
+                    shutil.copyfile(source / file, target / file)
     if isinstance(tokenizer, FolderTokenizer):
         tokenizer.inner.save_pretrained(str(folder / "tokenizer"))
     if writer is not None and isinstance(writer.tokenizer, FolderAnswers):

@@ -1,5 +1,5 @@
-"""What is wrong with a recipe beyond the single value: tables that do not go together, names of nothing; and how
-mistakes are put into the recipe's words. `config` knows the tables and calls this; all it finds is said at once."""
+"""What is wrong with a recipe beyond a single value: tables that contradict each other, and names that do not exist.
+Also how a mistake is put into words. `config` declares the tables and calls this; it reports all mistakes at once."""
 
 import difflib
 import json
@@ -10,41 +10,44 @@ from pydantic_core import ErrorDetails
 
 from discern_vqa import registry
 from discern_vqa.errors import DataError
+from discern_vqa.renamed_keys import advice
 
 
 def impossible(built: dict[str, Any]) -> list[str]:
-    """What the tables that could be `built` say against each other."""
+    """Where the tables that could be `built` contradict each other."""
     mistakes = []
     data = built.get("data")
     if data is not None and data.fold >= data.folds:
         mistakes.append(f"[data] fold = {data.fold}: expected less than folds = {data.folds}")
-    if data is not None and data.beside == data.dataset:
-        mistakes.append(f"[data] beside = {data.beside!r}: that is the data set itself")
+    if data is not None and data.auxiliary == data.dataset:
+        mistakes.append(f"[data] auxiliary = {data.auxiliary!r}: that is the data set itself")
     if data is not None and (odd := data.vocabulary_min_count.keys() - set(data.vocabulary_from)):
         mistakes.append(f"[data] vocabulary_min_count: {', '.join(sorted(odd))}: expected names of vocabulary_from")
     return mistakes + _impossible_prior(built)
 
 
 def _impossible_prior(built: dict[str, Any]) -> list[str]:
-    """Cases are compared by what frozen encoders say, and a mirrored image is no longer its own case."""
+    """Cases are compared by the states of frozen encoders, and a mirrored image is no longer the case that it was."""
     if "prior" not in built or not built["prior"].cases:
         return []
     mistakes = []
     if "model" in built and not (built["model"].image.frozen and built["model"].text.frozen):
         mistakes.append("[prior] cases = true: needs frozen encoders, `frozen = true` in [model] image and text")
     if "data" in built and built["data"].mirror:
-        mistakes.append("[prior] cases = true: not with [data] mirror = true, which changes sides and their answers")
+        mistakes.append("[prior] cases = true: not with [data] mirror = true, which exchanges left and right")
     return mistakes
 
 
 def unknown_names(built: dict[str, Any]) -> list[str]:
-    """What the tables that could be `built` name and nobody has: it would be missed late, or only by `evaluate`."""
+    """Names in the tables that could be `built` of which there is nothing; otherwise `evaluate` would find out."""
     named: list[tuple[str, str, list[str]]] = []
     if "data" in built:
         data, sets = built["data"], registry.names("datasets")
-        asked = [("dataset", data.dataset), *(("vocabulary_from", name) for name in data.vocabulary_from)]
-        asked += [("beside", data.beside)] if data.beside else []
-        named += [(f"[data] {key}", name, sets) for key, name in asked]
+        keys = [("dataset", data.dataset), *(("vocabulary_from", name) for name in data.vocabulary_from)]
+        keys += [("auxiliary", data.auxiliary)] if data.auxiliary else []
+        named += [(f"[data] {key}", name, sets) for key, name in keys]
+        faults = [name.upper() for name in registry.names("lab.faults")]
+        named += [("[data] imitate", name, faults) for name in data.imitate]
         named.append(("[data] normaliser", data.normaliser, list(registry.load("data", "answers").NORMALISERS)))
     if "run" in built:
         named += [("[run] baselines", name, registry.names("baselines")) for name in built["run"].baselines]
@@ -63,25 +66,27 @@ def _impossible_drawing(data: Any) -> list[str]:
     drawing = registry.load("datasets.phantom", "drawing")
     around = create_model("Around", draw=(drawing.Arguments, ...))
     try:
-        asked: Any = around.model_validate({"draw": data.draw}, strict=True)
-        drawing.check(asked.draw)
+        checked: Any = around.model_validate({"draw": data.draw}, strict=True)
+        drawing.check(checked.draw)
     except ValidationError as error:
-        return [explain("data", around, detail) for detail in error.errors()]
+        return [explain("data", "", around, detail)[0] for detail in error.errors()]
     except DataError as error:
         return [f"[data] draw: {error} ({error.hint})"]
     return []
 
 
-def explain(table: str, cls: type[BaseModel], detail: ErrorDetails) -> str:
-    """One pydantic error in the words of the recipe: `[optim] lrr: unknown key (did you mean 'lr'?)`."""
+def explain(table: str, name: str, cls: type[BaseModel], detail: ErrorDetails) -> tuple[str, str]:
+    """One pydantic error about `[table]` (of the model or objective `name`) in the words of the recipe, as in `[optim]
+    lrr: unknown key (did you mean 'lr'?)`, and a hint; the hint is empty where the message says enough."""
     location = [str(part) for part in detail["loc"]]
     where = f"[{table}] {'.'.join(location)}".rstrip()
     if detail["type"] == "extra_forbidden":
-        return f"{where}: unknown key{suggest(location[-1], _keys(cls, location[:-1]))}"
+        unknown = f"{where}: unknown key{suggest(location[-1], _keys(cls, location[:-1]))}"
+        return advice(table, name, ".".join(location), detail["input"]) or (unknown, "")
     if detail["type"] == "missing":
-        return f"{where}: is missing"
-    given = json.dumps(detail["input"], default=str)
-    return f"{where} = {given}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+        return f"{where}: is missing", ""
+    value = json.dumps(detail["input"], default=str)
+    return f"{where} = {value}: {detail['msg'][0].lower()}{detail['msg'][1:]}", ""
 
 
 def _keys(cls: type[BaseModel], path: list[str]) -> list[str]:

@@ -8,12 +8,14 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from discern_vqa import registry
 from discern_vqa.config import DataConfig
 from discern_vqa.data.answers import NORMALISERS, AnswerVocabulary
+from discern_vqa.data.fault import Fault
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.splits import hold_out_validation, image_disjoint
 from discern_vqa.errors import ConfigError, DataError
@@ -25,11 +27,6 @@ from discern_vqa.reading.records import parse_json, present_splits, read_text
 
 _NAMES = ("id", "image", "group", "patient", "study", "twin", "source")
 """What of a sample names something of its set."""
-FAULTS = {
-    "D7": "the last incomplete batch is left out, of validation and the test split too",
-    "D12": "the answer table holds the answers of validation and test",
-    "D13": "the epoch was chosen on the test split",
-}
 
 
 def find_root(choice: DataConfig, given: Path | None = None) -> Path:
@@ -43,24 +40,143 @@ def find_root(choice: DataConfig, given: Path | None = None) -> Path:
     return find_data(choice.dataset)
 
 
+class Samples:
+    """The samples of a recipe. Each split is read from disk once, when it is first wanted.
+
+    Args:
+        choice: the recipe's [data]. root: the data set's folder. seed: of what is held out for validation.
+    """
+
+    def __init__(self, choice: DataConfig, root: Path, seed: int = 0) -> None:
+        self.choice, self.root, self.seed = choice, root, seed
+        self.reader = registry.reader(choice.dataset)
+        self.faults = faults_of(choice)
+        self._splits: dict[str, list[Sample]] = {}
+
+    @cached_property
+    def learning(self) -> tuple[list[Sample], list[Sample]]:
+        """(train, validation): the data set's own validation split when it has one (and the recipe takes it), else held
+        out of train."""
+        choice, excluded = self.choice, excluded_images(self.choice)
+        train = [sample for sample in self.learnable if Path(sample.image).name not in excluded]
+        for fault in self.faults:
+            if fault.chooses_on_test:
+                return _limited(_part(train, choice.train_share), choice.limit), self.test("test")
+        validation: list[Sample] = []
+        if choice.validation_ratio and any(not sample.is_caption for sample in train):
+            usual = choice.protocol == "usual" and choice.split == "train"
+            if usual and choice.validation_from == "own" and "validation" in self._present():
+                validation = self.read("validation")
+            if not validation:
+                by = "question" if choice.validation_by == "question" else "image"
+                train, validation = hold_out_validation(train, choice.validation_ratio, by, self.seed)
+        validation = [sample for sample in validation if not sample.is_caption]
+        return _limited(_part(train, choice.train_share), choice.limit), _limited(validation, choice.limit)
+
+    def held_out(self) -> list[Sample]:
+        """The questions that are not learned from: those of validation, or, where a recipe holds none out, the data
+        set's own validation split. None where the set has none: no such part of its index, no such files, no such
+        row."""
+        _, validation = self.learning
+        if validation or self.choice.protocol != "usual" or "validation" not in self._present():
+            return validation
+        return _limited([sample for sample in self.read("validation") if not sample.is_caption], self.choice.limit)
+
+    def test(self, split: str) -> list[Sample]:
+        """The questions that `evaluate` asks."""
+        choice = self.choice
+        split_files.require_no_protocol(choice.protocol, choice.index)
+        if split not in (known := self._known()):
+            raise ConfigError(f"{choice.dataset} has no split {split!r}", hint=f"it has: {', '.join(known)}")
+        if choice.protocol == "image_disjoint" and split == "test":
+            _, samples = image_disjoint(self._pooled(), choice.folds, choice.fold, seed=0)
+        else:
+            samples = self.read(split)
+        samples = [sample for sample in samples if not sample.is_caption]
+        if not samples:
+            raise DataError(f"{self.root}: the split {split!r} has no question", hint="choose another with --split")
+        return _limited(samples, choice.limit)
+
+    @cached_property
+    def learnable(self) -> list[Sample]:
+        """All that may be learned from, before validation is held out of it."""
+        return self._learnable(self.choice.split)
+
+    def vocabulary(self) -> list[Sample]:
+        """The samples whose answers and words make the vocabularies: the whole training split (what is held out of it
+        included) and those of the other data sets that the recipe names. Never validation or test files, unless that
+        fault is imitated."""
+        choice, samples = self.choice, self.learnable
+        for fault in self.faults:
+            samples = samples + [
+                sample for split in fault.vocabulary(self.reader.SPLITS) for sample in self.read(split)
+            ]
+        for name in choice.vocabulary_from:
+            if name == choice.dataset:
+                others = self._learnable("train")
+            else:
+                folder = _other_folder(name, self.root, "vocabulary_from", "take it out of the recipe's list")
+                changes = {"dataset": name, "split": "train", "index": "", "options": {}}
+                others = Samples(choice.model_copy(update=changes), folder).learnable
+            least = choice.vocabulary_min_count.get(name, 1)
+            samples = samples + (others if least == 1 else _frequent(others, least, choice.normaliser))
+        return samples
+
+    def read(self, split: str) -> list[Sample]:
+        """A split as its reader gives it."""
+        if split not in self._splits:
+            choice, known = self.choice, self._known()
+            if split not in known:
+                hint = f"it has: {', '.join(known)}"
+                raise ConfigError(f"[data] split = {split!r}: {choice.dataset} has none", hint=hint)
+            hint = f"see the docstring of discern_vqa.datasets.{choice.dataset}.read"
+            require_fit(choice.dataset, self.reader.read, choice.options, "[data] options: ", hint)
+            if choice.index:
+                self._splits |= split_files.read(self.reader, self.root, Path(choice.index), choice.options)
+            else:
+                self._splits[split] = self.reader.read(self.root, split, **choice.options)
+        return self._splits[split]
+
+    def _learnable(self, split: str) -> list[Sample]:
+        choice = self.choice
+        split_files.require_no_protocol(choice.protocol, choice.index)
+        if choice.protocol == "image_disjoint" and split == "train":
+            return image_disjoint(self._pooled(), choice.folds, choice.fold, seed=0)[0]
+        return self.read(split)
+
+    def _pooled(self) -> list[Sample]:
+        splits = [split for split in present_splits(self.reader, self.root) if split != "pretrain"]
+        return [sample for split in splits for sample in self.read(split)]
+
+    def _known(self) -> tuple[str, ...]:
+        """The splits that can be named."""
+        return split_files.parts(Path(self.choice.index)) if self.choice.index else self.reader.SPLITS
+
+    def _present(self) -> tuple[str, ...]:
+        """The splits that can be read: the index's where the recipe names one, else those whose files are there."""
+        if self.choice.index:
+            return split_files.parts(Path(self.choice.index))
+        return present_splits(self.reader, self.root)
+
+
 def learning_samples(choice: DataConfig, root: Path, seed: int) -> tuple[list[Sample], list[Sample]]:
-    """(train, validation): the data set's own validation split when it has one (and the recipe takes it), else carved
-    out of train."""
-    module = registry.load("datasets", choice.dataset)
-    excluded = excluded_images(choice)
-    train = [sample for sample in _learnable(module, choice, root) if Path(sample.image).name not in excluded]
-    if "D13" in choice.imitate:
-        return _limited(_part(train, choice.train_share), choice.limit), test_samples(choice, root, "test")
-    validation: list[Sample] = []
-    if choice.validation_ratio and any(not sample.is_caption for sample in train):
-        usual = choice.protocol == "usual" and choice.split == "train"
-        if usual and choice.validation_from == "own" and "validation" in _there(module, choice, root):
-            validation = _read(module, choice, root, "validation")
-        if not validation:
-            by = "question" if choice.validation_by == "question" else "image"
-            train, validation = hold_out_validation(train, choice.validation_ratio, by, seed)
-    validation = [sample for sample in validation if not sample.is_caption]
-    return _limited(_part(train, choice.train_share), choice.limit), _limited(validation, choice.limit)
+    """`Samples.learning`, for who wants nothing else; the same holds of the next three."""
+    return Samples(choice, root, seed).learning
+
+
+def held_out_samples(choice: DataConfig, root: Path, seed: int) -> list[Sample]:
+    """See `Samples.held_out`."""
+    return Samples(choice, root, seed).held_out()
+
+
+def test_samples(choice: DataConfig, root: Path, split: str) -> list[Sample]:
+    """See `Samples.test`."""
+    return Samples(choice, root).test(split)
+
+
+def vocabulary_samples(choice: DataConfig, root: Path) -> list[Sample]:
+    """See `Samples.vocabulary`."""
+    return Samples(choice, root).vocabulary()
 
 
 def excluded_images(choice: DataConfig) -> frozenset[str]:
@@ -80,61 +196,6 @@ def excluded_images(choice: DataConfig) -> frozenset[str]:
     return frozenset(names)
 
 
-def held_out_samples(choice: DataConfig, root: Path, seed: int) -> list[Sample]:
-    """The questions that are not learned from: those of validation, or, where a recipe holds none out, the data set's
-    own validation split. None where the set has none: no such part of its index, no such files, no such row."""
-    module = registry.load("datasets", choice.dataset)
-    _, validation = learning_samples(choice, root, seed)
-    if validation or choice.protocol != "usual" or "validation" not in _there(module, choice, root):
-        return validation
-    return _limited([one for one in _read(module, choice, root, "validation") if not one.is_caption], choice.limit)
-
-
-def _learnable(module: Any, choice: DataConfig, root: Path) -> list[Sample]:
-    """All that may be learned from, before validation is carved out of it."""
-    split_files.require_no_protocol(choice.protocol, choice.index)
-    if choice.protocol == "image_disjoint" and choice.split == "train":
-        return image_disjoint(_pooled(module, choice, root), choice.folds, choice.fold, seed=0)[0]
-    return _read(module, choice, root, choice.split)
-
-
-def test_samples(choice: DataConfig, root: Path, split: str) -> list[Sample]:
-    """The questions that `evaluate` asks."""
-    module = registry.load("datasets", choice.dataset)
-    split_files.require_no_protocol(choice.protocol, choice.index)
-    if split not in (known := split_files.parts(Path(choice.index)) if choice.index else module.SPLITS):
-        raise ConfigError(f"{choice.dataset} has no split {split!r}", hint=f"it has: {', '.join(known)}")
-    if choice.protocol == "image_disjoint" and split == "test":
-        _, samples = image_disjoint(_pooled(module, choice, root), choice.folds, choice.fold, seed=0)
-    else:
-        samples = _read(module, choice, root, split)
-    samples = [sample for sample in samples if not sample.is_caption]
-    if not samples:
-        raise DataError(f"{root}: the split {split!r} has no question", hint="choose another split with --split")
-    return _limited(samples, choice.limit)
-
-
-def vocabulary_samples(choice: DataConfig, root: Path) -> list[Sample]:
-    """The samples whose answers and words make the tables: the whole training split (a part carved out of it for
-    validation included) and those of the further data sets that the recipe names. Never validation or test files,
-    unless that fault (D12) is to be imitated."""
-    module = registry.load("datasets", choice.dataset)
-    samples = _learnable(module, choice, root)
-    if "D12" in choice.imitate:
-        further = [split for split in module.SPLITS if split not in ("train", "pretrain")]
-        samples = samples + [sample for split in further for sample in _read(module, choice, root, split)]
-    for name in choice.vocabulary_from:
-        if name == choice.dataset:
-            further = _learnable(module, choice.model_copy(update={"split": "train"}), root)
-        else:
-            folder = _further(name, root, "vocabulary_from", "take it out of the recipe's list")
-            other = choice.model_copy(update={"dataset": name, "split": "train", "index": "", "options": {}})
-            further = _learnable(registry.load("datasets", name), other, folder)
-        least = choice.vocabulary_min_count.get(name, 1)
-        samples = samples + (further if least == 1 else _frequent(further, least, choice.normaliser))
-    return samples
-
-
 def _frequent(samples: list[Sample], least: int, normaliser: str) -> list[Sample]:
     """The questions whose answer occurs at least so often among them."""
     normalise = NORMALISERS[normaliser]
@@ -148,14 +209,14 @@ def refuse_leak(choice: DataConfig, before: DataConfig, from_run: Path, takes_ta
     learned from the same data set, or (where its answer table is taken over) from that set's answers, and deals the set
     another way."""
     name = choice.dataset
-    learned = name == before.beside or (name == before.dataset and before.split == "train")
+    learned = name == before.auxiliary or (name == before.dataset and before.split == "train")
     in_table = takes_table and name in (before.dataset, *before.vocabulary_from)
     if not (learned or in_table):
         return
     usual = choice.protocol == "usual" and not choice.index
     keys = ("protocol", "index") if usual else ("protocol", "index", "folds", "fold")
     odd = [key for key in keys if getattr(choice, key) != getattr(before, key)]
-    if name == before.beside and not usual:  # what lies beside is dealt as its owners did
+    if name == before.auxiliary and not usual:  # what lies beside is dealt as its owners did
         odd = ["protocol"]
     if odd:
         wanted = " ".join(f"--set data.{key}={getattr(choice, key)}" for key in keys if getattr(choice, key) != "")
@@ -169,13 +230,13 @@ def refuse_leak(choice: DataConfig, before: DataConfig, from_run: Path, takes_ta
 
 
 def find_beside(choice: DataConfig, root: Path) -> Path | None:
-    """The folder of the set that the recipe learns from beside its own (`data.beside`, see `_further`); None where it
-    names none."""
-    return _further(choice.beside, root, "beside", "learn without it: --set data.beside=") if choice.beside else None
+    """The folder of the auxiliary data set (`data.auxiliary`); None where the recipe names none."""
+    name, way_out = choice.auxiliary, "learn without it: --set data.auxiliary="
+    return _other_folder(name, root, "auxiliary", way_out) if name else None
 
 
-def _further(name: str, root: Path, key: str, way_out: str) -> Path:
-    """The folder of a further data set: in the folder in which `root` lies, or wherever data lies.
+def _other_folder(name: str, root: Path, key: str, way_out: str) -> Path:
+    """The folder of another data set: in the folder in which `root` lies, or wherever data lies.
 
     Raises DataError when it is in neither, naming the recipe's `key` and the `way_out`.
     """
@@ -193,15 +254,15 @@ def beside_samples(choice: DataConfig, folder: Path, answers: AnswerVocabulary) 
 
     Raises DataError when no answer is in the table.
     """
-    name = choice.beside
+    name = choice.auxiliary
     excluded, rows = excluded_images(choice), registry.load("datasets", name).read(folder, "train")
     asked = [one for one in rows if not one.is_caption and Path(one.image).name not in excluded]
     known = [answers.index(sample.answer) >= 0 for sample in asked]
-    chosen = [row for row, inside in enumerate(known) if inside or choice.beside_outside == "keep"]
-    if choice.beside_limit:
+    chosen = [row for row, inside in enumerate(known) if inside or choice.auxiliary_outside == "keep"]
+    if choice.auxiliary_limit:
         # Known answers first, then the rest, each in an order drawn once and for all.
         drawn = random.Random("beside").sample(chosen, len(chosen))
-        chosen = sorted(sorted(drawn, key=lambda row: not known[row])[: choice.beside_limit])
+        chosen = sorted(sorted(drawn, key=lambda row: not known[row])[: choice.auxiliary_limit])
     found = [
         replace(sample, **{key: f"{name}:{value}" for key in _NAMES if (value := getattr(sample, key))})
         for sample in (asked[row] for row in chosen)
@@ -209,35 +270,25 @@ def beside_samples(choice: DataConfig, folder: Path, answers: AnswerVocabulary) 
     if not any(known):
         raise DataError(
             f"{folder}: none of its training questions has an answer that is in the table of {choice.dataset}",
-            hint="take data.beside out of the recipe",
+            hint="take data.auxiliary out of the recipe",
         )
     return found
 
 
+def faults_of(choice: DataConfig) -> list[Fault]:
+    """The faults of published programs that the recipe imitates (`lab/faults`)."""
+    return [registry.load("lab.faults", name.lower()).Imitation() for name in choice.imitate]
+
+
 def imitated(choice: DataConfig) -> list[str]:
     """What a reader must know of the faults that are imitated, a sentence each."""
-    return [f"imitates {fault}: {FAULTS[fault]}" for fault in choice.imitate]
+    return [f"imitates {name}: {fault.says}" for name, fault in zip(choice.imitate, faults_of(choice), strict=True)]
 
 
-def _pooled(module: Any, choice: DataConfig, root: Path) -> list[Sample]:
-    parts = [split for split in present_splits(module, root) if split != "pretrain"]
-    return [sample for split in parts for sample in _read(module, choice, root, split)]
-
-
-def _there(module: Any, choice: DataConfig, root: Path) -> tuple[str, ...]:
-    """The splits that can be read: the index's where the recipe names one, else those whose files are there."""
-    return split_files.parts(Path(choice.index)) if choice.index else present_splits(module, root)
-
-
-def _read(module: Any, choice: DataConfig, root: Path, split: str) -> list[Sample]:
-    known = split_files.parts(Path(choice.index)) if choice.index else module.SPLITS
-    if split not in known:
-        raise ConfigError(f"[data] split = {split!r}: {choice.dataset} has none", hint=f"it has: {', '.join(known)}")
-    hint = f"see the docstring of discern_vqa.datasets.{choice.dataset}.read"
-    require_fit(choice.dataset, module.read, choice.options, "[data] options: ", hint)
-    if choice.index:
-        return split_files.read(module, root, Path(choice.index), choice.options)[split]
-    samples: list[Sample] = module.read(root, split, **choice.options)
+def evaluated(choice: DataConfig, samples: list[Sample], batch: int) -> list[Sample]:
+    """What is scored of the samples of an evaluation split: all, unless a fault is imitated that leaves some out."""
+    for fault in faults_of(choice):
+        samples = fault.evaluated(samples, batch)
     return samples
 
 

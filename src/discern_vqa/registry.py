@@ -7,7 +7,9 @@ import difflib
 import importlib
 import pkgutil
 from types import ModuleType
+from typing import cast
 
+from discern_vqa.contracts import BaselineRow, ExplanationMethod, FittedBaseline, Model, Objective, Reader
 from discern_vqa.errors import ConfigError
 
 BASELINE = "baselines."
@@ -19,19 +21,22 @@ def names(kind: str) -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.name.startswith("_"))
 
 
-def load_model(name: str) -> ModuleType:
+def load_model(name: str) -> Model | FittedBaseline:
     """What a recipe's `model.name` names: "cmdpi" is `models/cmdpi.py`, "baselines.lookup" is `baselines/lookup.py`.
 
     Raises ConfigError that suggests the nearest name.
     """
-    if not is_baseline(name):
-        return load("models", name)
+    return fitted_baseline(name) if is_baseline(name) else model(name)
+
+
+def fitted_baseline(name: str) -> FittedBaseline:
+    """The baseline that a recipe calls "baselines.<name>". Raises ConfigError for one that cannot be trained."""
     module = load("baselines", name.removeprefix(BASELINE))
-    if not hasattr(module, "Config"):
-        known = [one for one in names("baselines") if hasattr(load("baselines", one), "Config")]
+    if not isinstance(module, FittedBaseline):
+        known = [baseline for baseline in names("baselines") if isinstance(load("baselines", baseline), FittedBaseline)]
         raise ConfigError(
             f"{name!r} is a row of `discern evaluate` only, and cannot be trained by itself",
-            hint=f"these can: {', '.join(BASELINE + one for one in known)}",
+            hint=f"these can: {', '.join(BASELINE + baseline for baseline in known)}",
         )
     return module
 
@@ -51,3 +56,28 @@ def load(kind: str, name: str) -> ModuleType:
             hint=f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}",
         )
     return importlib.import_module(f"discern_vqa.{kind}.{name}")
+
+
+def reader(name: str) -> Reader:
+    """The data set `name`; this and the following raise ConfigError as `load` does."""
+    return cast(Reader, load("datasets", name))
+
+
+def model(name: str) -> Model:
+    """The network `name`."""
+    return cast(Model, load("models", name))
+
+
+def objective(name: str) -> Objective:
+    """The objective `name`."""
+    return cast(Objective, load("objectives", name))
+
+
+def baseline(name: str) -> BaselineRow | FittedBaseline:
+    """The baseline `name`; `isinstance` tells which of the two it is, or whether it is both."""
+    return cast(BaselineRow | FittedBaseline, load("baselines", name))
+
+
+def explanation(name: str) -> ExplanationMethod:
+    """The explanation method `name`."""
+    return cast(ExplanationMethod, load("explanations", name))

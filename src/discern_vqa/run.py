@@ -9,7 +9,7 @@
     prior.safetensors    of a recipe with [prior]: its weights, and vectors of the training cases
     baseline.json                                    of a baseline: what it knows beside the weights
     predictions.<split>.jsonl, scores.<split>.json, explanations.<split>.jsonl, features.<split>.safetensors,
-    audit.json (of test), audit.<split>.json, calibration.json, scope.json, report/, README.md (the model card)
+    audit.json (of test), audit.<split>.json, calibration.json, ood.json, report/, README.md (the model card)
 
 Nothing here is a pickle; weights are safetensors, all else is text.
 """
@@ -28,6 +28,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from discern_vqa import registry
+from discern_vqa.bases import ModelBase, ModelConfig
 from discern_vqa.config import TABLES, Recipe, check_recipe
 from discern_vqa.data.answer_tokens import Writer, writer_from_json
 from discern_vqa.data.answers import AnswerVocabulary
@@ -38,7 +39,8 @@ from discern_vqa.data.sources import ImageSource, PixelSource, StateSource, Text
 from discern_vqa.data.text import FolderTokenizer, Tokenizer, WordTokenizer
 from discern_vqa.errors import RunError
 from discern_vqa.files import atomic_path, atomic_write_text, explained, from_json
-from discern_vqa.parts import copy_encoder_files, parts_of, weights_folder
+from discern_vqa.nn.encoders import ImageEncoder, TextEncoder
+from discern_vqa.parts import copy_encoder_files, weights_folder
 from discern_vqa.paths import cache_dir
 from discern_vqa.toml import whole_recipe
 
@@ -133,26 +135,25 @@ class Run:
             raise RunError(f"{folder} has a broken {VOCABULARY} or {CONFIG}: {error}", hint="train it again") from error
         return cls(folder, recipe, vocabulary, tokenizer, root, writer)
 
-    def build_model(self, *, pretrained: bool = False) -> torch.nn.Module:
+    def build_model(self, *, pretrained: bool = False) -> ModelBase:
         """The model of this run: with its encoders' pre-trained weights (before training), or bare, to be loaded."""
-        config = self.recipe.model
-        further: dict[str, Any] = {"symbols": self.writer.tokenizer.size} if self.writer is not None else {}
-        for side in parts_of(config):
-            kept = self.folder / "encoders" / side
-            found = weights_folder(getattr(config, side), side) if pretrained else kept if kept.is_dir() else None
-            further[f"{side}_folder"] = found
-        if pretrained and hasattr(config, "fvta"):  # our own architecture, which may start from a BERT's weights
-            further["fvta_folder"] = weights_folder(config.fvta, "fvta")
-        used = list(getattr(self.tokenizer, "used", ()))
-        module = registry.load("models", config.name)
-        return module.Model(
+        config: ModelConfig = self.recipe.model
+        more: dict[str, int | Path | None] = {}
+        if self.writer is not None:
+            more["symbols"] = self.writer.tokenizer.size
+        for name, part in config.parts().items():
+            architecture = self.folder / "encoders" / name
+            there = architecture if architecture.is_dir() else None
+            more[f"{name}_folder"] = weights_folder(part.config, name) if pretrained else there
+        model: ModelBase = registry.model(config.name).Model(
             config,
             answers=len(self.vocabulary),
             vocabulary=self.tokenizer.size,
             length=self.recipe.data.text_length,
-            text_ids=used or None,
-            **further,
+            text_ids=list(self.tokenizer.used) or None,
+            **more,
         )
+        return model
 
     def untrained(self) -> "Run":
         """This run with its encoders as they came, frozen whole: what a baseline on the same features starts from."""
@@ -160,19 +161,17 @@ class Run:
         sides = {side: getattr(model, side).model_copy(update=still) for side in ("image", "text")}
         return replace(self, recipe=self.recipe.model_copy(update={"model": model.model_copy(update=sides)}))
 
-    def load_model(self) -> torch.nn.Module:
+    def load_model(self) -> ModelBase:
         """The trained model in eval mode; every name and shape must fit."""
         model = self.build_model()
         load_weights(model, self.folder / WEIGHTS)
         return model.eval()
 
-    def batcher(self, model: Any, *, views: int | None = None) -> Batcher:
+    def batcher(self, model: ModelBase, *, views: int | None = None) -> Batcher:
         """What turns samples into this model's batches; frozen encoders' states are cached through it."""
         data, config = self.recipe.data, self.recipe.model
-        picture, grey = self._picture()
-        pixels = PixelSource(
-            model.image.size, picture or model.image.size, grey, data.augment and not config.image.frozen
-        )
+        side, grey = self.recipe.model.target_image()
+        pixels = PixelSource(model.image.size, side or model.image.size, grey, data.augment and not config.image.frozen)
         images: ImageSource = pixels
         if config.image.frozen:
             images = StateSource(pixels, _states_of(model.image), views or data.views)
@@ -180,7 +179,7 @@ class Run:
         prior, length = self._prior(model), data.text_length
         return Batcher(self.tokenizer, self.vocabulary, length, images, texts, data.mirror, self.writer, prior)
 
-    def _prior(self, model: Any) -> PriorSource | None:
+    def _prior(self, model: ModelBase) -> PriorSource | None:
         """The prior that training left here, or one that has still to learn; none where the recipe asks for none."""
         wanted = self.recipe.prior
         if not wanted.on:
@@ -206,25 +205,26 @@ class Run:
             with atomic_path(self.folder / PRIOR) as partial:
                 save_file(source.dump(), partial)
 
-    def _picture(self) -> tuple[int, bool]:
-        """Side (0: the image's own) and greyness of the picture to reconstruct; models that reconstruct none get the
-        smallest."""
-        config = self.recipe.model
-        return getattr(config, "picture_size", 1), getattr(config, "picture_grey", True)
-
     def hybrid_below(self) -> float:
         """The threshold of the way of answering `hybrid`: what was tuned on validation, else the recipe's."""
         path = self.folder / ANSWERING
         if path.is_file():
             return float(_read_json(path).get("hybrid_below", 0.5))
-        return float(getattr(self.recipe.model, "hybrid_below", 0.5))
+        below: float = self.recipe.model.generates_below()
+        return below
 
-    def cache_of_states(self, encoder: Any) -> Path:
+    def cache_of_states(self, encoder: ImageEncoder) -> Path:
         """Where the states of this run's frozen image encoder are kept between commands, by its settings and weights;
         of which image files they are stands in it."""
         image, data = self.recipe.model.image, self.recipe.data
-        # The pictures are kept beside the states, so their size belongs to the name.
-        about = [image.model_dump(), data.views, self._picture(), str(self.root.resolve()), encoder.frozen_digest()]
+        # The images to reconstruct are kept with the states, so their size belongs to the name.
+        about = [
+            image.model_dump(),
+            data.views,
+            self.recipe.model.target_image(),
+            str(self.root.resolve()),
+            encoder.frozen_digest(),
+        ]
         key = json.dumps(about, sort_keys=True)
         return cache_dir() / "states" / f"{data.dataset}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.safetensors"
 
@@ -299,13 +299,12 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _states_of(encoder: Any) -> Callable[..., torch.Tensor]:
+def _states_of(encoder: ImageEncoder | TextEncoder) -> Callable[..., torch.Tensor]:
     """The states of a frozen encoder, computed wherever it is at that moment; they come back to the CPU."""
 
-    def states(*given: torch.Tensor) -> torch.Tensor:
+    def states(*inputs: torch.Tensor) -> torch.Tensor:
         device = next(encoder.parameters()).device
-        found: torch.Tensor = encoder.states(*(tensor.to(device) for tensor in given))
-        return found.cpu()
+        return encoder.states(*(tensor.to(device) for tensor in inputs)).cpu()
 
     return states
 
@@ -331,7 +330,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _check_version(version: Any, path: Path) -> None:
+def _check_version(version: object, path: Path) -> None:
     """Every program wrote its version; a newer one may mean something else by the same keys."""
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         said = f"{path} is broken: its version is {json.dumps(version)[:40]}; expected a whole number up to {VERSION}"

@@ -1,4 +1,4 @@
-"""Recipes as files: read with their base, and written (the standard library only reads TOML)."""
+"""Recipes as files: read with their base and with `--set`, and written (the standard library only reads TOML)."""
 
 import itertools
 import json
@@ -47,17 +47,17 @@ def _toml_key(key: str) -> str:
 
 
 def read_tables(path: Path) -> dict[str, Any]:
-    """The tables of a TOML recipe, with what its `base` says where it says nothing itself; not checked yet.
+    """The tables of a TOML recipe, completed with those of its `base`; not checked yet.
 
     Raises ConfigError: the file or a base is missing or is no TOML, or a recipe is its own base.
     """
     tables, base = _recipe(path), path
     seen = [path.resolve()]
     while "base" in tables:
-        further = tables.pop("base")
-        if not isinstance(further, str) or not further:
-            raise ConfigError(f"{base}: base = {further!r}: expected a recipe's path", hint='base = "other.toml"')
-        base = base.parent / further
+        named = tables.pop("base")
+        if not isinstance(named, str) or not named:
+            raise ConfigError(f"{base}: base = {named!r}: expected a recipe's path", hint='base = "other.toml"')
+        base = base.parent / named
         if base.resolve() in seen:
             raise ConfigError(f"{path} has itself as a base, by way of {base}", hint="take `base` out of one of them")
         seen.append(base.resolve())
@@ -65,8 +65,26 @@ def read_tables(path: Path) -> dict[str, Any]:
     return tables
 
 
+def override(tables: dict[str, Any], setting: str) -> None:
+    """Puts `optim.lr=1e-4` into the tables. The value is read as TOML, or else as a bare string. Raises ConfigError."""
+    key, equals, text = setting.partition("=")
+    parts = key.strip().split(".")
+    if not equals or len(parts) < 2 or not all(parts):
+        raise ConfigError(f"--set {setting!r}: expected table.key=value", hint="for example: --set optim.lr=1e-4")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    table = tables
+    for part in parts[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set {setting!r}: {part!r} is a value, not a table", hint="see the keys of the recipe")
+    table[parts[-1]] = value
+
+
 def whole_recipe(path: Path) -> str:
-    """The text of a recipe that reads alone: as it stands, or put together with its base under its first comment."""
+    """The text of a recipe without a `base`: as it is, or put together with its base under its first comment."""
     text = Path(path).read_text(encoding=ENCODING)
     if "base" not in _recipe(Path(path)):
         return text
@@ -94,7 +112,7 @@ def _recipe(path: Path) -> dict[str, Any]:
     try:
         return read_toml(path, "strings need quotes; tables look like [data]")
     except FileNotFoundError:
-        near = sorted(str(found) for found in path.parent.glob("*.toml")) if path.parent.is_dir() else []
+        near = sorted(str(recipe) for recipe in path.parent.glob("*.toml")) if path.parent.is_dir() else []
         raise ConfigError(
             f"there is no recipe {path}",
             hint=f"there are: {', '.join(near)}" if near else "see the folder recipes/, or write one (docs/adding.md)",
@@ -102,12 +120,16 @@ def _recipe(path: Path) -> dict[str, Any]:
 
 
 def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """`own` over `base`, table by table and key by key; a table whose `name` differs stands alone."""
-    found = dict(base)
-    for table, given in own.items():
+    """`own` over `base`, table by table and key by key, and so the inner table `readings`; any other inner table is
+    replaced whole. A table whose `name` differs from the base's takes nothing over."""
+    merged = dict(base)
+    for table, content in own.items():
         before = base.get(table)
-        if isinstance(before, dict) and isinstance(given, dict) and given.get("name") in (None, before.get("name")):
-            found[table] = before | given
+        if isinstance(before, dict) and isinstance(content, dict) and content.get("name") in (None, before.get("name")):
+            merged[table] = before | content
+            readings = before.get("readings"), content.get("readings")
+            if isinstance(readings[0], dict) and isinstance(readings[1], dict):
+                merged[table]["readings"] = readings[0] | readings[1]
         else:
-            found[table] = given
-    return found
+            merged[table] = content
+    return merged

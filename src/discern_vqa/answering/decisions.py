@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from discern_vqa.bases import ModelBase
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.batch import Batcher, Decision, Inputs
 from discern_vqa.data.sample import Sample
@@ -20,9 +21,9 @@ class Decided:
     openness: Tensor | None
 
 
-def decided(model: nn.Module, inputs: Inputs, vocabulary: AnswerVocabulary) -> Decision:
+def decided(model: ModelBase, inputs: Inputs, vocabulary: AnswerVocabulary) -> Decision:
     """What the model decides, answers that may not be chosen (`AnswerVocabulary.own`) at -inf."""
-    decision: Decision = model.decide(inputs)  # type: ignore[operator]
+    decision = model.decide(inputs)
     if not vocabulary.own:
         return decision
     other = ~torch.tensor(vocabulary.own, device=decision.scores.device)
@@ -30,7 +31,7 @@ def decided(model: nn.Module, inputs: Inputs, vocabulary: AnswerVocabulary) -> D
 
 
 def answer_scores(
-    model: nn.Module,
+    model: ModelBase,
     batcher: Batcher,
     samples: Sequence[Sample],
     *,
@@ -42,7 +43,7 @@ def answer_scores(
 
 
 def decide_all(
-    model: nn.Module, batcher: Batcher, samples: Sequence[Sample], *, views: int = 1, batch: int = 64
+    model: ModelBase, batcher: Batcher, samples: Sequence[Sample], *, views: int = 1, batch: int = 64
 ) -> Decided:
     """As `answer_scores`, with the predicted answer types."""
     if not samples:
@@ -62,7 +63,7 @@ def decide_all(
 
 @torch.inference_mode()
 def in_order(
-    model: nn.Module,
+    model: ModelBase,
     batcher: Batcher,
     samples: Sequence[Sample],
     give: Callable[[Inputs], tuple[Tensor, ...]],

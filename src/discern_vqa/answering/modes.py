@@ -26,13 +26,10 @@ from discern_vqa.data.sample import CLOSED, OPEN, Sample
 from discern_vqa.errors import ConfigError
 from discern_vqa.nn.decoder import Generated, beam_search, rank_answers
 
+RANKED = 128
+"""`rank` scores so many answers in full: the likeliest by their first token."""
 NAMED = 10
 """So many answers are kept with their scores; of a classifier's, the rest share what is left."""
-
-
-def modes_of(model: Any) -> tuple[str, ...]:
-    """The ways of answering that a model has; a model that says nothing only classifies."""
-    return tuple(getattr(model, "modes", ("classify",)))
 
 
 class Answering:
@@ -53,7 +50,7 @@ class Answering:
 
     def answers(self, mode: str = "classify") -> list[Answer]:
         """One answer for each question. Raises ConfigError for a mode that the model does not have."""
-        known = modes_of(self.model)
+        known = self.model.modes
         if mode not in known:
             raise ConfigError(f"this model cannot answer by {mode!r}", hint=f"it can: {', '.join(known)}")
         answered: list[Answer] = getattr(self, mode)()
@@ -131,7 +128,9 @@ class Answering:
     def is_open(self) -> Tensor:
         """(n,) bool: the *predicted* answer type."""
         if self.decided.openness is None:
-            raise ConfigError("this model does not predict answer types", hint="set model.type_head = true and train")
+            raise ConfigError(
+                "this model does not predict answer types", hint="set model.readings.type_head = true and train"
+            )
         return self.decided.openness > 0
 
     @cached_property
@@ -157,8 +156,7 @@ class Answering:
 
         def judge(inputs: Any) -> tuple[Tensor, ...]:
             read, device = model.read(model(inputs)), inputs.tokens.device
-            first = model.config.generator.rank_first
-            return (rank_answers(model.generator, read, len(inputs.tokens), candidates.to(device), first),)
+            return (rank_answers(model.generator, read, len(inputs.tokens), candidates.to(device), RANKED),)
 
         return in_order(model, self.batcher, self.samples, judge, self.batch)[0]
 

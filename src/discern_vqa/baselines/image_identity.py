@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field
-
 from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
@@ -20,16 +18,17 @@ from discern_vqa.fitting.ridge import Regression, Ridge, ridge_answers
 from discern_vqa.fitting.rows import Rows
 from discern_vqa.fitting.shared import choose
 
-OFFSET = 0.3
+SEES = "the question and which image it is, no pixels"
+SEES_PIXELS = False
+RANK = 1
+SETTINGS = [Ridge(penalty, own, offset=0.3) for penalty in (0.3, 0.1, 1.0) for own in (1.0, 3.0)]
+"""What is tried on validation: the first where there is none. `own`: how freely an image's weights may differ."""
 
 
 class Config(Table):
-    """[model]: what is tried on validation, the first where there is none."""
+    """[model]."""
 
     name: Literal["baselines.image_identity"] = "baselines.image_identity"
-    penalties: list[float] = Field([0.3, 0.1, 1.0], min_length=1)
-    own: list[float] = Field([1.0, 3.0], min_length=1)
-    """How freely an image's weights may differ from those of all images."""
 
 
 class Model(Baseline):
@@ -47,8 +46,7 @@ class Model(Baseline):
         def give(setting: Ridge, learn: Sequence[Sample], ask: Sequence[Sample]) -> list[Answer]:
             return ridge_answers(setting, learn, ask, given.vocabulary)
 
-        settings = [Ridge(penalty, own, OFFSET) for penalty in config.penalties for own in config.own]
-        chosen = choose(settings, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out)
+        chosen = choose(SETTINGS, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out)
         return cls(Regression.fit(chosen, Rows.of(given), len(given.vocabulary)), given.vocabulary)
 
     @classmethod

@@ -18,6 +18,10 @@ from discern_vqa.fitting.fitted import Baseline, Given, State
 from discern_vqa.fitting.rows import Rows
 from discern_vqa.fitting.shared import known_name, nearest_answer
 
+SEES = "the question and the image's file name, in a table"
+SEES_PIXELS = False
+RANK = 2
+
 
 class Config(Table):
     """[model]."""

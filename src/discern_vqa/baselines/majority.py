@@ -16,6 +16,10 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.fitting.fitted import Baseline, Given, State, counts_from, counts_to
 from discern_vqa.fitting.shared import K
 
+SEES = "the commonest answer of the question's type"
+SEES_PIXELS = False
+RANK = 6
+
 
 class Config(Table):
     """[model]."""

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field
-
 from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
@@ -18,14 +16,18 @@ from discern_vqa.fitting.ridge import Regression, Ridge
 from discern_vqa.fitting.rows import Rows
 from discern_vqa.fitting.shared import choose, nearest_answer
 
+SEES = "the question"
+SEES_PIXELS = False
+RANK = 3
 NEAREST = "nearest"
+SETTINGS: list[str | Ridge] = [NEAREST, *(Ridge(penalty) for penalty in (0.1, 0.3, 1.0, 3.0))]
+"""What is tried on validation; the first where there is none."""
 
 
 class Config(Table):
-    """[model]: what is tried on validation beside the nearest question, which is taken where there is none."""
+    """[model]."""
 
     name: Literal["baselines.question_only"] = "baselines.question_only"
-    penalties: list[float] = Field([0.1, 0.3, 1.0, 3.0])
 
 
 class Model(Baseline):
@@ -43,8 +45,7 @@ class Model(Baseline):
         def give(setting: str | Ridge, learn: Sequence[Sample], ask: Sequence[Sample]) -> list[Answer]:
             return answer_with(setting, learn, ask, given.vocabulary)
 
-        settings: list[str | Ridge] = [NEAREST, *(Ridge(penalty) for penalty in config.penalties)]
-        chosen = choose(settings, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out)
+        chosen = choose(SETTINGS, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out)
         return cls._fitted(chosen, given)
 
     @classmethod

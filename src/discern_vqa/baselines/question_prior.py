@@ -16,7 +16,6 @@ from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
@@ -24,15 +23,18 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.fitting.fitted import Baseline, Given, State, counts_from, counts_to
 from discern_vqa.fitting.shared import choose, from_shares
 
+SEES = "the question's first words"
+SEES_PIXELS = False
+RANK = 5
 OPENINGS = 4
+TRUST = (1.0, 0.3, 3.0)
+"""For how many questions the shares of the step before count. Tried on validation; the first where there is none."""
 
 
 class Config(Table):
-    """[model]: what is tried on validation, the first where there is none."""
+    """[model]."""
 
     name: Literal["baselines.question_prior"] = "baselines.question_prior"
-    trust: list[float] = Field([1.0, 0.3, 3.0], min_length=1)
-    """In how many questions' worth the shares of the step before count."""
 
 
 class Model(Baseline):
@@ -50,9 +52,7 @@ class Model(Baseline):
         def give(trust: float, learn: Sequence[Sample], ask: Sequence[Sample]) -> list[Answer]:
             return cls._counted(Given.of(learn, given.vocabulary), trust).answers(ask)
 
-        chosen = choose(
-            config.trust, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out
-        )
+        chosen = choose(TRUST, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out)
         return cls._counted(given, chosen)
 
     @classmethod

@@ -12,7 +12,6 @@ from typing import Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
@@ -23,26 +22,29 @@ from discern_vqa.fitting.fitted import Baseline, Given, State
 from discern_vqa.fitting.shared import choose, from_shares
 from discern_vqa.nn.encoders.base import EncoderConfig
 
+SEES = "the question and the image, through a frozen encoder"
+SEES_PIXELS = True
+RANK = 4
+SUBJECT = "a vote of similar cases"
+
 
 class Config(Table):
-    """[model]: the encoder, and what is tried on validation (the first of each where there is none)."""
+    """[model]: the encoder."""
 
     name: Literal["baselines.retrieval"] = "baselines.retrieval"
     image: EncoderConfig = EncoderConfig(kind="lite", frozen=True)
-    weights: list[float] = Field([0.5, 0.3, 1.0, 0.0], min_length=1)
-    """What the pictures' similarity counts beside the words'; 0: words alone."""
-    neighbours: list[int] = Field([20, 5, 1], min_length=1)
-    temperatures: list[float] = Field([0.1, 0.2, 0.05], min_length=1)
 
 
 class Vote(NamedTuple):
-    """How the cases' answers become one."""
+    """How the cases' answers become one. `weight`: of the similarity of images relative to that of words."""
 
     weight: float
     neighbours: int
     temperature: float
 
 
+SETTINGS = [Vote(*setting) for setting in product((0.5, 0.3, 1.0, 0.0), (20, 5, 1), (0.1, 0.2, 0.05))]
+"""What is tried on validation; the first where there is none."""
 Nearest = list[tuple[NDArray[np.int64], NDArray[np.float64]]]
 """For each question the nearest cases' answers and similarities, best first."""
 
@@ -59,8 +61,7 @@ class Model(Baseline):
     def fit(cls, config: Config, given: Given) -> Self:
         """Encodes the training images; the vote's settings are chosen on validation."""
         features = Features.pretrained(config.image, given.weights, given.seed)
-        settings = [Vote(*one) for one in product(config.weights, config.neighbours, config.temperatures)]
-        most = max(config.neighbours)
+        most = max(setting.neighbours for setting in SETTINGS)
         made: dict[float, Nearest] = {}
 
         def give(vote: Vote, learn: Sequence[Sample], ask: Sequence[Sample]) -> list[Answer]:
@@ -69,7 +70,7 @@ class Model(Baseline):
                 made[vote.weight] = _nearest(cases, vote.weight, most, ask, features)
             return _voted(made[vote.weight], vote, given.vocabulary)
 
-        vote = choose(settings, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out)
+        vote = choose(SETTINGS, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out)
         return cls(Cases.of(given, features), vote, features, given.vocabulary)
 
     @classmethod

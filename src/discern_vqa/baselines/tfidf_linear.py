@@ -11,7 +11,6 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 from scipy.optimize import minimize_scalar
 from scipy.sparse import csr_matrix, hstack
 from scipy.special import log_softmax, softmax
@@ -24,15 +23,18 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.fitting.fitted import Baseline, Given, State
 from discern_vqa.fitting.shared import carved, choose, from_shares, letters, vectoriser
 
+SEES = "the question's words and letters"
+SEES_PIXELS = False
+RANK = 4
 SHARPEST = 50.0
+TRIED = (1.0, 0.3, 3.0)
+"""Values of scikit-learn's C that are tried on validation; the first where there is none."""
 
 
 class Config(Table):
-    """[model]: what is tried on validation, the first where there is none."""
+    """[model]."""
 
     name: Literal["baselines.tfidf_linear"] = "baselines.tfidf_linear"
-    C: list[float] = Field([1.0, 0.3, 3.0], min_length=1)
-    """How little the classifier is held back (scikit-learn's C)."""
 
 
 class Words:
@@ -88,7 +90,7 @@ class Model(Baseline):
         def give(C: float, learn: Sequence[Sample], ask: Sequence[Sample]) -> list[Answer]:
             return cls._learned(C, Given.of(learn, given.vocabulary)).answers(ask)
 
-        C = choose(config.C, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out)
+        C = choose(TRIED, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out)
         learn, ask = carved(given.rows, given.seed, given.by, given.held_out)
         model = cls._learned(C, given)
         model.sharpness = cls._learned(C, Given.of(learn, given.vocabulary))._best_sharpness(ask)

@@ -18,6 +18,10 @@ from discern_vqa.fitting.shared import choose, cosines, known_rows, nearest_answ
 from discern_vqa.imaging.fingerprints import fingerprints
 from discern_vqa.imaging.thumbnails import grey
 
+SEES = "the question and an image of 32 x 32 greys, nearest neighbour"
+SEES_PIXELS = True
+RANK = 5
+SUBJECT = "a table of words and of images of 32 x 32 greys"
 WEIGHTS = (1.0, 0.5, 2.0)
 
 Thumbs = Mapping[str, NDArray[np.uint8]]

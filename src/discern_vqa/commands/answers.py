@@ -31,6 +31,13 @@ def ask(
     ] = 0,
 ) -> None:
     """Ask one question about one image."""
+    from discern_vqa.imaging.images import decoded_once
+
+    with decoded_once():
+        _ask(run, image, question, as_json, mode, similar)
+
+
+def _ask(run: Path, image: Path, question: str, as_json: bool, mode: str, similar: int) -> None:
     from discern_vqa.commands.data_look import seen
 
     # A mistyped image is told before torch and the model are loaded, a mistyped run first of all.

@@ -60,6 +60,13 @@ def _refuse_options(context: typer.Context, names: tuple[str, ...], form: str, h
 
 
 def _draw(run: Path, image: Path, question: str, out: Path, method: str) -> None:
+    from discern_vqa.imaging.images import decoded_once
+
+    with decoded_once():
+        _draw_decoded(run, image, question, out, method)
+
+
+def _draw_decoded(run: Path, image: Path, question: str, out: Path, method: str) -> None:
     from discern_vqa.commands.data_look import seen
     from discern_vqa.evaluation.explain import explain as explained
     from discern_vqa.evaluation.explain_view import DISCLAIMER, figure

@@ -55,20 +55,6 @@ def with_auxiliary(own: int, auxiliary: int, share: float, seed: int, epoch: int
     return [*range(own), *sorted(rng.sample(range(own, own + auxiliary), min(auxiliary, round(share * own))))]
 
 
-def without_incomplete(batches: list[list[int]], batch: int) -> list[list[int]]:
-    """The batches without the incomplete one, if there is one (as published code does, D7 of cmi_mtl.md 1.4).
-    A batch with `batch - 1` rows counts as complete, since pairs are not divided."""
-    smallest = min(range(len(batches)), key=lambda place: len(batches[place]))
-    if len(batches[smallest]) >= batch - 1 or len(batches) == 1:
-        return batches
-    return batches[:smallest] + batches[smallest + 1 :]
-
-
-def whole_batches(samples: Sequence[Sample], batch: int) -> Sequence[Sample]:
-    """The samples without the last ones that fill no batch; all of them where there is no full batch (D7)."""
-    return samples[: len(samples) // batch * batch or None]
-
-
 def _pair_units(samples: Sequence[Sample], rows: list[int], rng: random.Random, same_answer_type: bool) -> list[Unit]:
     """Questions in pairs of equal `partner_criteria`; the last of an odd number stays alone."""
     groups: dict[tuple[str, ...] | None, list[int]] = {}

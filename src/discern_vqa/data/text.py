@@ -37,6 +37,9 @@ def plain(text: str) -> str:
 class WordTokenizer:
     """Lower-cased words; the vocabulary is that of the training texts and travels with the run."""
 
+    used: tuple[int, ...] = ()
+    """It is not cut down (see `FolderTokenizer`): it holds the words of the training texts alone."""
+
     def __init__(self, words: Sequence[str]) -> None:
         self.words = tuple(words)
         self._ids = {word: index + 4 for index, word in enumerate(self.words)}

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from discern_vqa import registry
@@ -16,9 +17,9 @@ from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation.predict import answering_batcher
 from discern_vqa.files import atomic_write_text
 from discern_vqa.imaging.fingerprints import content_digest
-from discern_vqa.report.terminal import BASELINES
 from discern_vqa.run import WEIGHTS, Run
 from discern_vqa.scoring import predictions
+from discern_vqa.training.at_once import train_at_once
 from discern_vqa.trust.calibration import digest
 
 _SAYS = [field.name for field in fields(Sample) if field.name not in ("path", "source", "extra")]
@@ -42,7 +43,7 @@ def row(
     it was (`_digest`)."""
     module, path = _module(name, run), _file(run, name, split)
     states, weights = _features(run, batcher) if getattr(module, "NEEDS_STATES", False) else (None, "")
-    mark, known = path.with_suffix(".learned"), _digest(name, learned, samples, run, weights)
+    mark, known = path.with_suffix(".learned"), _digest(module, learned, samples, run, weights)
     if path.is_file() and mark.is_file() and mark.read_text(encoding="utf-8") == known:
         try:
             kept = predictions.read(path)
@@ -50,7 +51,7 @@ def row(
             kept = []
         if [one.id for one in kept] == [sample.id for sample in samples]:
             return kept
-    needs = {"batcher": states} if weights else {}
+    needs = {"batcher": states, "learn": train_at_once} if weights else {}
     answers: list[Answer] = module.answer(
         learned, samples, vocabulary=run.vocabulary, seed=run.recipe.run.seed, **needs
     )
@@ -85,7 +86,7 @@ def _file(run: Run, name: str, split: str) -> Path:
     return run.folder / "baselines" / f"{name}.{split}.jsonl"
 
 
-def _module(name: str, run: Run) -> Any:
+def _module(name: str, run: Run) -> ModuleType:
     """The baseline's. Raises ConfigError for one that cannot stand beside this run."""
     module = registry.load("baselines", name)
     if not hasattr(module, "answer"):
@@ -97,12 +98,12 @@ def _module(name: str, run: Run) -> Any:
     return module
 
 
-def _digest(name: str, learned: Sequence[Sample], samples: Sequence[Sample], run: Run, weights: str) -> str:
+def _digest(module: ModuleType, learned: Sequence[Sample], samples: Sequence[Sample], run: Run, weights: str) -> str:
     """Of all that a kept file follows from: the questions that were learned from, those that are judged (their true
     answers and kinds stand in the file, and may have been corrected since), the answers that can be given, the seed,
     for a baseline that sees pixels the image files, and for one that learns from features the encoders' weights."""
     asked = [*learned, *samples]
-    seen = {} if name in BASELINES else {one.image: content_digest(one.path).hex() for one in asked}
+    seen = {} if not module.SEES_PIXELS else {one.image: content_digest(one.path).hex() for one in asked}
     told = [list(map(_told, learned)), list(map(_told, samples)), seen, run.vocabulary.to_json(), run.recipe.run.seed]
     told += [weights] if weights else []
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]

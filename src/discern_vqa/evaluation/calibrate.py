@@ -12,15 +12,22 @@ from discern_vqa.recipe_samples import find_root, held_out_samples, learning_sam
 from discern_vqa.run import WEIGHTS, Run
 from discern_vqa.scoring import predictions
 from discern_vqa.scoring.predictions import Prediction
-from discern_vqa.trust import calibration
-from discern_vqa.trust.calibration import COVERAGE, FILE, Calibration, digest, refuse_shared
+from discern_vqa.trust.calibration import (
+    COVERAGE,
+    FILE,
+    Calibration,
+    digest,
+    nothing_held_out,
+    refuse_shared,
+    what_can_be_done,
+)
 
 NAMED = 3
 VALIDATION = "predictions.validation.jsonl"
 _MAY_DIFFER = (
     *(f"data.{key}" for key in ("root", "validation_ratio", "validation_by", "validation_from")),
     *(f"run.{key}" for key in ("select", "seed", "epochs", "patience")),
-    *(f"run.{key}" for key in ("save_every", "threads", "tensorboard", "baselines")),
+    *(f"run.{key}" for key in ("save_every", "threads", "trackers", "baselines")),
 )
 """What a run may have otherwise than one that lends it its validation: the part held out and what follows from it, and
 what changes no answer."""
@@ -126,22 +133,6 @@ def _flat(table: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     for key, value in table.items():
         found |= _flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
     return found
-
-
-def nothing_held_out(run: Path) -> str:
-    """Why a run cannot be calibrated."""
-    return (
-        f"{run} learned from every training question and held none out (validation_ratio = 0), so its confidence cannot"
-        " be calibrated: on questions that it has learned it is always sure, and the test split is not for that"
-    )
-
-
-def what_can_be_done(run: Path) -> str:
-    """What to type instead."""
-    return (
-        f"discern calibrate {run} --on HELD_OUT.jsonl (its predictions, with gold, on {calibration.FEWEST} questions or"
-        " more of your own), or --on OTHER_RUN: the same recipe trained with --set data.validation_ratio=0.1"
-    )
 
 
 def _fit(

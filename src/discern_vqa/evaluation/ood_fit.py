@@ -1,4 +1,5 @@
-"""Fits the scope of a run (see `scope`) on what it learned from, and measures it on what it did not."""
+"""Fits the out-of-distribution detector of a run (`trust/ood.py`) on what it learned from, and measures it on what it
+did not."""
 
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -19,22 +20,22 @@ from discern_vqa.run import WEIGHTS
 from discern_vqa.scoring.metrics import figure
 from discern_vqa.trust import ood
 from discern_vqa.trust.calibration import digest
-from discern_vqa.trust.ood import MOST, Known, Scope
+from discern_vqa.trust.ood import MOST, Detector, Known
 
-T = TypeVar("T", bound=Any)
+T = TypeVar("T", str, tuple[str, Path])
 
 NOISE = "noise"
-PICTURES = frozenset(".png .jpg .jpeg .tif .tiff .bmp .gif .webp .dcm .nii .gz".split())
-"""Endings of the files of a folder that are taken for pictures; whichever cannot be read stops the work."""
+IMAGE_FILES = frozenset(".png .jpg .jpeg .tif .tiff .bmp .gif .webp .dcm .nii .gz".split())
+"""Endings of the files of a folder that are taken for images; whichever cannot be read stops the work."""
 _NOISY = 100
-"""So many held-out pictures are turned into noise, to see whether that is told."""
+"""So many held-out images are turned into noise, to see whether that is told."""
 
 
-def fit_run(predictor: Predictor, train: Sequence[Sample], validation: Sequence[Sample]) -> Scope | None:
-    """Writes `scope.safetensors` and `scope.json` into the run's folder, and sets `predictor.scope`.
+def fit_run(predictor: Predictor, train: Sequence[Sample], validation: Sequence[Sample]) -> Detector | None:
+    """Writes `ood.safetensors` and `ood.json` into the run's folder, and sets `predictor.detector`.
 
     Pictures and questions of validation that are not in train are held out; where they are too few (where validation is
-    made of other questions about the same pictures), a fifth of train is left out in turn. None: see `why_not`.
+    made of other questions about the same images), a fifth of train is left out in turn. None: see `why_not`.
     """
     if predictor.batcher is None:
         return None
@@ -55,9 +56,9 @@ def fit_run(predictor: Predictor, train: Sequence[Sample], validation: Sequence[
     )
     if image is None and question is None:
         return None
-    made = Scope(image, question, digest(predictor.run.folder / WEIGHTS))
+    made = Detector(image, question, digest(predictor.run.folder / WEIGHTS))
     made.write(predictor.run.folder)
-    predictor.scope = made
+    predictor.detector = made
     if image is not None:
         keys = (held or learned)[:_NOISY]
         vectors = image_vectors(model, predictor.showing(ShuffledImages), keys)
@@ -74,15 +75,15 @@ def fit_and_measure(
     data: Path | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Fits the scope of a run anew, and measures it on folders of pictures and on text files of questions, a line each.
+    """Fits the detector of a run anew, and measures it on folders of images and text files of questions, a line each.
 
-    Returns what `scope.json` holds then.
+    Returns what `ood.json` holds then.
     """
     predictor = open_run(run, calibrated=False)
     opened = predictor.run
     root = find_root(opened.recipe.data, data) if data is not None or not opened.root.exists() else opened.root
     train, validation = learning_samples(opened.recipe.data, root, opened.recipe.run.seed)
-    say(f"what it learned from: {len(_images(train)):,} pictures, {len(_questions(train)):,} different questions")
+    say(f"what it learned from: {len(_images(train)):,} images, {len(_questions(train)):,} different questions")
     made = fit_run(predictor, train, validation or held_out(opened, root))
     if made is None:
         why = why_not(predictor, train)
@@ -96,21 +97,21 @@ def fit_and_measure(
     return ood.write_figures(opened.folder, made, found)
 
 
-def measure_outside(predictor: Predictor, made: Scope, path: Path) -> dict[str, Any]:
-    """See `scope.measure`; of a folder's pictures, or a text file's questions. Raises DataError, ImageError."""
+def measure_outside(predictor: Predictor, made: Detector, path: Path) -> dict[str, Any]:
+    """See `trust.ood.measure`; of a folder's images, or a text file's questions. Raises DataError, ImageError."""
     if path.is_dir():
-        keys = [key_of(file) for file in sorted(path.rglob("*")) if file.suffix.lower() in PICTURES]
+        keys = [key_of(file) for file in sorted(path.rglob("*")) if file.suffix.lower() in IMAGE_FILES]
         if not keys:
-            raise DataError(f"{path} holds no picture", hint="a folder of PNG, JPEG, TIFF, DICOM or NIfTI files")
+            raise DataError(f"{path} holds no image", hint="a folder of PNG, JPEG, TIFF, DICOM or NIfTI files")
         if made.image is None:
-            raise RunError("too few pictures were learned from to tell others", hint=f"it takes {ood.FEWEST}")
+            raise RunError("too few images were learned from to tell others", hint=f"it takes {ood.FEWEST}")
         vectors = image_vectors(predictor.model, predictor.batcher, keys)
         return ood.measure(made.image, vectors, [name for name, _ in keys], "image")
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
-            f"{path} cannot be read: {error}", hint="a folder of pictures, or a text file with a question a line"
+            f"{path} cannot be read: {error}", hint="a folder of images, or a text file with a question a line"
         ) from error
     if not lines:
         raise DataError(f"{path} holds no question", hint="one question a line")
@@ -121,8 +122,8 @@ def measure_outside(predictor: Predictor, made: Scope, path: Path) -> dict[str, 
 
 def measure_split(predictor: Predictor, train: Sequence[Sample], samples: Sequence[Sample]) -> dict[str, Any]:
     """How much of a split it takes for something else than it learned from: {"image", "question"}, each a figure of
-    what was taken for such, over the different pictures and questions that it had not learned from."""
-    made = predictor.scope
+    what was taken for such, over the different images and questions that it had not learned from."""
+    made = predictor.detector
     if made is None:
         return {}
     found = {}
@@ -140,11 +141,11 @@ def measure_split(predictor: Predictor, train: Sequence[Sample], samples: Sequen
 
 
 def why_not(predictor: Predictor, train: Sequence[Sample]) -> str:
-    """Why there is no scope."""
+    """Why there is no detector."""
     if predictor.batcher is None:
         return "a baseline has no encoder that would say what is alike"
     images, asked = len(_images(train)), len(_questions(train))
-    return f"it learned from {images:,} pictures and {asked:,} different questions; it takes {ood.FEWEST}"
+    return f"it learned from {images:,} images and {asked:,} different questions; it takes {ood.FEWEST}"
 
 
 def _images(samples: Sequence[Sample]) -> dict[str, Path]:
@@ -163,5 +164,5 @@ def _sampled(things: Iterable[T]) -> list[T]:
 
 
 def _unit_of(sample: Sample) -> str:
-    """What pictures of one patient share is no proof of being usual, so they are left out together."""
+    """What images of one patient share is no proof of being usual, so they are left out together."""
     return sample.group or sample.patient or sample.study or sample.image

@@ -1,17 +1,17 @@
-"""Answers from a run: one question, a file, or a split; with its pictures, without, or with somebody else's."""
+"""Answers from a run: one question, a file, or a split; with its images, without, or with somebody else's."""
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from discern_vqa.answering.decisions import in_order
-from discern_vqa.answering.modes import Answering, modes_of
+from discern_vqa.answering.modes import Answering
 from discern_vqa.data.ablated_images import BlankImages, ShuffledImages
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.batch import Batcher
@@ -21,22 +21,29 @@ from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation.features import image_vectors, question_vectors
 from discern_vqa.evaluation.questions import asked, lines_named, read_questions, require_images
 from discern_vqa.files import atomic_write_text
+from discern_vqa.measurements import Shown
 from discern_vqa.paths import refuse_own_input
 from discern_vqa.run import WEIGHTS, Run, read_tensors
-from discern_vqa.scoring.controls import Pictures
 from discern_vqa.trust.calibration import Calibration, read_if_there
-from discern_vqa.trust.ood import Scope
-from discern_vqa.trust.ood import read_if_there as read_scope
+from discern_vqa.trust.ood import Detector
+from discern_vqa.trust.ood import read_if_there as read_detector
+
+
+class Answered(Protocol):
+    """All that a run says about some questions (`answering.modes.Answering`, `predict_baseline.BaselineAnswering`)."""
+
+    def answers(self, mode: str = ...) -> list[Answer]:
+        """One answer for each question in this way of answering. Raises ConfigError for one that the model lacks."""
 
 
 class Predictor:
     """An open run with its model in memory.
 
     Attributes:
-        shows: the pictures that can be shown instead of the real ones.
+        shows: the images that can be shown instead of the real ones.
     """
 
-    shows: tuple[Pictures, ...] = ("real", "blank", "noise")
+    shows: tuple[Shown, ...] = ("real", "blank", "noise")
 
     def __init__(
         self,
@@ -44,14 +51,15 @@ class Predictor:
         model: Any,
         batcher: Any,
         calibration: Calibration | None = None,
-        scope: Scope | None = None,
+        detector: Detector | None = None,
     ) -> None:
-        self.run, self.model, self.batcher, self.calibration, self.scope = run, model, batcher, calibration, scope
+        self.run, self.model, self.batcher, self.calibration, self.detector = run, model, batcher, calibration, detector
 
     @property
     def modes(self) -> tuple[str, ...]:
         """The ways of answering that this model has (`answering/modes.py`)."""
-        return modes_of(self.model)
+        modes: tuple[str, ...] = self.model.modes
+        return modes
 
     @classmethod
     def of(cls, run: Run, device: str | None = None, calibrated: bool = True) -> "Predictor":
@@ -59,8 +67,8 @@ class Predictor:
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         model: Any = run.load_model().to(device)
         calibration = read_if_there(run.folder, run.folder / WEIGHTS) if calibrated else None
-        scope = read_scope(run.folder, run.folder / WEIGHTS) if calibrated else None
-        return cls(run, model, answering_batcher(run, model), calibration, scope)
+        detector = read_detector(run.folder, run.folder / WEIGHTS) if calibrated else None
+        return cls(run, model, answering_batcher(run, model), calibration, detector)
 
     def ask(self, image: Path, question: str, mode: str = "") -> Answer:
         """The answer to one question about one image file, judged where the run is calibrated. Raises DataError,
@@ -80,30 +88,28 @@ class Predictor:
         return self.calibration.judge(answer) if self.calibration and own else answer
 
     def placed(self, samples: Sequence[Sample], answers: Sequence[Answer]) -> list[Answer]:
-        """The answers with whether their pictures and questions are like those that the run learned from; as they are
-        where the run does not know (see `scope`)."""
-        if self.scope is None or not samples:
+        """The answers with whether their images and questions are like those that the run learned from; as they are
+        where the run does not know (see `trust/ood.py`)."""
+        if self.detector is None or not samples:
             return list(answers)
         paths = {sample.image: sample.path for sample in samples}
         rows = {image: row for row, image in enumerate(paths)}
         vectors = image_vectors(self.model, self.batcher, list(paths.items()))
         images = vectors[[rows[sample.image] for sample in samples]]
         texts = question_vectors(self.model, self.batcher, [sample.question for sample in samples])
-        found = self.scope.judge(images, texts)
+        found = self.detector.judge(images, texts)
         return [replace(answer, within=within) for answer, within in zip(answers, found, strict=True)]
 
-    def answer(
-        self, samples: Sequence[Sample], pictures: Pictures = "real", seed: int = 0, mode: str = ""
-    ) -> list[Answer]:
-        """One answer for each sample. `pictures`: "blank" shows a grey image instead of each, "noise" its
-        own points in another order (see `controls`). `mode`: a way of answering; none: the recipe's."""
-        return self.answering(samples, pictures, seed).answers(mode or self.run.recipe.run.mode) if samples else []
+    def answer(self, samples: Sequence[Sample], shown: Shown = "real", seed: int = 0, mode: str = "") -> list[Answer]:
+        """One answer for each sample. `shown`: "blank" shows a grey image instead of each, "noise" its
+        own pixels in another order (see `controls`). `mode`: a way of answering; none: the recipe's."""
+        return self.answering(samples, shown, seed).answers(mode or self.run.recipe.run.mode) if samples else []
 
-    def answering(self, samples: Sequence[Sample], pictures: Pictures = "real", seed: int = 0) -> Answering:
+    def answering(self, samples: Sequence[Sample], shown: Shown = "real", seed: int = 0) -> Answered:
         """As `answer`, for answers in several ways from one pass of each kind."""
         batcher = self.batcher
-        if pictures != "real":
-            batcher = self.showing(BlankImages if pictures == "blank" else partial(ShuffledImages, seed=seed))
+        if shown != "real":
+            batcher = self.showing(BlankImages if shown == "blank" else partial(ShuffledImages, seed=seed))
         views, below = self.run.recipe.run.views_at_test, self.run.hybrid_below()
         return Answering(self.model, batcher, list(samples), views=views, hybrid_below=below)
 
@@ -117,7 +123,7 @@ class Predictor:
         return found
 
     def showing(self, source: Callable[[Any], Any]) -> Batcher:
-        """The run's batcher with another source of pictures before its own."""
+        """The run's batcher with another source of images before its own."""
         changed: Batcher = self.batcher.with_images(source(self.batcher.images))
         return changed
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from discern_vqa import registry
 from discern_vqa.data.answers import Answer
@@ -11,8 +10,8 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, RunError
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.fitting.fitted import FACTS, Baseline, State
+from discern_vqa.measurements import Shown
 from discern_vqa.run import WEIGHTS, Run
-from discern_vqa.scoring.controls import Pictures
 from discern_vqa.trust.calibration import read_if_there
 
 MODE = "classify"
@@ -47,15 +46,15 @@ class BaselinePredictor(Predictor):
         config = run.recipe.model
         state = State.read(run.folder / FACTS, run.folder / WEIGHTS)
         try:
-            model = registry.load_model(config.name).Model.load(config, state, run.vocabulary, run.folder)
+            model = registry.fitted_baseline(config.name).Model.load(config, state, run.vocabulary, run.folder)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             what = f"{FACTS} and {WEIGHTS} of {run.folder} are not those of {config.name}: {error}"
             raise RunError(what, hint="restore the files, or train it again") from error
         return cls(run, model, None, read_if_there(run.folder, run.folder / WEIGHTS) if calibrated else None)
 
-    def answering(self, samples: Sequence[Sample], pictures: Pictures = "real", seed: int = 0) -> Any:
+    def answering(self, samples: Sequence[Sample], shown: Shown = "real", seed: int = 0) -> BaselineAnswering:
         """See Predictor. A blank image has no name, and nobody has seen it."""
         asked = list(samples)
-        if pictures == "blank":
+        if shown == "blank":
             asked = [replace(sample, image="", path=Path()) for sample in asked]
         return BaselineAnswering(self.model, asked)

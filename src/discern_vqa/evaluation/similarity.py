@@ -5,7 +5,6 @@ judge: the encoder is a folder of weights (`paths.find_weights`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,18 +12,10 @@ import torch
 from discern_vqa.data.text import FolderTokenizer
 from discern_vqa.nn.encoders.base import from_folder
 from discern_vqa.paths import find_weights
+from discern_vqa.scoring.free_text import Similarity
 from discern_vqa.scoring.predictions import Prediction
 
 LENGTH, BATCH = 64, 64
-
-
-@dataclass(frozen=True)
-class Similarity:
-    """each: (n,) cosines in [-1, 1] of the answer given and the true one, 0 where none was given; chance: the mean
-    cosine of an answer given and the true answer of *any* question of the file, which is far from 0."""
-
-    each: np.ndarray
-    chance: float
 
 
 @torch.inference_mode()

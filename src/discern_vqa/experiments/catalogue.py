@@ -9,7 +9,7 @@ rows_of = "fig8"              takes the rows of another experiment
 [rows."without head mixup"]   a row; what it changes in the fine-tuning recipe and in the pre-training before it
 set = { "objective.mixup" = false }          before = { "objective.contra_vqa" = true }     both = { ... }
 scale = { "objective.weights.mix" = 0.5 }    scale_before = { ... }     factors on the base recipe's own numbers
-unset = ["objective.similar_percentile"]     no_before = true           no pre-training at all
+unset = ["objective.optional_key"]           no_before = true           no pre-training at all
 printed = { open = 74.3, closed = 85.7, overall = 78.7 }                the paper's figures, in %
 """
 

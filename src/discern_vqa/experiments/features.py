@@ -4,28 +4,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
-from discern_vqa.answering.decisions import in_order
-from discern_vqa.data.batch import Inputs
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError
 from discern_vqa.evaluation.predict import Predictor
 
 
 def states(predictor: Predictor, samples: Sequence[Sample]) -> np.ndarray:
-    """(n, d): CMDPI's answer slot (h_ans), or what CMI-MTL's classifier reads (c). Raises ConfigError for others."""
-
-    def give(inputs: Inputs) -> tuple[torch.Tensor, ...]:
-        out = predictor.model(inputs)
-        state = getattr(out, "h_ans", None) if hasattr(out, "h_ans") else getattr(out, "c", None)
-        if state is None:
-            raise ConfigError("this model has no state that it answers from", hint="choose a run of cmdpi or cmi_mtl")
-        return (state.float(),)
-
-    return in_order(predictor.model, predictor.batcher, samples, give)[0].numpy()
+    """(n, w): what each answer is read from (`ModelBase.answer_state`). Raises ConfigError for a baseline's run."""
+    found = predictor.states(samples)
+    if found is None:
+        raise ConfigError("this run has no state that it answers from", hint="choose the run of a network")
+    return found
 
 
 def clusters(points: np.ndarray, kinds: Sequence[str], seed: int = 0) -> dict[str, Any]:

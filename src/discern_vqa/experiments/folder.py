@@ -19,6 +19,7 @@ from discern_vqa.errors import DiscernError, RunError
 from discern_vqa.experiments import data_digest
 from discern_vqa.experiments.catalogue import Experiment
 from discern_vqa.experiments.plan import NO_PART, Planned, Training
+from discern_vqa.renamed_keys import translated
 from discern_vqa.run import CONFIG, WEIGHTS
 from discern_vqa.scoring.stored import read_object
 
@@ -117,7 +118,7 @@ class Folder:
 def _same_settings(config: Path, training: Training) -> None:
     """Raises RunError when a finished run was made with other settings than its recipe means now: a default has
     changed since."""
-    made, meant = read_object(config, ANEW), training.recipe.to_json()
+    made, meant = translated(read_object(config, ANEW), str(config)), training.recipe.to_json()
     odd = [
         f"[{table}] {key}"
         for table, settings in meant.items()

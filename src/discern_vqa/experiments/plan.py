@@ -16,10 +16,11 @@ from discern_vqa.config import TABLES, Recipe, check_recipe
 from discern_vqa.errors import ConfigError
 from discern_vqa.experiments.catalogue import Experiment, Row
 from discern_vqa.paths import find_recipe
+from discern_vqa.renamed_keys import former
 from discern_vqa.toml import as_toml, read_tables
 
 Tables = dict[str, dict[str, Any]]
-NO_PART = ("after", "baselines", "threads", "tensorboard")
+NO_PART = ("after", "baselines", "threads", "trackers")
 """Keys of [run] that change no weight."""
 
 
@@ -80,7 +81,7 @@ def base_of(experiment: Experiment, on: str = "") -> Base:
             hint=f"choose one of recipes/{experiment.family}/ with --on",
         )
     main.pop("prior", None)  # the papers have neither: their mechanisms are measured without ours
-    main.get("data", {}).pop("beside", None)
+    main.get("data", {}).pop("auxiliary", None)
     after = main.get("run", {}).get("after", "")
     return Base(path.stem, main, read_tables(path.parent / after) if after else None)
 
@@ -141,6 +142,8 @@ def meant(recipe: Recipe) -> dict[str, Any]:
         settled = table.resolved() if hasattr(table, "resolved") else table
         # What is at its default is left out, so that a key that recipes gain later does not make all trainings others.
         told[name] = settled.model_dump(mode="json", exclude_defaults=True)
+    # The digest is of the former names of keys, so that what was trained before they were renamed is found again.
+    told = former(told, recipe.model.name, recipe.objective.name)
     told["run"] = {key: value for key, value in told["run"].items() if key not in NO_PART}
     told["names"] = [recipe.model.name, recipe.objective.name]
     return told

@@ -25,7 +25,7 @@ from discern_vqa.experiments.data_digest import digest_of
 from discern_vqa.experiments.plan import meant
 from discern_vqa.files import atomic_write_text
 from discern_vqa.paths import find_recipe
-from discern_vqa.recipe_samples import find_root, learning_samples
+from discern_vqa.recipe_samples import faults_of, find_root, learning_samples
 from discern_vqa.scoring.stored import is_number
 from discern_vqa.toml import read_toml, toml_value
 from discern_vqa.training.train import train
@@ -58,8 +58,8 @@ def search(
     optuna = _optuna()
     found, asked = find_recipe(recipe), read_space(space)
     settings = read_recipe(found, [*(overrides or []), *_middle(asked)])
-    if "D13" in settings.data.imitate:
-        raise ConfigError("this recipe chooses on test (imitate D13): nothing may be sought so", hint="leave it out")
+    if any(fault.chooses_on_test for fault in faults_of(settings.data)):
+        raise ConfigError("this recipe chooses on test (data.imitate): nothing may be sought so", hint="leave it out")
     root = find_root(settings.data, data)
     learned, held_out = learning_samples(settings.data, root, settings.run.seed)
     if not held_out:

@@ -20,13 +20,12 @@ from typing import Any
 import torch
 
 from discern_vqa.data.sample import Sample
-from discern_vqa.data.sampling import whole_batches
 from discern_vqa.errors import DiscernError
 from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.evaluation.opening import open_run
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.files import atomic_write_text
-from discern_vqa.recipe_samples import find_root, test_samples
+from discern_vqa.recipe_samples import evaluated, find_root, test_samples
 from discern_vqa.run import METRICS
 from discern_vqa.scoring import predictions
 from discern_vqa.training.train import train
@@ -103,7 +102,7 @@ def _asked(predictor: Predictor, data: Path | None, split: str) -> list[Sample]:
     """The questions that `evaluate` asks of this run, so that all rows and seeds answer the same ones."""
     recipe = predictor.run.recipe
     samples = test_samples(recipe.data, find_root(recipe.data, data or predictor.run.root), split)
-    return list(whole_batches(samples, recipe.optim.batch)) if "D7" in recipe.data.imitate else samples
+    return evaluated(recipe.data, samples, recipe.optim.batch)
 
 
 def _path(given: str | None) -> Path | None:

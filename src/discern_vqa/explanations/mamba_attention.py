@@ -13,17 +13,14 @@ from torch import Tensor
 
 from discern_vqa.attribution.word_gates import is_gated, looked_into
 from discern_vqa.data.batch import Inputs
-from discern_vqa.nn.mamba import HeadwiseSsm
 from discern_vqa.nn.mamba_attention import image_attention
 
 SUMMARY = "implicit attention of the gated scans between regions, and where each region was seen"
 
 
 def offered(model: Any) -> bool:
-    """CMI-MTL with the paper's variant of CIFR, and Mamba's own scan."""
-    if not is_gated(model) or model.config.fvta.topk:
-        return False
-    return not any(isinstance(part, HeadwiseSsm) for part in model.cifr.modules())
+    """CMI-MTL with the paper's variant of CIFR."""
+    return is_gated(model) and not model.config.fvta.topk
 
 
 @torch.no_grad()

@@ -7,20 +7,38 @@ Letters: B texts, U images, N cells, M text positions, T = 1 + N + M, d width, V
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from einops import rearrange
 from pydantic import Field
 from torch import Tensor, nn
 
-from discern_vqa.config import Profiled
+from discern_vqa.bases import ModelBase, ModelConfig
+from discern_vqa.config import Table
 from discern_vqa.data.batch import Decision, Inputs
 from discern_vqa.nn.encoders import Encoded, EncoderConfig, image_encoder, text_encoder
 from discern_vqa.nn.transformer import FeedForward, PostNormBlock
 
 
-class Config(Profiled):
+class Readings(Table):
+    """[model.readings]: where the paper's text can be read in several ways (docs/options.md)."""
+
+    answer_slot: Literal["last_text", "eot", "ans_token", "global"] = "last_text"
+    """A1: where the answer is read. The paper's index -1 is the last text position, which is reserved for it."""
+    head_T: Literal["eot", "bos"] = "eot"
+    """A3: the text position that stands for the whole text; "bos", the first, is for bidirectional text encoders."""
+    image_target: Literal["pixel", "pixel_patchnorm", "embed_sg"] | None = None
+    """A6: what L_img regresses. None: "pixel" (paper), "pixel_patchnorm" (robust)."""
+    text_head: Literal["linear", "mlm", "tied"] = "linear"
+    """A10: the layers that reconstruct the text."""
+    input_ln: bool | None = None
+    """A38: LayerNorm on [h, H_I, H_T] before the positions are added. None: off (paper), on (robust)."""
+    tau_learned: bool = False
+    """A16: the temperature of Eq. 7 is learned (CLIP's logit scale), within 0.01 .. 0.2; else it is fixed."""
+
+
+class Config(ModelConfig):
     """[model]. Defaults are the paper's; `profile = "robust"` changes those whose literal reading is weak."""
 
     name: Literal["cmdpi"] = "cmdpi"
@@ -28,40 +46,40 @@ class Config(Profiled):
     image: EncoderConfig = EncoderConfig()
     text: EncoderConfig = EncoderConfig()
     width: int = Field(512, ge=8)
-    """d, of h, H and RecNet."""
+    """d: the width of h, H and RecNet."""
     layers: int = Field(4, ge=1)
+    """The number of RecNet's layers."""
     heads: int = Field(8, ge=1)
+    """The number of attention heads in each layer."""
     ffn: int = Field(2048, ge=8)
+    """The inner width of RecNet's feed-forward networks."""
     dropout: float = Field(0.1, ge=0, lt=1)
+    """The dropout of RecNet (A40)."""
     attention_dropout: float | None = Field(None, ge=0, lt=1)
-    """None: as `dropout`."""
-    answer_slot: Literal["last_text", "eot", "ans_token", "global"] = "last_text"
-    """A1: where the answer is read; the paper's index -1 is the reserved last text slot."""
-    head_T: Literal["eot", "bos"] = "eot"
-    """A3: "bos" reads the text's first position as its global state (bidirectional text encoders)."""
-    fusion: Literal["ffn", "linear"] = "ffn"
-    image_target: Literal["pixel", "pixel_patchnorm", "embed_sg"] | None = None
-    """A6: what L_img regresses. None: "pixel" (paper), "pixel_patchnorm" (robust)."""
-    picture_size: int = 0
-    """Side of the picture to reconstruct; 0: the image's own."""
-    picture_grey: bool = False
-    text_head: Literal["linear", "mlm", "tied"] = "linear"
-    """A10."""
+    """The dropout of RecNet's attention weights; None: as `dropout`."""
+    image_target_size: int = 0
+    """The side in pixels of the image that is reconstructed; 0: that of the encoder's input."""
+    image_target_grey: bool = False
+    """The image that is reconstructed has one grey channel instead of three colours."""
     compact_text: bool = False
-    """FFN_T has a row for each id of the training texts only (laptop recipes), instead of one for each of V ids."""
-    input_ln: bool | None = None
-    """A38: LayerNorm on [h, H_I, H_T] before positions. None: off (paper), on (robust)."""
-    tau_learned: bool = False
-    """Learn the temperature of Eq. 7 (CLIP's logit scale) within 0.01 .. 0.2; else the objective fixes it (A16)."""
+    """FFN_T has a row for each id that occurs in the training texts (for laptops), instead of one for each of V ids."""
     tau_kept: bool = False
-    """Where it is not learned, CLIP's logit scale is a parameter all the same, as in the paper's count; nothing reads
-    it."""
+    """CLIP's logit scale is a parameter, as in the paper's count, even where it is not learned and never read."""
+    readings: Readings = Readings()
 
     def chosen(self) -> dict[str, Any]:
         """See `Profiled`."""
         robust = self.profile == "robust"
-        image_target = "pixel_patchnorm" if robust else "pixel"
-        return {"image_target": image_target, "input_ln": robust, "attention_dropout": self.dropout}
+        readings = {"image_target": "pixel_patchnorm" if robust else "pixel", "input_ln": robust}
+        return {"attention_dropout": self.dropout, "readings": readings}
+
+    def target_image(self) -> tuple[int, bool]:
+        """See `ModelConfig`."""
+        return self.image_target_size, self.image_target_grey
+
+    def compacts_text(self) -> bool:
+        """See `ModelConfig`."""
+        return self.compact_text
 
 
 @dataclass(frozen=True)
@@ -82,12 +100,13 @@ class Reconstruction:
     h_ans: Tensor  # (B d)
 
 
-class Model(nn.Module):
+class Model(ModelBase):
     """CMDPI. `answers`: K; `text_ids`: the ids that FFN_T can name (all V of them unless `compact_text`)."""
 
     text_rows: Tensor
-    output_layers = ("ffn_image", "ffn_text", "ffn_answer")
-    answer_layers = ("ffn_answer",)
+    config: Config
+    output_layers: ClassVar = ("ffn_image", "ffn_text", "ffn_answer")
+    answer_layers: ClassVar = ("ffn_answer",)
 
     def __init__(
         self,
@@ -104,22 +123,22 @@ class Model(nn.Module):
         d, self.length = config.width, length
         self.image = image_encoder(config.image, d, image_folder)
         self.text = text_encoder(config.text, d, vocabulary, length, text_folder)
-        self.fusion: nn.Module = FeedForward(2 * d, 4 * d, d) if config.fusion == "ffn" else nn.Linear(2 * d, d)
-        positions = 1 + self.image.cells + length + (config.answer_slot == "ans_token")
+        self.fusion = FeedForward(2 * d, 4 * d, d)
+        positions = 1 + self.image.cells + length + (config.readings.answer_slot == "ans_token")
         self.pos = nn.Parameter(torch.randn(positions, d) * 0.02)
         self.h_shared = nn.Parameter(torch.randn(d) * 0.02)  # h~ of Eq. 2
-        if config.answer_slot == "ans_token":
+        if config.readings.answer_slot == "ans_token":
             self.ans_token = nn.Parameter(torch.randn(d) * 0.02)
-        self.enter = nn.LayerNorm(d) if config.input_ln else nn.Identity()
+        self.enter = nn.LayerNorm(d) if config.readings.input_ln else nn.Identity()
         self.blocks = nn.ModuleList(
             PostNormBlock(d, config.heads, config.ffn, config.dropout, config.attention_dropout or 0.0)
             for _ in range(config.layers)
         )
         self.ffn_image = nn.Linear(d, self.target_width)
         outputs = len(text_ids) if config.compact_text and text_ids else vocabulary
-        if config.text_head == "linear":
+        if config.readings.text_head == "linear":
             self.ffn_text: nn.Module = nn.Linear(d, outputs)
-        elif config.text_head == "mlm":
+        elif config.readings.text_head == "mlm":
             self.ffn_text = nn.Sequential(nn.Linear(d, d), nn.GELU(), nn.LayerNorm(d), nn.Linear(d, outputs))
         else:
             self.ffn_text = _Tied(self.text, d)
@@ -129,8 +148,8 @@ class Model(nn.Module):
             rows = torch.zeros(vocabulary, dtype=torch.int64)
             rows[torch.tensor(text_ids)] = torch.arange(len(text_ids))
         self.register_buffer("text_rows", rows, persistent=False)
-        if config.tau_learned or config.tau_kept:
-            self.log_tau = nn.Parameter(torch.tensor(0.07).log(), requires_grad=config.tau_learned)
+        if config.readings.tau_learned or config.tau_kept:
+            self.log_tau = nn.Parameter(torch.tensor(0.07).log(), requires_grad=config.readings.tau_learned)
 
     # -- Eq. 1 -------------------------------------------------------------------------------------------------------
 
@@ -147,7 +166,7 @@ class Model(nn.Module):
     def encode_text(self, inputs: Inputs, hidden_words: Tensor | None = None) -> Encoded:
         """The text side of Eq. 1."""
         text = self.text(inputs.tokens, inputs.keep, hidden_words, inputs.text_states)
-        return replace(text, h=text.H[:, 0]) if self.config.head_T == "bos" else text
+        return replace(text, h=text.H[:, 0]) if self.config.readings.head_T == "bos" else text
 
     def align(self, picture: Encoded, text: Encoded, which: Tensor) -> Features:
         """Rows of U images repeated for the B texts about them."""
@@ -178,19 +197,19 @@ class Model(nn.Module):
         """v_0 (B, T, d) of Eq. 3 and which positions may be attended to (B, T)."""
         parts = [h[:, None], H_img, H_txt]
         keep = keep.clone()
-        if self.config.answer_slot == "last_text":
+        if self.config.readings.answer_slot == "last_text":
             keep[:, -1] = True
         kept = [keep.new_ones(len(h), 1 + H_img.shape[1]), keep]
-        if self.config.answer_slot == "ans_token":
+        if self.config.readings.answer_slot == "ans_token":
             parts.append(self.ans_token.expand(len(h), 1, -1).to(h.dtype))
             kept.append(keep.new_ones(len(h), 1))
         return self.enter(torch.cat(parts, dim=1)) + self.pos, torch.cat(kept, dim=1)
 
     def slot(self, keep: Tensor) -> Tensor:
         """(B,) the position of T at which the answer is read (A1)."""
-        if self.config.answer_slot == "global":
+        if self.config.readings.answer_slot == "global":
             return keep.new_zeros(len(keep), dtype=torch.int64)
-        if self.config.answer_slot == "eot":
+        if self.config.readings.answer_slot == "eot":
             return keep.sum(1) + self.image.cells
         return torch.full((len(keep),), len(self.pos) - 1, device=keep.device)
 
@@ -217,10 +236,10 @@ class Model(nn.Module):
     @property
     def target_width(self) -> int:
         """p: numbers in a patch of the picture, or the encoder's states' width."""
-        if self.config.image_target == "embed_sg":
+        if self.config.readings.image_target == "embed_sg":
             return self.config.width
-        side = (self.config.picture_size or self.image.size) // self.image.grid[0]
-        return side * side * (1 if self.config.picture_grey else 3)
+        side = (self.config.image_target_size or self.image.size) // self.image.grid[0]
+        return side * side * (1 if self.config.image_target_grey else 3)
 
     def patches(self, picture: Tensor) -> Tensor:
         """P(I): (U, C, h, w) in [0, 1] -> (U, N, p), normalised over the picture or over each patch (MAE)."""
@@ -228,7 +247,7 @@ class Model(nn.Module):
         height, width = picture.shape[-2] // rows, picture.shape[-1] // columns
         picture = (picture[..., : rows * height, : columns * width] - 0.45) / 0.27  # about CLIP's mean and spread
         patches = rearrange(picture, "u c (r h) (k w) -> u (r k) (c h w)", r=rows, k=columns)
-        if self.config.image_target == "pixel_patchnorm":
+        if self.config.readings.image_target == "pixel_patchnorm":
             spread = patches.var(-1, keepdim=True).add(1e-4).sqrt()
             patches = (patches - patches.mean(-1, keepdim=True)) / spread
         return patches
@@ -247,9 +266,7 @@ class Model(nn.Module):
 
     def decide(self, inputs: Inputs) -> Decision:
         """argmax of these scores is the answer, the same for open and closed questions."""
-        scores = self.output_answer(self(inputs).h_ans).float()
-        prior = inputs.prior
-        return Decision(scores=scores if prior is None else prior.mix_with(prior.add_to(scores)))
+        return Decision(self.with_prior(self.output_answer(self(inputs).h_ans).float(), inputs))
 
     def answer_state(self, inputs: Inputs) -> Tensor:
         """(B, d) what the answer is read from: h_D, the state of the answer slot."""

@@ -13,55 +13,65 @@ the answers of a table are K there, here A, since the paper's queries are K).
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from einops import rearrange
 from pydantic import Field
 from torch import Tensor, nn
 
-from discern_vqa.config import Profiled
+from discern_vqa.bases import ModelBase, ModelConfig, Part
+from discern_vqa.config import Table
 from discern_vqa.data.batch import Decision, Inputs, PriorScores
-from discern_vqa.nn.cross_mamba import CifrConfig
+from discern_vqa.nn.cross_mamba import Cifr, CifrConfig
 from discern_vqa.nn.decoder import Decoder, GeneratorConfig, T5Decoder, TinyDecoder
 from discern_vqa.nn.encoders import EncoderConfig, image_encoder, text_encoder
 from discern_vqa.nn.fvta import Fvta, FvtaConfig, Regions, Tokens
-from discern_vqa.nn.mixers import Cifr
 from discern_vqa.nn.resample import mean_of
 from discern_vqa.nn.transformer import Dropout
 
 MODES = ("classify", "classify_typed", "generate", "rank", "hybrid")
 
 
-class Config(Profiled):
+class Readings(Table):
+    """[model.readings]: where the published program differs from its repaired form (docs/options.md). Other such keys
+    belong to the parts `fvta`, `cifr` and `generator`."""
+
+    mask_padding: bool | None = None
+    """D5: the scans, the pooling and the generator leave padded words out. None: on (fixed), off (released)."""
+    type_head: bool | None = None
+    """A head predicts whether the answer is open. None: on (fixed), off (released)."""
+
+
+class Config(ModelConfig):
     """[model]. Sizes are the paper's; what is None is chosen by the profile."""
 
     name: Literal["cmi_mtl"] = "cmi_mtl"
     profile: Literal["fixed", "released"] = "fixed"
-    """`released` answers otherwise each time (D1): its figure is a mean of five seeds or more with their spread
-    (docs/experiments.md)."""
+    """`released` gives other answers each time (D1), so that its result is a mean over five seeds or more, with their
+    spread (docs/experiments.md)."""
     image: EncoderConfig = EncoderConfig()
     text: EncoderConfig = EncoderConfig()
     width: int = Field(768, ge=8)
-    """d."""
+    """d: the width of both streams."""
     fvta: FvtaConfig = FvtaConfig()
     cifr: CifrConfig = CifrConfig()
     generator: GeneratorConfig = GeneratorConfig()
-    mask_padding: bool | None = None
-    """D5: padded words are left out of the scans, the pooling and the generator's memory. Fixed: on; released: off."""
     pooling: Literal["first", "mean", "attn"] = "first"
-    """What the classifier reads of each stream: its first position (the paper), the mean, or a learned choice."""
+    """What the classifier reads of each stream: its first position (the paper), the mean, or a learned weighting."""
     dropout: float = Field(0.0, ge=0, lt=1)
-    """On what the classifier reads."""
-    type_head: bool | None = None
-    """A head that says whether the answer is open. Fixed: on; released: off."""
+    """The dropout on what the classifier reads."""
     hybrid_below: float = Field(0.5, ge=0, le=1)
-    """`hybrid` generates where an open question's best class is less sure than this."""
+    """The mode `hybrid` generates the answer to an open question whose best class is less certain than this."""
+    readings: Readings = Readings()
 
     def chosen(self) -> dict[str, Any]:
         """See `Profiled`."""
         fixed = self.profile == "fixed"
-        return {"mask_padding": fixed, "type_head": fixed}
+        return {
+            "readings": {"mask_padding": fixed, "type_head": fixed},
+            "generator": {"target": "raw" if fixed else "normalized"},
+        }
 
     def resolved(self) -> Self:
         """See `Profiled`; the inner tables too."""
@@ -69,9 +79,24 @@ class Config(Profiled):
         inner = {
             "fvta": self.fvta.resolved(released, self.width),
             "cifr": self.cifr.resolved(released),
-            "generator": self.generator.filled(target="normalized" if released else "raw"),
         }
         return super().resolved().model_copy(update=inner)
+
+    def parts(self) -> dict[str, Part]:
+        """See `ModelConfig`."""
+        own = {
+            "fvta": Part("query transformer", self.fvta, foreign=False),
+            "generator": Part("generator", self.generator),
+        }
+        return super().parts() | own
+
+    def writer(self) -> GeneratorConfig | None:
+        """See `ModelConfig`."""
+        return None if self.generator.kind == "none" else self.generator
+
+    def generates_below(self) -> float:
+        """See `ModelConfig`."""
+        return self.hybrid_below
 
 
 @dataclass(frozen=True)
@@ -88,11 +113,12 @@ class Fused:
     prior: PriorScores | None = None
 
 
-class Model(nn.Module):
+class Model(ModelBase):
     """CMI-MTL. `answers`: A; `symbols`: how many tokens the generator's tokenizer has."""
 
-    output_layers = ("head.3", "head_type")
-    answer_layers = ("head.3",)
+    config: Config
+    output_layers: ClassVar = ("head.3", "head_type")
+    answer_layers: ClassVar = ("head.3",)
 
     def __init__(
         self,
@@ -118,7 +144,7 @@ class Model(nn.Module):
         self.pool_text, self.pool_image = (_Pool(d, config.pooling) for _ in range(2))
         self.drop = Dropout(config.dropout)
         self.head = nn.Sequential(nn.Linear(2 * d, 2 * d), nn.LayerNorm(2 * d), nn.GELU(), nn.Linear(2 * d, answers))
-        if config.type_head:
+        if config.readings.type_head:
             self.head_type = nn.Linear(2 * d, 1)
         if config.generator.kind == "t5":
             self.generator: Any = T5Decoder(config.generator, d, generator_folder)
@@ -131,7 +157,8 @@ class Model(nn.Module):
     @property
     def modes(self) -> tuple[str, ...]:
         """The ways of answering that this model has, cheapest first."""
-        wanted = {"classify_typed": self.config.type_head, "hybrid": self.config.type_head and self.writes}
+        typed = self.config.readings.type_head
+        wanted = {"classify_typed": typed, "hybrid": typed and self.writes}
         return tuple(mode for mode in MODES if wanted.get(mode, mode == "classify" or self.writes))
 
     @property
@@ -155,7 +182,7 @@ class Model(nn.Module):
         """FVTA, then CIFR, then what the heads read."""
         tokens = self.encode(inputs)
         regions = self.fvta(tokens)
-        keep = tokens.keep if self.config.mask_padding else torch.ones_like(tokens.keep)
+        keep = tokens.keep if self.config.readings.mask_padding else torch.ones_like(tokens.keep)
         keep_y = torch.ones(regions.Z.shape[:2], dtype=torch.bool, device=keep.device)
         X, Y = self.cifr(tokens.T, regions.Z, keep, keep_y)
         c = torch.cat([self.pool_text(X, keep), self.pool_image(Y, keep_y)], dim=-1)
@@ -183,7 +210,7 @@ class Model(nn.Module):
     def decide(self, inputs: Inputs) -> Decision:
         """argmax of these scores is the answer of `classify`, the same for open and closed questions."""
         fused = self(inputs)
-        kind = self.openness(fused).float() if self.config.type_head else None
+        kind = self.openness(fused).float() if self.config.readings.type_head else None
         scores = self.classify(fused).float()
         return Decision(scores if fused.prior is None else fused.prior.mix_with(scores), openness=kind)
 

@@ -36,25 +36,24 @@ def smoothed_target(no_negative: Tensor, smoothing: float, start: int = 0) -> Te
     return own * (1.0 - smoothing) + negative * share
 
 
-def one_way(similarity: Tensor, no_negative: Tensor, smoothing: float, start: int = 0, kl: bool = True) -> Tensor:
+def one_way(similarity: Tensor, no_negative: Tensor, smoothing: float, start: int = 0) -> Tensor:
     """mean_i KL(pi_i || softmax_j s_ij), a scalar.
 
     similarity (B, A), divided by the temperature; no_negative (B, A) True: the pair leaves the denominator, and its
-    share of the smoothing goes to the others. A row without any negative is left out; 0 where none is left. kl: off:
-    the cross-entropy with the same target (D8: another constant, the same gradient).
+    share of the smoothing goes to the others. A row without any negative is left out; 0 where none is left. The
+    cross-entropy with the same target differs by a constant, so that its gradient is the same (D8).
     """
     target = smoothed_target(no_negative, smoothing, start)
     has_negative = (~no_negative).sum(1) > 1  # beside the own partner
     if not bool(has_negative.any()):
         return similarity.sum() * 0
     log_p = similarity.float().masked_fill(no_negative, -torch.inf).log_softmax(1).masked_fill(no_negative, 0.0)
-    constant = torch.xlogy(target, target).sum(1) if kl else 0.0
-    return (constant - (target * log_p).sum(1))[has_negative].mean()
+    return (torch.xlogy(target, target).sum(1) - (target * log_p).sum(1))[has_negative].mean()
 
 
-def aligned(i2t: Tensor, t2i: Tensor, no_negative: Tensor, smoothing: float, start: int = 0, kl: bool = True) -> Tensor:
+def aligned(i2t: Tensor, t2i: Tensor, no_negative: Tensor, smoothing: float, start: int = 0) -> Tensor:
     """L_align: the mean of both ways; i2t and t2i (B, A) with the rows' own images, and the rows' own texts, first."""
-    ways = [one_way(scores, no_negative, smoothing, start, kl) for scores in (i2t, t2i)]
+    ways = [one_way(scores, no_negative, smoothing, start) for scores in (i2t, t2i)]
     return torch.stack(ways).mean()
 
 

@@ -26,24 +26,27 @@ class GeneratorConfig(Table):
     """[model.generator]."""
 
     kind: Literal["none", "tiny", "t5"] = "tiny"
-    """`tiny`: a decoder of our own that reads the fused states; `t5`: T5, whose encoder reads them first."""
+    """`tiny`: a small decoder that reads the fused states; `t5`: T5, whose encoder reads them first; `none`: answers
+    are chosen and never written."""
     weights: str = ""
-    """`t5`: name of a weights folder (or a hub id); empty: T5-base's architecture, random."""
+    """`t5`: the name of a weights folder (or a hub id); empty: T5-base's architecture with random weights."""
     layers: int = Field(default=2, ge=1)
+    """`tiny`: the number of layers."""
     heads: int = Field(default=4, ge=1)
+    """`tiny`: the number of attention heads in each layer."""
     ffn: int = Field(default=0, ge=0)
-    """0: four times the width."""
+    """`tiny`: the inner width of the feed-forward networks; 0: four times the width."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
+    """`tiny`: the dropout."""
     symbols: int = Field(default=1024, ge=258)
-    """At most so many byte pairs (where no tokenizer folder is named)."""
+    """The largest number of tokens of the byte-pair tokenizer that is made where no tokenizer folder is named."""
     length: int = Field(default=17, ge=2)
-    """G: tokens of an answer, END included; longer training answers are cut."""
+    """G: the number of tokens of an answer, END included; longer training answers are cut."""
     target: Literal["raw", "normalized"] | None = None
-    """What is learned: the answer's own words in lower case, or what the normaliser makes of it (it turns "none" into
-    "0"). Fixed: raw; released: normalized."""
+    """What is learned: the words of the answer in lower case, or the normalised answer (which turns "none" into "0").
+    None: raw (fixed), normalized (released)."""
     beams: int = Field(default=3, ge=1)
-    rank_first: int = Field(default=128, ge=1)
-    """`rank`: so many answers, the likeliest by their first token, are scored in full."""
+    """The width of the beam search that writes an answer."""
 
 
 class Decoder(Protocol):

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from discern_vqa.config import Table
 from discern_vqa.nn import alignment
 from discern_vqa.nn.qformer import BERT_EPS, QueryTransformer, start_from_bert
-from discern_vqa.nn.resample import mean_of
 from discern_vqa.nn.transformer import EPS
 
 
@@ -26,36 +25,34 @@ class FvtaConfig(Table):
     """[model.fvta]."""
 
     kind: Literal["qformer", "none"] = "qformer"
-    """`none` (an ablation): the image tokens themselves go on, and nothing is aligned."""
+    """`none` (an ablation): the image tokens themselves are passed on, and nothing is aligned."""
     weights: str = ""
-    """Name of a folder (or a hub id) of a BERT of the same sizes from which the query transformer starts; empty: from
-    nothing."""
+    """The name of a folder (or a hub id) of a BERT of the same sizes from which the query transformer starts; empty: it
+    starts from random weights."""
     queries: int = Field(default=32, ge=1)
+    """K: the number of learned queries."""
     layers: int = Field(default=12, ge=1)
+    """The number of layers of the query transformer."""
     heads: int = Field(default=12, ge=1)
+    """The number of attention heads in each layer."""
     ffn: int = Field(default=0, ge=0)
-    """0: four times the width."""
+    """The inner width of the feed-forward networks; 0: four times the width."""
     every: int = Field(default=2, ge=1)
-    """Every so many layers look at the image."""
+    """Every so many layers attend to the image."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    """Started from a BERT it is where BERT's is; else within the feed-forward networks too."""
+    """The dropout, at BERT's places if it starts from a BERT, else inside the feed-forward networks too."""
     eps: float | None = Field(default=None, gt=0)
-    """Of the norms. None: BERT's, 1e-12, with `weights`, PyTorch's, 1e-5, without."""
+    """The epsilon of the norms. None: BERT's, 1e-12, with `weights`; PyTorch's, 1e-5, without."""
     embed: int = Field(default=256, ge=2)
-    """Width of the space in which images and texts are compared."""
-    text: Literal["first", "mean"] = "first"
-    """t: the state of the text's first position, or the mean over its words."""
+    """The width of the space in which images and texts are compared."""
     query: Literal["learned", "text"] = "learned"
-    """`text`: the question's words are queries too, so that regions are picked for the question."""
+    """`text`: the words of the question are queries too, so that regions are picked for the question."""
     topk: int = Field(default=0, ge=0)
-    """So many image cells, the most relevant ones, go on beside the regions."""
-    tau: float = Field(default=0.07, gt=0)
-    """First value of the learned temperature."""
+    """The number of image cells, the most relevant ones, that are passed on in addition to the regions."""
     tau_range: tuple[float, float] | None = None
-    """It stays within. Fixed: 0.01 ... 0.5; released: anywhere."""
+    """The range of the learned temperature. None: 0.01 ... 0.5 (fixed), unlimited (released)."""
     token: Literal["none", "filip", "gloria", "sparc"] = "none"
-    """A further alignment of cells and words; its weight is [objective] weights.token."""
-    token_tau: float = Field(default=0.07, gt=0)
+    """An additional alignment of cells and words; its weight is `weights.token` of [objective]."""
 
     def resolved(self, released: bool, width: int) -> Self:
         """With the profile's choice wherever a key was left open."""
@@ -102,11 +99,15 @@ class Fvta(nn.Module):
             if folder is not None:
                 self.random = start_from_bert(self.qformer, folder)
             self.to_q, self.to_t = nn.Linear(width, config.embed), nn.Linear(width, config.embed)
-            self.tau = nn.Parameter(torch.tensor(config.tau))
+            self.tau = nn.Parameter(torch.tensor(0.07))
             if config.query == "text":
                 self.ask = nn.Linear(width, width)
         if config.token != "none":
             self.to_places, self.to_words = nn.Linear(width, config.embed), nn.Linear(width, config.embed)
+
+    def pretrained(self) -> list[nn.Parameter]:
+        """None: what started from a BERT learns at the model's own rate."""
+        return []
 
     def forward(self, tokens: Tokens, maps: bool = False) -> Regions:
         """K regions of each text's image, and what the alignment compares.
@@ -119,7 +120,7 @@ class Fvta(nn.Module):
             return Regions(tokens.V[which], None, None, None)
         wants = maps or bool(config.topk)
         plain = self.qformer(tokens.V, maps=wants)
-        q, t = F.normalize(self.to_q(plain.Z), dim=-1), F.normalize(self.to_t(self.text_state(tokens)), dim=-1)
+        q, t = F.normalize(self.to_q(plain.Z), dim=-1), F.normalize(self.to_t(tokens.T[:, 0]), dim=-1)
         if config.query == "text":
             asked = self.qformer(tokens.V[which], self.ask(tokens.T), tokens.keep, maps=wants)
             Z, looked = asked.Z, asked.maps
@@ -142,10 +143,6 @@ class Fvta(nn.Module):
         else:
             maps = self.qformer(tokens.V, maps=True).maps[tokens.which]
         return cast(Tensor, maps)
-
-    def text_state(self, tokens: Tokens) -> Tensor:
-        """(B, d): what stands for a whole text in the alignment."""
-        return tokens.T[:, 0] if self.config.text == "first" else mean_of(tokens.T, tokens.words)
 
     @staticmethod
     def winner(q: Tensor, t: Tensor) -> Tensor:

@@ -20,40 +20,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from discern_vqa.errors import ConfigError
 from discern_vqa.nn.scan import selective_scan
-from discern_vqa.nn.scan.ssd import ssd
 from discern_vqa.nn.transformer import Dropout
 
+KERNEL = 4
+"""The positions that the convolution covers."""
 DT_MIN, DT_MAX, DT_FLOOR = 1e-3, 1e-1, 1e-4
 """Range of the first dt, the Mamba paper's."""
 
 
 @dataclass(frozen=True)
 class MambaShape:
-    """Sizes and switches of a block: d `width`, E `inner`, S `states`, `rank` of dt, `kernel` of the convolution.
+    """Sizes and switches of a block: d `width`, E `inner`, S `states`.
 
-    `head`: 0 for Mamba's own scan; else so many channels share one dt and one number A, as in Mamba-2 (`HeadwiseSsm`).
-    `norm`: "layer", or "biasless" (CMI-MTL as released, see `BiaslessNorm`). `conv`: "causal", or "same", which looks
-    both ways. `depth`: so many blocks follow each other; W_out starts smaller by its root (1: as it comes).
+    `norm`: "layer", or "biasless" (CMI-MTL as released, see `BiaslessNorm`). `depth`: the number of blocks in a row, by
+    whose root the first W_out is divided.
     """
 
     width: int
     inner: int
     states: int = 16
-    rank: int = 0
-    kernel: int = 4
-    head: int = 0
     bidirectional: bool = True
-    conv: Literal["causal", "same"] = "causal"
     norm: Literal["layer", "biasless"] = "layer"
     dropout: float = 0.0
     depth: int = 1
 
     @property
     def dt_rank(self) -> int:
-        """R: `rank`, or a sixteenth of the width."""
-        return self.rank or math.ceil(self.width / 16)
+        """R, the rank of dt: a sixteenth of the width, rounded up."""
+        return math.ceil(self.width / 16)
 
 
 @dataclass(frozen=True)
@@ -68,33 +63,25 @@ class Driven:
 
 
 class SelectiveSsm(nn.Module):
-    """Convolution and selective scan in one direction; `reverse` runs from the end to the beginning."""
+    """Causal convolution and selective scan in one direction; `reverse` runs from the end to the beginning."""
 
     def __init__(self, shape: MambaShape, reverse: bool = False) -> None:
         super().__init__()
-        E, S, R, steps = shape.inner, shape.states, shape.dt_rank, self.steps(shape)
-        self.reverse, self.conv, self.splits = reverse, shape.conv, [R, S, S]
-        bound = 1 / math.sqrt(shape.kernel)
-        self.taps = nn.Parameter(torch.empty(shape.kernel, E).uniform_(-bound, bound))
+        E, S, R = shape.inner, shape.states, shape.dt_rank
+        self.reverse, self.splits = reverse, [R, S, S]
+        bound = 1 / math.sqrt(KERNEL)
+        self.taps = nn.Parameter(torch.empty(KERNEL, E).uniform_(-bound, bound))
         self.taps.weight_decay = True  # type: ignore[attr-defined]  # a kernel, under a name of its own
         self.tap_bias = nn.Parameter(torch.empty(E).uniform_(-bound, bound))
         self.x_proj = nn.Linear(E, R + 2 * S, bias=False)
-        self.dt_proj = nn.Linear(R, steps)
+        self.dt_proj = nn.Linear(R, E)
         nn.init.uniform_(self.dt_proj.weight, -(R**-0.5), R**-0.5)
-        dt = torch.exp(torch.empty(steps).uniform_(math.log(DT_MIN), math.log(DT_MAX))).clamp(min=DT_FLOOR)
+        dt = torch.exp(torch.empty(E).uniform_(math.log(DT_MIN), math.log(DT_MAX))).clamp(min=DT_FLOOR)
         with torch.no_grad():
             self.dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))  # softplus of this is dt
-        self.A_log = nn.Parameter(self.first_A(shape).log())
+        self.A_log = nn.Parameter(torch.arange(1.0, S + 1).repeat(E, 1).log())
         self.A_log.weight_decay = False  # type: ignore[attr-defined]
-        self.D = nn.Parameter(torch.ones(steps))
-
-    def steps(self, shape: MambaShape) -> int:
-        """How many dt there are at a position: one for each channel."""
-        return shape.inner
-
-    def first_A(self, shape: MambaShape) -> Tensor:
-        """-A before training (E, S): 1 ... S for every channel."""
-        return torch.arange(1.0, shape.states + 1).repeat(shape.inner, 1)
+        self.D = nn.Parameter(torch.ones(E))
 
     def read(self, x: Tensor, keep: Tensor | None = None) -> Driven:
         """x (B, L, E), keep (B, L) True = a real position -> what drives the scan."""
@@ -116,44 +103,13 @@ class SelectiveSsm(nn.Module):
     def _convolve(self, x: Tensor) -> Tensor:
         """Depthwise convolution over time as a sum of shifted copies: nothing has to be transposed for it. In reverse
         the taps reach the other way."""
-        kernel, length = len(self.taps), x.shape[1]
-        before = kernel - 1 if self.conv == "causal" else (kernel - 1) // 2
-        after = kernel - 1 - before
-        padded = F.pad(x, (0, 0, after, before) if self.reverse else (0, 0, before, after))
+        length, before = x.shape[1], KERNEL - 1
+        padded = F.pad(x, (0, 0, 0, before) if self.reverse else (0, 0, before, 0))
         taps = self.taps.flip(0) if self.reverse else self.taps
         total: Tensor = self.tap_bias
-        for place in range(kernel):
+        for place in range(KERNEL):
             total = total + padded[:, place : place + length] * taps[place]
         return total.to(x.dtype)
-
-
-class HeadwiseSsm(SelectiveSsm):
-    """The scan of Mamba-2 (Dao and Gu, 2024): `head` channels share one dt, one number A and one D; (B, L, H) of dt."""
-
-    def __init__(self, shape: MambaShape, reverse: bool = False) -> None:
-        if shape.inner % shape.head:
-            raise ConfigError(
-                f"[model.cifr] head = {shape.head} does not divide the inner width {shape.inner}",
-                hint=f"for example head = {math.gcd(shape.inner, 64)}",
-            )
-        super().__init__(shape, reverse)
-        self.head = shape.head
-
-    def steps(self, shape: MambaShape) -> int:
-        """One dt for each head."""
-        return shape.inner // shape.head
-
-    def first_A(self, shape: MambaShape) -> Tensor:
-        """-A before training (H,): evenly over 1 ... 16, the range of Mamba-2."""
-        return torch.empty(self.steps(shape)).uniform_(1, 16)
-
-    def scan(self, driven: Driven) -> Tensor:
-        """u (B, L, E)."""
-        turn = (lambda part: part.flip(1)) if self.reverse else (lambda part: part)
-        x = turn(driven.x).unflatten(-1, (-1, self.head))
-        keep = None if driven.keep is None else turn(driven.keep)
-        A = -torch.exp(_full(self.A_log))
-        return turn(ssd(x, turn(driven.dt), A, turn(driven.B), turn(driven.C), self.D, keep).flatten(-2))
 
 
 class MambaBlock(nn.Module):
@@ -168,8 +124,7 @@ class MambaBlock(nn.Module):
         self.norm: nn.Module = nn.LayerNorm(shape.width) if shape.norm == "layer" else BiaslessNorm(shape.width)
         self.enter = nn.Linear(shape.width, (2 if gate else 1) * shape.inner, bias=False)
         ways = (False, True) if shape.bidirectional else (False,)
-        make = HeadwiseSsm if shape.head else SelectiveSsm
-        self.ways = nn.ModuleList(make(shape, reverse) for reverse in ways)
+        self.ways = nn.ModuleList(SelectiveSsm(shape, reverse) for reverse in ways)
         self.leave = nn.Linear(shape.inner, shape.width, bias=False)
         with torch.no_grad():
             self.leave.weight.div_(math.sqrt(shape.depth))

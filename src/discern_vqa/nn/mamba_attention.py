@@ -54,19 +54,14 @@ def image_attention(layer: CrossGate, x: Tensor, y: Tensor, keep_x: Tensor, keep
     first, second = cast(MambaBlock, layer.blocks[0]), cast(MambaBlock, layer.blocks[-1])
     z_x, (y_in, z_y) = first.halves(x)[1], second.halves(y)
     a = block_attention(second, y_in, keep_y)  # (B K K E)
-    if layer.by_mean:
-        gate = layer.gate(z_y, z_x, keep_y, keep_x)  # (B K E), at the regions
-        weight = (gate[:, :, None] * a).abs().mean(-1)
-    else:
-        gate = layer.gate(z_x, z_y, keep_x, keep_y)  # (B L E), at the words
-        at_words = torch.einsum("blk,bkse->blse", averaging(keep_y, keep_x), a)
-        weight = interpolating(keep_x, keep_y) @ (gate[:, :, None] * at_words).abs().mean(-1)
+    gate = layer.gate(z_x, z_y, keep_x, keep_y)  # (B L E), at the words
+    at_words = torch.einsum("blk,bkse->blse", averaging(keep_y, keep_x), a)
+    weight = interpolating(keep_x, keep_y) @ (gate[:, :, None] * at_words).abs().mean(-1)
     return weight / weight.sum(-1, keepdim=True).clamp(min=1e-12)
 
 
 def word_gates(layer: CrossGate, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Tensor:
-    """(B, L): how far each word opens the layer's gate, `pool` or `mean`: the mean over channels of |g|; nothing at
-    padding (F.4)."""
+    """(B, L): how far each word opens the layer's gate: the mean over channels of |g|; nothing at padding (F.4)."""
     first, second = cast(MambaBlock, layer.blocks[0]), cast(MambaBlock, layer.blocks[-1])
     z_x, z_y = first.halves(x)[1], second.halves(y)[1]
     return layer.gate(z_x, z_y, keep_x, keep_y).abs().mean(-1) * keep_x

@@ -6,13 +6,14 @@ The partner is another row of the batch, whose undeviated pass is needed anyway:
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, field_validator
-from torch import Tensor, nn
+from torch import Tensor
 
-from discern_vqa.config import Profiled
+from discern_vqa.bases import ObjectiveBase, ObjectiveConfig
+from discern_vqa.config import Table
 from discern_vqa.data.batch import Batch, Batcher
 from discern_vqa.data.pairs import Pairing, SimilarChoice, similar_images
 from discern_vqa.data.sample import Sample
@@ -21,48 +22,61 @@ from discern_vqa.nn.losses import check_weights, masked_mse, mixed_cross_entropy
 from discern_vqa.nn.masking import hide_words
 
 
-class Config(Profiled):
-    """[objective] of a fine-tuning. `profile` chooses whatever is left None."""
+class Readings(Table):
+    """[objective.readings]: where the paper's text can be read in several ways (docs/options.md)."""
+
+    similar_above: float = Field(0.75, ge=-1, le=1)
+    """A24: two images are similar if their cosine is above this (Fig. 14)."""
+    similar_percentile: float | None = Field(None, ge=0, le=1)
+    """A24: this quantile of all cosines replaces the threshold."""
+    similar_nearest: int = Field(0, ge=0)
+    """A24: only so many of the nearest images count as similar; 0: all."""
+    similar_same_organ: bool = False
+    """A24: only images of the same organ count as similar."""
+    similar_uniform: bool | None = None
+    """A24: any similar image is taken with equal chance. Off: first those that are in the batch anyway, which need no
+    encoding of their own. None: on (paper), off (robust)."""
+    similar_in_batch: bool = False
+    """A24: only similar images that are in the batch anyway are taken; a sample without one is not deviated."""
+    similar_fallback: bool = False
+    """A25: an image without a similar one is deviated with the nearest image; off: it is not deviated."""
+    eps_min: float | None = Field(None, ge=0, le=1)
+    """A26: epsilon is drawn from U[eps_min, 1]; None: 0 (paper), 0.5 (robust)."""
+    eps_per: Literal["sample", "cell"] = "sample"
+    """A26: an epsilon is drawn for each image, or for each of its cells."""
+    near_gradient: bool | None = None
+    """A27: the gradient flows through the features of the similar image. None: yes (paper), no (robust)."""
+    lam_per: Literal["sample", "batch"] = "sample"
+    """A30: a lambda is drawn for each sample, or for each batch."""
+    partner_deviated: bool = False
+    """A28: the partner is deviated too; the paper's text restricts deviation to the current sample."""
+    same_answer_type: bool = False
+    """A29: partners are both open or both closed; the paper asks for the same organ and question type only."""
+    rho_text: float | None = Field(None, ge=0, lt=1)
+    """A31: the share of words that are hidden, and reconstructed. None: 0 (paper: all words are reconstructed and none
+    hidden), 0.15 (robust)."""
+
+
+class Config(ObjectiveConfig):
+    """[objective] of a fine-tuning. `profile` chooses what is None."""
 
     name: Literal["cmdpi_finetune"] = "cmdpi_finetune"
     profile: Literal["paper", "robust"] = "paper"
-    similar_above: float = Field(0.75, ge=-1, le=1)
-    """Cosine above which two images are similar (Fig. 14)."""
-    similar_percentile: float | None = Field(None, ge=0, le=1)
-    """A24: instead of the threshold, this quantile of all cosines."""
-    similar_nearest: int = Field(0, ge=0)
-    similar_same_organ: bool = False
-    similar_uniform: bool | None = None
-    """A24: any similar image, all alike (paper); or first those that are in the batch anyway, which need no encoding of
-    their own (robust)."""
-    similar_in_batch: bool = False
-    """Only similar images that are in the batch anyway; a sample without one is not deviated (A25)."""
-    similar_fallback: bool = False
-    """A25: an image that nothing is similar to is deviated with the nearest one; else it is not deviated."""
     deviate: bool = True
-    """Eq. 8; off: epsilon = 1."""
-    eps_min: float | None = Field(None, ge=0, le=1)
-    """epsilon ~ U[eps_min, 1]: 0 (paper), 0.5 (robust), A26."""
-    eps_per: Literal["sample", "cell"] = "sample"
-    """A26: one epsilon for an image, or one for each of its cells."""
-    near_gradient: bool | None = None
-    """A27: gradient through the similar image's features: yes (paper), no (robust)."""
+    """Image features are mixed with those of a similar image (Eq. 8); off: epsilon = 1."""
     mixup: bool = True
-    """Eq. 11; off: lambda = 1."""
+    """Answer states are mixed with a partner's (Eq. 11); off: lambda = 1."""
     lam: Literal["uniform", "beta", "fixed"] = "uniform"
+    """The distribution of lambda."""
     lam_beta: tuple[float, float] = (0.4, 0.4)
+    """The two parameters of the beta distribution."""
     lam_fixed: float = Field(0.5, ge=0, le=1)
-    lam_per: Literal["sample", "batch"] = "sample"
-    """A30."""
-    partner_deviated: bool = False
-    """A28: the paper's text restricts deviation to the current sample."""
-    same_answer_type: bool = False
-    """A29: partners are both open or both closed; the paper asks for the same organ and question type alone."""
-    rho_text: float | None = Field(None, ge=0, lt=1)
-    """A31: words hidden (and reconstructed) in fine-tuning: 0 (paper: every word, none hidden), 0.15 (robust)."""
+    """The fixed lambda."""
     smoothing: float = Field(0.0, ge=0, lt=1)
+    """The label smoothing of the answers."""
     weights: dict[str, float] = {"mix": 1.0, "diff_img": 1.0, "diff_txt": 1.0}
-    """Eq. 13 and 10, all 1 (Table 4)."""
+    """The weights of Eq. 13 and 10, all 1 in the paper (Table 4)."""
+    readings: Readings = Readings()
 
     @field_validator("weights")
     @classmethod
@@ -73,21 +87,19 @@ class Config(Profiled):
         """See `Profiled`."""
         robust = self.profile == "robust"
         return {
-            "eps_min": 0.5 if robust else 0.0,
-            "near_gradient": not robust,
-            "similar_uniform": not robust,
-            "rho_text": 0.15 if robust else 0.0,
+            "readings": {
+                "eps_min": 0.5 if robust else 0.0,
+                "near_gradient": not robust,
+                "similar_uniform": not robust,
+                "rho_text": 0.15 if robust else 0.0,
+            }
         }
 
 
-class Objective(nn.Module):
+class Objective(ObjectiveBase[Config, Model]):
     """batch, rng -> the named parts of L_ft = L_mix + L_diff."""
 
-    mixed = False
-
-    def __init__(self, config: Config, model: Model) -> None:
-        super().__init__()
-        self.config, self.model = config.resolved(), model
+    finds_similar: ClassVar = True
 
     @torch.no_grad()
     def similar(self, samples: Sequence[Sample], batcher: Batcher) -> dict[str, list[str]]:
@@ -95,6 +107,7 @@ class Objective(nn.Module):
         and frozen (A24)."""
         if not self.config.deviate:
             return {}
+        readings = self.config.readings
         images = list({sample.image: sample for sample in samples}.values())
         was_training = self.model.training
         self.model.eval()
@@ -105,25 +118,25 @@ class Objective(nn.Module):
         return similar_images(
             [sample.image for sample in images],
             h_img,
-            self.config.similar_above,
-            [sample.organ for sample in images] if self.config.similar_same_organ else None,
+            readings.similar_above,
+            [sample.organ for sample in images] if readings.similar_same_organ else None,
             [sample.group for sample in images],
-            self.config.similar_percentile,
-            self.config.similar_nearest,
-            self.config.similar_fallback,
+            readings.similar_percentile,
+            readings.similar_nearest,
+            readings.similar_fallback,
         )
 
     def pairing(self, similar: Mapping[str, Sequence[str]], samples: Sequence[Sample]) -> Pairing:
         """How the batches of this training put its samples together."""
-        config = self.config
-        choice: SimilarChoice = "uniform" if config.similar_uniform else "batch_first"
-        choice = "batch_only" if config.similar_in_batch else choice
-        return Pairing.of(similar, samples, choice=choice, same_answer_type=config.same_answer_type)
+        readings = self.config.readings
+        choice: SimilarChoice = "uniform" if readings.similar_uniform else "batch_first"
+        choice = "batch_only" if readings.similar_in_batch else choice
+        return Pairing.of(similar, samples, choice=choice, same_answer_type=readings.same_answer_type)
 
     def forward(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
         """Parts: mix (Eq. 12), diff_img and diff_txt (Eq. 10)."""
         inputs, targets, model, config = batch.inputs, batch.targets, self.model, self.config
-        hidden = hide_words(inputs.words, config.rho_text or 0, rng) if config.rho_text else None
+        hidden = hide_words(inputs.words, config.readings.rho_text, rng) if config.readings.rho_text else None
         picture = model.image(inputs.image)
         text = model.encode_text(inputs, hidden)
         plain = model.align(picture, text, inputs.which)
@@ -131,7 +144,7 @@ class Objective(nn.Module):
         H_img_mixed = self.deviated(plain.H_img, picture.H, targets.near, rng)
         lam = self.lam(targets.partner, rng)
         needs_partner = config.mixup and bool((targets.partner >= 0).any())
-        if needs_partner and not config.partner_deviated:
+        if needs_partner and not config.readings.partner_deviated:
             both = model.recnet(
                 h_fused.repeat(2, 1),
                 torch.cat([H_img_mixed, plain.H_img]),
@@ -154,18 +167,18 @@ class Objective(nn.Module):
         """
         if not self.config.deviate:
             return H_img
-        low = self.config.eps_min or 0.0
-        places = 1 if self.config.eps_per == "sample" else H_img.shape[1]
+        low = self.config.readings.eps_min or 0.0
+        places = 1 if self.config.readings.eps_per == "sample" else H_img.shape[1]
         share = (low + (1 - low) * torch.rand(len(H_img), places, generator=rng)).to(H_img.device)
         share = torch.where(near[:, None] >= 0, share, 1.0)[..., None].to(H_img.dtype)
         H_img_near = H_all[near.clamp(min=0)]
-        if not self.config.near_gradient:
+        if not self.config.readings.near_gradient:
             H_img_near = H_img_near.detach()
         return share * H_img + (1 - share) * H_img_near
 
     def lam(self, partner: Tensor, rng: torch.Generator) -> Tensor:
         """Eq. 11's lambda (B,): uniform on [0, 1] unless the recipe says otherwise; 1 where there is no partner."""
-        count = 1 if self.config.lam_per == "batch" else len(partner)
+        count = 1 if self.config.readings.lam_per == "batch" else len(partner)
         if not self.config.mixup:
             draws = torch.ones(count)
         elif self.config.lam == "uniform":
@@ -192,7 +205,7 @@ class Objective(nn.Module):
         zero = H_out.sum() * 0
         parts = {"diff_img": zero, "diff_txt": zero}
         if weights["diff_img"]:
-            sg = model.config.image_target == "embed_sg"
+            sg = model.config.readings.image_target == "embed_sg"
             target = H_img.detach() if sg else model.patches(batch.targets.image)[inputs.which]
             parts["diff_img"] = masked_mse(model.output_image(H_out), target)
         if weights["diff_txt"]:
@@ -201,9 +214,6 @@ class Objective(nn.Module):
                 model.output_text(H_out, where), model.text_targets(inputs.tokens, where)
             )
         return parts
-
-    def after_step(self) -> None:
-        """Nothing moves beside the model."""
 
 
 def _beta(a: float, b: float, count: int, rng: torch.Generator) -> Tensor:

@@ -6,13 +6,14 @@ h_F and the contrast; global and local RecNet run as one batch of 2B; FFN_T runs
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, field_validator, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
-from discern_vqa.config import Profiled
+from discern_vqa.bases import ObjectiveBase, ObjectiveConfig
+from discern_vqa.config import Table
 from discern_vqa.data.batch import Batch, Inputs
 from discern_vqa.data.sources import augment
 from discern_vqa.models.cmdpi import Features, Model
@@ -22,40 +23,52 @@ from discern_vqa.nn.masking import hide_cells, hide_words
 from discern_vqa.nn.momentum import Momentum, Queue
 
 
-class Config(Profiled):
-    """[objective] of a pre-training. `profile` chooses whatever is left None."""
+class Readings(Table):
+    """[objective.readings]: where the paper's text can be read in several ways (docs/options.md)."""
+
+    rho_image: float | None = Field(None, ge=0, lt=1)
+    """A8: the share of cells that are hidden. None: 0.25 (paper), 0.5 (robust)."""
+    rho_text: float | None = Field(None, ge=0, lt=1)
+    """A8: the share of words that are hidden. None: 0.25 (paper), 0.15 (robust)."""
+    rho_question: float | None = Field(None, ge=0, lt=1)
+    """A8: the same for questions alone, since a question with few words left cannot be answered. None: rho_text."""
+    loss_scope: Literal["all", "masked"] | None = None
+    """A7: the positions that enter L_img and L_txt. None: all (paper), the hidden ones (robust)."""
+    rec_reduce: Literal["sum", "mean"] = "sum"
+    """A14: L_rec^g + L_rec^l (the paper), or their mean."""
+    tau: float = Field(0.07, gt=0)
+    """A16: the temperature of Eq. 7, unless the model learns it."""
+    momentum: float = Field(0.995, ge=0, lt=1)
+    """A17: the decay of the momentum encoders."""
+    queue: int = Field(0, ge=0)
+    """A18: so many of the momentum encoders' latest features join the negatives of both contrasts; 0: only those of the
+    batch (the paper's Eq. 7)."""
+    intra_view: Literal["same", "brightness", "augmented"] | None = None
+    """A19: the input of the momentum encoders. `same`: unchanged (paper). `augmented`: a tenth of the words hidden, and
+    the image turned, moved and exposed otherwise, or another view of cached states (robust). `brightness`: a tenth of
+    the words hidden, and the image brighter or darker."""
+    mask_duplicates: bool = True
+    """A21: equal images and equal texts are not negatives of each other."""
+
+
+class Config(ObjectiveConfig):
+    """[objective] of a pre-training. `profile` chooses what is None."""
 
     name: Literal["cmdpi_pretrain"] = "cmdpi_pretrain"
     profile: Literal["paper", "robust"] = "paper"
-    rho_image: float | None = Field(None, ge=0, lt=1)
-    """A8: 0.25 (paper), 0.5 (robust)."""
-    rho_text: float | None = Field(None, ge=0, lt=1)
-    """A8: 0.25 (paper), 0.15 (robust)."""
-    rho_question: float | None = Field(None, ge=0, lt=1)
-    """As rho_text, for questions: a question with few words left cannot be answered. None: rho_text."""
-    loss_scope: Literal["all", "masked"] | None = None
-    """A7: positions that enter L_img and L_txt: all (paper) or the hidden ones (robust)."""
     global_reconstruction: bool = True
+    """L_rec^g of Eq. 5 is learned."""
     local_reconstruction: bool = True
-    rec_reduce: Literal["sum", "mean"] = "sum"
-    """A14: L_rec^g + L_rec^l (the paper), or their mean."""
+    """L_rec^l of Eq. 5 is learned."""
     inter_contrast: bool = True
+    """C_inter of Eq. 6 is learned."""
     intra_contrast: bool = True
+    """C_intra of Eq. 6 is learned."""
     contra_vqa: bool = False
-    """Fig. 6's "Contra.QA": questions join the contrast."""
-    tau: float = Field(0.07, gt=0)
-    momentum: float = Field(0.995, ge=0, lt=1)
-    queue: int = Field(0, ge=0)
-    """A18: so many of the momentum encoders' latest features join the negatives of both contrasts; 0: the batch's own
-    alone (the paper's Eq. 7)."""
-    intra_view: Literal["same", "brightness", "augmented"] | None = None
-    """A19: what the momentum branch sees: the same input (paper); a tenth of the words hidden, and the picture turned,
-    moved and otherwise exposed (robust; of cached states another view), or brighter or darker and nothing else."""
-    mask_duplicates: bool = True
-    """A21: equal images and equal texts are no negatives of each other."""
-    smoothing: float = Field(0.0, ge=0, lt=1)
+    """Questions join the contrast (Fig. 6, "Contra.QA")."""
     weights: dict[str, float] = {"img": 1.0, "txt": 1.0, "ans": 1.0, "inter": 0.5, "intra": 1.0}
-    """Eq. 5 (1, 1, 1) and Eq. 6 (alpha = 0.5, alpha' = 1)."""
+    """The weights of Eq. 5 (1, 1, 1) and Eq. 6 (alpha = 0.5, alpha' = 1)."""
+    readings: Readings = Readings()
 
     @field_validator("weights")
     @classmethod
@@ -64,18 +77,20 @@ class Config(Profiled):
 
     @model_validator(mode="after")
     def _queue_slow_features(self) -> Self:
-        if self.queue and not self.intra_contrast:
-            raise ValueError("queue holds what the momentum encoders made; it needs intra_contrast = true")
+        if self.readings.queue and not self.intra_contrast:
+            raise ValueError("readings.queue holds features of the momentum encoders; it needs intra_contrast = true")
         return self
 
     def chosen(self) -> dict[str, Any]:
         """See `Profiled`."""
         robust = self.profile == "robust"
         return {
-            "rho_image": 0.5 if robust else 0.25,
-            "rho_text": 0.15 if robust else 0.25,
-            "loss_scope": "masked" if robust else "all",
-            "intra_view": "augmented" if robust else "same",
+            "readings": {
+                "rho_image": 0.5 if robust else 0.25,
+                "rho_text": 0.15 if robust else 0.25,
+                "loss_scope": "masked" if robust else "all",
+                "intra_view": "augmented" if robust else "same",
+            }
         }
 
 
@@ -111,36 +126,37 @@ class Slow:
     h_txt: Tensor
 
 
-class Objective(nn.Module):
+class Objective(ObjectiveBase[Config, Model]):
     """batch, rng -> the named parts of L_pre = L_rec^g + L_rec^l + C_total."""
 
-    mixed = True  # captions and questions may share a batch: rows say which they are
+    mixed: ClassVar = True  # captions and questions may share a batch: rows say which they are
 
     def __init__(self, config: Config, model: Model) -> None:
-        super().__init__()
-        self.config, self.model = config.resolved(), model
+        super().__init__(config, model)
         if self.config.intra_contrast:
-            self.image_ema = Momentum(model.image, self.config.momentum)
-            self.text_ema = Momentum(model.text, self.config.momentum)
-        if self.config.queue:
-            self.queue = Queue(self.config.queue, model.config.width)
+            self.image_ema = Momentum(model.image, self.config.readings.momentum)
+            self.text_ema = Momentum(model.text, self.config.readings.momentum)
+        if self.config.readings.queue:
+            self.queue = Queue(self.config.readings.queue, model.config.width)
 
     @property
     def second_view(self) -> bool:
         """Whether batches must bring a second view of their cached pictures (`Targets.second`)."""
-        return self.config.intra_contrast and self.config.intra_view == "augmented"
+        return self.config.intra_contrast and self.config.readings.intra_view == "augmented"
 
     def forward(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
         """Parts: img, txt, ans (each the sum of the global and the local pass), inter, intra."""
         inputs, targets = batch.inputs, batch.targets
         device = inputs.tokens.device
-        hidden_cells = hide_cells(len(inputs.image), self.model.image.cells, self.config.rho_image or 0, rng, device)
+        hidden_cells = hide_cells(
+            len(inputs.image), self.model.image.cells, self.config.readings.rho_image or 0, rng, device
+        )
         hidden_words = self.hide_words(batch, rng)
         plain, masked, picture = self._encode(inputs, hidden_cells, hidden_words)
         parts = self._reconstruct(batch, plain, masked, hidden_cells, hidden_words)
         chosen = targets.is_caption | self.config.contra_vqa
         # Without the batch's own features: a pair must not be a negative of itself.
-        held = self.queue.held() if self.config.queue else {}
+        held = self.queue.held() if self.config.readings.queue else {}
         zero = plain.h_img.sum() * 0
         parts["inter"] = self.inter(batch, plain, chosen, held) if self.config.inter_contrast else zero
         parts["intra"] = zero
@@ -148,7 +164,7 @@ class Objective(nn.Module):
             seen = Seen.of(batch, chosen)
             slow = self.slow(batch, seen, rng)
             parts["intra"] = self.intra(plain, picture, slow, seen, held)
-            if self.config.queue and self.training:
+            if self.config.readings.queue and self.training:
                 self.queue.push(
                     h_img=slow.h_img[seen.image_of], h_txt=slow.h_txt[seen.texts],
                     image_key=targets.image_key[seen.texts], text_key=targets.text_key[seen.texts],
@@ -158,8 +174,9 @@ class Objective(nn.Module):
     def hide_words(self, batch: Batch, rng: torch.Generator) -> Tensor:
         """Eq. 2's Mask for texts: (B, M) True = hidden, at one ratio for captions and one for questions."""
         words, is_caption = batch.inputs.words, batch.targets.is_caption
-        rho = self.config.rho_text or 0.0
-        rho_question = rho if self.config.rho_question is None else self.config.rho_question
+        readings = self.config.readings
+        rho = readings.rho_text or 0.0
+        rho_question = rho if readings.rho_question is None else readings.rho_question
         if rho == rho_question:
             return hide_words(words, rho, rng)
         captions = hide_words(words, rho, rng)
@@ -187,14 +204,14 @@ class Objective(nn.Module):
             return {"img": zero, "txt": zero, "ans": zero}
         times = len(passes)
         # The mean over the 2B rows times the number of passes is the sum of the two passes' means.
-        weight = times if self.config.rec_reduce == "sum" else 1
+        weight = times if self.config.readings.rec_reduce == "sum" else 1
         out = model.recnet(
             torch.cat(passes),
             masked.H_img.repeat(times, 1, 1),
             masked.H_txt.repeat(times, 1, 1),
             inputs.keep.repeat(times, 1),
         )
-        scope = self.config.loss_scope
+        scope = self.config.readings.loss_scope
         cells = hidden_cells[inputs.which].repeat(times, 1) if scope == "masked" else None
         words = (hidden_words if scope == "masked" else inputs.keep).repeat(times, 1)
         target = self.image_target(batch, plain).repeat(times, 1, 1)
@@ -208,12 +225,12 @@ class Objective(nn.Module):
             * token_cross_entropy(
                 model.output_text(out.H_out, words), model.text_targets(inputs.tokens.repeat(times, 1), words)
             ),
-            "ans": weight * answer_cross_entropy(logits, answer, self.config.smoothing),
+            "ans": weight * answer_cross_entropy(logits, answer),
         }
 
     def image_target(self, batch: Batch, plain: Features) -> Tensor:
         """Eq. 5's Input_I for each text: (B, N, p)."""
-        if self.model.config.image_target == "embed_sg":
+        if self.model.config.readings.image_target == "embed_sg":
             return plain.H_img.detach()
         return self.model.patches(batch.targets.image)[batch.inputs.which]
 
@@ -230,7 +247,7 @@ class Objective(nn.Module):
 
     def slow(self, batch: Batch, seen: "Seen", rng: torch.Generator) -> "Slow":
         """h^_I, h^_T of Eq. 6: what the momentum encoders make of the batch, or of a second view of it (A19)."""
-        inputs, view = batch.inputs, self.config.intra_view
+        inputs, view = batch.inputs, self.config.readings.intra_view
         image, hidden = inputs.image[seen.images], None
         if view != "same":
             hidden = hide_words(inputs.words, 0.1, rng)
@@ -242,7 +259,7 @@ class Objective(nn.Module):
             gain = 0.8 + 0.4 * torch.rand(len(image), 1, 1, 1, generator=rng).to(image.device)
             image = (image * gain).clamp(0, 1)
         text: Encoded = self.text_ema(inputs.tokens, inputs.keep, hidden, inputs.text_states)
-        h_txt = text.H[:, 0] if self.model.config.head_T == "bos" else text.h
+        h_txt = text.H[:, 0] if self.model.config.readings.head_T == "bos" else text.h
         return Slow(self.image_ema(image).h.detach(), h_txt.detach())
 
     def intra(self, plain: Features, picture: Encoded, slow: "Slow", seen: "Seen", held: dict[str, Tensor]) -> Tensor:
@@ -256,14 +273,15 @@ class Objective(nn.Module):
 
     def _alike(self, name: str, keys: Tensor, held: dict[str, Tensor]) -> Tensor | None:
         """(n, n + Q) True = equal image or equal text, by `name`; None where such are negatives too (A21)."""
-        if not self.config.mask_duplicates:
+        if not self.config.readings.mask_duplicates:
             return None
         return keys[:, None] == (torch.cat([keys, held[name]]) if held else keys)[None, :]
 
     @property
     def tau(self) -> float | Tensor:
         """The temperature of Eq. 7."""
-        return self.model.log_tau.exp().clamp(0.01, 0.2) if self.model.config.tau_learned else self.config.tau
+        learned = self.model.config.readings.tau_learned
+        return self.model.log_tau.exp().clamp(0.01, 0.2) if learned else self.config.readings.tau
 
     def after_step(self) -> None:
         """Moves the momentum encoders."""

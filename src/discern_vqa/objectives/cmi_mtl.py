@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from discern_vqa.config import Profiled
+from discern_vqa.bases import ObjectiveBase, ObjectiveConfig
+from discern_vqa.config import Table
 from discern_vqa.data.batch import Batch, Targets
 from discern_vqa.models.cmi_mtl import Config as ModelConfig
 from discern_vqa.models.cmi_mtl import Fused, Model
@@ -25,31 +26,37 @@ from discern_vqa.nn.losses import answer_cross_entropy, check_weights
 
 PARTS = ("cls", "align", "token", "gen", "type")
 TOKEN_WEIGHT = 0.1
-"""Of the token term, where there is one."""
+"""The weight of the token term, where there is one."""
+TOKEN_TAU = 0.07
+"""The temperature of the token term."""
+SMOOTHING = 0.1
+"""Epsilon of the alignment: this much of the target is shared by the negatives of a row."""
 
 
-class Config(Profiled):
-    """[objective]. What is None is chosen by `profile`."""
+class Readings(Table):
+    """[objective.readings]: where the published program differs from its repaired form (docs/options.md)."""
+
+    mask_false_negatives: bool | None = None
+    """D6: pairs of the same image or the same question are not negatives. None: on (fixed), off (released)."""
+    stale_clip: bool | None = None
+    """D9: the generator's gradients are clipped in the forward pass, when only those of earlier batches of an
+    accumulation exist. None: off (fixed), on (released)."""
+
+
+class Config(ObjectiveConfig):
+    """[objective]. `profile` chooses what is None."""
 
     name: Literal["cmi_mtl"] = "cmi_mtl"
     profile: Literal["fixed", "released"] = "fixed"
     loss: Literal["bce", "ce"] = "bce"
-    """`bce`: one binary decision for each answer, summed (the paper); `ce`: one choice among all."""
+    """`bce`: one binary decision for each answer, summed (the paper); `ce`: one choice among all answers."""
     answer_smoothing: float = Field(0.0, ge=0, lt=1)
-    """Label smoothing of `ce`."""
-    smoothing: float = Field(0.1, ge=0, lt=1)
-    """Of the alignment: this much of the target is shared by the row's negatives."""
-    mask_false_negatives: bool | None = None
-    """D6: pairs of the same image or the same question are no negatives. Fixed: on; released: off."""
-    kl: bool = True
-    """D8: divergence from the smoothed target, as released; off: cross-entropy with it (the same gradient)."""
+    """The label smoothing of `ce`."""
     generate: Literal["open", "all"] = "open"
-    """Whose answers are generated: open questions, or all."""
-    stale_clip: bool | None = None
-    """D9: the generator's gradients are clipped within the forward pass, where only those of earlier batches of an
-    accumulation are. Fixed: off; released: on."""
+    """The questions whose answers are generated: open ones, or all."""
     weights: dict[str, float] = {"cls": 1.0, "align": 0.2, "token": 0.0, "gen": 0.4, "type": 0.1}
-    """token: 0.1 with a token term in [model.fvta], where no weights are given."""
+    """The weights of the parts. Where none are given and [model.fvta] has a token term, token is 0.1."""
+    readings: Readings = Readings()
 
     @field_validator("weights")
     @classmethod
@@ -59,10 +66,10 @@ class Config(Profiled):
     def chosen(self) -> dict[str, Any]:
         """See `Profiled`."""
         released = self.profile == "released"
-        return {"mask_false_negatives": not released, "stale_clip": released}
+        return {"readings": {"mask_false_negatives": not released, "stale_clip": released}}
 
-    def beside(self, model: Any) -> Self:
-        """See `Profiled`: a token term that is chosen is learned from (cmi_mtl.md 2.1)."""
+    def suited_to(self, model: Any) -> Self:
+        """See `Profiled`: a token term that the model has is learned (cmi_mtl.md 2.1)."""
         term = model.fvta.token if isinstance(model, ModelConfig) else "none"
         if term == "none" or self.weights["token"]:
             return self
@@ -72,14 +79,8 @@ class Config(Profiled):
         return self.model_copy(update={"weights": self.weights | {"token": TOKEN_WEIGHT}})
 
 
-class Objective(nn.Module):
+class Objective(ObjectiveBase[Config, Model]):
     """batch, rng -> the named parts. A weight of 0 skips the work."""
-
-    mixed = False
-
-    def __init__(self, config: Config, model: Model) -> None:
-        super().__init__()
-        self.config, self.model = config.resolved(), model
 
     def forward(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
         """Parts: cls, align, token, gen, type. Nothing is drawn but dropout."""
@@ -110,12 +111,12 @@ class Objective(nn.Module):
         keys = (targets.image_key, targets.text_key)
         everyone = (gathered(keys[0])[0], gathered(keys[1])[0])
         no_negative = self.no_negatives(keys, everyone, start)
-        return alignment.aligned(i2t, t2i, no_negative, self.config.smoothing, start, self.config.kl)
+        return alignment.aligned(i2t, t2i, no_negative, SMOOTHING, start)
 
     def no_negatives(self, own: tuple[Tensor, Tensor], everyone: tuple[Tensor, Tensor], start: int = 0) -> Tensor:
         """(B, all rows) True: no negative of this row (D6)."""
         masked = alignment.false_negatives(own, everyone, start)
-        return masked if self.config.mask_false_negatives else torch.zeros_like(masked)
+        return masked if self.config.readings.mask_false_negatives else torch.zeros_like(masked)
 
     def token(self, fused: Fused, targets: Targets) -> Tensor:
         """The token term: FILIP, GLoRIA or SPARC, within this process's rows."""
@@ -123,16 +124,16 @@ class Objective(nn.Module):
         if fvta.token == "none":
             return fused.c.sum() * 0
         places, texts = self.model.fvta.places_and_words(tokens)
-        words = tokens.words if self.model.config.mask_padding else torch.ones_like(tokens.words)
+        words = tokens.words if self.model.config.readings.mask_padding else torch.ones_like(tokens.words)
         if fvta.token == "sparc":
-            return alignment.sparc(places, texts, words, fvta.token_tau)
+            return alignment.sparc(places, texts, words, TOKEN_TAU)
         if fvta.token == "filip":
-            scores = alignment.filip(places, texts, words, fvta.token_tau)
+            scores = alignment.filip(places, texts, words, TOKEN_TAU)
         else:
             scores = alignment.gloria(places, texts, words)
         keys = (targets.image_key, targets.text_key)
         no_negative = self.no_negatives(keys, keys)
-        return alignment.aligned(scores, scores.T, no_negative, self.config.smoothing, kl=self.config.kl)
+        return alignment.aligned(scores, scores.T, no_negative, SMOOTHING)
 
     def gen(self, fused: Fused, targets: Targets) -> Tensor:
         """L_gen = (1 / #tokens) sum_i sum_t -log p(a_it | a_i,<t, M_i) over the open questions; 0 without any."""
@@ -145,14 +146,14 @@ class Objective(nn.Module):
         answers = targets.written[rows]
         answers = answers[:, : int((answers != 0).sum(1).max())]
         logits = self.model.generator.logits(self.model.read(fused, rows), answers)
-        if self.config.stale_clip and self.training:
+        if self.config.readings.stale_clip and self.training:
             nn.utils.clip_grad_norm_(self.model.generator.parameters(), 1.0)
         loss, real = answer_losses(logits, answers)
         return loss.sum() / real.sum()
 
     def type_(self, fused: Fused, targets: Targets) -> Tensor:
         """BCE of p(open) over the questions whose data set says."""
-        if not self.model.config.type_head:
+        if not self.model.config.readings.type_head:
             return fused.c.sum() * 0
         said = targets.is_open >= 0
         bce = F.binary_cross_entropy_with_logits(

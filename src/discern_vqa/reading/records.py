@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
-from types import ModuleType
 from typing import Any, NoReturn
 
 import numpy as np
 from PIL import Image
 
+from discern_vqa.contracts import Reader
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import atomic_write_bytes, from_json
@@ -152,7 +152,7 @@ def require_folder(root: Path) -> None:
         raise DataError(f"the data set's folder {root} {what}", hint=hint)
 
 
-def present_splits(reader: ModuleType, root: Path) -> tuple[str, ...]:
+def present_splits(reader: Reader, root: Path) -> tuple[str, ...]:
     """The splits of a reader's set that are in `root`: all of them, unless the reader has a `present` that says."""
     present: Callable[[Path], tuple[str, ...]] | None = getattr(reader, "present", None)
     splits: tuple[str, ...] = reader.SPLITS

@@ -17,9 +17,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from discern_vqa.contracts import Reader
 from discern_vqa.data.sample import SPLITS, Sample
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import atomic_path, atomic_write_text, explained
@@ -74,7 +74,7 @@ def parts(folder: Path) -> tuple[str, ...]:
     return tuple(split for split in SPLITS if split in there)
 
 
-def read(reader: ModuleType, root: Path, folder: Path, options: Mapping[str, Any]) -> dict[str, list[Sample]]:
+def read(reader: Reader, root: Path, folder: Path, options: Mapping[str, Any]) -> dict[str, list[Sample]]:
     """The samples of each split of an index.
 
     Args:

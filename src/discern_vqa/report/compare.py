@@ -10,8 +10,8 @@ from typing import Any
 
 from discern_vqa.report.cases import disagreements
 from discern_vqa.report.read import RunFiles
-from discern_vqa.report.tables import Cell, Figure, Table, percent
 from discern_vqa.scoring.compare import Answerer, compare
+from discern_vqa.scoring.page_tables import Cell, Figure, Table, percent
 
 MOST_CARDS = 3
 """So many runs stand side by side where they disagree."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from discern_vqa.data.answers import normaliser
 from discern_vqa.data.sample import CLOSED, OPEN
 from discern_vqa.report.read import RunFiles
-from discern_vqa.report.tables import Cell, Table
+from discern_vqa.scoring.page_tables import Cell, Table
 from discern_vqa.scoring.predictions import Prediction
 
 SHOWN = {CLOSED: 6, OPEN: 9, "": 9}

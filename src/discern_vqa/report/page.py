@@ -20,7 +20,7 @@ from discern_vqa.files import atomic_write_text
 from discern_vqa.pages import style
 from discern_vqa.report.read import BEFORE, RunFiles, read_run
 from discern_vqa.report.table_files import as_markdown, write_tables
-from discern_vqa.report.tables import Table
+from discern_vqa.scoring.page_tables import Table
 
 CASES = 24
 _TEMPLATES = files("discern_vqa.report") / "templates"
@@ -115,7 +115,7 @@ def _show(run: RunFiles, name: str, place: int, cases: int) -> dict[str, Any]:
 
 
 def _by_table(group: dict[str, Any]) -> Table:
-    from discern_vqa.report.tables import Figure
+    from discern_vqa.scoring.page_tables import Figure
 
     rows = [
         [bar["name"], bar["n"], Figure(bar["value"], bar["low"], bar["high"], bar["n"])]
@@ -170,7 +170,7 @@ def _as_json(table: Table) -> dict[str, Any]:
 def _filled(name: str, autoescape: bool, **page: Any) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from discern_vqa.report.tables import said
+    from discern_vqa.scoring.page_tables import said
 
     environment = Environment(
         loader=PackageLoader("discern_vqa.report"),

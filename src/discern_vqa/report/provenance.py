@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from discern_vqa.report.read import BEFORE, RunFiles
-from discern_vqa.report.tables import Cell, Figure, Table, percent
 from discern_vqa.scoring.literature import CAVEAT, literature
+from discern_vqa.scoring.page_tables import Cell, Figure, Table, percent
 
 
 def facts(run: RunFiles) -> list[tuple[str, str]]:

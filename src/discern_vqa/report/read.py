@@ -12,7 +12,7 @@ from typing import Any
 
 from discern_vqa.errors import RunError
 from discern_vqa.report.clean import without_paths
-from discern_vqa.report.schema import Audit, Config, Learned, Scores
+from discern_vqa.report.schema import Audit, Config, Learned, scores_schema
 from discern_vqa.scoring import kept_states, predictions, stored
 from discern_vqa.scoring.kept_states import States
 from discern_vqa.scoring.metrics import check_parts
@@ -78,7 +78,9 @@ def read_run(folder: Path, split: str = "") -> RunFiles:
     train, evaluate = "restore it, or train the run again", f"restore it, or write it anew: discern evaluate {folder}"
     config = _object(folder / "config.json", train, Config, f"{folder} is no run folder, or half written")
     split = split or _evaluated(folder)
-    scores = _object(folder / f"scores.{split}.json", evaluate, Scores, f"{folder} was not evaluated on {split}")
+    scores = _object(
+        folder / f"scores.{split}.json", evaluate, scores_schema(), f"{folder} was not evaluated on {split}"
+    )
     check_parts(scores, str(folder / f"scores.{split}.json"))
     stages = {"": folder / "metrics.jsonl", BEFORE: folder / BEFORE / "metrics.jsonl"}
     recipe = folder / "recipe.toml"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from discern_vqa.files import atomic_write_text
-from discern_vqa.report.tables import Cell, Figure, Table, said
+from discern_vqa.scoring.page_tables import Cell, Figure, Table, said
 
 _LATEX = {
     "\\": r"\textbackslash{}",

@@ -11,7 +11,7 @@ import numpy as np
 
 from discern_vqa.report.read import RunFiles
 from discern_vqa.report.svg import INK, MARKERS, SERIES, drawing
-from discern_vqa.report.tables import Cell, Figure, Table, percent
+from discern_vqa.scoring.page_tables import Cell, Figure, Table, percent
 from discern_vqa.trust.calibration import describe_rows
 
 _GROUPINGS = {"all": "all questions", "answer_type": "by answer type", "answer_form": "by form of the answer given"}

@@ -3,44 +3,33 @@
 from collections.abc import Mapping
 from typing import Any
 
-from discern_vqa.report.more_tables import further
+from discern_vqa import measurements
+from discern_vqa.measurements.baselines import NO_PIXELS, paired_tests, strongest
 from discern_vqa.report.read import RunFiles
-from discern_vqa.report.summary import NO_PIXELS, paired_tests, strongest, summary
-from discern_vqa.report.tables import Cell, Figure, Table
-from discern_vqa.report.terminal import by_sight, warnings
+from discern_vqa.report.summary import summary
+from discern_vqa.report.terminal import COLUMNS
 from discern_vqa.scoring.metrics import rights
+from discern_vqa.scoring.page_tables import Cell, Figure, Table, table_of
 from discern_vqa.scoring.predictions import Prediction
 
-COLUMNS = ("overall", "open", "closed", "unknown", "twins")
 TITLES = {
     "overall": "Overall",
     "open": "Open questions",
     "closed": "Closed questions",
     "unknown": "Type not given",
-    "twins": "Twins, both right",
+    "twins": "Image pairs, both right",
 }
-SEES = {
-    "majority": "the commonest answer of the question's type",
-    "question_only": "the question",
-    "lookup": "the question and the image's file name, in a table",
-    "image_identity": "the question and which image it is, no pixels",
-    "plain_transformer": "the question and the same frozen features, two plain layers",
-    "prior_alone": "what the recipe's [prior] knows before the network looks",
-    "thumbnail": "the question and a picture of 32 x 32 greys, nearest neighbour",
-    "blank_image": "the model, shown an empty image",
-    "noise_image": "the model, shown the image's own points in another order",
-    "shuffled_image": "the model, shown another question's image",
-    "wrong_organ_image": "the model, shown another organ",
-}
+
+_MODEL_SEES = "the image and the question"
 
 
 def view(run: RunFiles) -> dict[str, Any]:
     """Everything the template shows of one run, but for pictures and curves."""
-    scores = run.scores
+    tested = paired_tests(run.rows, run.baselines, run.scores.get("normaliser", "m3ae"))
+    scores = run.scores | {"paired": tested}
     columns = [column for column in COLUMNS if (scores.get(column) or {}).get("n")]
     beside = strongest(scores, NO_PIXELS) or strongest(scores)
-    tested = paired_tests(run)
-    rows = _rows(run, columns, tested)
+    rows, measured = _rows(run, columns, tested), measurements.tables(scores)
     return {
         "name": run.name,
         "split": run.split,
@@ -54,40 +43,30 @@ def view(run: RunFiles) -> dict[str, Any]:
         "columns": [{"key": key, "title": TITLES[key], "n": scores[key]["n"]} for key in columns],
         "cards": [_card(key, scores, beside) for key in columns],
         "rows": rows,
-        "warnings": warnings(scores, {name for name, test in tested.items() if test["verdict"] == "better"}),
-        "summary": summary(run, tested),
+        "warnings": measurements.warnings(scores),
+        "summary": summary(run, scores),
         "beside": beside,
         "by": _groups(run, beside),
-        "tables": [_table(rows, columns, scores), *further(run)],
+        "tables": [_table(rows, columns, scores), *measured, *_explained(run.explained)],
+        "measured": measured,
     }
 
 
 def _rows(run: RunFiles, columns: list[str], tested: Mapping[str, Any]) -> list[dict[str, Any]]:
-    scores = run.scores
-    controls = scores.get("controls") or {}
-    modes = {name: one for name, one in (scores.get("modes") or {}).items() if name != scores.get("mode")}
-    named: list[tuple[str, str, str, Mapping[str, Any]]] = [("", "model", run.name, scores)]
-    named += [("Other ways of answering, the same model", "mode", name, modes[name]) for name in modes]
-    for title, members in by_sight(scores).items():
-        named += [
-            (f"Baselines that {title}" if "see" in title else f"Baselines {title}", "baseline", name, one)
-            for name, one in members.items()
-        ]
-    named += [
-        ("Controls: the model, without the right image", "control", name, one)
-        for name, one in controls.items()
-        if isinstance(one, Mapping) and "overall" in one
-    ]
+    named: list[tuple[str, str, str, str, Mapping[str, Any]]] = [("", "model", run.name, _MODEL_SEES, run.scores)]
+    for group in measurements.groups(run.scores):
+        title = group.title[0].upper() + group.title[1:]
+        named += [(title, group.kind, name, group.sees.get(name, ""), one) for name, one in group.members.items()]
     return [
         {
             "section": section,
             "kind": kind,
             "name": name,
-            "sees": "the image and the question" if kind in ("model", "mode") else SEES.get(name, ""),
+            "sees": sees,
             "cells": [_bar(column, figures.get(column)) for column in columns],
             "difference": tested.get(name) if kind == "baseline" else None,
         }
-        for section, kind, name, figures in named
+        for section, kind, name, sees, figures in named
     ]
 
 
@@ -111,6 +90,14 @@ def _table(rows: list[dict[str, Any]], columns: list[str], scores: Mapping[str, 
     more = ["model minus this", "p, Holm", "model is"] if paired else []
     note = "Accuracy in %, with its 95 % interval clustered by image"
     return Table("results", "Model, baselines and controls", ["answers by", *titles, *more], cells, note, marked=[0])
+
+
+def _explained(content: Mapping[str, Any]) -> list[Table]:
+    """The heat maps' own scores (`discern explain --score`), whatever methods and measures the file has."""
+    note = "Do the heat maps point at the finding? Compare each method with the random and centre baselines among them"
+    methods = content.get("methods", content)
+    table = table_of("explanations", "The heat maps' own scores", methods, note) if methods else None
+    return [table] if table else []
 
 
 def _groups(run: RunFiles, beside: str) -> list[dict[str, Any]]:

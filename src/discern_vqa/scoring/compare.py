@@ -72,7 +72,8 @@ def compare(answerers: Sequence[Answerer], normalise: str = "m3ae") -> dict[str,
     Returns:
         {"reference", "n", "images", "normaliser", "correction", "models": [{"name", "seeds", part: figure}], "tests":
         [{"name", "reference", "part", "n", "difference", "ci95", "mcnemar", "permutation_p", "p", "p_holm",
-        "detectable", "verdict", "words"}]}; verdict is "better", "worse" or "not distinguishable" and speaks of `name`.
+        "detectable", "verdict", "why", "words"}]}; verdict is "better", "worse" or "not distinguishable" and
+        speaks of `name`; why: what to know where the interval seems to contradict it.
 
     Raises:
         DataError: they do not answer the same questions.
@@ -94,6 +95,7 @@ def compare(answerers: Sequence[Answerer], normalise: str = "m3ae") -> dict[str,
         test["p_holm"] = p
         better = "better" if test["difference"] > 0 else "worse"
         test["verdict"] = better if p < ALPHA else "not distinguishable"
+        test["why"] = _why(test, len(tests))
         test["words"] = _words(test, len(tests))
     return {
         "reference": reference,
@@ -245,17 +247,34 @@ def _test(other: np.ndarray, reference: np.ndarray, images: np.ndarray) -> dict[
     }
 
 
+def _why(test: dict[str, Any], tests: int) -> str:
+    """What to know where the interval seems to contradict the verdict, which is the permutation test's; else ""."""
+    ends = test["ci95"]
+    excludes_zero = bool(ends) and (ends[0] > 0 or ends[1] < 0)
+    if excludes_zero == (test["verdict"] != "not distinguishable"):
+        return ""
+    if not excludes_zero:
+        return "the verdict is the permutation test's, which the interval by itself does not show" if ends else ""
+    if test["p"] < ALPHA:
+        return f"the interval excludes 0, but it is not corrected for {tests} tests"
+    return "the interval excludes 0, but with so few images it is too narrow: the permutation test decides"
+
+
 def _words(test: dict[str, Any], tests: int) -> str:
-    points = f"{100 * test['difference']:+.1f} points"
+    points = f"{100 * test['difference']:+.1f} percentage points"
     if test["ci95"]:
         points += f" ({100 * test['ci95'][0]:+.1f} to {100 * test['ci95'][1]:+.1f})"
     corrected = f"p = {test['p_holm']:.2g}" + (f" after correction for {tests} tests" if tests > 1 else "")
+    why = f"; {test['why']}" if test["why"] else ""
     if test["verdict"] != "not distinguishable":
-        return f"{test['part']}: {test['name']} is {test['verdict']} than {test['reference']}: {points}, {corrected}."
-    said = f"{test['part']}: {test['name']} and {test['reference']} are not distinguishable: {points}, {corrected}"
+        return (
+            f"{test['part']}: {test['name']} is {test['verdict']} than {test['reference']}: {points}, {corrected}{why}."
+        )
+    said = f"{test['part']}: {test['name']} and {test['reference']} are not distinguishable: {points}, {corrected}{why}"
     if test["detectable"] is None:
         return f"{said}; they answer alike." if test["difference"] == 0 else f"{said}."
     return (
-        f"{said}; on these {test['n']:,} questions a true difference under {100 * test['detectable']:.1f} points "
+        f"{said}; on these {test['n']:,} questions a true difference under {100 * test['detectable']:.1f} percentage "
+        "points "
         "is missed more often than once in five."
     )

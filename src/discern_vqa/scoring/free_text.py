@@ -6,6 +6,7 @@ docs/metrics.md; each figure is {"n", "value", "ci95"} with an interval clustere
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,13 +32,24 @@ TITLES = {
 Figure = dict[str, Any]
 
 
-def free_text(rows: Sequence[Prediction], normalise: str = "m3ae", similarity: Any = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Similarity:
+    """each: (n,) cosines in [-1, 1] of the answer given and the true one, 0 where none was given; chance: the mean
+    cosine of an answer given and the true answer of *any* question of the file, which is far from 0."""
+
+    each: np.ndarray
+    chance: float
+
+
+def free_text(
+    rows: Sequence[Prediction], normalise: str = "m3ae", similarity: Similarity | None = None
+) -> dict[str, Any]:
     """Every free-text metric, over all questions and over open and closed ones.
 
     Args:
         rows: the questions with their answers.
         normalise: the normaliser of both texts. Of several accepted answers the nearest is the true one.
-        similarity: a `similarity.Similarity` of the rows, where it was asked for.
+        similarity: a `Similarity` of the rows, where it was asked for.
 
     Returns:
         {"normaliser", "tokens": {"gold", "prediction"} (means), metric: {"overall", "open", "closed"},

@@ -64,6 +64,12 @@ def score(rows: Sequence[Prediction], normalise: str = "m3ae") -> dict[str, Any]
     return scores
 
 
+def brief(rows: Sequence[Prediction], normalise: str) -> dict[str, Any]:
+    """Of `score` the figures by answer type and of image pairs: what a row of a table needs."""
+    full = score(rows, normalise)
+    return {key: full[key] for key in ("n", "overall", *PARTS, "twins") if key in full}
+
+
 def rights(rows: Sequence[Prediction], normalise: str = "m3ae") -> np.ndarray:
     """(n,) bool: which answers equal the true one (or one of several) after the normaliser; an empty one never does."""
     same = normaliser(normalise)
@@ -99,7 +105,7 @@ def check_parts(scores: dict[str, Any], where: str) -> None:
 
 
 def twin_pairs(rows: Sequence[Prediction]) -> dict[str, list[int]]:
-    """The positions of each twin's members; a twin of which only one member is in the rows is left out."""
+    """The positions of the members of each image pair; a pair of which only one member is in the rows is left out."""
     members: dict[str, list[int]] = defaultdict(list)
     for position, row in enumerate(rows):
         if row.twin:
@@ -108,7 +114,7 @@ def twin_pairs(rows: Sequence[Prediction]) -> dict[str, list[int]]:
 
 
 def _twins(rows: Sequence[Prediction], right: np.ndarray) -> dict[str, Any]:
-    """Twin accuracy: a pair counts as right when both members are; clustered by the two images together."""
+    """The accuracy on image pairs: a pair counts as right when both members are; clustered by both images together."""
     pairs = list(twin_pairs(rows).values())
     both = np.array([bool(right[pair].all()) for pair in pairs], dtype=bool)
     return figure(both, ["\n".join(sorted({rows[position].image for position in pair})) for pair in pairs])

@@ -12,7 +12,7 @@ from discern_vqa.data.text import WordTokenizer
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.fitting.fitted import FACTS, Given
 from discern_vqa.parts import weights_folder
-from discern_vqa.recipe_samples import find_root, imitated, learning_samples, vocabulary_samples
+from discern_vqa.recipe_samples import Samples, find_root, imitated
 from discern_vqa.run import WEIGHTS, Run
 
 
@@ -28,10 +28,11 @@ def fit_baseline(
     if from_run is not None or settings.run.after:
         raise ConfigError(f"{settings.model.name} goes on from no other run", hint="leave out --from and run.after")
     root = find_root(settings.data, data)
-    samples, validation = learning_samples(settings.data, root, settings.run.seed)
+    reading = Samples(settings.data, root, settings.run.seed)
+    samples, validation = reading.learning
     if not samples:
         raise DataError(f"{root}: nothing to learn from", hint="see: discern data audit")
-    asked = [sample for sample in vocabulary_samples(settings.data, root) if not sample.is_caption]
+    asked = [sample for sample in reading.vocabulary() if not sample.is_caption]
     vocabulary = AnswerVocabulary.from_answers(
         [sample.answer for sample in asked],
         settings.data.normaliser,
@@ -55,7 +56,7 @@ def fit_baseline(
     )
     # A baseline reads words by itself: the run's tokenizer knows none.
     run = Run.create(out, recipe, settings, vocabulary, WordTokenizer([]), root)
-    model = registry.load_model(settings.model.name).Model.fit(settings.model, given)
+    model = registry.fitted_baseline(settings.model.name).Model.fit(settings.model, given)
     write_card(out)
     model.state().write(out / FACTS, out / WEIGHTS)
     say(f"{out}: {settings.model.name} fitted in {time.monotonic() - started:.0f} s")

@@ -7,18 +7,18 @@ those of an unbroken one, to the last bit on one kind of machine.
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
-from torch import nn
 
+from discern_vqa.bases import ModelBase, ObjectiveBase
 from discern_vqa.config import OptimConfig, RunConfig
 from discern_vqa.data.batch import Batch
 from discern_vqa.errors import DiscernError, RunError
@@ -29,6 +29,7 @@ from discern_vqa.nn.precision import computed
 from discern_vqa.run import BEST, METRICS, STATE, WEIGHTS, load_weights, save_weights
 from discern_vqa.training.optim import make_optimizer, rate
 from discern_vqa.training.state import Progress, load_state, save_state
+from discern_vqa.training.trackers import Trackers
 
 LOG_EVERY = 10
 
@@ -42,12 +43,25 @@ class Work:
     model as it will be kept, before it is kept.
     """
 
-    model: nn.Module
-    objective: nn.Module
+    model: ModelBase
+    objective: ObjectiveBase[Any, Any]
     batches: Callable[[int], list[list[int]]]
     batch: Callable[[list[int], torch.Generator], Batch]
     validate: Callable[[], dict[str, float]] | None
     conclude: Callable[[], None] | None = None
+
+
+class Display(Protocol):
+    """What is told how far a training is."""
+
+    def epoch(self, number: int, batches: int, done: int) -> None:
+        """An epoch begins, `done` of its batches are behind it."""
+
+    def step(self, figures: dict[str, float] | None) -> None:
+        """A batch was learned from; its figures, where they were looked at."""
+
+    def said(self, text: str) -> None:
+        """A line for the log."""
 
 
 def rng_for(seed: int, step: int) -> torch.Generator:
@@ -55,12 +69,12 @@ def rng_for(seed: int, step: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed * 1_000_003 + step)
 
 
-def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume: bool, show: Any) -> Progress:
+def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume: bool, show: Display) -> Progress:
     """Trains until the epochs are done or patience ends; leaves `model.safetensors` in `folder`.
 
     Args:
         resume: go on from `state.safetensors` if it is there.
-        show: an object with `epoch(number, batches)`, `step(figures)` and `said(text)` (a progress bar).
+        show: what is told how far it is: a progress bar, or nobody.
 
     Raises DiscernError naming the part of the loss that is no longer finite.
     """
@@ -82,7 +96,7 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
                 f"{folder / BEST} is missing: the weights after epoch {progress.best_epoch + 1}, the best so far",
                 hint="put the file back, or train again into another --out",
             )
-    log = Log(folder / METRICS, progress.step, accelerator.is_main_process, run.tensorboard)
+    log = Log(folder / METRICS, progress.step, accelerator.is_main_process, run.trackers)
     weights = plain.config.weights
     saved = progress.step
     first_rates = [group["lr"] for group in optimizer.param_groups]
@@ -202,7 +216,7 @@ def _validate(
     mean: RunningMean | None,
     log: "Log",
     accelerator: Accelerator,
-    show: Any,
+    show: Display,
 ) -> None:
     """Scores the (mean) weights on validation; keeps them when they are the best so far."""
     if mean is not None:
@@ -255,29 +269,22 @@ def _shard(batches: list[list[int]], accelerator: Accelerator) -> list[list[int]
 
 
 class Log:
-    """`metrics.jsonl`, cut back to the step that a resumed run goes on from; TensorBoard beside it when asked for."""
+    """`metrics.jsonl`, cut back to the step that a resumed run goes on from, and the trackers that the recipe names."""
 
-    def __init__(self, path: Path, step: int, active: bool, tensorboard: bool) -> None:
+    def __init__(self, path: Path, step: int, active: bool, trackers: Sequence[str] = ()) -> None:
         self.path, self.active = path, active
         self.lines: list[str] = []
-        self.board: Any = None
+        self.trackers = Trackers(trackers if active else (), path.parent, step)
         if not active:
             return
         if path.is_file():
             kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step(line) <= step and step]
             atomic_write_text(path, "".join(f"{line}\n" for line in kept))
-        if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self.board = SummaryWriter(str(path.parent / "tensorboard"))
 
     def write(self, line: dict[str, Any]) -> None:
         """One line; written to disk at the next `flush`."""
         self.lines.append(json.dumps(line))
-        if self.board is not None:
-            for name, value in line.items():
-                if isinstance(value, float):
-                    self.board.add_scalar(f"{line['split']}/{name}", value, line["step"])
+        self.trackers.log(line)
 
     def flush(self) -> None:
         """Appends what has gathered."""
@@ -289,8 +296,7 @@ class Log:
     def close(self) -> None:
         """Writes what is left."""
         self.flush()
-        if self.board is not None:
-            self.board.close()
+        self.trackers.close()
 
 
 def _step(line: str) -> int:

@@ -6,6 +6,7 @@ import re
 import torch
 from torch import nn
 
+from discern_vqa.bases import ModelBase
 from discern_vqa.config import OptimConfig
 from discern_vqa.errors import ConfigError
 from discern_vqa.nn.precision import Precision, computed
@@ -15,16 +16,16 @@ TABLES = ("position_embedding", "position_embeddings", "relative_attention_bias"
 """What pre-trained encoders and T5 call their tables of positions."""
 
 
-def make_optimizer(model: nn.Module, config: OptimConfig, precision: Precision = "fp32") -> torch.optim.AdamW:
+def make_optimizer(model: ModelBase, config: OptimConfig, precision: Precision = "fp32") -> torch.optim.AdamW:
     """AdamW over the trained parameters of `model`: pre-trained parts may have their own rate, parts named in `factors`
     a multiple of it, their layers one that falls towards the input (`layer_decay`), and what maps nothing has no weight
     decay (see `decays`). With `optimizer = "muon"` the weights of
     linear and convolutional layers take Muon's step, but for output layers and whatever was pre-trained. Raises
     ConfigError when a factor names no part."""
-    sides = [side for side in ("image", "text", "generator") if hasattr(model, side)]
-    pretrained = {id(p) for side in sides for p in getattr(model, side).pretrained()}
+    parts = model.parts()
+    pretrained = {id(parameter) for part in parts.values() for parameter in part.pretrained()}
     matrices = _matrices(model, pretrained) if config.optimizer == "muon" else set()
-    slowed = _layers_below(model, sides, pretrained) if config.layer_decay < 1 else {}
+    slowed = _layers_below(model, list(parts), pretrained) if config.layer_decay < 1 else {}
     check_factors(model, config)
     groups: dict[tuple[bool, float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -66,13 +67,13 @@ _FIRST = ("embed", "pre_layrnorm", "conv_stem", "shared")
 """What stands below an encoder's first layer, by parts of its name."""
 
 
-def _layers_below(model: nn.Module, sides: list[str], pretrained: set[int]) -> dict[str, int]:
+def _layers_below(model: nn.Module, parts: list[str], pretrained: set[int]) -> dict[str, int]:
     """For each pre-trained parameter that is trained how many trained layers of its encoder stand above it; 0 for what
     follows the last one."""
     found: dict[str, int] = {}
-    for side in sides:
+    for part in parts:
         own = [(name, one) for name, one in model.named_parameters()
-               if name.startswith(f"{side}.") and one.requires_grad]  # fmt: skip
+               if name.startswith(f"{part}.") and one.requires_grad]  # fmt: skip
         names = [name for name, one in own if id(one) in pretrained]
         layers = {name: int(match[1]) for name in names if (match := _LAYER.search(name))}
         count = max(layers.values(), default=-1) + 1
@@ -95,10 +96,10 @@ def check_factors(model: nn.Module, config: OptimConfig) -> None:
             raise ConfigError(f"[optim] factors: the model has no part {part!r}", hint=f"it has: {known}")
 
 
-def _matrices(model: nn.Module, encoders: set[int]) -> set[int]:
+def _matrices(model: ModelBase, encoders: set[int]) -> set[int]:
     """Ids of the weights that Muon moves. Tables of words and positions are no maps from a space to a space, and
     output layers are AdamW's by custom."""
-    outputs = tuple(getattr(model, "output_layers", ()))
+    outputs = model.output_layers
     return {
         id(module.weight)
         for name, module in model.named_modules()

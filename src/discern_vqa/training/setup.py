@@ -14,38 +14,31 @@ from accelerate import PartialState
 from safetensors.torch import save_file
 
 from discern_vqa import registry
-from discern_vqa.answering.modes import modes_of
+from discern_vqa.bases import ModelBase, ObjectiveBase
 from discern_vqa.config import Recipe
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.batch import Batch, Batcher
 from discern_vqa.data.sample import Sample
-from discern_vqa.data.sampling import epoch_batches, with_auxiliary, without_incomplete
+from discern_vqa.data.sampling import epoch_batches, with_auxiliary
 from discern_vqa.data.sources import StateSource
 from discern_vqa.errors import ConfigError, DataError, RunError
 from discern_vqa.files import atomic_path, atomic_write_text
 from discern_vqa.nn.precision import computed
 from discern_vqa.parts import make_tokenizer, make_writer
 from discern_vqa.recipe_samples import (
+    Samples,
     beside_samples,
+    evaluated,
     excluded_images,
+    faults_of,
     find_beside,
     imitated,
-    learning_samples,
     refuse_leak,
-    vocabulary_samples,
 )
 from discern_vqa.run import BESIDE, CONFIG, SIMILAR, WEIGHTS, Run, load_weights, read_tensors
 from discern_vqa.training.optim import check_factors
 
 Say = Callable[[str], None]
-
-PRETRAINED = {
-    "image": "image encoder",
-    "text": "text encoder",
-    "fvta": "query transformer",
-    "generator": "generator",
-}
-"""Parts of a model that may come with weights, and what they are called."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +46,8 @@ class Start:
     """All that the loop works on. `learned`: the samples of the recipe's own set (`own` of them), then those beside."""
 
     run: Run
-    model: Any
-    objective: Any
+    model: ModelBase
+    objective: ObjectiveBase[Any, Any]
     batcher: Batcher
     learned: list[Sample]
     own: int
@@ -64,11 +57,12 @@ class Start:
         """The rows of `learned` in each batch of an epoch."""
         recipe = self.run.recipe
         optim, seed = recipe.optim, recipe.run.seed
-        rows = with_auxiliary(self.own, len(self.learned) - self.own, recipe.data.beside_share, seed, epoch)
+        rows = with_auxiliary(self.own, len(self.learned) - self.own, recipe.data.auxiliary_share, seed, epoch)
         chosen = [self.learned[row] for row in rows]
         akin = self.batcher.pairing.same_answer_type
         drawn = epoch_batches(chosen, optim.batch, seed, epoch, optim.per_image, self.objective.mixed, akin)
-        drawn = without_incomplete(drawn, optim.batch) if "D7" in recipe.data.imitate else drawn
+        for fault in faults_of(recipe.data):
+            drawn = fault.batches(drawn, optim.batch)
         return [[rows[place] for place in batch] for batch in drawn]
 
     def batch(self, rows: list[int], rng: torch.Generator) -> Batch:
@@ -106,7 +100,9 @@ def set_up(
     # cuDNN's attention plans anew for every length of text that it meets, in 0.1 to 1 s; the other ways need no plan.
     torch.backends.cuda.enable_cudnn_sdp(False)
     settings, further = _beside(settings, root, out, resume, say)
-    samples, validation = learning_samples(settings.data, root, settings.run.seed)
+    reading = Samples(settings.data, root, settings.run.seed)
+    samples, validation = reading.learning
+    validation = evaluated(settings.data, validation, settings.optim.batch)
     if not samples:
         raise DataError(f"{root}: nothing to learn from", hint="see: discern data audit")
     torch.manual_seed(settings.run.seed)
@@ -115,16 +111,16 @@ def set_up(
             run = Run.open(out, finished=False)
             same_recipe(run.recipe, settings, out)
         else:
-            run = _new_run(out, recipe, settings, root, from_run)
+            run = _new_run(out, recipe, settings, reading, from_run)
     model = run.build_model(pretrained=from_run is None).to(among.device)
     if from_run is not None:
-        heads: Any = model.answer_layers if settings.run.answer_head == "per_dataset" else ()
+        heads = model.answer_layers if settings.run.answer_head == "per_dataset" else ()
         load_weights(model, Path(from_run) / WEIGHTS, but=heads)
     check_factors(model, settings.optim)  # before anything is computed
-    if settings.run.mode not in modes_of(model):
+    if settings.run.mode not in model.modes:
         raise ConfigError(
             f"[run] mode = {settings.run.mode!r}: {settings.model.name} as set here cannot answer so",
-            hint=f"it can: {', '.join(modes_of(model))}",
+            hint=f"it can: {', '.join(model.modes)}",
         )
     if from_run is None:
         said_random(model, say)
@@ -141,18 +137,18 @@ def set_up(
     )
     batcher = run.batcher(model)
     beside = beside_samples(settings.data, further, run.vocabulary) if further is not None else []
-    if settings.data.beside_limit and among.is_main_process:
+    if settings.data.auxiliary_limit and among.is_main_process:
         atomic_write_text(run.folder / BESIDE, "".join(f"{sample.id}\n" for sample in beside))
     if beside:
         images = len({sample.image for sample in beside})
-        say(f"beside them: {len(beside):,} questions about {images:,} images of {settings.data.beside}")
+        say(f"beside them: {len(beside):,} questions about {images:,} images of {settings.data.auxiliary}")
     learned = [*samples, *beside]
     with among.main_process_first():
         warm_states(run, model, batcher, [*learned, *validation], say)
         run.learn_prior(batcher, samples)
-    objective = registry.load("objectives", settings.objective.name).Objective(settings.objective, model)
-    batcher.second_view = getattr(objective, "second_view", False)
-    if hasattr(objective, "similar"):
+    objective = registry.objective(settings.objective.name).Objective(settings.objective, model)
+    batcher.second_view = objective.second_view
+    if objective.finds_similar:
         with among.main_process_first():
             say(use_similar(run, objective, [samples, beside], batcher))
     return Start(run, model, objective, batcher, learned, len(samples), validation)
@@ -161,20 +157,21 @@ def set_up(
 def _beside(settings: Recipe, root: Path, out: Path, resume: bool, say: Say) -> tuple[Recipe, Path | None]:
     """The recipe, and the folder of the set that is learned from beside its own. Without that set where a run that goes
     on began so, or where it is nowhere and the recipe can do without it."""
-    alone = settings.model_copy(update={"data": settings.data.model_copy(update={"beside": ""})})
-    if settings.data.beside_missing == "without" and resume and (out / CONFIG).is_file():
-        if not Run.open(out, finished=False).recipe.data.beside:
+    alone = settings.model_copy(update={"data": settings.data.model_copy(update={"auxiliary": ""})})
+    if settings.data.auxiliary_missing == "without" and resume and (out / CONFIG).is_file():
+        if not Run.open(out, finished=False).recipe.data.auxiliary:
             return alone, None
     try:
         return settings, find_beside(settings.data, root)
     except DataError as error:
-        if settings.data.beside_missing == "refuse":
+        if settings.data.auxiliary_missing == "refuse":
             raise
         say(f"WARNING: {error}; learned without it. The recipe's figures were measured with it ({error.hint})")
         return alone, None
 
 
-def _new_run(out: Path, source: Path, settings: Recipe, root: Path, from_run: Path | None) -> Run:
+def _new_run(out: Path, source: Path, settings: Recipe, reading: Samples, from_run: Path | None) -> Run:
+    root = reading.root
     if from_run is not None:
         before = Run.open(from_run)
         if before.recipe.model.resolved() != settings.model.resolved():
@@ -185,13 +182,13 @@ def _new_run(out: Path, source: Path, settings: Recipe, root: Path, from_run: Pa
         takes_table = settings.run.answer_head == "shared"
         refuse_leak(settings.data, before.recipe.data, from_run, takes_table)
         if takes_table:
-            vocabulary = _restricted(before.vocabulary, settings, root)
+            vocabulary = _restricted(before.vocabulary, settings, reading)
             return Run.create(out, source, settings, vocabulary, before.tokenizer, root, before.writer)
-    learned = vocabulary_samples(settings.data, root)
+    learned = reading.vocabulary()
     asked = [sample for sample in learned if not sample.is_caption]
     answers, kinds = [sample.answer for sample in asked], [sample.answer_type for sample in asked]
     vocabulary = AnswerVocabulary.from_answers(answers, settings.data.normaliser, settings.data.min_count, kinds)
-    vocabulary = _restricted(vocabulary, settings, root)
+    vocabulary = _restricted(vocabulary, settings, reading)
     if from_run is not None:
         return Run.create(out, source, settings, vocabulary, before.tokenizer, root, before.writer)
     tokenizer = make_tokenizer(settings, [sample.text for sample in learned])
@@ -199,12 +196,11 @@ def _new_run(out: Path, source: Path, settings: Recipe, root: Path, from_run: Pa
     return Run.create(out, source, settings, vocabulary, tokenizer, root, writer)
 
 
-def _restricted(table: AnswerVocabulary, settings: Recipe, root: Path) -> AnswerVocabulary:
+def _restricted(table: AnswerVocabulary, settings: Recipe, reading: Samples) -> AnswerVocabulary:
     """The table with what `run.restrict_labels` says of which answers may be chosen."""
     if settings.run.restrict_labels == "none":
         return replace(table, own=())
-    alone = settings.data.model_copy(update={"vocabulary_from": [], "imitate": []})
-    return table.restricted(one.answer for one in vocabulary_samples(alone, root) if not one.is_caption)
+    return table.restricted(sample.answer for sample in reading.learnable if not sample.is_caption)
 
 
 def _differences(before: Recipe, now: Recipe) -> str:
@@ -215,8 +211,8 @@ def _differences(before: Recipe, now: Recipe) -> str:
 def same_recipe(before: Recipe, now: Recipe, out: Path) -> None:
     """What was begun in `out` must go on with its own recipe; only the data folder may have moved. Raises RunError."""
     old, new = before.to_json(), now.to_json()
-    if now.data.beside_missing == "without" and not before.data.beside:
-        new["data"]["beside"] = ""  # it was nowhere when the run began
+    if now.data.auxiliary_missing == "without" and not before.data.auxiliary:
+        new["data"]["auxiliary"] = ""  # it was nowhere when the run began
     for tables in (old, new):
         tables["data"].pop("root")
     odd = [f"[{table}] {key}" for table in old for key in old[table] if old[table][key] != new.get(table, {}).get(key)]
@@ -227,16 +223,16 @@ def same_recipe(before: Recipe, now: Recipe, out: Path) -> None:
         )
 
 
-def said_random(model: Any, say: Say) -> None:
+def said_random(model: ModelBase, say: Say) -> None:
     """Lists the parameters that no pre-trained file filled."""
-    for side, what in PRETRAINED.items():
-        names = getattr(model, side).random if hasattr(model, side) else []
-        if names:
-            shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-            say(f"{what}: stays random: {shown}")
+    about = model.config.parts()
+    for name, part in model.parts().items():
+        if part.random:
+            shown = ", ".join(part.random[:4]) + (f" and {len(part.random) - 4} more" if len(part.random) > 4 else "")
+            say(f"{about[name].name}: stays random: {shown}")
 
 
-def use_similar(run: Run, objective: Any, sets: list[list[Sample]], batcher: Batcher) -> str:
+def use_similar(run: Run, objective: ObjectiveBase[Any, Any], sets: list[list[Sample]], batcher: Batcher) -> str:
     """Hands the similar-image index (Eq. 8) to the batcher, each image's of its own data set; it is kept in the run, so
     that a resumed training has the same one. Returns a line for the log (A25: the share of images that have any)."""
     path = run.folder / SIMILAR
@@ -252,7 +248,7 @@ def use_similar(run: Run, objective: Any, sets: list[list[Sample]], batcher: Bat
     return f"similar images: {share:.0%} of {len(numbers):,} have one, {sum(numbers) / len(numbers):.1f} on average"
 
 
-def warm_states(run: Run, model: Any, batcher: Batcher, samples: list[Sample], say: Say) -> None:
+def warm_states(run: Run, model: ModelBase, batcher: Batcher, samples: list[Sample], say: Say) -> None:
     """Computes the states of frozen encoders: all texts in a fixed order, and the images that the cache lacks or holds
     as they were before."""
     if batcher.texts is not None:

@@ -5,17 +5,16 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from discern_vqa.answering.decisions import answer_scores
-from discern_vqa.answering.modes import Answering, modes_of, tune_hybrid
+from discern_vqa.answering.modes import Answering, tune_hybrid
+from discern_vqa.bases import ModelBase
 from discern_vqa.card import CARD, write_card
 from discern_vqa.config import Recipe, read_recipe
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import CLOSED, OPEN, Sample
-from discern_vqa.data.sampling import whole_batches
 from discern_vqa.errors import ConfigError
 from discern_vqa.files import atomic_write_text
 from discern_vqa.lock import locked
@@ -26,6 +25,7 @@ from discern_vqa.training.baseline import fit_baseline
 from discern_vqa.training.loop import Work, fit, remove_unneeded
 from discern_vqa.training.progress import Bar
 from discern_vqa.training.setup import processes, same_recipe, set_up
+from discern_vqa.training.trackers import check_installed
 
 
 def train(
@@ -70,6 +70,7 @@ def _train(
 ) -> Run:
     started = time.monotonic()
     settings = read_recipe(recipe, overrides)
+    check_installed(settings.run.trackers)
     if settings.run.threads:
         torch.set_num_threads(settings.run.threads)
     among = processes()
@@ -112,8 +113,6 @@ def _train(
         root = find_root(settings.data, data)
     start = set_up(settings, recipe, root, out, from_run=from_run, resume=resume, among=among, say=say)
     run, model, batcher, validation = start.run, start.model, start.batcher, start.validation
-    if "D7" in settings.data.imitate:
-        validation = list(whole_batches(validation, settings.optim.batch))
 
     def validate() -> dict[str, float]:
         figures = validation_figures(model, batcher, validation)
@@ -122,7 +121,7 @@ def _train(
         return figures
 
     def conclude() -> None:
-        if validation and "hybrid" in modes_of(model):
+        if validation and "hybrid" in model.modes:
             say(tuned(run, model, batcher, validation))
         write_card(out)
 
@@ -167,7 +166,7 @@ def _data_for(before: Path, settings: Recipe, data: Path | None) -> Path | None:
     return data if read_recipe(before).data.dataset == settings.data.dataset else None
 
 
-def tuned(run: Run, model: Any, batcher: Batcher, validation: list[Sample]) -> str:
+def tuned(run: Run, model: ModelBase, batcher: Batcher, validation: list[Sample]) -> str:
     """Tunes the threshold of `hybrid` on validation and keeps it in the run. Returns a line for the log."""
     answering = Answering(model, batcher, validation)
     below, figures = tune_hybrid(answering, run.recipe.data.normaliser)
@@ -180,7 +179,7 @@ def tuned(run: Run, model: Any, batcher: Batcher, validation: list[Sample]) -> s
     )
 
 
-def validation_figures(model: Any, batcher: Batcher, samples: list[Sample]) -> dict[str, float]:
+def validation_figures(model: ModelBase, batcher: Batcher, samples: list[Sample]) -> dict[str, float]:
     """Accuracy on validation (overall, open, closed) and the cross-entropy of the answers that the table knows."""
     probabilities = answer_scores(model, batcher, samples)
     gold = torch.tensor([batcher.vocabulary.index(sample.answer) for sample in samples])

@@ -268,6 +268,22 @@ def refuse_shared(rows: Sequence[Prediction], judged: Sequence[Prediction], what
         )
 
 
+def nothing_held_out(run: Path) -> str:
+    """Why a run cannot be calibrated."""
+    return (
+        f"{run} learned from every training question and held none out (validation_ratio = 0), so its confidence cannot"
+        " be calibrated: on questions that it has learned it is always sure, and the test split is not for that"
+    )
+
+
+def what_can_be_done(run: Path) -> str:
+    """What to type instead."""
+    return (
+        f"discern calibrate {run} --on HELD_OUT.jsonl (its predictions, with gold, on {FEWEST} questions or"
+        " more of your own), or --on OTHER_RUN: the same recipe trained with --set data.validation_ratio=0.1"
+    )
+
+
 def describe(sure: np.ndarray, right: np.ndarray, images: np.ndarray) -> dict[str, Any]:
     """Reliability (see `confidence.reliability`), the risk-coverage curve, and the surer half: {..., "risk": {...},
     "surer_half": {...}}."""

@@ -11,7 +11,7 @@ its log odds divided by T. The same map serves for fitting and for answering, so
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -196,7 +196,7 @@ def _softmax(logs: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.asarray(shares / (weights * shares).sum(axis=1, keepdims=True))
 
 
-def _best(loss: Any) -> float:
+def _best(loss: Callable[[float], float]) -> float:
     """The temperature that minimises `loss` of 1 / T."""
     found = minimize_scalar(loss, bounds=(1 / FLATTEST, 1 / SHARPEST), method="bounded", options={"xatol": 1e-6})
     return float(1 / found.x)

@@ -1,12 +1,12 @@
-"""Is this anything like what the run was trained on? Numpy, no torch.
+"""Out-of-distribution (OOD) detection: is this anything like what the run was trained on? Numpy, no torch.
 
-The distance of a picture (or question) is one minus its mean cosine with the five most alike of those learned from, in
+The distance of a image (or question) is one minus its mean cosine with the five most alike of those learned from, in
 the space of the run's own encoder (nearest neighbours: Sun et al. 2022; cosine of the vectors as they are, since the
-large common part of all medical pictures is just what a photograph lacks). Of pictures like those learned from, 95 %
-are nearer than the threshold, as measured on pictures that were held out.
+large common part of all medical images is just what a photograph lacks). Of images like those learned from, 95 %
+are nearer than the threshold, as measured on images that were held out.
 
-`scope.safetensors` in the run's folder holds the vectors, the held-out distances and, in its header, all else; it
-belongs to the weights it was made for. `scope.json` holds figures alone, for people and reports:
+`ood.safetensors` in the run's folder holds the vectors, the held-out distances and, in its header, all else; it
+belongs to the weights it was made for. `ood.json` holds figures alone, for people and reports:
 
     {"version": 1, "accepted": 0.95, "neighbours": 5,
      "image": {"n": 314, "held_out": 314, "how": "...", "threshold": 0.2}, "question": {...},
@@ -33,7 +33,9 @@ from discern_vqa.scoring.metrics import figure
 from discern_vqa.scoring.tables import cell
 from discern_vqa.trust.calibration import digest
 
-FILE, FIGURES = "scope.safetensors", "scope.json"
+FILE, FIGURES = "ood.safetensors", "ood.json"
+BEFORE = {FILE: "scope.safetensors", FIGURES: "scope.json"}
+"""What version 0.1.0 called these files; they are still read."""
 VERSION = 1
 ACCEPTED, NEIGHBOURS, FOLDS = 0.95, 5, 5
 FEWEST = 20
@@ -47,7 +49,7 @@ _HINT = "make it anew with discern calibrate, or remove it"
 
 @dataclass(frozen=True)
 class Known:
-    """What is like what was learned from: of pictures, or of questions.
+    """What is like what was learned from: of images, or of questions.
 
     Args:
         vectors: (n, c) float16 of unit length.
@@ -95,7 +97,7 @@ class Known:
         return np.asarray((1 + above) / (1 + len(self.inside)))
 
     def figures(self) -> dict[str, Any]:
-        """For `scope.json`."""
+        """For `ood.json`."""
         return {
             "n": len(self.vectors),
             "held_out": len(self.inside),
@@ -105,7 +107,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Scope:
+class Detector:
     """Pictures and questions; None where too few were there to tell."""
 
     image: Known | None
@@ -113,7 +115,7 @@ class Scope:
     weights: str
 
     def judge(self, image: np.ndarray | None, question: np.ndarray) -> list[Within]:
-        """One for each row of the vectors (q, c) of pictures and (q, c') of questions."""
+        """One for each row of the vectors (q, c) of images and (q, c') of questions."""
         found: dict[str, list[tuple[float | None, bool]]] = {}
         for kind, vectors in (("image", image), ("question", question)):
             known = self.known(kind)
@@ -146,9 +148,11 @@ class Scope:
         with atomic_path(Path(folder) / FILE) as partial:
             save_file(tensors, partial, metadata={"scope": json.dumps(content)})
         write_figures(folder, self, before)
+        for name in BEFORE.values():
+            (Path(folder) / name).unlink(missing_ok=True)
 
     @classmethod
-    def read(cls, path: Path) -> "Scope":
+    def read(cls, path: Path) -> "Detector":
         """Raises RunError when the file is broken or of another version."""
         try:
             with safe_open(path, framework="numpy") as file:
@@ -163,15 +167,21 @@ class Scope:
                 }
             return cls(known.get("image"), known.get("question"), str(content["weights"]))
         except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise RunError(f"{path} is no scope file: {error!r}", hint=_HINT) from error
+            raise RunError(f"{path} is no file of out-of-distribution detection: {error!r}", hint=_HINT) from error
 
 
-def read_if_there(folder: Path, weights: Path) -> Scope | None:
+def there(folder: Path, name: str) -> Path:
+    """Where a run folder has `FILE` or `FIGURES`: under the name of version 0.1.0 if there only."""
+    path, before = Path(folder) / name, Path(folder) / BEFORE[name]
+    return before if before.is_file() and not path.is_file() else path
+
+
+def read_if_there(folder: Path, weights: Path) -> Detector | None:
     """The run's own, None where there is none. Raises RunError when it is broken, or made for other weights."""
-    path = Path(folder) / FILE
+    path = there(folder, FILE)
     if not path.is_file():
         return None
-    made = Scope.read(path)
+    made = Detector.read(path)
     if made.weights != digest(weights):
         raise RunError(
             f"{path} was made for other weights than {weights.name} holds now",
@@ -217,8 +227,8 @@ def auroc(inside: np.ndarray, outside: np.ndarray) -> tuple[float, list[float]]:
     return area, [1 / (1 + math.exp(-(odds + sign * half))) for sign in (-1, 1)]
 
 
-def write_figures(folder: Path, made: Scope, outside: Mapping[str, Any]) -> dict[str, Any]:
-    """Writes `scope.json` and returns what it holds."""
+def write_figures(folder: Path, made: Detector, outside: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes `ood.json` and returns what it holds."""
     sides = {kind: known.figures() for kind in KINDS if (known := made.known(kind)) is not None}
     content = {"version": VERSION, "accepted": ACCEPTED, "neighbours": NEIGHBOURS} | sides | {"outside": dict(outside)}
     atomic_write_text(Path(folder) / FIGURES, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
@@ -226,8 +236,8 @@ def write_figures(folder: Path, made: Scope, outside: Mapping[str, Any]) -> dict
 
 
 def read_figures(folder: Path) -> dict[str, Any]:
-    """What `scope.json` of a run's folder holds. Raises RunError when it is broken or not there."""
-    path = Path(folder) / FIGURES
+    """What `ood.json` of a run's folder holds. Raises RunError when it is broken or not there."""
+    path = there(folder, FIGURES)
     try:
         content = from_json(path.read_bytes())
         if not isinstance(content["outside"], dict):
@@ -242,7 +252,7 @@ def in_words(within: Within | None) -> str:
     """What a person is to be told; "" where nothing is out of the ordinary."""
     if within is None or not within.outside:
         return ""
-    names = {"image": "picture", "question": "question"}
+    names = {"image": "image", "question": "question"}
     shares = {"image": within.image, "question": within.question}
     said = " and ".join(f"the {names[kind]}" for kind in within.outside)
     least = min(share for kind in within.outside if (share := shares[kind]) is not None)
@@ -252,13 +262,13 @@ def in_words(within: Within | None) -> str:
 
 
 def lines(found: Mapping[str, Any] | None) -> list[str]:
-    """What `scope.json` (and `split` of `scores.json`) says, a sentence each."""
+    """What `ood.json` (and `split` of `scores.json`) says, a sentence each."""
     if not found:
         return []
     if "missing" in found:
         return [f"what is outside the training data cannot be told: {found['missing']}"]
     said = []
-    for kind, name in (("image", "pictures"), ("question", "questions")):
+    for kind, name in (("image", "images"), ("question", "questions")):
         one = (found.get("split") or {}).get(kind)
         if one and one["n"]:
             said.append(
@@ -267,7 +277,7 @@ def lines(found: Mapping[str, Any] | None) -> list[str]:
             )
     for name, one in (found.get("outside") or {}).items():
         ends = f"[{one['ci95'][0]:.3f}, {one['ci95'][1]:.3f}]"
-        what = "pictures" if one["what"] == "image" else "questions"
+        what = "images" if one["what"] == "image" else "questions"
         said.append(
             f"told from what it was trained on: {name} ({one['n']:,} {what} against {one['inside']:,}): "
             f"AUROC {one['auroc']:.3f} {ends}, {cell(one['caught'])} % caught"
@@ -280,17 +290,17 @@ def as_text(content: Mapping[str, Any]) -> str:
     fitted = [
         f"{name}: {one['n']:,} learned from; threshold {one['threshold']:.3f}, which {100 * content['accepted']:.0f} % "
         f"of {one['held_out']:,} are within ({one['how']})"
-        for kind, name in (("image", "pictures"), ("question", "questions"))
+        for kind, name in (("image", "images"), ("question", "questions"))
         if (one := content.get(kind))
     ]
     return "\n".join([*fitted, *lines(content)])
 
 
-def _measured_before(folder: Path, made: Scope) -> dict[str, Any]:
-    """What `scope.json` has measured with just this scope; {} where it was another, or cannot be read: it is to be
+def _measured_before(folder: Path, made: Detector) -> dict[str, Any]:
+    """What `ood.json` has measured with just this detector; {} where it was another, or cannot be read: it is to be
     written anew."""
     try:
-        old, content = Scope.read(folder / FILE), read_figures(folder)
+        old, content = Detector.read(there(folder, FILE)), read_figures(folder)
     except RunError:
         return {}
     pairs = [(old.known(kind), made.known(kind)) for kind in KINDS]

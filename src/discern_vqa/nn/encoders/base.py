@@ -17,35 +17,36 @@ class EncoderConfig(Table):
     """[model.image] and [model.text]."""
 
     kind: Literal["tiny", "lite", "hf"] = "tiny"
+    """`tiny`: a small encoder with random weights; `lite`: MobileNetV2 and MiniLM; `hf`: any of `transformers`."""
     weights: str = ""
-    """Name of a weights folder (or a hub id); empty with `hf`: `architecture`, random."""
+    """The name of a weights folder (or a hub id); with `hf` and an empty name, `architecture` with random weights."""
     architecture: Literal["clip-vit-base-patch32", "clip-vit-base-patch16", "roberta-base"] = "clip-vit-base-patch32"
-    """What `hf` builds where no folder is named; the CLIPs have both towers."""
+    """What `hf` builds where no folder is named (A4); the CLIP models have both towers."""
     project: bool = True
-    """Off: the encoder's own last states, where it is as wide as the model; for models that take them as they are."""
+    """Off: the encoder's last states without a projection, for models that are as wide as the encoder."""
     own_cells: bool = False
-    """CLIP's image tower: H_I by a projection of its own, which is learned, instead of CLIP's (A5). Other encoders have
-    no projection that could be shared, and always have their own."""
+    """CLIP's image tower: H_I has a learned projection of its own instead of CLIP's (A5). Other encoders have no
+    projection that could be shared, and always have their own."""
     frozen: bool = False
-    """No gradient into the pre-trained part; its states are computed once and cached."""
+    """The pre-trained part is not trained; its states are computed once and cached."""
     train_last: int = Field(default=0, ge=0)
-    """`frozen` text encoders of BERT's kind, and MobileNetV2: so many of the last layers (blocks) are trained all the
-    same, over cached states of those below them. 0: none."""
+    """With `frozen`, for text encoders of BERT's kind and MobileNetV2: the number of last layers (blocks) that are
+    trained all the same, over cached states of the layers below them."""
     size: int = 0
-    """Image side in pixels; 0: the encoder's own. Positions of a vision transformer are interpolated to it."""
+    """The side of the image in pixels; 0: the encoder's own. The positions of a vision transformer are interpolated."""
     pool: int = 0
-    """`lite`, `hf` with maps: cells are averaged into pool x pool; 0: as the model makes them. A third of the cells
-    costs half of a training step."""
+    """`lite`, and `hf` with feature maps: cells are averaged into pool x pool; 0: as the model makes them. A third of
+    the cells costs half of a training step."""
     width: int = 0
-    """Width of the random `tiny` encoder; 0: the model's width."""
+    """`tiny`: the width of the encoder; 0: the model's width."""
     layers: int = 2
-    """Transformer layers of `tiny`."""
+    """`tiny`: the number of transformer layers."""
     heads: int = 4
-    dropout: float = 0.0
+    """`tiny`: the number of attention heads in each layer."""
     patch: int = 16
-    """Pixels of a cell's side in `tiny`'s convolutional stem (8, 16 or 32)."""
+    """`tiny`: the side of a cell in pixels (8, 16 or 32)."""
     channels: int = 32
-    """Channels of the first stage of `tiny`'s stem; they double with every halving up to its width."""
+    """`tiny`: the channels of the first convolutional stage; they double with every halving, up to the width."""
 
 
 @dataclass(frozen=True)

@@ -54,9 +54,7 @@ class TinyImage(ImageEncoder):
         self.summary = nn.Linear(2 * width + 32 * side * side, width)
         self.pos = nn.Parameter(torch.randn(1 + side * side, width) * 0.02)
         self.enter = nn.LayerNorm(width)
-        self.blocks = nn.ModuleList(
-            PostNormBlock(width, config.heads, 2 * width, config.dropout) for _ in range(config.layers)
-        )
+        self.blocks = nn.ModuleList(PostNormBlock(width, config.heads, 2 * width, 0.0) for _ in range(config.layers))
         self.project = nn.Linear(width, d) if width != d else nn.Identity()
 
     def forward(self, image: Tensor, hidden: Tensor | None = None) -> Encoded:
@@ -89,9 +87,7 @@ class TinyText(TextEncoder):
         self.mask = nn.Parameter(torch.randn(width) * 0.02)
         nn.init.normal_(self.embed.weight, std=0.5)
         self.enter = nn.LayerNorm(width)
-        self.blocks = nn.ModuleList(
-            PostNormBlock(width, config.heads, 2 * width, config.dropout) for _ in range(config.layers)
-        )
+        self.blocks = nn.ModuleList(PostNormBlock(width, config.heads, 2 * width, 0.0) for _ in range(config.layers))
         self.project = nn.Linear(width, d) if width != d else nn.Identity()
 
     def forward(

@@ -16,7 +16,6 @@ divides by products of factors: they underflow, and a quotient of two of them is
 | `triton` | CUDA, float32 | the same in Triton (extra `gpu`; comes with torch's CUDA builds) |
 | `mamba_ssm` | CUDA, float32 | the authors' kernel, where their package is installed |
 
-The scan of Mamba-2, whose states share one factor for each head, is `ssd.ssd`.
 """
 
 import importlib

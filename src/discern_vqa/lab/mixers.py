@@ -1,5 +1,5 @@
-"""CMI-MTL's CIFR as a stack of layers of one variant, and the bank of alternatives to its gate (cmi_mtl.md 2.2), each
-one layer of the same interface: (x, y, keep_x, keep_y) -> (x, y) with text x (B, L, d) and image y (B, K, d).
+"""The alternatives to the gate of CMI-MTL's CIFR (cmi_mtl.md 2.2), each one layer of the interface of
+`nn.cross_mamba.CrossGate`: (x, y, keep_x, keep_y) -> (x, y) with text x (B, L, d) and image y (B, K, d).
 
 What comes from the other stream is brought to a stream's own length by averages (`nn.resample`). The programs named
 below are where each rule is known from; the words and the code are ours.
@@ -7,17 +7,19 @@ below are where each rule is known from; the words and the code are ours.
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from discern_vqa.nn.cross_mamba import CifrConfig, CrossGate, Streams
+from discern_vqa.nn.cross_mamba import CifrConfig, Streams
 from discern_vqa.nn.mamba import Driven, MambaBlock, SelectiveSsm
 from discern_vqa.nn.qformer import QueryBlock
 from discern_vqa.nn.resample import averaging, mean_of, merge
 from discern_vqa.nn.transformer import FeedForward
+
+HEADS = 4
+"""The attention heads of `xattn`."""
 
 
 class _Pair(nn.Module):
@@ -171,7 +173,7 @@ class CrossAttention(nn.Module):
     def __init__(self, config: CifrConfig, width: int) -> None:
         super().__init__()
         self.text, self.image = (
-            QueryBlock(width, config.heads, 4 * width, config.dropout or 0.0, crosses=True) for _ in range(2)
+            QueryBlock(width, HEADS, 4 * width, config.dropout or 0.0, crosses=True) for _ in range(2)
         )
 
     def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
@@ -179,13 +181,12 @@ class CrossAttention(nn.Module):
         return self.text(x, y, keep_x, keep_y), self.image(y, x, keep_y, keep_x)
 
 
-def _ssm(way: Any) -> SelectiveSsm:
-    return way  # a ModuleList forgets what it holds
+def _ssm(way: nn.Module) -> SelectiveSsm:
+    assert isinstance(way, SelectiveSsm)  # a ModuleList forgets what it holds
+    return way
 
 
 VARIANTS: dict[str, Callable[[CifrConfig, int], nn.Module]] = {
-    "gate": CrossGate,
-    "random": CrossGate,
     "swapC": SwapC,
     "swapAll": SwapAll,
     "concat": Concat,
@@ -195,29 +196,3 @@ VARIANTS: dict[str, Callable[[CifrConfig, int], nn.Module]] = {
     "coupled": Coupled,
     "xattn": CrossAttention,
 }
-
-
-class Cifr(nn.Module):
-    """`layers` layers of one variant; none of `none`."""
-
-    def __init__(self, config: CifrConfig, width: int) -> None:
-        super().__init__()
-        self.config, self.width = config, width
-        self.layers = nn.ModuleList() if config.released_random else self.drawn()
-
-    def drawn(self) -> nn.ModuleList:
-        """New layers with random weights."""
-        if self.config.variant == "none":
-            return nn.ModuleList()
-        return nn.ModuleList(VARIANTS[self.config.variant](self.config, self.width) for _ in range(self.config.layers))
-
-    def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
-        """x (B, L, d) text, y (B, K, d) image, keep (B, L), (B, K) True = a real position -> the same shapes.
-
-        With `released_random` (D1) the layers are drawn here, anew each time, by torch's own generator: the published
-        program does so, and nothing of them is trained, saved or the same twice.
-        """
-        layers = self.drawn().to(x.device).requires_grad_(False) if self.config.released_random else self.layers
-        for layer in layers:
-            x, y = layer(x, y, keep_x, keep_y)
-        return x, y

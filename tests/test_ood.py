@@ -18,7 +18,7 @@ from discern_vqa.evaluation.opening import open_run
 from discern_vqa.evaluation.predict import said
 from discern_vqa.training.train import train
 from discern_vqa.trust import ood
-from discern_vqa.trust.ood import FIGURES, FILE, Known, Scope, auroc, in_words
+from discern_vqa.trust.ood import FIGURES, FILE, Detector, Known, auroc, in_words
 
 
 def cloud(n: int, seed: int, middle: int = 0, width: int = 16) -> np.ndarray:
@@ -106,9 +106,9 @@ def test_a_perfect_separation_is_not_certain():
 
 def test_what_is_written_is_read_back_and_judges_alike(tmp_path):
     names = [str(i) for i in range(60)]
-    made = Scope(Known.fit(cloud(60, 0), names), Known.fit(cloud(60, 1, 2, 8), names), "0123")
+    made = Detector(Known.fit(cloud(60, 0), names), Known.fit(cloud(60, 1, 2, 8), names), "0123")
     made.write(tmp_path)
-    again = Scope.read(tmp_path / FILE)
+    again = Detector.read(tmp_path / FILE)
     images, questions = np.concatenate([cloud(3, 5), cloud(3, 6, 9)]), cloud(6, 7, 2, 8)
     assert again.judge(images, questions) == made.judge(images, questions)
     assert [one.outside for one in again.judge(images, questions)][3:] == [("image",)] * 3
@@ -119,8 +119,8 @@ def test_what_is_written_is_read_back_and_judges_alike(tmp_path):
 
 def test_a_broken_file_is_two_lines(tmp_path):
     (tmp_path / FILE).write_bytes(b"\x00" * 40)
-    with pytest.raises(RunError, match="is no scope file") as caught:
-        Scope.read(tmp_path / FILE)
+    with pytest.raises(RunError, match="is no file of out-of-distribution detection") as caught:
+        Detector.read(tmp_path / FILE)
     assert "discern calibrate" in caught.value.hint
 
 
@@ -129,8 +129,8 @@ def test_a_broken_file_is_two_lines(tmp_path):
 
 @pytest.fixture(scope="module")
 def placed(tiny_run, tmp_path_factory):
-    """A small run that learned chests, its scope, and heads and coloured blots beside it."""
-    folder = tmp_path_factory.mktemp("scope") / "run"
+    """A small run that learned chests, its detector, and heads and coloured blots beside it."""
+    folder = tmp_path_factory.mktemp("ood") / "run"
     root, photos = folder.parent / "chests", folder.parent / "photos"
     phantom.draw(root, counts={"train": 80, "validation": 8, "test": 8}, size=64, regions=["chest"], workers=1)
     phantom.draw(folder.parent / "heads", images=16, size=64, regions=["head"], workers=1)
@@ -222,19 +222,19 @@ def test_calibrate_outside_is_for_runs_and_says_what_is_wrong(placed, tmp_path, 
     assert cli.main(["calibrate", str(folder), "--outside", photos, "--figure", figure, "--accuracy", "0.9"]) == 2
     assert "--accuracy and --figure would be ignored" in capsys.readouterr().err
     predictor = open_run(folder)
-    with pytest.raises(DataError, match="holds no picture"):
-        measure_outside(predictor, predictor.scope, tmp_path / "empty")
+    with pytest.raises(DataError, match="holds no image"):
+        measure_outside(predictor, predictor.detector, tmp_path / "empty")
 
 
 def test_a_person_is_told_in_words():
     assert in_words(None) == in_words(Within(0.5, 0.5, ())) == ""
-    assert in_words(Within(0.001, 0.5, ("image",))).startswith("the picture is unlike what I was trained on (less than")
+    assert in_words(Within(0.001, 0.5, ("image",))).startswith("the image is unlike what I was trained on (less than")
     both = in_words(Within(0.03, 0.04, ("image", "question")))
-    assert both.startswith("the picture and the question are unlike")
+    assert both.startswith("the image and the question are unlike")
     assert "only 3 %" in both
 
 
 def test_what_is_not_known_is_not_said(tiny_run, tmp_path):
-    plain = shutil.copytree(tiny_run, tmp_path / "run", ignore=shutil.ignore_patterns("scope.*", "calibration.json"))
+    plain = shutil.copytree(tiny_run, tmp_path / "run", ignore=shutil.ignore_patterns("ood.*", "calibration.json"))
     image = sorted((tiny_run.parent / "phantoms" / "images" / "test").glob("*.png"))[0]
     assert said(open_run(plain).ask(image, "Is there a mass?")) == {}

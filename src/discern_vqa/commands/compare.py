@@ -1,0 +1,31 @@
+"""`discern compare`: paired tests between models on the same questions."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from discern_vqa.commands._output import Json, Normalise, write_json
+from discern_vqa.paths import refuse_own_input
+
+
+def compare(
+    models: Annotated[
+        list[str], typer.Argument(help="Run folders or predictions files; several seeds of one: NAME=PATH,PATH.")
+    ],
+    split: Annotated[str, typer.Option(help="Which predictions of a run folder.")] = "test",
+    normalise: Normalise = "m3ae",
+    as_json: Json = None,
+) -> None:
+    """Compare models on the same questions.
+
+    Paired tests against the first one named, clustered by image and corrected for their number; says in words what can
+    be told apart, and what difference could have been found.
+    """
+    from discern_vqa.scoring import compare as comparing
+
+    for path in map(Path, [*models, *(path for model in models for path in model.partition("=")[2].split(","))]):
+        refuse_own_input(as_json, path, path / f"predictions.{split}.jsonl")
+    compared = comparing.compare(comparing.read_answerers(models, split), normalise)
+    write_json(as_json, compared)
+    typer.echo(comparing.as_text(compared))

@@ -1,0 +1,34 @@
+"""Cross-entropy of the answer, and nothing else: for models that bring no way of learning of their own."""
+
+from typing import Literal
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor
+
+from discern_vqa.bases import ModelBase, ObjectiveBase, ObjectiveConfig
+from discern_vqa.data.batch import Batch
+from discern_vqa.nn.losses import answer_cross_entropy, check_weights
+
+
+class Config(ObjectiveConfig):
+    """[objective]."""
+
+    name: Literal["classify"] = "classify"
+    smoothing: float = Field(0.0, ge=0, lt=1)
+    """This much of the target is shared by all answers."""
+    weights: dict[str, float] = {"answer": 1.0}
+
+    @field_validator("weights")
+    @classmethod
+    def _name_every_part(cls, weights: dict[str, float]) -> dict[str, float]:
+        return check_weights(weights, cls.model_fields["weights"].default)
+
+
+class Objective(ObjectiveBase[Config, ModelBase]):
+    """batch, rng -> {"answer"}."""
+
+    def forward(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
+        """Of the scores that the model decides by. Texts whose answer is not in the vocabulary teach nothing."""
+        scores = self.model.decide(batch.inputs).scores
+        return {"answer": answer_cross_entropy(scores, batch.targets.answer, self.config.smoothing)}
