@@ -168,8 +168,8 @@ def test_a_parquet_file_of_other_columns_is_taken_as_far_as_it_goes(tmp_path):
     ("changes", "message"),
     [
         ({"image": {"path": None, "bytes": b"x"}}, "row 1: 'image' has no path"),
-        ({"image": {"path": "../a.png", "bytes": b"x"}}, "row 1: '../a.png' is no name for a file here"),
-        ({"image": {"path": "/a.png", "bytes": b"x"}}, "row 1: '/a.png' is no name for a file here"),
+        ({"image": {"path": "../a.png", "bytes": b"x"}}, "row 1: '../a.png' is not a valid file name"),
+        ({"image": {"path": "/a.png", "bytes": b"x"}}, "row 1: '/a.png' is not a valid file name"),
         ({"image": {"path": "a.png", "bytes": b""}}, "row 1: the image is not embedded"),
         ({"image": {"path": "a.png", "bytes": None}}, "row 1: the image 'a.png' is not at"),
         ({"extra": "{"}, "row 1: 'extra': broken JSON"),

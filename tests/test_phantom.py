@@ -210,7 +210,7 @@ def test_drawing_refuses_a_folder_that_holds_something_else(tmp_path):
     assert content(tmp_path / "tiny") == before
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "samples.jsonl").write_text("{}\n")
-    with pytest.raises(DataError, match="holds a data set that is no phantom set"):
+    with pytest.raises(DataError, match="holds a data set other than a phantom set"):
         phantom.draw(tmp_path / "mine", images=4, size=32)
 
 
