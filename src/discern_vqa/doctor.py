@@ -13,7 +13,7 @@ from discern_vqa.errors import DataError
 from discern_vqa.version import __version__
 
 EXTRAS = {
-    "dicom": ("pydicom", "pylibjpeg", "openjpeg"),
+    "dicom": ("pydicom", "imagecodecs", "pylibjpeg", "openjpeg"),
     "nifti": ("nibabel",),
     "data": ("datasets", "pyarrow"),
     "serve": ("fastapi", "uvicorn"),
