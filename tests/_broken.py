@@ -140,6 +140,7 @@ def _niftis(packed: bool) -> Callable[[], list[bytes]]:
     return made
 
 
+_PACKED = ("rle", "jpeg", "extended", "j2k", "lossless", "jpegls", "jpegls_lossy", "deflated")
 SEEDS: dict[str, Callable[[], list[bytes]]] = {
     "png": _pngs,
     "jpeg": _jpegs,
@@ -147,7 +148,7 @@ SEEDS: dict[str, Callable[[], list[bytes]]] = {
     "bmp": _bmps,
     "gif_webp": _others,
     "dicom": _plain_dicoms,
-    **{f"dicom_{syntax}": _packed_dicoms(syntax) for syntax in ("rle", "jpeg", "j2k", "lossless", "deflated")},
+    **{f"dicom_{syntax}": _packed_dicoms(syntax) for syntax in _PACKED},
     "nifti": _niftis(False),
     "nifti_gz": _niftis(True),
 }

@@ -1,4 +1,8 @@
-"""DICOM and NIfTI files made from arrays, and an encoder for JPEG Lossless: what the tests of pictures share."""
+"""DICOM and NIfTI files made from arrays: what the tests of pictures share.
+
+The encoder for JPEG Lossless is written here, point by point, so that the decoder is tested against another reading of
+the standard than its own.
+"""
 
 import gzip
 import io
@@ -6,6 +10,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import nibabel
 import numpy as np
 import pydicom
@@ -21,7 +26,10 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
     RLELossless,
 )
 
@@ -35,6 +43,9 @@ SYNTAXES = {
     "j2k": JPEG2000Lossless,
     "j2k_lossy": JPEG2000,
     "lossless": JPEGLosslessSV1,
+    "extended": JPEGExtended12Bit,
+    "jpegls": JPEGLSLossless,
+    "jpegls_lossy": JPEGLSNearLossless,
 }
 
 
@@ -87,7 +98,16 @@ def _fill(made: FileDataset, frames: np.ndarray, syntax: str) -> None:
         options = {} if syntax == "j2k" else {"j2k_cr": [4]}
         whole = frames[0] if len(frames) == 1 else frames
         made.compress(SYNTAXES[syntax], whole, encoding_plugin="pylibjpeg", generate_instance_uid=False, **options)
-    elif syntax == "jpeg":
+    elif syntax in ("jpegls", "jpegls_lossy"):
+        whole = [np.ascontiguousarray(frame).view(f"u{frame.dtype.itemsize}") for frame in frames]
+        level = {"jpegls": 0, "jpegls_lossy": 3}[syntax]
+        made.PixelData = encapsulate([imagecodecs.jpegls_encode(frame, level=level) for frame in whole])
+    elif syntax == "extended" and frames.dtype.itemsize == 2:
+        made.BitsStored, made.HighBit = 12, 11
+        space = "RGB" if made.SamplesPerPixel == 3 else "GRAYSCALE"
+        coded = [imagecodecs.jpeg8_encode(frame, level=98, bitspersample=12, outcolorspace=space) for frame in frames]
+        made.PixelData = encapsulate(coded)
+    elif syntax in ("jpeg", "extended"):
         if made.SamplesPerPixel == 3:
             made.PhotometricInterpretation = "YBR_FULL_422"
         made.PixelData = encapsulate([_jpeg(frame) for frame in frames])

@@ -96,7 +96,7 @@ def _png_header(body: bytearray, draw: random.Random, others: list[bytes]) -> No
 
 def _jpeg_header(body: bytearray, draw: random.Random, others: list[bytes]) -> None:
     """Rows, columns, components or sampling in the frame header."""
-    for marker in (b"\xff\xc0", b"\xff\xc2", b"\xff\xc3"):
+    for marker in (b"\xff\xc0", b"\xff\xc1", b"\xff\xc2", b"\xff\xc3", b"\xff\xf7"):
         place = bytes(body).find(marker)
         if 0 <= place < len(body) - 20:
             body[place + draw.randrange(4, 18)] = draw.choice([0, 1, 2, 3, 4, 8, 12, 16, 0x11, 0x44, 255])

@@ -95,6 +95,29 @@ def test_every_help_answers_without_torch():
     assert done.stdout.count("Usage: discern") == len(VERBS) + 2
 
 
+@pytest.mark.parametrize(("typed", "offered"), [("discern tr", ["train"]), ("discern data dr", ["draw"])])
+def test_the_shell_completes_verbs_without_torch(typed, offered):
+    code = (
+        "import sys; from discern_vqa.cli import main\n"
+        "try: main([])\n"
+        "finally: assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
+    )
+    asked = {"_DISCERN_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | asked, capture_output=True, text=True)
+    assert (done.stdout.split(), done.stderr) == (offered, "")
+
+
+def test_completion_can_be_shown_and_installed(tmp_path):
+    env = os.environ | {"HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    shown = [sys.executable, "-m", "discern_vqa", "--show-completion", "bash"]
+    done = subprocess.run(shown, env=env, capture_output=True, text=True)
+    assert "complete -o default -F _discern_completion discern" in done.stdout
+    shown[-2] = "--install-completion"
+    done = subprocess.run(shown, env=env, capture_output=True, text=True)
+    assert "completion installed in" in done.stdout
+    assert "discern" in (tmp_path / ".bashrc").read_text()
+
+
 def test_help_answers_at_once():
     before = os.times()
     subprocess.run([sys.executable, "-m", "discern_vqa", "--help"], check=True, capture_output=True)
@@ -271,7 +294,7 @@ def test_doctor_says_what_the_machine_has(capsys, monkeypatch, tmp_path):
     assert facts["discern"] == __version__
     assert facts["threads"] >= 1
     assert facts["disk_free_gib"] > 0
-    extras = {"dicom", "nifti", "data", "serve", "sweep", "track", "onnx", "peft", "lite", "fast", "gpu"}
+    extras = {"dicom", "nifti", "data", "sweep", "track", "lite", "fast", "gpu"}
     assert facts["extras"].keys() == extras
     assert cli.main(["doctor"]) == 0
     text = capsys.readouterr().out

@@ -18,7 +18,7 @@ from discern_vqa.imaging import dicom_frames, images
 from discern_vqa.imaging.images import open_image
 
 
-@pytest.mark.parametrize("syntax", ["explicit", "rle", "jpeg", "j2k", "lossless", "deflated"])
+@pytest.mark.parametrize("syntax", ["explicit", "rle", "jpeg", "extended", "j2k", "lossless", "jpegls", "deflated"])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
 def test_a_file_cut_off_is_refused(made, syntax, share):
     path = made(scene(top=255), syntax)
@@ -33,13 +33,13 @@ def test_too_many_points_are_refused_before_decoding(made, monkeypatch):
 
 
 def test_a_frame_larger_than_its_header_says_is_refused(made):
-    large = scene(400, 400, top=255)
+    large = scene(400, 400)
     for syntax, encoded in (
-        ("lossless", lossless_jpeg(large, 8)),
-        ("jpeg", pydicom_frame(large, "jpeg")),
-        ("j2k", pydicom_frame(large, "j2k")),
+        ("lossless", lossless_jpeg(large, 12)),
+        ("jpeg", pydicom_frame(scene(400, 400, top=255), "jpeg")),
+        *((syntax, pydicom_frame(large, syntax)) for syntax in ("j2k", "extended", "jpegls", "jpegls_lossy")),
     ):
-        dataset = pydicom.dcmread(made(scene(top=255), syntax))
+        dataset = pydicom.dcmread(made(scene(top=255 if syntax == "jpeg" else 4095), syntax))
         dataset.PixelData = encapsulate([encoded])
         path = made(scene(top=255)).with_name("b.dcm")
         dataset.save_as(path)
@@ -88,5 +88,6 @@ def test_without_the_packages_the_command_that_brings_them_is_said(made, monkeyp
 
 
 def test_no_decoder_under_the_gpl_is_asked():
-    asked = [(uid, name) for uids, name, _ in dicom_frames._PLUGINS for uid in uids if name in ("pylibjpeg", "gdcm")]
+    plugins = (*dicom_frames._PLUGINS, dicom_frames._DEEP)
+    asked = [(uid, name) for uids, name, _ in plugins for uid in uids if name in ("pylibjpeg", "gdcm")]
     assert sorted(asked) == sorted((uid, "pylibjpeg") for uid in dicom_frames._JPEG_2000)

@@ -9,7 +9,7 @@ from _scan import assert_agree, scan_inputs, slow_twin, value_and_gradients
 
 from discern_vqa.nn.scan import selective_scan, stepwise
 
-EXACT = ("stepwise", "tree", "doubling")
+EXACT = ("stepwise", "tree")
 """Paths in plain torch, which compute in float64 too."""
 EVERY = ("reference", *EXACT, "compiled")
 """Paths that run on a CPU."""
@@ -80,7 +80,7 @@ def test_places_left_out_are_as_if_they_were_not_there(path, reverse):
     for row, kept in enumerate(keep[:-1]):
         short = [tensor[row : row + 1, kept] for tensor in (x, dt, B, C)]
         alone = selective_scan(short[0], short[1], A, *short[2:], D, path=path, reverse=reverse)
-        if path in ("tree", "doubling"):  # the places are joined in other pairs
+        if path == "tree":  # the places are joined in other pairs
             torch.testing.assert_close(y[row, kept], alone[0], rtol=1e-5, atol=1e-6)
         else:
             assert torch.equal(y[row, kept], alone[0])
@@ -116,7 +116,7 @@ def test_a_step_of_no_time_changes_nothing(path):
     still[:, 10:] = 0
     same_readout = C.detach()[:, :1].expand_as(C)
     read = selective_scan(x, still, A, B, same_readout, torch.zeros_like(D), path=path)
-    exact = path not in ("tree", "doubling")  # which add the same terms in another order at each place
+    exact = path != "tree"  # which add the same terms in another order at each place
     tolerances = {"rtol": 0, "atol": 0} if exact else {"rtol": 0, "atol": 1e-6}
     torch.testing.assert_close(read[:, 10:], read[:, 9:10].expand(1, 20, -1), **tolerances)
 
@@ -186,7 +186,7 @@ def test_a_gradient_of_a_gradient_is_refused(path):
     given = scan_inputs(1, 4, 3, 2, dtype=torch.float32)
     y = selective_scan(*given, path=path)
     (gradient,) = torch.autograd.grad(y, given[0], torch.ones_like(y, requires_grad=True), create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
+    with pytest.raises(RuntimeError, match="once_differentiable|no autograd formula"):
         gradient.sum().backward()
 
 

@@ -25,7 +25,6 @@ app = typer.Typer(
     name="discern",
     help="Medical visual question answering that can be trusted: train, judge and ask. Research software: not for"
     " diagnosis.",
-    add_completion=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

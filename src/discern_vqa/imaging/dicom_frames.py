@@ -7,12 +7,13 @@ Which decoder reads which transfer syntax is fixed here, so that the same file g
 | not compressed, big endian, deflated   | pydicom                               | MIT                |
 | RLE Lossless                           | pydicom                               | MIT                |
 | JPEG Baseline, JPEG Extended of 8 bits | Pillow (libjpeg-turbo)                | MIT-CMU (IJG, BSD) |
+| JPEG Extended of 12 bits               | imagecodecs (libjpeg-turbo)           | BSD-3 (IJG, BSD)   |
+| JPEG Lossless (process 14)             | imagecodecs (libjpeg-turbo)           | BSD-3 (IJG, BSD)   |
+| JPEG-LS, lossless and near-lossless    | imagecodecs (CharLS)                  | BSD-3 (BSD-3)      |
 | JPEG 2000, High-Throughput JPEG 2000   | pylibjpeg-openjpeg (OpenJPEG)         | MIT (BSD-2)        |
-| JPEG-LS                                | pyjpegls (CharLS), where installed    | MIT (BSD-3)        |
-| JPEG Lossless (process 14)             | `lossless_jpeg`                       | ours               |
 
-pylibjpeg-libjpeg would read more and is GPL-3: it is not used, even where it is installed. JPEG Extended of 12 bits and
-the video syntaxes (MPEG, HEVC) have no decoder here and are refused.
+pylibjpeg-libjpeg is GPL-3: it is not used, even where it is installed. The video syntaxes (MPEG, HEVC) have no decoder
+here and are refused.
 """
 
 import struct
@@ -24,29 +25,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discern_vqa.errors import ImageError
-from discern_vqa.imaging import lossless_jpeg
+from discern_vqa.imaging import dicom_codecs
 from discern_vqa.imaging.decoded import HINT_FETCH, Limits, too_large
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
+    from pydicom.pixels.decoders.base import Decoder
 
-_JPEG = {"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"}
-_LOSSLESS = {"1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"}
-_JPEG_LS = {"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"}
+_JPEG = {"1.2.840.10008.1.2.4.50", dicom_codecs.JPEG_EXTENDED}
 _JPEG_2000 = {f"1.2.840.10008.1.2.4.{number}" for number in (90, 91, 201, 202, 203)}
 _RLE = {"1.2.840.10008.1.2.5"}
 
 _PLUGINS = (
     (_JPEG, "pillow", "pillow"),
     (_JPEG_2000, "pylibjpeg", "'discern-vqa[dicom]'"),
-    (_JPEG_LS, "pyjpegls", "pyjpegls"),
+    (dicom_codecs.JPEG_LOSSLESS | dicom_codecs.JPEG_LS, dicom_codecs.PLUGIN, "'discern-vqa[dicom]'"),
     (_RLE, "pydicom", "pydicom"),
 )
 """Transfer syntaxes, pydicom's name for the decoder that reads them here, and what brings it."""
+_DEEP = ({dicom_codecs.JPEG_EXTENDED}, dicom_codecs.PLUGIN, "'discern-vqa[dicom]'")
+"""The same for more than 8 bits, which Pillow does not read."""
 
 _MOST_FRAMES = 100_000
-_MOST_LOSSLESS = 40_000_000
-"""Points of a JPEG Lossless frame: twice the largest mammogram; some twenty seconds."""
 
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _GREYS = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
@@ -95,38 +95,35 @@ def describe(path: Path, dataset: "FileDataset", limits: Limits) -> About:
 
 def decode(path: Path, dataset: "FileDataset", about: About, index: int) -> NDArray[np.generic]:
     """The stored values of frame `index` (from 0): (rows, columns), or (rows, columns, 3) as RGB."""
-    from pydicom.pixels.utils import pixel_array
+    from pydicom.pixels.decoders.base import get_decoder
+    from pydicom.pixels.utils import as_pixel_options
 
-    syntax = str(dataset.file_meta.TransferSyntaxUID)
-    if syntax in _LOSSLESS:
-        return _lossless(path, dataset, about, index)
-    plugin = ""
+    syntax, plugin = str(dataset.file_meta.TransferSyntaxUID), ""
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        plugin = _plugin(path, syntax, about)
+        decoder, plugin = _decoder(path, syntax, about)
         _require_agreement(path, _encoded(dataset, about, index), syntax, about)
-    frame: NDArray[np.generic] = pixel_array(dataset, index=index, decoding_plugin=plugin)
+    else:
+        decoder = get_decoder(syntax)
+    options = as_pixel_options(dataset)
+    frame: NDArray[np.generic] = decoder.as_array(dataset, index=index, decoding_plugin=plugin, **options)[0]
     if frame.shape[:2] != (about.rows, about.columns):
         raise _wrong(path, f"a frame of {about.columns} x {about.rows} points became {frame.shape}")
     return frame
 
 
-def _plugin(path: Path, syntax: str, about: About) -> str:
+def _decoder(path: Path, syntax: str, about: About) -> tuple["Decoder", str]:
+    """pydicom's decoder of a compressed transfer syntax, and the plugin that it is to use."""
     from pydicom.pixels.decoders.base import get_decoder
 
-    for syntaxes, plugin, package in _PLUGINS:
+    for syntaxes, plugin, package in (_DEEP, *_PLUGINS) if about.bits_stored > 8 else _PLUGINS:
         if syntax in syntaxes:
-            if plugin not in get_decoder(syntax).available_plugins:
+            decoder = dicom_codecs.decoder(syntax) if plugin == dicom_codecs.PLUGIN else get_decoder(syntax)
+            if plugin not in decoder.available_plugins:
                 raise ImageError(
                     f"{path} is compressed as {about.syntax}, and its decoder is not installed",
                     hint=f"pip install {package}",
                 )
-            if syntax in _JPEG and about.bits_stored > 8:
-                raise ImageError(
-                    f"{path} is compressed as {about.syntax} with {about.bits_stored} bits; no decoder with a "
-                    "permissive licence reads that",
-                    hint="save it without compression (for example with dcmdjpeg), then open that copy",
-                )
-            return plugin
+            return decoder, plugin
     raise ImageError(
         f"{path} is compressed as {about.syntax}, which is not read",
         hint="save it without compression, then open that copy",
@@ -141,25 +138,6 @@ def _encoded(dataset: "FileDataset", about: About, index: int) -> bytes:
     if dataset.get("ExtendedOffsetTable") and dataset.get("ExtendedOffsetTableLengths"):
         offsets = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)
     return get_frame(dataset.PixelData, index, number_of_frames=about.frames, extended_offsets=offsets)
-
-
-def _lossless(path: Path, dataset: "FileDataset", about: About, index: int) -> NDArray[np.generic]:
-    if (points := about.rows * about.columns * about.samples) > _MOST_LOSSLESS:
-        raise ImageError(
-            f"{path} has {points / 1e6:.0f} million points in JPEG Lossless; "
-            f"at most {_MOST_LOSSLESS / 1e6:.0f} million are decoded",
-            hint="save it without compression, then open that copy",
-        )
-    encoded = _encoded(dataset, about, index)
-    _require_agreement(path, encoded, str(dataset.file_meta.TransferSyntaxUID), about)
-    if about.photometric.startswith("YBR"):
-        raise _wrong(path, f"{about.photometric} in {about.syntax} is not read")
-    values = lossless_jpeg.decode(encoded) & np.uint16((1 << min(16, about.bits_stored)) - 1)
-    if about.signed:
-        spare = max(0, 16 - about.bits_stored)  # the sign is the topmost of the stored bits
-        signed = (values << np.uint16(spare)).view(np.int16) >> np.int16(spare)
-        return signed[..., 0] if about.samples == 1 else signed
-    return values[..., 0] if about.samples == 1 else values
 
 
 def _require_agreement(path: Path, encoded: bytes, syntax: str, about: About) -> None:

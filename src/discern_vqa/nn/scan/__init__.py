@@ -9,9 +9,9 @@ divides by products of factors: they underflow, and a quotient of two of them is
 
 | path | where | what |
 |---|---|---|
-| `reference` | anywhere, any dtype | the definition in a loop, by autograd: the slow twin, and what is exported |
+| `reference` | anywhere, any dtype | the definition in a loop, by autograd: the reference implementation |
 | `stepwise` | anywhere, any dtype | plain torch, backward by hand, memory grows with sqrt(L) |
-| `tree`, `doubling` | anywhere, any dtype | log2(L) steps over several (B, L, E, S) tensors |
+| `tree` | anywhere, any dtype | log2(L) steps over several (B, L, E, S) tensors |
 | `compiled` | CPU, float32 | machine code made by llvmlite (extra `fast`); states stay in registers |
 | `triton` | CUDA, float32 | the same in Triton (extra `gpu`; comes with torch's CUDA builds) |
 | `mamba_ssm` | CUDA, float32 | the authors' kernel, where their package is installed |
@@ -21,6 +21,7 @@ divides by products of factors: they underflow, and a quotient of two of them is
 import importlib
 import importlib.util
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -34,8 +35,7 @@ from discern_vqa.nn.scan import mamba_ssm, parallel, reference, stepwise
 PLAIN: dict[str, Callable[..., Tensor]] = {
     "reference": reference.scan,
     "stepwise": stepwise.scan,
-    "tree": parallel.scan_tree,
-    "doubling": parallel.scan_doubling,
+    "tree": parallel.scan,
     "mamba_ssm": mamba_ssm.scan,
 }
 """Paths that know neither padding nor direction: they are given masked and turned inputs."""
@@ -80,7 +80,7 @@ def selective_scan(
     with torch.autocast(x.device.type, enabled=False):
         inputs = [tensor.to(dtype) for tensor in given]
         if chosen in FUSED:
-            y: Tensor = importlib.import_module(FUSED[chosen]).scan(*inputs, keep, reverse)
+            y: Tensor = sys.modules[FUSED[chosen]].scan(*inputs, keep, reverse)  # `_obstacle` has imported it
         else:
             y = _masked_and_turned(PLAIN[chosen], inputs, keep, reverse)
     return y.to(x.dtype)
@@ -88,8 +88,10 @@ def selective_scan(
 
 def choose(device: torch.device, dtype: torch.dtype, states: int, length: int) -> str:
     """The fastest path for these. It does not depend on the batch: a sample gives the same alone and among others."""
-    if torch.jit.is_tracing() or torch.compiler.is_compiling():  # type: ignore[attr-defined]
+    if torch.jit.is_tracing():  # type: ignore[attr-defined]
         return "reference"
+    if torch.compiler.is_compiling():  # the compiled path is one node of a graph, the others are traced
+        return "compiled" if not _obstacle("compiled", device, dtype, states) else "reference"
     for path in NEEDS:
         if not _obstacle(path, device, dtype, states):
             return path
@@ -104,6 +106,7 @@ def _possible(path: str, device: torch.device, dtype: torch.dtype, states: int) 
     return path
 
 
+@torch.compiler.assume_constant_result
 def _obstacle(path: str, device: torch.device, dtype: torch.dtype, states: int) -> str:
     """Why a path cannot be taken; empty if it can."""
     if path not in NEEDS:

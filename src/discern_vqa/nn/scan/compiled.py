@@ -12,7 +12,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from discern_vqa.nn.scan import _kernels
 from discern_vqa.nn.scan._language import host_width
@@ -29,13 +28,85 @@ def scan(
     x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, keep: Tensor | None, reverse: bool
 ) -> Tensor:
     """See `selective_scan`; everything float32 and on the CPU."""
+    trains = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, dt, A, B, C, D))
+    y, _ = selective_scan_cpu(x, dt, A, B, C, D, keep, reverse, trains)
+    return y
+
+
+@torch.library.custom_op("discern::selective_scan_cpu", mutates_args=(), device_types="cpu")
+def selective_scan_cpu(
+    x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, keep: Tensor | None, reverse: bool, trains: bool
+) -> tuple[Tensor, Tensor]:
+    """y (B, L, E), and the states at the beginning of every chunk, (B, chunks, tiles, S, tile), which the backward
+    kernel starts from (one chunk, unused, unless `trains`). To `torch.compile` and `torch.export` this is one node."""
+    sequences, length, E = x.shape
+    padded = _ready(x, dt, A, B, C, D, keep, reverse)
+    tiles = padded[2]
+    kept = torch.empty(sequences, -(-length // _kernels.STEPS) if trains else 1, *tiles.shape)
+    y = torch.empty(sequences, length, tiles.shape[0] * tiles.shape[2])
+    plan = _plan(*padded, kept) | {"kept.chunk": tiles.numel() if trains else 0}
+    _run("forward", plan | _rows("y", y))
+    return y if y.shape[2] == E else y[..., :E].contiguous(), kept
+
+
+@selective_scan_cpu.register_fake
+def _(x, dt, A, B, C, D, keep, reverse, trains):
+    (E, S), tile = A.shape, _kernels.VECTORS * host_width()
+    chunks = -(-x.shape[1] // _kernels.STEPS) if trains else 1
+    kept = x.new_empty(x.shape[0], chunks, -(-E // tile), S + -S % _kernels.STATES, tile)
+    return x.new_empty(x.shape), kept
+
+
+@torch.library.custom_op("discern::selective_scan_cpu_backward", mutates_args=(), device_types="cpu")
+def _backward(
+    dy: Tensor, x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, keep: Tensor | None, reverse: bool,
+    kept: Tensor,
+) -> list[Tensor]:  # fmt: skip
+    padded = _ready(x, dt, A, B, C, D, keep, reverse)
+    tiles = padded[2]
+    (sequences, length, E), (count, S, tile) = x.shape, tiles.shape
+    wide = count * tile
+    plan = _plan(*padded, kept)
+    dx, ddt = (torch.empty(sequences, length, wide) for _ in range(2))
+    dA, adjoint = (torch.empty(sequences, count, S, tile) for _ in range(2))
+    dB, dC = (torch.empty(sequences, plan["groups"], length, S) for _ in range(2))
+    dD = torch.empty(sequences, wide)
+    rows = _rows("dy", _padded(dy, tile)) | _rows("dx", dx) | _rows("ddt", ddt)
+    _run("backward", {**plan, **rows, "dA": dA, "dB": dB, "dC": dC, "dD": dD, "G": adjoint})
+    by_channel = _sum(dA, 0).transpose(1, 2).reshape(wide, S)
+    states = A.shape[1]
+    whole = (dx, E), (ddt, E), (by_channel[:E], states), (_sum(dB, 1), states), (_sum(dC, 1), states), (_sum(dD, 0), E)
+    return [tensor if tensor.shape[-1] == size else tensor[..., :size].contiguous() for tensor, size in whole]
+
+
+@_backward.register_fake
+def _(dy, x, dt, A, B, C, D, keep, reverse, kept):
+    return [tensor.new_empty(tensor.shape) for tensor in (x, dt, A, B, C, D)]
+
+
+def _keep_for_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    *tensors, ctx.reverse, _ = inputs
+    ctx.save_for_backward(*tensors, output[1])
+
+
+def _gradients(ctx: Any, dy: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    *given, kept = ctx.saved_tensors
+    return (*_backward(dy, *given, ctx.reverse, kept), None, None, None)
+
+
+selective_scan_cpu.register_autograd(_gradients, setup_context=_keep_for_backward)
+
+
+def _ready(
+    x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, keep: Tensor | None, reverse: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """x, dt, A in tiles, B, C, D as the kernels read them, and the order of the positions with their counts."""
     (E, S), tile = A.shape, _kernels.VECTORS * host_width()
     x, dt, D = (_padded(tensor, tile) for tensor in (x, dt, D))
     B, C = (_padded(tensor, _kernels.STATES) for tensor in (B, C))
     A = F.pad(A, (0, -S % _kernels.STATES, 0, -E % tile))
     order, counts = visits(x.shape[0], x.shape[1], keep, reverse, x.device)
-    y: Tensor = _Scan.apply(x, dt, A, B, C, D, order, counts)
-    return y[..., :E]
+    return x, dt, _in_tiles(A), B, C, D, order, counts
 
 
 def _padded(tensor: Tensor, multiple: int) -> Tensor:
@@ -43,37 +114,6 @@ def _padded(tensor: Tensor, multiple: int) -> Tensor:
     missing = -tensor.shape[-1] % multiple
     padded = F.pad(tensor, (0, missing)) if missing else tensor
     return padded if padded.stride(-1) == 1 else padded.contiguous()
-
-
-class _Scan(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, *given: Tensor) -> Tensor:
-        x, dt, A, B, C, D, order, counts = given
-        sequences, length, E = x.shape
-        trains = any(ctx.needs_input_grad)
-        tiles = _in_tiles(A)
-        kept = torch.empty(sequences, -(-length // _kernels.STEPS) if trains else 1, *tiles.shape)
-        y = torch.empty(sequences, length, E)
-        plan = _plan(x, dt, tiles, B, C, D, order, counts, kept) | {"kept.chunk": tiles.numel() if trains else 0}
-        _run("forward", plan | _rows("y", y))
-        if trains:
-            ctx.save_for_backward(x, dt, tiles, B, C, D, order, counts, kept)
-        return y
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, dt, tiles, B, C, D, order, counts, kept = ctx.saved_tensors
-        (sequences, length, E), (count, S, tile) = x.shape, tiles.shape
-        plan = _plan(x, dt, tiles, B, C, D, order, counts, kept)
-        dx, ddt = (torch.empty(sequences, length, E) for _ in range(2))
-        dA, adjoint = (torch.empty(sequences, count, S, tile) for _ in range(2))
-        dB, dC = (torch.empty(sequences, plan["groups"], length, S) for _ in range(2))
-        dD = torch.empty(sequences, E)
-        rows = _rows("dy", _padded(dy, 1)) | _rows("dx", dx) | _rows("ddt", ddt)
-        _run("backward", {**plan, **rows, "dA": dA, "dB": dB, "dC": dC, "dD": dD, "G": adjoint})
-        by_channel = _sum(dA, 0).transpose(1, 2).reshape(E, S)
-        return dx, ddt, by_channel, _sum(dB, 1), _sum(dC, 1), _sum(dD, 0), None, None
 
 
 def _sum(tensor: Tensor, axis: int) -> Tensor:

@@ -1,16 +1,13 @@
-"""The scan in log(L) steps: two ways to solve h_t = a_t h_(t-1) + b_t for all t at once, and the scan on top of them.
+"""The scan in log(L) steps: h_t = a_t h_(t-1) + b_t solved for all t at once, and the scan on top of it.
 
-Two neighbouring steps are one step again, (a_2 a_1, a_2 b_1 + b_2); both ways do nothing but join neighbours, so they
-multiply factors in (0, 1] and never divide: what underflows becomes 0, as it should. (Dividing by cumulative products
-of a is shorter and wrong as soon as a product underflows.)
+Two neighbouring steps are one step again, (a_2 a_1, a_2 b_1 + b_2). `tree` does nothing but join neighbours, so it
+multiplies factors in (0, 1] and never divides: what underflows becomes 0, as it should. (Dividing by cumulative
+products of a is shorter and wrong as soon as a product underflows.)
 
-`tree` joins pairs, solves the half as long problem and fills in the places between (Blelloch 1990): about 2 L joins.
-`doubling` joins each place with the one 1, 2, 4, ... before it (Hillis and Steele 1986): L log2(L) joins, half the
-depth. Both write several (B, L, E, S) tensors: for a GPU without kernels; on a CPU the stepwise form is faster.
+It joins pairs, solves the half as long problem and fills in the positions between (Blelloch 1990): about 2 L joins. It
+writes several (B, L, E, S) tensors: for a GPU without kernels; on a CPU the stepwise form is faster.
 """
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -33,47 +30,29 @@ def tree(a: Tensor, b: Tensor) -> Tensor:
     return h
 
 
-def doubling(a: Tensor, b: Tensor) -> Tensor:
-    """The same as `tree`."""
-    reach = 1
-    while reach < a.shape[1]:
-        b = torch.cat([b[:, :reach], torch.addcmul(b[:, reach:], a[:, reach:], b[:, :-reach])], dim=1)
-        a = torch.cat([a[:, :reach], a[:, reach:] * a[:, :-reach]], dim=1)
-        reach *= 2
-    return b
-
-
 class _Recurrence(torch.autograd.Function):
     """The adjoint of a recurrence is the recurrence from the other end, its factors moved by one place."""
 
     @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, solve: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        h = solve(a, b)
+    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
+        h = tree(a, b)
         ctx.save_for_backward(a, h)
-        ctx.solve = solve
         return h
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, dh: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, dh: Tensor) -> tuple[Tensor, Tensor]:
         a, h = ctx.saved_tensors
         following = torch.cat([a[:, 1:], a.new_zeros(a[:, :1].shape)], dim=1)
-        G = ctx.solve(following.flip(1), dh.flip(1)).flip(1)
+        G = tree(following.flip(1), dh.flip(1)).flip(1)
         da = torch.zeros_like(a)
         torch.mul(G[:, 1:], h[:, :-1], out=da[:, 1:])
-        return da, G, None
+        return da, G
 
 
-def _scan(
-    solve: Callable[[Tensor, Tensor], Tensor], x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor
-) -> Tensor:
+def scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
+    """See `selective_scan`."""
     a = (dt[..., None] * A).exp()  # (B L E S)
     b = (dt * x)[..., None] * B[:, :, None, :]
-    h: Tensor = _Recurrence.apply(a, b, solve)
+    h: Tensor = _Recurrence.apply(a, b)
     return torch.matmul(h, C[..., None])[..., 0] + D * x
-
-
-scan_tree = partial(_scan, tree)
-"""See `selective_scan`."""
-scan_doubling = partial(_scan, doubling)
-"""See `selective_scan`."""
