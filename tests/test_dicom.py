@@ -236,6 +236,28 @@ def test_lookup_tables_equal_pydicoms(made, syntax):
         assert np.array_equal(shown(path), np.rint(theirs / 65535 * 255)), keyword
 
 
+def test_tables_of_more_than_256_entries_of_8_bits_are_read_to_their_end(made):
+    """As a VOI LUT and as a palette; pydicom's own functions wrap around at entry 256."""
+    curve = np.repeat(np.arange(250, dtype=np.uint8), 4)
+    values = np.arange(1000, dtype=np.uint16).reshape(25, 40)
+    voi = sequence({"LUTDescriptor": [1000, 0, 8], "LUTData": curve.tobytes()})
+    assert np.array_equal(shown(made(values, VOILUTSequence=voi)), curve.reshape(25, 40))
+    palette = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for colour in ("Red", "Green", "Blue"):
+        palette[f"{colour}PaletteColorLookupTableDescriptor"] = [1000, 0, 8]
+        palette[f"{colour}PaletteColorLookupTableData"] = curve.tobytes()
+    assert np.array_equal(shown(made(values, **palette))[..., 1], curve.reshape(25, 40))
+
+
+def test_a_palette_of_a_big_endian_file_is_read_in_its_own_order(made):
+    palette = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for colour in ("Red", "Green", "Blue"):
+        palette[f"{colour}PaletteColorLookupTableDescriptor"] = [4, 0, 16]
+        palette[f"{colour}PaletteColorLookupTableData"] = np.array([0, 21845, 43690, 65535], ">u2").tobytes()
+    values = np.arange(4, dtype=np.uint16).reshape(2, 2)
+    assert shown(made(values, "big", **palette))[..., 0].tolist() == [[0, 85], [170, 255]]
+
+
 def test_enhanced_files_keep_windows_with_the_frame(made):
     own = [
         {

@@ -17,7 +17,7 @@ from discern_vqa.imaging import dicom_codecs
 from discern_vqa.imaging.images import open_recorded
 
 SHIPPED = Path(pydicom.__file__).with_name("data") / "test_files"
-DAMAGED = (ValueError, imagecodecs.Jpeg8Error, imagecodecs.JpeglsError)
+DAMAGED = (ValueError, imagecodecs.Jpeg8Error)
 LOSSLESS, LS = "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.80"
 
 
@@ -80,6 +80,20 @@ def test_a_stream_that_is_cut_off_or_ends_early_is_refused():
     for length in range(len(exact) - 2):
         with pytest.raises(DAMAGED):
             decoded(exact[:length], values, LS)
+
+
+def test_a_stream_that_charls_never_comes_back_from_is_given_up(monkeypatch):
+    """8 x 8 pixels of 8 bits whose scan is one zero byte: found by cutting a whole stream."""
+    stream = bytes.fromhex("ffd8fff7000b080008000801011100ffda000801010000000000")
+    monkeypatch.setattr(dicom_codecs, "_SECONDS", 5)
+    with pytest.raises(ValueError, match="not decoded within 5 seconds"):
+        dicom_codecs._charls(stream)
+
+
+def test_what_ends_the_process_of_charls_is_an_error_here(monkeypatch):
+    monkeypatch.setattr(dicom_codecs, "_CHARLS", "import os; os.abort()")
+    with pytest.raises(ValueError, match="ended with -6"):
+        dicom_codecs._charls(b"")
 
 
 def test_a_frame_of_another_size_than_promised_is_refused():

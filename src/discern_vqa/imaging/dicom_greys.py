@@ -3,6 +3,11 @@
 What is shown is chosen in this order: what the user asked for (`#window=`), the file's first VOI LUT, its first window,
 all of the range for pictures of up to 8 bits, and else the values without the half per cent at either end. A window of
 the file whose width cannot be used is passed over.
+
+Why not `pydicom.pixels.apply_*` (3.0.2): they do not look into the functional groups of a frame; a table of 8-bit
+entries is indexed with 8 bits, so that entry 256 is entry 0; palettes of big-endian files are read as little-endian;
+a segmented palette unfolds without bound; and they work on a whole frame as 64-bit numbers, where `to_bytes` works on a
+table of its values.
 """
 
 import math
