@@ -1,4 +1,4 @@
-"""Broken picture files by the thousand: seeds of every kind, mutations that know their formats, and what opening gives.
+"""Broken image files by the thousand: seeds of every kind, mutations that know their formats, and what opening gives.
 
     python tests/_broken.py KIND,KIND,... COUNT SEED FOLDER     a JSON line a kind: outcomes, slowest case, most memory
 

@@ -1,4 +1,4 @@
-"""DICOM and NIfTI files made from arrays: what the tests of pictures share.
+"""DICOM and NIfTI files made from arrays: what the tests of images share.
 
 The encoder for JPEG Lossless is written here, point by point, so that the decoder is tested against another reading of
 the standard than its own.
@@ -50,7 +50,7 @@ SYNTAXES = {
 
 
 def scene(rows: int = 40, columns: int = 48, top: int = 4095, seed: int = 0) -> np.ndarray:
-    """A smooth grey picture with some noise, 0 to `top`."""
+    """A smooth grey image with some noise, 0 to `top`."""
     y, x = np.mgrid[:rows, :columns]
     field = np.sin(x / 5) + np.cos(y / 4) + np.random.default_rng(seed).normal(0, 0.05, (rows, columns))
     return np.rint((field - field.min()) / np.ptp(field) * top).astype(np.uint16 if top > 255 else np.uint8)

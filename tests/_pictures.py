@@ -1,4 +1,4 @@
-"""Pictures that the tests of the audit, of splits and of sheets share: smooth random fields, and copies of them."""
+"""Images that the tests of the audit, of splits and of sheets share: smooth random fields, and copies of them."""
 
 import dataclasses
 from pathlib import Path
@@ -19,7 +19,7 @@ def picture(number: int, side: int = 96) -> Image.Image:
 
 
 def save(folder: Path, name: str, drawn: Image.Image, **options) -> Path:
-    """Writes the picture and returns its path."""
+    """Writes the image and returns its path."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     drawn.save(path, **options)
@@ -34,7 +34,7 @@ def question(number: int, split: str, path: Path, **fields) -> Sample:
 
 
 def chain(folder: Path) -> list[Sample]:
-    """Twelve pictures: 0 and 1 are one in two formats, 2 nearly so, 3 and 4 have one patient, 5 and 6 one study."""
+    """Twelve images: 0 and 1 are one in two formats, 2 nearly so, 3 and 4 have one patient, 5 and 6 one study."""
     drawn = [picture(number) for number in range(12)]
     drawn[1], drawn[2] = drawn[0], drawn[0].resize((70, 70))
     names = ["a0.png", "a1.bmp", *(f"a{number}.png" for number in range(2, 12))]
@@ -49,7 +49,7 @@ def chain(folder: Path) -> list[Sample]:
 
 
 def set_of_40(folder: Path) -> None:
-    """Forty pictures in pairs of near copies, three questions each; template re-phrasings and captions too."""
+    """Forty images in pairs of near copies, three questions each; template re-phrasings and captions too."""
     rows = []
     for number in range(40):
         drawn = picture(number // 2)

@@ -59,5 +59,5 @@ def without_source(sample: Sample) -> Sample:
 
 
 def without_place(sample: Sample) -> Sample:
-    """What a neutral file with pictures keeps."""
+    """What a neutral file with images keeps."""
     return dataclasses.replace(sample, source="", path=Path())

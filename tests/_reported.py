@@ -14,7 +14,7 @@ N = 40
 
 
 def rows_of(right: set[int]) -> list[Prediction]:
-    """40 questions about 20 pairs of twins; the images are not square."""
+    """40 questions about 20 image pairs; the images are not square."""
     return [
         Prediction(
             id=f"q{i}",

@@ -70,7 +70,7 @@ CAPTIONS = [
 
 
 class Noise:
-    """An image source whose pictures follow from their names."""
+    """An image source whose images follow from their names."""
 
     views = 1
 

@@ -34,10 +34,10 @@ def test_it_is_made_with_as_many_threads_as_the_loop_has():
 def test_an_error_arrives_where_its_batch_would_have_been():
     def make(rows, step):
         if step == 1:
-            raise ValueError("this picture is broken")
+            raise ValueError("this image is broken")
         return step
 
     made = ahead(make, [([0], 0), ([0], 1), ([0], 2)])
     assert next(made) == 0
-    with pytest.raises(ValueError, match="this picture is broken"):
+    with pytest.raises(ValueError, match="this image is broken"):
         next(made)

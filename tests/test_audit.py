@@ -145,7 +145,7 @@ def test_a_patient_on_both_sides_is_found_where_the_images_differ(clean):
 
 def test_missing_and_broken_image_files_are_named(clean):
     clean["train"][0].path.unlink()
-    clean["test"][0].path.write_bytes(b"no picture")
+    clean["test"][0].path.write_bytes(b"no image")
     report = audit.audit(clean)
     assert report["images"]["missing"] == ["train0.png"]
     assert [entry["image"] for entry in report["images"]["unreadable"]] == ["test0.png"]

@@ -15,7 +15,7 @@ from discern_vqa.datasets import slake, vqa_med_2019, vqa_rad
 
 @pytest.fixture
 def clean(tmp_path):
-    """Eight questions about eight pictures, four in each split."""
+    """Eight questions about eight images, four in each split."""
     samples = {}
     for place, split in enumerate(("train", "test")):
         paths = [save(tmp_path, f"{split}{number}.png", picture(10 * place + number)) for number in range(4)]
@@ -147,7 +147,7 @@ def test_an_encoder_sees_what_thumbnails_do_not(clean, monkeypatch):
     from discern_vqa.nn import encoders
 
     class Halves(torch.nn.Module):
-        """States that know which half is brighter, so that a picture and its upside-down are one."""
+        """States that know which half is brighter, so that an image and its upside-down are one."""
 
         size = 32
 

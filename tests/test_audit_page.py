@@ -27,7 +27,7 @@ def flawed(tmp_path):
     ]
     train.append(dataclasses.replace(train[2], id="y", question="Now question 2?", answer="<b>yes</b>"))
     train.append(dataclasses.replace(train[3], id="z", answer="no & <script>alert(1)</script>"))
-    test[2].path.write_bytes(b"no picture")
+    test[2].path.write_bytes(b"no image")
     jsonl.write([*train, *test], folder / jsonl.FILE)
     return folder
 

@@ -1,4 +1,4 @@
-"""Batches: one image for many texts, targets apart from inputs, partners, similar images; where pictures come from."""
+"""Batches: one image for many texts, targets apart from inputs, partners, similar images; where images come from."""
 
 from dataclasses import fields, replace
 
@@ -108,7 +108,7 @@ def test_a_batch_follows_from_its_generator_and_moves_to_a_device_whole():
     assert moved.ids == one.ids
 
 
-# -- pictures --------------------------------------------------------------------------------------
+# -- images --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -187,7 +187,7 @@ def test_kept_states_count_only_for_the_file_that_they_were_made_of(files, tmp_p
     source = StateSource(PixelSource(16, 8, True, False), encode, views=2)
     before = source.get(files)[0]
     Image.new("L", (24, 20), 200).save(files[1][1])
-    assert source.has(*files[1]), "looked at once: a program shows one picture from its beginning to its end"
+    assert source.has(*files[1]), "looked at once: a program shows one image from its beginning to its end"
     again = StateSource(PixelSource(16, 8, True, False), encode, views=2)
     again.fill(source.dump())
     assert [again.has(*file) for file in files] == [True, False]

@@ -1,4 +1,4 @@
-"""Burned-in text: invented names in real and drawn pictures are noticed, pictures without them hardly ever flagged."""
+"""Burned-in text: invented names in real and drawn images are noticed, images without them hardly ever flagged."""
 
 import random
 import sys
@@ -85,7 +85,7 @@ def test_look_says_what_is_seen_and_warns_of_text(tmp_path, capsys):
     written(path, dicom(np.asarray(picture), BurnedInAnnotation="YES"))
     assert main(["data", "look", str(path)]) == 0
     said = capsys.readouterr().out
-    assert "warning: the file says that text is burned into the picture" in said
+    assert "warning: the file says that text is burned into the image" in said
     assert "warning: text may be burned in" in said
 
 

@@ -1,4 +1,4 @@
-"""Wrong pictures, what is gained by the right one, and sides that must follow a mirrored picture."""
+"""Wrong images, what is gained by the right one, and sides that must follow a mirrored image."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def rows(right, prefix: str = "", kinds: str = "closed"):
     ]
 
 
-# -- which pictures ----------------------------------------------------------------------------------------------------
+# -- which images ----------------------------------------------------------------------------------------------------
 
 
 def test_images_trade_places_and_none_keeps_its_own():

@@ -77,7 +77,7 @@ def by_pydicom(path: Path) -> np.ndarray | None:
 
 @pytest.fixture(scope="module")
 def outcomes():
-    """For every file that pydicom ships: our picture or the reason, and pydicom's picture."""
+    """For every file that pydicom ships: our image or the reason, and pydicom's image."""
     found = {}
     for path in SHIPPED:
         try:
@@ -107,7 +107,7 @@ def test_what_pydicom_decodes_opens_with_its_values(outcomes):
 
 
 def test_what_is_refused_is_refused_with_a_reason_and_a_way_out(outcomes):
-    reasons = ("is no image", "without a picture", "cannot be decoded", "cannot be shown", "is compressed as", "gzip")
+    reasons = ("is no image", "without an image", "cannot be decoded", "cannot be shown", "is compressed as", "gzip")
     for path, (ours, _) in outcomes.items():
         if isinstance(ours, ImageError):
             assert any(reason in str(ours) for reason in reasons), ours

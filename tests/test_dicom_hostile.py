@@ -23,13 +23,13 @@ from discern_vqa.imaging.images import open_image
 def test_a_file_cut_off_is_refused(made, syntax, share):
     path = made(scene(top=255), syntax)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    assert any(word in refused(path) for word in ("cannot be decoded", "without a picture", "cannot be shown"))
+    assert any(word in refused(path) for word in ("cannot be decoded", "without an image", "cannot be shown"))
 
 
 def test_too_many_points_are_refused_before_decoding(made, monkeypatch):
     monkeypatch.setattr(images, "MOST_POINTS", 1000)
     for syntax in SYNTAXES:
-        assert "at most 0 million points" in refused(made(scene(top=255), syntax))
+        assert "at most 0 million pixels" in refused(made(scene(top=255), syntax))
 
 
 def test_a_frame_larger_than_its_header_says_is_refused(made):

@@ -66,7 +66,7 @@ def test_a_method_that_a_model_lacks_is_refused_with_those_it_has():
 
 
 class Corner(nn.Module):
-    """Answers 1 by how bright the picture's upper left sixteenth is, and 0 else."""
+    """Answers 1 by how bright the image's upper left sixteenth is, and 0 else."""
 
     class Cells(nn.Module):
         size, grid = 32, (4, 4)

@@ -102,7 +102,7 @@ def test_a_log_and_a_drawn_picture_on_a_full_disk_are_said_too():
     with pytest.raises(DiscernError, match="no space left on the device while writing /dev/full"):
         log.flush()
     with pytest.raises(DiscernError, match="no space left"), explained(full), open(full, "w") as file:
-        file.write("a picture")
+        file.write("an image")
 
 
 def test_a_set_that_cannot_be_drawn_for_want_of_space_is_two_lines(tmp_path, monkeypatch, capsys):

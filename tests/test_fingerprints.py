@@ -1,4 +1,4 @@
-"""Fingerprints: equal pictures have equal ones however they are stored, frames are found, the cache tells no lies."""
+"""Fingerprints: equal images have equal ones however they are stored, frames are found, the cache tells no lies."""
 
 import os
 import sqlite3
@@ -65,7 +65,7 @@ def test_an_even_picture_is_taken_whole():
 
 
 def test_what_cannot_be_opened_carries_the_reason(tmp_path):
-    (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "bad.png").write_bytes(b"no image")
     found = fingerprints([tmp_path / "bad.png", tmp_path / "none.png", save(tmp_path, "a.png", picture(1))])
     assert "is no image that can be read" in found.reasons[0]
     assert "No such file" in found.reasons[1]
@@ -104,7 +104,7 @@ def test_the_cache_answers_for_unchanged_files_and_only_for_these(tmp_path, monk
 
 def test_a_file_that_could_not_be_opened_is_tried_again(tmp_path):
     path, cache = tmp_path / "a.png", tmp_path / "c.sqlite"
-    path.write_bytes(b"no picture")
+    path.write_bytes(b"no image")
     assert fingerprints([path], cache=cache).reasons[0]
     with Cache(cache) as known:
         assert known.get(path) is None
@@ -128,7 +128,7 @@ def test_a_search_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
 
 def test_several_processes_find_the_same(tmp_path, monkeypatch):
     files = [save(tmp_path, f"{number}.png", picture(number)) for number in range(9)]
-    (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "bad.png").write_bytes(b"no image")
     files.append(tmp_path / "bad.png")
     monkeypatch.setattr(module, "_ENOUGH", 1)
     monkeypatch.setattr(module, "_CHUNK", 2)

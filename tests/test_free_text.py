@@ -1,4 +1,4 @@
-"""Free-text metrics by hand, against a slow twin, and against somebody else's BLEU."""
+"""Free-text metrics by hand, against a momentum encoder, and against somebody else's BLEU."""
 
 from itertools import combinations
 

@@ -47,7 +47,7 @@ DISJOINT = {"protocol": "image_disjoint", "fold": 1}
 @pytest.mark.parametrize(
     ("before", "now", "what"),
     [
-        ({"dataset": "vqa_med_2019", "split": "pretrain", "vocabulary_from": ["vqa_rad"]}, DISJOINT, "answer table"),
+        ({"dataset": "vqa_med_2019", "split": "pretrain", "vocabulary_from": ["vqa_rad"]}, DISJOINT, "vocabulary"),
         ({"dataset": "vqa_rad"}, DISJOINT, "learned from questions"),
         ({"dataset": "vqa_rad", **DISJOINT}, {}, "learned from questions"),
         ({"dataset": "vqa_rad", **DISJOINT, "fold": 2}, DISJOINT, "learned from questions"),
@@ -59,7 +59,7 @@ def test_a_run_that_has_seen_what_is_tested_on_is_refused_with_the_way_out(befor
     with pytest.raises(ConfigError, match=what) as caught:
         refuse_leak(DataConfig(dataset="vqa_rad", **now), DataConfig(**before), BEFORE, takes_table=True)
     assert "--set data.protocol=" in caught.value.hint
-    assert ("run.answer_head=per_dataset" in caught.value.hint) is (what == "answer table")
+    assert ("run.answer_head=per_dataset" in caught.value.hint) is (what == "vocabulary")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The scores of a heat map on maps drawn by hand, and which part of a picture a question is about."""
+"""The scores of a heat map on maps drawn by hand, and which part of an image a question is about."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def test_a_map_points_where_its_greatest_value_is_give_or_take_the_tolerance():
     assert heatmaps.points_into(spot(100, 80, 45, 25), reach)
     assert heatmaps.points_into(spot(100, 80, 52, 25), reach)  # 3 points away, of 100
     assert not heatmaps.points_into(spot(100, 80, 53, 25), reach)
-    assert not heatmaps.points_into(np.ones((100, 80)), np.ones((100, 80), dtype=bool)), "a flat map points nowhere"
+    assert not heatmaps.points_into(np.ones((100, 80)), np.ones((100, 80), dtype=bool)), "a flat map hits nothing"
     assert not heatmaps.within_reach(np.zeros((5, 5), dtype=bool)).any()
 
 
@@ -37,7 +37,7 @@ def test_energy_is_the_share_of_the_weight_in_the_mask():
 
 def test_a_map_covers_the_square_and_is_cut_to_the_picture():
     grid = np.zeros((4, 4))
-    grid[1, 3] = 1.0  # the second of four rows of a wide picture's square: the upper half of the picture
+    grid[1, 3] = 1.0  # the second of four rows of a wide image's square: the upper half of the image
     over = heatmaps.on_picture(grid, 100, 50)
     assert over.shape == (50, 100)
     y, x = np.unravel_index(over.argmax(), over.shape)
@@ -88,7 +88,7 @@ def test_rank_correlation_is_spearmans():
 @pytest.mark.parametrize(
     ("label", "text", "is_named"),
     [
-        ("Liver", "Does the picture contain the liver?", True),
+        ("Liver", "Does the image contain the liver?", True),
         ("Liver", "Is there a liver cancer?", True),
         ("Liver Cancer", "Where is the liver?", False),
         ("Left Lung", "Is the left lung healthy?", True),
@@ -116,9 +116,9 @@ def test_a_question_is_about_what_it_names_else_the_findings_it_asks_for_else_wh
     assert labels("Which is bigger, liver or lung?", "Lung") == ["Liver", "Left Lung"]
     assert labels("Is this image normal?", "No") == ["Mass"]
     assert labels("Where is the mass?", "Left Lung") == ["Mass"]
-    assert labels("What is the largest organ in the picture?", "Lung, Liver") == ["Liver", "Left Lung"]
+    assert labels("What is the largest organ in the image?", "Lung, Liver") == ["Liver", "Left Lung"]
     assert labels("What modality is this?", "CT") == []
-    assert labels("Does the picture contain the spleen?", "No") == []
+    assert labels("Does the image contain the spleen?", "No") == []
 
 
 def test_phantoms_have_the_mask_of_the_finding_asked_about_and_slake_its_boxes(tmp_path):
@@ -136,7 +136,7 @@ def test_phantoms_have_the_mask_of_the_finding_asked_about_and_slake_its_boxes(t
     found = {sample.question: [region.label for region in find(sample)] for sample in train}
     assert found["Where is the liver?"] == ["Liver"]
     assert found["Is the lung healthy?"] == ["Left Lung"]
-    assert found["What diseases are included in the picture?"] == ["Liver Cancer"]
+    assert found["What diseases are included in the image?"] == ["Liver Cancer"]
 
 
 def test_what_knowledge_answers_has_no_evidence_in_the_picture(tmp_path):

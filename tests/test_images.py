@@ -197,12 +197,12 @@ def test_a_bomb_is_refused_before_it_is_decoded(tmp_path, monkeypatch, width, he
     content[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
     content[29:33] = images.zlib.crc32(content[12:29]).to_bytes(4, "big")
     path.write_bytes(content)
-    assert "at most 90 million points" in str(refused(path))
+    assert "at most 90 million pixels" in str(refused(path))
 
 
 def test_a_file_of_too_many_bytes_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "MOST_BYTES", 100)
-    assert "at most 100 million points and 0 MB" in str(refused(saved(tmp_path, Image.fromarray(GREYS))))
+    assert "at most 100 million pixels and 0 MB" in str(refused(saved(tmp_path, Image.fromarray(GREYS))))
 
 
 def test_a_file_of_several_pages_is_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""Ridge regression on words and pictures: its formula, its two ways to the weights, what only both together tell."""
+"""Ridge regression on words and images: its formula, its two ways to the weights, what only both together tell."""
 
 import numpy as np
 import pytest

@@ -66,7 +66,7 @@ def test_what_is_hidden_is_covered_below_the_trained_blocks(pixels):
     torch.testing.assert_close(covered.H[1:], encoder(states).H[1:])
     hidden[:] = True
     everything = encoder(states, hidden).H
-    torch.testing.assert_close(everything[0], everything[1])  # nothing of the picture is left
+    torch.testing.assert_close(everything[0], everything[1])  # nothing of the image is left
     everything.sum().backward()
     assert encoder.mask.grad is not None
     assert encoder.mask.grad.abs().sum() > 0

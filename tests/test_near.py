@@ -1,4 +1,4 @@
-"""Near-identical pictures: the quick search finds what comparing all in full finds, and copies are found as copies."""
+"""Near-identical images: the quick search finds what comparing all in full finds, and copies are found as copies."""
 
 import io
 
@@ -25,14 +25,14 @@ def jpeg(drawn: Image.Image, quality: int) -> Image.Image:
 
 
 def shifted(number: int, by: int) -> Image.Image:
-    """The picture, moved to the side, so that likeness falls with `by`."""
+    """The image, moved to the side, so that similarity falls with `by`."""
     values = np.asarray(picture(number))
     return Image.fromarray(np.roll(values, by, axis=1))
 
 
 @pytest.fixture(scope="module")
 def many() -> np.ndarray:
-    """Pictures of which many are a little alike: shifted and blurred copies of forty."""
+    """Images of which many are a little alike: shifted and blurred copies of forty."""
     drawn = [shifted(number % 40, 2 * (number // 40)) for number in range(160)]
     drawn += [shifted(number, 1).filter(ImageFilter.GaussianBlur(number % 5)) for number in range(40)]
     return thumbs(drawn)
@@ -69,7 +69,7 @@ def test_two_sets_are_compared_with_each_other_alone(many, products, monkeypatch
 @pytest.mark.parametrize("sample", [40, 10**6])
 def test_the_bound_is_never_below_the_product(many, sample, monkeypatch):
     monkeypatch.setattr(near_pairs, "_SAMPLE", sample)
-    wide = np.concatenate([many] * 6)  # 1,200 pictures of 1,024 greys
+    wide = np.concatenate([many] * 6)  # 1,200 images of 1,024 greys
     bounds = near_pairs._bounds([wide], grey, 0)[0]
     full = grey(wide[:, 0])
     assert (bounds @ bounds.T >= full @ full.T - near_pairs._SLACK).all()

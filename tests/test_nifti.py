@@ -147,8 +147,8 @@ def test_what_claims_too_much_is_refused_before_it_is_read(made, monkeypatch):
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"datatype": 32, "bitpix": 64}, "is no picture"),
-        ({"datatype": 1536, "bitpix": 128}, "is no picture"),
+        ({"datatype": 32, "bitpix": 64}, "is no image"),
+        ({"datatype": 1536, "bitpix": 128}, "is no image"),
         ({"dim": [5, 5, 6, 7, 1, 3, 1, 1]}, "is no volume"),
         ({"dim": [3, 5, -6, 7, 1, 1, 1, 1]}, "is no volume"),
         ({"magic": b"ni1\0"}, "header of a pair"),

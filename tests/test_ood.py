@@ -49,7 +49,7 @@ def test_of_what_is_like_the_training_data_five_in_a_hundred_are_refused():
 
 
 def test_what_hangs_together_is_left_out_together():
-    """Ten copies of each picture: a copy is no proof that a picture is usual."""
+    """Ten copies of each image: a copy is no proof that an image is usual."""
     learned = np.repeat(cloud(40, 0), 10, axis=0)
     copies = Known.fit(learned, [str(i // 10) for i in range(400)])
     careless = Known.fit(learned, [str(i) for i in range(400)])

@@ -145,7 +145,7 @@ def test_a_blank_image_is_the_same_for_all_and_noise_is_not(predictor, samples):
     assert len({answer.score for answer in noise}) > 1
     assert noise == predictor.answer(same_question, "noise")
     assert noise != predictor.answer(same_question, "noise", seed=1)
-    assert predictor.answer(same_question) == predictor.answer(same_question), "the run's own pictures are untouched"
+    assert predictor.answer(same_question) == predictor.answer(same_question), "the run's own images are untouched"
 
 
 # -- files of questions ------------------------------------------------------------------------------------------------

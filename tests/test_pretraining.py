@@ -248,7 +248,7 @@ def test_the_momentum_branch_sees_what_the_recipe_says(view, moved):
     own = data.inputs.image
     assert torch.equal(shown[0], own) is (view == "same")
     alike = torch.corrcoef(torch.stack([own[0].flatten(), shown[0][0].flatten()]))[0, 1]
-    assert (float(alike) < 0.9) is moved, "a picture that is only brighter is still itself, place by place"
+    assert (float(alike) < 0.9) is moved, "an image that is only brighter is still itself, place by place"
 
 
 @pytest.mark.parametrize("settings", [{"profile": "robust"}, {"rho_question": 0.1}])

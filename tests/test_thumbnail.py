@@ -1,4 +1,4 @@
-"""The baseline *thumbnail*: the picture decides where words do not, and a picture that is not there decides nothing."""
+"""The baseline *thumbnail*: the image decides where words do not, and an image that is not there decides nothing."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from discern_vqa.data.answers import AnswerVocabulary
 
 @pytest.fixture
 def train(tmp_path):
-    """Six pictures, each with the same question and an answer of its own, and one with other words."""
+    """Six images, each with the same question and an answer of its own, and one with other words."""
     paths = [save(tmp_path, f"t{number}.png", picture(number)) for number in range(6)]
     rows = [
         question(number, "train", path, question="which organ is shown", answer=f"organ {number}")
@@ -47,7 +47,7 @@ def test_other_words_are_answered_by_the_nearest_words(train, tmp_path):
 
 def test_pictures_that_cannot_be_opened_leave_the_words(train, tmp_path):
     broken = asked(tmp_path, 0, "a.png", picture(4))
-    broken.path.write_bytes(b"no picture")
+    broken.path.write_bytes(b"no image")
     missing = dataclasses.replace(broken, image="none.png", path=tmp_path / "none.png")
     assert answers(train, [broken, missing]) == ["organ 0", "organ 0"]  # the earliest of equals
 

@@ -210,7 +210,7 @@ The first argument is this folder. Weights are safetensors; nothing in the folde
 
 _LIMITS = """## Limits
 
-- It gives an answer of its table to any question about any picture, sensible or not; answers that it did not meet in
+- It gives an answer of its table to any question about any image, sensible or not; answers that it did not meet in
   training it cannot give.
 - Its confidence is worth something only where the run is calibrated (`discern calibrate`), and only for images of the
   kind that it was calibrated on.

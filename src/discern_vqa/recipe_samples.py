@@ -206,8 +206,8 @@ def _frequent(samples: list[Sample], least: int, normaliser: str) -> list[Sample
 
 def refuse_leak(choice: DataConfig, before: DataConfig, from_run: Path, takes_table: bool) -> None:
     """Raises ConfigError where an earlier run, from which this recipe goes on, has seen what this recipe tests on: it
-    learned from the same data set, or (where its answer table is taken over) from that set's answers, and deals the set
-    another way."""
+    learned from the same data set, or (where its vocabulary is taken over) from that set's answers, and
+    the set in another way."""
     name = choice.dataset
     learned = name == before.auxiliary or (name == before.dataset and before.split == "train")
     in_table = takes_table and name in (before.dataset, *before.vocabulary_from)
@@ -220,10 +220,10 @@ def refuse_leak(choice: DataConfig, before: DataConfig, from_run: Path, takes_ta
         odd = ["protocol"]
     if odd:
         wanted = " ".join(f"--set data.{key}={getattr(choice, key)}" for key in keys if getattr(choice, key) != "")
-        what = "was learned from questions" if learned else "has an answer table with answers"
+        what = "was learned from questions" if learned else "has an vocabulary with answers"
         or_else = "" if learned else ", or begin the table anew: --set run.answer_head=per_dataset"
         raise ConfigError(
-            f"{from_run} {what} about images that this recipe tests on: there {name} is dealt another way "
+            f"{from_run} {what} about images that this recipe tests on: there {name} is split in another way "
             f"({', '.join(f'[data] {key}' for key in odd)})",
             hint=f"train it anew with {wanted}{or_else}",
         )

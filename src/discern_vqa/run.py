@@ -5,9 +5,9 @@
     vocabulary.json      answers and tokenizers      state.safetensors   what --resume needs (removed at the end)
     encoders/, tokenizer/, writer/                   architecture and tokenizer files of pre-trained parts
     answering.json       what was tuned on validation (models that answer in several ways)
-    similar.json, beside.txt                         which images are alike; what was learned from beside the own set
+    similar.json, beside.txt                         which images are alike; which auxiliary questions were used
     prior.safetensors    of a recipe with [prior]: its weights, and vectors of the training cases
-    baseline.json                                    of a baseline: what it knows beside the weights
+    baseline.json                                    of a baseline: what it knows besides the weights
     predictions.<split>.jsonl, scores.<split>.json, explanations.<split>.jsonl, features.<split>.safetensors,
     audit.json (of test), audit.<split>.json, calibration.json, ood.json, report/, README.md (the model card)
 

@@ -1,4 +1,4 @@
-"""The way from the blurred picture to the picture, and how the answer changes along it."""
+"""The way from the blurred image to the image, and how the answer changes along it."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,7 +12,7 @@ from discern_vqa.attribution.methods import log_probability, one_image_each
 from discern_vqa.data.batch import Inputs
 
 STEPS = 8
-"""16 steps point no better (53 and 51 % on 150 phantom questions) and cost twice as much."""
+"""16 steps are no better (53 and 51 % on 150 phantom questions) and cost twice as much."""
 
 
 def along(model: Any, inputs: Inputs, answer: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""*kernel_ridge*: ridge regression on words and pictures together. Sees images, through a frozen encoder; no network.
+"""*kernel_ridge*: ridge regression on words and images together. Sees images, through a frozen encoder; no network.
 
     score_a(q, I) = sum_n k(q, I; q_n, I_n) w_na + mean_a
     k             = exp(-v (1 - cos(q, q_n))) * (ALONE + exp(-u (1 - cos(I, I_n))))

@@ -1,7 +1,7 @@
 """*question_only*: what the question alone gives away. Sees no image, and is not told which image it is.
 
-Two learners on TF-IDF of words and pairs of words compete on a validation carved out of train: the answer of the
-nearest training question, and ridge regression.
+Two learners on TF-IDF of words and pairs of words compete on questions held out of the training part: the
+answer of the nearest training question, and ridge regression.
 """
 
 from collections.abc import Sequence

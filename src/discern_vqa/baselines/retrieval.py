@@ -1,6 +1,6 @@
 """*retrieval*: the answers of similar cases, by weighted vote. Sees images, through a frozen encoder; learns no weight.
 
-A case is similar by its words and by its picture (`fitting.cases`); of the nearest `neighbours` each gives its answer a
+A case is similar by its words and by its image (`fitting.cases`); of the nearest `neighbours` each gives its answer a
 vote of exp(similarity / temperature). The case that speaks is known, so an answer can be shown with its source:
 `discern ask RUN IMAGE QUESTION --similar 5`.
 """

@@ -1,8 +1,8 @@
-"""*thumbnail*: the answer of the training question whose words and whose 32 x 32 grey picture are nearest. No learning.
+"""*thumbnail*: the answer of the training question whose words and whose 32 x 32 grey image are nearest. No learning.
 
-Nearest by the sum of two cosines, of TF-IDF of words and pairs of words and of the pictures' greys (their correlation),
+Nearest by the sum of two cosines, of TF-IDF of words and pairs of words and of the images' greys (their correlation),
 the latter times a weight. Where test images are training images this finds them by their pixels, where they are
-neighbouring slices it finds those, and elsewhere pictures of the same kind: it says what a score is worth that comes
+neighbouring slices it finds those, and elsewhere images of the same kind: it says what a score is worth that comes
 without knowing any medicine. SLAKE, validate given train (English): 0.80; VQA-RAD, usual split: 0.63.
 """
 
@@ -38,7 +38,7 @@ def answer(
     """One answer per test question, with the weight that is best on validation; its score is the mean of the cosines.
 
     Args:
-        thumbs: a (32, 32) grey picture for each image; None: the files are opened for it. An image that cannot be
+        thumbs: a (32, 32) grey image for each image; None: the files are opened for it. An image that cannot be
             opened is black, and as near to one as to another.
     """
     rows, _ = known_rows(train, vocabulary)

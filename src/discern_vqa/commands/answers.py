@@ -82,7 +82,7 @@ def _answered(answer: "Answer") -> list[str]:
     if judged.abstains:
         bar = f"is below {judged.threshold:.2f}" if judged.threshold is not None else "has not been shown to mean much"
         first = f"I would rather not answer: a confidence of {sure} {bar}. My best guess: {answer.text}"
-    if refused:  # what is promised of answers holds for pictures and questions like those that were held out
+    if refused:  # what is promised of answers holds for images and questions like those that were held out
         return [refused, *others]
     if judged.answer_set is None:
         kept = f"No list of answers would hold the true one {share} of the time: it may be one that I cannot give"

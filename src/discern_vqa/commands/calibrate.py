@@ -42,7 +42,7 @@ def calibrate(
     outside: Annotated[
         list[Path] | None,
         typer.Option(
-            help="For a run: is a folder of pictures (or a text file of questions) told from what it was trained on?"
+            help="For a run: is a folder of images (or a text file of questions) told from what it was trained on?"
         ),
     ] = None,
     as_json: Json = None,

@@ -28,7 +28,7 @@ def explain(
 ) -> None:
     """Show what an answer rests on, or measure how far such maps can be believed.
 
-    One answer: RUN IMAGE "QUESTION" --out FILE.png draws the picture with its heat map. Measuring: RUN --score holds
+    One answer: RUN IMAGE "QUESTION" --out FILE.png draws the image with its heat map. Measuring: RUN --score holds
     every method's maps against the regions that the questions are about.
     """
     if score:

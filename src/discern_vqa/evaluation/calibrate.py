@@ -91,7 +91,7 @@ def from_validation(
 
 
 def held_out(run: Run, root: Path) -> list[Sample]:
-    """The questions that the run did not learn from: those carved out of train, or the data set's own validation."""
+    """The questions that were held out: of the training part, or the data set's own validation split."""
     return held_out_samples(run.recipe.data, root, run.recipe.run.seed)
 
 
@@ -114,7 +114,7 @@ def _refuse_learned(run: Run, rows: Sequence[Prediction], data: Path | None, say
 
 
 def _refuse_another_recipe(run: Run, other: Run) -> None:
-    """Raises RunError unless both are of one recipe and one answer table: a confidence is the model's that gave it."""
+    """Raises RunError unless both are of one recipe and one vocabulary: a confidence is the model's that gave it."""
     own, given = _flat(run.recipe.to_json()), _flat(other.recipe.to_json())
     keys = [key for key in {**own, **given} if key not in _MAY_DIFFER and own.get(key) != given.get(key)]
     if run.vocabulary.answers != other.vocabulary.answers:

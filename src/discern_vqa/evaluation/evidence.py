@@ -1,16 +1,16 @@
-"""Which part of a picture a question is about: what a heat map is held against. No torch here.
+"""Which part of an image a question is about: what a heat map is held against. No torch here.
 
 In this order, the first that is there:
 
 1. the question's own mask (`Sample.mask`): the finding its answer rests on. So it is in the phantom set.
-2. the regions of the picture (`regions` of the data set's reader) that the *question* names: "Where is the liver?",
+2. the regions of the image (`regions` of the data set's reader) that the *question* names: "Where is the liver?",
    "Is the left lung healthy?". A label is named by all of its words, in the singular or plural; one with a side also
    without it ("lung": both lungs, "left lung": that one).
 3. all findings that are marked, where the question asks whether something is normal, or for diseases, naming none.
 4. the regions that the true *answer* names: "What is the largest organ in the picture?" Lung.
 
 Everything else has no evidence and is not scored: modality, plane, what is not there ("Does the picture contain the
-liver?" No), and questions that knowledge answers and not the picture (SLAKE's with a `triple`).
+liver?" No), and questions that knowledge answers and not the image (SLAKE's with a `triple`).
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Heat maps of a run's answers: for one question and its picture, or for many."""
+"""Heat maps of a run's answers: for one question and its image, or for many."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

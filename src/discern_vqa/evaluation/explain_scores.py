@@ -141,7 +141,7 @@ def _against(maps: Sequence[Map], masks: Sequence[Mask], reach: Sequence[Mask]) 
 
 @torch.inference_mode()
 def _curve(explainer: Explainer, inputs: Inputs, answer: Tensor, maps: Sequence[Map], deletes: bool) -> np.ndarray:
-    """(B,): the area under the probability of the answer while the picture is blurred, the heaviest points first
+    """(B,): the area under the probability of the answer while the image is blurred, the heaviest pixels first
     (deletion), or while a blurred one is made sharp (insertion)."""
     each = methods.one_image_each(inputs)
     size = each.image.shape[-1]

@@ -13,7 +13,7 @@ from discern_vqa.files import atomic_path
 from discern_vqa.scoring.tables import aligned
 
 DISCLAIMER = "Research software: not for diagnosis."
-BLIND = {"centre": "the middle of the picture", "contrast": "its sharpest contrast"}
+BLIND = {"centre": "the middle of the image", "contrast": "its sharpest contrast"}
 """Baselines that are better than chance without a look at the model; a map has to beat them too."""
 HALF = 0.5
 """The contour encloses what has more than this share of the greatest weight."""
@@ -30,15 +30,15 @@ def measured(scores: Mapping[str, Any] | None, name: str) -> str:
     also = "".join(f", {BLIND[one]} in {100 * rate:.0f} %" for one, rate in blind.items())
     worse = any(rate >= hit["mean"] for rate in blind.values())
     return (
-        f"Measured: its hottest point lay in the region asked about in {100 * hit['mean']:.0f} % of {hit['n']:,} "
-        f"{scores['split']} questions; a random point does in {100 * scores['chance']:.0f} %{also}."
+        f"Measured: its hottest pixel lay in the region asked about in {100 * hit['mean']:.0f} % of {hit['n']:,} "
+        f"{scores['split']} questions; a random pixel does in {100 * scores['chance']:.0f} %{also}."
         + (" It is worth no more here than a map that sees no model." if worse else "")
     )
 
 
 def as_table(scores: Mapping[str, Any]) -> str:
     """The scores, in %, with what chance gives and what each figure says."""
-    rows = [["method", "points into it", "energy in it", "insertion", "deletion", "random weights", "ranks kept"]]
+    rows = [["method", "hits it", "energy in it", "insertion", "deletion", "random weights", "ranks kept"]]
     order = sorted(scores["methods"].items(), key=lambda item: -item[1]["pointing"]["mean"])
     for name, one in order:
         again = one.get("random_weights")
@@ -67,11 +67,11 @@ def as_table(scores: Mapping[str, Any]) -> str:
             "",
             *aligned(rows),
             "",
-            f"points into it: the maximum lies in the region, or within {tolerance} of the picture's longer side; "
-            f"a random point does in {100 * scores['chance']:.1f} %",
-            f"energy in it: the share of the weights; the regions cover {100 * scores['cover']:.1f} % of the pictures",
+            f"hits it: the maximum lies in the region, or within {tolerance} of the image's longer side; "
+            f"a random pixel does in {100 * scores['chance']:.1f} %",
+            f"energy in it: the share of the weights; the regions cover {100 * scores['cover']:.1f} % of the images",
             f"insertion (more is better), deletion (less is better): area under the answer's probability, n {few:,}",
-            "random weights: points into it, where the model has learned nothing; ranks kept: correlation of both maps",
+            "random weights: hits it, where the model has learned nothing; ranks kept: correlation of both maps",
             *([f"* best; {'; '.join(split)}"] if split else []),
         ]
     )
@@ -92,10 +92,10 @@ def _aside(line: str) -> None:
 def figure(
     picture: Image.Image, grid: Map, said: Mapping[str, str], out: Path, say: Callable[[str], None] = _aside
 ) -> None:
-    """The picture, and the picture with its map, as PNG, SVG or PDF by the ending of `out`.
+    """The image, and the image with its map, as PNG, SVG or PDF by the ending of `out`.
 
     said: `question`, `answer` (with its confidence), `method`, `measured`. The map is drawn in even steps of lightness;
-    the line encloses the hottest twentieth of the picture. say: gets a line where letters cannot be shown.
+    the line encloses the hottest twentieth of the image. say: gets a line where letters cannot be shown.
     """
     from matplotlib.figure import Figure
 

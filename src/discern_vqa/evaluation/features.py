@@ -1,4 +1,4 @@
-"""What a run's encoders make of pictures and questions: one vector for each, for judging what is like what."""
+"""What a run's encoders make of images and questions: one vector for each, for judging what is like what."""
 
 import os
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def image_vectors(model: Any, batcher: Batcher, keys: Sequence[Key]) -> np.ndarr
     """(n, c): the global state of a frozen encoder, as it came; of one that was trained, if only its last layers, its
     global feature h (Eq. 1).
 
-    `keys`: (name, path) of each picture.
+    `keys`: (name, path) of each image.
     """
     device = next(model.parameters()).device
     found = []

@@ -1,7 +1,7 @@
-"""What a heat map is worth, as plain arrays: does it point into the evidence, how much of it lies there, how the answer
+"""What a heat map is worth, as plain arrays: does it hit the evidence, how much of it lies there, how the answer
 changes with what it calls important. No torch here; docs/explanations.md says each in words.
 
-A map comes as (h, w) over the square that a model looks at: the picture with borders that make its sides equal.
+A map comes as (h, w) over the square that a model looks at: the image with borders that make its sides equal.
 """
 
 import numpy as np
@@ -14,9 +14,9 @@ Map = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 TOLERANCE = 0.03
-"""Of the picture's longer side. The pointing game's own 15 points are 3 % of the photographs it was made for."""
+"""Of the image's longer side. The pointing game's own 15 pixels are 3 % of the photographs it was made for."""
 CANVAS = 256
-"""Larger pictures are judged at this longer side."""
+"""Larger images are judged at this longer side."""
 STEPS = 20
 """Of a curve."""
 KEPT = 24
@@ -24,13 +24,13 @@ KEPT = 24
 
 
 def canvas(width: int, height: int) -> tuple[int, int]:
-    """(width, height) at which a picture of this size is judged."""
+    """(width, height) at which an image of this size is judged."""
     scale = min(1.0, CANVAS / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def on_picture(grid: Map, width: int, height: int) -> Map:
-    """The map over the picture alone, (height, width): enlarged bilinearly, the square's borders cut off."""
+    """The map over the image alone, (height, width): enlarged bilinearly, the square's borders cut off."""
     side = max(width, height)
     whole = resized(grid, side, side)
     left, top = (side - width) // 2, (side - height) // 2
@@ -52,7 +52,7 @@ def kept(grid: Map) -> Map:
 
 
 def shrunk(mask: Mask, width: int, height: int) -> Mask:
-    """A mask at another size: where half of a point is covered; any part of it where nothing else would be left."""
+    """A mask at another size: where half of a pixel is covered; any part of it where nothing else would be left."""
     if mask.shape == (height, width):
         return mask
     share = np.asarray(
@@ -71,7 +71,7 @@ def within_reach(mask: Mask) -> Mask:
 
 
 def points_into(values: Map, reach: Mask) -> bool:
-    """Whether the map's greatest value lies in `reach` (of `within_reach`). A flat map points nowhere: no hit."""
+    """Whether the map's greatest value lies in `reach` (of `within_reach`). A flat map hits nothing: no hit."""
     if values.max() <= values.min():
         return False
     return bool(reach.flat[int(values.argmax())])
@@ -85,7 +85,7 @@ def energy(values: Map, mask: Mask) -> float:
 
 
 def area(curve: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The area under curves (..., STEPS + 1) whose points are evenly spaced over [0, 1]: the mean height."""
+    """The area under curves (..., STEPS + 1) whose values are evenly spaced over [0, 1]: the mean height."""
     return np.asarray(np.trapezoid(curve, dx=1 / (curve.shape[-1] - 1), axis=-1))
 
 

@@ -34,7 +34,7 @@ _NOISY = 100
 def fit_run(predictor: Predictor, train: Sequence[Sample], validation: Sequence[Sample]) -> Detector | None:
     """Writes `ood.safetensors` and `ood.json` into the run's folder, and sets `predictor.detector`.
 
-    Pictures and questions of validation that are not in train are held out; where they are too few (where validation is
+    Images and questions of validation that are not in train are held out; where they are too few (where validation is
     made of other questions about the same images), a fifth of train is left out in turn. None: see `why_not`.
     """
     if predictor.batcher is None:

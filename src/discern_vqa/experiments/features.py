@@ -21,14 +21,14 @@ def states(predictor: Predictor, samples: Sequence[Sample]) -> np.ndarray:
 
 
 def clusters(points: np.ndarray, kinds: Sequence[str], seed: int = 0) -> dict[str, Any]:
-    """How far the points of one kind lie together.
+    """How far the states of one kind lie together.
 
     Args:
         points: (n, d). kinds: (n,) the question type of each; types of a single question are left out.
 
     Returns:
         n, kinds, silhouette (cosine; -1 ... 1), purity of k-means with as many clusters as kinds, on unit vectors, and
-        `chance`: the purity of the same clusters when the kinds are dealt at random.
+        `chance`: the purity of the same clusters when the kinds are assigned at random.
     """
     names, counts = np.unique(np.asarray(kinds), return_counts=True)
     kept = np.isin(kinds, names[counts > 1])
@@ -47,6 +47,6 @@ def clusters(points: np.ndarray, kinds: Sequence[str], seed: int = 0) -> dict[st
 
 
 def purity(found: np.ndarray, labels: np.ndarray) -> float:
-    """The share of points that are of the commonest kind in their cluster."""
+    """The share of states that are of the commonest kind in their cluster."""
     most = [np.unique(labels[found == one], return_counts=True)[1].max() for one in np.unique(found)]
     return float(np.sum(most) / len(labels))

@@ -31,7 +31,7 @@ def as_markdown(report: dict[str, Any]) -> str:
         "",
         f"Recipe `{report['recipe']}`, split `{report['split']}`: {report['n']:,} questions about {report['images']:,} "
         f"images"
-        + (f", {report['twin_pairs']:,} pairs of twins" if report["twin_pairs"] else "")
+        + (f", {report['twin_pairs']:,} image pairs" if report["twin_pairs"] else "")
         + f"; answers compared by `{report['normaliser']}`. Seeds {seeds}: accuracy in %, mean +- standard deviation "
         "over the seeds, which change the training alone (all rows see the same images and questions). The split was "
         "opened after the last training had ended.",
@@ -121,8 +121,8 @@ def _verdicts(report: dict[str, Any]) -> list[str]:
         low, high = 100 * min(errors), 100 * max(errors)
         size = f"{low:.1f}" if high - low < 0.05 else f"{low:.1f} to {high:.1f}"
         lines[0] += (
-            f" A true difference under {size} points (before correction; it depends on the row) would be missed more "
-            "often than once in five."
+            f" A true difference under {size} percentage points (before correction; it depends on the row) would be "
+            "missed more often than once in five."
         )
     lines += ["", *(f"- {test['words']}" for test in told)] if told else ["", "No row can be told from the reference."]
     alike = len(report["tests"]) - len(told)
@@ -163,7 +163,7 @@ def _baselines(report: dict[str, Any]) -> list[str]:
         "## Baselines and controls", "", *markdown_table(table), "",
         f"Of the first seed of {report['reference']}, with 95 % intervals clustered by image. Baselines learn from the "
         "same questions and see no pixels (unless they are named otherwise); controls are the model shown another "
-        "picture or none.",
+        "image or none.",
     ]  # fmt: skip
 
 

@@ -144,7 +144,7 @@ def by_group(
 
 
 def _beside(grid: Grid, folder: Folder) -> dict[str, Any]:
-    """Baselines, controls and the answer table of the reference's first seed."""
+    """Baselines, controls and the vocabulary of the reference's first seed."""
     for planned in grid.planned:
         if planned.row.name == grid.experiment.reference and planned.trainings:
             path = folder.scores(planned.trainings[0])

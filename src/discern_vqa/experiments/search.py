@@ -221,7 +221,7 @@ def _study(optuna: Any, name: str, storage: str, out: Path) -> Any:
 
 
 def _sampler_seed(seed: int, there: int) -> int:
-    """A seed of the sampler for these many trials: a study that goes on does not propose the same points again."""
+    """A seed of the sampler for these many trials: a study that goes on does not propose the same settings again."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{there}".encode()).digest()[:4], "big")
 
 
@@ -235,7 +235,7 @@ def _suggest(trial: Any, key: str, said: dict[str, Any]) -> Any:
 
 
 def _middle(space: Space) -> list[str]:
-    """One point of the space, so that a key or value that no recipe has is told before anything starts."""
+    """One setting of the space, so that a key or value that no recipe has is told before anything starts."""
     return [
         f"{key}={toml_value(said['choices'][0] if 'choices' in said else said['low'])}" for key, said in space.items()
     ]

@@ -1,4 +1,4 @@
-"""A baseline: the middle of the picture, where photographers and radiographers put what matters."""
+"""A baseline: the middle of the image, where photographers and radiographers put what matters."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from discern_vqa.data.batch import Inputs
 
-SUMMARY = "a baseline: the middle of the picture"
+SUMMARY = "a baseline: the middle of the image"
 SIDE, WIDTH = 24, 0.25
 
 

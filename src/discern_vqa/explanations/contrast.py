@@ -1,5 +1,5 @@
-"""A baseline: where the picture differs from its blurred self. It sees bright spots and edges, and no model and no
-question; a method that points no better may show the picture and not the model."""
+"""A baseline: where the image differs from its blurred self. It sees bright spots and edges, and no model and no
+question; a method that is no better may show the image and not the model."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from discern_vqa.attribution.blurring import blurred
 from discern_vqa.attribution.integration_path import smoothed
 from discern_vqa.data.batch import Inputs
 
-SUMMARY = "a baseline: the contrast of the picture"
+SUMMARY = "a baseline: the contrast of the image"
 
 
 def offered(model: Any) -> bool:

@@ -1,5 +1,5 @@
 """Difference of the reconstruction (CMDPI; cmdpi.md 6.4): |Output_I^d - Output_I| when the cells are deviated (Eq. 8)
-half way towards those of another image. What is similar to any picture and always at hand is its own mirror image, so
+half way towards those of another image. What is similar to any image and always at hand is its own mirror image, so
 the map shows where the two sides differ, as far as the reconstruction takes it up."""
 
 from dataclasses import replace
@@ -10,13 +10,13 @@ from torch import Tensor
 
 from discern_vqa.data.batch import Inputs
 
-SUMMARY = "difference of the reconstruction when the cells move towards those of the mirrored picture"
+SUMMARY = "difference of the reconstruction when the cells move towards those of the mirrored image"
 SHARE = 0.5
 """epsilon of Eq. 8."""
 
 
 def offered(model: Any) -> bool:
-    """Models that reconstruct the picture."""
+    """Models that reconstruct the image."""
     return hasattr(model, "output_image")
 
 

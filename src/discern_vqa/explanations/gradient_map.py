@@ -1,6 +1,6 @@
 """Gradient times activation at an inner map of a convolutional encoder: the deepest with 12 places a side or more.
 
-Above it stand both the cells and the global state, so nothing that the answer draws from the picture is missing; and
+Above it stand both the cells and the global state, so nothing that the answer draws from the image is missing; and
 its places are small enough for a lesion.
 """
 

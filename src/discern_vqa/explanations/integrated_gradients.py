@@ -1,9 +1,9 @@
-"""Integrated gradients (Sundararajan, Taly and Yan 2017) from the blurred picture to the picture itself:
+"""Integrated gradients (Sundararajan, Taly and Yan 2017) from the blurred image to the image itself:
 
     |(I - blur(I)) * mean of d log p / d I on the way|
 
 smoothed over a tenth of the side. Blurring takes away what lesions and edges are made of and leaves the anatomy. The
-first factor is the picture's own contrast: a part of such a map is there whatever the model has learned.
+first factor is the image's own contrast: a part of such a map is there whatever the model has learned.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from torch import Tensor
 from discern_vqa.attribution.integration_path import along, smoothed
 from discern_vqa.data.batch import Inputs
 
-SUMMARY = "integrated gradients: what each point adds on the way from the blurred picture to the picture"
+SUMMARY = "integrated gradients: what each pixel adds on the way from the blurred image to the image"
 
 
 def offered(model: Any) -> bool:

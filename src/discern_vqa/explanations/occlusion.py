@@ -1,5 +1,5 @@
 """Occlusion (Zeiler and Fergus 2014): a square of a quarter of the side is blurred at 12 x 12 places in turn; the map
-is how much log p of the answer drops. Slow (144 pictures for one) and direct: it is an experiment, not a derivative."""
+is how much log p of the answer drops. Slow (144 images for one) and direct: it is an experiment, not a derivative."""
 
 from dataclasses import replace
 from typing import Any
@@ -11,10 +11,10 @@ from discern_vqa.attribution.blurring import blurred
 from discern_vqa.attribution.methods import log_probability
 from discern_vqa.data.batch import Inputs
 
-SUMMARY = "occlusion: how much surer the model is of its answer with this part of the picture in sight"
+SUMMARY = "occlusion: how much surer the model is of its answer with this part of the image in sight"
 PLACES, PART = 12, 4
 AT_ONCE = 96
-"""So many pictures go through the encoder together."""
+"""So many images go through the encoder together."""
 
 
 def offered(model: Any) -> bool:
@@ -53,7 +53,7 @@ def explain(model: Any, inputs: Inputs, answer: Tensor) -> Tensor:
 
 
 def covers(size: int) -> Tensor:
-    """(places, size, size): 1 inside the square that is taken away; its middle runs over 12 x 12 points."""
+    """(places, size, size): 1 inside the square that is taken away; its middle runs over 12 x 12 pixels."""
     middle = (torch.arange(PLACES) + 0.5) * size / PLACES
     inside = ((torch.arange(size) + 0.5 - middle[:, None]).abs() <= size / (2 * PART)).float()  # (places along, size)
     return (inside[:, None, :, None] * inside[None, :, None, :]).flatten(0, 1)

@@ -1,5 +1,5 @@
-"""The gradient of log p with respect to pixels, the mean over the way from the blurred picture to the picture:
-integrated gradients without their first factor, the picture's contrast, which is there whatever was learned."""
+"""The gradient of log p with respect to pixels, the mean over the way from the blurred image to the image:
+integrated gradients without their first factor, the image's contrast, which is there whatever was learned."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from discern_vqa.attribution.integration_path import along, smoothed
 from discern_vqa.data.batch import Inputs
 
-SUMMARY = "gradient of the answer, mean over the way from the blurred picture to the picture"
+SUMMARY = "gradient of the answer, mean over the way from the blurred image to the image"
 
 
 def offered(model: Any) -> bool:

@@ -17,7 +17,7 @@ def offered(model: Any) -> bool:
 
 
 def explain(model: Any, inputs: Inputs, answer: Tensor) -> Tensor:
-    """(B, 24, 24), even in [0, 1). The seed is made of the picture and the words."""
+    """(B, 24, 24), even in [0, 1). The seed is made of the image and the words."""
     weights = []
     for which, tokens in zip(inputs.which.tolist(), inputs.tokens, strict=True):
         seed = int(inputs.image[which].double().sum() * 1e4) * 1009 + int(

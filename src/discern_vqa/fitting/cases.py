@@ -1,4 +1,4 @@
-"""Similar cases: training questions whose words and whose pictures are like those of what is asked.
+"""Similar cases: training questions whose words and whose images are like those of what is asked.
 
     similarity = cos(words) + weight * cos(image)          both in [-1, 1]
 

@@ -38,9 +38,9 @@ class Given:
         rows: training questions whose answer is in the vocabulary.
         places: (n,) the answers' places in it.
         vocabulary: the answers that can be given.
-        by: how a validation part is carved out of the rows to choose settings on: single questions, or whole images.
+        by: how a validation part is held out out of the rows to choose settings on: single questions, or whole images.
         held_out: questions to choose settings on instead, where the recipe holds some out.
-        seed: of the carving.
+        seed: of the random choice.
         weights: the folder of a pre-trained image encoder, for baselines that see images.
     """
 

@@ -107,7 +107,7 @@ def choose(
     """The setting whose answers are most often right on validation; of equal ones the earliest.
 
     Validation is what the recipe holds out, else a part of `rows`: single questions or whole images, as the questions
-    that will be asked stand to them (`stands`). Of a large set a part is enough. Where nothing can be carved, the
+    that will be asked stand to them (`stands`). Of a large set a part is enough. Where nothing can be held out, the
     first.
 
     Args:

@@ -1,4 +1,4 @@
-"""Text that is burned into a picture: names and dates that no dropping of tags takes out. A heuristic, not a promise.
+"""Text that is burned into an image: names and dates that no dropping of tags takes out. A heuristic, not a promise.
 
 Letters are small, thin, sharp strokes of one brightness that stand in a row on one base line. So: what a small
 opening takes away (the white, and the black, top hat) is thresholded, its connected pieces of a letter's size are kept,
@@ -18,13 +18,13 @@ SIDES = (1024, 448)
 """Longest side of the copies that are looked at: small letters are found in the first, large ones in the second."""
 
 STROKE = 7
-"""Points: strokes thinner than this are taken away by the opening."""
+"""Pixels: strokes thinner than this are taken away by the opening."""
 
 CONTRAST = 70
 """Of 255: how far a stroke stands out from what is around it."""
 
 FEWEST, FEWEST_INSIDE = 4, 5
-"""Letters in a row that are called text: near the picture's edge, where text stands, and inside, where bowel and bone
+"""Letters in a row that are called text: near the image's edge, where text stands, and inside, where bowel and bone
 make rows of four now and then."""
 
 EDGE = 0.2
@@ -33,7 +33,7 @@ EDGE = 0.2
 
 @dataclass(frozen=True)
 class Line:
-    """A row of letters: its place in points of the whole picture, and how many pieces it is made of."""
+    """A row of letters: its place in pixels of the whole image, and how many pieces it is made of."""
 
     left: int
     top: int
@@ -43,7 +43,7 @@ class Line:
 
 
 def text_lines(picture: Image.Image) -> list[Line]:
-    """Rows of letters in a picture, the longest first; empty where none is found."""
+    """Rows of letters in an image, the longest first; empty where none is found."""
     grey = picture.convert("L")
     lines = []
     for number, side in enumerate(SIDES):

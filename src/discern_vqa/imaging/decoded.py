@@ -15,7 +15,7 @@ HINT_FETCH = "the file may be cut off or damaged: fetch it again"
 
 @dataclass(frozen=True)
 class Limits:
-    """How much a file may hold: points of a picture, bytes of a file."""
+    """How much a file may hold: pixels of an image, bytes of a file."""
 
     points: int
     bytes: int
@@ -26,12 +26,12 @@ class Opened:
     """An image as a model sees it (before it is fitted to a square), with what was done to get there.
 
     Args:
-        picture: "RGB" or "L", 8 bits, upright.
+        image: "RGB" or "L", 8 bits, upright.
         kind: "PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "DICOM" or "NIfTI".
         steps: what was done, in words and in order.
         facts: technical facts of the file (bits, frames, transfer syntax, modality, ...). Nothing that says who the
             patient is, where or when: no name, number, date, place, device or free text of the file gets here.
-        warnings: what a person should look at before the picture is passed on.
+        warnings: what a person should look at before the image is passed on.
     """
 
     picture: Image.Image
@@ -44,7 +44,7 @@ class Opened:
 def too_large(path: Path, size: str, limits: Limits) -> ImageError:
     """The error for more than `limits`; `size` says what there is."""
     return ImageError(
-        f"the image {path} has {size}; at most {limits.points / 1e6:.0f} million points and "
+        f"the image {path} has {size}; at most {limits.points / 1e6:.0f} million pixels and "
         f"{limits.bytes / 1e6:.0f} MB are opened",
         hint="save a smaller copy",
     )

@@ -1,7 +1,7 @@
-"""DICOM: one frame of a file as a picture, by pydicom. Only pixels and a few technical facts leave this file.
+"""DICOM: one frame of a file as an image, by pydicom. Only pixels and a few technical facts leave this file.
 
 The road of a frame, in the standard's own order (PS3.3 C.11, PS3.4 N.2): decode (`dicom_frames`), modality rescale or
-LUT, VOI LUT or window (`dicom_greys`), MONOCHROME1 turned so that it looks like every other picture; colour is RGB
+LUT, VOI LUT or window (`dicom_greys`), MONOCHROME1 turned so that it looks like every other image; colour is RGB
 already, or goes through its palette. Overlays are not drawn. Enhanced files keep rescale and windows for each frame
 apart; those of the chosen frame are used.
 
@@ -78,7 +78,7 @@ def is_dicom(start: bytes) -> bool:
 
 
 def read(path: Path, choice: Choice, limits: Limits) -> Opened:
-    """A frame of a DICOM file. Raises ImageError: no picture in it, cut off, of a kind that cannot be decoded."""
+    """A frame of a DICOM file. Raises ImageError: no image in it, cut off, of a kind that cannot be decoded."""
     refuse(path, choice, ("frame", "window", "mirror"), "a DICOM file")
     require_extra(path, "DICOM", "pydicom", "dicom")
     logging.getLogger("pydicom").addHandler(logging.NullHandler())  # the error is raised; it need not be printed too
@@ -109,7 +109,7 @@ def _header(path: Path, limits: Limits) -> "FileDataset":
     if not held:
         kind = f" ({modality})" if modality else ""
         raise ImageError(
-            f"{path} is a DICOM file without a picture{kind}", hint="give a file of the study that holds pixels"
+            f"{path} is a DICOM file without an image{kind}", hint="give a file of the study that holds pixels"
         )
     return dataset
 
@@ -163,7 +163,7 @@ def _frame(path: Path, dataset: "FileDataset", choice: Choice, limits: Limits) -
         facts["modality"] = modality
     warned: tuple[str, ...] = ()
     if _word(dataset, "BurnedInAnnotation") == "YES":
-        warned = ("the file says that text is burned into the picture: it may name the patient",)
+        warned = ("the file says that text is burned into the image: it may name the patient",)
     return Opened(Image.fromarray(shown), "DICOM", tuple(filter(None, steps)), facts, warned)
 
 

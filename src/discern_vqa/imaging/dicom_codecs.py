@@ -6,7 +6,7 @@ above those that are stored, YBR to RGB. Its own decoders stay as they are: `dec
 
 The caller checks the sizes in a frame's own header first (`dicom_frames`). Here a frame must have exactly the size that
 was promised, and a stream that ends before its image is refused: libjpeg-turbo alone would fill the rest with grey.
-CharLS does not come back from some damaged streams (an endless loop, mended in CharLS by its pull request 334, which
+CharLS does not come back from some damaged streams (an endless loop, repaired in CharLS by its pull request 334, which
 imagecodecs 2026.3.6 does not have): it runs in a process of its own, which is ended after `_SECONDS`.
 """
 

@@ -80,15 +80,15 @@ def describe(path: Path, dataset: "FileDataset", limits: Limits) -> About:
     stored = _whole(path, dataset, "BitsStored", allocated)
     photometric = str(dataset.get("PhotometricInterpretation", "")).strip()
     if not 1 <= rows <= 65535 or not 1 <= columns <= 65535:
-        raise _wrong(path, f"its picture has {rows} rows and {columns} columns")
+        raise _wrong(path, f"its image has {rows} rows and {columns} columns")
     if frames > _MOST_FRAMES:
         raise _wrong(path, f"it claims {frames:,} frames")
     if rows * columns * samples > limits.points:
-        raise too_large(path, f"{columns} x {rows} points" + (f" of {samples} colours" if samples > 1 else ""), limits)
+        raise too_large(path, f"{columns} x {rows} pixels" + (f" of {samples} colours" if samples > 1 else ""), limits)
     if allocated not in (1, 8, 16, 32, 64) or not 1 <= stored <= allocated:
         raise _wrong(path, f"it stores {stored} bits in {allocated}")
     if (samples, photometric) not in {*((1, grey) for grey in _GREYS), *((3, colour) for colour in _COLOURS)}:
-        raise _wrong(path, f"it has {samples} samples a point as {photometric[:20] or 'nothing named'!r}")
+        raise _wrong(path, f"it has {samples} samples a pixel as {photometric[:20] or 'nothing named'!r}")
     signed = bool(_whole(path, dataset, "PixelRepresentation", 0))
     return About(rows, columns, samples, frames, allocated, stored, signed, photometric, str(syntax.name)[:100])
 
@@ -107,7 +107,7 @@ def decode(path: Path, dataset: "FileDataset", about: About, index: int) -> NDAr
     options = as_pixel_options(dataset)
     frame: NDArray[np.generic] = decoder.as_array(dataset, index=index, decoding_plugin=plugin, **options)[0]
     if frame.shape[:2] != (about.rows, about.columns):
-        raise _wrong(path, f"a frame of {about.columns} x {about.rows} points became {frame.shape}")
+        raise _wrong(path, f"a frame of {about.columns} x {about.rows} pixels became {frame.shape}")
     return frame
 
 
@@ -152,7 +152,7 @@ def _require_agreement(path: Path, encoded: bytes, syntax: str, about: About) ->
     if (rows, columns, samples) != (about.rows, about.columns, about.samples):
         raise _wrong(
             path,
-            f"its compressed frame has {columns} x {rows} points of {samples} samples, its header "
+            f"its compressed frame has {columns} x {rows} pixels of {samples} samples, its header "
             f"{about.columns} x {about.rows} of {about.samples}",
         )
 
@@ -181,7 +181,7 @@ def _size_in_jpeg_2000(encoded: bytes) -> tuple[int, int, int] | None:
     (samples,) = struct.unpack(">H", encoded[start + 40 : start + 42])
     if right <= left or bottom <= top:
         return None
-    # Tiny tiles over a large picture: the decoder keeps an account of each.
+    # Tiny tiles over a large image: the decoder keeps an account of each.
     if -(-right // max(1, tile_width)) * -(-bottom // max(1, tile_height)) > 65535:
         return None
     return bottom - top, right - left, samples

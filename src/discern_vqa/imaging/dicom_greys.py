@@ -1,7 +1,7 @@
 """DICOM: from stored values to 8 bits: modality LUT or rescale, VOI LUT or window, palettes (PS3.3 C.11, C.7.9).
 
 What is shown is chosen in this order: what the user asked for (`#window=`), the file's first VOI LUT, its first window,
-all of the range for pictures of up to 8 bits, and else the values without the half per cent at either end. A window of
+all of the range for images of up to 8 bits, and else the values without the half per cent at either end. A window of
 the file whose width cannot be used is passed over.
 
 Why not `pydicom.pixels.apply_*` (3.0.2): they do not look into the functional groups of a frame; a table of 8-bit

@@ -64,7 +64,7 @@ class Cache:
     def _open(self, file: Path) -> None:
         self._base = base = sqlite3.connect(file, timeout=_WAIT_S)
         base.execute("pragma synchronous = off")  # a power cut may spoil the file; it is then begun anew
-        os.chmod(file, 0o600)  # small pictures of patients: nobody else's business
+        os.chmod(file, 0o600)  # small images of patients: nobody else's business
         if base.execute("pragma user_version").fetchone()[0] != VERSION:
             with base:
                 base.execute("drop table if exists prints")

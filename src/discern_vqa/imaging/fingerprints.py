@@ -1,12 +1,12 @@
-"""What is remembered of an image file, to compare it with others: digests, its size, two small grey pictures. No torch.
+"""What is remembered of an image file, to compare it with others: digests, its size, two small grey images. No torch.
 
     content   SHA-256 of the file (and of what is chosen of it): equal for copies of the file
     pixels    SHA-256 of the decoded pixels: equal for copies in another lossless format, grey or grey as colour
-    thumbs    32 x 32 greys of the whole picture, and of what is inside its frame (even borders cut away)
+    thumbs    32 x 32 greys of the whole image, and of what is inside its frame (even borders cut away)
 
 Only one image at a time is held in a process. Files are decoded by several processes when there is enough to do;
 what they find goes into a cache as they go (`fingerprint_cache`), so that a search which was stopped goes on where
-it was. `likeness` says how alike two fingerprints are, and `near` finds the pairs that are.
+it was. `thumbnails` says how alike two fingerprints are, and `near_pairs` finds the pairs that are.
 """
 
 import hashlib
@@ -34,10 +34,10 @@ VIEWS = ("whole", "inner")
 
 _ENOUGH = 256  # fewer new files than this are decoded here: two processes take as long to start
 _CHUNK = 32
-_STRIP = 64  # rows hashed at a time, so that a large picture is not in memory twice
-_FRAME_SIDE = 256  # the frame is looked for in a picture reduced to this
+_STRIP = 64  # rows hashed at a time, so that a large image is not in memory twice
+_FRAME_SIDE = 256  # the frame is looked for in an image reduced to this
 _EVEN = 16  # grey levels: a row whose middle nine tenths differ by no more belongs to a frame (JPEG leaves waves in it)
-_LEAST_INSIDE = 0.25  # of a side; if less were left inside the frame, the picture is taken whole
+_LEAST_INSIDE = 0.25  # of a side; if less were left inside the frame, the image is taken whole
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def content_digest(path: Path) -> bytes:
 
 
 def _content(path: Path) -> bytes:
-    """Two frames of a file are two pictures. Raises OSError."""
+    """Two frames of a file are two images. Raises OSError."""
     place, choice = split_choice(path)
     about = place.stat()
     content = _file_digest(place, about.st_size, about.st_mtime_ns)
@@ -215,7 +215,7 @@ def _pixel_digest(picture: Image.Image) -> bytes:
 
 
 def _small(picture: Image.Image) -> bytes:
-    """Area means: the same whatever the resolution that the picture comes in."""
+    """Area means: the same whatever the resolution that the image comes in."""
     return picture.resize((SIDE, SIDE), Image.Resampling.BOX).tobytes()
 
 

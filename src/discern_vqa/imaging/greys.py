@@ -89,7 +89,7 @@ def wanted_window(window: str, where: str, modality: str = "") -> Window | None:
 
 
 def whole_window(values: NDArray[np.generic], transform: Callable[[Values], Values]) -> Window:
-    """From the least to the greatest value of a picture, after `transform`."""
+    """From the least to the greatest value of an image, after `transform`."""
     least, greatest = _looked_at(np.array([values.min(), values.max()]), transform)[[0, -1]]
     return Window(float(least), float(greatest), "from its least to its greatest value")
 
@@ -123,7 +123,7 @@ def to_bytes(values: NDArray[np.generic], show: Callable[[Values], Values]) -> N
     """Stored values of any shape -> the same shape, 0-255, where `show` gives shares of white in [0, 1].
 
     `show` sees each integer that occurs once (a table), or, for values too many for a table, a strip at a time: a
-    large picture is never held as 64-bit numbers. What is no number (NaN, infinite) counts as 0.
+    large image is never held as 64-bit numbers. What is no number (NaN, infinite) counts as 0.
     """
     if values.dtype.kind in "iub" and values.size:
         least, greatest = int(values.min()), int(values.max())

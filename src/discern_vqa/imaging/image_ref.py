@@ -1,4 +1,4 @@
-"""Which picture of a file is meant: choices written behind its name, `#key=value`, as often as needed.
+"""Which image of a file is meant: choices written behind its name, `#key=value`, as often as needed.
 
     study.dcm#frame=3        brain.nii.gz#axis=sagittal#slice=90        chest.dcm#window=lung        scan.tif#frame=2
 
@@ -8,7 +8,7 @@
 | `axis`   | axial, coronal, sagittal                                 | NIfTI                                         |
 | `slice`  | 1, 2, ... from the feet, the back, the left              | NIfTI                                         |
 | `window` | a name of `greys.WINDOWS`, CENTRE:WIDTH, full, or 1, 2, ... (the file's own) | DICOM, NIfTI              |
-| `mirror` | yes: left and right swapped                              | every picture                                 |
+| `mirror` | yes: left and right swapped                              | every image                                 |
 
 The name with its choices is a path like any other: it stands in JSONL and CSV without quotes, needs none in a shell,
 and is an image's identity (two slices of a volume are two images). A file whose own name holds such a text is that

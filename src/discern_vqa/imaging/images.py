@@ -52,8 +52,8 @@ def load_image(path: Path, size: int, mode: str = "rgb", fit: str = "pad") -> ND
     """The image as an array (size, size, C) of 0-255, with C = 3 for "rgb" and 1 for "grey".
 
     Args:
-        path: the image file, with choices behind its name where it holds more than one picture.
-        size: side of the square, in points.
+        path: the image file, with choices behind its name where it holds more than one image.
+        size: side of the square, in pixels.
         mode: "rgb" or "grey".
         fit: "pad" keeps all of the image and its proportions, with black borders; "crop" keeps the proportions and
             cuts the longer side, around the centre; "stretch" keeps all of it and bends the proportions.

@@ -1,6 +1,6 @@
-"""Near-identical pictures among many: all pairs, exactly, in blocks, within little memory. No torch here.
+"""Near-identical images among many: all pairs, exactly, in blocks, within little memory. No torch here.
 
-A pair is near-identical when its `likeness` reaches `NEAR` in one of the two views (whole, inside its frame), or its
+A pair is near-identical when its `similarity` reaches `NEAR` in one of the two views (whole, inside its frame), or its
 grey correlation as a whole reaches `SAME_GREY` (see `imaging.thumbnails`).
 
 The search compares every pair and misses none. With P the first axes of the set's principal components, and r(x) the
@@ -9,7 +9,7 @@ length of what they leave of a unit vector x, Cauchy and Schwarz give
     x . y  <=  Px . Py + r(x) r(y)
 
 The right side is a product of rows of 65 numbers instead of 3,072. Where it stays below the threshold, so does the
-likeness; the few pairs that remain are computed in full. Blocks of 2,048 pictures are compared at a time.
+similarity; the few pairs that remain are computed in full. Blocks of 2,048 images are compared at a time.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,13 +26,13 @@ Features = Callable[[NDArray[np.uint8]], Floats]
 _BLOCK = 2048
 _PRODUCTS = 4096  # pairs multiplied out at a time
 _AXES: dict[Features, int] = {features: 64, grey: 32}
-_SAMPLE = 600  # pictures from which the axes are taken; they decide the speed, never what is found
+_SAMPLE = 600  # images from which the axes are taken; they decide the speed, never what is found
 _SLACK = 1e-4  # above the rounding of 32-bit products
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """n pairs: the places of their pictures, the likeness of their better view, their grey correlation as a whole."""
+    """n pairs: the places of their images, the similarity of their better view, their grey correlation as a whole."""
 
     one: NDArray[np.int64]
     other: NDArray[np.int64]
@@ -56,7 +56,7 @@ def near_pairs(
     Args:
         thumbs: (n, views, 32, 32), as in `Fingerprints`.
         others: (m, views, 32, 32): pairs of one of each set; None: pairs within `thumbs`, each once, one < other.
-        above: least likeness, in any view.
+        above: least similarity, in any view.
         same_grey: least grey correlation of the first view; 2 switches this rule off.
         progress: called with (done, total) blocks.
     """
@@ -138,7 +138,7 @@ def _candidates(
 def in_full(
     thumbs: NDArray[np.uint8], others: NDArray[np.uint8], one: NDArray[np.int64], other: NDArray[np.int64]
 ) -> Pairs:
-    """The given pairs of a picture of `thumbs` and one of `others`, whatever their likeness."""
+    """The given pairs of an image of `thumbs` and one of `others`, whatever their similarity."""
     best = np.full(len(one), -1, np.float32)
     for view in range(thumbs.shape[1]):
         np.maximum(best, _products([thumbs, others], one, other, features, view), out=best)

@@ -1,8 +1,8 @@
 """NIfTI: one slice of a volume as a radiologist is shown it; the header by nibabel, the values in one pass.
 
 A volume is turned to the patient by its own affine (rows of "to the right, to the front, up"), cut along an anatomical
-axis, and shown in the radiological way: the patient's right is on the picture's left, the front (axial) or the head
-(coronal, sagittal) is up, and in a sagittal slice the face looks left. Points that are not square in the patient are
+axis, and shown in the radiological way: the patient's right is on the image's left, the front (axial) or the head
+(coronal, sagittal) is up, and in a sagittal slice the face looks left. Pixels that are not square in the patient are
 made square by enlarging the shorter side's.
 
     brain.nii.gz                          the middle axial slice
@@ -58,13 +58,13 @@ class Volume:
     """What the header says, checked.
 
     Args:
-        shape: points along the three axes as stored, and the number of volumes.
+        shape: voxels along the three axes as stored, and the number of volumes.
         dtype: of a stored value.
         start: the byte at which the values start.
         slope, intercept: from stored values to real ones.
         turned: for each axis of the patient (left-right, back-front, feet-head) the stored axis, and whether it
             runs the other way.
-        spacing: distance between points along the stored axes.
+        spacing: distance between voxels along the stored axes.
         known: False where the file does not say how it lies in the patient.
         shown: (`cal_min`, `cal_max`).
     """
@@ -87,7 +87,7 @@ def is_nifti(start: bytes) -> bool:
 
 def read(path: Path, choice: Choice, limits: Limits, packed: bool = False) -> Opened:
     """A slice of a NIfTI file; `packed`: a gzip file. Raises ImageError: cut off, too large, or values that are no
-    picture."""
+    image."""
     refuse(path, choice, ("axis", "slice", "frame", "window", "mirror"), "a NIfTI file")
     require_extra(path, "NIfTI", "nibabel", "nifti")
     with open(path, "rb") as file:
@@ -135,11 +135,11 @@ def _volume(path: Path, stream: IO[bytes]) -> Volume:
     header: Any = kind(start[: 540 if second else 348], check=False)  # type: ignore[no-untyped-call]
     shape = [int(side) for side in header.get_data_shape()]
     if len(shape) < 2 or min(shape) < 1 or any(side != 1 for side in shape[4:]):
-        raise ImageError(f"{path} has {' x '.join(map(str, shape))} points, which is no volume", hint=HINT_FETCH)
+        raise ImageError(f"{path} has {' x '.join(map(str, shape))} voxels, which is no volume", hint=HINT_FETCH)
     shape = (shape + [1, 1])[:4]
     dtype = np.dtype(header.get_data_dtype())
     if dtype.kind not in "iuf" and int(header["datatype"]) not in (_RGB24, _RGBA32) or dtype.itemsize > 8:
-        raise ImageError(f"{path} holds values of the kind {dtype}, which is no picture", hint="save real numbers")
+        raise ImageError(f"{path} holds values of the kind {dtype}, which is no image", hint="save real numbers")
     slope, intercept = header.get_slope_inter()
     affine = np.asarray(header.get_best_affine(), dtype=np.float64)
     known = bool(int(header["qform_code"]) or int(header["sform_code"]))
@@ -173,7 +173,7 @@ def _require_reachable(path: Path, volume: Volume, along: int, time: int, packed
     """The slice may be shown, what lies before it may be read through, and a plain file is as long as it says."""
     sides = [side for axis, side in enumerate(volume.shape[:3]) if axis != along]
     if sides[0] * sides[1] > limits.points or volume.shape[0] * volume.shape[1] > limits.points:
-        raise too_large(path, f"slices of {sides[0]} x {sides[1]} points", limits)
+        raise too_large(path, f"slices of {sides[0]} x {sides[1]} pixels", limits)
     end = volume.start + math.prod(volume.shape[:3]) * volume.dtype.itemsize * (time + 1)
     if end > MOST_UNPACKED:
         raise too_large(path, f"{end / 1e9:.1f} GB to read through", limits)
@@ -235,7 +235,7 @@ def _greys(path: Path, stored: NDArray[Any], volume: Volume, choice: Choice) -> 
 
 
 def _square_points(picture: Image.Image, spacing: list[float]) -> tuple[Image.Image, str]:
-    """The picture with as many points to the millimetre down as across; unchanged where the spacing is absurd."""
+    """The image with as many points to the millimetre down as across; unchanged where the spacing is absurd."""
     across, down = spacing
     if not (math.isfinite(across) and math.isfinite(down) and across > 0 and down > 0):
         return picture, ""
@@ -246,4 +246,4 @@ def _square_points(picture: Image.Image, spacing: list[float]) -> tuple[Image.Im
     size = (width, round(height * ratio)) if ratio > 1 else (round(width / ratio), height)
     if size[0] * size[1] > 4 * 10**7:
         return picture, ""
-    return picture.resize(size, Image.Resampling.BICUBIC), f"points of {across:.3g} x {down:.3g} made square"
+    return picture.resize(size, Image.Resampling.BICUBIC), f"pixels of {across:.3g} x {down:.3g} made square"

@@ -20,17 +20,17 @@ _NAMED = "PNG, JPEG, TIFF, BMP, GIF, WebP, DICOM or NIfTI"
 
 _ORIENTATION, _PHOTOMETRIC, _WHITE_IS_ZERO = 0x0112, 262, 0
 _STRIP = 1 << 20
-"""Points converted at a time, so that a large picture is never held three times."""
+"""Pixels converted at a time, so that a large image is never held three times."""
 
 
 def read(path: Path, choice: Choice, limits: Limits) -> Opened:
-    """The picture, upright and with 8 bits. Raises ImageError: no image, cut off, several pages, too large."""
+    """The image, upright and with 8 bits. Raises ImageError: no image, cut off, several pages, too large."""
     with _explained(path, limits), _without_remarks(), Image.open(path, formats=FORMATS) as picture:
         kind = str(picture.format)
         refuse(path, choice, ("frame", "mirror"), f"a {kind} file")
         width, height = picture.size
         if width * height > limits.points:
-            raise too_large(path, f"{width} x {height} points", limits)
+            raise too_large(path, f"{width} x {height} pixels", limits)
         steps = [_turn_to(picture, path, choice, limits)]
         facts: dict[str, str | int | float] = {"columns": width, "rows": height, "mode": picture.mode}
         turned = picture.getexif().get(_ORIENTATION, 1) != 1
@@ -58,26 +58,26 @@ def _turn_to(picture: Image.Image, path: Path, choice: Choice, limits: Limits) -
         picture.seek(index)
         width, height = picture.size
         if width * height > limits.points:
-            raise too_large(path, f"{width} x {height} points", limits)
+            raise too_large(path, f"{width} x {height} pixels", limits)
     return said
 
 
 @contextmanager
 def _without_remarks() -> Iterator[None]:
-    """Pillow warns from 89 million points on; our own limit answers for that."""
+    """Pillow warns from 89 million pixels on; our own limit answers for that."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         yield
 
 
 def _eight_bits(picture: Image.Image, white_is_zero: bool) -> tuple[Image.Image, str]:
-    """ "L" or "RGB", and what that took. The picture itself where nothing is to be done."""
+    """ "L" or "RGB", and what that took. The image itself where nothing is to be done."""
     if picture.mode.startswith(("I", "F")):
         return _stretched(picture, white_is_zero)
     if picture.mode in ("L", "RGB") and not picture.has_transparency_data:
         return picture, ""
     if picture.mode == "1":
-        return picture.convert("L"), "1 bit a point made 8"
+        return picture.convert("L"), "1 bit a pixel made 8"
     if picture.has_transparency_data:
         return _over_black(picture), "what is transparent shown black"
     colours = {"P": "its palette", "CMYK": "CMYK", "YCbCr": "YCbCr", "LAB": "Lab"}.get(picture.mode, picture.mode)
@@ -94,7 +94,7 @@ def _over_black(picture: Image.Image) -> Image.Image:
 
 
 def _stretched(picture: Image.Image, white_is_zero: bool) -> tuple[Image.Image, str]:
-    """Greys of more than 8 bits: the least value becomes 0 and the greatest 255; a flat picture becomes black."""
+    """Greys of more than 8 bits: the least value becomes 0 and the greatest 255; a flat image becomes black."""
     ends = [(part.min(), part.max()) for part in (_values(picture, box) for box in _strips(picture.size))]
     least, greatest = min(low for low, _ in ends), max(high for _, high in ends)
     scale = 255 / (greatest - least) if greatest > least else 0.0
@@ -125,7 +125,7 @@ def _explained(path: Path, limits: Limits) -> Iterator[None]:
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
-        raise too_large(path, "more points than Pillow opens", limits) from error
+        raise too_large(path, "more pixels than Pillow opens", limits) from error
     except UnidentifiedImageError as error:
         raise ImageError(f"{path} is no image that can be read; expected {_NAMED}", hint=HINT_FETCH) from error
     except (OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, struct.error, zlib.error) as error:

@@ -50,7 +50,7 @@ class Region:
         if values.shape != (height, width):
             found = f"{values.shape[1]} x {values.shape[0]}"
             raise DataError(
-                f"the mask {self.mask} has {found} points, its image {width} x {height}", hint="fetch the mask again"
+                f"the mask {self.mask} has {found} pixels, its image {width} x {height}", hint="fetch the mask again"
             )
         return values == self.value if self.value else values > 0
 

@@ -1,4 +1,4 @@
-"""A contact sheet: many pictures on one page, a few words below each. No torch here."""
+"""A contact sheet: many images on one page, a few words below each. No torch here."""
 
 import textwrap
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ _TEXT, _GAP, _LINE, _LINES, _LETTERS = 58, 6, 13, 3, 38
 _LAST_DRAWN = 0x250  # the font that comes with Pillow draws Latin letters; others would be boxes
 
 Cell = tuple[Image.Image, str]
-"""A picture of any size, and what is written below it."""
+"""An image of any size, and what is written below it."""
 
 
 def draw_sheet(cells: Sequence[Cell], out_png: Path, columns: int = 8, rows: int | None = None) -> None:
-    """Writes the cells side by side, row by row, each picture fitted into a black square of 256 points.
+    """Writes the cells side by side, row by row, each image fitted into a black square of 256 pixels.
 
     Args:
         cells: what is shown; those beyond `columns` x `rows` are not.
         out_png: the PNG to write.
-        columns: pictures side by side.
-        rows: of the page; None for as many as there are pictures.
+        columns: images side by side.
+        rows: of the page; None for as many as there are images.
     """
     rows = rows if rows is not None else max(1, -(-len(cells) // columns))
     page = Image.new("RGB", (columns * (CELL + _GAP) + _GAP, rows * (CELL + _TEXT + _GAP) + _GAP), "white")
@@ -42,7 +42,7 @@ def draw_sheet(cells: Sequence[Cell], out_png: Path, columns: int = 8, rows: int
 
 
 def fitted(picture: Image.Image, side: int) -> Image.Image:
-    """The whole picture in a black square of `side` points."""
+    """The whole image in a black square of `side` pixels."""
     picture = picture.convert("RGB")
     scale = side / max(picture.size)
     width, height = (max(1, round(length * scale)) for length in picture.size)

@@ -1,16 +1,16 @@
-"""How alike two pictures are, judged by their 32 x 32 grey thumbnails. No torch here.
+"""How alike two images are, judged by their 32 x 32 grey thumbnails. No torch here.
 
     grey       correlation of the grey values
-    edges      correlation of the edges' directions: of each point's gradient, divided by its own length
-    likeness   the mean of the two
+    edges      correlation of the edges' directions: of each pixel's gradient, divided by its own length
+    similarity   the mean of the two
 
-Grey alone is misled by what many pictures share: the round field of an angiography or the black around a head weigh
-more than what is inside. Edges alone are misled by a shift of half a point. Measured on pairs whose file numbers tell
+Grey alone is misled by what many images share: the round field of an angiography or the black around a head weigh
+more than what is inside. Edges alone are misled by a shift of half a pixel. Measured on pairs whose file numbers tell
 neighbours from strangers (SLAKE: 546 images; VQA-Med 2019: 3,200):
 
-    rule               SLAKE: pairs, neighbours      VQA-Med: pairs, neighbours or the same picture
+    rule               SLAKE: pairs, neighbours      VQA-Med: pairs, neighbours or the same image
     grey >= 0.98       130, 99 %                     45, 96 %
-    likeness >= 0.91   224, 98 %                     57, 100 %
+    similarity >= 0.91   224, 98 %                     57, 100 %
 
 `NEAR` was chosen on SLAKE, as the least value at which 98 % of the pairs are neighbouring slices.
 """
@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from scipy.fft import dctn
 
 NEAR = 0.91
-"""Likeness from which two pictures are called near-identical: the same picture, or neighbouring slices."""
+"""Similarity from which two images are called near-identical: the same image, or neighbouring slices."""
 
 SAME_GREY = 0.98
-"""Grey correlation from which they are called so too, whatever the likeness: the measure that others have used."""
+"""Grey correlation from which they are called so too, whatever the similarity: the measure that others have used."""
 
 _FAINT = 4.0  # grey levels: edges weaker than this count less, so that noise has no direction
 _FLAT = 0.5  # grey levels: a thumbnail with a lower standard deviation shows nothing, and is like no other
@@ -46,14 +46,14 @@ def edges(thumbs: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def features(thumbs: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(n, 32, 32) -> (n, 3072), of unit length: the product of two rows is their likeness."""
+    """(n, 32, 32) -> (n, 3072), of unit length: the product of two rows is their similarity."""
     both = np.concatenate([grey(thumbs), edges(thumbs)], axis=1)
     both *= np.float32(0.5**0.5)
     return both
 
 
 def shows_something(thumbs: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """(n, 32, 32) -> (n,): False for a picture of one even area, which is like no other."""
+    """(n, 32, 32) -> (n,): False for an image of one even area, which is like no other."""
     blocks = [np.any(grey(thumbs[start : start + _BLOCK]), axis=1) for start in range(0, len(thumbs), _BLOCK)]
     return np.concatenate(blocks) if blocks else np.zeros(0, bool)
 

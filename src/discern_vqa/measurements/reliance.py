@@ -3,7 +3,7 @@
 For the same n questions about images i, with the right image and with k wrong ones (the controls):
 
     A = share right with the right image         A_c = share right with wrong image c
-    points = A - max_c A_c                         share = points / A
+    `points` = A - max_c A_c                     `share` = `points` / A
 
 `points` is what the image adds to the best that the model does without it; `share` how many of its right answers
 that is. The interval draws whole images anew (2,000 times) and takes the maximum anew in every draw. The best of
@@ -43,7 +43,7 @@ class Gap(Stored):
     @model_validator(mode="after")
     def _of_something(self) -> Self:
         if self.n and (self.points is None or self.against is None):
-            raise ValueError(f"points and against, since n is {self.n}")
+            raise ValueError(f"`points` and `against`, since n is {self.n}")
         return self
 
 
@@ -76,7 +76,7 @@ def reliance(
     Args:
         rows: with the right images.
         wrong: control -> the answers to these questions, or to some of them, with its images. `image` is the right
-            picture's in both.
+            image's in both.
 
     Returns:
         {"overall", "open", "closed", ["unknown"], "by": {"organ", "question_type"}: over the questions that every
@@ -227,7 +227,7 @@ def _percent(value: float | None, ends: Sequence[float] | None = None, signed: b
 
 
 def _differences(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(r, 1 + k + 1) sums -> (r,) points and (r,) share; of no right answers none needs the picture."""
+    """(r, 1 + k + 1) sums -> `points` (r,) and `share` (r,); of no right answers none needs the image."""
     gained = sums[:, 0] - sums[:, 1:-1].max(axis=1)
     return gained / sums[:, -1], np.where(sums[:, 0] > 0, gained / np.maximum(sums[:, 0], 1e-9), 0.0)
 

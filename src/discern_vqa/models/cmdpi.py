@@ -235,14 +235,14 @@ class Model(ModelBase):
 
     @property
     def target_width(self) -> int:
-        """p: numbers in a patch of the picture, or the encoder's states' width."""
+        """p: numbers in a patch of the image, or the encoder's states' width."""
         if self.config.readings.image_target == "embed_sg":
             return self.config.width
         side = (self.config.image_target_size or self.image.size) // self.image.grid[0]
         return side * side * (1 if self.config.image_target_grey else 3)
 
     def patches(self, picture: Tensor) -> Tensor:
-        """P(I): (U, C, h, w) in [0, 1] -> (U, N, p), normalised over the picture or over each patch (MAE)."""
+        """P(I): (U, C, h, w) in [0, 1] -> (U, N, p), normalised over the image or over each patch (MAE)."""
         rows, columns = self.image.grid
         height, width = picture.shape[-2] // rows, picture.shape[-1] // columns
         picture = (picture[..., : rows * height, : columns * width] - 0.45) / 0.27  # about CLIP's mean and spread

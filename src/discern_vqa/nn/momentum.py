@@ -1,4 +1,4 @@
-"""A slow twin of a module (momentum contrast, CMDPI 3.2.2): theta^ <- m theta^ + (1 - m) theta after every step."""
+"""The momentum encoder of a module (momentum contrast, CMDPI 3.2.2): theta^ <- m theta^ + (1 - m) theta each step."""
 
 import copy
 
@@ -26,7 +26,7 @@ class Momentum(nn.Module):
 
     @torch.no_grad()
     def forward(self, *args: object, **kwargs: object) -> object:
-        """The slow twin's output."""
+        """The momentum encoder's output."""
         return self.twin(*args, **kwargs)
 
     @torch.no_grad()
@@ -40,7 +40,7 @@ class Momentum(nn.Module):
 
 
 class Queue(nn.Module):
-    """The slow twins' latest features of images and texts, as further negatives (MoCo; cmdpi.md A18).
+    """The momentum encoders' latest features of images and texts, as further negatives (MoCo; cmdpi.md A18).
 
     Holds up to `size` pairs (h_img, h_txt), the oldest of which give way, with the numbers that say which image and
     which text a pair is. All of it is kept in checkpoints, so that a resumed training goes on with the same negatives.

@@ -98,7 +98,7 @@ class Config(ObjectiveConfig):
 class Seen:
     """The texts of a batch that are contrasted, and the distinct images that they are about.
 
-    texts (n,): rows of the batch; images (m,): rows of its pictures; image_of (n,): which of these m a text is about;
+    texts (n,): rows of the batch; images (m,): rows of its images; image_of (n,): which of these m a text is about;
     image_key (m,), text_key (n,): equal numbers = equal image, equal text.
     """
 
@@ -141,7 +141,7 @@ class Objective(ObjectiveBase[Config, Model]):
 
     @property
     def second_view(self) -> bool:
-        """Whether batches must bring a second view of their cached pictures (`Targets.second`)."""
+        """Whether batches must bring a second view of their cached images (`Targets.second`)."""
         return self.config.intra_contrast and self.config.readings.intra_view == "augmented"
 
     def forward(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:

@@ -7,7 +7,12 @@ from discern_vqa.report.read import read_run
 from discern_vqa.report.table_files import as_markdown
 from discern_vqa.report.view import view
 
-PARTS = {"overall": "accuracy", "open": "accuracy, open", "closed": "accuracy, closed", "twins": "accuracy, twins"}
+PARTS = {
+    "overall": "accuracy",
+    "open": "accuracy, open",
+    "closed": "accuracy, closed",
+    "twins": "accuracy, image pairs",
+}
 
 PUBLISHED = ("test", "validation")
 """The splits whose figures a card shows, before any other that was judged."""

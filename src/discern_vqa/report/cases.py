@@ -1,6 +1,6 @@
-"""The report's examples: which questions are shown (by rule, never by hand), and their pictures as data URIs. No torch.
+"""The report's examples: which questions are shown (by rule, never by hand), and their images as data URIs. No torch.
 
-Pictures are at most 320 points wide and high. Heat maps and outlines are layers of their own over the picture, so
+Images are at most 320 pixels wide and high. Heat maps and outlines are layers of their own over the image, so
 that the reader can take them away.
 """
 
@@ -28,7 +28,7 @@ _OUTLINE = (34, 211, 238, 255)
 
 @dataclass(frozen=True)
 class Case:
-    """One question as a card: the row, whether it is right, and its picture ("" where there is none) with layers."""
+    """One question as a card: the row, whether it is right, and its image ("" where there is none) with layers."""
 
     row: Prediction
     right: bool
@@ -48,7 +48,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Group:
-    """Cards under one heading; `rule` says how they were chosen. Twins come as pairs, other cards one by one."""
+    """Cards under one heading; `rule` says how they were chosen. The images of a pair come together."""
 
     title: str
     rule: str
@@ -56,7 +56,7 @@ class Group:
 
 
 def gallery(run: RunFiles, most: int = 24) -> list[Group]:
-    """Up to `most` cards: pairs of twins, confident mistakes, confident right answers."""
+    """Up to `most` cards: image pairs, confident mistakes, confident right answers."""
     right = rights(run.rows, run.scores.get("normaliser", "m3ae"))
     drawn = _Drawn(run, right)
     pairs = _spread_pairs(run, right)[: most // 6]
@@ -137,7 +137,7 @@ def _in_turn(piles: Iterable[list[Any]]) -> list[Any]:
 
 
 class _Drawn:
-    """Makes cards of rows; each picture is encoded once."""
+    """Makes cards of rows; each image is encoded once."""
 
     def __init__(self, run: RunFiles, right: np.ndarray) -> None:
         self.run, self.right = run, right
@@ -172,7 +172,7 @@ class _Drawn:
         opened = self._open(mask)
         if opened is None:
             return ""
-        scale = SIDE / max(size)  # small pictures are enlarged by the browser; the line stays thin
+        scale = SIDE / max(size)  # small images are enlarged by the browser; the line stays thin
         width, height = (max(1, round(side * scale)) for side in size)
         inside = opened.convert("L").point(lambda value: 255 if value else 0).resize((width, height))
         inside = inside.point(lambda value: 255 if value > 127 else 0)
@@ -192,7 +192,7 @@ class _Drawn:
         try:
             return open_image(path)
         except ImageError:
-            return None  # the card says that the picture is not there
+            return None  # the card says that the image is not there
 
 
 def _heat(grid: list[list[float]], size: tuple[int, int]) -> str:

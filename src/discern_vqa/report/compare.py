@@ -82,8 +82,8 @@ def _tests(compared: dict[str, Any]) -> Table:
             [test["name"], test["part"], points, mcnemar, test["p"], test["p_holm"], detectable, test["verdict"]]
         )
     note = (
-        f"Points above {compared['reference']} on the same {compared['n']:,} questions; p of a permutation over images,"
-        f" correction: {compared['correction']}; detectable: the true difference that is found four times in five"
+        f"Percentage points above {compared['reference']} on the same {compared['n']:,} questions; p of a permutation "
+        f"over images, correction: {compared['correction']}; detectable: the difference found four times in five"
     )
     columns = ["against the first", "part", "points", "McNemar p", "p", "p corrected", "detectable", "verdict"]
     return Table("tests", f"Paired tests against {compared['reference']}", columns, rows, note)

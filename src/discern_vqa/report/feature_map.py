@@ -1,7 +1,7 @@
 """The map of what the answers were read from: t-SNE of the kept states, with silhouettes. Scikit-learn, no torch.
 
 A map bends distances; the silhouette is measured on the states themselves: 1, every group apart from the others; 0,
-none is; and beside it stands what labels dealt out at random get.
+none is; and beside it stands what labels assigned at random get.
 """
 
 from collections import Counter
@@ -58,7 +58,8 @@ def _laid_out(states: np.ndarray, perplexity: float) -> np.ndarray:
 
 
 def silhouette(states: np.ndarray, kinds: Sequence[str]) -> tuple[float, float] | None:
-    """The silhouette of the groups, and the mean of 20 deals of the same labels; None unless two groups have two."""
+    """The silhouette of the groups, and the mean over 20 random orders of the labels; None unless two
+    groups have two members."""
     from sklearn.metrics import silhouette_score
 
     counts = Counter(kinds)
@@ -109,5 +110,5 @@ def _panel(points: np.ndarray, states: np.ndarray, kinds: list[str], title: str,
     found = silhouette(states, kinds)
     said = "no silhouette: too few groups"
     if found:
-        said = f"silhouette by {title} {found[0]:+.3f}; labels dealt at random {found[1]:+.3f}"
+        said = f"silhouette by {title} {found[0]:+.3f}; labels assigned at random {found[1]:+.3f}"
     return {"title": f"By {title}", "svg": made.svg, "words": said, "note": f"{said[0].upper()}{said[1:]}."}

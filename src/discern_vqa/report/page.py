@@ -143,7 +143,7 @@ def _audit_lines(report: dict[str, Any]) -> list[tuple[str, list[str]]]:
 
 
 def _plain(run: RunFiles, shown: dict[str, Any]) -> dict[str, Any]:
-    """What `report.json` holds of one run: figures only, no pictures."""
+    """What `report.json` holds of one run: figures only, no images."""
     return {
         "name": shown["name"],
         "model": shown["model"],

@@ -109,7 +109,7 @@ def read_run(folder: Path, split: str = "") -> RunFiles:
 
 
 def audit_file(folder: Path, split: str) -> Path:
-    """Where the audit of a judged split lies: `AUDIT` for test, a file of its own for every other."""
+    """Where the audit of a evaluation split lies: `AUDIT` for test, a file of its own for every other."""
     return folder / (AUDIT if split == "test" else f"audit.{split}.json")
 
 

@@ -1,6 +1,6 @@
-"""How the report draws: small SVG pictures that follow the reader's colour scheme. No torch.
+"""How the report draws: small SVG images that follow the reader's colour scheme. No torch.
 
-Matplotlib draws with stand-in colours, which are replaced by CSS variables in the SVG text.
+Matplotlib draws with placeholder colours, which are replaced by CSS variables in the SVG text.
 """
 
 import io

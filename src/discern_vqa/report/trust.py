@@ -57,11 +57,11 @@ def _sentences(both: Mapping[str, Any], measured: Mapping[str, Any] | None) -> l
     last = list(both.values())[-1]
     how = "Calibrated" if measured else "As given"
     gap = 100 * (last["mean_confidence"] - last["accuracy"])
-    leaning = f"{abs(gap):.1f} points too {'sure' if gap > 0 else 'modest'} on average"
+    leaning = f"{abs(gap):.1f} percentage points too {'sure' if gap > 0 else 'modest'} on average"
     said = [
         f"{how}, the model is {100 * last['mean_confidence']:.1f} % sure and {100 * last['accuracy']:.1f} % right: "
-        f"{leaning}. Its calibration error is {100 * last['ece']:.1f} points; {100 * last['ece_by_chance']:.1f} would"
-        f" be chance alone at this n ({last['n']:,}).",
+        f"{leaning}. Its calibration error is {100 * last['ece']:.1f} percentage points; "
+        f"{100 * last['ece_by_chance']:.1f} would be chance alone at this n ({last['n']:,}).",
         f"Of the half that it is surest about, {_said(last['surer_half'])} are right.",
     ]
     if measured:
@@ -106,7 +106,9 @@ def _reliability(both: Mapping[str, Any], name: str) -> dict[str, str]:
             )
         axes.set(xlabel="confidence", ylabel="share that is right", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         axes.legend(frameon=False, fontsize=9, loc="best")
-    errors = "; ".join(f"{label}: calibration error {100 * one['ece']:.1f} points" for label, one in both.items())
+    errors = "; ".join(
+        f"{label}: calibration error {100 * one['ece']:.1f} percentage points" for label, one in both.items()
+    )
     return {"title": "Reliability", "svg": made.svg, "words": errors, "note": "Whiskers are 95 % intervals."}
 
 

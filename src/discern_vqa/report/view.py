@@ -24,7 +24,7 @@ _MODEL_SEES = "the image and the question"
 
 
 def view(run: RunFiles) -> dict[str, Any]:
-    """Everything the template shows of one run, but for pictures and curves."""
+    """Everything the template shows of one run, but for images and curves."""
     tested = paired_tests(run.rows, run.baselines, run.scores.get("normaliser", "m3ae"))
     scores = run.scores | {"paired": tested}
     columns = [column for column in COLUMNS if (scores.get(column) or {}).get("n")]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 TABLES = {"vqa_rad": "cmdpi_table1", "slake": "cmdpi_table2"}
 CAVEAT = (
-    "Rows were scored by different protocols, on different questions and with answer tables that may hold test answers;"
+    "Rows were scored by different protocols, on different questions and with vocabularys that may hold test answers;"
     " they cannot be ranked. Figures are as printed; none of the programs was run here."
 )
 

@@ -2,7 +2,7 @@
 
 "Closed", "accuracy" and "the test set" mean different things in different programs, so their figures cannot be
 compared; here every preset scores the same lines, and says which questions it takes, how it compares and what it calls
-closed. What a preset cannot repeat from predictions (another answer table, another choice of the epoch) is said in
+closed. What a preset cannot repeat from predictions (another vocabulary, another choice of the epoch) is said in
 docs/metrics.md. A preset that needs what a file does not say is not applied, with the reason.
 """
 

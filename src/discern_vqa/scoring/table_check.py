@@ -64,7 +64,7 @@ def check_table(path: Path, counts: str | None = None) -> dict[str, Any]:
 
     Returns:
         {"rows": [{"row", "line", "verdict", "findings": [text], "gap", "weighted", "counts"}], "impossible", "odd",
-        "fine", "unchecked"}; gap is overall minus the weighted mean, in points.
+        "fine", "unchecked"}; gap is overall minus the weighted mean, in percentage points.
 
     Raises:
         DataError with file and line for a table that cannot be read, ConfigError for counts that are none.

@@ -155,8 +155,8 @@ def set_up(
 
 
 def _beside(settings: Recipe, root: Path, out: Path, resume: bool, say: Say) -> tuple[Recipe, Path | None]:
-    """The recipe, and the folder of the set that is learned from beside its own. Without that set where a run that goes
-    on began so, or where it is nowhere and the recipe can do without it."""
+    """The recipe, and the folder of its auxiliary set. Without that set where a run that goes on began so,
+    or where it is nowhere and the recipe can do without it."""
     alone = settings.model_copy(update={"data": settings.data.model_copy(update={"auxiliary": ""})})
     if settings.data.auxiliary_missing == "without" and resume and (out / CONFIG).is_file():
         if not Run.open(out, finished=False).recipe.data.auxiliary:

@@ -1,4 +1,4 @@
-"""What `--resume` needs, in one safetensors file: weights, optimiser moments, momentum twins, running means, counters.
+"""What `--resume` needs, in one safetensors file: weights, momentum encoders, running means, counters, moments.
 
 One file, renamed into place: a training killed at any moment finds either the old state or the new one, whole. The
 optimiser's moments are stored by the names of their parameters; nothing is pickled.

@@ -24,7 +24,7 @@ def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> dict[str, Any]:
     Returns:
         {"aurc", "aurc_best", "aurc_random", "curve": [[coverage, accuracy], ...]}: the mean risk over all coverages
         (Geifman and El-Yaniv 2017), the same of an answerer that sorts its own answers perfectly, and of one whose
-        confidence says nothing; the curve thinned to 100 points.
+        confidence says nothing; the curve thinned to 100 values.
     """
     errors = _errors(confidence, right)
     n = len(errors)

@@ -1,4 +1,4 @@
-"""What a calibration says, as lines of plain text and as a picture. No torch here."""
+"""What a calibration says, as lines of plain text and as an image. No torch here."""
 
 import math
 from collections.abc import Mapping
@@ -62,7 +62,7 @@ def measured_text(measured: Mapping[str, Any], raw: Mapping[str, Any] | None, na
 
 
 def figure(measured: Mapping[str, Any], raw: Mapping[str, Any] | None, name: str, out: Path) -> None:
-    """A picture (PNG or SVG by its ending) of two panels: reliability, and accuracy over coverage."""
+    """An image (PNG or SVG by its ending) of two panels: reliability, and accuracy over coverage."""
     from matplotlib.figure import Figure
 
     after = measured["confidence"]

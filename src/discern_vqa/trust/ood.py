@@ -1,6 +1,6 @@
 """Out-of-distribution (OOD) detection: is this anything like what the run was trained on? Numpy, no torch.
 
-The distance of a image (or question) is one minus its mean cosine with the five most alike of those learned from, in
+The distance of an image (or question) is one minus its mean cosine with the five most alike of those learned from, in
 the space of the run's own encoder (nearest neighbours: Sun et al. 2022; cosine of the vectors as they are, since the
 large common part of all medical images is just what a photograph lacks). Of images like those learned from, 95 %
 are nearer than the threshold, as measured on images that were held out.
@@ -108,7 +108,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Detector:
-    """Pictures and questions; None where too few were there to tell."""
+    """Images and questions; None where too few were there to tell."""
 
     image: Known | None
     question: Known | None

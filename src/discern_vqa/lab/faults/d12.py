@@ -8,7 +8,7 @@ from discern_vqa.data.fault import Fault
 class Imitation(Fault):
     """See the module."""
 
-    says: ClassVar = "the answer table holds the answers of validation and test"
+    says: ClassVar = "the vocabulary holds the answers of validation and test"
 
     def vocabulary(self, splits: tuple[str, ...]) -> list[str]:
         """Validation and test."""

@@ -19,8 +19,8 @@ def _stage(inner: int, outer: int, stride: int) -> nn.Sequential:
 class TinyImage(ImageEncoder):
     """A convolutional stem down to cells of `patch` pixels, then post-norm transformer layers with a class token.
 
-    Batch norm, since from nothing and with a few thousand pictures it learned findings where group norm learned none
-    (docs/LOG.md); when answering it uses its running figures, so that pictures do not see each other.
+    Batch norm, since from nothing and with a few thousand images it learned findings where group norm learned none
+    (docs/LOG.md); when answering it uses its running figures, so that images do not see each other.
 
     The class token starts from a summary that knows where things are (mean, maximum and a thin copy of every cell),
     not from a constant: sides are asked about, and attention alone is slow to find out. Hiding a cell covers its block

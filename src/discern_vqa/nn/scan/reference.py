@@ -1,4 +1,7 @@
-"""The scan as its definition reads: a loop over places, gradients by autograd. The slow twin of every other path."""
+"""The scan as its definition reads: a loop over positions, gradients by autograd.
+
+This is the reference implementation that every other path is compared with.
+"""
 
 import torch
 from torch import Tensor
