@@ -156,7 +156,7 @@ def test_no_verb_shows_the_help(capsys):
         ("data convert vqa_rad . out.jsonl --split tset", "vqa_rad has no split 'tset'", "it has: train, test"),
         ("data convert vqa_rad . out.jsonl --option editon=owner", "has no option 'editon'", "edition"),
         ("data convert vqa_rad . out.jsonl --option edition", "does not have the form key=value", "--option"),
-        ("data split vqa_rad . --out x --by image", "cannot be split by 'image'", "image, near, patient, study"),
+        ("data split vqa_rad . --out x --by picture", "cannot be split by 'picture'", "image, near, patient, study"),
         ("data split vqa_rad . --out x --test 0.9 --validation 0.2", "leave nothing for training", "0.2 and 0.1"),
         ("data split vqa_rad . --out x --folds 1", "1 folds were asked for", "5 are usual"),
         ("data preview vqa_rad no/such/folder --out x", "no/such/folder does not exist", "--data FOLDER"),

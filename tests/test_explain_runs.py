@@ -81,7 +81,7 @@ def test_what_a_map_is_worth_is_said_beside_maps_that_see_no_model():
     good, bad = measured(scores, "path_gradient"), measured(scores, "rollout")
     for said in (good, bad):
         assert "of 1,000 test questions" in said
-        assert "a random point does in 8 %, the middle of the image in 26 %, its sharpest contrast in 10 %" in said
+        assert "a random pixel does in 8 %, the middle of the image in 26 %, its sharpest contrast in 10 %" in said
     assert "worth no more" in bad
     assert "worth no more" not in good
 

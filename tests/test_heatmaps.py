@@ -88,7 +88,7 @@ def test_rank_correlation_is_spearmans():
 @pytest.mark.parametrize(
     ("label", "text", "is_named"),
     [
-        ("Liver", "Does the image contain the liver?", True),
+        ("Liver", "Does the picture contain the liver?", True),
         ("Liver", "Is there a liver cancer?", True),
         ("Liver Cancer", "Where is the liver?", False),
         ("Left Lung", "Is the left lung healthy?", True),
@@ -116,9 +116,9 @@ def test_a_question_is_about_what_it_names_else_the_findings_it_asks_for_else_wh
     assert labels("Which is bigger, liver or lung?", "Lung") == ["Liver", "Left Lung"]
     assert labels("Is this image normal?", "No") == ["Mass"]
     assert labels("Where is the mass?", "Left Lung") == ["Mass"]
-    assert labels("What is the largest organ in the image?", "Lung, Liver") == ["Liver", "Left Lung"]
+    assert labels("What is the largest organ in the picture?", "Lung, Liver") == ["Liver", "Left Lung"]
     assert labels("What modality is this?", "CT") == []
-    assert labels("Does the image contain the spleen?", "No") == []
+    assert labels("Does the picture contain the spleen?", "No") == []
 
 
 def test_phantoms_have_the_mask_of_the_finding_asked_about_and_slake_its_boxes(tmp_path):
@@ -136,7 +136,7 @@ def test_phantoms_have_the_mask_of_the_finding_asked_about_and_slake_its_boxes(t
     found = {sample.question: [region.label for region in find(sample)] for sample in train}
     assert found["Where is the liver?"] == ["Liver"]
     assert found["Is the lung healthy?"] == ["Left Lung"]
-    assert found["What diseases are included in the image?"] == ["Liver Cancer"]
+    assert found["What diseases are included in the picture?"] == ["Liver Cancer"]
 
 
 def test_what_knowledge_answers_has_no_evidence_in_the_picture(tmp_path):
