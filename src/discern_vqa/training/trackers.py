@@ -9,6 +9,7 @@
 | trackio | trackio's own folder of the user | TRACKIO_SPACE_ID, TRACKIO_SERVER_URL |
 """
 
+import importlib
 import importlib.util
 import json
 import os
@@ -74,9 +75,7 @@ def _started(name: str, folder: Path, step: int, ids: dict[str, str]) -> trackin
         settings = {"run_name": name, "logging_dir": folder, "purge_step": step + 1 if step else None}
     elif name == "mlflow":
         if "MLFLOW_TRACKING_URI" not in os.environ:
-            import mlflow
-
-            mlflow.set_tracking_uri(f"sqlite:///{folder.resolve() / 'mlflow.db'}")
+            importlib.import_module("mlflow").set_tracking_uri(f"sqlite:///{folder.resolve() / 'mlflow.db'}")
         settings = {"experiment_name": PROJECT, "run_name": folder.name, "run_id": ids.get(name)}
     else:
         id = ids.setdefault(name, f"{folder.resolve().name}-{secrets.token_hex(4)}")
