@@ -149,7 +149,7 @@ def test_a_baseline_that_learns_from_features_answers_anew_where_the_weights_are
 ) -> None:
     fitted, real = [], lookup.answer
 
-    def answer(*given: Any, batcher: object, **more: Any) -> object:
+    def answer(*given: Any, batcher: object, learn: object, **more: Any) -> object:
         fitted.append(batcher)
         return real(*given, **more)
 

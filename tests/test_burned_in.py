@@ -73,7 +73,7 @@ def test_look_says_what_is_seen_and_warns_of_text(tmp_path, capsys):
     path = written(tmp_path / "a.dcm", dicom(np.stack([values] * 3), BurnedInAnnotation="NO"))
     assert main(["data", "look", f"{path}#frame=2", "--out", str(tmp_path / "seen.png")]) == 0
     said = capsys.readouterr().out
-    assert "DICOM: seen as 300 x 200 points, grey" in said
+    assert "DICOM: seen as 300 x 200 pixels, grey" in said
     assert "- frame 2 of 3\n" in said
     assert "warning" not in said
     assert "Doe" not in said

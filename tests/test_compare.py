@@ -61,7 +61,7 @@ def test_what_cannot_be_told_apart_is_said_in_words_with_what_could_have_been_fo
     assert overall["verdict"] == "not distinguishable"
     assert 0.01 < overall["detectable"] < 0.1
     assert "b and a are not distinguishable" in overall["words"]
-    assert f"a true difference under {100 * overall['detectable']:.1f} points is missed" in overall["words"]
+    assert f"a true difference under {100 * overall['detectable']:.1f} percentage points is missed" in overall["words"]
     assert "One seed each" in as_text(compared)
     alike = compare([model("a", rows(0.7)), model("b", rows(0.7))])["tests"][0]
     assert (alike["p"], alike["detectable"], alike["verdict"]) == (1, None, "not distinguishable")

@@ -82,6 +82,9 @@ def test_rates_fall_from_block_to_block():
             super().__init__()
             self.image = side(3)
 
+        def parts(self) -> dict[str, ImageEncoder]:
+            return {"image": self.image}
+
     config = OptimConfig(lr=1.0, encoder_lr=1.0, layer_decay=0.5)
     both = Both()
     rates = {id(p): group["lr"] for group in make_optimizer(both, config).param_groups for p in group["params"]}

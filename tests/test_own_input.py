@@ -19,7 +19,7 @@ def refused(line: list[str], file: Path, capsys: pytest.CaptureFixture[str]) -> 
     before = file.read_bytes()
     assert cli.main(line) == 2
     first, second = filter(str.strip, capsys.readouterr().err.splitlines())  # a bar leaves an empty line
-    assert "is read here, and would be overwritten" in first
+    assert "is an input of this command, and would be overwritten" in first
     assert second == "try: name another file to write to"
     assert file.read_bytes() == before
 
@@ -84,9 +84,12 @@ def test_what_is_calibrated_is_not_written_over_by_its_own_figures(tiny_run, tmp
     file.write_text("".join(json.dumps(row | {"id": str(number)}) + "\n" for number in range(60)))
     (tmp_path / "link").symlink_to(tmp_path)
     for line, said in (
-        ([str(file), "--out", str(one), "--json", str(tmp_path / "link" / "one.json")], "--out and --json are one"),
-        ([str(file), "--figure", f"{one}.png", "--json", f"{one}.png"], "--figure and --json are one file"),
-        ([str(tiny_run), "--json", str(tiny_run / "calibration.json")], "--json and the calibration are one file"),
+        (
+            [str(file), "--out", str(one), "--json", str(tmp_path / "link" / "one.json")],
+            "--out and --json are the same file",
+        ),
+        ([str(file), "--figure", f"{one}.png", "--json", f"{one}.png"], "--figure and --json are the same file"),
+        ([str(tiny_run), "--json", str(tiny_run / "calibration.json")], "--json and the calibration are the same file"),
         ([str(file), "--out", str(one), "--figure", str(tmp_path / "x.txt")], "expected a name in .png, .svg, .pdf"),
         ([str(tmp_path / "nosuch")], "neither a run folder nor a predictions file"),
     ):

@@ -30,7 +30,7 @@ def test_verdicts_are_said_in_words_and_corrected(runs: list[Path]) -> None:
     found = comparison(read, names)
     words = " ".join(found["words"])
     assert f"overall: {names[1]} and {names[0]} are not distinguishable: +0.0 percentage points" in words
-    assert f"overall: {names[2]} is worse than {names[0]}: -65.0 points" in words
+    assert f"overall: {names[2]} is worse than {names[0]}: -65.0 percentage points" in words
     assert "after correction for 6 tests" in words
     models, tests, *by = found["tables"]
     assert [row[0] for row in models.rows] == names

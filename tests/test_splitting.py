@@ -129,22 +129,24 @@ def test_the_same_seed_gives_the_same_files_and_another_other_ones(set_of_40, tm
 def test_a_set_that_hangs_together_cannot_be_split(set_of_40, tmp_path):
     there = pictures.by_split(set_of_40).items()
     whole = {split: [dataclasses.replace(row, group="g") for row in rows] for split, rows in there}
-    with pytest.raises(DataError, match="would be left without a question: 1 clusters, the largest of 160") as caught:
+    with pytest.raises(
+        DataError, match="validation would have no question: 1 clusters, the largest with 160 of the 160 samples"
+    ) as caught:
         make(whole, SplitSettings(), tmp_path / "out", {"dataset": "jsonl"})
     assert "--validation 0" in caught.value.hint
     assert not (tmp_path / "out").exists()
     for wanted, hint in (
-        (SplitSettings(by="image", validation=0), "it takes more images"),
+        (SplitSettings(by="image", validation=0), "add images"),
         (SplitSettings(by="image"), "--validation 0"),
         (SplitSettings(by="image", folds=50, validation=0), "into fewer folds (1 at most)"),
     ):
         alike = {split: [dataclasses.replace(row, image="one", group="g") for row in rows] for split, rows in there}
-        with pytest.raises(DataError, match="would be left without") as caught:
+        with pytest.raises(DataError, match="would have no question") as caught:
             make(alike, wanted, tmp_path / "out", {"dataset": "jsonl"})
         assert hint in caught.value.hint
         assert "--by image" not in caught.value.hint
     named = {split: [dataclasses.replace(row, patient="p") for row in rows] for split, rows in there}
-    with pytest.raises(DataError, match="would be left without") as caught:
+    with pytest.raises(DataError, match="would have no question") as caught:
         make(named, SplitSettings(by="patient"), tmp_path / "out", {"dataset": "jsonl"})
     assert "--by image" in caught.value.hint
 

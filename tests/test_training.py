@@ -142,12 +142,12 @@ def test_a_state_of_other_weights_of_a_frozen_encoder_is_refused(tmp_path):
 def test_the_log_is_cut_back_to_the_step_that_is_gone_on_from(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1, "a": 1}\n{"step": 2}\n{"step": 3}\n{"ste')
-    log = Log(path, 2, True, False)
+    log = Log(path, 2, True)
     log.write({"step": 3, "split": "train", "b": 2.0})
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2], "written at a save only"
     log.close()
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2, 3]
-    Log(path, 0, True, False)
+    Log(path, 0, True)
     assert path.read_text() == ""
 
 

@@ -3,7 +3,7 @@
 from typing import Literal
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import field_validator
 from torch import Tensor
 
 from discern_vqa.bases import ModelBase, ObjectiveBase, ObjectiveConfig
@@ -15,9 +15,8 @@ class Config(ObjectiveConfig):
     """[objective]."""
 
     name: Literal["classify"] = "classify"
-    smoothing: float = Field(0.0, ge=0, lt=1)
-    """This much of the target is shared by all answers."""
     weights: dict[str, float] = {"answer": 1.0}
+    """The weight of the one part, the cross-entropy of the answer."""
 
     @field_validator("weights")
     @classmethod
@@ -31,4 +30,4 @@ class Objective(ObjectiveBase[Config, ModelBase]):
     def forward(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
         """Of the scores that the model decides by. Texts whose answer is not in the vocabulary teach nothing."""
         scores = self.model.decide(batch.inputs).scores
-        return {"answer": answer_cross_entropy(scores, batch.targets.answer, self.config.smoothing)}
+        return {"answer": answer_cross_entropy(scores, batch.targets.answer)}

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.files import from_json
 from discern_vqa.reading.neutral import KNOWN
 from discern_vqa.reading.records import CORRECT_IT, one_line, parse_json, read_text, require_record, shown
 from discern_vqa.reading.tables import rows
@@ -138,8 +137,8 @@ def tidied(record: Mapping[str, Any], source: str, use_as: str) -> dict[str, Any
     choices = tidy.get("choices")
     if isinstance(choices, str):
         try:
-            parsed = from_json(choices) if choices.startswith("[") else choices.split("|")
-        except ValueError as error:
+            parsed = parse_json(choices, source, lines=False) if choices.startswith("[") else choices.split("|")
+        except DataError as error:
             raise DataError(f"{source}: 'choices' is {shown(choices)}; expected a list", hint=CORRECT_IT) from error
         tidy["choices"] = [str(choice) for choice in parsed]
     return tidy
