@@ -1,3 +1,3 @@
 """The version of this package, on the ground floor: pages and cards state it, and the build reads it."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
