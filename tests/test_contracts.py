@@ -10,7 +10,13 @@ from discern_vqa import audit, registry
 from discern_vqa.contracts import BaselineRow, FittedBaseline
 
 ROOT = Path(__file__).resolve().parents[1]
-KINDS = {"datasets": "Reader", "models": "Model", "objectives": "Objective", "explanations": "ExplanationMethod"}
+KINDS = {
+    "datasets": "Reader",
+    "models": "Model",
+    "objectives": "Objective",
+    "explanations": "ExplanationMethod",
+    "measurements": "Measurement",
+}
 
 
 def declarations() -> list[str]:

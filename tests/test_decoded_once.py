@@ -10,7 +10,8 @@ from discern_vqa import cli
 from discern_vqa.imaging import dicom as dicom_reader
 from discern_vqa.imaging import images, raster
 from discern_vqa.imaging import nifti as nifti_reader
-from discern_vqa.imaging.images import decoded_once, open_recorded
+from discern_vqa.imaging.decoded import decoded_once
+from discern_vqa.imaging.images import open_recorded
 
 
 @pytest.fixture

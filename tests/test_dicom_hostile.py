@@ -27,7 +27,7 @@ def test_a_file_cut_off_is_refused(made, syntax, share):
 
 
 def test_too_many_points_are_refused_before_decoding(made, monkeypatch):
-    monkeypatch.setattr(images, "MOST_POINTS", 1000)
+    monkeypatch.setattr(images, "MOST_PIXELS", 1000)
     for syntax in SYNTAXES:
         assert "at most 0 million pixels" in refused(made(scene(top=255), syntax))
 
@@ -43,7 +43,7 @@ def test_a_frame_larger_than_its_header_says_is_refused(made):
         dataset.PixelData = encapsulate([encoded])
         path = made(scene(top=255)).with_name("b.dcm")
         dataset.save_as(path)
-        assert "its compressed frame has 400 x 400 points" in refused(path)
+        assert "its compressed frame has 400 x 400 pixels" in refused(path)
 
 
 def pydicom_frame(values: np.ndarray, syntax: str) -> bytes:

@@ -191,7 +191,7 @@ def test_a_truncated_image_is_refused(tmp_path, name):
 
 @pytest.mark.parametrize(("width", "height"), [(9_000, 10_001), (12_000, 10_000), (20_000, 20_000)])
 def test_a_bomb_is_refused_before_it_is_decoded(tmp_path, monkeypatch, width, height):
-    monkeypatch.setattr(images, "MOST_POINTS", 90_000_000)
+    monkeypatch.setattr(images, "MOST_PIXELS", 90_000_000)
     path = saved(tmp_path, Image.new("1", (8, 8)))
     content = bytearray(path.read_bytes())
     content[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")

@@ -110,7 +110,7 @@ class ModelBase(nn.Module):
         raise NotImplementedError
 
     @staticmethod
-    def with_prior(scores: Tensor, inputs: Inputs) -> Tensor:
+    def add_prior(scores: Tensor, inputs: Inputs) -> Tensor:
         """(B, K) scores on top of what is known before the model looks, where the recipe has a [prior]; `decide` ends
         with it."""
         return scores if inputs.prior is None else inputs.prior.mix_with(inputs.prior.add_to(scores))

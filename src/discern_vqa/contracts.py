@@ -1,6 +1,7 @@
 """What each kind of part has to have, as types that mypy checks. A part is a module of its folder, found by its name
 (`registry`): `datasets/` holds a Reader each, `models/` a Model, `objectives/` an Objective, `baselines/` a BaselineRow
-or a FittedBaseline or both, `explanations/` an ExplanationMethod, `audit/` an AuditCheck. docs/adding.md walks through
+or a FittedBaseline or both, `explanations/` an ExplanationMethod, `audit/` an AuditCheck,
+`measurements/` a Measurement. docs/adding.md walks through
 each of them; `tests/test_contracts.py` holds every module that is there against its contract.
 
 Nothing is imported here when the program runs, so that every room may use this file.
@@ -8,7 +9,7 @@ Nothing is imported here when the program runs, so that every room may use this 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
     from discern_vqa.data.batch import Inputs
     from discern_vqa.data.sample import Sample
     from discern_vqa.fitting.fitted import Baseline as Fitted
+    from discern_vqa.measurements import Context
+    from discern_vqa.scoring.stored import Stored
 
 Json = dict[str, Any]
 """What `json.dumps` takes: figures and texts by name."""
-Context = TypeVar("Context", contravariant=True)
 
 
 class Reader(Protocol):
@@ -151,15 +153,19 @@ class HasNotes(Protocol):
         """A sentence for each."""
 
 
-class Measurement(Protocol[Context]):
-    """Something that is measured of a run's answers."""
+class Measurement(Protocol):
+    """Something that `discern evaluate` measures of a run (`measurements`); it may have more functions."""
 
     @property
-    def name(self) -> str:
-        """Its key in scores.json."""
+    def ORDER(self) -> int:
+        """Its place among the others."""
 
-    def measure(self, context: Context) -> Mapping[str, Any] | None:
-        """The figures, ready for JSON; None where there is nothing to measure."""
+    @property
+    def Schema(self) -> type[Stored]:
+        """The keys of `scores.json` that it fills."""
 
-    def lines(self, found: Mapping[str, Any]) -> list[str]:
-        """The figures to read in a terminal."""
+    def measure(self, context: Context) -> Mapping[str, Any]:
+        """The value of each key, ready for JSON."""
+
+    def lines(self, scores: Mapping[str, Any]) -> list[str]:
+        """Sentences for the terminal."""

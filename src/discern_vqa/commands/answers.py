@@ -31,7 +31,7 @@ def ask(
     ] = 0,
 ) -> None:
     """Ask one question about one image."""
-    from discern_vqa.imaging.images import decoded_once
+    from discern_vqa.imaging.decoded import decoded_once
 
     with decoded_once():
         _ask(run, image, question, as_json, mode, similar)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from discern_vqa.imaging.decoded import Opened
+    from discern_vqa.imaging.decoded import DecodedImage
 
 MEDICAL = ("DICOM", "NIfTI")
 """Kinds of file of which a model sees a part: a frame, a slice, a window."""
@@ -44,7 +44,7 @@ def look(
         typer.echo(f"image: {out}")
 
 
-def as_text(opened: "Opened") -> str:
+def as_text(opened: "DecodedImage") -> str:
     """The record as lines: what it is, its facts, each step, each warning."""
     width, height = opened.picture.size
     colour = "colour" if opened.picture.mode == "RGB" else "grey"

@@ -60,7 +60,7 @@ def _refuse_options(context: typer.Context, names: tuple[str, ...], form: str, h
 
 
 def _draw(run: Path, image: Path, question: str, out: Path, method: str) -> None:
-    from discern_vqa.imaging.images import decoded_once
+    from discern_vqa.imaging.decoded import decoded_once
 
     with decoded_once():
         _draw_decoded(run, image, question, out, method)

@@ -1,8 +1,9 @@
 """What the readers of image files share: the record they hand over, and one voice for what they refuse."""
 
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,12 +18,12 @@ HINT_FETCH = "the file may be cut off or damaged: fetch it again"
 class Limits:
     """How much a file may hold: pixels of an image, bytes of a file."""
 
-    points: int
+    pixels: int
     bytes: int
 
 
 @dataclass(frozen=True)
-class Opened:
+class DecodedImage:
     """An image as a model sees it (before it is fitted to a square), with what was done to get there.
 
     Args:
@@ -41,10 +42,37 @@ class Opened:
     warnings: tuple[str, ...] = ()
 
 
+_decoded: ContextVar[dict[Path, DecodedImage] | None] = ContextVar("_decoded", default=None)
+"""What `decoded_once` keeps; None outside of it."""
+
+
+@contextmanager
+def decoded_once() -> Iterator[None]:
+    """Inside the block every image file is decoded once, however often it is opened.
+
+    For commands about one image, which describe, answer, judge and draw it. Nobody may change such an image in place.
+    """
+    token = _decoded.set({})
+    try:
+        yield
+    finally:
+        _decoded.reset(token)
+
+
+def remembered(path: Path, decode: Callable[[Path], DecodedImage]) -> DecodedImage:
+    """`decode(path)`; inside of `decoded_once` at most once for each path."""
+    known = _decoded.get()
+    if known is None:
+        return decode(path)
+    if path not in known:
+        known[path] = decode(path)
+    return known[path]
+
+
 def too_large(path: Path, size: str, limits: Limits) -> ImageError:
     """The error for more than `limits`; `size` says what there is."""
     return ImageError(
-        f"the image {path} has {size}; at most {limits.points / 1e6:.0f} million pixels and "
+        f"the image {path} has {size}; at most {limits.pixels / 1e6:.0f} million pixels and "
         f"{limits.bytes / 1e6:.0f} MB are opened",
         hint="save a smaller copy",
     )

@@ -26,7 +26,7 @@ from PIL import Image
 
 from discern_vqa.errors import ImageError
 from discern_vqa.imaging import dicom_frames, dicom_greys
-from discern_vqa.imaging.decoded import HINT_FETCH, Limits, Opened, explained, pick, require_extra, too_large
+from discern_vqa.imaging.decoded import HINT_FETCH, DecodedImage, Limits, explained, pick, require_extra, too_large
 from discern_vqa.imaging.image_ref import Choice, refuse
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def is_dicom(start: bytes) -> bool:
     return start[128:132] == b"DICM"
 
 
-def read(path: Path, choice: Choice, limits: Limits) -> Opened:
+def read(path: Path, choice: Choice, limits: Limits) -> DecodedImage:
     """A frame of a DICOM file. Raises ImageError: no image in it, cut off, of a kind that cannot be decoded."""
     refuse(path, choice, ("frame", "window", "mirror"), "a DICOM file")
     require_extra(path, "DICOM", "pydicom", "dicom")
@@ -129,7 +129,7 @@ def _require_small(path: Path, content: mmap.mmap, limits: Limits) -> None:
                 raise too_large(path, f"over {limits.bytes / 1e6:.0f} MB when unpacked", limits)
 
 
-def _frame(path: Path, dataset: "FileDataset", choice: Choice, limits: Limits) -> Opened:
+def _frame(path: Path, dataset: "FileDataset", choice: Choice, limits: Limits) -> DecodedImage:
     with explained(path, "the header of this DICOM file"):
         about = dicom_frames.describe(path, dataset, limits)
         modality, kind = _word(dataset, "Modality"), about.photometric
@@ -164,7 +164,7 @@ def _frame(path: Path, dataset: "FileDataset", choice: Choice, limits: Limits) -
     warned: tuple[str, ...] = ()
     if _word(dataset, "BurnedInAnnotation") == "YES":
         warned = ("the file says that text is burned into the image: it may name the patient",)
-    return Opened(Image.fromarray(shown), "DICOM", tuple(filter(None, steps)), facts, warned)
+    return DecodedImage(Image.fromarray(shown), "DICOM", tuple(filter(None, steps)), facts, warned)
 
 
 def _full_range(stored: NDArray[np.generic], bits: int) -> NDArray[np.uint8]:

@@ -83,7 +83,7 @@ def describe(path: Path, dataset: "FileDataset", limits: Limits) -> About:
         raise _wrong(path, f"its image has {rows} rows and {columns} columns")
     if frames > _MOST_FRAMES:
         raise _wrong(path, f"it claims {frames:,} frames")
-    if rows * columns * samples > limits.points:
+    if rows * columns * samples > limits.pixels:
         raise too_large(path, f"{columns} x {rows} pixels" + (f" of {samples} colours" if samples > 1 else ""), limits)
     if allocated not in (1, 8, 16, 32, 64) or not 1 <= stored <= allocated:
         raise _wrong(path, f"it stores {stored} bits in {allocated}")

@@ -9,9 +9,6 @@ stands behind the name, `study.dcm#frame=3` (see `choice`). docs/images.md descr
 import gzip
 import os
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,30 +19,14 @@ from PIL import Image, ImageOps
 
 from discern_vqa.errors import ConfigError, ImageError
 from discern_vqa.imaging import dicom, nifti, raster
-from discern_vqa.imaging.decoded import HINT_FETCH, Limits, Opened, too_large
+from discern_vqa.imaging.decoded import HINT_FETCH, DecodedImage, Limits, remembered, too_large
 from discern_vqa.imaging.image_ref import read_choice
 from discern_vqa.paths import is_regular_file, names_beside, what_it_is
 
 MODES, FITS = ("rgb", "grey"), ("pad", "stretch", "crop")
 
-MOST_POINTS = 100_000_000
+MOST_PIXELS = 100_000_000
 MOST_BYTES = 200_000_000
-
-_decoded: ContextVar[dict[Path, Opened] | None] = ContextVar("_decoded", default=None)
-"""What `decoded_once` keeps; None outside of it."""
-
-
-@contextmanager
-def decoded_once() -> Iterator[None]:
-    """Inside the block every image file is decoded once, however often it is opened.
-
-    For commands about one image, which describe, answer, judge and draw it. Nobody may change such an image in place.
-    """
-    token = _decoded.set({})
-    try:
-        yield
-    finally:
-        _decoded.reset(token)
 
 
 def load_image(path: Path, size: int, mode: str = "rgb", fit: str = "pad") -> NDArray[np.uint8]:
@@ -95,19 +76,14 @@ def open_image(path: Path) -> Image.Image:
     return open_recorded(path).picture
 
 
-def open_recorded(path: Path) -> Opened:
+def open_recorded(path: Path) -> DecodedImage:
     """The same image as `open_image` gives, with the record of what was done. Raises ImageError (see `load_image`)."""
-    known = _decoded.get()
-    if known is None:
-        return _decode(Path(path))
-    if path not in known:
-        known[path] = _decode(Path(path))
-    return known[path]
+    return remembered(Path(path), _decode)
 
 
-def _decode(path: Path) -> Opened:
+def _decode(path: Path) -> DecodedImage:
     file, choice = read_choice(path)
-    limits = Limits(MOST_POINTS, MOST_BYTES)
+    limits = Limits(MOST_PIXELS, MOST_BYTES)
     start, packed = _start_of(file, limits)
     if dicom.is_dicom(start):
         if packed:

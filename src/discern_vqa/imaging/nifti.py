@@ -31,8 +31,8 @@ from PIL import Image
 from discern_vqa.errors import ImageError
 from discern_vqa.imaging.decoded import (
     HINT_FETCH,
+    DecodedImage,
     Limits,
-    Opened,
     explained,
     pick,
     require_extra,
@@ -85,7 +85,7 @@ def is_nifti(start: bytes) -> bool:
     return start[344:348] in (b"n+1\0", b"ni1\0") or start[4:8] in (b"n+2\0", b"ni2\0")
 
 
-def read(path: Path, choice: Choice, limits: Limits, packed: bool = False) -> Opened:
+def read(path: Path, choice: Choice, limits: Limits, packed: bool = False) -> DecodedImage:
     """A slice of a NIfTI file; `packed`: a gzip file. Raises ImageError: cut off, too large, or values that are no
     image."""
     refuse(path, choice, ("axis", "slice", "frame", "window", "mirror"), "a NIfTI file")
@@ -118,7 +118,7 @@ def read(path: Path, choice: Choice, limits: Limits, packed: bool = False) -> Op
         "spacing": " x ".join(f"{side:.3g}" for side in volume.spacing),
         "values": str(volume.dtype),
     }
-    return Opened(picture, "NIfTI", tuple(filter(None, (*steps, squared))), facts, (lies,) if lies else ())
+    return DecodedImage(picture, "NIfTI", tuple(filter(None, (*steps, squared))), facts, (lies,) if lies else ())
 
 
 def _volume(path: Path, stream: IO[bytes]) -> Volume:
@@ -172,7 +172,7 @@ def _order(orientation: NDArray[np.float64]) -> tuple[tuple[int, bool], ...]:
 def _require_reachable(path: Path, volume: Volume, along: int, time: int, packed: bool, limits: Limits) -> None:
     """The slice may be shown, what lies before it may be read through, and a plain file is as long as it says."""
     sides = [side for axis, side in enumerate(volume.shape[:3]) if axis != along]
-    if sides[0] * sides[1] > limits.points or volume.shape[0] * volume.shape[1] > limits.points:
+    if sides[0] * sides[1] > limits.pixels or volume.shape[0] * volume.shape[1] > limits.pixels:
         raise too_large(path, f"slices of {sides[0]} x {sides[1]} pixels", limits)
     end = volume.start + math.prod(volume.shape[:3]) * volume.dtype.itemsize * (time + 1)
     if end > MOST_UNPACKED:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from discern_vqa.errors import ImageError
-from discern_vqa.imaging.decoded import HINT_FETCH, Limits, Opened, pick, too_large, undecodable
+from discern_vqa.imaging.decoded import HINT_FETCH, DecodedImage, Limits, pick, too_large, undecodable
 from discern_vqa.imaging.image_ref import Choice, refuse
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
@@ -23,13 +23,13 @@ _STRIP = 1 << 20
 """Pixels converted at a time, so that a large image is never held three times."""
 
 
-def read(path: Path, choice: Choice, limits: Limits) -> Opened:
+def read(path: Path, choice: Choice, limits: Limits) -> DecodedImage:
     """The image, upright and with 8 bits. Raises ImageError: no image, cut off, several pages, too large."""
     with _explained(path, limits), _without_remarks(), Image.open(path, formats=FORMATS) as picture:
         kind = str(picture.format)
         refuse(path, choice, ("frame", "mirror"), f"a {kind} file")
         width, height = picture.size
-        if width * height > limits.points:
+        if width * height > limits.pixels:
             raise too_large(path, f"{width} x {height} pixels", limits)
         steps = [_turn_to(picture, path, choice, limits)]
         facts: dict[str, str | int | float] = {"columns": width, "rows": height, "mode": picture.mode}
@@ -42,7 +42,7 @@ def read(path: Path, choice: Choice, limits: Limits) -> Opened:
             ImageOps.exif_transpose(plain, in_place=True)
             steps.append("turned upright as its camera noted")
         plain.info = {}  # comments, dates and places of the file stay behind
-        return Opened(plain, kind, tuple(filter(None, steps)), facts)
+        return DecodedImage(plain, kind, tuple(filter(None, steps)), facts)
 
 
 def _turn_to(picture: Image.Image, path: Path, choice: Choice, limits: Limits) -> str:
@@ -57,7 +57,7 @@ def _turn_to(picture: Image.Image, path: Path, choice: Choice, limits: Limits) -
     if index:
         picture.seek(index)
         width, height = picture.size
-        if width * height > limits.points:
+        if width * height > limits.pixels:
             raise too_large(path, f"{width} x {height} pixels", limits)
     return said
 

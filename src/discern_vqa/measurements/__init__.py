@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from discern_vqa import registry
+from discern_vqa.contracts import Measurement
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.sample import Sample
 from discern_vqa.scoring.page_tables import Table
 from discern_vqa.scoring.predictions import Prediction
-from discern_vqa.scoring.stored import Stored
 
 if TYPE_CHECKING:
     from discern_vqa.run import Run
@@ -134,24 +134,6 @@ class Group:
     title: str
     members: Mapping[str, Mapping[str, Any]]
     sees: Mapping[str, str] = field(default_factory=dict)
-
-
-class Measurement(Protocol):
-    """What every module of this folder has; of the functions at the end it may have any."""
-
-    @property
-    def ORDER(self) -> int:
-        """Its place among the others."""
-
-    @property
-    def Schema(self) -> type[Stored]:
-        """The keys of `scores.json` that it fills."""
-
-    def measure(self, context: Context) -> Mapping[str, Any]:
-        """The value of each key, ready for JSON."""
-
-    def lines(self, scores: Scores) -> list[str]:
-        """Sentences for the terminal."""
 
 
 def every() -> list[Measurement]:

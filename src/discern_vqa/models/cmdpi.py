@@ -266,7 +266,7 @@ class Model(ModelBase):
 
     def decide(self, inputs: Inputs) -> Decision:
         """argmax of these scores is the answer, the same for open and closed questions."""
-        return Decision(self.with_prior(self.output_answer(self(inputs).h_ans).float(), inputs))
+        return Decision(self.add_prior(self.output_answer(self(inputs).h_ans).float(), inputs))
 
     def answer_state(self, inputs: Inputs) -> Tensor:
         """(B, d) what the answer is read from: h_D, the state of the answer slot."""
