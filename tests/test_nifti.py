@@ -116,7 +116,7 @@ def test_points_that_are_not_square_are_made_square(made):
     path = made(VOLUME, np.diag([1.0, 1, 3, 1]))
     assert shown(path).shape == (6, 5)
     assert shown(path, axis="coronal").shape == (21, 5)
-    assert "points of 1 x 3 made square" in open_recorded(path.with_name("a.nii#axis=coronal")).steps
+    assert "pixels of 1 x 3 made square" in open_recorded(path.with_name("a.nii#axis=coronal")).steps
     assert shown(made(VOLUME, np.diag([1.0, 1, 500, 1])), axis="coronal").shape == (7, 5)  # absurd: left as it is
 
 
@@ -137,7 +137,7 @@ def test_a_file_cut_off_is_refused(made, packed, share):
 def test_what_claims_too_much_is_refused_before_it_is_read(made, monkeypatch):
     for packed in (False, True):
         wide = made(VOLUME, packed=packed, dim=[3, 32767, 32767, 3, 1, 1, 1, 1])
-        assert "slices of 32767 x 32767 points" in refused(wide)
+        assert "slices of 32767 x 32767 pixels" in refused(wide)
         deep = made(VOLUME, packed=packed, dim=[4, 500, 500, 9000, 30000, 1, 1, 1])
         assert "GB to read through" in refused(deep.with_name("a.nii#frame=30000"))
     monkeypatch.setattr(images, "MOST_BYTES", 100)

@@ -127,7 +127,7 @@ def test_the_regions_of_an_image_have_boxes_pixels_and_kinds(tmp_path):
     assert mass.boxes == ((30.0, 9.0, 5.0, 6.0), (31.0, 20.0, 4.0, 4.0))
     assert mass.pixels(48, 40).sum() == 30 + 16
     assert slake.regions(tmp_path, "imgs/xmlab3/source.jpg") == []
-    with pytest.raises(DataError, match="has 48 x 40 points, its image 40 x 48"):
+    with pytest.raises(DataError, match="has 48 x 40 pixels, its image 40 x 48"):
         liver.pixels(40, 48)
 
 
