@@ -35,7 +35,7 @@ def test_the_hub_reads_the_figures_and_a_reader_what_they_are_worth(run: Path) -
     data = ModelCard(text).data
     results = {one.metric_name: one.metric_value for one in data.eval_results or []}
     assert results["accuracy"] == 0.75
-    assert set(results) == {"accuracy", "accuracy, open", "accuracy, closed", "accuracy, twins"}
+    assert set(results) == {"accuracy", "accuracy, open", "accuracy, closed", "accuracy, image pairs"}
     assert {one.dataset_split for one in data.eval_results or []} == {"test"}
     for said in (
         "A model that sees no pixels (image_identity) reaches 25.0 %",
