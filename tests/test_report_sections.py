@@ -35,7 +35,8 @@ def run(tmp_path: Path) -> Path:
 def test_an_uncalibrated_run_says_so_and_shows_its_scores_as_they_are(run: Path) -> None:
     found = trust(read_run(run), "r1")
     assert "not calibrated" in found.missing
-    assert found.sentences[0].startswith("As given, the model is 69.5 % sure and 75.0 % right: 5.5 percentage points too modest")
+    surer = "As given, the model is 69.5 % sure and 75.0 % right: 5.5 percentage points too modest"
+    assert found.sentences[0].startswith(surer)
     assert [drawing["title"] for drawing in found.drawings] == ["Reliability", "If it answers only what it is sure of"]
     assert list(found.tables[0].columns) == ["", "as given"]
     assert len(found.tables) == 1
