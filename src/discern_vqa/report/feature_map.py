@@ -69,8 +69,8 @@ def silhouette(states: np.ndarray, kinds: Sequence[str]) -> tuple[float, float] 
         return None
     own = float(silhouette_score(states[keep], labels))
     rng = np.random.default_rng(SEED)
-    dealt = [float(silhouette_score(states[keep], rng.permutation(labels))) for _ in range(_RANDOM)]
-    return own, float(np.mean(dealt))
+    random_orders = [float(silhouette_score(states[keep], rng.permutation(labels))) for _ in range(_RANDOM)]
+    return own, float(np.mean(random_orders))
 
 
 def _panel(points: np.ndarray, states: np.ndarray, kinds: list[str], title: str, name: str) -> dict[str, str]:
