@@ -16,7 +16,7 @@ from discern_vqa.nn.cross_mamba import CifrConfig, Streams
 from discern_vqa.nn.mamba import Driven, MambaBlock, SelectiveSsm
 from discern_vqa.nn.qformer import QueryBlock
 from discern_vqa.nn.resample import averaging, mean_of, merge
-from discern_vqa.nn.transformer import FeedForward
+from discern_vqa.nn.transformer import BlockShape, FeedForward
 
 HEADS = 4
 """The attention heads of `xattn`."""
@@ -172,9 +172,9 @@ class CrossAttention(nn.Module):
 
     def __init__(self, config: CifrConfig, width: int) -> None:
         super().__init__()
-        self.text, self.image = (
-            QueryBlock(width, HEADS, 4 * width, config.dropout or 0.0, crosses=True) for _ in range(2)
-        )
+        dropout = config.dropout or 0.0
+        shape = BlockShape(width, HEADS, 4 * width, dropout, attention_dropout=dropout)
+        self.text, self.image = (QueryBlock(shape, crosses=True) for _ in range(2))
 
     def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
         """See the module."""

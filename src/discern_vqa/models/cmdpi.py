@@ -18,7 +18,7 @@ from discern_vqa.bases import ModelBase, ModelConfig
 from discern_vqa.config import Table
 from discern_vqa.data.batch import Decision, Inputs
 from discern_vqa.nn.encoders import Encoded, EncoderConfig, image_encoder, text_encoder
-from discern_vqa.nn.transformer import FeedForward, PostNormBlock
+from discern_vqa.nn.transformer import BlockShape, FeedForward, PostNormBlock
 
 
 class Readings(Table):
@@ -130,10 +130,8 @@ class Model(ModelBase):
         if config.readings.answer_slot == "ans_token":
             self.ans_token = nn.Parameter(torch.randn(d) * 0.02)
         self.enter = nn.LayerNorm(d) if config.readings.input_ln else nn.Identity()
-        self.blocks = nn.ModuleList(
-            PostNormBlock(d, config.heads, config.ffn, config.dropout, config.attention_dropout or 0.0)
-            for _ in range(config.layers)
-        )
+        shape = BlockShape(d, config.heads, config.ffn, config.dropout, config.attention_dropout or 0.0)
+        self.blocks = nn.ModuleList(PostNormBlock(shape) for _ in range(config.layers))
         self.ffn_image = nn.Linear(d, self.target_width)
         outputs = len(text_ids) if config.compact_text and text_ids else vocabulary
         if config.readings.text_head == "linear":

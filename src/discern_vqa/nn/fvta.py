@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from discern_vqa.config import Table
 from discern_vqa.nn import alignment
 from discern_vqa.nn.qformer import BERT_EPS, QueryTransformer, start_from_bert
-from discern_vqa.nn.transformer import EPS
+from discern_vqa.nn.transformer import EPS, BlockShape
 
 
 class FvtaConfig(Table):
@@ -59,6 +59,12 @@ class FvtaConfig(Table):
         sized = self.model_copy(update={"ffn": self.ffn or 4 * width})
         return sized.filled(tau_range=(1e-6, 1e6) if released else (0.01, 0.5), eps=BERT_EPS if self.weights else EPS)
 
+    def shape(self, width: int) -> BlockShape:
+        """The query transformer's layers at model width `width`."""
+        return BlockShape(
+            width, self.heads, self.ffn, self.dropout, self.dropout, self.eps or EPS, inner_dropout=not self.weights
+        )
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -92,10 +98,7 @@ class Fvta(nn.Module):
         super().__init__()
         self.config, self.random = config, []
         if config.kind == "qformer":
-            self.qformer = QueryTransformer(
-                width, config.queries, config.layers, config.heads, config.ffn, config.dropout, config.every,
-                eps=config.eps or EPS, inner_dropout=not config.weights,
-            )  # fmt: skip
+            self.qformer = QueryTransformer(config.shape(width), config.queries, config.layers, config.every)
             if folder is not None:
                 self.random = start_from_bert(self.qformer, folder)
             self.to_q, self.to_t = nn.Linear(width, config.embed), nn.Linear(width, config.embed)
