@@ -68,17 +68,14 @@ class Config(ModelConfig):
     readings: Readings = Readings()
 
     def chosen(self) -> dict[str, Any]:
-        """See `Profiled`."""
         robust = self.profile == "robust"
         readings = {"image_target": "pixel_patchnorm" if robust else "pixel", "input_ln": robust}
         return {"attention_dropout": self.dropout, "readings": readings}
 
     def target_image(self) -> tuple[int, bool]:
-        """See `ModelConfig`."""
         return self.image_target_size, self.image_target_grey
 
     def compacts_text(self) -> bool:
-        """See `ModelConfig`."""
         return self.compact_text
 
 

@@ -66,7 +66,6 @@ class Config(ModelConfig):
     readings: Readings = Readings()
 
     def chosen(self) -> dict[str, Any]:
-        """See `Profiled`."""
         fixed = self.profile == "fixed"
         return {
             "readings": {"mask_padding": fixed, "type_head": fixed},
@@ -74,7 +73,6 @@ class Config(ModelConfig):
         }
 
     def resolved(self) -> Self:
-        """See `Profiled`; the inner tables too."""
         released = self.profile == "released"
         inner = {
             "fvta": self.fvta.resolved(released, self.width),
@@ -83,7 +81,6 @@ class Config(ModelConfig):
         return super().resolved().model_copy(update=inner)
 
     def parts(self) -> dict[str, Part]:
-        """See `ModelConfig`."""
         own = {
             "fvta": Part("query transformer", self.fvta, foreign=False),
             "generator": Part("generator", self.generator),
@@ -91,11 +88,9 @@ class Config(ModelConfig):
         return super().parts() | own
 
     def writer(self) -> GeneratorConfig | None:
-        """See `ModelConfig`."""
         return None if self.generator.kind == "none" else self.generator
 
     def generates_below(self) -> float:
-        """See `ModelConfig`."""
         return self.hybrid_below
 
 

@@ -57,15 +57,12 @@ class Decoder(Protocol):
 
     def read(self, memory: Tensor, keep: Tensor) -> Any:
         """memory (B, T, d), keep (B, T) True = real -> whatever `logits` wants of it; `rows` picks rows of that."""
-        ...
 
     def logits(self, read: Any, answers: Tensor) -> Tensor:
         """answers (B, G), shifted by the decoder itself -> (B, G, V): scores of token g from those before it."""
-        ...
 
     def rows(self, read: Any, chosen: Tensor) -> Any:
         """`read` of the rows `chosen` (n,), repeats allowed."""
-        ...
 
 
 def shifted(answers: Tensor) -> Tensor:
@@ -92,11 +89,9 @@ class TinyDecoder(nn.Module):
         return [cast(_DecoderBlock, block).cross.keys(memory) for block in self.blocks], keep[:, None, None, :]
 
     def rows(self, read: Any, chosen: Tensor) -> Any:
-        """See Decoder."""
         return [(k[chosen], values[chosen]) for k, values in read[0]], read[1][chosen]
 
     def logits(self, read: Any, answers: Tensor) -> Tensor:
-        """See Decoder."""
         length = answers.shape[1]
         v = self.drop(self.embed(shifted(answers)) * self.embed.embedding_dim**0.5 + self.pos[:length])
         causal = torch.ones(length, length, dtype=torch.bool, device=v.device).tril()
@@ -146,11 +141,9 @@ class T5Decoder(nn.Module):
         return self.t5.encoder(inputs_embeds=self.project(memory), attention_mask=mask).last_hidden_state, mask
 
     def rows(self, read: Any, chosen: Tensor) -> Any:
-        """See Decoder."""
         return read[0][chosen], read[1][chosen]
 
     def logits(self, read: Any, answers: Tensor) -> Tensor:
-        """See Decoder."""
         states, mask = read
         return self.t5(
             encoder_outputs=(states,), attention_mask=mask, decoder_input_ids=shifted(answers), use_cache=False
@@ -231,4 +224,4 @@ def _by_length(chosen: Tensor, lengths: Tensor) -> list[Tensor]:
     """The chosen candidates (n,) in groups, none more than about twice as long as another of its group: most answers
     are a word or two, and padded to the longest one they cost as much."""
     doubled = lengths[chosen].float().log2().ceil()
-    return [chosen[doubled == one] for one in doubled.unique()]
+    return [chosen[doubled == length] for length in doubled.unique()]

@@ -114,7 +114,7 @@ def start_from_bert(net: QueryTransformer, folder: Path) -> list[str]:
             f"{net.enter.eps}",
             hint=f"fvta.eps = {config.layer_norm_eps}",
         )
-    pairs = [(net.enter, bert.embeddings.LayerNorm)]
+    pairs: list[tuple[nn.Module, nn.Module]] = [(net.enter, bert.embeddings.LayerNorm)]
     for module, layer in zip(net.blocks, bert.encoder.layer, strict=True):
         block, attention = cast(QueryBlock, module), layer.attention
         for name in ("weight", "bias"):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor
 
 from discern_vqa.bases import ObjectiveBase, ObjectiveConfig
@@ -18,7 +18,7 @@ from discern_vqa.data.batch import Batch, Batcher
 from discern_vqa.data.pairs import Pairing, SimilarChoice, similar_images
 from discern_vqa.data.sample import Sample
 from discern_vqa.models.cmdpi import Model
-from discern_vqa.nn.losses import check_weights, masked_mse, mixed_cross_entropy, token_cross_entropy
+from discern_vqa.nn.losses import masked_mse, mixed_cross_entropy, token_cross_entropy
 from discern_vqa.nn.masking import hide_words
 
 
@@ -78,13 +78,7 @@ class Config(ObjectiveConfig):
     """The weights of Eq. 13 and 10, all 1 in the paper (Table 4)."""
     readings: Readings = Readings()
 
-    @field_validator("weights")
-    @classmethod
-    def _name_every_part(cls, weights: dict[str, float]) -> dict[str, float]:
-        return check_weights(weights, cls.model_fields["weights"].default)
-
     def chosen(self) -> dict[str, Any]:
-        """See `Profiled`."""
         robust = self.profile == "robust"
         return {
             "readings": {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
 import torch
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from discern_vqa.bases import ObjectiveBase, ObjectiveConfig
@@ -18,7 +18,7 @@ from discern_vqa.data.batch import Batch, Inputs
 from discern_vqa.data.sources import augment
 from discern_vqa.models.cmdpi import Features, Model
 from discern_vqa.nn.encoders import Encoded
-from discern_vqa.nn.losses import answer_cross_entropy, check_weights, contrast, masked_mse, token_cross_entropy
+from discern_vqa.nn.losses import answer_cross_entropy, contrast, masked_mse, token_cross_entropy
 from discern_vqa.nn.masking import hide_cells, hide_words
 from discern_vqa.nn.momentum import Momentum, Queue
 
@@ -70,11 +70,6 @@ class Config(ObjectiveConfig):
     """The weights of Eq. 5 (1, 1, 1) and Eq. 6 (alpha = 0.5, alpha' = 1)."""
     readings: Readings = Readings()
 
-    @field_validator("weights")
-    @classmethod
-    def _name_every_part(cls, weights: dict[str, float]) -> dict[str, float]:
-        return check_weights(weights, cls.model_fields["weights"].default)
-
     @model_validator(mode="after")
     def _queue_slow_features(self) -> Self:
         if self.readings.queue and not self.intra_contrast:
@@ -82,7 +77,6 @@ class Config(ObjectiveConfig):
         return self
 
     def chosen(self) -> dict[str, Any]:
-        """See `Profiled`."""
         robust = self.profile == "robust"
         return {
             "readings": {

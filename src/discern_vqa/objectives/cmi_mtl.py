@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from discern_vqa.bases import ObjectiveBase, ObjectiveConfig
@@ -22,7 +22,7 @@ from discern_vqa.models.cmi_mtl import Fused, Model
 from discern_vqa.nn import alignment
 from discern_vqa.nn.decoder import answer_losses
 from discern_vqa.nn.gather import gathered
-from discern_vqa.nn.losses import answer_cross_entropy, check_weights
+from discern_vqa.nn.losses import answer_cross_entropy
 
 PARTS = ("cls", "align", "token", "gen", "type")
 TOKEN_WEIGHT = 0.1
@@ -58,13 +58,7 @@ class Config(ObjectiveConfig):
     """The weights of the parts. Where none are given and [model.fvta] has a token term, token is 0.1."""
     readings: Readings = Readings()
 
-    @field_validator("weights")
-    @classmethod
-    def _name_every_part(cls, weights: dict[str, float]) -> dict[str, float]:
-        return check_weights(weights, PARTS)
-
     def chosen(self) -> dict[str, Any]:
-        """See `Profiled`."""
         released = self.profile == "released"
         return {"readings": {"mask_false_negatives": not released, "stale_clip": released}}
 
