@@ -68,8 +68,8 @@ class Config(ObjectiveConfig):
         if term == "none" or self.weights["token"]:
             return self
         if "weights" in self.model_fields_set:
-            told = f"[model] fvta.token = {term!r} would learn nothing; its usual weight is {TOKEN_WEIGHT}"
-            raise ValueError(f"weights.token = 0: {told}")
+            outcome = f"[model] fvta.token = {term!r} would learn nothing; its usual weight is {TOKEN_WEIGHT}"
+            raise ValueError(f"weights.token = 0: {outcome}")
         return self.model_copy(update={"weights": self.weights | {"token": TOKEN_WEIGHT}})
 
 
@@ -98,13 +98,12 @@ class Objective(ObjectiveBase[Config, Model]):
         regions, fvta = fused.regions, self.model.fvta
         if regions.q is None or regions.t is None:
             return fused.c.sum() * 0
-        own = regions.q[fused.tokens.which]
-        images, start = gathered(own)
+        own_images = regions.q[fused.tokens.which]
+        images, start = gathered(own_images)
         texts, _ = gathered(regions.t)
-        i2t, t2i = fvta.similarities(own, texts), fvta.similarities(images, regions.t).T
+        i2t, t2i = fvta.similarities(own_images, texts), fvta.similarities(images, regions.t).T
         keys = (targets.image_key, targets.text_key)
-        everyone = (gathered(keys[0])[0], gathered(keys[1])[0])
-        no_negative = self.no_negatives(keys, everyone, start)
+        no_negative = self.no_negatives(keys, (gathered(keys[0])[0], gathered(keys[1])[0]), start)
         return alignment.aligned(i2t, t2i, no_negative, SMOOTHING, start)
 
     def no_negatives(self, own: tuple[Tensor, Tensor], everyone: tuple[Tensor, Tensor], start: int = 0) -> Tensor:
@@ -149,11 +148,10 @@ class Objective(ObjectiveBase[Config, Model]):
         """BCE of p(open) over the questions whose data set says."""
         if not self.model.config.readings.type_head:
             return fused.c.sum() * 0
-        said = targets.is_open >= 0
-        bce = F.binary_cross_entropy_with_logits(
-            self.model.openness(fused).float(), targets.is_open.clamp(min=0), reduction="none"
-        )
-        return (bce * said).sum() / said.sum().clamp(min=1)
+        known = targets.is_open >= 0
+        logit, is_open = self.model.openness(fused).float(), targets.is_open.clamp(min=0)
+        bce = F.binary_cross_entropy_with_logits(logit, is_open, reduction="none")
+        return (bce * known).sum() / known.sum().clamp(min=1)
 
     def after_step(self) -> None:
         """The temperature stays in its range."""
