@@ -24,9 +24,9 @@ def explain(model: ModelBase, inputs: Inputs, answer: Tensor) -> Tensor:
     before = log_probability(model, inputs, answer)
     cover, soft = covers(inputs.image.shape[-1]).to(inputs.image), blurred(inputs.image)
     U, B, drops = len(inputs.image), len(answer), []
-    for some in cover.split(max(1, AT_ONCE // U)):
-        P = len(some)
-        hidden = some[:, None, None]  # (P 1 1 H W)
+    for squares in cover.split(max(1, AT_ONCE // U)):
+        P = len(squares)
+        hidden = squares[:, None, None]  # (P 1 1 H W)
         repeated = replace(
             inputs,
             image=(inputs.image * (1 - hidden) + soft * hidden).flatten(0, 1),  # (P U) C H W

@@ -23,7 +23,7 @@ from discern_vqa.bases import ModelBase, ModelConfig, Part
 from discern_vqa.config import Table
 from discern_vqa.data.batch import Decision, Inputs, PriorScores
 from discern_vqa.nn.cross_mamba import Cifr, CifrConfig
-from discern_vqa.nn.decoder import Decoder, GeneratorConfig, T5Decoder, TinyDecoder
+from discern_vqa.nn.decoder import Decoder, GeneratorConfig, Read, T5Decoder, TinyDecoder
 from discern_vqa.nn.encoders import EncoderConfig, image_encoder, text_encoder
 from discern_vqa.nn.fvta import Fvta, FvtaConfig, Regions, Tokens
 from discern_vqa.nn.resample import mean_of
@@ -135,7 +135,7 @@ class Model(ModelBase):
         if config.readings.type_head:
             self.head_type = nn.Linear(2 * d, 1)
         if config.generator.kind == "t5":
-            self.generator: Any = T5Decoder(config.generator, d, generator_folder)
+            self.generator: Decoder = T5Decoder(config.generator, d, generator_folder)
         elif config.generator.kind == "tiny":
             self.generator = TinyDecoder(config.generator, d, symbols or config.generator.symbols)
         for name, parameter in self.named_parameters():
@@ -181,11 +181,10 @@ class Model(ModelBase):
         """(B,) logit of p(open)."""
         return self.head_type(fused.c)[:, 0]
 
-    def read(self, fused: Fused, rows: Tensor | None = None) -> Any:
+    def read(self, fused: Fused, rows: Tensor | None = None) -> Read:
         """What the generator reads: M = [X; Y] (of the given rows)."""
         memory, keep = torch.cat([fused.X, fused.Y], dim=1), fused.keep
-        decoder: Decoder = self.generator
-        return decoder.read(memory, keep) if rows is None else decoder.read(memory[rows], keep[rows])
+        return self.generator.read(memory, keep) if rows is None else self.generator.read(memory[rows], keep[rows])
 
     def decide(self, inputs: Inputs) -> Decision:
         """argmax of these scores is the answer of `classify`, the same for open and closed questions."""

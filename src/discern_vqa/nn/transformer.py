@@ -27,8 +27,8 @@ class Dropout(nn.Module):
         out_of_256 = max(1, round(self.p * 256))
         seed = int(torch.randint(2**62, (1,)))
         drawn = np.frombuffer(np.random.Generator(np.random.SFC64(seed)).bytes(x.numel()), dtype=np.uint8)
-        kept = torch.from_numpy(drawn >= out_of_256).view(x.shape)
-        return x * kept.to(x.dtype).mul_(256 / (256 - out_of_256))
+        mask = torch.from_numpy(drawn >= out_of_256).view(x.shape)
+        return x * mask.to(x.dtype).mul_(256 / (256 - out_of_256))
 
 
 EPS = 1e-5
