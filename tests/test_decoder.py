@@ -95,7 +95,7 @@ def test_rows_of_what_was_read_answer_as_the_rows_themselves(kind, t5):
     states, keep = memory()
     chosen = torch.tensor([2, 0, 2])
     answers = torch.randint(2, SIZE, (3, 4))
-    picked = net.logits(net.rows(net.read(states, keep), chosen), answers)
+    picked = net.logits(net.read(states, keep).rows(chosen), answers)
     themselves = net.logits(net.read(states[chosen], keep[chosen]), answers)
     torch.testing.assert_close(picked, themselves, atol=1e-5, rtol=1e-5)
 
@@ -112,7 +112,7 @@ def test_wide_beams_find_the_likeliest_of_all_answers(kind, t5):
     candidates = torch.tensor(everything)
     found = beam_search(net, read, 3, 200, 4, torch.device("cpu"))
     for row in range(3):
-        spread = net.rows(read, torch.full((len(candidates),), row))
+        spread = read.rows(torch.full((len(candidates),), row))
         scores = log_p(net, spread, candidates)
         best = scores.topk(5)
         assert found.tokens[row, 0].tolist() == candidates[best.indices[0]].tolist()
@@ -168,7 +168,7 @@ def test_candidates_are_ranked_by_their_whole_likelihood_among_the_first_by_thei
     candidates = torch.tensor([[3, 4, END, PAD], [3, END, PAD, PAD], [5, 6, END, PAD], [6, 2, 2, END]])
     full = rank_answers(net, read, 3, candidates, 4)
     for row in range(3):
-        spread = net.rows(read, torch.full((4,), row))
+        spread = read.rows(torch.full((4,), row))
         torch.testing.assert_close(full[row], log_p(net, spread, candidates), atol=1e-4, rtol=1e-4)
     short = rank_answers(net, read, 3, candidates, 2)
     first = net.logits(read, torch.full((3, 1), PAD))[:, 0].log_softmax(-1)[:, candidates[:, 0]]

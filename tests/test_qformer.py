@@ -8,14 +8,15 @@ import torch
 from discern_vqa.errors import ConfigError
 from discern_vqa.nn.fvta import Fvta, FvtaConfig
 from discern_vqa.nn.qformer import BERT_EPS, QueryBlock, QueryTransformer, start_from_bert
-from discern_vqa.nn.transformer import Attention, Dropout
+from discern_vqa.nn.transformer import Attention, BlockShape, Dropout
 
 WIDTH, HEADS = 16, 2
 
 
 def transformer(layers: int = 4, every: int = 2, dropout: float = 0.0, **settings) -> QueryTransformer:
     torch.manual_seed(0)
-    return QueryTransformer(WIDTH, 3, layers, HEADS, 32, dropout, every, **settings).eval()
+    shape = BlockShape(WIDTH, HEADS, 32, dropout, attention_dropout=dropout, **settings)
+    return QueryTransformer(shape, queries=3, layers=layers, every=every).eval()
 
 
 def like_bert(layers: int = 2, every: int = 2) -> QueryTransformer:
@@ -50,7 +51,7 @@ def test_attention_is_pytorchs_forward_and_backward():
 
 def test_a_block_is_self_attention_then_attention_to_the_image_then_a_feed_forward_network():
     torch.manual_seed(0)
-    block = QueryBlock(WIDTH, HEADS, 32, 0.0, crosses=True).eval()
+    block = QueryBlock(BlockShape(WIDTH, HEADS, 32), crosses=True).eval()
     z, seen = torch.randn(2, 3, WIDTH), torch.randn(2, 5, WIDTH)
     one = block.norm_attention(z + block.attend(z, None))
     two = block.norm_cross(one + block.cross(one, block.cross.keys(seen)))

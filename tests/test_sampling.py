@@ -11,7 +11,7 @@ from _tiny import caption, question
 
 from discern_vqa.data.pairs import similar_images
 from discern_vqa.data.sampling import epoch_batches
-from discern_vqa.lab.faults import d7
+from discern_vqa.lab.faults import IncompleteBatchDropped
 
 KINDS = [("PRES",), ("POS",), ("MODALITY", "PRES")]
 QUESTIONS = [
@@ -95,7 +95,7 @@ def test_one_sample_is_one_batch_and_none_is_none():
 # -- similar images --------------------------------------------------------------------------------
 
 KEYS = [f"image{n}" for n in range(12)]
-D7 = d7.Imitation()
+D7 = IncompleteBatchDropped()
 
 
 def features() -> torch.Tensor:

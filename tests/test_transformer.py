@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from discern_vqa.nn.transformer import FeedForward, PostNormBlock
+from discern_vqa.nn.transformer import BlockShape, FeedForward, PostNormBlock
 
 WIDTH, HEADS, FFN = 16, 4, 40
 
@@ -12,7 +12,7 @@ WIDTH, HEADS, FFN = 16, 4, 40
 def twins() -> tuple[PostNormBlock, nn.TransformerEncoderLayer]:
     """Our layer and PyTorch's with the same weights."""
     torch.manual_seed(0)
-    ours = PostNormBlock(WIDTH, HEADS, FFN)
+    ours = PostNormBlock(BlockShape(WIDTH, HEADS, FFN))
     theirs = nn.TransformerEncoderLayer(
         WIDTH, HEADS, FFN, dropout=0.0, activation="gelu", batch_first=True, norm_first=False
     )
@@ -61,7 +61,7 @@ def test_the_layer_equals_pytorchs_forward_and_backward_with_padding(length):
 
 def test_a_layer_of_the_paper_has_3_152_384_parameters():
     with torch.device("meta"):
-        block = PostNormBlock(512, 8, 2048)
+        block = PostNormBlock(BlockShape(512, 8, 2048))
     assert sum(parameter.numel() for parameter in block.parameters()) == 3_152_384
 
 
@@ -95,7 +95,7 @@ def test_attention_weights_are_shares_and_none_falls_on_padding():
 
 def test_dropout_is_for_learning_only():
     torch.manual_seed(0)
-    block = PostNormBlock(WIDTH, HEADS, FFN, dropout=0.5, attention_dropout=0.5)
+    block = PostNormBlock(BlockShape(WIDTH, HEADS, FFN, dropout=0.5, attention_dropout=0.5))
     x = torch.randn(1, 5, WIDTH)
     assert not torch.equal(block(x), block(x))
     block.eval()

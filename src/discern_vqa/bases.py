@@ -8,9 +8,10 @@ The machinery (`run`, `training`, `answering`, `evaluation`) knows no more of a 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 import torch
+from pydantic import field_validator
 from torch import Tensor, nn
 
 from discern_vqa.config import Profiled
@@ -50,10 +51,6 @@ class ModelConfig(Profiled):
     name: str
     image: EncoderConfig = EncoderConfig()
     text: EncoderConfig = EncoderConfig()
-
-    def chosen(self) -> dict[str, Any]:
-        """See `Profiled`: a model without a profile leaves no key open."""
-        return {}
 
     def parts(self) -> dict[str, Part]:
         """The parts that may be pre-trained, by the names of their attributes in the model. The model's constructor
@@ -130,14 +127,19 @@ class PretrainedPart(Protocol):
 
 
 class ObjectiveConfig(Profiled):
-    """[objective] of a recipe. A subclass sets `name` to its file's, and `weights`: one for each part of the loss."""
+    """[objective] of a recipe. A subclass sets `name` to its file's, and the default of `weights`: one for each part of
+    the loss."""
 
     name: str
     weights: dict[str, float]
 
-    def chosen(self) -> dict[str, Any]:
-        """See `ModelConfig`."""
-        return {}
+    @field_validator("weights")
+    @classmethod
+    def _name_every_part(cls, weights: dict[str, float]) -> dict[str, float]:
+        parts = cls.model_fields["weights"].default
+        if weights.keys() != parts.keys():
+            raise ValueError(f"expected a weight for each of {', '.join(parts)}, and for nothing else")
+        return weights
 
 
 ConfigT = TypeVar("ConfigT", bound=ObjectiveConfig)

@@ -90,7 +90,7 @@ class DataConfig(Table):
     text_length: int = Field(32, ge=4)
     """M: the number of text positions, the reserved answer slot included."""
     imitate: list[str] = []
-    """Defects of a published program to imitate (`lab/faults`), so that their effect can be measured (cmi_mtl.md
+    """Defects of a published program to imitate (`lab/faults.py`), so that their effect can be measured (cmi_mtl.md
     1.4). Each is reported in a warning and in scores.json."""
     limit: int = Field(0, ge=0)
     """The largest number of samples of each split (0: all), for a quick look."""

@@ -46,8 +46,7 @@ def unknown_names(built: dict[str, Any]) -> list[str]:
         keys = [("dataset", data.dataset), *(("vocabulary_from", name) for name in data.vocabulary_from)]
         keys += [("auxiliary", data.auxiliary)] if data.auxiliary else []
         named += [(f"[data] {key}", name, sets) for key, name in keys]
-        faults = [name.upper() for name in registry.names("lab.faults")]
-        named += [("[data] imitate", name, faults) for name in data.imitate]
+        named += [("[data] imitate", name, list(registry.load("lab", "faults").FAULTS)) for name in data.imitate]
         named.append(("[data] normaliser", data.normaliser, list(registry.load("data", "answers").NORMALISERS)))
     if "run" in built:
         named += [("[run] baselines", name, registry.names("baselines")) for name in built["run"].baselines]

@@ -276,8 +276,8 @@ def beside_samples(choice: DataConfig, folder: Path, answers: AnswerVocabulary) 
 
 
 def faults_of(choice: DataConfig) -> list[Fault]:
-    """The faults of published programs that the recipe imitates (`lab/faults`)."""
-    return [registry.load("lab.faults", name.lower()).Imitation() for name in choice.imitate]
+    """The faults of published programs that the recipe imitates (`lab/faults.py`)."""
+    return [registry.load("lab", "faults").FAULTS[name]() for name in choice.imitate]
 
 
 def imitated(choice: DataConfig) -> list[str]:

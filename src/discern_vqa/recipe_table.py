@@ -28,7 +28,7 @@ class Profiled(Table):
 
     def chosen(self) -> dict[str, Any]:
         """What this profile chooses for each key that may be left open (see `Table.filled`)."""
-        raise NotImplementedError
+        return {}
 
     def resolved(self) -> Self:
         """With the profile's choice wherever a key was left open."""

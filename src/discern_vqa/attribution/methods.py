@@ -12,12 +12,12 @@ its inner maps, or pixels. A map covers the square that the model looks at.
 """
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from discern_vqa import registry
+from discern_vqa.bases import ModelBase
 from discern_vqa.data.batch import Inputs
 from discern_vqa.errors import ConfigError
 
@@ -27,25 +27,28 @@ DEFAULT = "path_gradient"
 """Offered by every model; what explains where nothing has been measured yet."""
 
 
-def offered(model: Any) -> list[str]:
+def offered(model: ModelBase) -> list[str]:
     """The methods that make sense for this model, the baselines last."""
-    names = [name for name in registry.names("explanations") if registry.load("explanations", name).offered(model)]
+    names = [name for name in registry.names("explanations") if registry.explanation(name).offered(model)]
     return sorted(names, key=lambda name: (name in BASELINES, name))
 
 
 def summary(name: str) -> str:
     """What a method shows."""
-    said: str = registry.load("explanations", name).SUMMARY
-    return said
+    return registry.explanation(name).SUMMARY
 
 
-def explain(name: str, model: Any, inputs: Inputs, answer: Tensor) -> Tensor:
+def explain(name: str, model: ModelBase, inputs: Inputs, answer: Tensor) -> Tensor:
     """The map (B, h, w) of method `name`, in single precision. Raises ConfigError: no such method, or not offered."""
-    module = registry.load("explanations", name)
-    if not module.offered(model):
+    method = registry.explanation(name)
+    if not method.offered(model):
         raise ConfigError(f"this model offers no {name!r}", hint=f"it offers: {', '.join(offered(model))}")
-    made: Tensor = module.explain(model, inputs, answer)
-    return made.detach().float()
+    return method.explain(model, inputs, answer).detach().float()
+
+
+def every_model(model: ModelBase) -> bool:
+    """The `offered` of a method that needs no more of a model than its scores and its image encoder."""
+    return True
 
 
 def one_image_each(inputs: Inputs) -> Inputs:
@@ -54,7 +57,6 @@ def one_image_each(inputs: Inputs) -> Inputs:
     return replace(inputs, image=inputs.image[inputs.which], which=rows)
 
 
-def log_probability(model: Any, inputs: Inputs, answer: Tensor) -> Tensor:
+def log_probability(model: ModelBase, inputs: Inputs, answer: Tensor) -> Tensor:
     """log p of the class `answer` (B,), (B,). The logarithm does not go flat where the model is sure."""
-    scores: Tensor = model.decide(inputs).scores
-    return scores.log_softmax(-1).gather(1, answer[:, None])[:, 0]
+    return model.decide(inputs).scores.log_softmax(-1).gather(1, answer[:, None])[:, 0]

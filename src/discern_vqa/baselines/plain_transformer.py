@@ -14,7 +14,7 @@ from discern_vqa.config import OptimConfig, RunConfig
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.batch import Batcher, Decision, Inputs
 from discern_vqa.data.sample import Sample
-from discern_vqa.nn.transformer import PostNormBlock
+from discern_vqa.nn.transformer import BlockShape, PostNormBlock
 
 SEES = "the question and the same frozen features, two plain layers"
 SEES_PIXELS = True
@@ -44,7 +44,7 @@ class Plain(ModelBase):
         self.token = nn.Parameter(torch.randn(1, 1, WIDTH) * 0.02)
         self.pos = nn.Parameter(torch.randn(1 + cells + words, WIDTH) * 0.02)
         self.enter = nn.LayerNorm(WIDTH)
-        self.blocks = nn.ModuleList(PostNormBlock(WIDTH, HEADS, 4 * WIDTH, 0.1) for _ in range(LAYERS))
+        self.blocks = nn.ModuleList(PostNormBlock(BlockShape(WIDTH, HEADS, 4 * WIDTH, 0.1)) for _ in range(LAYERS))
         self.head = nn.Linear(WIDTH, answers)
 
     def parts(self) -> dict[str, PretrainedPart]:

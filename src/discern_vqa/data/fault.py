@@ -1,5 +1,5 @@
 """Where a fault of a published program can change what is learned from and what is scored, so that its worth can be
-measured. The faults themselves are in `lab/faults`, a file each; a recipe names them in `data.imitate`."""
+measured. The faults themselves are in `lab/faults.py`; a recipe names them in `data.imitate`."""
 
 from typing import ClassVar
 

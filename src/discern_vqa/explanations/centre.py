@@ -1,22 +1,18 @@
 """A baseline: the middle of the image, where photographers and radiographers put what matters."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
+from discern_vqa.attribution.methods import every_model
+from discern_vqa.bases import ModelBase
 from discern_vqa.data.batch import Inputs
 
 SUMMARY = "a baseline: the middle of the image"
 SIDE, WIDTH = 24, 0.25
+offered = every_model
 
 
-def offered(model: Any) -> bool:
-    """Always."""
-    return True
-
-
-def explain(model: Any, inputs: Inputs, answer: Tensor) -> Tensor:
+def explain(model: ModelBase, inputs: Inputs, answer: Tensor) -> Tensor:
     """(B, 24, 24): a Gaussian whose standard deviation is a quarter of half the side."""
     along = torch.linspace(-1, 1, SIDE)
     bell = torch.exp(-(along**2) / (2 * WIDTH**2))

@@ -4,24 +4,23 @@ Above it stand both the cells and the global state, so nothing that the answer d
 its places are small enough for a lesion.
 """
 
-from typing import Any
-
 from torch import Tensor
 
-from discern_vqa.attribution.encoder_cells import at_map, fine_layer
+from discern_vqa.attribution.encoder_cells import at_output, fine_layer
+from discern_vqa.bases import ModelBase
 from discern_vqa.data.batch import Inputs
 
 SUMMARY = "gradient x activation of an inner map of the encoder"
 
 
-def offered(model: Any) -> bool:
+def offered(model: ModelBase) -> bool:
     """Encoders that make maps of channels, fine enough."""
-    return hasattr(model, "image") and fine_layer(model.image, model.image.size) is not None
+    return fine_layer(model.image) is not None
 
 
-def explain(model: Any, inputs: Inputs, answer: Tensor) -> Tensor:
+def explain(model: ModelBase, inputs: Inputs, answer: Tensor) -> Tensor:
     """(B, h, w) of that map."""
-    layer = fine_layer(model.image, model.image.size)
+    layer = fine_layer(model.image)
     assert layer is not None  # see `offered`
-    x, slope = at_map(model, layer, inputs, answer)
+    x, slope = at_output(model, layer, inputs, answer)
     return (x * slope).sum(1).abs()

@@ -6,22 +6,18 @@ smoothed over a tenth of the side. Blurring takes away what lesions and edges ar
 first factor is the image's own contrast: a part of such a map is there whatever the model has learned.
 """
 
-from typing import Any
-
 from torch import Tensor
 
 from discern_vqa.attribution.integration_path import along, smoothed
+from discern_vqa.attribution.methods import every_model
+from discern_vqa.bases import ModelBase
 from discern_vqa.data.batch import Inputs
 
 SUMMARY = "integrated gradients: what each pixel adds on the way from the blurred image to the image"
+offered = every_model
 
 
-def offered(model: Any) -> bool:
-    """Always: every model's answer has a gradient with respect to pixels."""
-    return True
-
-
-def explain(model: Any, inputs: Inputs, answer: Tensor) -> Tensor:
+def explain(model: ModelBase, inputs: Inputs, answer: Tensor) -> Tensor:
     """(B, size, size)."""
     change, slope = along(model, inputs, answer)
     return smoothed((slope * change).sum(1).abs())

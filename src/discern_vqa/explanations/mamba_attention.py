@@ -6,32 +6,34 @@
 The short convolution before each scan mixes neighbouring regions; that is not followed.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from discern_vqa.attribution.word_gates import is_gated, looked_into
+from discern_vqa.attribution.word_gates import calls_of_layers, is_gated
+from discern_vqa.bases import ModelBase
 from discern_vqa.data.batch import Inputs
+from discern_vqa.models.cmi_mtl import Model
 from discern_vqa.nn.mamba_attention import image_attention
 
 SUMMARY = "implicit attention of the gated scans between regions, and where each region was seen"
 
 
-def offered(model: Any) -> bool:
+def offered(model: ModelBase) -> bool:
     """CMI-MTL with the paper's variant of CIFR."""
-    return is_gated(model) and not model.config.fvta.topk
+    return isinstance(model, Model) and is_gated(model) and not model.config.fvta.topk
 
 
 @torch.no_grad()
-def explain(model: Any, inputs: Inputs, answer: Tensor) -> Tensor:
+def explain(model: ModelBase, inputs: Inputs, answer: Tensor) -> Tensor:
     """(B, rows, columns); the same whatever the answer."""
-    fused, layers = looked_into(model, inputs)
+    assert isinstance(model, Model)  # see `offered`
+    with calls_of_layers(model) as calls:
+        fused = model(inputs)
     y = fused.Y
     same = torch.eye(y.shape[1], device=y.device)
     through = same.expand(len(y), -1, -1)
-    for layer, given in layers:
-        through = (same + image_attention(layer, *given)) / 2 @ through
+    for layer, arguments in calls:
+        through = (same + image_attention(layer, *arguments)) / 2 @ through
     keep_y = torch.ones(y.shape[:2], dtype=torch.bool, device=y.device)
     omega = model.pool_image.weights(y, keep_y)[:, None] @ through  # (B 1 K)
     cells = (omega @ model.fvta.looked(fused.tokens))[:, 0, 1:]

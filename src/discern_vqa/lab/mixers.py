@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from discern_vqa.nn.cross_mamba import CifrConfig, Streams
-from discern_vqa.nn.mamba import Driven, MambaBlock, SelectiveSsm
+from discern_vqa.nn.mamba import Driven, MambaBlock
 from discern_vqa.nn.qformer import QueryBlock
 from discern_vqa.nn.resample import averaging, mean_of, merge
-from discern_vqa.nn.transformer import FeedForward
+from discern_vqa.nn.transformer import BlockShape, FeedForward
 
 HEADS = 4
 """The attention heads of `xattn`."""
@@ -37,7 +37,36 @@ class _Pair(nn.Module):
         return averaging(keep_y, keep_x).to(y.dtype) @ y
 
 
-class SwapC(_Pair):
+class _Exchange(_Pair):
+    """Two scans, each driven in part by the other stream."""
+
+    def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
+        blocks, keeps = (self.text, self.image), (keep_x, keep_y)
+        halves = [block.halves(v) for block, v in zip(blocks, (x, y), strict=True)]
+        driven = [
+            [way.read(inner, keep) for way in block.directions]
+            for block, (inner, _), keep in zip(blocks, halves, keeps, strict=True)
+        ]
+        added = []
+        for own, other in ((0, 1), (1, 0)):
+            u = [
+                way.scan(self.exchange(mine, theirs, keeps[other], keeps[own]))
+                for way, mine, theirs in zip(blocks[own].directions, driven[own], driven[other], strict=True)
+            ]
+            scanned = self.leave(torch.stack(u).mean(0), halves[own][1], own)
+            added.append(blocks[own].out(scanned, keeps[own]))
+        return x + added[0], y + added[1]
+
+    def exchange(self, mine: Driven, theirs: Driven, keep_theirs: Tensor, keep: Tensor) -> Driven:
+        """What drives the scan of a stream, in part from the other."""
+        raise NotImplementedError
+
+    def leave(self, u: Tensor, z: Tensor, own: int) -> Tensor:
+        """What W_out reads, from the scan u and the half z of stream `own` (0 text, 1 image), (B, L, E) each."""
+        raise NotImplementedError
+
+
+class SwapC(_Exchange):
     """Each stream's scan reads its state with the *other* stream's C; no z half (Sigma's cross Mamba block)."""
 
     gate = False
@@ -46,51 +75,22 @@ class SwapC(_Pair):
         super().__init__(config, width)
         self.after = nn.ModuleList(nn.LayerNorm(config.expand * width) for _ in range(2))
 
-    def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
-        """See the module."""
-        driven = [self.drive(self.text, x, keep_x), self.drive(self.image, y, keep_y)]
-        sides = [(self.text, keep_x, keep_y), (self.image, keep_y, keep_x)]
-        added = []
-        for own, (block, keep, other_keep) in enumerate(sides):
-            u = [
-                _ssm(way).scan(replace(mine, C=self.over(other.C, other_keep, keep)))
-                for way, mine, other in zip(block.ways, driven[own], driven[1 - own], strict=True)
-            ]
-            added.append(block.out(self.after[own](torch.stack(u).mean(0)), keep))
-        return x + added[0], y + added[1]
+    def exchange(self, mine: Driven, theirs: Driven, keep_theirs: Tensor, keep: Tensor) -> Driven:
+        return replace(mine, C=self.over(theirs.C, keep_theirs, keep))
 
-    @staticmethod
-    def drive(block: MambaBlock, v: Tensor, keep: Tensor) -> list[Driven]:
-        """What drives the scan of each direction."""
-        inner = block.halves(v)[0]
-        return [_ssm(way).read(inner, keep) for way in block.ways]
+    def leave(self, u: Tensor, z: Tensor, own: int) -> Tensor:
+        return self.after[own](u)
 
 
-class SwapAll(_Pair):
+class SwapAll(_Exchange):
     """Value and z from the own stream; dt, B and C from the other (COMO's and FusionMamba's exchange)."""
 
-    def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
-        """See the module."""
-        halves = [self.text.halves(x), self.image.halves(y)]
-        blocks, keeps = (self.text, self.image), (keep_x, keep_y)
-        driven = [
-            [_ssm(way).read(half[0], keep) for way in block.ways]
-            for block, half, keep in zip(blocks, halves, keeps, strict=True)
-        ]
-        added = []
-        for own, block in enumerate(blocks):
-            keep, other_keep = keeps[own], keeps[1 - own]
-            u = [
-                _ssm(way).scan(self.steered(mine, other, other_keep, keep))
-                for way, mine, other in zip(block.ways, driven[own], driven[1 - own], strict=True)
-            ]
-            added.append(block.out(torch.stack(u).mean(0) * F.silu(halves[own][1]), keep))
-        return x + added[0], y + added[1]
+    def exchange(self, mine: Driven, theirs: Driven, keep_theirs: Tensor, keep: Tensor) -> Driven:
+        dt, B, C = (self.over(part, keep_theirs, keep) for part in (theirs.dt, theirs.B, theirs.C))
+        return replace(mine, dt=dt, B=B, C=C)
 
-    def steered(self, mine: Driven, other: Driven, other_keep: Tensor, keep: Tensor) -> Driven:
-        """The own x~ with the other stream's dt, B and C."""
-        dt, B, C = (self.over(part, other_keep, keep) for part in (other.dt, other.B, other.C))
-        return Driven(mine.x, dt, B, C, keep)
+    def leave(self, u: Tensor, z: Tensor, own: int) -> Tensor:
+        return u * F.silu(z)
 
 
 class Concat(nn.Module):
@@ -107,7 +107,6 @@ class Concat(nn.Module):
         )
 
     def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
-        """See the module."""
         block = self.block
         inner = merge(block.halves(x)[0], block.halves(y)[0], keep_x, keep_y, interleave=False)
         u_x, u_y = inner.split(block.scan(inner.v, inner.keep))
@@ -125,7 +124,6 @@ class Interleave(nn.Module):
         self.block = MambaBlock(config.shape(width))
 
     def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
-        """See the module."""
         merged = merge(x, y, keep_x, keep_y, interleave=True)
         return merged.split(self.block(merged.v, merged.keep))
 
@@ -134,7 +132,6 @@ class Sum(_Pair):
     """Two Mambas whose outputs are added before W_out (Pan-Mamba v3, MambaDFuse)."""
 
     def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
-        """See the module."""
         (x_in, z_x), (y_in, z_y) = self.text.halves(x), self.image.halves(y)
         u_x, u_y = self.text.scan(x_in, keep_x) * F.silu(z_x), self.image.scan(y_in, keep_y) * F.silu(z_y)
         to_x, to_y = u_x + self.over(u_y, keep_y, keep_x), u_y + self.over(u_x, keep_x, keep_y)
@@ -161,7 +158,6 @@ class Coupled(_Pair):
         self.to_text, self.to_image = (FeedForward(width, width, width) for _ in range(2))
 
     def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
-        """See the module."""
         x, y = self.text(x, keep_x), self.image(y, keep_y)
         to_x, to_y = self.over(self.to_text(y), keep_y, keep_x), self.over(self.to_image(x), keep_x, keep_y)
         return x + to_x, y + to_y
@@ -172,18 +168,12 @@ class CrossAttention(nn.Module):
 
     def __init__(self, config: CifrConfig, width: int) -> None:
         super().__init__()
-        self.text, self.image = (
-            QueryBlock(width, HEADS, 4 * width, config.dropout or 0.0, crosses=True) for _ in range(2)
-        )
+        dropout = config.dropout or 0.0
+        shape = BlockShape(width, HEADS, 4 * width, dropout, attention_dropout=dropout)
+        self.text, self.image = (QueryBlock(shape, crosses=True) for _ in range(2))
 
     def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
-        """See the module."""
         return self.text(x, y, keep_x, keep_y), self.image(y, x, keep_y, keep_x)
-
-
-def _ssm(way: nn.Module) -> SelectiveSsm:
-    assert isinstance(way, SelectiveSsm)  # a ModuleList forgets what it holds
-    return way
 
 
 VARIANTS: dict[str, Callable[[CifrConfig, int], nn.Module]] = {

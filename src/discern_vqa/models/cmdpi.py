@@ -6,6 +6,7 @@ Letters: B texts, U images, N cells, M text positions, T = 1 + N + M, d width, V
 """
 
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
@@ -18,7 +19,7 @@ from discern_vqa.bases import ModelBase, ModelConfig
 from discern_vqa.config import Table
 from discern_vqa.data.batch import Decision, Inputs
 from discern_vqa.nn.encoders import Encoded, EncoderConfig, image_encoder, text_encoder
-from discern_vqa.nn.transformer import FeedForward, PostNormBlock
+from discern_vqa.nn.transformer import BlockShape, FeedForward, PostNormBlock
 
 
 class Readings(Table):
@@ -68,17 +69,14 @@ class Config(ModelConfig):
     readings: Readings = Readings()
 
     def chosen(self) -> dict[str, Any]:
-        """See `Profiled`."""
         robust = self.profile == "robust"
         readings = {"image_target": "pixel_patchnorm" if robust else "pixel", "input_ln": robust}
         return {"attention_dropout": self.dropout, "readings": readings}
 
     def target_image(self) -> tuple[int, bool]:
-        """See `ModelConfig`."""
         return self.image_target_size, self.image_target_grey
 
     def compacts_text(self) -> bool:
-        """See `ModelConfig`."""
         return self.compact_text
 
 
@@ -124,18 +122,20 @@ class Model(ModelBase):
         self.image = image_encoder(config.image, d, image_folder)
         self.text = text_encoder(config.text, d, vocabulary, length, text_folder)
         self.fusion = FeedForward(2 * d, 4 * d, d)
-        positions = 1 + self.image.cells + length + (config.readings.answer_slot == "ans_token")
-        self.pos = nn.Parameter(torch.randn(positions, d) * 0.02)
+        has_token = config.readings.answer_slot == "ans_token"
+        self.pos = nn.Parameter(torch.randn(1 + self.image.cells + length + has_token, d) * 0.02)
         self.h_shared = nn.Parameter(torch.randn(d) * 0.02)  # h~ of Eq. 2
-        if config.readings.answer_slot == "ans_token":
+        if has_token:
             self.ans_token = nn.Parameter(torch.randn(d) * 0.02)
         self.enter = nn.LayerNorm(d) if config.readings.input_ln else nn.Identity()
-        self.blocks = nn.ModuleList(
-            PostNormBlock(d, config.heads, config.ffn, config.dropout, config.attention_dropout or 0.0)
-            for _ in range(config.layers)
-        )
+        shape = BlockShape(d, config.heads, config.ffn, config.dropout, config.attention_dropout or 0.0)
+        self.blocks = nn.ModuleList(PostNormBlock(shape) for _ in range(config.layers))
         self.ffn_image = nn.Linear(d, self.target_width)
-        outputs = len(text_ids) if config.compact_text and text_ids else vocabulary
+        rows, outputs = torch.arange(vocabulary), vocabulary
+        if config.compact_text and text_ids:
+            rows, outputs = torch.zeros(vocabulary, dtype=torch.int64), len(text_ids)
+            rows[torch.tensor(text_ids)] = torch.arange(outputs)
+        self.register_buffer("text_rows", rows, persistent=False)
         if config.readings.text_head == "linear":
             self.ffn_text: nn.Module = nn.Linear(d, outputs)
         elif config.readings.text_head == "mlm":
@@ -143,11 +143,6 @@ class Model(ModelBase):
         else:
             self.ffn_text = _Tied(self.text, d)
         self.ffn_answer = nn.Linear(d, answers)
-        rows = torch.arange(vocabulary)
-        if config.compact_text and text_ids:
-            rows = torch.zeros(vocabulary, dtype=torch.int64)
-            rows[torch.tensor(text_ids)] = torch.arange(len(text_ids))
-        self.register_buffer("text_rows", rows, persistent=False)
         if config.readings.tau_learned or config.tau_kept:
             self.log_tau = nn.Parameter(torch.tensor(0.07).log(), requires_grad=config.readings.tau_learned)
 
@@ -199,11 +194,11 @@ class Model(ModelBase):
         keep = keep.clone()
         if self.config.readings.answer_slot == "last_text":
             keep[:, -1] = True
-        kept = [keep.new_ones(len(h), 1 + H_img.shape[1]), keep]
+        may = [keep.new_ones(len(h), 1 + H_img.shape[1]), keep]
         if self.config.readings.answer_slot == "ans_token":
             parts.append(self.ans_token.expand(len(h), 1, -1).to(h.dtype))
-            kept.append(keep.new_ones(len(h), 1))
-        return self.enter(torch.cat(parts, dim=1)) + self.pos, torch.cat(kept, dim=1)
+            may.append(keep.new_ones(len(h), 1))
+        return self.enter(torch.cat(parts, dim=1)) + self.pos, torch.cat(may, dim=1)
 
     def slot(self, keep: Tensor) -> Tensor:
         """(B,) the position of T at which the answer is read (A1)."""
@@ -252,6 +247,11 @@ class Model(ModelBase):
             patches = (patches - patches.mean(-1, keepdim=True)) / spread
         return patches
 
+    def image_target(self, H_img: Tensor, picture: Tensor, which: Tensor) -> Tensor:
+        """Input_I for each text, (B, N, p): patches of its image (U, C, h, w), or the unmasked states H_img."""
+        sg = self.config.readings.image_target == "embed_sg"
+        return H_img.detach() if sg else self.patches(picture)[which]
+
     def text_targets(self, tokens: Tensor, where: Tensor) -> Tensor:
         """Input_T at the positions that enter the loss: (n,) rows of FFN_T."""
         return self.text_rows[tokens[where]]
@@ -277,26 +277,24 @@ class Model(ModelBase):
         features = self.encode(inputs)
         h_fused = self.fuse(features.h_img, features.h_txt)
         v, may = self.sequence(h_fused, features.H_img, features.H_txt, inputs.keep)
-        found = []
+        weights = []
         for block in self.blocks:
-            found.append(cast(PostNormBlock, block).attention(v, may).mean(1))
+            weights.append(cast(PostNormBlock, block).attention(v, may).mean(1))
             v = block(v, may)
-        return found
+        return weights
 
     def attention(self, inputs: Inputs) -> Tensor:
         """Attention roll-out of the answer slot to the cells (cmdpi.md 6.4): (B, rows, columns), each summing to 1."""
-        rolled: Tensor | None = None
-        for weights in self.attentions(inputs):
-            step = (weights + torch.eye(weights.shape[1], device=weights.device)) / 2
-            rolled = step if rolled is None else step @ rolled
-        assert rolled is not None  # there is a layer at least
-        return self.cells_of(rolled, inputs)
+        weights = self.attentions(inputs)
+        residual = torch.eye(weights[0].shape[1], device=weights[0].device)
+        steps = [(layer + residual) / 2 for layer in weights]
+        return self.cells_of(reduce(lambda rolled, step: step @ rolled, steps), inputs)
 
     def cells_of(self, weights: Tensor, inputs: Inputs) -> Tensor:
         """The answer slot's row of (B, T, T) weights at the cells: (B, rows, columns), each summing to 1."""
         slot = self.slot(inputs.keep)
         cells = weights[torch.arange(len(slot), device=slot.device), slot][:, 1 : 1 + self.image.cells]
-        return rearrange(cells / cells.sum(-1, keepdim=True), "b (r c) -> b r c", r=self.image.grid[0])
+        return (cells / cells.sum(-1, keepdim=True)).unflatten(1, self.image.grid)
 
     def parameter_count(self) -> int:
         """By the rule of cmdpi.md section 4: everything trained, without the vectors that stand for hidden places."""
@@ -310,7 +308,7 @@ class _Tied(nn.Module):
     def __init__(self, text: nn.Module, d: int) -> None:
         super().__init__()
         embeddings = [module for module in text.modules() if isinstance(module, nn.Embedding)]
-        self.embedding = [max(embeddings, key=lambda one: one.num_embeddings)]  # a list: not registered twice
+        self.embedding = [max(embeddings, key=lambda table: table.num_embeddings)]  # a list: not registered twice
         self.project = nn.Linear(d, self.embedding[0].embedding_dim)
 
     def forward(self, H: Tensor) -> Tensor:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import torch
-from einops import rearrange
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -24,13 +23,11 @@ from discern_vqa.bases import ModelBase, ModelConfig, Part
 from discern_vqa.config import Table
 from discern_vqa.data.batch import Decision, Inputs, PriorScores
 from discern_vqa.nn.cross_mamba import Cifr, CifrConfig
-from discern_vqa.nn.decoder import Decoder, GeneratorConfig, T5Decoder, TinyDecoder
+from discern_vqa.nn.decoder import Decoder, GeneratorConfig, Read, T5Decoder, TinyDecoder
 from discern_vqa.nn.encoders import EncoderConfig, image_encoder, text_encoder
 from discern_vqa.nn.fvta import Fvta, FvtaConfig, Regions, Tokens
 from discern_vqa.nn.resample import mean_of
 from discern_vqa.nn.transformer import Dropout
-
-MODES = ("classify", "classify_typed", "generate", "rank", "hybrid")
 
 
 class Readings(Table):
@@ -66,7 +63,6 @@ class Config(ModelConfig):
     readings: Readings = Readings()
 
     def chosen(self) -> dict[str, Any]:
-        """See `Profiled`."""
         fixed = self.profile == "fixed"
         return {
             "readings": {"mask_padding": fixed, "type_head": fixed},
@@ -74,28 +70,20 @@ class Config(ModelConfig):
         }
 
     def resolved(self) -> Self:
-        """See `Profiled`; the inner tables too."""
         released = self.profile == "released"
-        inner = {
-            "fvta": self.fvta.resolved(released, self.width),
-            "cifr": self.cifr.resolved(released),
-        }
+        inner = {"fvta": self.fvta.resolved(released, self.width), "cifr": self.cifr.resolved(released)}
         return super().resolved().model_copy(update=inner)
 
     def parts(self) -> dict[str, Part]:
-        """See `ModelConfig`."""
-        own = {
+        return super().parts() | {
             "fvta": Part("query transformer", self.fvta, foreign=False),
             "generator": Part("generator", self.generator),
         }
-        return super().parts() | own
 
     def writer(self) -> GeneratorConfig | None:
-        """See `ModelConfig`."""
         return None if self.generator.kind == "none" else self.generator
 
     def generates_below(self) -> float:
-        """See `ModelConfig`."""
         return self.hybrid_below
 
 
@@ -147,7 +135,7 @@ class Model(ModelBase):
         if config.readings.type_head:
             self.head_type = nn.Linear(2 * d, 1)
         if config.generator.kind == "t5":
-            self.generator: Any = T5Decoder(config.generator, d, generator_folder)
+            self.generator: Decoder = T5Decoder(config.generator, d, generator_folder)
         elif config.generator.kind == "tiny":
             self.generator = TinyDecoder(config.generator, d, symbols or config.generator.symbols)
         for name, parameter in self.named_parameters():
@@ -157,16 +145,14 @@ class Model(ModelBase):
     @property
     def modes(self) -> tuple[str, ...]:
         """The ways of answering that this model has, cheapest first."""
-        typed = self.config.readings.type_head
-        wanted = {"classify_typed": typed, "hybrid": typed and self.writes}
-        return tuple(mode for mode in MODES if wanted.get(mode, mode == "classify" or self.writes))
+        typed, writes = bool(self.config.readings.type_head), self.writes
+        modes = {"classify_typed": typed, "generate": writes, "rank": writes, "hybrid": typed and writes}
+        return ("classify", *(mode for mode, present in modes.items() if present))
 
     @property
     def writes(self) -> bool:
         """True when there is a generator."""
         return self.config.generator.kind != "none"
-
-    # -- encoders ------------------------------------------------------------------------------------------------------
 
     def encode(self, inputs: Inputs) -> Tokens:
         """T and V of cmi_mtl.md 1.2: encoder states, each with the vector of its modality."""
@@ -175,8 +161,6 @@ class Model(ModelBase):
         e_text, e_image = self.modality
         V = torch.cat([picture.h[:, None], picture.H], dim=1) + e_image
         return Tokens(text.H + e_text, V, inputs.keep, inputs.words, inputs.which)
-
-    # -- CIFR ----------------------------------------------------------------------------------------------------------
 
     def forward(self, inputs: Inputs) -> Fused:
         """FVTA, then CIFR, then what the heads read."""
@@ -188,8 +172,6 @@ class Model(ModelBase):
         c = torch.cat([self.pool_text(X, keep), self.pool_image(Y, keep_y)], dim=-1)
         return Fused(tokens, regions, X, Y, self.drop(c), torch.cat([keep, keep_y], dim=1), inputs.prior)
 
-    # -- FFAE ----------------------------------------------------------------------------------------------------------
-
     def classify(self, fused: Fused) -> Tensor:
         """f (B, A): the classifier over all questions; on top of a prior where there is one."""
         scores: Tensor = self.head(fused.c)
@@ -199,20 +181,17 @@ class Model(ModelBase):
         """(B,) logit of p(open)."""
         return self.head_type(fused.c)[:, 0]
 
-    def read(self, fused: Fused, rows: Tensor | None = None) -> Any:
+    def read(self, fused: Fused, rows: Tensor | None = None) -> Read:
         """What the generator reads: M = [X; Y] (of the given rows)."""
         memory, keep = torch.cat([fused.X, fused.Y], dim=1), fused.keep
-        decoder: Decoder = self.generator
-        return decoder.read(memory, keep) if rows is None else decoder.read(memory[rows], keep[rows])
-
-    # -- answering -----------------------------------------------------------------------------------------------------
+        return self.generator.read(memory, keep) if rows is None else self.generator.read(memory[rows], keep[rows])
 
     def decide(self, inputs: Inputs) -> Decision:
         """argmax of these scores is the answer of `classify`, the same for open and closed questions."""
         fused = self(inputs)
-        kind = self.openness(fused).float() if self.config.readings.type_head else None
+        openness = self.openness(fused).float() if self.config.readings.type_head else None
         scores = self.classify(fused).float()
-        return Decision(scores if fused.prior is None else fused.prior.mix_with(scores), openness=kind)
+        return Decision(scores if fused.prior is None else fused.prior.mix_with(scores), openness)
 
     def answer_state(self, inputs: Inputs) -> Tensor:
         """(B, 2d) what the classifier reads: c."""
@@ -227,8 +206,7 @@ class Model(ModelBase):
             fit = (fused.Y[:, 1:] @ fused.X[:, 0, :, None])[..., 0]
             relevance = fit.div(self.config.width**0.5).softmax(-1)
         cells = relevance.float()
-        cells = cells / cells.sum(-1, keepdim=True)
-        return rearrange(cells, "b (r c) -> b r c", r=self.image.grid[0])
+        return (cells / cells.sum(-1, keepdim=True)).unflatten(1, self.image.grid)
 
 
 UNUSED = {"image.mask", "image.grey", "text.mask"}

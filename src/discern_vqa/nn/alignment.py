@@ -44,7 +44,7 @@ def one_way(similarity: Tensor, no_negative: Tensor, smoothing: float, start: in
     cross-entropy with the same target differs by a constant, so that its gradient is the same (D8).
     """
     target = smoothed_target(no_negative, smoothing, start)
-    has_negative = (~no_negative).sum(1) > 1  # beside the own partner
+    has_negative = (~no_negative).sum(1) > 1  # the own partner is not counted
     if not bool(has_negative.any()):
         return similarity.sum() * 0
     log_p = similarity.float().masked_fill(no_negative, -torch.inf).log_softmax(1).masked_fill(no_negative, 0.0)

@@ -81,9 +81,14 @@ class CrossGate(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(MambaBlock(config.shape(width)) for _ in range(1 if config.shared else 2))
 
+    @property
+    def pair(self) -> tuple[MambaBlock, MambaBlock]:
+        """The blocks of the text and of the image; where weights are shared, twice the same."""
+        return cast(MambaBlock, self.blocks[0]), cast(MambaBlock, self.blocks[-1])
+
     def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
         """x (B, L, d) text, y (B, K, d) image, keep (B, L), (B, K) True = a real position -> the same shapes."""
-        first, second = cast(MambaBlock, self.blocks[0]), cast(MambaBlock, self.blocks[-1])
+        first, second = self.pair
         (x_in, z_x), (y_in, z_y) = first.halves(x), second.halves(y)
         u_x, u_y = first.scan(x_in, keep_x), second.scan(y_in, keep_y)
         gate = self.gate(z_x, z_y, keep_x, keep_y)

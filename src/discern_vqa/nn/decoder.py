@@ -1,4 +1,4 @@
-"""Free-form answers: a small decoder of our own, T5 behind the same three methods, beam search and likelihoods.
+"""Free-form answers: a small decoder of our own, T5 behind the same methods, beam search and likelihoods.
 
 A decoder reads the memory once (`read`), gives the scores of each next token (`logits`), and knows its sizes. Every
 answer is token ids with END after them and PAD behind that; decoding starts from PAD, as T5's does. Letters: B rows,
@@ -7,7 +7,7 @@ T places of the memory, G tokens of an answer, V tokens there are.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -49,23 +49,35 @@ class GeneratorConfig(Table):
     """The width of the beam search that writes an answer."""
 
 
-class Decoder(Protocol):
-    """What generation needs. `random`: as in ImageEncoder."""
+@dataclass(frozen=True)
+class Read:
+    """What a decoder made of the memory, once for all tokens: tensors (B, ...) of each layer, and its mask (B, ...)."""
+
+    layers: list[tuple[Tensor, ...]]
+    mask: Tensor
+
+    def rows(self, chosen: Tensor) -> "Read":
+        """The rows `chosen` (n,), repeats allowed."""
+        return Read([tuple(tensor[chosen] for tensor in layer) for layer in self.layers], self.mask[chosen])
+
+
+class Decoder(nn.Module):
+    """What generation needs. `size`: V; `random`: as in ImageEncoder."""
 
     size: int
     random: list[str]
 
-    def read(self, memory: Tensor, keep: Tensor) -> Any:
-        """memory (B, T, d), keep (B, T) True = real -> whatever `logits` wants of it; `rows` picks rows of that."""
-        ...
+    def read(self, memory: Tensor, keep: Tensor) -> Read:
+        """memory (B, T, d), keep (B, T) True = real."""
+        raise NotImplementedError
 
-    def logits(self, read: Any, answers: Tensor) -> Tensor:
+    def logits(self, read: Read, answers: Tensor) -> Tensor:
         """answers (B, G), shifted by the decoder itself -> (B, G, V): scores of token g from those before it."""
-        ...
+        raise NotImplementedError
 
-    def rows(self, read: Any, chosen: Tensor) -> Any:
-        """`read` of the rows `chosen` (n,), repeats allowed."""
-        ...
+    def pretrained(self) -> list[nn.Parameter]:
+        """As in ImageEncoder."""
+        return []
 
 
 def shifted(answers: Tensor) -> Tensor:
@@ -73,7 +85,7 @@ def shifted(answers: Tensor) -> Tensor:
     return F.pad(answers[:, :-1], (1, 0), value=PAD)
 
 
-class TinyDecoder(nn.Module):
+class TinyDecoder(Decoder):
     """A pre-norm transformer decoder whose output layer is its word table."""
 
     def __init__(self, config: GeneratorConfig, width: int, size: int) -> None:
@@ -86,27 +98,18 @@ class TinyDecoder(nn.Module):
         self.blocks = nn.ModuleList(_DecoderBlock(config, width) for _ in range(config.layers))
         self.norm_memory, self.leave = nn.LayerNorm(width), nn.LayerNorm(width)
 
-    def read(self, memory: Tensor, keep: Tensor) -> Any:
-        """Keys and values of every layer, and the mask."""
+    def read(self, memory: Tensor, keep: Tensor) -> Read:
+        """Keys and values of every layer."""
         memory = self.norm_memory(memory)
-        return [cast(_DecoderBlock, block).cross.keys(memory) for block in self.blocks], keep[:, None, None, :]
+        return Read([cast(_DecoderBlock, block).cross.keys(memory) for block in self.blocks], keep[:, None, None, :])
 
-    def rows(self, read: Any, chosen: Tensor) -> Any:
-        """See Decoder."""
-        return [(k[chosen], values[chosen]) for k, values in read[0]], read[1][chosen]
-
-    def logits(self, read: Any, answers: Tensor) -> Tensor:
-        """See Decoder."""
+    def logits(self, read: Read, answers: Tensor) -> Tensor:
         length = answers.shape[1]
         v = self.drop(self.embed(shifted(answers)) * self.embed.embedding_dim**0.5 + self.pos[:length])
         causal = torch.ones(length, length, dtype=torch.bool, device=v.device).tril()
-        for block, keys in zip(self.blocks, read[0], strict=True):
-            v = block(v, keys, read[1], causal)
+        for block, keys in zip(self.blocks, read.layers, strict=True):
+            v = block(v, keys, read.mask, causal)
         return self.leave(v) @ self.embed.weight.T
-
-    def pretrained(self) -> list[nn.Parameter]:
-        """None."""
-        return []
 
 
 class _DecoderBlock(nn.Module):
@@ -124,7 +127,7 @@ class _DecoderBlock(nn.Module):
         return v + self.drop(self.ffn(self.norm_ffn(v)))
 
 
-class T5Decoder(nn.Module):
+class T5Decoder(Decoder):
     """T5 from a `transformers` folder, or T5-base's architecture: its encoder reads the memory, its decoder answers."""
 
     def __init__(self, config: GeneratorConfig, width: int, folder: Path | None) -> None:
@@ -140,20 +143,15 @@ class T5Decoder(nn.Module):
         inner = self.t5.config.d_model
         self.project = nn.Linear(width, inner) if width != inner else nn.Identity()
 
-    def read(self, memory: Tensor, keep: Tensor) -> Any:
-        """What T5's encoder makes of the memory, and the mask."""
-        mask = keep.long()
-        return self.t5.encoder(inputs_embeds=self.project(memory), attention_mask=mask).last_hidden_state, mask
+    def read(self, memory: Tensor, keep: Tensor) -> Read:
+        """What T5's encoder makes of the memory."""
+        states = self.t5.encoder(inputs_embeds=self.project(memory), attention_mask=keep.long()).last_hidden_state
+        return Read([(states,)], keep.long())
 
-    def rows(self, read: Any, chosen: Tensor) -> Any:
-        """See Decoder."""
-        return read[0][chosen], read[1][chosen]
-
-    def logits(self, read: Any, answers: Tensor) -> Tensor:
-        """See Decoder."""
-        states, mask = read
+    def logits(self, read: Read, answers: Tensor) -> Tensor:
+        ids = shifted(answers)
         return self.t5(
-            encoder_outputs=(states,), attention_mask=mask, decoder_input_ids=shifted(answers), use_cache=False
+            encoder_outputs=read.layers[0], attention_mask=read.mask, decoder_input_ids=ids, use_cache=False
         ).logits
 
     def pretrained(self) -> list[nn.Parameter]:
@@ -177,7 +175,7 @@ class Generated:
 
 
 @torch.no_grad()
-def beam_search(decoder: Decoder, read: Any, count: int, beams: int, length: int, device: torch.device) -> Generated:
+def beam_search(decoder: Decoder, read: Read, count: int, beams: int, length: int, device: torch.device) -> Generated:
     """The likeliest answers by beam search, without a penalty for length.
 
     count: B. An ended answer keeps its place among the beams at its own probability until a likelier one takes it;
@@ -185,9 +183,9 @@ def beam_search(decoder: Decoder, read: Any, count: int, beams: int, length: int
     """
     tokens = torch.full((count, beams, length), PAD, dtype=torch.int64, device=device)
     log_p = torch.full((count, beams), -torch.inf, device=device)
-    log_p[:, 0] = 0  # all beams are one at first
+    log_p[:, 0] = 0  # all beams are equal at first
     ended = torch.zeros(count, beams, dtype=torch.bool, device=device)
-    spread = decoder.rows(read, torch.arange(count, device=device).repeat_interleave(beams))
+    spread = read.rows(torch.arange(count, device=device).repeat_interleave(beams))
     first = torch.arange(count, device=device)[:, None]
     for step in range(length):
         scores = decoder.logits(spread, tokens[:, :, : step + 1].flatten(0, 1))[:, -1].float().log_softmax(-1)
@@ -207,7 +205,7 @@ def beam_search(decoder: Decoder, read: Any, count: int, beams: int, length: int
 
 
 @torch.no_grad()
-def rank_answers(decoder: Decoder, read: Any, count: int, candidates: Tensor, first: int) -> Tensor:
+def rank_answers(decoder: Decoder, read: Read, count: int, candidates: Tensor, first: int) -> Tensor:
     """log p of each candidate answer (A, G) for each of `count` rows: (B, A).
 
     Only the `first` likeliest by their first token are scored in full, the others are -inf.
@@ -221,7 +219,7 @@ def rank_answers(decoder: Decoder, read: Any, count: int, candidates: Tensor, fi
     for row in range(count):
         for alike in _by_length(chosen[row], lengths):
             answers = candidates[alike, : int(lengths[alike].max())]
-            spread = decoder.rows(read, torch.full_like(alike, row))
+            spread = read.rows(torch.full_like(alike, row))
             loss, _ = answer_losses(decoder.logits(spread, answers), answers)
             scores[row, alike] = -loss.sum(1)
     return scores
@@ -231,4 +229,4 @@ def _by_length(chosen: Tensor, lengths: Tensor) -> list[Tensor]:
     """The chosen candidates (n,) in groups, none more than about twice as long as another of its group: most answers
     are a word or two, and padded to the longest one they cost as much."""
     doubled = lengths[chosen].float().log2().ceil()
-    return [chosen[doubled == one] for one in doubled.unique()]
+    return [chosen[doubled == length] for length in doubled.unique()]

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from discern_vqa.config import Table
 from discern_vqa.nn import alignment
 from discern_vqa.nn.qformer import BERT_EPS, QueryTransformer, start_from_bert
-from discern_vqa.nn.transformer import EPS
+from discern_vqa.nn.transformer import EPS, BlockShape
 
 
 class FvtaConfig(Table):
@@ -59,6 +59,12 @@ class FvtaConfig(Table):
         sized = self.model_copy(update={"ffn": self.ffn or 4 * width})
         return sized.filled(tau_range=(1e-6, 1e6) if released else (0.01, 0.5), eps=BERT_EPS if self.weights else EPS)
 
+    def shape(self, width: int) -> BlockShape:
+        """The query transformer's layers at model width `width`."""
+        return BlockShape(
+            width, self.heads, self.ffn, self.dropout, self.dropout, self.eps or EPS, inner_dropout=not self.weights
+        )
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -73,13 +79,15 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Regions:
-    """FVTA. Z (B, K, d) goes on; q (U, K, e) and t (B, e): unit vectors that the alignment compares; relevance (B, N):
-    where the region that fits the question best was seen (when asked for). Without FVTA there is only Z."""
+    """FVTA. Z (B, K, d) goes on; q (U, K, e) and t (B, e): unit vectors that the alignment compares. With maps:
+    looked (B, K, 1 + N): where each region was seen; relevance (B, N): where the one that fits the question best was.
+    Without FVTA there is only Z."""
 
     Z: Tensor
-    q: Tensor | None
-    t: Tensor | None
-    relevance: Tensor | None
+    q: Tensor | None = None
+    t: Tensor | None = None
+    looked: Tensor | None = None
+    relevance: Tensor | None = None
 
 
 class Fvta(nn.Module):
@@ -92,10 +100,7 @@ class Fvta(nn.Module):
         super().__init__()
         self.config, self.random = config, []
         if config.kind == "qformer":
-            self.qformer = QueryTransformer(
-                width, config.queries, config.layers, config.heads, config.ffn, config.dropout, config.every,
-                eps=config.eps or EPS, inner_dropout=not config.weights,
-            )  # fmt: skip
+            self.qformer = QueryTransformer(config.shape(width), config.queries, config.layers, config.every)
             if folder is not None:
                 self.random = start_from_bert(self.qformer, folder)
             self.to_q, self.to_t = nn.Linear(width, config.embed), nn.Linear(width, config.embed)
@@ -117,13 +122,13 @@ class Fvta(nn.Module):
         """
         config, which = self.config, tokens.which
         if config.kind == "none":
-            return Regions(tokens.V[which], None, None, None)
-        wants = maps or bool(config.topk)
-        plain = self.qformer(tokens.V, maps=wants)
+            return Regions(tokens.V[which])
+        maps = maps or bool(config.topk)
+        plain = self.qformer(tokens.V, maps=maps)
         q, t = F.normalize(self.to_q(plain.Z), dim=-1), F.normalize(self.to_t(tokens.T[:, 0]), dim=-1)
         if config.query == "text":
-            asked = self.qformer(tokens.V[which], self.ask(tokens.T), tokens.keep, maps=wants)
-            Z, looked = asked.Z, asked.maps
+            informed = self.qformer(tokens.V[which], self.ask(tokens.T), tokens.keep, maps=maps)
+            Z, looked = informed.Z, informed.maps
         else:
             Z, looked = plain.Z[which], None if plain.maps is None else plain.maps[which]
         relevance = None if looked is None else self.relevance(looked, self.winner(q[which], t))
@@ -131,18 +136,14 @@ class Fvta(nn.Module):
             best = relevance.topk(min(config.topk, relevance.shape[1]), dim=1).indices + 1
             cells = tokens.V[which].gather(1, best[..., None].expand(-1, -1, Z.shape[-1]))
             Z = torch.cat([Z, cells], dim=1)
-        return Regions(Z, q, t, relevance)
+        return Regions(Z, q, t, looked, relevance)
 
     def looked(self, tokens: Tokens) -> Tensor:
         """(B, K, 1 + N): where each region was seen, each row summing to 1; without FVTA a region is its own place."""
         if self.config.kind == "none":
             places = tokens.V.shape[1]
             return torch.eye(places, device=tokens.V.device).expand(len(tokens.which), -1, -1)
-        if self.config.query == "text":
-            maps = self.qformer(tokens.V[tokens.which], self.ask(tokens.T), tokens.keep, maps=True).maps
-        else:
-            maps = self.qformer(tokens.V, maps=True).maps[tokens.which]
-        return cast(Tensor, maps)
+        return cast(Tensor, self(tokens, maps=True).looked)
 
     @staticmethod
     def winner(q: Tensor, t: Tensor) -> Tensor:

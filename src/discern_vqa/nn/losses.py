@@ -1,7 +1,5 @@
 """Losses as pure functions: tensors in, a scalar out, reduced in fp32. Equations: CMDPI unless said otherwise."""
 
-from collections.abc import Iterable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -65,13 +63,6 @@ def mixed_cross_entropy(
     other = F.cross_entropy(logits, partner_answer, ignore_index=-1, reduction="none", label_smoothing=smoothing)
     weight = lam * (answer >= 0) + (1 - lam) * (partner_answer >= 0)
     return (lam * own + (1 - lam) * other).sum() / weight.sum().clamp(min=1e-6)
-
-
-def check_weights(weights: dict[str, float], parts: Iterable[str]) -> dict[str, float]:
-    """For a recipe's `weights`: raises ValueError unless they name every part of the loss and no other."""
-    if weights.keys() != set(parts):
-        raise ValueError(f"expected a weight for each of {', '.join(parts)}, and for nothing else")
-    return weights
 
 
 def total(parts: dict[str, Tensor], weights: dict[str, float]) -> Tensor:

@@ -14,7 +14,7 @@ side it is on. Letters: B rows, L positions, E inner width, S states (the paper'
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -138,6 +138,11 @@ class MambaBlock(nn.Module):
         x, z = x.chunk(2, dim=-1)
         return x, z
 
+    @property
+    def directions(self) -> list[SelectiveSsm]:
+        """The scans; `ways` holds them as modules, whose type it forgets."""
+        return cast(list[SelectiveSsm], list(self.ways))
+
     def scan(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
         """u (B, L, E): the mean of both directions."""
         return torch.stack([way(x, keep) for way in self.ways]).mean(0) if len(self.ways) > 1 else self.ways[0](x, keep)
@@ -154,20 +159,17 @@ class MambaBlock(nn.Module):
         return v + self.out(u * F.silu(z) if self.gate else u, keep)
 
 
-class BiaslessNorm(nn.Module):
-    """CMI-MTL's LayerNorm as released (D4 of cmi_mtl.md 1.4): it has a bias and never adds it; beside it stands the
-    weight of an RMSNorm that is never used. Both are kept, so that sizes and weight files agree."""
+class BiaslessNorm(nn.LayerNorm):
+    """CMI-MTL's LayerNorm as released (D4 of cmi_mtl.md 1.4): it has a bias and never adds it, and the weight of an
+    RMSNorm that is never used. Both are kept, so that sizes and weight files agree."""
 
-    def __init__(self, width: int, eps: float = 1e-5) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-        self.bias = nn.Parameter(torch.zeros(width))
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
         self.rms_weight = nn.Parameter(torch.ones(width))
-        self.eps = eps
 
     def forward(self, v: Tensor) -> Tensor:
         """(..., width) -> the same: mean 0 and variance 1, scaled."""
-        return F.layer_norm(v, self.weight.shape, self.weight, None, self.eps)
+        return F.layer_norm(v, self.normalized_shape, self.weight, None, self.eps)
 
 
 def _full(x: Tensor) -> Tensor:

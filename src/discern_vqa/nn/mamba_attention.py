@@ -7,13 +7,11 @@ and CMI-MTL's gate, which lets a channel through or not, weighs it. Letters: B r
 states.
 """
 
-from typing import cast
-
 import torch
 from torch import Tensor
 
 from discern_vqa.nn.cross_mamba import CrossGate
-from discern_vqa.nn.mamba import Driven, MambaBlock, SelectiveSsm
+from discern_vqa.nn.mamba import Driven, MambaBlock
 from discern_vqa.nn.resample import averaging, interpolating
 
 
@@ -33,8 +31,8 @@ def implicit_attention(driven: Driven, A: Tensor, D: Tensor, reverse: bool = Fal
     later = torch.ones(L, L, dtype=torch.bool, device=dt.device).triu(1)[None, :, :, None]
     a = torch.zeros_like(past)
     for state in range(A.shape[1]):
-        kept = torch.exp((A[:, state] * past).masked_fill(later, -torch.inf))
-        a += C[:, :, None, None, state] * kept * B[:, None, :, None, state]
+        decay = torch.exp((A[:, state] * past).masked_fill(later, -torch.inf))
+        a += C[:, :, None, None, state] * decay * B[:, None, :, None, state]
     a = a * dt[:, None]
     a = a + torch.eye(L, device=a.device, dtype=a.dtype)[None, :, :, None] * D
     a = a.flip(1, 2) if reverse else a
@@ -43,15 +41,14 @@ def implicit_attention(driven: Driven, A: Tensor, D: Tensor, reverse: bool = Fal
 
 def block_attention(block: MambaBlock, x: Tensor, keep: Tensor | None = None) -> Tensor:
     """The same of a block's scans in all its directions, averaged as they are: (B, L, L, E)."""
-    ways = [cast(SelectiveSsm, way) for way in block.ways]
-    found = [implicit_attention(way.read(x, keep), -torch.exp(way.A_log), way.D, way.reverse) for way in ways]
-    return torch.stack(found).mean(0)
+    each = [implicit_attention(w.read(x, keep), -torch.exp(w.A_log), w.D, w.reverse) for w in block.directions]
+    return torch.stack(each).mean(0)
 
 
 def image_attention(layer: CrossGate, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Tensor:
     """(B, K, K): what each region takes from each in one layer of CMI-MTL, mean over channels of |gate * a|, each row
     summing to 1."""
-    first, second = cast(MambaBlock, layer.blocks[0]), cast(MambaBlock, layer.blocks[-1])
+    first, second = layer.pair
     z_x, (y_in, z_y) = first.halves(x)[1], second.halves(y)
     a = block_attention(second, y_in, keep_y)  # (B K K E)
     gate = layer.gate(z_x, z_y, keep_x, keep_y)  # (B L E), at the words
@@ -62,6 +59,6 @@ def image_attention(layer: CrossGate, x: Tensor, y: Tensor, keep_x: Tensor, keep
 
 def word_gates(layer: CrossGate, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Tensor:
     """(B, L): how far each word opens the layer's gate: the mean over channels of |g|; nothing at padding (F.4)."""
-    first, second = cast(MambaBlock, layer.blocks[0]), cast(MambaBlock, layer.blocks[-1])
+    first, second = layer.pair
     z_x, z_y = first.halves(x)[1], second.halves(y)[1]
     return layer.gate(z_x, z_y, keep_x, keep_y).abs().mean(-1) * keep_x

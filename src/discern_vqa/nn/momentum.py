@@ -33,10 +33,10 @@ class Momentum(nn.Module):
     def update(self, module: nn.Module) -> None:
         """One step towards `module`; buffers are copied. Parameters that are not trained are left alone."""
         pairs = zip(self.twin.parameters(), module.parameters(), strict=True)
-        slow, fast = zip(*[(one, other.detach()) for one, other in pairs if other.requires_grad], strict=True)
+        slow, fast = zip(*[(slow, fast.detach()) for slow, fast in pairs if fast.requires_grad], strict=True)
         torch._foreach_lerp_(list(slow), list(fast), 1 - self.m)
-        for kept, now in zip(self.twin.buffers(), module.buffers(), strict=True):
-            kept.copy_(now)
+        for buffer, source in zip(self.twin.buffers(), module.buffers(), strict=True):
+            buffer.copy_(source)
 
 
 class Queue(nn.Module):
@@ -68,13 +68,12 @@ class Queue(nn.Module):
     @torch.no_grad()
     def push(self, **rows: Tensor) -> None:
         """Takes in the pairs of a batch; the arguments are those of `held`."""
-        size = len(self.h_img)
-        some = range(max(0, len(rows["h_img"]) - size), len(rows["h_img"]))
-        places = torch.tensor([(int(self.count) + row) % size for row in some], device=self.h_img.device)
+        size, count = len(self.h_img), len(rows["h_img"])
+        latest = torch.arange(max(0, count - size), count, device=self.h_img.device)
         for name, tensor in rows.items():
-            kept: Tensor = getattr(self, name)
-            kept[places] = tensor.detach()[some.start :].to(kept.dtype)
-        self.count += len(rows["h_img"])
+            buffer = self.get_buffer(name)
+            buffer[(self.count + latest) % size] = tensor.detach()[latest].to(buffer.dtype)
+        self.count += count
 
 
 class RunningMean:
@@ -101,6 +100,6 @@ class RunningMean:
         """Exchanges the module's weights and the means; calling it twice changes nothing."""
         for name, parameter in module.named_parameters():
             if name in self.mean:
-                kept = parameter.detach().clone()
+                weight = parameter.detach().clone()
                 parameter.copy_(self.mean[name])
-                self.mean[name].copy_(kept)
+                self.mean[name].copy_(weight)

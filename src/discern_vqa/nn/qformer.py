@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from discern_vqa.errors import ConfigError
 from discern_vqa.nn.encoders.base import from_folder
-from discern_vqa.nn.transformer import EPS, Attention, PostNormBlock
+from discern_vqa.nn.transformer import Attention, BlockShape, PostNormBlock
 
 BERT_EPS = 1e-12
 """Epsilon of the norms of every BERT that is known here."""
@@ -25,28 +25,17 @@ class QueryBlock(PostNormBlock):
     """One layer: z = LN(MHA(z) + z); z = LN(attention to `seen` + z) where it crosses; z = LN(FFN(z) + z). With
     BERT's `eps` and without `inner_dropout` it is BERT's layer, but for what crosses."""
 
-    def __init__(
-        self,
-        width: int,
-        heads: int,
-        ffn: int,
-        dropout: float,
-        crosses: bool,
-        inner: int = 0,
-        *,
-        eps: float = EPS,
-        inner_dropout: bool = True,
-    ) -> None:
-        super().__init__(width, heads, ffn, dropout, dropout, eps=eps, inner_dropout=inner_dropout)
+    def __init__(self, shape: BlockShape, crosses: bool) -> None:
+        super().__init__(shape)
         self.crosses = crosses
         if crosses:
-            self.cross = Attention(width, heads, dropout, inner)
-            self.norm_cross = nn.LayerNorm(width, eps)
+            self.cross = Attention(shape.width, shape.heads, shape.dropout)
+            self.norm_cross = nn.LayerNorm(shape.width, shape.eps)
 
     def forward(  # type: ignore[override]
         self, z: Tensor, seen: Tensor, keep: Tensor | None = None, keep_seen: Tensor | None = None
     ) -> Tensor:
-        """z (B, K, d), seen (B, S, inner), keep (B, K) and keep_seen (B, S) True = may be attended to."""
+        """z (B, K, d), seen (B, S, d), keep (B, K) and keep_seen (B, S) True = may be attended to."""
         z = self.between(z, keep)
         if self.crosses:
             may = None if keep_seen is None else keep_seen[:, None, None, :]
@@ -67,29 +56,14 @@ class Queried:
 
 
 class QueryTransformer(nn.Module):
-    """K learned queries through `layers` layers of `QueryBlock`."""
+    """K learned queries through `layers` layers of `QueryBlock`, every `every`-th of which crosses."""
 
-    def __init__(
-        self,
-        width: int,
-        queries: int,
-        layers: int,
-        heads: int,
-        ffn: int,
-        dropout: float,
-        every: int = 2,
-        *,
-        eps: float = EPS,
-        inner_dropout: bool = True,
-    ) -> None:
+    def __init__(self, shape: BlockShape, queries: int, layers: int, every: int) -> None:
         super().__init__()
-        self.queries = nn.Parameter(torch.randn(queries, width) * 0.02)
-        self.enter = nn.LayerNorm(width, eps)
-        self.drop = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(
-            QueryBlock(width, heads, ffn, dropout, crosses=number % every == 0, eps=eps, inner_dropout=inner_dropout)
-            for number in range(layers)
-        )
+        self.queries = nn.Parameter(torch.randn(queries, shape.width) * 0.02)
+        self.enter = nn.LayerNorm(shape.width, shape.eps)
+        self.drop = nn.Dropout(shape.dropout)
+        self.blocks = nn.ModuleList(QueryBlock(shape, crosses=number % every == 0) for number in range(layers))
 
     def forward(
         self, seen: Tensor, words: Tensor | None = None, keep: Tensor | None = None, maps: bool = False
@@ -140,18 +114,19 @@ def start_from_bert(net: QueryTransformer, folder: Path) -> list[str]:
             f"{net.enter.eps}",
             hint=f"fvta.eps = {config.layer_norm_eps}",
         )
-    _copy(net.enter, bert.embeddings.LayerNorm)
+    pairs: list[tuple[nn.Module, nn.Module]] = [(net.enter, bert.embeddings.LayerNorm)]
     for module, layer in zip(net.blocks, bert.encoder.layer, strict=True):
-        block, own = cast(QueryBlock, module), layer.attention.self
+        block, attention = cast(QueryBlock, module), layer.attention
         for name in ("weight", "bias"):
-            getattr(block.qkv, name).copy_(torch.cat([getattr(one, name) for one in (own.query, own.key, own.value)]))
-        _copy(block.out, layer.attention.output.dense)
-        _copy(block.norm_attention, layer.attention.output.LayerNorm)
-        _copy(block.expand, layer.intermediate.dense)
-        _copy(block.shrink, layer.output.dense)
-        _copy(block.norm_ffn, layer.output.LayerNorm)
+            parts = [getattr(attention.self, part).get_parameter(name) for part in ("query", "key", "value")]
+            block.qkv.get_parameter(name).copy_(torch.cat(parts))
+        pairs += [
+            (block.out, attention.output.dense),
+            (block.norm_attention, attention.output.LayerNorm),
+            (block.expand, layer.intermediate.dense),
+            (block.shrink, layer.output.dense),
+            (block.norm_ffn, layer.output.LayerNorm),
+        ]
+    for part, source in pairs:
+        part.load_state_dict(source.state_dict())
     return [name for name, _ in net.named_parameters() if "cross" in name or name == "queries"]
-
-
-def _copy(ours: nn.Module, theirs: nn.Module) -> None:
-    ours.load_state_dict(theirs.state_dict())

@@ -59,7 +59,7 @@ class Merged:
 def merge(x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor, interleave: bool) -> Merged:
     """x then y, or x and y alternating by their relative places (i + 1/2) / n; x first where they are equal."""
     keep = torch.cat([keep_x, keep_y], dim=1)
-    keys = [_places(keep_x, interleave), _places(keep_y, interleave) + (0 if interleave else 1)]
+    keys = [_places(keep_x, interleave), _places(keep_y, interleave) + (not interleave)]
     order = torch.cat(keys, dim=1).masked_fill(~keep, torch.inf).argsort(dim=1, stable=True)
     v = torch.cat([x, y], dim=1)
     return Merged(v.gather(1, order[..., None].expand_as(v)), keep.gather(1, order), order, x.shape[1])

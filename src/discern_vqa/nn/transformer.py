@@ -1,6 +1,7 @@
 """Textbook transformer parts: the post-norm block of CMDPI Eq. 3, attention, builders. Letters: docs/notation.md."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -26,12 +27,26 @@ class Dropout(nn.Module):
         out_of_256 = max(1, round(self.p * 256))
         seed = int(torch.randint(2**62, (1,)))
         drawn = np.frombuffer(np.random.Generator(np.random.SFC64(seed)).bytes(x.numel()), dtype=np.uint8)
-        kept = torch.from_numpy(drawn >= out_of_256).view(x.shape)
-        return x * kept.to(x.dtype).mul_(256 / (256 - out_of_256))
+        mask = torch.from_numpy(drawn >= out_of_256).view(x.shape)
+        return x * mask.to(x.dtype).mul_(256 / (256 - out_of_256))
 
 
 EPS = 1e-5
 """PyTorch's own epsilon of a LayerNorm."""
+
+
+@dataclass(frozen=True)
+class BlockShape:
+    """Sizes and dropouts of a `PostNormBlock`. `eps`: of the norms. `inner_dropout`: between the FFN's two layers too,
+    as PyTorch's layer has it."""
+
+    width: int
+    heads: int
+    ffn: int
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
+    eps: float = EPS
+    inner_dropout: bool = True
 
 
 class PostNormBlock(nn.Module):
@@ -39,27 +54,18 @@ class PostNormBlock(nn.Module):
 
     Equals `nn.TransformerEncoderLayer(width, heads, ffn, activation="gelu", norm_first=False)` with the same weights;
     ours can return the attention weights and share one fused call with a key mask. 3,152,384 parameters at width 512,
-    ffn 2,048. `eps`: of the norms. `inner_dropout`: between the FFN's two layers too, as PyTorch's layer has it.
+    ffn 2,048.
     """
 
-    def __init__(
-        self,
-        width: int,
-        heads: int,
-        ffn: int,
-        dropout: float = 0.0,
-        attention_dropout: float = 0.0,
-        *,
-        eps: float = EPS,
-        inner_dropout: bool = True,
-    ) -> None:
+    def __init__(self, shape: BlockShape) -> None:
         super().__init__()
-        self.heads, self.attention_dropout = heads, attention_dropout
+        width, ffn = shape.width, shape.ffn
+        self.heads, self.attention_dropout = shape.heads, shape.attention_dropout
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
         self.expand, self.shrink = nn.Linear(width, ffn), nn.Linear(ffn, width)
-        self.norm_attention, self.norm_ffn = nn.LayerNorm(width, eps), nn.LayerNorm(width, eps)
-        self.drop, self.drop_inner = Dropout(dropout), Dropout(dropout if inner_dropout else 0.0)
+        self.norm_attention, self.norm_ffn = nn.LayerNorm(width, shape.eps), nn.LayerNorm(width, shape.eps)
+        self.drop, self.drop_inner = Dropout(shape.dropout), Dropout(shape.dropout if shape.inner_dropout else 0.0)
         nn.init.xavier_uniform_(self.qkv.weight)
         nn.init.zeros_(self.qkv.bias)
         nn.init.zeros_(self.out.bias)
@@ -91,19 +97,18 @@ class Attention(nn.Module):
     `keys` are a method of their own: a decoder computes those of what it reads once and uses them at every word.
     """
 
-    def __init__(self, width: int, heads: int, dropout: float = 0.0, inner: int = 0) -> None:
-        """inner: width of what is attended to; 0: `width`."""
+    def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.heads, self.dropout = heads, dropout
         self.query = nn.Linear(width, width)
-        self.pair = nn.Linear(inner or width, 2 * width)
+        self.pair = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
         for linear in (self.query, self.pair, self.out):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)
 
     def keys(self, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """seen (B, S, inner) -> keys and values, (B, heads, S, e) each."""
+        """seen (B, S, width) -> keys and values, (B, heads, S, e) each."""
         k, values = rearrange(self.pair(seen), "b s (two a e) -> two b a s e", two=2, a=self.heads)
         return k, values
 

@@ -3,12 +3,11 @@
 from typing import Literal
 
 import torch
-from pydantic import field_validator
 from torch import Tensor
 
 from discern_vqa.bases import ModelBase, ObjectiveBase, ObjectiveConfig
 from discern_vqa.data.batch import Batch
-from discern_vqa.nn.losses import answer_cross_entropy, check_weights
+from discern_vqa.nn.losses import answer_cross_entropy
 
 
 class Config(ObjectiveConfig):
@@ -17,11 +16,6 @@ class Config(ObjectiveConfig):
     name: Literal["classify"] = "classify"
     weights: dict[str, float] = {"answer": 1.0}
     """The weight of the one part, the cross-entropy of the answer."""
-
-    @field_validator("weights")
-    @classmethod
-    def _name_every_part(cls, weights: dict[str, float]) -> dict[str, float]:
-        return check_weights(weights, cls.model_fields["weights"].default)
 
 
 class Objective(ObjectiveBase[Config, ModelBase]):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor
 
 from discern_vqa.bases import ObjectiveBase, ObjectiveConfig
@@ -18,7 +18,7 @@ from discern_vqa.data.batch import Batch, Batcher
 from discern_vqa.data.pairs import Pairing, SimilarChoice, similar_images
 from discern_vqa.data.sample import Sample
 from discern_vqa.models.cmdpi import Model
-from discern_vqa.nn.losses import check_weights, masked_mse, mixed_cross_entropy, token_cross_entropy
+from discern_vqa.nn.losses import masked_mse, mixed_cross_entropy, token_cross_entropy
 from discern_vqa.nn.masking import hide_words
 
 
@@ -78,13 +78,7 @@ class Config(ObjectiveConfig):
     """The weights of Eq. 13 and 10, all 1 in the paper (Table 4)."""
     readings: Readings = Readings()
 
-    @field_validator("weights")
-    @classmethod
-    def _name_every_part(cls, weights: dict[str, float]) -> dict[str, float]:
-        return check_weights(weights, cls.model_fields["weights"].default)
-
     def chosen(self) -> dict[str, Any]:
-        """See `Profiled`."""
         robust = self.profile == "robust"
         return {
             "readings": {
@@ -143,21 +137,18 @@ class Objective(ObjectiveBase[Config, Model]):
         h_fused = model.fuse(plain.h_img, plain.h_txt)
         H_img_mixed = self.deviated(plain.H_img, picture.H, targets.near, rng)
         lam = self.lam(targets.partner, rng)
-        needs_partner = config.mixup and bool((targets.partner >= 0).any())
-        if needs_partner and not config.readings.partner_deviated:
-            both = model.recnet(
-                h_fused.repeat(2, 1),
-                torch.cat([H_img_mixed, plain.H_img]),
-                plain.H_txt.repeat(2, 1, 1),
-                inputs.keep.repeat(2, 1),
-            )
-            size = len(h_fused)
-            H_out, h_ans, h_plain = both.H_out[:size], both.h_ans[:size], both.h_ans[size:]
-        else:
-            out = model.recnet(h_fused, H_img_mixed, plain.H_txt, inputs.keep)
-            H_out, h_ans, h_plain = out.H_out, out.h_ans, out.h_ans
-        parts = {"mix": self.mix(h_ans, h_plain, batch, lam)}
-        return parts | self.difference(batch, H_out, plain.H_img, hidden)
+        passes = [H_img_mixed]
+        if config.mixup and not config.readings.partner_deviated and bool((targets.partner >= 0).any()):
+            passes.append(plain.H_img)
+        times, B = len(passes), len(h_fused)
+        out = model.recnet(
+            h_fused.repeat(times, 1),
+            torch.cat(passes),
+            plain.H_txt.repeat(times, 1, 1),
+            inputs.keep.repeat(times, 1),
+        )
+        parts = {"mix": self.mix(out.h_ans[:B], out.h_ans[-B:], batch, lam)}
+        return parts | self.difference(batch, out.H_out[:B], plain.H_img, hidden)
 
     def deviated(self, H_img: Tensor, H_all: Tensor, near: Tensor, rng: torch.Generator) -> Tensor:
         """Eq. 8, line 3: H~_I = eps H_I + (1 - eps) H^_I, one eps for each sample (or cell); without a similar image
@@ -202,17 +193,14 @@ class Objective(ObjectiveBase[Config, Model]):
     def difference(self, batch: Batch, H_out: Tensor, H_img: Tensor, hidden: Tensor | None) -> dict[str, Tensor]:
         """Eq. 9 and 10: the current image and text from the deviated pass. Weight 0 skips the work."""
         inputs, model, weights = batch.inputs, self.model, self.config.weights
-        zero = H_out.sum() * 0
-        parts = {"diff_img": zero, "diff_txt": zero}
+        parts = dict.fromkeys(("diff_img", "diff_txt"), H_out.sum() * 0)
         if weights["diff_img"]:
-            sg = model.config.readings.image_target == "embed_sg"
-            target = H_img.detach() if sg else model.patches(batch.targets.image)[inputs.which]
+            target = model.image_target(H_img, batch.targets.image, inputs.which)
             parts["diff_img"] = masked_mse(model.output_image(H_out), target)
         if weights["diff_txt"]:
             where = inputs.keep if hidden is None else hidden
-            parts["diff_txt"] = token_cross_entropy(
-                model.output_text(H_out, where), model.text_targets(inputs.tokens, where)
-            )
+            logits = model.output_text(H_out, where)
+            parts["diff_txt"] = token_cross_entropy(logits, model.text_targets(inputs.tokens, where))
         return parts
 
 

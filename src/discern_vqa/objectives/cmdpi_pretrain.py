@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
 import torch
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from discern_vqa.bases import ObjectiveBase, ObjectiveConfig
 from discern_vqa.config import Table
-from discern_vqa.data.batch import Batch, Inputs
+from discern_vqa.data.batch import Batch
 from discern_vqa.data.sources import augment
 from discern_vqa.models.cmdpi import Features, Model
 from discern_vqa.nn.encoders import Encoded
-from discern_vqa.nn.losses import answer_cross_entropy, check_weights, contrast, masked_mse, token_cross_entropy
+from discern_vqa.nn.losses import answer_cross_entropy, contrast, masked_mse, token_cross_entropy
 from discern_vqa.nn.masking import hide_cells, hide_words
 from discern_vqa.nn.momentum import Momentum, Queue
 
@@ -70,11 +70,6 @@ class Config(ObjectiveConfig):
     """The weights of Eq. 5 (1, 1, 1) and Eq. 6 (alpha = 0.5, alpha' = 1)."""
     readings: Readings = Readings()
 
-    @field_validator("weights")
-    @classmethod
-    def _name_every_part(cls, weights: dict[str, float]) -> dict[str, float]:
-        return check_weights(weights, cls.model_fields["weights"].default)
-
     @model_validator(mode="after")
     def _queue_slow_features(self) -> Self:
         if self.readings.queue and not self.intra_contrast:
@@ -82,7 +77,6 @@ class Config(ObjectiveConfig):
         return self
 
     def chosen(self) -> dict[str, Any]:
-        """See `Profiled`."""
         robust = self.profile == "robust"
         return {
             "readings": {
@@ -146,13 +140,13 @@ class Objective(ObjectiveBase[Config, Model]):
 
     def forward(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
         """Parts: img, txt, ans (each the sum of the global and the local pass), inter, intra."""
-        inputs, targets = batch.inputs, batch.targets
-        device = inputs.tokens.device
-        hidden_cells = hide_cells(
-            len(inputs.image), self.model.image.cells, self.config.readings.rho_image or 0, rng, device
-        )
+        inputs, targets, model = batch.inputs, batch.targets, self.model
+        rho_image = self.config.readings.rho_image or 0
+        hidden_cells = hide_cells(len(inputs.image), model.image.cells, rho_image, rng, inputs.tokens.device)
         hidden_words = self.hide_words(batch, rng)
-        plain, masked, picture = self._encode(inputs, hidden_cells, hidden_words)
+        picture = model.image(inputs.image)
+        plain = model.align(picture, model.encode_text(inputs), inputs.which)
+        masked = model.encode(inputs, hidden_cells, hidden_words)
         parts = self._reconstruct(batch, plain, masked, hidden_cells, hidden_words)
         chosen = targets.is_caption | self.config.contra_vqa
         # Without the batch's own features: a pair must not be a negative of itself.
@@ -173,20 +167,13 @@ class Objective(ObjectiveBase[Config, Model]):
 
     def hide_words(self, batch: Batch, rng: torch.Generator) -> Tensor:
         """Eq. 2's Mask for texts: (B, M) True = hidden, at one ratio for captions and one for questions."""
-        words, is_caption = batch.inputs.words, batch.targets.is_caption
-        readings = self.config.readings
+        words, readings = batch.inputs.words, self.config.readings
         rho = readings.rho_text or 0.0
         rho_question = rho if readings.rho_question is None else readings.rho_question
+        hidden = hide_words(words, rho, rng)
         if rho == rho_question:
-            return hide_words(words, rho, rng)
-        captions = hide_words(words, rho, rng)
-        return torch.where(is_caption[:, None], captions, hide_words(words, rho_question, rng))
-
-    def _encode(self, inputs: Inputs, hidden_cells: Tensor, hidden_words: Tensor) -> tuple[Features, Features, Encoded]:
-        """Eq. 1 and the first two lines of Eq. 2: unmasked and masked features, and the images' own unmasked rows."""
-        picture = self.model.image(inputs.image)
-        plain = self.model.align(picture, self.model.encode_text(inputs), inputs.which)
-        return plain, self.model.encode(inputs, hidden_cells, hidden_words), picture
+            return hidden
+        return torch.where(batch.targets.is_caption[:, None], hidden, hide_words(words, rho_question, rng))
 
     def _reconstruct(
         self, batch: Batch, plain: Features, masked: Features, hidden_cells: Tensor, hidden_words: Tensor
@@ -199,9 +186,8 @@ class Objective(ObjectiveBase[Config, Model]):
             passes.append(h_fused)
         if self.config.local_reconstruction:
             passes.append(model.h_shared.to(h_fused.dtype).expand_as(h_fused))
-        zero = h_fused.sum() * 0
         if not passes:
-            return {"img": zero, "txt": zero, "ans": zero}
+            return dict.fromkeys(("img", "txt", "ans"), h_fused.sum() * 0)
         times = len(passes)
         # The mean over the 2B rows times the number of passes is the sum of the two passes' means.
         weight = times if self.config.readings.rec_reduce == "sum" else 1
@@ -211,46 +197,33 @@ class Objective(ObjectiveBase[Config, Model]):
             masked.H_txt.repeat(times, 1, 1),
             inputs.keep.repeat(times, 1),
         )
-        scope = self.config.readings.loss_scope
-        cells = hidden_cells[inputs.which].repeat(times, 1) if scope == "masked" else None
-        words = (hidden_words if scope == "masked" else inputs.keep).repeat(times, 1)
-        target = self.image_target(batch, plain).repeat(times, 1, 1)
-        answer = targets.answer.repeat(times)
+        masked_only = self.config.readings.loss_scope == "masked"
+        cells = hidden_cells[inputs.which].repeat(times, 1) if masked_only else None
+        words = (hidden_words if masked_only else inputs.keep).repeat(times, 1)
+        target = model.image_target(plain.H_img, targets.image, inputs.which).repeat(times, 1, 1)
+        ids = model.text_targets(inputs.tokens.repeat(times, 1), words)
         logits = model.output_answer(out.h_ans)
         if inputs.prior is not None:
             logits = logits + inputs.prior.log_p.repeat(times, 1)
         return {
             "img": weight * masked_mse(model.output_image(out.H_out), target, cells),
-            "txt": weight
-            * token_cross_entropy(
-                model.output_text(out.H_out, words), model.text_targets(inputs.tokens.repeat(times, 1), words)
-            ),
-            "ans": weight * answer_cross_entropy(logits, answer),
+            "txt": weight * token_cross_entropy(model.output_text(out.H_out, words), ids),
+            "ans": weight * answer_cross_entropy(logits, targets.answer.repeat(times)),
         }
-
-    def image_target(self, batch: Batch, plain: Features) -> Tensor:
-        """Eq. 5's Input_I for each text: (B, N, p)."""
-        if self.model.config.readings.image_target == "embed_sg":
-            return plain.H_img.detach()
-        return self.model.patches(batch.targets.image)[batch.inputs.which]
 
     def inter(self, batch: Batch, plain: Features, chosen: Tensor, held: dict[str, Tensor]) -> Tensor:
         """Eq. 6, line 1: C_inter = Contra(h_I, h_T) + Contra(h_T, h_I); held: what the queue holds (A18)."""
         h_img, h_txt, targets = plain.h_img[chosen], plain.h_txt[chosen], batch.targets
-        same = self._alike("image_key", targets.image_key[chosen], held)
-        same_text = self._alike("text_key", targets.text_key[chosen], held)
-        if same is not None and same_text is not None:
-            same = same | same_text
+        same = self._alike(held, image_key=targets.image_key[chosen], text_key=targets.text_key[chosen])
         return contrast(h_img, h_txt, self.tau, same, held.get("h_txt")) + contrast(
             h_txt, h_img, self.tau, same, held.get("h_img")
         )
 
-    def slow(self, batch: Batch, seen: "Seen", rng: torch.Generator) -> "Slow":
+    def slow(self, batch: Batch, seen: Seen, rng: torch.Generator) -> Slow:
         """h^_I, h^_T of Eq. 6: what the momentum encoders make of the batch, or of a second view of it (A19)."""
         inputs, view = batch.inputs, self.config.readings.intra_view
-        image, hidden = inputs.image[seen.images], None
-        if view != "same":
-            hidden = hide_words(inputs.words, 0.1, rng)
+        image = inputs.image[seen.images]
+        hidden = None if view == "same" else hide_words(inputs.words, 0.1, rng)
         if view == "augmented" and image.ndim == 4:
             image = augment(image, rng)
         elif view == "augmented" and batch.targets.second is not None:
@@ -262,20 +235,21 @@ class Objective(ObjectiveBase[Config, Model]):
         h_txt = text.H[:, 0] if self.model.config.readings.head_T == "bos" else text.h
         return Slow(self.image_ema(image).h.detach(), h_txt.detach())
 
-    def intra(self, plain: Features, picture: Encoded, slow: "Slow", seen: "Seen", held: dict[str, Tensor]) -> Tensor:
+    def intra(self, plain: Features, picture: Encoded, slow: Slow, seen: Seen, held: dict[str, Tensor]) -> Tensor:
         """Eq. 6, line 2: C_intra = Contra(h_I, sg h^_I) + Contra(h_T, sg h^_T); an image counts once."""
         h_img, h_txt = picture.h[seen.images], plain.h_txt[seen.texts]
-        same_image = self._alike("image_key", seen.image_key, held)
-        same_text = self._alike("text_key", seen.text_key, held)
+        same_image = self._alike(held, image_key=seen.image_key)
+        same_text = self._alike(held, text_key=seen.text_key)
         return contrast(h_img, slow.h_img, self.tau, same_image, held.get("h_img")) + contrast(
             h_txt, slow.h_txt[seen.texts], self.tau, same_text, held.get("h_txt")
         )
 
-    def _alike(self, name: str, keys: Tensor, held: dict[str, Tensor]) -> Tensor | None:
-        """(n, n + Q) True = equal image or equal text, by `name`; None where such are negatives too (A21)."""
+    def _alike(self, held: dict[str, Tensor], **keys: Tensor) -> Tensor | None:
+        """(n, n + Q) True = one of the keys (n,) is equal; None where such rows are negatives too (A21)."""
         if not self.config.readings.mask_duplicates:
             return None
-        return keys[:, None] == (torch.cat([keys, held[name]]) if held else keys)[None, :]
+        columns = {name: torch.cat([key, held[name]]) if held else key for name, key in keys.items()}
+        return torch.stack([key[:, None] == columns[name][None, :] for name, key in keys.items()]).any(0)
 
     @property
     def tau(self) -> float | Tensor:

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from discern_vqa.bases import ObjectiveBase, ObjectiveConfig
@@ -22,7 +22,7 @@ from discern_vqa.models.cmi_mtl import Fused, Model
 from discern_vqa.nn import alignment
 from discern_vqa.nn.decoder import answer_losses
 from discern_vqa.nn.gather import gathered
-from discern_vqa.nn.losses import answer_cross_entropy, check_weights
+from discern_vqa.nn.losses import answer_cross_entropy
 
 PARTS = ("cls", "align", "token", "gen", "type")
 TOKEN_WEIGHT = 0.1
@@ -58,13 +58,7 @@ class Config(ObjectiveConfig):
     """The weights of the parts. Where none are given and [model.fvta] has a token term, token is 0.1."""
     readings: Readings = Readings()
 
-    @field_validator("weights")
-    @classmethod
-    def _name_every_part(cls, weights: dict[str, float]) -> dict[str, float]:
-        return check_weights(weights, PARTS)
-
     def chosen(self) -> dict[str, Any]:
-        """See `Profiled`."""
         released = self.profile == "released"
         return {"readings": {"mask_false_negatives": not released, "stale_clip": released}}
 
@@ -74,8 +68,8 @@ class Config(ObjectiveConfig):
         if term == "none" or self.weights["token"]:
             return self
         if "weights" in self.model_fields_set:
-            told = f"[model] fvta.token = {term!r} would learn nothing; its usual weight is {TOKEN_WEIGHT}"
-            raise ValueError(f"weights.token = 0: {told}")
+            outcome = f"[model] fvta.token = {term!r} would learn nothing; its usual weight is {TOKEN_WEIGHT}"
+            raise ValueError(f"weights.token = 0: {outcome}")
         return self.model_copy(update={"weights": self.weights | {"token": TOKEN_WEIGHT}})
 
 
@@ -104,13 +98,12 @@ class Objective(ObjectiveBase[Config, Model]):
         regions, fvta = fused.regions, self.model.fvta
         if regions.q is None or regions.t is None:
             return fused.c.sum() * 0
-        own = regions.q[fused.tokens.which]
-        images, start = gathered(own)
+        own_images = regions.q[fused.tokens.which]
+        images, start = gathered(own_images)
         texts, _ = gathered(regions.t)
-        i2t, t2i = fvta.similarities(own, texts), fvta.similarities(images, regions.t).T
+        i2t, t2i = fvta.similarities(own_images, texts), fvta.similarities(images, regions.t).T
         keys = (targets.image_key, targets.text_key)
-        everyone = (gathered(keys[0])[0], gathered(keys[1])[0])
-        no_negative = self.no_negatives(keys, everyone, start)
+        no_negative = self.no_negatives(keys, (gathered(keys[0])[0], gathered(keys[1])[0]), start)
         return alignment.aligned(i2t, t2i, no_negative, SMOOTHING, start)
 
     def no_negatives(self, own: tuple[Tensor, Tensor], everyone: tuple[Tensor, Tensor], start: int = 0) -> Tensor:
@@ -155,11 +148,10 @@ class Objective(ObjectiveBase[Config, Model]):
         """BCE of p(open) over the questions whose data set says."""
         if not self.model.config.readings.type_head:
             return fused.c.sum() * 0
-        said = targets.is_open >= 0
-        bce = F.binary_cross_entropy_with_logits(
-            self.model.openness(fused).float(), targets.is_open.clamp(min=0), reduction="none"
-        )
-        return (bce * said).sum() / said.sum().clamp(min=1)
+        known = targets.is_open >= 0
+        logit, is_open = self.model.openness(fused).float(), targets.is_open.clamp(min=0)
+        bce = F.binary_cross_entropy_with_logits(logit, is_open, reduction="none")
+        return (bce * known).sum() / known.sum().clamp(min=1)
 
     def after_step(self) -> None:
         """The temperature stays in its range."""

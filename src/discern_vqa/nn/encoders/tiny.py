@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from discern_vqa.errors import ConfigError
 from discern_vqa.nn.encoders.base import Encoded, EncoderConfig, ImageEncoder, TextEncoder
-from discern_vqa.nn.transformer import PostNormBlock
+from discern_vqa.nn.transformer import BlockShape, PostNormBlock
 
 
 def _stage(inner: int, outer: int, stride: int) -> nn.Sequential:
@@ -54,7 +54,9 @@ class TinyImage(ImageEncoder):
         self.summary = nn.Linear(2 * width + 32 * side * side, width)
         self.pos = nn.Parameter(torch.randn(1 + side * side, width) * 0.02)
         self.enter = nn.LayerNorm(width)
-        self.blocks = nn.ModuleList(PostNormBlock(width, config.heads, 2 * width, 0.0) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(
+            PostNormBlock(BlockShape(width, config.heads, 2 * width)) for _ in range(config.layers)
+        )
         self.project = nn.Linear(width, d) if width != d else nn.Identity()
 
     def forward(self, image: Tensor, hidden: Tensor | None = None) -> Encoded:
@@ -87,7 +89,9 @@ class TinyText(TextEncoder):
         self.mask = nn.Parameter(torch.randn(width) * 0.02)
         nn.init.normal_(self.embed.weight, std=0.5)
         self.enter = nn.LayerNorm(width)
-        self.blocks = nn.ModuleList(PostNormBlock(width, config.heads, 2 * width, 0.0) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(
+            PostNormBlock(BlockShape(width, config.heads, 2 * width)) for _ in range(config.layers)
+        )
         self.project = nn.Linear(width, d) if width != d else nn.Identity()
 
     def forward(
