@@ -52,15 +52,8 @@ def answered(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _train(request: dict[str, Any]) -> dict[str, Any]:
-    out = Path(request["out"])
-    train(
-        Path(request["recipe"]),
-        data=_path(request["data"]),
-        from_run=_path(request["from"]),
-        out=out,
-        resume=True,
-        quiet=True,
-    )
+    recipe, out, data, before = Path(request["recipe"]), Path(request["out"]), request["data"], request["from"]
+    train(recipe, data=_path(data), from_run=_path(before), out=out, resume=True, quiet=True)
     return validated(out)
 
 
