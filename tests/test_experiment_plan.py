@@ -190,7 +190,7 @@ def test_a_row_that_does_not_fit_the_recipe_is_told_before_anything_starts(tmp_p
     for row, error in (
         ('set = { "objective.mixupp" = 1 }', "row 'odd'"),
         ('scale = { "run.mode" = 2.0 }', "no number"),
-        ('set = { "optim.lr.deeper" = 2.0 }', "lr is no table"),
+        ('set = { "optim.lr.deeper" = 2.0 }', "'lr' is a value, not a table"),
     ):
         name = rows(tmp_path, Path(rows(tmp_path)).read_text() + f"\n[rows.odd]\n{row}\n")
         with pytest.raises(ConfigError, match=error):

@@ -22,10 +22,6 @@ class Table(BaseModel):
                 update[key] = value
         return self.model_copy(update=update)
 
-    def resolved(self) -> Self:
-        """With every key that was left open filled; most tables have none."""
-        return self
-
 
 class Profiled(Table):
     """A table with a `profile`, which chooses the value of every key that was left None."""

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from discern_vqa.config import TABLES, Recipe, Table, check_recipe
+from discern_vqa.config import TABLES, Profiled, Recipe, Table, check_recipe
 from discern_vqa.errors import ConfigError
 from discern_vqa.experiments.catalogue import Experiment, Row
 from discern_vqa.paths import find_recipe
 from discern_vqa.renamed_keys import former
-from discern_vqa.toml import as_toml, read_tables
+from discern_vqa.toml import as_toml, innermost, read_tables
 
 Tables = dict[str, dict[str, Any]]
 NO_PART = ("after", "baselines", "threads", "trackers")
@@ -103,15 +103,15 @@ def apply(tables: Tables, row: Row, part: str) -> Tables:
     made = copy.deepcopy(tables)
     values, factors, unset = _changes_of(row, part)
     for key, factor in factors.items():
-        table, last = _table(made, key)
+        table, last = innermost(made, key.split("."), key)
         if not isinstance(table.get(last), int | float):
             raise ConfigError(f"row {row.name!r}: {key} is no number in the recipe", hint="scale numbers it states")
         table[last] = table[last] * factor
     for key, value in values.items():
-        table, last = _table(made, key)
+        table, last = innermost(made, key.split("."), key)
         table[last] = copy.deepcopy(value)
     for key in unset:
-        table, last = _table(made, key)
+        table, last = innermost(made, key.split("."), key)
         table.pop(last, None)
     return made
 
@@ -146,7 +146,8 @@ def meant(recipe: Recipe) -> dict[str, Any]:
     """What of a recipe makes a training another one, as plain data."""
     told: dict[str, Any] = {}
     for name in TABLES:
-        settled: Table = getattr(recipe, name).resolved()
+        table: Table = getattr(recipe, name)
+        settled = table.resolved() if isinstance(table, Profiled) else table
         # What is at its default is left out, so that a key that recipes gain later does not make all trainings others.
         told[name] = settled.model_dump(mode="json", exclude_defaults=True)
     # The digest is of the former names of keys, so that what was trained before they were renamed is found again.
@@ -175,16 +176,6 @@ def _planned(experiment: Experiment, base: Base, row: Row, seeds: Sequence[int])
 def _seeded(tables: Tables, seed: int) -> Tables:
     tables["run"]["seed"] = seed
     return tables
-
-
-def _table(tables: Tables, key: str) -> tuple[dict[str, Any], str]:
-    *parts, last = key.split(".")
-    table: dict[str, Any] = tables
-    for part in parts:
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
-            raise ConfigError(f"{key}: {part} is no table in the recipe", hint="name a key of the recipe's tables")
-    return table, last
 
 
 def _as_text(value: Any) -> str:
