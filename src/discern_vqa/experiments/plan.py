@@ -118,7 +118,7 @@ def apply(tables: Tables, row: Row, part: str) -> Tables:
 
 def changes(row: Row) -> dict[str, str]:
     """What a row says it changes, for people: dotted key (pre-training's with "before:") to its new value."""
-    texts = {}
+    texts: dict[str, str] = {}
     for part, prefix in (("main", ""), ("before", "before: ")):
         values, factors, unset = _changes_of(row, part)
         texts |= {f"{prefix}{key}": _as_text(value) for key, value in values.items()}
