@@ -137,26 +137,30 @@ def test_the_papers_mechanisms_are_measured_without_our_prior():
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ('title = "a"\nsource = "b"\nfamily = "cmdpi"\n[rows.full]\nsett = {}\n', "unknown: rows.full.sett"),
-        ('title = "a"\nsource = "b"\nfamily = "cmdpi"\nsections = ["tea"]\n[rows.full]\n', "unknown: sections: tea"),
-        ('title = "a"\n[rows.full]\n', "missing: source, family"),
+        ('title = "a"\nsource = "b"\nfamily = "cmdpi"\n[rows.full]\nsett = {}\n', r"\[rows.full\] sett: unknown key"),
+        ('title = "a"\nsource = "b"\nfamily = "cmdpi"\nsections = ["tea"]\n[rows.full]\n', 'sections.0 = "tea": input'),
+        ('title = "a"\n[rows.full]\n', "source: is missing; family: is missing"),
         ('title = "a"\nsource = "b"\nfamily = "cmdpi"\n[rows.other]\n', "no row is named 'full'"),
-        ("title = 3\n", "title = 3: expected text"),
-        ('sections = "organ"\n', "expected a list of names"),
+        ("title = 3\n", "title = 3: input should be a valid string"),
+        ('sections = "organ"\n', 'sections = "organ": input should be a valid list'),
         ("rows = 3\n", "expected a table for each row"),
-        ("[rows]\nfull = 1\n", "rows.full = 1: expected a table"),
-        ("[rows.full]\nset = 3\n", "rows.full: set = 3: expected a table of dotted keys"),
-        ("[rows.full]\nset = { run = 3 }\n", "expected a table of dotted keys"),
-        ('[rows.full]\nscale = { "optim.lr" = "a" }\n', "rows.full: scale = .*: expected .* to numbers"),
-        ('[rows.full]\nscale_before = { "optim.lr" = true }\n', "to numbers"),
-        ('[rows.full]\nunset = "text"\n', "rows.full: unset = 'text': expected a list of dotted keys"),
-        ('[rows.full]\nno_before = "yes"\n', "expected true or false"),
-        ('[rows.full]\nat = "half"\n', "at = 'half': expected a number"),
-        ("[rows.full]\nprinted = { opened = 1.0 }\n", "of open, closed, overall"),
-        ('[rows.full]\nprinted = { open = "1" }\n', "a table of numbers"),
+        ("[rows]\nfull = 1\n", r"\[rows.full\] = 1: input should be a valid dictionary"),
+        ("[rows.full]\nset = 3\n", r"\[rows.full\] set = 3: input should be a valid dictionary"),
+        ("[rows.full]\nset = { run = 3 }\n", "expected a dotted key of a recipe"),
+        ('[rows.full]\nscale = { "optim.lr" = "a" }\n', r"\[rows.full\] scale.optim.lr = \"a\": .* a valid number"),
+        ('[rows.full]\nscale_before = { "optim.lr" = true }\n', "optim.lr = true: input should be a valid number"),
+        ('[rows.full]\nunset = "text"\n', r"\[rows.full\] unset = \"text\": input should be a valid list"),
+        ('[rows.full]\nunset = ["text"]\n', "expected a dotted key of a recipe"),
+        ('[rows.full]\nno_before = "yes"\n', "a valid boolean"),
+        ('[rows.full]\nat = "half"\n', 'at = "half": input should be a valid number'),
+        ("[rows.full]\nprinted = { opened = 1.0 }\n", "input should be 'open', 'closed' or 'overall'"),
+        ('[rows.full]\nprinted = { open = "1" }\n', "a valid number"),
         ("title = ", "is no TOML"),
         ("title = " + "[" * 100_000, "is no TOML: nested too deep"),
-        ('\ufefftitle = "a"\n[rows.full]\n', "missing: source, family"),  # a byte order mark is no mistake
+        (
+            '\ufefftitle = "a"\n[rows.full]\n',
+            "source: is missing; family: is missing",
+        ),  # a byte order mark is no mistake
     ],
 )
 def test_a_broken_file_is_told(tmp_path, text, error):
@@ -186,7 +190,7 @@ def test_a_row_that_does_not_fit_the_recipe_is_told_before_anything_starts(tmp_p
     for row, error in (
         ('set = { "objective.mixupp" = 1 }', "row 'odd'"),
         ('scale = { "run.mode" = 2.0 }', "no number"),
-        ('set = { "optim.lr.deeper" = 2.0 }', "lr is no table"),
+        ('set = { "optim.lr.deeper" = 2.0 }', "'lr' is a value, not a table"),
     ):
         name = rows(tmp_path, Path(rows(tmp_path)).read_text() + f"\n[rows.odd]\n{row}\n")
         with pytest.raises(ConfigError, match=error):

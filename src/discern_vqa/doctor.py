@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa import paths, registry
-from discern_vqa.errors import DataError
 from discern_vqa.version import __version__
 
 EXTRAS = {
@@ -47,9 +46,9 @@ def examine() -> dict[str, Any]:
         "memory_gib": memory_gib(),
         "disk_free_gib": round(shutil.disk_usage(Path.cwd()).free / 2**30, 1),
         "gpus": gpus,
-        "data": {name: _data(name) for name in registry.names("datasets")},
+        "data": {name: str(paths.find_local_data(name) or "") for name in registry.names("datasets")},
         "weights": {name: str(paths.find_local_weights(name) or "") for name in paths.HUB},
-        "extras": {name: all(map(_importable, modules)) for name, modules in EXTRAS.items()},
+        "extras": {name: all(map(importlib.util.find_spec, modules)) for name, modules in EXTRAS.items()},
     }
 
 
@@ -66,8 +65,7 @@ def processor_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> set[str]:
 
 def memory_gib() -> float | None:
     """Physical memory in GiB; None where the system does not say."""
-    names = getattr(os, "sysconf_names", {})
-    if "SC_PHYS_PAGES" not in names or sys.platform == "win32":
+    if sys.platform == "win32":
         return None
     return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
 
@@ -90,17 +88,6 @@ def as_text(facts: dict[str, Any]) -> str:
         *(f"  {name:22} {'installed' if there else _how_to_install(name)}" for name, there in facts["extras"].items()),
     ]
     return "\n".join(lines)
-
-
-def _data(name: str) -> str:
-    try:
-        return str(paths.find_data(name))
-    except DataError:
-        return ""
-
-
-def _importable(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
 
 
 def _how_to_install(extra: str) -> str:

@@ -12,7 +12,8 @@ missing gives the command that downloads it.
 import difflib
 import importlib.util
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from discern_vqa import registry
@@ -62,11 +63,15 @@ def find_data(name: str, given: Path | None = None) -> Path:
             return Path(given)
         missing = f"{given} does not exist; it should hold the data set {name!r}"
         raise DataError(missing, hint=_like_it(Path(given)) or _how_to_get_data(name, Path(given)))
-    for root in data_roots():
-        for folder in (root / name, root):
-            if folder.name == name and folder.is_dir():
-                return folder
-    raise DataError(f"the data set {name!r} is in none of: {_listed(data_roots())}", hint=_how_to_get_data(name))
+    if (folder := find_local_data(name)) is None:
+        raise DataError(f"the data set {name!r} is in none of: {_listed(data_roots())}", hint=_how_to_get_data(name))
+    return folder
+
+
+def find_local_data(name: str) -> Path | None:
+    """The folder of the data set `name` where data is looked for; None where there is none."""
+    folders = [folder for root in data_roots() for folder in (root / name, root)]
+    return next((folder for folder in folders if folder.name == name and folder.is_dir()), None)
 
 
 def find_weights(name: str, given: Path | None = None) -> Path:
@@ -76,24 +81,20 @@ def find_weights(name: str, given: Path | None = None) -> Path:
     """
     wanted = Path(given if given is not None else name).expanduser()
     if given is not None or wanted.is_absolute() or name.startswith("."):
-        found = _weights_in(wanted)
-        if found is None:
+        if (found := _weights_in(wanted)) is None:
             what = "holds no weights" if wanted.is_dir() else "does not exist"
             raise ConfigError(f"the weights folder {wanted} {what}", hint=_how_to_get_weights(name))
         return found
-    local = find_local_weights(name)
-    return local if local is not None else _from_hub(name)
+    return find_local_weights(name) or _from_hub(name)
 
 
 def find_local_weights(name: str) -> Path | None:
     """As `find_weights`, but only on this machine, the hub's own cache left out; None where there are none."""
-    for root in weights_roots():
-        for folder in _candidates(root, name):
-            found = _weights_in(folder)
-            if found is not None:
-                return found
-    if "/" in name and (found := _weights_in(Path(name))) is not None:  # a folder relative to where we stand
-        return found
+    folders = [folder for root in weights_roots() for folder in _candidates(root, name)]
+    folders += [Path(name)] if "/" in name else []  # relative to where we stand
+    for folder in folders:
+        if (found := _weights_in(folder)) is not None:
+            return found
     module, inside = PACKAGES.get(_short(name), ("", ""))
     spec = importlib.util.find_spec(module) if module else None
     if spec is not None and spec.origin is not None:
@@ -147,15 +148,11 @@ def _hub_id(name: str) -> str:
     return name if "/" in name else HUB.get(_short(name), "")
 
 
-def _candidates(root: Path, name: str) -> Iterator[Path]:
-    yield root / name
-    yield root / _short(name)
+def _candidates(root: Path, name: str) -> list[Path]:
     repository = _hub_id(name)
-    if repository:
-        cached = "models--" + repository.replace("/", "--")
-        yield root / repository
-        yield root / cached
-        yield root / "hub" / cached
+    cached = "models--" + repository.replace("/", "--")
+    from_hub = [root / repository, root / cached, root / "hub" / cached] if repository else []
+    return [root / name, root / _short(name), *from_hub]
 
 
 def _weights_in(folder: Path) -> Path | None:
@@ -186,8 +183,7 @@ def _from_hub(name: str) -> Path:
     except (OSError, ValueError, RuntimeError) as error:
         why = "HF_HUB_OFFLINE is set" if offline else f"the hub did not answer: {type(error).__name__}"
         raise ConfigError(f"{places}; {why}", hint=_how_to_get_weights(name)) from error
-    found = _weights_in(folder)
-    if found is None:
+    if (found := _weights_in(folder)) is None:
         raise ConfigError(
             f"the hub's repository {repository} holds nothing that can be loaded safely",
             hint="name a repository with a config.json and .safetensors files",
@@ -223,14 +219,10 @@ def names_beside(path: Path) -> list[str]:
 def refuse_own_input(out: Path | None, *inputs: Path | None) -> None:
     """Raises ConfigError when what is to be written is a file that is read, by whatever name; None: there is none."""
     for read in inputs:
-        try:
-            same = out is not None and read is not None and os.path.samefile(out, read)
-        except OSError:  # one of them is not there
-            continue
-        if same:
-            raise ConfigError(
-                f"{out} is an input of this command, and would be overwritten", hint="name another file to write to"
-            )
+        with suppress(OSError):  # one of them is not there
+            if out is not None and read is not None and os.path.samefile(out, read):
+                message = f"{out} is an input of this command, and would be overwritten"
+                raise ConfigError(message, hint="name another file to write to")
 
 
 def refuse_same_output(outputs: Mapping[str, Path | None]) -> None:

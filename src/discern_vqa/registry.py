@@ -9,7 +9,7 @@ import pkgutil
 from types import ModuleType
 from typing import cast
 
-from discern_vqa.contracts import BaselineRow, ExplanationMethod, FittedBaseline, Model, Objective, Reader
+from discern_vqa.contracts import BaselineRow, FittedBaseline, Model, Objective, Reader
 from discern_vqa.errors import ConfigError
 
 BASELINE = "baselines."
@@ -76,8 +76,3 @@ def objective(name: str) -> Objective:
 def baseline(name: str) -> BaselineRow | FittedBaseline:
     """The baseline `name`; `isinstance` tells which of the two it is, or whether it is both."""
     return cast(BaselineRow | FittedBaseline, load("baselines", name))
-
-
-def explanation(name: str) -> ExplanationMethod:
-    """The explanation method `name`."""
-    return cast(ExplanationMethod, load("explanations", name))

@@ -7,6 +7,7 @@ Names are those within the table, inner tables joined with dots. The entries of 
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 from discern_vqa.errors import RunError
@@ -116,7 +117,7 @@ def translated(tables: Tables, where: str) -> Tables:
     something that this version cannot compute."""
     made, lost = {}, []
     for table, content in tables.items():
-        made[table] = content = _copied(content)
+        made[table] = content = deepcopy(content)
         for scope in _scopes(table, _name(content)):
             for old, new in MOVED.get(scope, {}).items():
                 _move(content, old, new, *CONVERTED.get(old, ())[:1])
@@ -137,7 +138,7 @@ def former(tables: Tables, model: str, objective: str) -> Tables:
     the names in the tables, which may be left out there."""
     made = {}
     for table, content in tables.items():
-        made[table] = content = _copied(content)
+        made[table] = content = deepcopy(content)
         for scope in _scopes(table, {"model": model, "objective": objective}.get(table, "")):
             for old, new in MOVED.get(scope, {}).items():
                 _move(content, new, old, *CONVERTED.get(old, ())[1:])
@@ -152,10 +153,6 @@ def _scopes(table: str, name: str) -> tuple[str, str]:
 
 def _name(content: Any) -> str:
     return str(content.get("name", "")) if isinstance(content, dict) else ""
-
-
-def _copied(content: Any) -> Any:
-    return {key: _copied(value) for key, value in content.items()} if isinstance(content, dict) else content
 
 
 def _move(content: Any, source: str, target: str, convert: Callable[[Any], Any] = lambda value: value) -> None:

@@ -75,12 +75,19 @@ def override(tables: dict[str, Any], setting: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
+    table, last = innermost(tables, parts, f"--set {setting!r}")
+    table[last] = value
+
+
+def innermost(tables: dict[str, Any], parts: list[str], where: str) -> tuple[dict[str, Any], str]:
+    """The table that holds the key of these parts, made where there is none yet, and the last part. Raises
+    ConfigError, about `where`."""
     table = tables
     for part in parts[:-1]:
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
-            raise ConfigError(f"--set {setting!r}: {part!r} is a value, not a table", hint="see the keys of the recipe")
-    table[parts[-1]] = value
+            raise ConfigError(f"{where}: {part!r} is a value, not a table", hint="see the keys of the recipe")
+    return table, parts[-1]
 
 
 def whole_recipe(path: Path) -> str:

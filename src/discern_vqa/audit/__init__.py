@@ -3,53 +3,28 @@
 One file per kind of check. Each has `TITLE`, `check(inputs) -> dict` (JSON-able figures), `lines(found) -> list[str]`
 (the figures as text). Two functions are optional: `verdict(found) -> list[str]` describes flaws, and
 `notes(found) -> list[str]` what a user should know although it is no flaw. A new check is one new file and its name in
-`CHECKS`; its figures are in the report under that name.
+`_NAMES`; its figures are in the report under that name.
 """
 
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Literal
+from typing import Any, cast
 
-from discern_vqa.audit import (
-    against,
-    answers,
-    balance,
-    baselines,
-    counts,
-    encoder,
-    images,
-    languages,
-    near,
-    priors,
-    records,
-    repetitions,
-    rephrasings,
-    sides,
-)
+from discern_vqa import registry
 from discern_vqa.audit.image_set import ImageSet
 from discern_vqa.audit.inputs import AuditInputs, Other, Progress
+from discern_vqa.contracts import AuditCheck, HasNotes, HasVerdict
 from discern_vqa.data.answers import normaliser
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import DataError
 
-CHECKS: tuple[ModuleType, ...] = (
-    counts,
-    records,
-    images,
-    near,
-    encoder,
-    languages,
-    against,
-    rephrasings,
-    repetitions,
-    answers,
-    balance,
-    priors,
-    baselines,
-    sides,
-)
+_NAMES = (
+    "counts", "records", "images", "near", "encoder", "languages", "against", "rephrasings", "repetitions", "answers",
+    "balance", "priors", "baselines", "sides",
+)  # fmt: skip
+CHECKS = tuple(cast(AuditCheck, registry.load("audit", name)) for name in _NAMES)
+"""In the order in which they are reported."""
 
 
 def audit(
@@ -96,21 +71,22 @@ def audit(
         why = f"; of {len(broken)} broken records the first: {broken[0]}" if broken else ""
         raise DataError(f"there is nothing to audit: no split has a sample{why}", hint="check the data set's folder")
 
-    def open_images_of(rows: Mapping[str, Sequence[Sample]], what: str) -> ImageSet:
+    def look(rows: Mapping[str, Sequence[Sample]], what: str) -> ImageSet:
         return ImageSet.look(rows, workers, cache, lambda done, total: progress(what, done, total))
 
+    other = None
+    if against and open_images:
+        other = Other(*against, look(against[1], f"reading images of {against[0]}"))
     inputs = AuditInputs(
         samples,
         normalise,
-        image_set=open_images_of(samples, "reading images") if open_images else None,
+        image_set=look(samples, "reading images") if open_images else None,
         published=published or {},
         left_out=left_out or {},
         broken=broken,
         baselines=tables,
         encoder=encoder,
-        other=Other(*against, open_images_of(against[1], f"reading images of {against[0]}"))
-        if against and open_images
-        else None,
+        other=other,
         progress=progress,
     )
     report: dict[str, Any] = {"normalise": normalise}
@@ -118,8 +94,8 @@ def audit(
     known: list[str] = []
     for module in CHECKS:
         figures = report[_name(module)] = module.check(inputs)
-        flaws += _sentences(module, "verdict", figures)
-        known += _sentences(module, "notes", figures)
+        flaws += module.verdict(figures) if isinstance(module, HasVerdict) else []
+        known += module.notes(figures) if isinstance(module, HasNotes) else []
     return report | {"verdict": flaws + known, "flaws": len(flaws)}
 
 
@@ -139,15 +115,9 @@ def lines_by_check(report: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     return [(title, lines) for title, lines in listed if lines]
 
 
-def _name(check: ModuleType) -> str:
+def _name(check: AuditCheck) -> str:
     """The key of a check's figures in the report."""
     return check.__name__.rpartition(".")[2]
-
-
-def _sentences(check: ModuleType, kind: Literal["verdict", "notes"], figures: dict[str, Any]) -> list[str]:
-    """What a check says of its figures; nothing where it lacks that optional function."""
-    speak: Callable[[dict[str, Any]], list[str]] | None = getattr(check, kind, None)
-    return speak(figures) if speak else []
 
 
 def _listed(sentences: Sequence[str]) -> list[str]:

@@ -1,13 +1,14 @@
 """Another data set: which images the two sets share, so that neither is trained on test images of the other."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from discern_vqa.audit.image_set import ImageSet
 from discern_vqa.audit.inputs import AuditInputs, Other
-from discern_vqa.audit.near import Nearest, described
+from discern_vqa.audit.near import Nearest
 from discern_vqa.imaging.near_pairs import Pairs, near_pairs
 
 TITLE = "Comparison with another data set"
@@ -24,9 +25,9 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
     if inputs.other is None or inputs.image_set is None:
         return {}
     ours, other = inputs.image_set, inputs.other
-    copies = _copies(ours, other.image_set)
-    alike = _alike(inputs, ours, other)
-    entries = {entry["image"]: entry for entry in [*alike, *copies]}  # an exact copy replaces a near-identical entry
+    # An exact copy replaces a near-identical entry.
+    every = [*_alike(inputs, ours, other), *_copies(ours, other.image_set)]
+    entries = {entry["image"]: entry for entry in every}
     splits: dict[str, set[str]] = {}
     for split, rows in other.samples.items():
         for row in rows:
@@ -34,58 +35,59 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
     images = sorted(entries.values(), key=lambda entry: (-entry["likeness"], entry["image"]))
     for entry in images:
         entry["splits"] = sorted(splits[entry["other"]])
+    kinds = Counter(entry["how"] for entry in images)
     rows = [row for part in inputs.samples.values() for row in part]
-    file_names = {name.rpartition("/")[2] for name in ours.names}
+    file_names, their_file_names = ({Path(name).name for name in side.names} for side in (ours, other.image_set))
     return {
         "name": other.name,
         "of_images": len(ours.names),
         "other_images": len(other.image_set.names),
-        "by_bytes": sum(entry["how"] == "bytes" for entry in images),
-        "by_pixels": sum(entry["how"] == "pixels" for entry in images),
-        "near": sum(entry["how"] == "near" for entry in images),
+        "by_bytes": kinds["bytes"],
+        "by_pixels": kinds["pixels"],
+        "near": kinds["near"],
         "samples": sum(row.image in entries for row in rows),
         "of_samples": len(rows),
-        "same_file_names": len(file_names & {name.rpartition("/")[2] for name in other.image_set.names}),
+        "same_file_names": len(file_names & their_file_names),
         "by_split": dict(Counter(split for entry in images for split in entry["splits"])),
         "images": images,
-        "exclude": sorted({entry["image"].rpartition("/")[2] for entry in images}),
+        "exclude": sorted({Path(entry["image"]).name for entry in images}),
     }
 
 
 def _copies(ours: ImageSet, theirs: ImageSet) -> list[dict[str, Any]]:
-    entries: dict[int, dict[str, Any]] = {}
-    for how in ("pixels", "content"):  # equal bytes last, so that they win
-        known = {key: place for place, key in reversed(list(enumerate(getattr(theirs.prints, how)))) if key}
-        for place, key in enumerate(getattr(ours.prints, how)):
-            if key in known:
-                names = {"image": ours.names[place], "other": theirs.names[known[key]]}
-                how_said = "bytes" if how == "content" else how
-                entries[place] = names | {"how": how_said, "likeness": 1.0, "grey": 1.0, "bits": 0, "gap": None}
+    entries: dict[str, dict[str, Any]] = {}
+    for how, digests, their_digests in (
+        ("pixels", ours.prints.pixels, theirs.prints.pixels),
+        ("bytes", ours.prints.content, theirs.prints.content),  # last, so that equal bytes win
+    ):
+        # Of several images the first: it is put in last.
+        named = {digest: name for digest, name in reversed(list(zip(their_digests, theirs.names, strict=True)))}
+        for name, digest in zip(ours.names, digests, strict=True):
+            if digest and digest in named:
+                exact = {"likeness": 1.0, "grey": 1.0, "bits": 0, "gap": None}
+                entries[name] = {"image": name, "other": named[digest], "how": how} | exact
     return list(entries.values())
 
 
 def _alike(inputs: AuditInputs, ours: ImageSet, other: Other) -> list[dict[str, Any]]:
-    theirs = other.image_set
-    kept, there = (np.flatnonzero(side.shows[side.first]) for side in (ours, theirs))
-    sizes = len(ours.first), len(theirs.first)
-    nearest = Nearest(
-        *(np.arange(sum(sizes)) // sizes[0] == side if sizes[0] else np.zeros(0, bool) for side in (0, 1))
-    )
+    theirs, nearest = other.image_set, Nearest(len(ours.first))
+    here, there = ours.comparable, theirs.comparable
     blocks = near_pairs(
-        ours.thumbs()[kept],
+        ours.thumbs()[here],
         theirs.thumbs()[there],
         progress=lambda done, total: inputs.progress(f"comparing with {other.name}", done, total),
     )
     for block in blocks:
-        nearest.add(Pairs(kept[block.one], there[block.other] + sizes[0], block.likeness, block.grey))
-    found = np.flatnonzero(nearest.partner[: sizes[0]] >= 0)
-    partners = nearest.partner[found] - sizes[0]
-    pairs = described(ours, theirs, found, partners, nearest.likeness[found], nearest.grey[found])
-    names: dict[int, list[str]] = {}
-    for place, number in enumerate(ours.number.tolist()):
-        names.setdefault(number, []).append(ours.names[place])
-    every = [(name, pair) for pair in pairs for name in names[int(ours.number[ours.place[pair["image"]]])]]
-    return [pair | {"image": name, "how": "near"} for name, pair in every]
+        pairs = Pairs(here[block.one], there[block.other], block.likeness, block.grey)
+        nearest.add(pairs, np.ones(len(pairs), bool))
+    copies: dict[int, list[str]] = {}
+    for name, number in zip(ours.names, ours.number.tolist(), strict=True):
+        copies.setdefault(number, []).append(name)
+    return [
+        pair | {"image": name, "how": "near"}
+        for pair in nearest.described(ours, theirs)
+        for name in copies[int(ours.number[ours.place[pair["image"]]])]
+    ]
 
 
 def verdict(found: dict[str, Any]) -> list[str]:

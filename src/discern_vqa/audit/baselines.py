@@ -83,15 +83,14 @@ def _some(rows: list[Sample], most: int) -> list[Sample]:
 
 def notes(found: dict[str, Any]) -> list[str]:
     """The accuracy of the best table."""
-    said = []
+    sentences = []
     for judged, scores in found.items():
-        name = max(scores, key=lambda one: scores[one]["accuracy"])
-        best = scores[name]
-        said.append(
+        name, best = max(scores.items(), key=lambda item: item[1]["accuracy"])
+        sentences.append(
             f"on {judged}, a table that sees {SEE.get(name, name)} ({name}) reaches {100 * best['accuracy']:.1f} % "
             "without a model: only what a model scores above that counts."
         )
-    return said
+    return sentences
 
 
 def lines(found: dict[str, Any]) -> list[str]:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from discern_vqa.audit.inputs import EVALUATED_ON, LEARNED_FROM, AuditInputs
-from discern_vqa.audit.near import Nearest, described, mask_of
+from discern_vqa.audit.inputs import AuditInputs
+from discern_vqa.audit.near import Nearest, mask_of
 from discern_vqa.errors import ImageError
 from discern_vqa.imaging.images import load_image
 from discern_vqa.imaging.near_pairs import Pairs, in_full, near_vectors
@@ -33,27 +33,24 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
     image_set = inputs.image_set
     if not inputs.encoder or image_set is None:
         return {}
-    vectors, kept = _vectors(inputs)
+    vectors, numbers = _vectors(inputs)
     members = {split: mask_of(image_set, rows) for split, rows in inputs.samples.items()}
-    found: dict[str, Any] = {"encoder": inputs.encoder, "above": ABOVE, "compared": len(kept), "across": {}}
+    found: dict[str, Any] = {"encoder": inputs.encoder, "above": ABOVE, "compared": len(numbers), "across": {}}
     thumbs = image_set.thumbs()
-    for judged in members:
-        for known in members:
-            if judged not in EVALUATED_ON or not (known in LEARNED_FROM or (judged, known) == EVALUATED_ON):
-                continue
-            here = members[judged][kept] & ~members[known][kept]
-            there = members[known][kept]
-            nearest = Nearest(members[judged] & ~members[known], members[known])
-            for one, other, cosine in near_vectors(vectors[here], vectors[there], ABOVE):
-                at, partner = kept[here][one], kept[there][other]
-                alike = in_full(thumbs, thumbs, at, partner)
-                new = (alike.likeness < NEAR) & (alike.grey < SAME_GREY)
-                nearest.add(Pairs(at[new], partner[new], cosine[new], alike.grey[new]))
-            numbers = np.flatnonzero(nearest.partner >= 0)
-            partners = nearest.partner[numbers]
-            pairs = described(image_set, image_set, numbers, partners, nearest.likeness[numbers], nearest.grey[numbers])
-            pairs = [{("cosine" if key == "likeness" else key): value for key, value in pair.items()} for pair in pairs]
-            found["across"][f"{judged} in {known}"] = {"of_images": int(members[judged].sum()), "pairs": pairs}
+    for judged, known in inputs.leaks:
+        there = members[known][numbers]
+        here = members[judged][numbers] & ~there
+        nearest = Nearest(len(image_set.first))
+        for one, other, cosine in near_vectors(vectors[here], vectors[there], ABOVE):
+            image, partner = numbers[here][one], numbers[there][other]
+            alike = in_full(thumbs, thumbs, image, partner)
+            new = (alike.likeness < NEAR) & (alike.grey < SAME_GREY)
+            nearest.add(Pairs(image, partner, cosine, alike.grey), new)
+        pairs = [
+            {("cosine" if key == "likeness" else key): value for key, value in pair.items()}
+            for pair in nearest.described(image_set, image_set)
+        ]
+        found["across"][f"{judged} in {known}"] = {"of_images": int(members[judged].sum()), "pairs": pairs}
     return found
 
 
@@ -68,12 +65,12 @@ def _vectors(inputs: AuditInputs) -> tuple[NDArray[np.float32], NDArray[np.int64
     assert inputs.image_set is not None
     image_set = inputs.image_set
     encoder = image_encoder(EncoderConfig(kind="hf", frozen=True), 8, find_weights(inputs.encoder)).eval()
-    kept = np.flatnonzero(image_set.shows[image_set.first])
+    compared = image_set.comparable
     rows: list[NDArray[np.float32]] = []
     opened: list[int] = []
-    for start in range(0, len(kept), _BATCH):
+    for start in range(0, len(compared), _BATCH):
         batch = []
-        for number in kept[start : start + _BATCH].tolist():
+        for number in compared[start : start + _BATCH].tolist():
             try:
                 array = load_image(image_set.paths[image_set.first[number]], encoder.size, "rgb", "stretch")
             except ImageError:
@@ -83,7 +80,7 @@ def _vectors(inputs: AuditInputs) -> tuple[NDArray[np.float32], NDArray[np.int64
         if batch:
             with torch.inference_mode():
                 rows.append(encoder.states(torch.stack(batch))[:, 0].float().numpy())
-        inputs.progress(f"encoding images ({inputs.encoder})", min(start + _BATCH, len(kept)), len(kept))
+        inputs.progress(f"encoding images ({inputs.encoder})", min(start + _BATCH, len(compared)), len(compared))
     vectors = np.concatenate(rows) if rows else np.zeros((0, 1), np.float32)
     vectors = vectors - vectors.mean(axis=0, keepdims=True) if len(vectors) else vectors
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -93,9 +90,8 @@ def _vectors(inputs: AuditInputs) -> tuple[NDArray[np.float32], NDArray[np.int64
 def notes(found: dict[str, Any]) -> list[str]:
     """Images that a person should look at: an encoder finds many unrelated images of one kind similar."""
     return [
-        f"{len(counts['pairs']):,} more {pair.partition(' in ')[0]} images are similar to one of "
-        f"{pair.partition(' in ')[2]} by the features of {found['encoder']} (cosine >= {found['above']}), and not by "
-        "their thumbnails: look at them."
+        f"{len(counts['pairs']):,} more {pair.replace(' in ', ' images are similar to one of ')} by the features of "
+        f"{found['encoder']} (cosine >= {found['above']}), and not by their thumbnails: look at them."
         for pair, counts in found.get("across", {}).items()
         if counts["pairs"]
     ]

@@ -68,6 +68,11 @@ class ImageSet:
         """(n,) whether the image could be opened and is not one even area."""
         return shows_something(self.prints.thumbs[:, 0])
 
+    @property
+    def comparable(self) -> NDArray[np.int64]:
+        """The numbers of the contents that show something."""
+        return np.flatnonzero(self.shows[self.first])
+
     def of(self, samples: Iterable[Sample]) -> NDArray[np.int64]:
         """The content numbers of the images that the samples are about, each once, in order."""
         return np.unique(self.number[[self.place[row.image] for row in samples]])

@@ -1,14 +1,14 @@
 """Images: which splits share them (by name, bytes, pixels), copies under several names, files that cannot be opened."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from discern_vqa.audit.image_set import ImageSet
-from discern_vqa.audit.inputs import EVALUATED_ON, LEARNED_FROM, AuditInputs
+from discern_vqa.audit.inputs import EVALUATED_ON, LEARNED_FROM, AuditInputs, may_leak
 from discern_vqa.data.sample import Sample
 from discern_vqa.imaging.image_ref import file_of
 
@@ -30,18 +30,16 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
     for one, other in combinations(inputs.samples, 2):
         judged, known = (one, other) if one in EVALUATED_ON and other in LEARNED_FROM else (other, one)
         found["shared"][f"{judged} in {known}"] = _shared(inputs.samples[judged], inputs.samples[known], image_set)
-    same_bytes = _groups(image_set, lambda place: image_set.prints.content[place] if image_set else b"")
-    same_pixels = _groups(image_set, lambda place: image_set.prints.pixels[place] if image_set else b"")
-    known_copies = {tuple(names) for names in same_bytes}
+    same_bytes = _groups(image_set.names, image_set.prints.content) if image_set else []
+    same_pixels = _groups(image_set.names, image_set.prints.pixels) if image_set else []
     found["same_bytes"] = same_bytes
-    found["same_pixels"] = [names for names in same_pixels if tuple(names) not in known_copies]
+    found["same_pixels"] = [names for names in same_pixels if names not in same_bytes]
     found["missing"] = sorted(image for image, path in paths.items() if not file_of(path).is_file())
     found |= _opened(image_set, set(found["missing"]))
     return found
 
 
-def _shared(judged: Iterable[Sample], known: Iterable[Sample], image_set: ImageSet | None) -> dict[str, int]:
-    rows, known = list(judged), list(known)
+def _shared(rows: Sequence[Sample], known: Sequence[Sample], image_set: ImageSet | None) -> dict[str, int]:
     images, names = ({row.image for row in part} for part in (rows, known))
     by_content, by_pixels = images & names, images & names
     if image_set is not None:
@@ -67,13 +65,13 @@ def _shared(judged: Iterable[Sample], known: Iterable[Sample], image_set: ImageS
     }
 
 
-def _groups(image_set: ImageSet | None, key: Callable[[int], bytes]) -> list[list[str]]:
-    """The names that share a key, where several do."""
+def _groups(names: Sequence[str], digests: Sequence[bytes]) -> list[list[str]]:
+    """The names that share a digest, where several do."""
     same: dict[bytes, list[str]] = defaultdict(list)
-    for place, name in enumerate(image_set.names if image_set is not None else []):
-        if digest := key(place):
+    for name, digest in zip(names, digests, strict=True):
+        if digest:
             same[digest].append(name)
-    return [sorted(names) for names in same.values() if len(names) > 1]
+    return [sorted(group) for group in same.values() if len(group) > 1]
 
 
 def _opened(image_set: ImageSet | None, missing: set[str]) -> dict[str, Any]:
@@ -102,7 +100,7 @@ def verdict(found: dict[str, Any]) -> list[str]:
     said = []
     for pair, counts in found["shared"].items():
         judged, _, known = pair.partition(" in ")
-        if judged not in EVALUATED_ON or (known not in LEARNED_FROM and (judged, known) != EVALUATED_ON):
+        if not may_leak(judged, known):
             continue
         if counts["by_name_or_pixels"]:
             hidden = counts["by_name_or_pixels"] - counts["by_name"]

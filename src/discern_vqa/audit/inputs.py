@@ -26,19 +26,11 @@ class Other:
 
 @dataclass(frozen=True)
 class AuditInputs:
-    """The samples of a data set by split, and the settings of the audit.
+    """The samples of a data set by split, captions too, and the settings of the audit; see `audit` for them.
 
     Args:
-        samples: all of them, captions too, by split.
-        normalise: two answers, or two questions, are the same when this normaliser makes them so.
         image_set: the images with their fingerprints; None when they were not to be opened.
-        published: questions by split, as the set's owners state them; {} when they do not, or part of it was read.
-        left_out: why the reader leaves published questions out, by split.
-        broken: what is wrong with the records that could not be read, a sentence each.
-        baselines: names of the baselines that answer the evaluation splits.
-        encoder: weights of an image encoder that compares the images too; "" for none.
         other: another data set, in which this one's images are looked for.
-        progress: called while a long search runs.
     """
 
     samples: Mapping[str, Sequence[Sample]]
@@ -55,14 +47,19 @@ class AuditInputs:
     @cached_property
     def questions(self) -> dict[str, list[Sample]]:
         """The samples that ask something, by split; splits without any are absent."""
-        asked = {split: [row for row in rows if not row.is_caption] for split, rows in self.samples.items()}
-        return {split: rows for split, rows in asked.items() if rows}
+        questions = {split: [row for row in rows if not row.is_caption] for split, rows in self.samples.items()}
+        return {split: rows for split, rows in questions.items() if rows}
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """(training split, evaluation split): train is compared with test and validation, where these exist."""
         known = self.questions
         return [("train", judged) for judged in EVALUATED_ON if "train" in known and judged in known]
+
+    @property
+    def leaks(self) -> list[tuple[str, str]]:
+        """(evaluation split, the split that may give its answers away): a training split, or of test validation."""
+        return [(judged, known) for judged in self.samples for known in self.samples if may_leak(judged, known)]
 
     @cached_property
     def plain(self) -> Callable[[str], str]:
@@ -76,6 +73,11 @@ class AuditInputs:
     def about(self, row: Sample) -> Hashable:
         """Image, question types and answer: equal for a question and its re-phrasing."""
         return row.image, row.question_type, self.plain(row.answer)
+
+
+def may_leak(judged: str, known: str) -> bool:
+    """Whether a score on the split `judged` is worth less for what it shares with the split `known`."""
+    return judged in EVALUATED_ON and (known in LEARNED_FROM or (judged, known) == EVALUATED_ON)
 
 
 def share(part: int, whole: int) -> float:

@@ -1,6 +1,7 @@
 """Languages: whether a set in several languages has the same split of its images in each of them."""
 
-from itertools import permutations
+from collections import Counter, defaultdict
+from itertools import permutations, product
 from typing import Any
 
 from discern_vqa.audit.inputs import EVALUATED_ON, LEARNED_FROM, AuditInputs
@@ -14,24 +15,20 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
 
     An image that one language has in both is no conflict of languages; the check `images` finds it.
     """
-    images: dict[str, dict[str, set[str]]] = {}
-    samples: dict[str, dict[str, int]] = {}
+    images: dict[tuple[str, str], set[str]] = defaultdict(set)
+    samples: dict[str, Counter[str]] = defaultdict(Counter)
     for split, rows in inputs.samples.items():
         for row in rows:
             if row.language:
-                images.setdefault(row.language, {}).setdefault(split, set()).add(row.image)
-                counts = samples.setdefault(row.language, {})
-                counts[split] = counts.get(split, 0) + 1
+                images[row.language, split].add(row.image)
+                samples[row.language][split] += 1
     conflicts = []
-    for one, other in permutations(sorted(images), 2):
-        for judged in EVALUATED_ON:
-            for known in LEARNED_FROM:
-                here = images[one].get(judged, set())
-                both = (here & images[other].get(known, set())) - images[one].get(known, set())
-                if both:
-                    place = {"judged": judged, "language": one, "known": known, "other": other}
-                    conflicts.append(place | {"images": len(both), "of_images": len(here)})
-    return {"samples": samples, "conflicts": conflicts}
+    for (one, other), judged, known in product(permutations(sorted(samples), 2), EVALUATED_ON, LEARNED_FROM):
+        both = (images[one, judged] & images[other, known]) - images[one, known]
+        if both:
+            splits = {"judged": judged, "language": one, "known": known, "other": other}
+            conflicts.append(splits | {"images": len(both), "of_images": len(images[one, judged])})
+    return {"samples": {language: dict(counts) for language, counts in samples.items()}, "conflicts": conflicts}
 
 
 def verdict(found: dict[str, Any]) -> list[str]:

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from discern_vqa.audit.image_set import ImageSet
-from discern_vqa.audit.inputs import EVALUATED_ON, LEARNED_FROM, AuditInputs, percent
+from discern_vqa.audit.inputs import AuditInputs, percent
 from discern_vqa.data.sample import Sample
 from discern_vqa.imaging.clusters import Clusters
 from discern_vqa.imaging.near_pairs import Pairs, near_pairs
@@ -36,25 +37,25 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
     if image_set is None:
         return found
     members = {split: mask_of(image_set, rows) for split, rows in inputs.samples.items()}
-    best = {
-        (judged, known): Nearest(members[judged] & ~members[known], members[known])
-        for judged in members
-        for known in members
-        if judged in EVALUATED_ON and (known in LEARNED_FROM or (judged, known) == EVALUATED_ON)
-    }
-    kept = np.flatnonzero(image_set.shows[image_set.first])
-    thumbs = image_set.thumbs()[kept]
+    best = {splits: Nearest(len(image_set.first)) for splits in inputs.leaks}
+    compared = image_set.comparable
     clusters, within = Clusters(len(image_set.first)), _Most(_MOST_WITHIN)
-    for block in near_pairs(thumbs, progress=lambda done, total: inputs.progress("comparing images", done, total)):
-        pairs = Pairs(kept[block.one], kept[block.other], block.likeness, block.grey)
+    blocks = near_pairs(
+        image_set.thumbs()[compared],
+        progress=lambda done, total: inputs.progress("comparing images", done, total),
+    )
+    for block in blocks:
+        pairs = Pairs(compared[block.one], compared[block.other], block.likeness, block.grey)
         found["pairs"] += len(pairs)
         found["by_grey"] += int((pairs.grey >= SAME_GREY).sum())
         clusters.add(pairs.one, pairs.other)
-        for nearest in best.values():
-            nearest.add(pairs)
+        for (judged, known), nearest in best.items():
+            for one, other in ((pairs.one, pairs.other), (pairs.other, pairs.one)):
+                across = (members[judged] & ~members[known])[one] & members[known][other]
+                nearest.add(Pairs(one, other, pairs.likeness, pairs.grey), across)
         within.add(pairs, np.logical_or.reduce([mask[pairs.one] & mask[pairs.other] for mask in members.values()]))
     sizes = clusters.sizes()
-    found |= {"compared": len(kept), "clusters": len(sizes), "largest": int(sizes[0]) if len(sizes) else 0}
+    found |= {"compared": len(compared), "clusters": len(sizes), "largest": int(sizes[0]) if len(sizes) else 0}
     for (judged, known), nearest in best.items():
         found["across"][f"{judged} in {known}"] = _across(inputs, image_set, judged, known, nearest)
     found["within"] = described(image_set, image_set, *within.kept)
@@ -62,22 +63,25 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
 
 
 class Nearest:
-    """For each image of one split its most similar image of another, updated as pairs come in."""
+    """For each of n images its most similar image of another set, updated as pairs come in; `partner` -1: none."""
 
-    def __init__(self, judged: NDArray[np.bool_], known: NDArray[np.bool_]) -> None:
-        self._judged, self._known = judged, known
-        self.partner = np.full(len(judged), -1, np.int64)
-        self.likeness = np.full(len(judged), -2, np.float32)
-        self.grey = np.full(len(judged), -2, np.float32)
+    def __init__(self, images: int) -> None:
+        self.partner = np.full(images, -1, np.int64)
+        self.likeness = np.full(images, -2, np.float32)
+        self.grey = np.full(images, -2, np.float32)
 
-    def add(self, pairs: Pairs) -> None:
-        """Takes in the pairs that connect the two splits."""
-        for one, other in ((pairs.one, pairs.other), (pairs.other, pairs.one)):
-            across = self._judged[one] & self._known[other]
-            order = np.flatnonzero(across)[np.argsort(pairs.likeness[across], kind="stable")]
-            order = order[pairs.likeness[order] > self.likeness[one[order]]]
-            self.partner[one[order]], self.likeness[one[order]] = other[order], pairs.likeness[order]
-            self.grey[one[order]] = pairs.grey[order]
+    def add(self, pairs: Pairs, which: NDArray[np.bool_]) -> None:
+        """Takes in some of the pairs: `one` is an image of ours, `other` of the other set."""
+        order = np.flatnonzero(which)[np.argsort(pairs.likeness[which], kind="stable")]
+        order = order[pairs.likeness[order] > self.likeness[pairs.one[order]]]
+        place = pairs.one[order]
+        self.partner[place], self.likeness[place] = pairs.other[order], pairs.likeness[order]
+        self.grey[place] = pairs.grey[order]
+
+    def described(self, ours: ImageSet, theirs: ImageSet) -> list[dict[str, Any]]:
+        """Each image that has one, with its most similar image (see `described`)."""
+        numbers = np.flatnonzero(self.partner >= 0)
+        return described(ours, theirs, numbers, self.partner[numbers], self.likeness[numbers], self.grey[numbers])
 
 
 class _Most:
@@ -115,16 +119,16 @@ def _across(inputs: AuditInputs, image_set: ImageSet, judged: str, known: str, n
     for row in inputs.questions.get(known, []):
         about = (int(image_set.number[image_set.place[row.image]]), plain(row.question))
         answers.setdefault(about, set()).add(plain(row.answer))
-    asked = [row for row in inputs.questions.get(judged, []) if row.image in partner_of]
-    said = [answers.get((partner_of[row.image], plain(row.question)), set()) for row in asked]
+    questions = [row for row in inputs.questions.get(judged, []) if row.image in partner_of]
+    known_answers = [answers.get((partner_of[row.image], plain(row.question)), set()) for row in questions]
     return {
         "images": len(near),
         "of_images": len(names),
         "grey": int((nearest.grey[numbers] >= SAME_GREY).sum()),
         "numbered": sum(pair["gap"] is not None and pair["gap"] <= NEIGHBOURS for pair in pairs),
-        "questions": len(asked),
-        "asked": sum(map(bool, said)),
-        "answered": sum(plain(row.answer) in known_answers for row, known_answers in zip(asked, said, strict=True)),
+        "questions": len(questions),
+        "asked": sum(map(bool, known_answers)),
+        "answered": sum(plain(row.answer) in those for row, those in zip(questions, known_answers, strict=True)),
         "pairs": pairs,
     }
 
@@ -153,9 +157,7 @@ def described(
             "likeness": round(float(likeness[k]), 4),
             "grey": round(float(grey[k]), 4),
             "bits": int(bits[k]),
-            "gap": gap(image, partner)
-            if ours is theirs
-            else gap(*(name.rpartition("/")[2] for name in (image, partner))),
+            "gap": gap(image, partner) if ours is theirs else gap(Path(image).name, Path(partner).name),
         }
         for image, partner, k in rows
     ]
@@ -175,20 +177,18 @@ def verdict(found: dict[str, Any]) -> list[str]:
     sentences = []
     for pair, counts in found["across"].items():
         judged, _, known = pair.partition(" in ")
-        if not counts["images"]:
-            continue
         series = f", {counts['numbered']:,} of them with a neighbouring file number" if counts["numbered"] else ""
-        words = (
-            f" {percent(counts['answered'], counts['questions'])} of the questions about them are asked in {known} "
-            "about the other image in the same words, with the same answer."
-            if counts["answered"]
-            else ""
-        )
-        sentences.append(
+        sentence = (
             f"{counts['images']:,} of {counts['of_images']:,} {judged} images are nearly identical to another image "
             f"in {known}{series}: slices of one patient or copies, which a split by name does not keep apart. Split "
-            f"with --by near.{words}"
+            "with --by near."
         )
+        if counts["answered"]:
+            sentence += (
+                f" {percent(counts['answered'], counts['questions'])} of the questions about them are asked in {known} "
+                "about the other image in the same words, with the same answer."
+            )
+        sentences += [sentence] if counts["images"] else []
     return sentences
 
 
@@ -196,14 +196,14 @@ def lines(found: dict[str, Any]) -> list[str]:
     """The rule, the pairs in all, then a line per pair of splits."""
     if not found["compared"]:
         return ["no image was compared"]
-    said = [
+    return [
         f"{found['pairs']:,} pairs among {found['compared']:,} distinct images",
         f"{found['by_grey']:,} by grey correlation >= {found['same_grey']} (32 x 32), the others by thumbnail "
         f"similarity >= {found['above']}",
         f"they form {found['clusters']:,} clusters, the largest of {found['largest']:,} images",
-    ]
-    return said + [
-        f"{pair}: {percent(counts['images'], counts['of_images'])} images, {counts['grey']:,} by grey correlation; of "
-        f"{counts['questions']:,} questions about them {counts['answered']:,} are answered there"
-        for pair, counts in found["across"].items()
+        *(
+            f"{pair}: {percent(counts['images'], counts['of_images'])} images, {counts['grey']:,} by grey correlation; "
+            f"of {counts['questions']:,} questions about them {counts['answered']:,} are answered there"
+            for pair, counts in found["across"].items()
+        ),
     ]

@@ -6,7 +6,8 @@ Filled from the findings alone (`audit` in `__init__`), and from the image files
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,6 @@ from discern_vqa.version import __version__
 
 SHOWN = 48
 _SIDE = 200
-_QUALITY = 80
-_TEMPLATES = files("discern_vqa.audit") / "templates"
 
 Samples = Mapping[str, Sequence[Sample]]
 
@@ -42,15 +41,11 @@ def write_page(
         samples: the samples that were audited, by split: where the images lie.
         others: the samples of the set that it was compared with.
     """
-    from jinja2 import Environment, StrictUndefined
-
     ours, theirs = ({row.image: row.path for rows in side.values() for row in rows} for side in (samples, others or {}))
-    show = _Thumbnails()
+    show = cache(_shown)
     flaws = report["flaws"]
     content = {
         "name": name,
-        "version": __version__,
-        "css": style(_TEMPLATES / "audit.css"),
         "flaws": report["verdict"][:flaws],
         "known": report["verdict"][flaws:],
         "counts": report["counts"],
@@ -76,35 +71,27 @@ def write_page(
         "broken": report["records"]["broken_named"],
         "checks": lines_by_check(report),
     }
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((_TEMPLATES / "audit.html.j2").read_text("utf-8"))
-    atomic_write_text(path, template.render(**content))
+    atomic_write_text(path, fill("audit.html.j2", **content))
 
 
 def _galleries(
-    report: Mapping[str, Any], ours: Mapping[str, Path], theirs: Mapping[str, Path], show: "_Thumbnails"
+    report: Mapping[str, Any], ours: Mapping[str, Path], theirs: Mapping[str, Path], show: Callable[[Path | None], str]
 ) -> list[dict[str, Any]]:
     """Pairs of images under headings: across splits, from the other set, then within splits."""
     near, against = report["near"], report["against"]
-    found = [
-        (
-            f"{pair}",
-            f"{counts['images']:,} of {counts['of_images']:,} images are nearly identical to another one there",
-            counts["pairs"],
-            ours,
-            tuple(pair.split(" in ")),
-        )
-        for pair, counts in near["across"].items()
-    ]
+    galleries = []
+    for pair, counts in near["across"].items():
+        rule = f"{counts['images']:,} of {counts['of_images']:,} images are nearly identical to another one there"
+        galleries.append((pair, rule, counts["pairs"], ours, tuple(pair.split(" in "))))
     if against:
         title = f"In {against['name']} too"
         rule = f"{len(against['images']):,} of {against['of_images']:,} images, each next to the one that it resembles"
-        found.append((title, rule, against["images"], theirs, ("here", against["name"])))
+        galleries.append((title, rule, against["images"], theirs, ("here", against["name"])))
     for pair, counts in report["encoder"].get("across", {}).items():
         rule = f"similar by the features of {report['encoder']['encoder']}, not as thumbnails"
-        found.append((f"{pair}, by an encoder", rule, counts["pairs"], ours, tuple(pair.split(" in "))))
+        galleries.append((f"{pair}, by an encoder", rule, counts["pairs"], ours, tuple(pair.split(" in "))))
     rule = "the most similar of one split: no leak, but fewer distinct images than files"
-    found.append(("Within a split", rule, near["within"][:12], ours, ("", "")))
+    galleries.append(("Within a split", rule, near["within"][:12], ours, ("", "")))
     return [
         {
             "title": title,
@@ -116,31 +103,35 @@ def _galleries(
                 for pair in pairs[:SHOWN]
             ],
         }
-        for title, rule, pairs, others, sides in found
+        for title, rule, pairs, others, sides in galleries
         if pairs
     ]
 
 
-class _Thumbnails:
-    """Image files as data URIs, each encoded once; "" where a file cannot be opened."""
+def fill(template: str, **content: Any) -> str:
+    """A page of `templates/`, with the style sheet of both."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    def __init__(self) -> None:
-        self._known: dict[Path, str] = {}
-
-    def __call__(self, path: Path | None) -> str:
-        if path is None:
-            return ""
-        if path not in self._known:
-            self._known[path] = _uri(path)
-        return self._known[path]
+    environment = Environment(
+        loader=PackageLoader("discern_vqa.audit"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    css = style(files("discern_vqa.audit") / "templates" / "audit.css")
+    return environment.get_template(template).render(css=css, version=__version__, **content)
 
 
-def _uri(path: Path) -> str:
-    try:
-        image = open_image(path)
-    except ImageError:
-        return ""  # the card says that the image cannot be shown; the list of unreadable files says why
-    image.thumbnail((2 * _SIDE, _SIDE), Image.Resampling.LANCZOS)
+def data_uri(image: Image.Image, width: int, height: int) -> str:
+    """An image, at most so large, as an address that holds the image itself."""
+    small = image.copy()
+    small.thumbnail((width, height), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=_QUALITY)
+    small.save(buffer, format="JPEG", quality=80)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _shown(path: Path | None) -> str:
+    """An image file as a data URI; "" where it cannot be opened: the list of unreadable files says why."""
+    try:
+        return data_uri(open_image(path), 2 * _SIDE, _SIDE) if path is not None else ""
+    except ImageError:
+        return ""

@@ -4,51 +4,26 @@ The images of a sheet are drawn at random from all that have the value. Below ea
 answer. The page shows the same images with the whole text.
 """
 
-import base64
-import io
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.resources import files
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from discern_vqa.audit.page import data_uri, fill
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError, ImageError
 from discern_vqa.files import atomic_write_text
 from discern_vqa.imaging.images import open_image
 from discern_vqa.imaging.sheet import draw_sheet
-from discern_vqa.pages import style
-from discern_vqa.version import __version__
 
 BY = ("modality", "organ", "question_type", "split")
 _COLUMNS = 8
 _SIDE = 160
 _MOST_SHEETS = 24  # of one kind, the most frequent values first
-_TEMPLATES = files("discern_vqa.audit") / "templates"
-
-
-@dataclass(frozen=True)
-class _Shown:
-    sample: Sample
-    image: Image.Image
-
-    @property
-    def words(self) -> str:
-        row = self.sample
-        return row.caption if row.is_caption else f"{row.question} {row.answer}"
-
-    @property
-    def uri(self) -> str:
-        small = self.image.copy()
-        small.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-        buffer = io.BytesIO()
-        small.convert("RGB").save(buffer, format="JPEG", quality=80)
-        return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def write_preview(
@@ -85,13 +60,8 @@ def write_preview(
             f"no sheet can be drawn: {name} says nothing of {', '.join(by) or 'nothing'}, or no image can be opened",
             hint="discern data preview ... --by split, or discern data audit",
         )
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    css = style(_TEMPLATES / "audit.css")
-    template = environment.from_string((_TEMPLATES / "preview.html.j2").read_text("utf-8"))
     page = out / "index.html"
-    atomic_write_text(page, template.render(name=name, version=__version__, css=css, kinds=kinds))
+    atomic_write_text(page, fill("preview.html.j2", name=name, kinds=kinds))
     return page
 
 
@@ -111,19 +81,19 @@ def _sheet(value: str, rows: Sequence[Sample], file: Path, most: int, seed: int)
     for row in rows:
         by_image.setdefault(row.image, []).append(row)
     draw = random.Random(f"{seed} {value}")
-    chosen = draw.sample(sorted(by_image), len(by_image))
-    shown: list[_Shown] = []
+    shown: list[tuple[Sample, Image.Image]] = []
     unreadable = 0
-    for image in chosen:
+    for image in draw.sample(sorted(by_image), len(by_image)):
         if len(shown) == most:
             break
         sample = draw.choice(by_image[image])
         try:
-            shown.append(_Shown(sample, open_image(sample.path)))
+            shown.append((sample, open_image(sample.path)))
         except ImageError:
             unreadable += 1  # said on the page; `discern data audit` names them
     if shown:
-        draw_sheet([(one.image, one.words) for one in shown], file, _COLUMNS)
+        texts = [row.caption if row.is_caption else f"{row.question} {row.answer}" for row, _ in shown]
+        draw_sheet([(image, text) for (_, image), text in zip(shown, texts, strict=True)], file, _COLUMNS)
     return {
         "value": value,
         "file": file.name,
@@ -131,9 +101,9 @@ def _sheet(value: str, rows: Sequence[Sample], file: Path, most: int, seed: int)
         "images": len(by_image),
         "unreadable": unreadable,
         "cells": [
-            {"uri": one.uri, "image": one.sample.image, "words": one.sample.question or one.sample.caption}
-            | {"answer": one.sample.answer}
-            for one in shown
+            {"uri": data_uri(image, _SIDE, _SIDE), "image": row.image, "words": row.question or row.caption}
+            | {"answer": row.answer}
+            for row, image in shown
         ],
     }
 

@@ -29,6 +29,7 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
             by_type[row.answer_type][answer] += 1
             by_words[plain(row.question)][answer] += 1
         rows = inputs.questions[judged]
+        most_asked = sorted(by_words.items(), key=lambda item: (-item[1].total(), item[0]))
         majority = sum(plain(row.answer) == _most(by_type.get(row.answer_type) or overall) for row in rows)
         same = sum(plain(row.answer) == _most(by_words.get(plain(row.question)) or overall) for row in rows)
         seen = sum(plain(row.question) in by_words for row in rows)
@@ -41,9 +42,7 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
             "asked_most": [
                 {"question": words, "n": counts.total(), "answer": _most(counts)}
                 | {"share": share(counts[_most(counts)], counts.total())}
-                for words, counts in sorted(by_words.items(), key=lambda item: (-item[1].total(), item[0]))[
-                    :_MOST_ASKED
-                ]
+                for words, counts in most_asked[:_MOST_ASKED]
                 if counts.total() > 1
             ],
         }

@@ -69,19 +69,17 @@ def _close(inputs: AuditInputs, train: Sequence[Sample], rows: Sequence[Sample])
         for place, (row, others) in enumerate(shared):
             cosines = (known[others] @ asked[place].T).toarray()[:, 0]
             pairs.append((float(cosines.max()), row, train[others[int(cosines.argmax())]]))
-    close = sorted((pair for pair in pairs if pair[0] >= CLOSE), key=lambda pair: pair[0])
     # Of each image one: the closest in other words, or, where there is none, the same words again.
-    by_words = sorted(close, key=lambda pair: (pair[0] < _SAME_WORDS, pair[0]))
-    shown = {row.image: (cosine, row, other) for cosine, row, other in by_words}
+    close = sorted((pair for pair in pairs if pair[0] >= CLOSE), key=lambda pair: (pair[0] < _SAME_WORDS, pair[0]))
+    shown = {row.image: (cosine, row, other) for cosine, row, other in close}
+    shown_first = sorted(shown.values(), key=lambda pair: (pair[0] >= _SAME_WORDS, -pair[0]))[:_MOST_SHOWN]
     return {
         "same_picture_and_answer": len(shared),
         "close": len(close),
         "examples": [
             {"image": row.image, "question": row.question, "other": other.question, "answer": row.answer}
             | {"cosine": round(cosine, 3), "sources": [row.source, other.source]}
-            for cosine, row, other in sorted(shown.values(), key=lambda pair: (pair[0] >= _SAME_WORDS, -pair[0]))[
-                :_MOST_SHOWN
-            ]
+            for cosine, row, other in shown_first
         ],
     }
 

@@ -1,6 +1,7 @@
 """Left and right: how many questions or answers name a side, so that mirroring images would make answers wrong."""
 
 import re
+from collections import Counter
 from typing import Any
 
 from discern_vqa.audit.inputs import AuditInputs, percent
@@ -8,6 +9,7 @@ from discern_vqa.data.laterality import asks_side, names_side
 from discern_vqa.data.sample import Sample
 
 TITLE = "Left and right"
+_KINDS = ("with_side", "in_letters", "asked")
 _SIDE = re.compile("\\b(left|right)\\b|[\u5de6\u53f3]", re.IGNORECASE)
 
 
@@ -19,10 +21,8 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
     """
     found = {}
     for split, rows in inputs.questions.items():
-        kinds = [_kind(row) for row in rows]
-        found[split] = {"questions": len(rows)} | {
-            kind: kinds.count(kind) for kind in ("with_side", "in_letters", "asked")
-        }
+        kinds = Counter(map(_kind, rows))
+        found[split] = {"questions": len(rows)} | {kind: kinds[kind] for kind in _KINDS}
     return found
 
 
@@ -36,7 +36,7 @@ def _kind(row: Sample) -> str:
 def notes(found: dict[str, Any]) -> list[str]:
     """A sentence when train names sides."""
     counts = found.get("train")
-    if not counts or not any(counts[kind] for kind in ("with_side", "in_letters", "asked")):
+    if not counts or not any(counts[kind] for kind in _KINDS):
         return []
     return [
         f"{percent(counts['with_side'], counts['questions'])} train questions name left or right, "

@@ -1,13 +1,26 @@
-"""What the verbs about predictions share: options, and figures as a file."""
+"""What the verbs share: options, figures as a file, and progress on stderr."""
 
 import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
+PrintJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Run = Annotated[Path, typer.Argument(help="A run folder, as `discern train` leaves it.")]
+Data = Annotated[Path | None, typer.Option("--data", help="The data set's folder.")]
+MovedData = Annotated[Path | None, typer.Option("--data", help="The data set's folder, if it moved.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Change one key of the recipe.", metavar="KEY=VALUE")
+]
 Normalise = Annotated[str, typer.Option(help="How answers are compared: none, lower, m3ae, mevf.")]
+
+_EVERY_S = 10.0  # between lines of progress where the output is not a terminal
 
 
 def write_json(path: Path | None, content: dict[str, Any]) -> None:
@@ -16,3 +29,27 @@ def write_json(path: Path | None, content: dict[str, Any]) -> None:
 
     if path is not None:
         atomic_write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextmanager
+def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr; where that is not a terminal, a line every ten seconds."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    tasks: dict[str, Any] = {}
+    last_line = time.monotonic()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+
+        def update(what: str, done: int, total: int) -> None:
+            nonlocal last_line
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done)
+            if not console.is_terminal and time.monotonic() - last_line > _EVERY_S:
+                last_line = time.monotonic()
+                print(f"{what}: {done:,} of {total:,}", file=sys.stderr, flush=True)
+
+        yield update

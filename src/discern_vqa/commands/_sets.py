@@ -63,6 +63,16 @@ def read_set(
     return {split: module.read(folder, split, **given) for split in splits or present_splits(module, folder)}
 
 
+def read_and_report(
+    name: str, root: Path, options: list[str] | None, skip_broken: bool, splits: list[str] | None = None
+) -> "dict[str, list[Sample]]":
+    """As `read_set`; of broken records that are to be left out, it prints to stderr how many there are."""
+    skipped: list[str] | None = [] if skip_broken else None
+    samples = read_set(name, root, splits or [], options or [], skipped)
+    report_skipped(skipped or [])
+    return samples
+
+
 def refuse_over_set(out: Path | None, root: Path, parts: "dict[str, list[Sample]]") -> None:
     """Raises ConfigError when `out` is a file that the set was read from: the root itself, or a sample's source.
 

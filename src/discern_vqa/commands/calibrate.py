@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from discern_vqa.commands._output import Json, write_json
+from discern_vqa.commands._output import Json, MovedData, write_json
 from discern_vqa.commands.explaining import FORMATS
 from discern_vqa.errors import ConfigError
 from discern_vqa.paths import refuse_own_input, refuse_same_output
@@ -28,7 +28,7 @@ def calibrate(
     test: Annotated[
         Path | None, typer.Option(help="Measure on these predictions; for a run by default its test predictions.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="The data set's folder, if it moved.")] = None,
+    data: MovedData = None,
     coverage: Annotated[float, typer.Option(help="How often an answer set shall hold the true answer.")] = 0.9,
     accuracy: Annotated[
         float | None,
@@ -64,8 +64,8 @@ def calibrate(
         hint = f"--figure {figure.stem}.png"
         raise ConfigError(f"--figure {figure}: expected a name in {', '.join(FORMATS)}", hint=hint)
     if outside:
-        given = {"--test": test, "--accuracy": accuracy, "--out": out, "--figure": figure, "--normalise": normalise}
-        _refuse_with_outside(source, on, given)
+        options = {"--test": test, "--accuracy": accuracy, "--out": out, "--figure": figure, "--normalise": normalise}
+        _refuse_with_outside(source, on, options)
         typer.echo(_detection(source, outside, data, as_json))
     elif source.is_dir():
         if out is not None or normalise is not None:
@@ -99,12 +99,9 @@ def _refuse_with_outside(source: Path, on: Path | None, options: dict[str, Path 
     """Raises ConfigError for options that would do nothing, since with --outside nothing is calibrated."""
     if not source.is_dir() or on is not None:
         raise ConfigError("--outside is for a run folder, without --on", hint="discern calibrate RUN --outside DIR")
-    given = [name for name, value in options.items() if value is not None]
-    if given:
-        raise ConfigError(
-            f"{' and '.join(given)} would be ignored: with --outside nothing is calibrated",
-            hint="give them to a calibration without --outside; --json takes the figures of both",
-        )
+    if ignored := " and ".join(name for name, value in options.items() if value is not None):
+        hint = "give them to a calibration without --outside; --json takes the figures of both"
+        raise ConfigError(f"{ignored} would be ignored: with --outside nothing is calibrated", hint=hint)
 
 
 def _measured_on(rows: "Sequence[Prediction]", test: Path | None) -> "Sequence[Prediction]":

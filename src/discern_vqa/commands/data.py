@@ -8,8 +8,9 @@ import typer
 
 from discern_vqa import paths, registry
 from discern_vqa.commands import data_audit, data_get, data_look
-from discern_vqa.commands._sets import Name, Options, Root, SkipBroken, read_set, refuse_over_set, report_skipped
-from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.commands._output import PrintJson
+from discern_vqa.commands._sets import Name, Options, Root, SkipBroken, read_and_report, refuse_over_set
+from discern_vqa.errors import ConfigError
 
 app = typer.Typer(help="List, get, look at, audit, split, preview, draw and convert data sets.")
 app.command("get")(data_get.get)
@@ -26,7 +27,7 @@ def _data(context: typer.Context) -> None:
 
 
 @app.command("list")
-def list_(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def list_(as_json: PrintJson = False) -> None:
     """List the data sets that can be read.
 
     Each with its splits, its licence, its source, and its folder on this machine.
@@ -46,10 +47,6 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
 
 def _describe(name: str) -> dict[str, Any]:
     module = registry.load("datasets", name)
-    try:
-        found = str(paths.find_data(name))
-    except DataError:
-        found = ""
     return {
         "name": name,
         "summary": module.SUMMARY,
@@ -58,7 +55,7 @@ def _describe(name: str) -> dict[str, Any]:
         "published": dict(module.PUBLISHED),
         "source": getattr(module, "SOURCE", ""),
         "parts": list(getattr(module, "GET", {})),
-        "found": found,
+        "found": str(paths.find_local_data(name) or ""),
     }
 
 
@@ -108,10 +105,8 @@ def convert(
 
     if out.suffix not in (".jsonl", ".parquet", ""):
         raise ConfigError(f"{out} ends in {out.suffix}", hint="name it .jsonl or .parquet, or a folder for Parquet")
-    broken: list[str] | None = [] if skip_broken else None
-    parts = read_set(name, root, split or [], option or [], broken)
+    parts = read_and_report(name, root, option, skip_broken, split)
     refuse_over_set(out, root, parts)
-    report_skipped(broken or [])
     samples = [sample for part in parts.values() for sample in part]
     if out.suffix == ".jsonl":
         jsonl.write(samples, out)

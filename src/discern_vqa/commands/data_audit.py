@@ -2,21 +2,20 @@
 
 import json
 import shlex
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from discern_vqa import registry
+from discern_vqa.commands._output import progress_bars
 from discern_vqa.commands._sets import (
     Name,
     Options,
     Root,
     SkipBroken,
     parsed,
+    read_and_report,
     read_set,
     refuse_over_set,
     report_skipped,
@@ -24,8 +23,6 @@ from discern_vqa.commands._sets import (
 from discern_vqa.errors import ConfigError
 
 CLEAN, FLAWED = 0, 1
-
-_EVERY_S = 10.0  # between lines of progress where the output is not a terminal
 
 
 def audit(
@@ -49,6 +46,7 @@ def audit(
     of lookup tables. Exit code 0: no flaw was found; 1: there are flaws; 2: the command is wrong.
     """
     from discern_vqa import audit
+    from discern_vqa.audit.baselines import SEE
     from discern_vqa.audit.page import write_page
     from discern_vqa.files import atomic_write_text
     from discern_vqa.imaging.fingerprint_cache import cache_file
@@ -68,13 +66,13 @@ def audit(
         other = (against[0], read_set(against[0], against[1], [], _with_all_samples(against[0], None)))
     if skip_broken:
         report_skipped(broken)
-    with _progress() as progress:
+    with progress_bars() as progress:
         found = audit.audit(
             samples,
             published={} if option else module.PUBLISHED,
             left_out={} if option else getattr(module, "LEFT_OUT", {}),
             broken=[] if skip_broken else broken,
-            tables=tuple(audit.baselines.SEE),
+            tables=tuple(SEE),
             encoder=encoder,
             against=other,
             workers=workers_here(),
@@ -115,13 +113,10 @@ def split(
     settings = splitting.SplitSettings(by=by, test=test, validation=validation, folds=folds, seed=seed)
     given = parsed(option or [])
     if "index" in given:
-        raise ConfigError(
-            "a split is made from the data set itself, not from another split", hint="leave out --option index"
-        )
-    broken: list[str] | None = [] if skip_broken else None
-    samples = read_set(name, root, [], option or [], broken)
-    report_skipped(broken or [])
-    with _progress() as progress:
+        message = "a split is made from the data set itself, not from another split"
+        raise ConfigError(message, hint="leave out --option index")
+    samples = read_and_report(name, root, option, skip_broken)
+    with progress_bars() as progress:
         look = partial(
             fingerprints,
             workers=workers_here(),
@@ -162,9 +157,7 @@ def preview(
     """
     from discern_vqa.audit.preview import write_preview
 
-    broken: list[str] | None = [] if skip_broken else None
-    samples = read_set(name, root, [], option or [], broken)
-    report_skipped(broken or [])
+    samples = read_and_report(name, root, option, skip_broken)
     page = write_preview(samples, out, name, [part.strip() for part in by.split(",") if part.strip()], images, seed)
     typer.echo(f"wrote {page}")
 
@@ -176,29 +169,3 @@ def _with_all_samples(name: str, options: list[str] | None) -> list[str]:
         return given
     whole = getattr(registry.load("datasets", name), "WHOLE", {})
     return [*(f"{key}={value}" for key, value in whole.items()), *given]
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on stderr; where that is not a terminal, a line every ten seconds."""
-    import time
-
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    tasks: dict[str, Any] = {}
-    last_line = time.monotonic()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-
-        def update(what: str, done: int, total: int) -> None:
-            nonlocal last_line
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done)
-            if not console.is_terminal and time.monotonic() - last_line > _EVERY_S:
-                last_line = time.monotonic()
-                print(f"{what}: {done:,} of {total:,}", file=sys.stderr, flush=True)
-
-        yield update

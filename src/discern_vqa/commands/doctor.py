@@ -1,12 +1,13 @@
 """The verb doctor."""
 
 import json
-from typing import Annotated
 
 import typer
 
+from discern_vqa.commands._output import PrintJson
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+
+def doctor(as_json: PrintJson = False) -> None:
     """Say what this machine can do.
 
     Torch, processor, memory and GPUs; the data sets, weights and extras that were found.

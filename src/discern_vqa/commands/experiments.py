@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from discern_vqa.commands._output import Data, Overrides
 from discern_vqa.errors import ConfigError, DiscernError, RunError
 
 
@@ -49,7 +50,7 @@ def run(
     on: Annotated[
         str, typer.Option(help="Another recipe of the family: phantom, vqa_rad_lite, slake_lite, or a path.")
     ] = "phantom",
-    data: Annotated[Path | None, typer.Option(help="The data set's folder.")] = None,
+    data: Data = None,
     seeds: Annotated[str, typer.Option(help="Seeds of the trainings, as 0,1,2.")] = "0,1,2",
     workers: Annotated[int, typer.Option(min=1, help="Trainings at a time, each on one thread.")] = 1,
     split: Annotated[str, typer.Option(help="Which split is reported; opened after the last training.")] = "test",
@@ -141,10 +142,8 @@ def search(
     storage: Annotated[
         str, typer.Option(help="Address of a database, so that many machines seek together; default: SQLite in --out.")
     ] = "",
-    data: Annotated[Path | None, typer.Option(help="The data set's folder.")] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Change one key of the recipe.", metavar="KEY=VALUE")
-    ] = None,
+    data: Data = None,
+    overrides: Overrides = None,
     seed: Annotated[int, typer.Option(help="Of the sampler.")] = 0,
 ) -> None:
     """Seek hyper-parameters with Optuna, on validation alone.
@@ -159,4 +158,4 @@ def search(
     if found["best"] is None:
         raise RunError("no trial has ended well", hint=f"see the errors above, and {out / 'search.json'}")
     typer.echo(f"best: trial {found['best']['number']}, validation {found['best']['validation']:.4f} (chosen on it)")
-    typer.echo("  " + " ".join(f"--set {one}" for one in seeking.as_sets(found["best"])))
+    typer.echo("  " + " ".join(f"--set {one}" for one in seeking.as_sets(found["best"]["set"])))

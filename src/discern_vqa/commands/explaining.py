@@ -1,13 +1,14 @@
 """The verb explain: a heat map of one answer, or the heat maps' own score."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from discern_vqa.commands._output import Run, progress_bars
 from discern_vqa.errors import ConfigError
 
-Run = Annotated[Path, typer.Argument(help="A run folder, as `discern train` leaves it.")]
 FORMATS = (".png", ".svg", ".pdf")
 ONE_ANSWER, SCORING = ("out", "method"), ("split", "methods", "limit", "data")
 """The options of either form."""
@@ -32,11 +33,10 @@ def explain(
     every method's maps against the regions that the questions are about.
     """
     if score:
+        measuring = f"discern explain {run} --score"
         if image is not None:
-            raise ConfigError(
-                "--score measures a whole split: no image is given", hint=f"discern explain {run} --score"
-            )
-        _refuse_options(context, ONE_ANSWER, "drawing one answer", f"discern explain {run} --score")
+            raise ConfigError("--score measures a whole split: no image is given", hint=measuring)
+        _refuse_options(context, ONE_ANSWER, "drawing one answer", measuring)
         _score(run, data, split, [name.strip() for name in methods.split(",") if name.strip()], limit)
         return
     if image is None or not question or out is None:
@@ -48,7 +48,10 @@ def explain(
     _refuse_options(context, SCORING, "--score", hint)
     if out.suffix.lower() not in FORMATS:
         raise ConfigError(f"--out {out}: expected a name in {', '.join(FORMATS)}", hint=f"--out {out.stem}.png")
-    _draw(run, image, question, out, method)
+    from discern_vqa.imaging.decoded import decoded_once
+
+    with decoded_once():
+        _draw(run, image, question, out, method)
 
 
 def _refuse_options(context: typer.Context, names: tuple[str, ...], form: str, hint: str) -> None:
@@ -60,13 +63,6 @@ def _refuse_options(context: typer.Context, names: tuple[str, ...], form: str, h
 
 
 def _draw(run: Path, image: Path, question: str, out: Path, method: str) -> None:
-    from discern_vqa.imaging.decoded import decoded_once
-
-    with decoded_once():
-        _draw_decoded(run, image, question, out, method)
-
-
-def _draw_decoded(run: Path, image: Path, question: str, out: Path, method: str) -> None:
     from discern_vqa.commands.data_look import seen
     from discern_vqa.evaluation.explain import explain as explained
     from discern_vqa.evaluation.explain_view import DISCLAIMER, figure
@@ -97,24 +93,9 @@ def _draw_decoded(run: Path, image: Path, question: str, out: Path, method: str)
 
 
 def _score(run: Path, data: Path | None, split: str, names: list[str], limit: int) -> None:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
     from discern_vqa.evaluation.explain_scores import score
     from discern_vqa.evaluation.explain_view import as_table
 
-    columns = (TextColumn("explaining"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("explaining", total=None)
-        made = score(
-            run, data=data, split=split, names=names, limit=limit,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )  # fmt: skip
+    with progress_bars() as progress:
+        made = score(run, data=data, split=split, names=names, limit=limit, progress=partial(progress, "explaining"))
     typer.echo(f"{as_table(made)}\n\nscores: {run / f'explanation_scores.{split}.json'}")

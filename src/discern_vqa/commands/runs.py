@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-Run = Annotated[Path, typer.Argument(help="A run folder, as `discern train` leaves it.")]
+from discern_vqa.commands._output import Data, MovedData, Overrides, Run
 
 
 def demo(out: Annotated[Path, typer.Option(help="A folder for everything the demo makes.")] = Path("demo")) -> None:
@@ -21,11 +21,9 @@ def demo(out: Annotated[Path, typer.Option(help="A folder for everything the dem
 def train(
     recipe: Annotated[Path, typer.Argument(help="A recipe (TOML): a path, or the name of a shipped one.")],
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
-    data: Annotated[Path | None, typer.Option(help="The data set's folder.")] = None,
+    data: Data = None,
     from_run: Annotated[Path | None, typer.Option("--from", help="Start from this run's weights.")] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Change one key of the recipe.", metavar="KEY=VALUE")
-    ] = None,
+    overrides: Overrides = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted training stopped.")] = False,
 ) -> None:
     """Train a model as a recipe says.
@@ -42,7 +40,7 @@ def train(
 
 def evaluate(
     run: Run,
-    data: Annotated[Path | None, typer.Option(help="The data set's folder, if it moved.")] = None,
+    data: MovedData = None,
     split: Annotated[str, typer.Option(help="Which split to judge on.")] = "test",
     baselines: Annotated[bool, typer.Option(help="Run the baselines and controls too.")] = True,
 ) -> None:

@@ -14,41 +14,44 @@ printed = { open = 74.3, closed = 85.7, overall = 78.7 }                the pape
 """
 
 import difflib
-from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
 
 from discern_vqa.errors import ConfigError
-from discern_vqa.scoring.stored import is_number
+from discern_vqa.recipe_check import explain
+from discern_vqa.recipe_table import Table
 from discern_vqa.toml import read_toml
 
-SECTIONS = ("organ", "question_type", "neighbours", "features", "cases", "modes", "literature", "negatives", "curve")
-_PRINTED = ("open", "closed", "overall")
-_EXPECTED = {
-    **dict.fromkeys(("set", "before", "both"), "a table of dotted keys of a recipe"),
-    **dict.fromkeys(("scale", "scale_before"), "a table of dotted keys of a recipe, to numbers"),
-    "unset": "a list of dotted keys of a recipe", "no_before": "true or false", "at": "a number",
-    "printed": f"a table of numbers, of {', '.join(_PRINTED)}",
-}  # fmt: skip
-_ROW = set(_EXPECTED)
 SEE = "see the docstring of experiments/catalogue.py"
-_FIELDS = {"title", "source", "family", "base", "reference", "claim", "note", "sections", "rows_of", "rows"}
 
 
-@dataclass(frozen=True)
-class Row:
+def _dotted(key: str) -> str:
+    if "." not in key:
+        raise PydanticCustomError("dotted", "expected a dotted key of a recipe, as in optim.lr")
+    return key
+
+
+Key = Annotated[str, AfterValidator(_dotted)]
+
+
+class Row(Table):
     """One row of an experiment; dotted keys of a recipe to values. `at`: its place on a curve."""
 
+    model_config = ConfigDict(strict=True)
+
     name: str
-    set: dict[str, Any] = field(default_factory=dict)
-    before: dict[str, Any] = field(default_factory=dict)
-    both: dict[str, Any] = field(default_factory=dict)
-    scale: dict[str, float] = field(default_factory=dict)
-    scale_before: dict[str, float] = field(default_factory=dict)
-    unset: tuple[str, ...] = ()
+    set: dict[Key, Any] = {}
+    before: dict[Key, Any] = {}
+    both: dict[Key, Any] = {}
+    scale: dict[Key, float] = {}
+    scale_before: dict[Key, float] = {}
+    unset: list[Key] = []
     no_before: bool = False
-    printed: dict[str, float] | None = None
+    printed: dict[Literal["open", "closed", "overall"], float] | None = None
     at: float | None = None
 
     @property
@@ -57,9 +60,10 @@ class Row:
         return bool(self.before or self.scale_before or self.no_before)
 
 
-@dataclass(frozen=True)
-class Experiment:
+class Experiment(Table):
     """A named experiment, as its file says."""
+
+    model_config = ConfigDict(strict=True)
 
     name: str
     title: str
@@ -70,7 +74,14 @@ class Experiment:
     reference: str = "full"
     claim: str = ""
     note: str = ""
-    sections: tuple[str, ...] = ()
+    sections: list[
+        Literal[
+            "organ", "question_type", "neighbours", "features", "cases", "modes", "literature", "negatives", "curve"
+        ]
+    ] = []
+
+
+TableT = TypeVar("TableT", bound=Table)
 
 
 def folder() -> Path:
@@ -96,29 +107,16 @@ def load(name: str, seen: tuple[Path, ...] = ()) -> Experiment:
         raise ConfigError(f"there is no experiment {name!r}", hint=hint)
     if path.resolve() in seen:
         raise ConfigError(f"{path} takes its rows from itself (rows_of)", hint="name another experiment, or give rows")
-    return _checked(path, read_toml(path, SEE), (*seen, path.resolve()))
-
-
-def _checked(path: Path, told: dict[str, Any], seen: tuple[Path, ...]) -> Experiment:
-    if odd := _odd(told):
-        raise ConfigError(f"{path}: {odd}", hint=SEE)
-    wrong = sorted(told.keys() - _FIELDS)
-    wrong += [f"rows.{row}.{key}" for row, said in told.get("rows", {}).items() for key in sorted(said.keys() - _ROW)]
-    wrong += [f"sections: {one}" for one in told.get("sections", []) if one not in SECTIONS]
-    missing = [key for key in ("title", "source", "family") if key not in told]
-    if wrong or missing:
-        said = [f"{what}: {', '.join(names)}" for what, names in (("unknown", wrong), ("missing", missing)) if names]
-        raise ConfigError(f"{path}: {'; '.join(said)}", hint=SEE)
-    if "rows_of" in told:
-        rows = load(told["rows_of"], seen).rows
+    tables = read_toml(path, SEE)
+    rows = tables.pop("rows", {})
+    if not isinstance(rows, dict):
+        raise ConfigError(f"{path}: rows = {rows!r}: expected a table for each row", hint=SEE)
+    if "rows_of" in tables:
+        read = load(str(tables.pop("rows_of")), (*seen, path.resolve())).rows
     else:
-        rows = tuple(
-            Row(name=name, **said | {"unset": tuple(said.get("unset", ()))})
-            for name, said in told.get("rows", {}).items()
-        )
-    made = {key: told[key] for key in told if key not in ("rows", "rows_of", "sections")}
-    experiment = Experiment(name=path.stem, rows=rows, sections=tuple(told.get("sections", ())), **made)
-    if experiment.reference not in [row.name for row in rows]:
+        read = tuple(_checked(path, f"rows.{name}", Row, name, row) for name, row in rows.items())
+    experiment = _checked(path, "", Experiment, path.stem, tables | {"rows": read})
+    if experiment.reference not in [row.name for row in read]:
         raise ConfigError(
             f"{path}: no row is named {experiment.reference!r}, its reference",
             hint="name one of the rows as `reference`",
@@ -126,38 +124,10 @@ def _checked(path: Path, told: dict[str, Any], seen: tuple[Path, ...]) -> Experi
     return experiment
 
 
-def _odd(told: dict[str, Any]) -> str:
-    """The first value that is of another kind than its key takes; "" where there is none."""
-    for key in sorted(_FIELDS - {"rows", "sections"}):
-        if not isinstance(told.get(key, ""), str):
-            return f"{key} = {told[key]!r}: expected text"
-    if not _are_texts(told.get("sections", [])):
-        return f"sections = {told['sections']!r}: expected a list of names"
-    rows = told.get("rows", {})
-    if not isinstance(rows, dict):
-        return f"rows = {rows!r}: expected a table for each row"
-    for name, row in rows.items():
-        if not isinstance(row, dict):
-            return f"rows.{name} = {row!r}: expected a table"
-        if wrong := next((key for key, value in row.items() if key in _ROW and not _fits(key, value)), ""):
-            return f"rows.{name}: {wrong} = {row[wrong]!r}: expected {_EXPECTED[wrong]}"
-    return ""
-
-
-def _fits(key: str, value: Any) -> bool:
-    """Whether a value is what the key of a row takes (`_EXPECTED`)."""
-    if key == "no_before":
-        return isinstance(value, bool)
-    if key == "at":
-        return is_number(value)
-    if key == "unset":
-        return _are_texts(value) and all("." in one for one in value)
-    if not isinstance(value, dict):
-        return False
-    if key == "printed":
-        return set(value) <= set(_PRINTED) and all(map(is_number, value.values()))
-    return all("." in one for one in value) and (not key.startswith("scale") or all(map(is_number, value.values())))
-
-
-def _are_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+def _checked(path: Path, table: str, cls: type[TableT], name: str, content: Any) -> TableT:
+    """What a table of the file says; "" is the file's own. Raises ConfigError with all mistakes in it."""
+    try:
+        return cls.model_validate(content | {"name": name} if isinstance(content, dict) else content)
+    except ValidationError as error:
+        mistakes = [explain(table, "", cls, detail)[0].removeprefix("[] ") for detail in error.errors()]
+        raise ConfigError(f"{path}: {'; '.join(mistakes)}", hint=SEE) from None

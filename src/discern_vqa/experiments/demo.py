@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from discern_vqa.audit import as_text, audit
@@ -32,7 +31,10 @@ def run(out: Path, recipe: Path = RECIPE) -> None:
 
 def _run(out: Path, recipe: Path) -> None:
     started = time.monotonic()
-    say = _clock(started)
+
+    def say(text: str) -> None:
+        print(f"[{time.monotonic() - started:5.0f} s] {text}", flush=True)
+
     found = find_recipe(recipe)
     root, folder = out / "phantom", out / "run"
     if not (root / "samples.jsonl").is_file():
@@ -42,8 +44,8 @@ def _run(out: Path, recipe: Path) -> None:
         phantom.draw(root, **draw)
         phantom.contact_sheet(root, "test", out / "phantoms.png")
     say("audit of what was drawn")
-    found_wrong = audit({split: phantom.read(root, split) for split in ("train", "validation", "test")})
-    print(as_text(found_wrong).split("\n\n")[0])
+    figures = audit({split: phantom.read(root, split) for split in ("train", "validation", "test")})
+    print(as_text(figures).split("\n\n")[0])
     say("training CMDPI: co-regularised pre-training, then fine-tuning")
     train(found, data=root, out=folder, resume=True)
     say("evaluating on the test split, beside baselines and controls")
@@ -56,7 +58,7 @@ def _run(out: Path, recipe: Path) -> None:
 
 def _ask(folder: Path, root: Path) -> None:
     """One question about one test image, answered as `discern ask` would."""
-    sample = next(one for one in phantom.read(root, "test") if one.mask)
+    sample = next(sample for sample in phantom.read(root, "test") if sample.mask)
     answer = open_run(folder).ask(sample.path, sample.question)
     print(f"\n$ discern ask {folder} {sample.path} {json.dumps(sample.question)}")
     print(f"{answer.text}, {sureness(answer)}; true answer: {sample.answer}\n")
@@ -68,10 +70,3 @@ def sureness(answer: Answer) -> str:
         rather = ", so it would rather not answer" if answer.judged.abstains else ""
         return f"calibrated confidence {answer.judged.confidence:.2f}{rather}"
     return f"score {answer.score:.2f} (not calibrated: no probability of being right)"
-
-
-def _clock(started: float) -> Callable[[str], None]:
-    def say(text: str) -> None:
-        print(f"[{time.monotonic() - started:5.0f} s] {text}", flush=True)
-
-    return say

@@ -7,17 +7,7 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
-from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError
-from discern_vqa.evaluation.predict import Predictor
-
-
-def states(predictor: Predictor, samples: Sequence[Sample]) -> np.ndarray:
-    """(n, w): what each answer is read from (`ModelBase.answer_state`). Raises ConfigError for a baseline's run."""
-    found = predictor.states(samples)
-    if found is None:
-        raise ConfigError("this run has no state that it answers from", hint="choose the run of a network")
-    return found
 
 
 def clusters(points: np.ndarray, kinds: Sequence[str], seed: int = 0) -> dict[str, Any]:

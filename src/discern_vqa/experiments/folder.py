@@ -11,14 +11,16 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from discern_vqa.config import DataConfig
 from discern_vqa.errors import DiscernError, RunError
-from discern_vqa.experiments import data_digest
 from discern_vqa.experiments.catalogue import Experiment
+from discern_vqa.experiments.data_digest import digest_of
 from discern_vqa.experiments.plan import NO_PART, Planned, Training
+from discern_vqa.recipe_samples import find_root, learning_samples, test_samples
 from discern_vqa.renamed_keys import translated
 from discern_vqa.run import CONFIG, WEIGHTS
 from discern_vqa.scoring.stored import read_object
@@ -35,6 +37,22 @@ class Grid:
     base: str
     planned: list[Planned]
     seeds: tuple[int, ...]
+
+    @property
+    def trainings(self) -> list[Training]:
+        """Those of all rows and seeds."""
+        return [training for planned in self.planned for training in planned.trainings]
+
+    @property
+    def normaliser(self) -> str:
+        """By which answers are compared."""
+        return next((training.recipe.data.normaliser for training in self.trainings), "m3ae")
+
+    @property
+    def references(self) -> list[Training]:
+        """The reference row's, by seed; none where it could not be planned."""
+        name = self.experiment.reference
+        return [training for planned in self.planned if planned.row.name == name for training in planned.trainings]
 
 
 class Folder:
@@ -53,30 +71,33 @@ class Folder:
         path = self.run(training) / DONE
         if not (path.is_file() and (self.run(training) / WEIGHTS).is_file()):
             return None
-        told = read_object(path, ANEW)
-        if told.get("key") != training.key:
+        content = read_object(path, ANEW)
+        if content.get("key") != training.key:
             return None
         _same_settings(self.run(training) / CONFIG, training)
-        return told
+        return content
 
     def data_digest(self, training: Training) -> str:
-        """A digest of the data that it learns from (`data_digest`); "" where they cannot be read, which its own
+        """A digest of the data that it learns from and is chosen on; "" where they cannot be read, which its own
         training tells."""
-        return self._digest("learned", training, lambda choice: data_digest.digest(choice, self.data))
+        return self._digest("learned", training.recipe.data)
 
     def asked_digest(self, training: Training) -> str:
         """A digest of the questions that are reported, as they are now; "" where they cannot be read."""
-        return self._digest("asked", training, lambda choice: data_digest.digest_asked(choice, self.data, self.split))
+        return self._digest("asked", training.recipe.data)
 
-    def _digest(self, what: str, training: Training, made: Callable[[DataConfig], str]) -> str:
-        choice = training.recipe.data
-        known = what + json.dumps(choice.model_dump(mode="json"), sort_keys=True)
-        if known not in self._digests:
+    def _digest(self, what: Literal["learned", "asked"], choice: DataConfig) -> str:
+        """Of what is learned the test split is not read."""
+        key = what + json.dumps(choice.model_dump(mode="json"), sort_keys=True)
+        if key not in self._digests:
             try:
-                self._digests[known] = made(choice)
+                root = find_root(choice, self.data)
+                learned = what == "learned"
+                parts = learning_samples(choice, root, 0) if learned else [test_samples(choice, root, self.split)]
+                self._digests[key] = digest_of(chain(*parts))
             except DiscernError:
-                self._digests[known] = ""
-        return self._digests[known]
+                self._digests[key] = ""
+        return self._digests[key]
 
     def begun_with(self, training: Training) -> Path:
         """Where the digest of its data stands while it is trained."""
@@ -86,9 +107,9 @@ class Folder:
         """Where the digest of the questions stands that it has answered."""
         return self.run(training) / f"answered.{self.split}.data"
 
-    def predictions(self, training: Training) -> Path:
-        """Its answers on the split that is reported."""
-        return self.run(training) / f"predictions.{self.split}.jsonl"
+    def predictions(self, training: Training, mode: str = "") -> Path:
+        """Its answers on the split that is reported; `mode`: in this way of answering, else in its recipe's."""
+        return self.run(training) / f"predictions.{self.split}{mode and f'.{mode}'}.jsonl"
 
     def answers(self, training: Training) -> list[Path]:
         """All that is there of its answers to that split, in every mode, and of what was made of them."""
@@ -119,15 +140,15 @@ def _same_settings(config: Path, training: Training) -> None:
     """Raises RunError when a finished run was made with other settings than its recipe means now: a default has
     changed since."""
     made, meant = translated(read_object(config, ANEW), str(config)), training.recipe.to_json()
-    odd = [
+    changed = [
         f"[{table}] {key}"
         for table, settings in meant.items()
         for key in settings.keys() & made.get(table, {}).keys()
         if settings[key] != made[table][key] and (table, key) != ("data", "root") and key not in NO_PART
     ]
-    if odd:
+    if changed:
         raise RunError(
-            f"{config.parent} was trained with other settings: {', '.join(sorted(odd))}",
+            f"{config.parent} was trained with other settings: {', '.join(sorted(changed))}",
             hint="choose another --out; this one is of an earlier version",
         )
 
@@ -136,10 +157,10 @@ def same_data(folder: Folder, training: Training, done: dict[str, Any] | None) -
     """Raises RunError when a run was made of, or begun with, other data than it would get now. One that says nothing
     of its data, of an earlier version, is taken as it is."""
     begun = folder.begun_with(training)
-    kept = str((done or {}).get("data", ""))
+    then = str((done or {}).get("data", ""))
     if done is None and begun.is_file() and (folder.run(training) / CONFIG).is_file():
-        kept = begun.read_text(encoding="utf-8").strip()
-    if kept and (now := folder.data_digest(training)) and now != kept:
+        then = begun.read_text(encoding="utf-8").strip()
+    if then and (now := folder.data_digest(training)) and now != then:
         raise RunError(
             f"{folder.run(training)} was trained on other data than --data names now",
             hint="choose another --out, or give the --data that it was begun with",
@@ -151,12 +172,11 @@ def forget_other_questions(folder: Folder, labels: dict[str, tuple[Training, str
     earlier version, which says nothing of its questions, is taken as it is."""
     changed = []
     for training, _ in labels.values():
-        kept, now = folder.answered(training), folder.asked_digest(training) if folder.answers(training) else ""
-        if now and kept.is_file() and kept.read_text(encoding="utf-8").strip() != now:
+        digest, now = folder.answered(training), folder.asked_digest(training) if folder.answers(training) else ""
+        if now and digest.is_file() and digest.read_text(encoding="utf-8").strip() != now:
             changed.append(training)
-    for training in changed:
-        for file in folder.answers(training):
-            file.unlink()
+    for file in [file for training in changed for file in folder.answers(training)]:
+        file.unlink()
     if changed:
         say(f"{folder.split} is not what it was when {len(changed)} rows answered it; they answer it anew")
         folder.note("changed", split=folder.split, rows=[training.key for training in changed])

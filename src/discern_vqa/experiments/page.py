@@ -12,7 +12,6 @@ from discern_vqa.files import atomic_write_text
 from discern_vqa.scoring.tables import cell
 
 NOT_TOLD = "not distinguishable"
-SAME = "nothing"
 
 
 def write(report: dict[str, Any], out: Path) -> Path:
@@ -60,14 +59,14 @@ def as_csv(report: dict[str, Any]) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["experiment", "recipe", "row", "seed", "part", "accuracy"])
     for row in report["rows"]:
-        for part, figure in (row.get("figures") or {}).items():
+        for part, figure in row.get("figures", {}).items():
             for seed, value in zip(row["seeds"], figure["values"], strict=True):
                 writer.writerow([report["name"], report["recipe"], row["name"], seed, part, f"{value:.6f}"])
     return file.getvalue()
 
 
 def _main_table(report: dict[str, Any]) -> list[str]:
-    parts = [part for part in PARTS if any(part in (row.get("figures") or {}) for row in report["rows"])]
+    parts = [part for part in PARTS if any(part in row.get("figures", {}) for row in report["rows"])]
     tests = {test["name"]: test for test in report["tests"] if test["part"] == "overall"}
     printed = any(row["printed"] for row in report["rows"])
     head = ["row", "changes", *parts, f"overall against {report['reference']}"]
@@ -75,17 +74,14 @@ def _main_table(report: dict[str, Any]) -> list[str]:
     table = [head]
     for row in report["rows"]:
         name = f"**{row['name']}**" if row["name"] == report["reference"] else row["name"]
-        cells = [name, changed(row), *(shown((row.get("figures") or {}).get(part)) for part in parts)]
+        changes = "; ".join(f"`{key}` {value}" for key, value in row["changes"].items()) or "nothing"
+        cells = [name, changes, *(shown(row.get("figures", {}).get(part)) for part in parts)]
         cells.append(_difference(row, tests, report["reference"]))
         if printed:
-            cells += [_printed(row["printed"]), _signed(row.get("printed_difference", {}).get("overall"))]
+            difference = row.get("printed_difference", {}).get("overall")
+            cells += [_printed(row["printed"]), "-" if difference is None else f"{difference:+.1f}"]
         table.append(cells)
     return markdown_table(table)
-
-
-def changed(row: dict[str, Any]) -> str:
-    """What a row changes, in one cell."""
-    return "; ".join(f"`{key}` {value}" for key, value in row["changes"].items()) or SAME
 
 
 def shown(figure: dict[str, Any] | None, scale: float = 100, digits: int = 1) -> str:
@@ -152,10 +148,9 @@ def _group_table(section: str, groups: dict[str, Any], reference: str) -> list[s
 
 
 def _baselines(report: dict[str, Any]) -> list[str]:
-    rows = [("baseline", report.get("baselines") or {}), ("control", report.get("controls") or {})]
     table = [["beside it", "", "overall", "open", "closed", "twins"]]
-    for kind, found in rows:
-        for name, figures in found.items():
+    for kind in ("baseline", "control"):
+        for name, figures in report.get(f"{kind}s", {}).items():
             table.append([name, kind, *(cell(figures.get(part)) for part in PARTS)])
     if len(table) == 1:
         return []
@@ -171,10 +166,6 @@ def _printed(figures: dict[str, float] | None) -> str:
     if not figures:
         return "-"
     return " / ".join(f"{figures[part]:.1f}" if part in figures else "-" for part in ("open", "closed", "overall"))
-
-
-def _signed(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.1f}"
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from discern_vqa.config import TABLES, Recipe, check_recipe
+from discern_vqa.config import TABLES, Profiled, Recipe, Table, check_recipe
 from discern_vqa.errors import ConfigError
 from discern_vqa.experiments.catalogue import Experiment, Row
 from discern_vqa.paths import find_recipe
 from discern_vqa.renamed_keys import former
-from discern_vqa.toml import as_toml, read_tables
+from discern_vqa.toml import as_toml, innermost, read_tables
 
 Tables = dict[str, dict[str, Any]]
 NO_PART = ("after", "baselines", "threads", "trackers")
@@ -101,36 +101,44 @@ def plan(experiment: Experiment, base: Base, seeds: Sequence[int]) -> list[Plann
 def apply(tables: Tables, row: Row, part: str) -> Tables:
     """The recipe `tables` as `row` has it; `part` is "main" or "before"."""
     made = copy.deepcopy(tables)
-    factors = row.scale if part == "main" else row.scale_before
+    values, factors, unset = _changes_of(row, part)
     for key, factor in factors.items():
-        table, last = _table(made, key)
+        table, last = innermost(made, key.split("."), key)
         if not isinstance(table.get(last), int | float):
             raise ConfigError(f"row {row.name!r}: {key} is no number in the recipe", hint="scale numbers it states")
         table[last] = table[last] * factor
-    for key, value in (row.both | (row.set if part == "main" else row.before)).items():
-        table, last = _table(made, key)
+    for key, value in values.items():
+        table, last = innermost(made, key.split("."), key)
         table[last] = copy.deepcopy(value)
-    for key in row.unset if part == "main" else ():
-        table, last = _table(made, key)
+    for key in unset:
+        table, last = innermost(made, key.split("."), key)
         table.pop(last, None)
     return made
 
 
 def changes(row: Row) -> dict[str, str]:
     """What a row says it changes, for people: dotted key (pre-training's with "before:") to its new value."""
-    told = {key: _said(value) for key, value in {**row.both, **row.set}.items()}
-    told |= {key: "unset" for key in row.unset} | {key: f"x {factor:g}" for key, factor in row.scale.items()}
-    before = {key: _said(value) for key, value in {**row.both, **row.before}.items()}
-    before |= {key: f"x {factor:g}" for key, factor in row.scale_before.items()}
-    told |= {f"before: {key}": value for key, value in before.items()}
-    return told | ({"before": "none"} if row.no_before else {})
+    texts: dict[str, str] = {}
+    for part, prefix in (("main", ""), ("before", "before: ")):
+        values, factors, unset = _changes_of(row, part)
+        texts |= {f"{prefix}{key}": _as_text(value) for key, value in values.items()}
+        texts |= {f"{prefix}{key}": "unset" for key in unset}
+        texts |= {f"{prefix}{key}": f"x {factor:g}" for key, factor in factors.items()}
+    return texts | ({"before": "none"} if row.no_before else {})
+
+
+def _changes_of(row: Row, part: str) -> tuple[dict[str, Any], dict[str, float], list[str]]:
+    """(values, factors, keys to take out) of a part of the row."""
+    if part == "main":
+        return row.both | row.set, row.scale, row.unset
+    return row.both | row.before, row.scale_before, []
 
 
 def training(tables: Tables, where: str, before: Training | None = None) -> Training:
     """Checks the tables and gives them their key."""
     recipe = check_recipe(tables, where)
-    told = {"before": before.key if before else ""} | meant(recipe)
-    key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+    content = {"before": before.key if before else ""} | meant(recipe)
+    key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
     return Training(key, tables, recipe, before)
 
 
@@ -138,8 +146,8 @@ def meant(recipe: Recipe) -> dict[str, Any]:
     """What of a recipe makes a training another one, as plain data."""
     told: dict[str, Any] = {}
     for name in TABLES:
-        table = getattr(recipe, name)
-        settled = table.resolved() if hasattr(table, "resolved") else table
+        table: Table = getattr(recipe, name)
+        settled = table.resolved() if isinstance(table, Profiled) else table
         # What is at its default is left out, so that a key that recipes gain later does not make all trainings others.
         told[name] = settled.model_dump(mode="json", exclude_defaults=True)
     # The digest is of the former names of keys, so that what was trained before they were renamed is found again.
@@ -170,15 +178,5 @@ def _seeded(tables: Tables, seed: int) -> Tables:
     return tables
 
 
-def _table(tables: Tables, key: str) -> tuple[dict[str, Any], str]:
-    *parts, last = key.split(".")
-    table: dict[str, Any] = tables
-    for part in parts:
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
-            raise ConfigError(f"{key}: {part} is no table in the recipe", hint="name a key of the recipe's tables")
-    return table, last
-
-
-def _said(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value

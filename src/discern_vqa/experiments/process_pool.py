@@ -9,9 +9,10 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,128 +52,86 @@ def work(
 
     A task whose need failed fails unstarted. An interrupt ends the workers and is passed on.
     """
-    crew = _Crew(tasks, log, told)
-    count = max(1, min(workers, len(tasks)))
-    threads = [threading.Thread(target=crew.serve, args=(number,), daemon=True) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    try:
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(0.2)
-    except BaseException:
-        crew.stop()
-        raise
-    if crew.broken is not None:
-        raise crew.broken
-    return crew.outcomes
+    log.mkdir(parents=True, exist_ok=True)
+    crew = [_Worker(log / f"worker{number}.log") for number in range(max(1, min(workers, len(tasks))))]
+    idle, waiting = list(crew), list(tasks)
+    running: dict[Future[Outcome], _Worker] = {}
+    outcomes: dict[str, Outcome] = {}
 
+    def note(outcome: Outcome) -> None:
+        outcomes[outcome.task.id] = outcome
+        told(outcome, len(outcomes), len(tasks))
 
-class _Crew:
-    def __init__(self, tasks: Sequence[Task], log: Path, told: Callable[[Outcome, int, int], None]) -> None:
-        self.waiting, self.total, self.log, self.told = list(tasks), len(tasks), log, told
-        self.outcomes: dict[str, Outcome] = {}
-        self.change = threading.Condition()
-        self.stopped = False
-        self.processes: dict[int, subprocess.Popen[str]] = {}
-        self.broken: BaseException | None = None
-        log.mkdir(parents=True, exist_ok=True)
-
-    def serve(self, number: int) -> None:
-        """A thread with a worker process of its own, until there is nothing left to do."""
+    with ThreadPoolExecutor(len(crew)) as threads:
         try:
-            while (task := self._next()) is not None:
-                started = time.monotonic()
-                answer, error = self._ask(number, task)
-                self._done(Outcome(task, answer, error, time.monotonic() - started))
-        except BaseException as error:  # handed to the main thread, which raises it
-            with self.change:
-                self.broken, self.stopped = error, True
-                self.change.notify_all()
+            while waiting or running:
+                while idle and (task := next((task for task in waiting if outcomes.keys() >= {*task.needs}), None)):
+                    waiting.remove(task)
+                    if failed := [outcomes[need].task.label for need in task.needs if outcomes[need].error]:
+                        note(Outcome(task, {}, f"not started, since this failed: {failed[0]}"))
+                    else:
+                        worker = idle.pop(0)
+                        running[threads.submit(worker.do, task, worker.start())] = worker
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    idle.append(running.pop(future))
+                    note(future.result())
+        except BaseException:
+            for worker in crew:
+                worker.interrupt()
+            raise
         finally:
-            self._end(number)
+            for worker in crew:
+                worker.end()
+    return outcomes
 
-    def stop(self) -> None:
-        """Ends the workers now; their trainings go on from their checkpoints another time."""
-        with self.change:
-            self.stopped = True
-            self.change.notify_all()
-        for number in list(self.processes):
-            self._end(number)
 
-    def _next(self) -> Task | None:
-        with self.change:
-            while not self.stopped:
-                for task in self.waiting:
-                    found = [self.outcomes.get(need) for need in task.needs]
-                    if all(found):
-                        self.waiting.remove(task)
-                        failed = [one for one in found if one is not None and one.error]
-                        if not failed:
-                            return task
-                        self._note(Outcome(task, {}, f"not started, since this failed: {failed[0].task.label}"))
-                        break
-                else:
-                    if not self.waiting:
-                        return None
-                    self.change.wait()
-            return None
+class _Worker:
+    """A worker process, which is started with its first task, and again with the next one after it has died."""
 
-    def _done(self, outcome: Outcome) -> None:
-        with self.change:
-            if not self.stopped:
-                self._note(outcome)
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        self.process: subprocess.Popen[str] | None = None
 
-    def _note(self, outcome: Outcome) -> None:
-        self.outcomes[outcome.task.id] = outcome
-        self.told(outcome, len(self.outcomes), self.total)
-        self.change.notify_all()
+    def start(self) -> "subprocess.Popen[str]":
+        """The process; a new one where there is none, or none that lives."""
+        if self.process is None or self.process.poll() is not None:
+            self.end()
+            with open(self.log, "a", encoding="utf-8") as log:
+                self.process = subprocess.Popen(
+                    WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8",
+                    env=os.environ | dict.fromkeys(THREADS, "1"),
+                )  # fmt: skip
+        return self.process
 
-    def _ask(self, number: int, task: Task) -> tuple[dict[str, Any], str]:
-        process = self.processes.get(number) or self._start(number)
+    def do(self, task: Task, process: "subprocess.Popen[str]") -> Outcome:
+        """Has the task done, and waits for its answer."""
         assert process.stdin is not None
         assert process.stdout is not None
-        try:
+        started, line = time.monotonic(), ""
+        with suppress(OSError):  # its pipe is broken: it died
             process.stdin.write(json.dumps(task.request) + "\n")
             process.stdin.flush()
             line = process.stdout.readline()
-        except (OSError, ValueError):  # its pipe is closed: it was ended, or it died
-            line = ""
-        if not line:
-            self._end(number)
-            return {}, f"its process ended ({_how(process.returncode)}); see {self.log.name}/worker{number}.log"
-        answer: dict[str, Any] = json.loads(line)
-        return answer, str(answer.pop("error", ""))
+        if line:
+            answer = json.loads(line)
+            error = str(answer.pop("error", ""))
+        else:
+            code = process.wait()
+            how = f"signal {-code}" if code < 0 else f"status {code}"
+            answer, error = {}, f"its process ended ({how}); see {self.log.parent.name}/{self.log.name}"
+        return Outcome(task, answer, error, time.monotonic() - started)
 
-    def _start(self, number: int) -> "subprocess.Popen[str]":
-        environment = os.environ | dict.fromkeys(THREADS, "1")
-        with open(self.log / f"worker{number}.log", "a", encoding="utf-8") as log:
-            process = subprocess.Popen(
-                WORKER,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8", env=environment,
-            )  # fmt: skip
-        self.processes[number] = process
-        return process
+    def interrupt(self) -> None:
+        """Ends the process at once; its training goes on from its checkpoint another time."""
+        if self.process is not None:
+            self.process.terminate()
 
-    def _end(self, number: int) -> None:
-        process = self.processes.pop(number, None)
-        if process is None:
-            return
-        if self.stopped:
-            process.terminate()
-        try:
-            if process.stdin is not None:
-                process.stdin.close()  # it leaves when there is nothing more to read
-        except OSError:
-            pass  # what was in the pipe of a dead worker is lost with it
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
-
-
-def _how(code: int | None) -> str:
-    return f"signal {-code}" if code is not None and code < 0 else f"status {code}"
+    def end(self) -> None:
+        """Ends the process, which leaves when there is nothing more to read."""
+        if self.process is not None:
+            try:
+                self.process.communicate(timeout=10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.communicate()
+            self.process = None

@@ -4,8 +4,9 @@ reference row with what chance would do to it, beside the paper's printed figure
 
 import os
 import platform
+from collections import Counter
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -29,64 +30,63 @@ def gather(grid: Grid, folder: Folder, failed: dict[str, str], command: str, dat
 
     Raises RunError when no row has an answer.
     """
-    experiment, rows = grid.experiment, []
-    answers: dict[str, list[list[Prediction]]] = {}
-    for planned in grid.planned:
-        rows.append(_row(planned, grid, folder, failed, answers))
+    experiment = grid.experiment
+    answers = {planned.row.name: files for planned in grid.planned if (files := _answers(planned, folder))}
     if not answers:
         why = next(iter(failed.values()), "nothing was trained")
         raise RunError(f"{experiment.name}: no row has an answer: {why}", hint="run the same command again")
-    normalise = grid.planned[0].trainings[0].recipe.data.normaliser if grid.planned[0].trainings else "m3ae"
+    normalise = grid.normaliser
     some = next(iter(answers.values()))[0]
     report: dict[str, Any] = {
         "name": experiment.name, "title": experiment.title, "source": experiment.source, "claim": experiment.claim,
         "note": experiment.note, "recipe": f"{experiment.family}/{grid.base}", "split": folder.split,
         "n": len(some), "images": len({row.image for row in some}), "twin_pairs": len(metrics.twin_pairs(some)),
         "normaliser": normalise, "seeds": list(grid.seeds), "reference": experiment.reference,
-        "sections": list(experiment.sections), "rows": rows,
+        "sections": list(experiment.sections),
+        "rows": [_row(planned, grid, folder, failed, answers.get(planned.row.name, [])) for planned in grid.planned],
     }  # fmt: skip
     report |= _tests(answers, experiment.reference, normalise)
-    for section, key in (("organ", "organ"), ("question_type", "question_type")):
+    for section in ("organ", "question_type"):
         if section in experiment.sections:
-            report.setdefault("by", {})[section] = by_group(answers, experiment.reference, key, normalise)
+            report.setdefault("by", {})[section] = by_group(answers, experiment.reference, section, normalise)
     report |= _beside(grid, folder)
     return report | {"command": command, "date": date, "machine": machine(), "made_with": made_with()}
 
 
+def _answers(planned: Planned, folder: Folder) -> list[list[Prediction]]:
+    """A row's predictions, of each seed that has them."""
+    files = [folder.predictions(training) for training in planned.trainings]
+    return [predictions.read(file) for file in files if file.is_file()]
+
+
 def _row(
-    planned: Planned, grid: Grid, folder: Folder, failed: dict[str, str], answers: dict[str, list[list[Prediction]]]
+    planned: Planned, grid: Grid, folder: Folder, failed: dict[str, str], answers: list[list[Prediction]]
 ) -> dict[str, Any]:
-    """A row's figures; its predictions go into `answers` when every seed has them."""
+    """A row's figures."""
     row, experiment = planned.row, grid.experiment
-    told: dict[str, Any] = {"name": row.name, "changes": changes(row), "printed": row.printed, "at": row.at}
-    printed = next(one.printed for one in experiment.rows if one.name == experiment.reference)
+    content: dict[str, Any] = {"name": row.name, "changes": changes(row), "printed": row.printed, "at": row.at}
+    printed = next(other.printed for other in experiment.rows if other.name == experiment.reference)
     if row.printed and printed and row.name != experiment.reference:
         both = [key for key in row.printed if key in printed]
-        told["printed_difference"] = {key: round(row.printed[key] - printed[key], 1) for key in both}
+        content["printed_difference"] = {key: round(row.printed[key] - printed[key], 1) for key in both}
     if planned.skipped:
-        return told | {"skipped": planned.skipped}
-    lost = [failed[one.key] for one in planned.trainings if one.key in failed]
-    lost += [failed[one.before.key] for one in planned.trainings if one.before and one.before.key in failed]
-    seeds, used = [], []
-    for seed, training in zip(grid.seeds, planned.trainings, strict=True):
-        if folder.predictions(training).is_file():
-            seeds.append(predictions.read(folder.predictions(training)))
-            used.append((seed, training))
-    if lost:
-        told["failed"] = lost[0]
-    if not seeds:
-        return told
-    answers[row.name] = seeds
-    normalise = planned.trainings[0].recipe.data.normaliser
-    scored = [metrics.score(one, normalise) for one in seeds]
-    done = [folder.done(training) or {} for _, training in used]
-    return told | {
-        "keys": [training.key for _, training in used],
-        "seeds": [seed for seed, _ in used],
-        "figures": {part: spread([one[part]["accuracy"] for one in scored]) for part in PARTS
-                    if all(one.get(part, {}).get("n") for one in scored)},
-        "validation": spread([one["validation"] for one in done if "validation" in one]),
-        "seconds": spread([one["seconds"] for one in done if "seconds" in one]),
+        return content | {"skipped": planned.skipped}
+    trainings = [*planned.trainings, *(training.before for training in planned.trainings if training.before)]
+    if errors := [failed[training.key] for training in trainings if training.key in failed]:
+        content["failed"] = errors[0]
+    if not answers:
+        return content
+    seeds = zip(grid.seeds, planned.trainings, strict=True)
+    answered = [(seed, training) for seed, training in seeds if folder.predictions(training).is_file()]
+    scores = [metrics.score(rows, planned.trainings[0].recipe.data.normaliser) for rows in answers]
+    done = [folder.done(training) or {} for _, training in answered]
+    return content | {
+        "keys": [training.key for _, training in answered],
+        "seeds": [seed for seed, _ in answered],
+        "figures": {part: spread([score[part]["accuracy"] for score in scores]) for part in PARTS
+                    if all(score.get(part, {}).get("n") for score in scores)},
+        "validation": spread([facts["validation"] for facts in done if "validation" in facts]),
+        "seconds": spread([facts["seconds"] for facts in done if "seconds" in facts]),
     }  # fmt: skip
 
 
@@ -116,16 +116,15 @@ def by_group(
         {group: {"n", "images", "rows": {row: {"mean", "sd", "values"}}, "tests": {row: a test of `compare`}}}, the
         largest group first; p_holm and verdict hold for the whole table.
     """
-    some = next(iter(answers.values()))[0]
-    groups: dict[str, int] = {}
-    for row in some:
-        name = getattr(row, key) or metrics.NO_VALUE
-        groups[name] = groups.get(name, 0) + 1
+
+    def group_of(row: Prediction) -> str:
+        return getattr(row, key) or metrics.NO_VALUE
+
+    groups = Counter(map(group_of, next(iter(answers.values()))[0]))
     found: dict[str, dict[str, Any]] = {}
     for group in sorted(groups, key=lambda name: (-groups[name], name)):
         cut = {
-            name: [[row for row in seed if (getattr(row, key) or metrics.NO_VALUE) == group] for seed in seeds]
-            for name, seeds in answers.items()
+            name: [[row for row in seed if group_of(row) == group] for seed in seeds] for name, seeds in answers.items()
         }
         tests = _tests(cut, reference, normalise)["tests"]
         rights = {name: [metrics.rights(seed, normalise).mean() for seed in seeds] for name, seeds in cut.items()}
@@ -145,12 +144,10 @@ def by_group(
 
 def _beside(grid: Grid, folder: Folder) -> dict[str, Any]:
     """Baselines, controls and the vocabulary of the reference's first seed."""
-    for planned in grid.planned:
-        if planned.row.name == grid.experiment.reference and planned.trainings:
-            path = folder.scores(planned.trainings[0])
-            if path.is_file():
-                scores = read_object(path, "remove it; the same command writes it anew")
-                return {key: scores[key] for key in ("baselines", "controls", "vocabulary") if key in scores}
+    for path in map(folder.scores, grid.references[:1]):
+        if path.is_file():
+            scores = read_object(path, "remove it; the same command writes it anew")
+            return {key: scores[key] for key in ("baselines", "controls", "vocabulary") if key in scores}
     return {}
 
 
@@ -161,10 +158,5 @@ def machine() -> str:
 
 def made_with() -> dict[str, str]:
     """The versions that matter to a figure."""
-    found = {"discern-vqa": __version__, "python": platform.python_version()}
-    for name in ("torch", "numpy", "scipy"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # not a distribution here
-            found[name] = "unknown"
-    return found
+    programs = {name: version(name) for name in ("torch", "numpy", "scipy")}
+    return {"discern-vqa": __version__, "python": platform.python_version()} | programs

@@ -6,6 +6,7 @@ one that was killed goes on from its checkpoint; what failed is tried again by t
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,161 +52,158 @@ def run(
     The split that is reported is opened after the last training of all grids has ended: nothing is chosen on it. Raises
     ConfigError, before anything starts, when a row's data set has no such split.
     """
-    out = Path(out)
     _check_split(grids, split)
-    with locked(out):
-        folder = Folder(out, data, split)
-        labels = labelled(grids)
-        failed = _train(folder, labels, workers, say)
-        folder.note("opens", split=split, trained=len(labels) - len(failed), failed=len(failed))
-        forget_other_questions(folder, labels, say)
-        failed |= _answer(folder, grids, labels, failed, workers, say)
-        failed |= _states(folder, grids, labels, failed, workers, say)
-    return failed
+    with locked(Path(out)):
+        command = _Command(Folder(Path(out), data, split), labelled(grids), workers, say)
+        command.train()
+        command.answer(grids)
+        command.find_states(grids)
+    return command.failed
 
 
 def _check_split(grids: Sequence[Grid], split: str) -> None:
     """Raises ConfigError when the data of a row have no such split, as far as can be told before they are opened."""
-    choices = [training.recipe.data for grid in grids for row in grid.planned for training in row.trainings]
+    choices = [training.recipe.data for grid in grids for training in grid.trainings]
     for dataset, index in dict.fromkeys((choice.dataset, choice.index) for choice in choices):
-        known = split_files.parts(Path(index)) if index else registry.load("datasets", dataset).SPLITS
+        known = split_files.parts(Path(index)) if index else registry.reader(dataset).SPLITS
         if split not in known:
             raise ConfigError(f"--split {split!r}: {dataset} has none", hint=f"it has: {', '.join(known)}")
 
 
 def labelled(grids: Sequence[Grid]) -> dict[str, tuple[Training, str]]:
     """Every training by its key, seed by seed, what a row needs before it; each with a label for people."""
-    found: dict[str, tuple[Training, str]] = {}
-    places = [(place, grid, row) for grid in grids for row in grid.planned for place in range(len(row.trainings))]
-    for place, grid, row in sorted(places, key=lambda one: one[0]):
-        training = row.trainings[place]
-        label = f"{grid.experiment.name} / {row.row.name}, seed {grid.seeds[place]}"
-        if training.before is not None:
-            found.setdefault(training.before.key, (training.before, f"{label} (pre-training)"))
-        found.setdefault(training.key, (training, label))
-    return found
+    labels: dict[str, tuple[Training, str]] = {}
+    rows = [(grid, row) for grid in grids for row in grid.planned if row.trainings]
+    for place in range(max((len(grid.seeds) for grid, _ in rows), default=0)):
+        for grid, row in rows:
+            training = row.trainings[place]
+            label = f"{grid.experiment.name} / {row.row.name}, seed {grid.seeds[place]}"
+            if training.before is not None:
+                labels.setdefault(training.before.key, (training.before, f"{label} (pre-training)"))
+            labels.setdefault(training.key, (training, label))
+    return labels
 
 
-def _train(
-    folder: Folder, labels: dict[str, tuple[Training, str]], workers: int, say: Callable[[str], None]
-) -> dict[str, str]:
-    """Trains what is not there yet."""
-    tasks = []
-    for training, label in labels.values():
-        recipe = folder.out / "recipes" / training.file
-        atomic_write_text(recipe, training.text(label))
-        if read_recipe(recipe).to_json() != training.recipe.to_json() | _after(training):
-            raise RunError(f"{recipe} does not say what was meant", hint="this is a bug of ours; please report it")
-        done = folder.done(training)
-        same_data(folder, training, done)
-        if done is None:
-            tasks.append((training, label))
-    kept = len(labels) - len(tasks)
-    say(f"{len(labels)} trainings" + (f", {kept} of them are there already" if kept else ""))
-    if tasks:
-        for training, _ in labels.values():  # phantoms are drawn here, once, and not by each worker
+@dataclass
+class _Command:
+    """One command in a folder: what its workers do, one kind of task after the other, and what has failed."""
+
+    folder: Folder
+    labels: dict[str, tuple[Training, str]]
+    workers: int
+    say: Callable[[str], None]
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def train(self) -> None:
+        """Trains what is not there yet."""
+        folder, trainings = self.folder, [training for training, _ in self.labels.values()]
+        missing = []
+        for training, label in self.labels.values():
+            recipe = folder.out / "recipes" / training.file
+            atomic_write_text(recipe, training.text(label))
+            if read_recipe(recipe).to_json() != training.recipe.to_json() | _after(training):
+                raise RunError(f"{recipe} does not say what was meant", hint="this is a bug of ours; please report it")
+            done = folder.done(training)
+            same_data(folder, training, done)
+            if done is None:
+                missing.append(training)
+        there = len(trainings) - len(missing)
+        self.say(f"{len(trainings)} trainings" + (f", {there} of them are there already" if there else ""))
+        for training in trainings if missing else ():  # phantoms are drawn here, once, and not by each worker
             find_root(training.recipe.data, folder.data)
-    for training, _ in tasks:  # only now, since nothing may be refused once one of them is written
-        atomic_write_text(folder.begun_with(training), folder.data_digest(training) + "\n")
-    failed: dict[str, str] = {}
+        for training in missing:  # only now, since nothing may be refused once one of them is written
+            atomic_write_text(folder.begun_with(training), folder.data_digest(training) + "\n")
 
-    def told(outcome: Outcome, done: int, total: int) -> None:
-        if outcome.error:
-            failed[outcome.task.id] = outcome.error
-            folder.note("failed", key=outcome.task.id, label=outcome.task.label, error=outcome.error)
-            say(f"[{done:3d}/{total}] {outcome.task.label}: FAILED: {outcome.error}")
-            return
-        told_of = {"key": outcome.task.id, "seconds": round(outcome.seconds, 1), **outcome.answer}
-        told_of["data"] = folder.data_digest(labels[outcome.task.id][0])
-        atomic_write_text(folder.out / "runs" / outcome.task.id / DONE, json.dumps(told_of))
-        folder.note("trained", label=outcome.task.label, **told_of)
-        validation = f"validation {told_of['validation']:.3f}, " if "validation" in told_of else ""
-        say(f"[{done:3d}/{total}] {outcome.task.label}: {validation}{outcome.seconds:.0f} s")
+        def trained(outcome: Outcome) -> str:
+            facts = {"key": outcome.task.id, "seconds": round(outcome.seconds, 1), **outcome.answer}
+            facts["data"] = folder.data_digest(self.labels[outcome.task.id][0])
+            atomic_write_text(folder.out / "runs" / outcome.task.id / DONE, json.dumps(facts))
+            folder.note("trained", label=outcome.task.label, **facts)
+            validation = f"validation {facts['validation']:.3f}, " if "validation" in facts else ""
+            return f"{validation}{outcome.seconds:.0f} s"
 
-    asked = [_training_task(folder, training, label) for training, label in tasks]
-    work(asked, workers, folder.out / "logs", told)
-    return failed
+        self._work([self._training_task(training) for training in missing], trained, "FAILED")
+        folder.note("opens", split=folder.split, trained=len(trainings) - len(self.failed), failed=len(self.failed))
+
+    def _training_task(self, training: Training) -> Task:
+        folder, before = self.folder, training.before
+        request = {
+            "do": "train",
+            "recipe": str(folder.out / "recipes" / training.file),
+            "data": str(folder.data) if folder.data else None,
+            "from": str(folder.run(before)) if before is not None else None,
+            "out": str(folder.run(training)),
+        }
+        needs = (before.key,) if before is not None and folder.done(before) is None else ()
+        return Task(training.key, self.labels[training.key][1], request, needs)
+
+    def answer(self, grids: Sequence[Grid]) -> None:
+        """Answers the reported split with every finished row; the references' first seeds with baselines and
+        controls."""
+        folder = self.folder
+        forget_other_questions(folder, self.labels, self.say)
+        whole = {training.key for grid in grids for training in grid.references[:1]}
+        modes = {training.key for grid in _asking("modes", grids) for training in grid.trainings}
+        tasks = {}
+        for training in (training for grid in grids for training in grid.trainings):
+            key = training.key
+            files = [folder.predictions(training)]
+            files += [folder.scores(training)] if key in whole else []
+            files += [folder.predictions(training, "classify")] if key in modes else []
+            if key not in self.failed and not all(file.is_file() for file in files):
+                request = {"do": "answer", "whole": key in whole, "modes": key in modes} | self._asked_of(training)
+                tasks[key] = Task(key, self.labels[key][1], request)
+
+        def answered(outcome: Outcome) -> str:
+            training = self.labels[outcome.task.id][0]
+            atomic_write_text(folder.answered(training), folder.asked_digest(training) + "\n")
+            return ""
+
+        if tasks:
+            self.say(f"all trainings have ended; opening {folder.split}: {len(tasks)} rows answer")
+        self._work(list(tasks.values()), answered, "no answers")
+
+    def find_states(self, grids: Sequence[Grid]) -> None:
+        """How the states of the reported questions lie, for the experiments that ask for it."""
+        tasks = {}
+        for training in (training for grid in _asking("features", grids) for training in grid.trainings):
+            file, key = self.folder.states(training), f"{training.key}:states"
+            if training.key not in self.failed and not file.is_file():
+                request = {"do": "features", "out": str(file)} | self._asked_of(training)
+                tasks[key] = Task(key, f"{self.labels[training.key][1]} (states)", request)
+        self._work(list(tasks.values()), lambda outcome: "", "FAILED")
+
+    def _asked_of(self, training: Training) -> dict[str, Any]:
+        """Which run answers which questions, for a request."""
+        data = str(self.folder.data) if self.folder.data else None
+        return {"run": str(self.folder.run(training)), "split": self.folder.split, "data": data}
+
+    def _work(self, tasks: Sequence[Task], done: Callable[[Outcome], str], failing: str) -> None:
+        """Has the tasks done.
+
+        Args:
+            done: keeps what came out of a task, and returns what is to be said of it; "" for nothing.
+            failing: what a task that failed has come to, in words.
+        """
+
+        def told(outcome: Outcome, number: int, total: int) -> None:
+            task, error = outcome.task, outcome.error
+            if error:
+                self.failed[task.id] = error
+                self.folder.note("failed", key=task.id, label=task.label, error=error)
+            if line := f"{failing}: {error}" if error else done(outcome):
+                self.say(f"[{number:3d}/{total}] {task.label}: {line}")
+
+        if tasks:
+            work(tasks, self.workers, self.folder.out / "logs", told)
 
 
-def _training_task(folder: Folder, training: Training, label: str) -> Task:
-    before = training.before
-    request = {
-        "do": "train",
-        "recipe": str(folder.out / "recipes" / training.file),
-        "data": str(folder.data) if folder.data else None,
-        "from": str(folder.run(before)) if before is not None else None,
-        "out": str(folder.run(training)),
-    }
-    needs = (before.key,) if before is not None and folder.done(before) is None else ()
-    return Task(training.key, label, request, needs)
+def _asking(section: str, grids: Sequence[Grid]) -> list[Grid]:
+    """Those whose report has the section."""
+    return [grid for grid in grids if section in grid.experiment.sections]
 
 
 def _after(training: Training) -> dict[str, Any]:
     """The one difference of a written recipe: the name of the file before it."""
     run = training.recipe.to_json()["run"]
     return {"run": run | {"after": training.before.file if training.before else ""}}
-
-
-def _answer(
-    folder: Folder, grids: Sequence[Grid], labels: dict[str, tuple[Training, str]], failed: dict[str, str],
-    workers: int, say: Callable[[str], None],
-) -> dict[str, str]:  # fmt: skip
-    """Answers the reported split with every finished row; the references' first seeds with baselines and controls."""
-    whole = {
-        row.trainings[0].key for grid in grids for row in grid.planned
-        if row.row.name == grid.experiment.reference and row.trainings
-    }  # fmt: skip
-    rows = {training.key: training for grid in grids for row in grid.planned for training in row.trainings}
-    modes = {
-        training.key for grid in grids if "modes" in grid.experiment.sections
-        for row in grid.planned for training in row.trainings
-    }  # fmt: skip
-    tasks = []
-    for key, training in rows.items():
-        have = folder.predictions(training).is_file() and (key not in whole or folder.scores(training).is_file())
-        if key in modes:
-            have = have and (folder.run(training) / f"predictions.{folder.split}.classify.jsonl").is_file()
-        if key in failed or have:
-            continue
-        request = {
-            "do": "answer", "run": str(folder.run(training)), "split": folder.split, "whole": key in whole,
-            "modes": key in modes, "data": str(folder.data) if folder.data else None,
-        }  # fmt: skip
-        tasks.append(Task(key, labels[key][1], request))
-    errors: dict[str, str] = {}
-
-    def told(outcome: Outcome, done: int, total: int) -> None:
-        if outcome.error:
-            errors[outcome.task.id] = outcome.error
-            folder.note("failed", key=outcome.task.id, label=outcome.task.label, error=outcome.error)
-            say(f"[{done:3d}/{total}] {outcome.task.label}: no answers: {outcome.error}")
-            return
-        training = rows[outcome.task.id]
-        atomic_write_text(folder.answered(training), folder.asked_digest(training) + "\n")
-
-    if tasks:
-        say(f"all trainings have ended; opening {folder.split}: {len(tasks)} rows answer")
-        work(tasks, workers, folder.out / "logs", told)
-    return errors
-
-
-def _states(
-    folder: Folder, grids: Sequence[Grid], labels: dict[str, tuple[Training, str]], failed: dict[str, str],
-    workers: int, say: Callable[[str], None],
-) -> dict[str, str]:  # fmt: skip
-    """How the states of the reported questions lie, for the experiments that ask for it."""
-    asking = [grid for grid in grids if "features" in grid.experiment.sections]
-    tasks = {}
-    for training in (one for grid in asking for row in grid.planned for one in row.trainings):
-        out = folder.states(training)
-        if training.key not in failed and not out.is_file():
-            request = {
-                "do": "features", "run": str(folder.run(training)), "split": folder.split, "out": str(out),
-                "data": str(folder.data) if folder.data else None,
-            }  # fmt: skip
-            tasks[training.key] = Task(training.key, f"{labels[training.key][1]} (states)", request)
-    found = work(list(tasks.values()), workers, folder.out / "logs", lambda one, done, total: None) if tasks else {}
-    for one in found.values():
-        if one.error:
-            say(f"{one.task.label}: FAILED: {one.error}")
-    return {f"{key}:states": one.error for key, one in found.items() if one.error}

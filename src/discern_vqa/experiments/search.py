@@ -67,18 +67,17 @@ def search(
     out.mkdir(parents=True, exist_ok=True)
     study = _study(optuna, f"{found.parent.name}/{found.stem}", storage, out)
     study.sampler = optuna.samplers.TPESampler(seed=_sampler_seed(seed, len(study.trials)))
-    _same_space(study, asked, overrides or [])
-    _same_made_of(study, settings, digest_of([*learned, *held_out]))
+    _goes_on(study, asked, overrides or [], settings, digest_of([*learned, *held_out]))
     ended = sum(trial.state.is_finished() for trial in study.trials)
     say(f"{ended} of {trials} trials are there")
 
-    def one(trial: Any) -> float:
-        chosen = {key: _suggest(trial, key, said) for key, said in asked.items()}
+    def measured(trial: Any) -> float:
+        chosen = {key: _suggest(trial, key, values) for key, values in asked.items()}
         folder = out / "trials" / f"{trial.number:04d}"
         shutil.rmtree(folder, ignore_errors=True)
-        given = [*(overrides or []), *(f"{key}={toml_value(value)}" for key, value in chosen.items())]
+        changes = [*(overrides or []), *as_sets(chosen)]
         try:
-            return _trial(trial, found, root, given, folder, optuna.TrialPruned)
+            return _trial(trial, found, root, changes, folder, optuna.TrialPruned)
         except DiscernError as error:
             trial.set_user_attr("error", str(error))
             raise
@@ -88,7 +87,7 @@ def search(
         why = f": {trial.user_attrs['error']}" if "error" in trial.user_attrs else ""
         say(f"[{trial.number + 1:3d}/{trials}] {trial.state.name.lower()}, validation {value}, {trial.params}{why}")
 
-    study.optimize(one, n_trials=max(0, trials - ended), callbacks=[told], catch=(DiscernError,))
+    study.optimize(measured, n_trials=max(0, trials - ended), callbacks=[told], catch=(DiscernError,))
     return _written(study, found, out)
 
 
@@ -98,20 +97,15 @@ def read_space(path: Path) -> Space:
         tables = read_toml(Path(path), hint='a table for each key: ["optim.lr"]')
     except FileNotFoundError:
         raise ConfigError(f"there is no space {path}", hint="see the docstring of experiments/search.py") from None
-    for key, said in tables.items():
-        known = isinstance(said, dict) and set(said) in _LEGAL and "." in key
-        wrong = (
-            _wrong(said)
-            if known
-            else "expected low < high (with log or step), or choices, of a key with a table's name"
-        )
+    example = 'for example ["optim.lr"] low = 1e-4, high = 1e-2, log = true'
+    for key, values in tables.items():
+        wrong = "expected low < high (with log or step), or choices, of a key with a table's name"
+        if isinstance(values, dict) and set(values) in _LEGAL and "." in key:
+            wrong = _wrong(values)
         if wrong:
-            raise ConfigError(
-                f"{path}: {key}: {wrong}",
-                hint='for example ["optim.lr"] low = 1e-4, high = 1e-2, log = true',
-            )
+            raise ConfigError(f"{path}: {key}: {wrong}", hint=example)
     if not tables:
-        raise ConfigError(f"{path} names no key", hint='for example ["optim.lr"] low = 1e-4, high = 1e-2, log = true')
+        raise ConfigError(f"{path} names no key", hint=example)
     return tables
 
 
@@ -168,37 +162,28 @@ def _written(study: Any, recipe: Path, out: Path) -> dict[str, Any]:
     return content
 
 
-def as_sets(best: dict[str, Any]) -> list[str]:
-    """The best trial's keys as `--set` takes them."""
-    return [f"{key}={toml_value(value)}" for key, value in best["set"].items()]
+def as_sets(values: dict[str, Any]) -> list[str]:
+    """Keys with their values, as `--set` takes them."""
+    return [f"{key}={toml_value(value)}" for key, value in values.items()]
 
 
-def _same_space(study: Any, space: Space, overrides: list[str]) -> None:
-    """A study goes on with its own space; raises ConfigError for another."""
-    told = json.dumps([space, overrides], sort_keys=True)
-    kept = study.user_attrs.get("space")
-    if kept is None:
-        study.set_user_attr("space", told)
-    elif kept != told:
-        raise ConfigError(
-            "this study was begun with another space or other --set", hint="choose another --out, or another storage"
-        )
-
-
-def _same_made_of(study: Any, settings: Recipe, data: str) -> None:
-    """A study goes on with its own recipe and data; raises ConfigError for others. One that says nothing of them, of an
-    earlier version, is taken as it is."""
+def _goes_on(study: Any, space: Space, overrides: list[str], settings: Recipe, data: str) -> None:
+    """A study goes on with its own space, recipe and data; raises ConfigError for others. What a study of an earlier
+    version says nothing of is taken as it is."""
     recipe = hashlib.sha256(json.dumps(meant(settings), sort_keys=True).encode()).hexdigest()[:16]
-    told = {"recipe": recipe, "data": data}
-    kept = study.user_attrs.get("made_of")
-    if kept is None:
-        study.set_user_attr("made_of", told)
-        return
-    odd = [{"recipe": "another recipe", "data": "other data"}[key] for key in told if kept.get(key) != told[key]]
-    if odd:
-        raise ConfigError(
-            f"this study was begun with {' and '.join(odd)}", hint="choose another --out, or another storage"
-        )
+    now: dict[str, Any] = {
+        "space": json.dumps([space, overrides], sort_keys=True),
+        "made_of": {"recipe": recipe, "data": data},
+    }
+    then = now | study.user_attrs
+    changed = ["another space or other --set"] if then["space"] != now["space"] else []
+    for key, what in (("recipe", "another recipe"), ("data", "other data")):
+        changed += [what] if then["made_of"].get(key) != now["made_of"][key] else []
+    if changed:
+        message = f"this study was begun with {' and '.join(changed)}"
+        raise ConfigError(message, hint="choose another --out, or another storage")
+    for key, value in now.items():
+        study.set_user_attr(key, value)
 
 
 def _study(optuna: Any, name: str, storage: str, out: Path) -> Any:
@@ -213,11 +198,9 @@ def _study(optuna: Any, name: str, storage: str, out: Path) -> Any:
         )  # fmt: skip
     except (SQLAlchemyError, ImportError, ValueError, optuna.exceptions.OptunaError) as error:
         why = (str(error) or type(error).__name__).partition("\n")[0]
-        raise ConfigError(
-            f"--storage {storage!r}: no study can be kept there: {why}" if storage else
-            f"no study can be kept in {out}: {why}",
-            hint="for example sqlite:///study.db, or leave it out: the study is kept in --out",
-        ) from error  # fmt: skip
+        where = f"--storage {storage!r}: no study can be kept there" if storage else f"no study can be kept in {out}"
+        hint = "for example sqlite:///study.db, or leave it out: the study is kept in --out"
+        raise ConfigError(f"{where}: {why}", hint=hint) from error
 
 
 def _sampler_seed(seed: int, there: int) -> int:
@@ -225,28 +208,24 @@ def _sampler_seed(seed: int, there: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{there}".encode()).digest()[:4], "big")
 
 
-def _suggest(trial: Any, key: str, said: dict[str, Any]) -> Any:
-    if "choices" in said:
-        return trial.suggest_categorical(key, said["choices"])
-    more = {name: said[name] for name in ("log", "step") if name in said}
-    whole = isinstance(said["low"], int) and isinstance(said["high"], int)
-    draw = trial.suggest_int if whole else trial.suggest_float
-    return draw(key, said["low"], said["high"], **more)
+def _suggest(trial: Any, key: str, values: dict[str, Any]) -> Any:
+    if "choices" in values:
+        return trial.suggest_categorical(key, values["choices"])
+    whole = isinstance(values["low"], int) and isinstance(values["high"], int)
+    return (trial.suggest_int if whole else trial.suggest_float)(key, **values)
 
 
 def _middle(space: Space) -> list[str]:
     """One setting of the space, so that a key or value that no recipe has is told before anything starts."""
-    return [
-        f"{key}={toml_value(said['choices'][0] if 'choices' in said else said['low'])}" for key, said in space.items()
-    ]
+    first = {key: values["choices"][0] if "choices" in values else values["low"] for key, values in space.items()}
+    return as_sets(first)
 
 
 def _optuna() -> Any:
     try:
         import optuna
     except ModuleNotFoundError:
-        raise ConfigError(
-            "a search takes Optuna, which is not installed", hint="pip install 'discern-vqa[sweep]'"
-        ) from None
+        hint = "pip install 'discern-vqa[sweep]'"
+        raise ConfigError("a search takes Optuna, which is not installed", hint=hint) from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna

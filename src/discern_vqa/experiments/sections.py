@@ -5,6 +5,7 @@ Each is a function from a grid to {"title", "lines", "figures"}; lines are Markd
 """
 
 from collections.abc import Callable, Sequence
+from itertools import chain, zip_longest
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from discern_vqa.data.sampling import epoch_batches
 from discern_vqa.experiments.catalogue import Row
 from discern_vqa.experiments.folder import ANEW, Folder, Grid
 from discern_vqa.experiments.page import markdown_table, shown
-from discern_vqa.experiments.plan import Planned, Training
+from discern_vqa.experiments.plan import Training
 from discern_vqa.experiments.report import spread
 from discern_vqa.recipe_samples import find_root, learning_samples
 from discern_vqa.run import SIMILAR
@@ -69,8 +70,8 @@ def cases(grid: Grid, folder: Folder) -> Section:
     answers = {
         row.name: predictions.read(folder.predictions(trainings[0])) for row, trainings in _finished(grid, folder)
     }
-    names, normalise = list(answers), grid.planned[0].trainings[0].recipe.data.normaliser
-    right = np.stack([metrics.rights(rows, normalise) for rows in answers.values()])
+    names = list(answers)
+    right = np.stack([metrics.rights(rows, grid.normaliser) for rows in answers.values()])
     apart = np.flatnonzero(right.any(0) & ~right.all(0))
     reference = names.index(grid.experiment.reference)
     best = apart[np.argsort(~right[reference, apart], kind="stable")]
@@ -95,12 +96,9 @@ def modes(grid: Grid, folder: Folder) -> Section:
     """Every way of answering of every row, from one model."""
     figures: dict[str, dict[str, Any]] = {}
     for row, trainings in _finished(grid, folder):
-        normalise = trainings[0].recipe.data.normaliser
         for mode in ("classify", "classify_typed", "generate", "rank", "hybrid"):
-            files = [folder.run(training) / f"predictions.{folder.split}.{mode}.jsonl" for training in trainings]
-            if all(file.is_file() for file in files):
-                right = [metrics.rights(predictions.read(file), normalise).mean() for file in files]
-                figures.setdefault(row.name, {})[mode] = spread(right)
+            if all(folder.predictions(training, mode).is_file() for training in trainings):
+                figures.setdefault(row.name, {})[mode] = _accuracy(trainings, folder, mode)
     names = list(dict.fromkeys(mode for one in figures.values() for mode in one))
     table = [["row", *names], *([row, *(shown(one.get(mode)) for mode in names)] for row, one in figures.items())]
     return {"title": "Ways of answering (the same models)", "lines": markdown_table(table), "figures": figures}
@@ -108,7 +106,7 @@ def modes(grid: Grid, folder: Folder) -> Section:
 
 def published(grid: Grid, folder: Folder) -> Section:
     """What others printed on this data set."""
-    dataset = grid.planned[0].trainings[0].recipe.data.dataset
+    dataset = grid.trainings[0].recipe.data.dataset
     rows = literature(dataset)
     table = [["model, as printed", "open", "closed", "overall", "known against it"]]
     for one in rows:
@@ -120,8 +118,7 @@ def published(grid: Grid, folder: Folder) -> Section:
 
 def negatives(grid: Grid, folder: Folder) -> Section:
     """Fig. 3 as a statistic: how often a question about another image of the batch would be answered alike here."""
-    planned = next(one for one in grid.planned if one.trainings)
-    training = planned.trainings[0].before or planned.trainings[0]
+    training = grid.trainings[0].before or grid.trainings[0]
     data, optim = training.recipe.data, training.recipe.optim
     samples, _ = learning_samples(data, find_root(data, folder.data), training.recipe.run.seed)
     drawn = [epoch_batches(samples, optim.batch, 0, epoch, optim.per_image, True) for epoch in range(EPOCHS)]
@@ -169,10 +166,8 @@ def curve(grid: Grid, folder: Folder) -> Section:
     figures: dict[str, dict[str, Any]] = {}
     for row, trainings in _finished(grid, folder):
         if row.at is not None:
-            normalise = trainings[0].recipe.data.normaliser
-            right = [metrics.rights(predictions.read(folder.predictions(one)), normalise).mean() for one in trainings]
             line = "without pre-training" if row.no_before and row.name != "0 %" else "with pre-training"
-            figures.setdefault(line, {})[f"{row.at:g}"] = spread(right)
+            figures.setdefault(line, {})[f"{row.at:g}"] = _accuracy(trainings, folder)
     places = sorted({float(place) for one in figures.values() for place in one})
     table = [["share of the images", *(f"{100 * place:g} %" for place in places)]]
     table += [[line, *(shown(one.get(f"{place:g}")) for place in places)] for line, one in figures.items()]
@@ -195,24 +190,23 @@ def extras(grid: Grid, folder: Folder) -> list[Section]:
     return [SECTIONS[name](grid, folder) for name in grid.experiment.sections if name in SECTIONS]
 
 
-def _finished(grid: Grid, folder: Folder) -> list[tuple[Row, list[Training]]]:
+def _finished(grid: Grid, folder: Folder) -> list[tuple[Row, tuple[Training, ...]]]:
     """The rows of which every seed has its answers."""
+    rows = [(planned.row, planned.trainings) for planned in grid.planned if planned.trainings]
+    return [(row, made) for row, made in rows if all(folder.predictions(training).is_file() for training in made)]
 
-    def whole(one: Planned) -> bool:
-        return bool(one.trainings) and all(folder.predictions(training).is_file() for training in one.trainings)
 
-    return [(one.row, list(one.trainings)) for one in grid.planned if whole(one)]
+def _accuracy(trainings: Sequence[Training], folder: Folder, mode: str = "") -> dict[str, Any] | None:
+    """A row's accuracy over its seeds."""
+    normalise = trainings[0].recipe.data.normaliser
+    files = [folder.predictions(training, mode) for training in trainings]
+    return spread([float(metrics.rights(predictions.read(file), normalise).mean()) for file in files])
 
 
 def _spread_over(rows: Sequence[Prediction], places: Sequence[int]) -> list[int]:
     """Up to CASES places, taking the question types in turn."""
-    waiting: dict[str, list[int]] = {}
+    by_type: dict[str, list[int]] = {}
     for row, place in zip(rows, places, strict=True):
-        waiting.setdefault(row.question_type, []).append(int(place))
-    chosen: list[int] = []
-    while waiting and len(chosen) < CASES:
-        for kind in list(waiting):
-            chosen.append(waiting[kind].pop(0))
-            if not waiting[kind]:
-                del waiting[kind]
-    return chosen[:CASES]
+        by_type.setdefault(row.question_type, []).append(int(place))
+    turns = chain.from_iterable(zip_longest(*by_type.values()))
+    return [place for place in turns if place is not None][:CASES]

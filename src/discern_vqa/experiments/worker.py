@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from discern_vqa.data.sample import Sample
-from discern_vqa.errors import DiscernError
+from discern_vqa.errors import ConfigError, DiscernError
 from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.evaluation.opening import open_run
 from discern_vqa.evaluation.predict import Predictor
@@ -52,15 +52,8 @@ def answered(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _train(request: dict[str, Any]) -> dict[str, Any]:
-    out = Path(request["out"])
-    train(
-        Path(request["recipe"]),
-        data=_path(request["data"]),
-        from_run=_path(request["from"]),
-        out=out,
-        resume=True,
-        quiet=True,
-    )
+    recipe, out, data, before = Path(request["recipe"]), Path(request["out"]), request["data"], request["from"]
+    train(recipe, data=_path(data), from_run=_path(before), out=out, resume=True, quiet=True)
     return validated(out)
 
 
@@ -89,11 +82,14 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _features(request: dict[str, Any]) -> dict[str, Any]:
-    from discern_vqa.experiments.features import clusters, states
+    from discern_vqa.experiments.features import clusters
 
     predictor = open_run(Path(request["run"]), calibrated=False)
     samples = _asked(predictor, _path(request["data"]), str(request["split"]))
-    made = clusters(states(predictor, samples), [sample.kind for sample in samples])
+    states = predictor.states(samples)
+    if states is None:
+        raise ConfigError("this run has no state that it answers from", hint="choose the run of a network")
+    made = clusters(states, [sample.kind for sample in samples])
     atomic_write_text(Path(request["out"]), json.dumps(made))
     return made
 
