@@ -129,9 +129,7 @@ class Run:
             tokenizer = _tokenizer(content["text"], folder)
             root = Path(config["root"])
             writer = writer_from_json(content["writer"], folder / "writer") if "writer" in content else None
-        except KeyError as error:
-            raise RunError(f"{folder} lacks the entry {error} in its JSON files", hint="train it again") from error
-        except (TypeError, AttributeError, OSError) as error:
+        except (LookupError, TypeError, AttributeError, ValueError, OSError) as error:
             raise RunError(f"{folder} has a broken {VOCABULARY} or {CONFIG}: {error}", hint="train it again") from error
         return cls(folder, recipe, vocabulary, tokenizer, root, writer)
 
