@@ -24,8 +24,9 @@ from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
 from discern_vqa.fitting.cases import Cases
 from discern_vqa.fitting.features import Features
-from discern_vqa.fitting.fitted import Baseline, Given, State
-from discern_vqa.fitting.shared import K, choose
+from discern_vqa.fitting.fitted import Baseline, State
+from discern_vqa.fitting.given import Given, choose
+from discern_vqa.fitting.shared import K
 from discern_vqa.nn.encoders.base import EncoderConfig
 
 SEES = "the question and the image, through a frozen encoder"
@@ -61,8 +62,6 @@ Similar = tuple[NDArray[np.float32], NDArray[np.float32]]
 class Model(Baseline):
     """The cases that speak, their weights (cases, A), the answers' shares (A,) and the encoder."""
 
-    CONFIG = Config
-
     def __init__(
         self,
         cases: Cases,
@@ -91,7 +90,7 @@ class Model(Baseline):
             weights, mean = solved(known, None, own.places, setting, size)
             return _answered(asked, setting, weights, mean, given.vocabulary)
 
-        chosen = choose(SETTINGS, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out)
+        chosen = choose(SETTINGS, give, given)
         return cls.with_setting(chosen, given, features)
 
     @classmethod
@@ -106,13 +105,11 @@ class Model(Baseline):
 
     @classmethod
     def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
-        """See Baseline."""
         cases, features = Cases.load_with_encoder(config.image, state, folder)
         learned = state.arrays["weights"], state.arrays["mean"]
         return cls(cases, Setting(**state.facts["setting"]), *learned, features, vocabulary)
 
     def state(self) -> State:
-        """See Baseline."""
         facts, arrays = self.cases.state()
         learned = {"weights": self.weights, "mean": self.mean}
         return State(facts | {"setting": self.setting._asdict()}, arrays | learned | self.features.arrays())

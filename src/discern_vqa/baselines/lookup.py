@@ -14,7 +14,8 @@ import numpy as np
 from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
-from discern_vqa.fitting.fitted import Baseline, Given, State
+from discern_vqa.fitting.fitted import SamplesBaseline, State
+from discern_vqa.fitting.given import Given
 from discern_vqa.fitting.rows import Rows
 from discern_vqa.fitting.shared import known_name, nearest_answer
 
@@ -29,10 +30,8 @@ class Config(Table):
     name: Literal["baselines.lookup"] = "baselines.lookup"
 
 
-class Model(Baseline):
+class Model(SamplesBaseline[None]):
     """The table."""
-
-    CONFIG = Config
 
     def __init__(self, rows: Rows, vocabulary: AnswerVocabulary) -> None:
         self.rows, self.vocabulary = rows, vocabulary
@@ -40,17 +39,14 @@ class Model(Baseline):
         self._known = set(rows.images)
 
     @classmethod
-    def fit(cls, config: Config, given: Given) -> Self:
-        """Keeps the rows."""
+    def learned(cls, setting: None, given: Given) -> Self:
         return cls(Rows.of(given), given.vocabulary)
 
     @classmethod
     def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
-        """See Baseline."""
         return cls(Rows.load(state), vocabulary)
 
     def state(self) -> State:
-        """See Baseline."""
         return self.rows.state()
 
     def answers(self, samples: Sequence[Sample]) -> list[Answer]:

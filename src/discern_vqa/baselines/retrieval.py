@@ -18,8 +18,9 @@ from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
 from discern_vqa.fitting.cases import Cases
 from discern_vqa.fitting.features import Features
-from discern_vqa.fitting.fitted import Baseline, Given, State
-from discern_vqa.fitting.shared import choose, from_shares
+from discern_vqa.fitting.fitted import Baseline, State
+from discern_vqa.fitting.given import Given, choose
+from discern_vqa.fitting.shared import from_shares
 from discern_vqa.nn.encoders.base import EncoderConfig
 
 SEES = "the question and the image, through a frozen encoder"
@@ -52,8 +53,6 @@ Nearest = list[tuple[NDArray[np.int64], NDArray[np.float64]]]
 class Model(Baseline):
     """The training questions, the features of their images, and the encoder that made them."""
 
-    CONFIG = Config
-
     def __init__(self, cases: Cases, vote: Vote, features: Features, vocabulary: AnswerVocabulary) -> None:
         self.cases, self.vote, self.features, self.vocabulary = cases, vote, features, vocabulary
 
@@ -70,17 +69,15 @@ class Model(Baseline):
                 made[vote.weight] = _nearest(cases, vote.weight, most, ask, features)
             return _voted(made[vote.weight], vote, given.vocabulary)
 
-        vote = choose(SETTINGS, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out)
+        vote = choose(SETTINGS, give, given)
         return cls(Cases.of(given, features), vote, features, given.vocabulary)
 
     @classmethod
     def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
-        """See Baseline."""
         cases, features = Cases.load_with_encoder(config.image, state, folder)
         return cls(cases, Vote(**state.facts["vote"]), features, vocabulary)
 
     def state(self) -> State:
-        """See Baseline."""
         facts, arrays = self.cases.state()
         return State(facts | {"vote": self.vote._asdict()}, arrays | self.features.arrays())
 

@@ -20,15 +20,14 @@ from sklearn.svm import LinearSVC
 from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
-from discern_vqa.fitting.fitted import Baseline, Given, State
-from discern_vqa.fitting.shared import carved, choose, from_shares, letters, vectoriser
+from discern_vqa.fitting.fitted import SamplesBaseline, State
+from discern_vqa.fitting.given import Given
+from discern_vqa.fitting.shared import from_shares, letters, vectoriser
 
 SEES = "the question's words and letters"
 SEES_PIXELS = False
 RANK = 4
 SHARPEST = 50.0
-TRIED = (1.0, 0.3, 3.0)
-"""Values of scikit-learn's C that are tried on validation; the first where there is none."""
 
 
 class Config(Table):
@@ -71,10 +70,11 @@ class Words:
         return hstack([part.transform(questions) for part in self.parts]).tocsr() / np.sqrt(2)
 
 
-class Model(Baseline):
-    """coefficients: (answers that were learned, terms + 1), the constant last; places: those answers' places."""
+class Model(SamplesBaseline[float]):
+    """coefficients: (answers that were learned, terms + 1), the constant last; places: those answers' places. The
+    setting is scikit-learn's C."""
 
-    CONFIG = Config
+    SETTINGS = (1.0, 0.3, 3.0)
 
     def __init__(
         self, words: Words, coefficients: NDArray[np.float32], places: NDArray[np.int64], sharpness: float,
@@ -84,26 +84,23 @@ class Model(Baseline):
         self.sharpness, self.vocabulary = sharpness, vocabulary
 
     @classmethod
-    def fit(cls, config: Config, given: Given) -> Self:
+    def fit(cls, config: Any, given: Given) -> Self:
         """C, then the sharpness of the softmax, are chosen on validation; then it learns from all rows."""
-
-        def give(C: float, learn: Sequence[Sample], ask: Sequence[Sample]) -> list[Answer]:
-            return cls._learned(C, Given.of(learn, given.vocabulary)).answers(ask)
-
-        C = choose(TRIED, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out)
-        learn, ask = carved(given.rows, given.seed, given.by, given.held_out)
-        model = cls._learned(C, given)
-        model.sharpness = cls._learned(C, Given.of(learn, given.vocabulary))._best_sharpness(ask)
+        C = cls.best_setting(given)
+        learn, ask = given.validation()
+        model = cls.learned(C, given)
+        model.sharpness = cls.learned(C, Given.of(learn, given.vocabulary))._best_sharpness(ask)
         return model
 
     @classmethod
-    def _learned(cls, C: float, given: Given) -> Self:
+    def learned(cls, setting: float, given: Given) -> Self:
+        """With a sharpness of 1."""
         questions = [row.question for row in given.rows]
         words, places = Words.fit(questions), np.unique(given.places)
         if len(places) == 1:  # nothing to tell apart
             nothing = np.zeros((1, words(questions[:1]).shape[1] + 1), np.float32)
             return cls(words, nothing, places, 1.0, given.vocabulary)
-        machine = LinearSVC(C=C, max_iter=10_000, random_state=given.seed).fit(words(questions), given.places)
+        machine = LinearSVC(C=setting, max_iter=10_000, random_state=given.seed).fit(words(questions), given.places)
         rows = np.concatenate([machine.coef_, machine.intercept_[:, None]], axis=1)
         if len(places) == 2:  # scikit-learn keeps one row for two classes
             rows = np.concatenate([-rows, rows])
@@ -129,12 +126,10 @@ class Model(Baseline):
 
     @classmethod
     def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
-        """See Baseline."""
         arrays, sharpness = state.arrays, float(state.facts["sharpness"])
         return cls(Words.load(state), arrays["coefficients"], arrays["places"], sharpness, vocabulary)
 
     def state(self) -> State:
-        """See Baseline."""
         facts, arrays = self.words.state()
         learned: dict[str, NDArray[Any]] = {"coefficients": self.coefficients, "places": self.places}
         return State(facts | {"sharpness": self.sharpness}, arrays | learned)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from discern_vqa.config import DataConfig
 from discern_vqa.data.sample import Sample
-from discern_vqa.recipe_samples import find_root, learning_samples, test_samples
+from discern_vqa.recipe_samples import Samples, find_root
 
 
 def digest(choice: DataConfig, given: Path | None) -> str:
@@ -15,13 +15,13 @@ def digest(choice: DataConfig, given: Path | None) -> str:
 
     `given` is `--data`. The test split is not read. Raises what `find_root` and the reader raise.
     """
-    train, validation = learning_samples(choice, find_root(choice, given), 0)
+    train, validation = Samples(choice, find_root(choice, given), 0).learning
     return digest_of([*train, *validation])
 
 
 def digest_asked(choice: DataConfig, given: Path | None, split: str) -> str:
     """As `digest`, of the samples of the split that is reported."""
-    return digest_of(test_samples(choice, find_root(choice, given), split))
+    return digest_of(Samples(choice, find_root(choice, given)).test(split))
 
 
 def digest_of(samples: Iterable[Sample]) -> str:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from discern_vqa.fitting.features import Features
-from discern_vqa.fitting.fitted import Given, State
+from discern_vqa.fitting.fitted import State
+from discern_vqa.fitting.given import Given
 from discern_vqa.fitting.rows import Rows
 from discern_vqa.fitting.shared import cosines, letters
 from discern_vqa.nn.encoders.base import EncoderConfig

@@ -18,7 +18,7 @@ from scipy.sparse import block_diag, csr_matrix
 
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
-from discern_vqa.fitting.fitted import Given, State
+from discern_vqa.fitting.fitted import State
 from discern_vqa.fitting.rows import Rows
 from discern_vqa.fitting.shared import K, cosines, known_name
 
@@ -94,14 +94,6 @@ class Regression:
             scores = _with_images(chunk, asked[here], self._image, self.setting) @ self.weights + self.mean
             answers += [Answer.from_scores(row, vocabulary, K) for row in np.clip(scores, 0, 1).tolist()]
         return answers
-
-
-def ridge_answers(
-    setting: Ridge, train: Sequence[Sample], test: Sequence[Sample], vocabulary: AnswerVocabulary
-) -> list[Answer]:
-    """One answer per test question, learned from `train`, whose answers must all be in the vocabulary."""
-    rows = Rows.of(Given.of(train, vocabulary))
-    return Regression.fit(setting, rows, len(vocabulary)).answers(test, vocabulary)
 
 
 def _merged(keys: Sequence[tuple[str, int]]) -> tuple[int, list[int], np.ndarray, np.ndarray]:

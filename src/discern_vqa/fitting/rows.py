@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from discern_vqa.fitting.fitted import Given, State
+from discern_vqa.fitting.fitted import State
+from discern_vqa.fitting.given import Given
 from discern_vqa.fitting.shared import cosines, vectoriser
 
 

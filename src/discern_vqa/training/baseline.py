@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from discern_vqa import registry
@@ -10,7 +11,8 @@ from discern_vqa.config import Recipe
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.text import WordTokenizer
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.fitting.fitted import FACTS, Given
+from discern_vqa.fitting.fitted import FACTS
+from discern_vqa.fitting.given import Given
 from discern_vqa.parts import weights_folder
 from discern_vqa.recipe_samples import Samples, find_root, imitated
 from discern_vqa.run import WEIGHTS, Run
@@ -40,9 +42,8 @@ def fit_baseline(
         [sample.answer_type for sample in asked],
     )
     image = getattr(settings.model, "image", None)
-    given = Given.of(
-        samples,
-        vocabulary,
+    given = replace(
+        Given.of(samples, vocabulary),
         by=settings.data.validation_by,
         held_out=tuple(validation),
         seed=settings.run.seed,

@@ -27,15 +27,15 @@ from discern_vqa.nn.precision import computed
 from discern_vqa.parts import make_tokenizer, make_writer
 from discern_vqa.recipe_samples import (
     Samples,
-    beside_samples,
+    auxiliary_samples,
     evaluated,
     excluded_images,
     faults_of,
-    find_beside,
     imitated,
+    other_folder,
     refuse_leak,
 )
-from discern_vqa.run import BESIDE, CONFIG, SIMILAR, WEIGHTS, Run, load_weights, read_tensors
+from discern_vqa.run import AUXILIARY, CONFIG, SIMILAR, WEIGHTS, Run, load_weights, read_tensors
 from discern_vqa.training.optim import check_factors
 
 Say = Callable[[str], None]
@@ -43,7 +43,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Start:
-    """All that the loop works on. `learned`: the samples of the recipe's own set (`own` of them), then those beside."""
+    """All that the loop works on. `learned`: samples of the recipe's own set (`own` of them), then auxiliary ones."""
 
     run: Run
     model: ModelBase
@@ -99,7 +99,7 @@ def set_up(
     among = among or processes()
     # cuDNN's attention plans anew for every length of text that it meets, in 0.1 to 1 s; the other ways need no plan.
     torch.backends.cuda.enable_cudnn_sdp(False)
-    settings, further = _beside(settings, root, out, resume, say)
+    settings, auxiliary_folder = _with_auxiliary_folder(settings, root, out, resume, say)
     reading = Samples(settings.data, root, settings.run.seed)
     samples, validation = reading.learning
     validation = evaluated(settings.data, validation, settings.optim.batch)
@@ -136,13 +136,13 @@ def set_up(
         f"{sum(p.numel() for p in model.parameters() if p.requires_grad):,} trained parameters"
     )
     batcher = run.batcher(model)
-    beside = beside_samples(settings.data, further, run.vocabulary) if further is not None else []
+    auxiliary = auxiliary_samples(settings.data, auxiliary_folder, run.vocabulary) if auxiliary_folder else []
     if settings.data.auxiliary_limit and among.is_main_process:
-        atomic_write_text(run.folder / BESIDE, "".join(f"{sample.id}\n" for sample in beside))
-    if beside:
-        images = len({sample.image for sample in beside})
-        say(f"beside them: {len(beside):,} questions about {images:,} images of {settings.data.auxiliary}")
-    learned = [*samples, *beside]
+        atomic_write_text(run.folder / AUXILIARY, "".join(f"{sample.id}\n" for sample in auxiliary))
+    if auxiliary:
+        images = len({sample.image for sample in auxiliary})
+        say(f"auxiliary: {len(auxiliary):,} questions about {images:,} images of {settings.data.auxiliary}")
+    learned = [*samples, *auxiliary]
     with among.main_process_first():
         warm_states(run, model, batcher, [*learned, *validation], say)
         run.learn_prior(batcher, samples)
@@ -150,21 +150,27 @@ def set_up(
     batcher.second_view = objective.second_view
     if objective.finds_similar:
         with among.main_process_first():
-            say(use_similar(run, objective, [samples, beside], batcher))
+            say(use_similar(run, objective, [samples, auxiliary], batcher))
     return Start(run, model, objective, batcher, learned, len(samples), validation)
 
 
-def _beside(settings: Recipe, root: Path, out: Path, resume: bool, say: Say) -> tuple[Recipe, Path | None]:
+def _with_auxiliary_folder(
+    settings: Recipe, root: Path, out: Path, resume: bool, say: Say
+) -> tuple[Recipe, Path | None]:
     """The recipe, and the folder of its auxiliary set. Without that set where a run that goes on began so,
     or where it is nowhere and the recipe can do without it."""
+    if not settings.data.auxiliary:
+        return settings, None
     alone = settings.model_copy(update={"data": settings.data.model_copy(update={"auxiliary": ""})})
-    if settings.data.auxiliary_missing == "without" and resume and (out / CONFIG).is_file():
+    may_miss = settings.data.auxiliary_missing == "without"
+    if may_miss and resume and (out / CONFIG).is_file():
         if not Run.open(out, finished=False).recipe.data.auxiliary:
             return alone, None
     try:
-        return settings, find_beside(settings.data, root)
+        way_out = "learn without it: --set data.auxiliary="
+        return settings, other_folder(settings.data.auxiliary, root, "auxiliary", way_out)
     except DataError as error:
-        if settings.data.auxiliary_missing == "refuse":
+        if not may_miss:
             raise
         say(f"WARNING: {error}; learned without it. The recipe's figures were measured with it ({error.hint})")
         return alone, None
