@@ -8,7 +8,7 @@ The machinery (`run`, `training`, `answering`, `evaluation`) knows no more of a 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -50,10 +50,6 @@ class ModelConfig(Profiled):
     name: str
     image: EncoderConfig = EncoderConfig()
     text: EncoderConfig = EncoderConfig()
-
-    def chosen(self) -> dict[str, Any]:
-        """See `Profiled`: a model without a profile leaves no key open."""
-        return {}
 
     def parts(self) -> dict[str, Part]:
         """The parts that may be pre-trained, by the names of their attributes in the model. The model's constructor
@@ -134,10 +130,6 @@ class ObjectiveConfig(Profiled):
 
     name: str
     weights: dict[str, float]
-
-    def chosen(self) -> dict[str, Any]:
-        """See `ModelConfig`."""
-        return {}
 
 
 ConfigT = TypeVar("ConfigT", bound=ObjectiveConfig)

@@ -88,7 +88,9 @@ def read_json(path: Path) -> dict[str, Any]:
         if not isinstance(content, dict):
             raise ValueError("expected an object")
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} is broken: {error}", hint="restore the file, or train the run again") from error
+        raise RunError(
+            f"{path} is broken: {error}", hint="restore the file, or train again: discern train RECIPE --out RUN"
+        ) from error
     return content
 
 

@@ -68,8 +68,8 @@ class Samples:
             if usual and choice.validation_from == "own" and "validation" in self._present():
                 validation = self.read("validation")
             if not validation:
-                by = "question" if choice.validation_by == "question" else "image"
-                train, validation = hold_out_validation(train, choice.validation_ratio, by, self.seed)
+                ratio, by = choice.validation_ratio, choice.validation_by
+                train, validation = hold_out_validation(train, ratio, by, self.seed)
         return _part(train, choice.train_share)[: self._limit], _questions(validation)[: self._limit]
 
     def held_out(self) -> list[Sample]:
@@ -118,6 +118,12 @@ class Samples:
             least = choice.vocabulary_min_count.get(name, 1)
             samples = samples + (others if least == 1 else _frequent(others, least, choice.normaliser))
         return samples
+
+    def answer_vocabulary(self) -> AnswerVocabulary:
+        """The vocabulary of the answers of `vocabulary`."""
+        questions, choice = _questions(self.vocabulary()), self.choice
+        answers, kinds = [sample.answer for sample in questions], [sample.answer_type for sample in questions]
+        return AnswerVocabulary.from_answers(answers, choice.normaliser, choice.min_count, kinds)
 
     def read(self, split: str) -> list[Sample]:
         """A split as its reader gives it."""

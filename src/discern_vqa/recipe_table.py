@@ -27,8 +27,9 @@ class Profiled(Table):
     """A table with a `profile`, which chooses the value of every key that was left None."""
 
     def chosen(self) -> dict[str, Any]:
-        """What this profile chooses for each key that may be left open (see `Table.filled`)."""
-        raise NotImplementedError
+        """What this profile chooses for each key that may be left open (see `Table.filled`); by default there is
+        none."""
+        return {}
 
     def resolved(self) -> Self:
         """With the profile's choice wherever a key was left open."""

@@ -22,13 +22,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from discern_vqa import __version__, registry
+from discern_vqa import registry
 from discern_vqa.bases import ModelBase, ModelConfig
 from discern_vqa.config import TABLES, Recipe, check_recipe
 from discern_vqa.data.answer_tokens import Writer, writer_from_json
@@ -44,6 +44,7 @@ from discern_vqa.nn.encoders import ImageEncoder, TextEncoder
 from discern_vqa.parts import copy_encoder_files, weights_folder
 from discern_vqa.paths import cache_dir
 from discern_vqa.toml import whole_recipe
+from discern_vqa.version import __version__
 
 CONFIG, VOCABULARY, WEIGHTS, STATE, METRICS = (
     "config.json",
@@ -74,40 +75,32 @@ class Run:
     writer: Writer | None = None
     """For models that write their answers."""
 
-    @classmethod
-    def create(
-        cls,
-        folder: Path,
-        source: Path,
-        recipe: Recipe,
-        vocabulary: AnswerVocabulary,
-        tokenizer: Tokenizer,
-        root: Path,
-        writer: Writer | None = None,
-    ) -> "Run":
-        """Writes all that is known before the first step. Raises RunError when the folder is another run's; of one that
-        has kept no step there is nothing to lose, and what it left is removed."""
+    def create(self, source: Path) -> Self:
+        """Writes all that is known before the first step; `source` is the recipe's file. Raises RunError when the
+        folder is another run's; of one that has kept no step there is nothing to lose, and what it left is removed."""
+        folder = self.folder
         if (folder / CONFIG).exists():
             if has_begun(folder):
                 raise RunError(f"{folder} already holds a run", hint="add --resume to go on, or choose another --out")
             with explained(folder):
                 _forget(folder)
         with explained(folder):
-            copy_encoder_files(folder, recipe, tokenizer, writer)
+            copy_encoder_files(folder, self.recipe, self.tokenizer, self.writer)
         atomic_write_text(folder / "recipe.toml", whole_recipe(source))
-        content = {"answers": vocabulary.to_json(), "text": tokenizer.to_json()}
-        if writer is not None:
-            content["writer"] = writer.to_json()
+        content = {"answers": self.vocabulary.to_json(), "text": self.tokenizer.to_json()}
+        if self.writer is not None:
+            content["writer"] = self.writer.to_json()
         atomic_write_text(folder / VOCABULARY, json.dumps(content, indent=1, ensure_ascii=False))
-        config = recipe.to_json() | {
+        root = str(self.root.resolve())
+        config = self.recipe.to_json() | {
             "version": VERSION,
             "name": folder.name,
-            "root": str(Path(root).resolve()),
+            "root": root,
             "environment": environment(),
         }
-        config["data"]["root"] = config["root"]
+        config["data"]["root"] = root
         atomic_write_text(folder / CONFIG, json.dumps(config, indent=1, ensure_ascii=False))
-        return cls(folder, recipe, vocabulary, tokenizer, Path(root), writer)
+        return self
 
     @classmethod
     def open(cls, folder: Path, *, finished: bool = True) -> "Run":

@@ -8,12 +8,11 @@ VQA-RAD's usual split: 0.69.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
-from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
-from discern_vqa.fitting.fitted import SamplesBaseline, State
+from discern_vqa.fitting.fitted import NameTable, SamplesBaseline, State
 from discern_vqa.fitting.given import Given
 from discern_vqa.fitting.ridge import Regression, Ridge
 from discern_vqa.fitting.rows import Rows
@@ -22,11 +21,7 @@ SEES = "the question and which image it is, no pixels"
 SEES_PIXELS = False
 RANK = 1
 
-
-class Config(Table):
-    """[model]."""
-
-    name: Literal["baselines.image_identity"] = "baselines.image_identity"
+Config = NameTable
 
 
 class Model(SamplesBaseline[Ridge]):
@@ -42,14 +37,13 @@ class Model(SamplesBaseline[Ridge]):
         return cls(Regression.fit(setting, Rows.of(given), len(given.vocabulary)), given.vocabulary)
 
     @classmethod
-    def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
+    def load(cls, config: NameTable, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
         return cls(Regression.load(state), vocabulary)
 
     def state(self) -> State:
         return self.regression.state()
 
     def answers(self, samples: Sequence[Sample]) -> list[Answer]:
-        """See `Regression.answers`."""
         return self.regression.answers(samples, self.vocabulary)
 
 

@@ -7,14 +7,13 @@ image is a training image and two thirds of the test questions have a re-phrasin
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 
-from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
-from discern_vqa.fitting.fitted import SamplesBaseline, State
+from discern_vqa.fitting.fitted import NameTable, SamplesBaseline, State
 from discern_vqa.fitting.given import Given
 from discern_vqa.fitting.rows import Rows
 from discern_vqa.fitting.shared import known_name, nearest_answer
@@ -23,11 +22,7 @@ SEES = "the question and the image's file name, in a table"
 SEES_PIXELS = False
 RANK = 2
 
-
-class Config(Table):
-    """[model]."""
-
-    name: Literal["baselines.lookup"] = "baselines.lookup"
+Config = NameTable
 
 
 class Model(SamplesBaseline[None]):
@@ -43,7 +38,7 @@ class Model(SamplesBaseline[None]):
         return cls(Rows.of(given), given.vocabulary)
 
     @classmethod
-    def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
+    def load(cls, config: NameTable, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
         return cls(Rows.load(state), vocabulary)
 
     def state(self) -> State:

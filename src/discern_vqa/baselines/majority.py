@@ -8,12 +8,11 @@ VQA-RAD's usual split: 0.319 (closed 0.489, open 0.061).
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
-from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
-from discern_vqa.fitting.fitted import SamplesBaseline, State, counts_from, counts_to
+from discern_vqa.fitting.fitted import NameTable, SamplesBaseline, State, counts_from, counts_to
 from discern_vqa.fitting.given import Given
 from discern_vqa.fitting.shared import K
 
@@ -21,11 +20,7 @@ SEES = "the commonest answer of the question's type"
 SEES_PIXELS = False
 RANK = 6
 
-
-class Config(Table):
-    """[model]."""
-
-    name: Literal["baselines.majority"] = "baselines.majority"
+Config = NameTable
 
 
 class Model(SamplesBaseline[None]):
@@ -44,7 +39,7 @@ class Model(SamplesBaseline[None]):
         return cls(counts, given.vocabulary)
 
     @classmethod
-    def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
+    def load(cls, config: NameTable, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
         return cls(counts_from(state.facts["types"], state.arrays["counts"]), vocabulary)
 
     def state(self) -> State:

@@ -6,12 +6,11 @@ answer of the nearest training question, and ridge regression.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
-from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
-from discern_vqa.fitting.fitted import SamplesBaseline, State
+from discern_vqa.fitting.fitted import NameTable, SamplesBaseline, State
 from discern_vqa.fitting.given import Given
 from discern_vqa.fitting.ridge import Regression, Ridge
 from discern_vqa.fitting.rows import Rows
@@ -22,11 +21,7 @@ SEES_PIXELS = False
 RANK = 3
 NEAREST = "nearest"
 
-
-class Config(Table):
-    """[model]."""
-
-    name: Literal["baselines.question_only"] = "baselines.question_only"
+Config = NameTable
 
 
 class Model(SamplesBaseline[str | Ridge]):
@@ -44,7 +39,7 @@ class Model(SamplesBaseline[str | Ridge]):
         return cls(rows, regression, given.vocabulary)
 
     @classmethod
-    def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
+    def load(cls, config: NameTable, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
         return cls(Rows.load(state), Regression.load(state) if "ridge" in state.facts else None, vocabulary)
 
     def state(self) -> State:

@@ -12,15 +12,14 @@ there", "what type of"), so nothing is read that is not known when a question is
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
-from discern_vqa.fitting.fitted import SamplesBaseline, State, counts_from, counts_to
+from discern_vqa.fitting.fitted import NameTable, SamplesBaseline, State, counts_from, counts_to
 from discern_vqa.fitting.given import Given
 from discern_vqa.fitting.shared import from_shares
 
@@ -29,11 +28,7 @@ SEES_PIXELS = False
 RANK = 5
 OPENINGS = 4
 
-
-class Config(Table):
-    """[model]."""
-
-    name: Literal["baselines.question_prior"] = "baselines.question_prior"
+Config = NameTable
 
 
 class Model(SamplesBaseline[float]):
@@ -54,7 +49,7 @@ class Model(SamplesBaseline[float]):
         return cls(counts, setting, given.vocabulary)
 
     @classmethod
-    def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
+    def load(cls, config: NameTable, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
         counts = counts_from(state.facts["openings"], state.arrays["counts"])
         return cls(counts, float(state.facts["trust"]), vocabulary)
 

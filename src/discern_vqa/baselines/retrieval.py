@@ -8,32 +8,25 @@ vote of exp(similarity / temperature). The case that speaks is known, so an answ
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
-from discern_vqa.fitting.cases import Cases
+from discern_vqa.fitting.cases import Cases, EncoderTable
 from discern_vqa.fitting.features import Features
 from discern_vqa.fitting.fitted import Baseline, State
 from discern_vqa.fitting.given import Given, choose
 from discern_vqa.fitting.shared import from_shares
-from discern_vqa.nn.encoders.base import EncoderConfig
 
 SEES = "the question and the image, through a frozen encoder"
 SEES_PIXELS = True
 RANK = 4
 SUBJECT = "a vote of similar cases"
 
-
-class Config(Table):
-    """[model]: the encoder."""
-
-    name: Literal["baselines.retrieval"] = "baselines.retrieval"
-    image: EncoderConfig = EncoderConfig(kind="lite", frozen=True)
+Config = EncoderTable
 
 
 class Vote(NamedTuple):
@@ -57,7 +50,7 @@ class Model(Baseline):
         self.cases, self.vote, self.features, self.vocabulary = cases, vote, features, vocabulary
 
     @classmethod
-    def fit(cls, config: Config, given: Given) -> Self:
+    def fit(cls, config: EncoderTable, given: Given) -> Self:
         """Encodes the training images; the vote's settings are chosen on validation."""
         features = Features.pretrained(config.image, given.weights, given.seed)
         most = max(setting.neighbours for setting in SETTINGS)
@@ -73,7 +66,7 @@ class Model(Baseline):
         return cls(Cases.of(given, features), vote, features, given.vocabulary)
 
     @classmethod
-    def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
+    def load(cls, config: EncoderTable, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
         cases, features = Cases.load_with_encoder(config.image, state, folder)
         return cls(cases, Vote(**state.facts["vote"]), features, vocabulary)
 

@@ -7,7 +7,7 @@ smallest log loss on validation, so that the score says something.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,9 @@ from scipy.special import log_softmax, softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
-from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
-from discern_vqa.fitting.fitted import SamplesBaseline, State
+from discern_vqa.fitting.fitted import NameTable, SamplesBaseline, State
 from discern_vqa.fitting.given import Given
 from discern_vqa.fitting.shared import from_shares, letters, vectoriser
 
@@ -29,11 +28,7 @@ SEES_PIXELS = False
 RANK = 4
 SHARPEST = 50.0
 
-
-class Config(Table):
-    """[model]."""
-
-    name: Literal["baselines.tfidf_linear"] = "baselines.tfidf_linear"
+Config = NameTable
 
 
 class Words:
@@ -52,7 +47,6 @@ class Words:
 
     @classmethod
     def load(cls, state: State) -> Self:
-        """The inverse of `state`."""
         parts = (vectoriser(), letters())
         for part, name in zip(parts, ("words", "letters"), strict=True):
             part.set_params(vocabulary={term: place for place, term in enumerate(state.facts[name])})
@@ -125,7 +119,7 @@ class Model(SamplesBaseline[float]):
         return float(minimize_scalar(loss, bounds=(0.1, SHARPEST), method="bounded").x)
 
     @classmethod
-    def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
+    def load(cls, config: NameTable, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
         arrays, sharpness = state.arrays, float(state.facts["sharpness"])
         return cls(Words.load(state), arrays["coefficients"], arrays["places"], sharpness, vocabulary)
 

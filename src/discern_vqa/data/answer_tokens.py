@@ -49,7 +49,6 @@ class BytePairs:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "BytePairs":
-        """The inverse of `to_json`."""
         if "vocabulary" not in content:
             return cls(_model_of_version_0_1_0(content["merges"]))
         return cls(models.BPE(content["vocabulary"], [(left, right) for left, right in content["merges"]]))
@@ -107,11 +106,9 @@ class FolderAnswers:
         return len(self.inner)
 
     def encode(self, texts: Sequence[str], length: int) -> Tensor:
-        """As BytePairs.encode."""
         return _padded(self.inner(list(texts), add_special_tokens=False)["input_ids"], length)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """As BytePairs.decode."""
         return str(self.inner.decode(_until_end(ids), skip_special_tokens=True)).strip()
 
     def to_json(self) -> dict[str, Any]:

@@ -75,10 +75,6 @@ NORMALISERS: Mapping[str, Callable[[str], str]] = {"none": str, "lower": _lower,
 
 def normaliser(name: str) -> Callable[[str], str]:
     """The normaliser of that name. Raises ConfigError that suggests the nearest name."""
-    return _named(name)
-
-
-def _named(name: str) -> Callable[[str], str]:  # the vocabulary has a field `normaliser`, so it needs another word
     if name not in NORMALISERS:
         near = get_close_matches(name, NORMALISERS, n=1)
         raise ConfigError(
@@ -86,6 +82,9 @@ def _named(name: str) -> Callable[[str], str]:  # the vocabulary has a field `no
             hint=f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(NORMALISERS)}",
         )
     return NORMALISERS[name]
+
+
+normaliser_named = normaliser  # for a function whose parameter is called `normaliser`
 
 
 class _Stored(BaseModel, strict=True):
@@ -104,7 +103,7 @@ class AnswerVocabulary:
     Built from the training split alone: an answer that occurs only in the test split cannot be given (see `coverage`).
     `kinds` says for each answer which questions it answered there: "open" or "closed" ones, or "both"; empty: not
     known. `own` says which answers may be chosen, where those of an auxiliary data set are in the vocabulary too;
-    empty: all. Raises DataError when it is empty or an answer occurs twice, ConfigError for an unknown normaliser.
+    empty: all. Raises DataError when it is empty, ConfigError for an unknown normaliser.
     """
 
     answers: tuple[str, ...]
@@ -114,26 +113,10 @@ class AnswerVocabulary:
     _place: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _named(self.normaliser)
+        normaliser_named(self.normaliser)
         if not self.answers:
             raise DataError("the answer vocabulary is empty", hint="build it from a training split that has answers")
         place = {answer: index for index, answer in enumerate(self.answers)}
-        if len(place) != len(self.answers):
-            twice = next(answer for answer, count in Counter(self.answers).items() if count > 1)
-            raise DataError(
-                f"the answer {twice!r} occurs twice in the answer vocabulary",
-                hint="build the vocabulary with AnswerVocabulary.from_answers, or remove the repeated answer",
-            )
-        if self.kinds and len(self.kinds) != len(self.answers):
-            raise DataError(
-                f"the answer vocabulary has {len(self.answers)} answers, but the kinds of {len(self.kinds)}",
-                hint="train again",
-            )
-        if self.own and (len(self.own) != len(self.answers) or not any(self.own)):
-            raise DataError(
-                "`own` of the answer vocabulary must hold true or false for each answer, and one true at least",
-                hint="train again",
-            )
         object.__setattr__(self, "_place", place)
 
     @classmethod
@@ -144,7 +127,7 @@ class AnswerVocabulary:
 
         `kinds`: the answer type of each of the answers, in their order; none: not known.
         """
-        normalise = _named(normaliser)
+        normalise = normaliser_named(normaliser)
         normal = [normalise(answer) for answer in answers]
         counts = Counter(normal)
         kinds_of: dict[str, set[str]] = {}

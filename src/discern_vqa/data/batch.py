@@ -5,8 +5,7 @@ for all the questions on it. Letters as in docs/notation.md.
 """
 
 from collections.abc import Sequence
-from copy import copy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Self
 
 import torch
@@ -26,11 +25,8 @@ class _Record:
     """Moves every tensor of a record to a device."""
 
     def to(self, device: torch.device | str) -> Self:
-        moved = {}
-        for field in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            if isinstance(value, Tensor | _Record):
-                moved[field.name] = value.to(device)
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}  # type: ignore[arg-type]
+        moved = {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor | _Record)}
         return replace(self, **moved)  # type: ignore[type-var]
 
 
@@ -129,6 +125,7 @@ class Decision:
 IS_OPEN = {OPEN: 1.0, CLOSED: 0.0}
 
 
+@dataclass(eq=False)
 class Batcher:
     """Turns samples into batches; holds what that needs (tokenizer, vocabulary, source of the images).
 
@@ -139,28 +136,16 @@ class Batcher:
     `second_view`, to be set: batches bring another view of cached images.
     """
 
-    def __init__(
-        self,
-        tokenizer: Tokenizer,
-        vocabulary: AnswerVocabulary,
-        length: int,
-        images: ImageSource,
-        texts: TextSource | None = None,
-        mirror: bool = False,
-        writer: Writer | None = None,
-        prior: PriorSource | None = None,
-    ) -> None:
-        self.tokenizer, self.vocabulary, self.length = tokenizer, vocabulary, length
-        self.images, self.texts, self.mirror, self.writer = images, texts, mirror, writer
-        self.prior = prior
-        self.pairing = Pairing()
-        self.second_view = False
-
-    def with_images(self, images: ImageSource) -> "Batcher":
-        """A copy with another source of images."""
-        changed = copy(self)
-        changed.images = images
-        return changed
+    tokenizer: Tokenizer
+    vocabulary: AnswerVocabulary
+    length: int
+    images: ImageSource
+    texts: TextSource | None = None
+    mirror: bool = False
+    writer: Writer | None = None
+    prior: PriorSource | None = None
+    pairing: Pairing = field(default_factory=Pairing)
+    second_view: bool = False
 
     def images_of(self, samples: Sequence[Sample], view: int = 0) -> tuple[Tensor, list[str]]:
         """The distinct images of the samples as a model sees them, and their names in the same order."""
@@ -230,12 +215,12 @@ class Batcher:
         coins = dict(zip(images, (torch.rand(len(images), generator=rng) < 0.5).tolist(), strict=True))
         turned: dict[str, list[Sample]] = {}
         for image in images:
-            own = [sample for sample in samples if sample.image == image]
-            copies = [copy for copy in map(laterality.mirrored, own) if copy is not None] if coins[image] else []
-            kept = all(
+            about = [sample for sample in samples if sample.image == image]
+            copies = [copy for copy in map(laterality.mirrored, about) if copy is not None] if coins[image] else []
+            known = all(
                 copy.answer == sample.answer or self.vocabulary.index(copy.answer) >= 0
-                for copy, sample in zip(copies, own, strict=False)
+                for copy, sample in zip(copies, about, strict=False)
             )
-            turned[image] = copies if len(copies) == len(own) and kept else own
-        given = {image: iter(own) for image, own in turned.items()}
-        return [next(given[sample.image]) for sample in samples]
+            turned[image] = copies if len(copies) == len(about) and known else about
+        rest = {image: iter(about) for image, about in turned.items()}
+        return [next(rest[sample.image]) for sample in samples]

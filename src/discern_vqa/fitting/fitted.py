@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import RunError
@@ -27,6 +28,12 @@ from discern_vqa.files import atomic_path, atomic_write_text, read_json
 from discern_vqa.fitting.given import Given, Setting, choose
 
 FACTS = "baseline.json"
+
+
+class NameTable(Table):
+    """[model] of a baseline of which a recipe sets nothing."""
+
+    name: str
 
 
 class State(NamedTuple):

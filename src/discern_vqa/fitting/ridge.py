@@ -74,12 +74,10 @@ class Regression:
 
     @classmethod
     def load(cls, state: State) -> "Regression":
-        """The inverse of `state`."""
         arrays = state.arrays
         return cls(Ridge(**state.facts["ridge"]), Rows.load(state), arrays["first"], arrays["weights"], arrays["mean"])
 
     def state(self) -> State:
-        """For the run folder."""
         facts, arrays = self.rows.state()
         learned = {"first": self.first, "weights": self.weights.astype(np.float32), "mean": self.mean}
         return State(facts | {"ridge": asdict(self.setting)}, arrays | learned)

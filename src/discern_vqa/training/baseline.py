@@ -8,7 +8,6 @@ from pathlib import Path
 from discern_vqa import registry
 from discern_vqa.card import write_card
 from discern_vqa.config import Recipe
-from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.text import WordTokenizer
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.fitting.fitted import FACTS
@@ -34,13 +33,7 @@ def fit_baseline(
     samples, validation = reading.learning
     if not samples:
         raise DataError(f"{root}: nothing to learn from", hint="see: discern data audit")
-    asked = [sample for sample in reading.vocabulary() if not sample.is_caption]
-    vocabulary = AnswerVocabulary.from_answers(
-        [sample.answer for sample in asked],
-        settings.data.normaliser,
-        settings.data.min_count,
-        [sample.answer_type for sample in asked],
-    )
+    vocabulary = reading.answer_vocabulary()
     image = getattr(settings.model, "image", None)
     given = replace(
         Given.of(samples, vocabulary),
@@ -56,7 +49,7 @@ def fit_baseline(
         f"{len(validation):,} for validation, {len(vocabulary):,} answers"
     )
     # A baseline reads words by itself: the run's tokenizer knows none.
-    run = Run.create(out, recipe, settings, vocabulary, WordTokenizer([]), root)
+    run = Run(out, settings, vocabulary, WordTokenizer([]), root).create(recipe)
     model = registry.fitted_baseline(settings.model.name).Model.fit(settings.model, given)
     write_card(out)
     model.state().write(out / FACTS, out / WEIGHTS)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -51,8 +51,8 @@ class Work:
     conclude: Callable[[], None] | None = None
 
 
-class Display(Protocol):
-    """What is told how far a training is."""
+class Display:
+    """What is told how far a training is; this one shows nothing."""
 
     def epoch(self, number: int, batches: int, done: int) -> None:
         """An epoch begins, `done` of its batches are behind it."""

@@ -5,8 +5,10 @@ from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from discern_vqa.training.loop import Display
 
-class Bar:
+
+class Bar(Display):
     """A rich progress bar; silent when `quiet`. Where the output is no terminal, only the lines are printed."""
 
     def __init__(self, epochs: int, quiet: bool) -> None:
@@ -33,7 +35,6 @@ class Bar:
         self.bar.stop()
 
     def epoch(self, number: int, batches: int, done: int) -> None:
-        """A new epoch (or the rest of one) begins."""
         self.bar.update(
             self.task,
             description=f"epoch {number + 1}/{self.epochs}",
@@ -42,7 +43,6 @@ class Bar:
         )
 
     def step(self, figures: dict[str, float] | None) -> None:
-        """One step is done."""
         if figures is None:
             self.bar.advance(self.task)
         else:
@@ -50,6 +50,5 @@ class Bar:
             self.bar.update(self.task, advance=1, figures=text)
 
     def said(self, text: str) -> None:
-        """A line above the bar."""
         if not self.quiet:
             self.bar.console.print(text, highlight=False)
