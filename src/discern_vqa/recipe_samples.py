@@ -196,16 +196,16 @@ def refuse_leak(choice: DataConfig, before: DataConfig, from_run: Path, takes_ta
         return
     usual = choice.protocol == "usual" and not choice.index
     keys = ("protocol", "index") if usual else ("protocol", "index", "folds", "fold")
-    odd = [key for key in keys if getattr(choice, key) != getattr(before, key)]
+    different = [key for key in keys if getattr(choice, key) != getattr(before, key)]
     if name == before.auxiliary and not usual:  # an auxiliary set is split as it was published
-        odd = ["protocol"]
-    if odd:
+        different = ["protocol"]
+    if different:
         wanted = " ".join(f"--set data.{key}={getattr(choice, key)}" for key in keys if getattr(choice, key) != "")
         what = "was learned from questions" if learned else "has a vocabulary with answers"
         or_else = "" if learned else ", or begin the vocabulary anew: --set run.answer_head=per_dataset"
         raise ConfigError(
             f"{from_run} {what} about images that this recipe tests on: there {name} is split in another way "
-            f"({', '.join(f'[data] {key}' for key in odd)})",
+            f"({', '.join(f'[data] {key}' for key in different)})",
             hint=f"train it anew with {wanted}{or_else}",
         )
 
@@ -243,10 +243,12 @@ def auxiliary_samples(choice: DataConfig, folder: Path, answers: AnswerVocabular
         # Known answers first, then the rest, each in an order drawn once and for all. The word is part of the seed.
         drawn = random.Random("beside").sample(rows, len(rows))
         rows = sorted(sorted(drawn, key=lambda row: not known[row])[: choice.auxiliary_limit])
-    return [
-        replace(sample, **{key: f"{name}:{value}" for key in _NAMES if (value := getattr(sample, key))})
-        for sample in (questions[row] for row in rows)
-    ]
+    return [_named_after(name, questions[row]) for row in rows]
+
+
+def _named_after(name: str, sample: Sample) -> Sample:
+    changes: dict[str, Any] = {key: f"{name}:{value}" for key in _NAMES if (value := getattr(sample, key))}
+    return replace(sample, **changes)
 
 
 def faults_of(choice: DataConfig) -> list[Fault]:

@@ -56,11 +56,11 @@ class Answering:
 
     def classify_typed(self) -> list[Answer]:
         """See the module. The score is a probability among the answers that are left."""
-        table = self.batcher.vocabulary
-        own = table.own or (True,) * len(table)
+        vocabulary = self.batcher.vocabulary
+        kinds = list(enumerate(vocabulary.kinds))
         may = {
-            kind: torch.tensor([one in (kind, "both", "") and may for one, may in zip(table.kinds, own, strict=False)])
-            for kind in (OPEN, CLOSED)
+            wanted: torch.tensor([kind in (wanted, "both", "") and vocabulary.may(place) for place, kind in kinds])
+            for wanted in (OPEN, CLOSED)
         }
         answers = []
         for row, is_open in zip(self.decided.probabilities, self.is_open.tolist(), strict=True):

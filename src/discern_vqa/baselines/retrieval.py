@@ -5,7 +5,9 @@ vote of exp(similarity / temperature). The case that speaks is known, so an answ
 `discern ask RUN IMAGE QUESTION --similar 5`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -43,26 +45,31 @@ Nearest = list[tuple[NDArray[np.int64], NDArray[np.float64]]]
 """For each question the nearest cases' answers and similarities, best first."""
 
 
+@dataclass(eq=False)
 class Model(Baseline):
     """The training questions, the features of their images, and the encoder that made them."""
 
-    def __init__(self, cases: Cases, vote: Vote, features: Features, vocabulary: AnswerVocabulary) -> None:
-        self.cases, self.vote, self.features, self.vocabulary = cases, vote, features, vocabulary
+    cases: Cases
+    vote: Vote
+    features: Features
+    vocabulary: AnswerVocabulary
 
     @classmethod
     def fit(cls, config: EncoderTable, given: Given) -> Self:
         """Encodes the training images; the vote's settings are chosen on validation."""
         features = Features.pretrained(config.image, given.weights, given.seed)
         most = max(setting.neighbours for setting in SETTINGS)
-        made: dict[float, Nearest] = {}
 
-        def give(vote: Vote, learn: Sequence[Sample], ask: Sequence[Sample]) -> list[Answer]:
-            if vote.weight not in made:  # one search serves all votes of a weight; `choose` asks the same each time
-                cases = Cases.of(Given.of(learn, given.vocabulary), features)
-                made[vote.weight] = _nearest(cases, vote.weight, most, ask, features)
-            return _voted(made[vote.weight], vote, given.vocabulary)
+        def prepare(learn: Given, ask: Sequence[Sample]) -> Callable[[Vote], list[Answer]]:
+            cases = Cases.of(learn, features)
 
-        vote = choose(SETTINGS, give, given)
+            @cache  # one search serves all votes of a weight
+            def nearest(weight: float) -> Nearest:
+                return _nearest(cases, weight, most, ask, features)
+
+            return lambda vote: _voted(nearest(vote.weight), vote, given.vocabulary)
+
+        vote = choose(SETTINGS, prepare, given)
         return cls(Cases.of(given, features), vote, features, given.vocabulary)
 
     @classmethod
@@ -78,23 +85,22 @@ class Model(Baseline):
         """The score is the answer's share of the votes."""
         if not samples:
             return []
-        found = _nearest(self.cases, self.vote.weight, self.vote.neighbours, samples, self.features)
-        return _voted(found, self.vote, self.vocabulary)
+        nearest = _nearest(self.cases, self.vote.weight, self.vote.neighbours, samples, self.features)
+        return _voted(nearest, self.vote, self.vocabulary)
 
 
 def _nearest(cases: Cases, weight: float, count: int, samples: Sequence[Sample], features: Features) -> Nearest:
-    questions = [sample.question for sample in samples]
-    found = []
-    for words, images in cases.similarities(questions, features.of(samples)):
+    nearest = []
+    for words, images in cases.similarities([sample.question for sample in samples], features.of(samples)):
         similarity = words + weight * images
         best = np.argsort(-similarity, kind="stable")[:count]
-        found.append((cases.rows.places[best], similarity[best]))
-    return found
+        nearest.append((cases.rows.places[best], similarity[best]))
+    return nearest
 
 
-def _voted(found: Nearest, vote: Vote, vocabulary: AnswerVocabulary) -> list[Answer]:
+def _voted(nearest: Nearest, vote: Vote, vocabulary: AnswerVocabulary) -> list[Answer]:
     answers = []
-    for places, similarity in found:
+    for places, similarity in nearest:
         voices = np.exp((similarity[: vote.neighbours] - similarity[0]) / vote.temperature)
         shares = np.bincount(places[: vote.neighbours], voices, minlength=len(vocabulary)) / voices.sum()
         answers.append(from_shares(shares.tolist(), vocabulary))

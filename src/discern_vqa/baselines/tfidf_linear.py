@@ -6,6 +6,7 @@ smallest log loss on validation, so that the score says something.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -40,10 +41,7 @@ class Words:
     @classmethod
     def fit(cls, questions: Sequence[str]) -> Self:
         """Learns which terms there are and how rare."""
-        words, few = vectoriser(), letters()
-        words.fit(questions)
-        few.fit(questions)
-        return cls((words, few))
+        return cls((vectoriser().fit(questions), letters().fit(questions)))
 
     @classmethod
     def load(cls, state: State) -> Self:
@@ -55,27 +53,27 @@ class Words:
 
     def state(self) -> State:
         """Terms in their columns' order, and their inverse document frequencies."""
-        words, few = self.parts
-        facts = {"words": words.get_feature_names_out().tolist(), "letters": few.get_feature_names_out().tolist()}
-        return State(facts, {"words_idf": words.idf_, "letters_idf": few.idf_})
+        parts = dict(zip(("words", "letters"), self.parts, strict=True))
+        facts = {name: part.get_feature_names_out().tolist() for name, part in parts.items()}
+        return State(facts, {f"{name}_idf": part.idf_ for name, part in parts.items()})
 
     def __call__(self, questions: Sequence[str]) -> csr_matrix:
         """(n, terms)."""
         return hstack([part.transform(questions) for part in self.parts]).tocsr() / np.sqrt(2)
 
 
+@dataclass(eq=False)
 class Model(SamplesBaseline[float]):
     """coefficients: (answers that were learned, terms + 1), the constant last; places: those answers' places. The
     setting is scikit-learn's C."""
 
     SETTINGS = (1.0, 0.3, 3.0)
 
-    def __init__(
-        self, words: Words, coefficients: NDArray[np.float32], places: NDArray[np.int64], sharpness: float,
-        vocabulary: AnswerVocabulary,
-    ) -> None:  # fmt: skip
-        self.words, self.coefficients, self.places = words, coefficients, places
-        self.sharpness, self.vocabulary = sharpness, vocabulary
+    words: Words
+    coefficients: NDArray[np.float32]
+    places: NDArray[np.int64]
+    sharpness: float
+    vocabulary: AnswerVocabulary
 
     @classmethod
     def fit(cls, config: Any, given: Given) -> Self:
@@ -83,7 +81,7 @@ class Model(SamplesBaseline[float]):
         C = cls.best_setting(given)
         learn, ask = given.validation()
         model = cls.learned(C, given)
-        model.sharpness = cls.learned(C, Given.of(learn, given.vocabulary))._best_sharpness(ask)
+        model.sharpness = cls.learned(C, learn)._best_sharpness(ask)
         return model
 
     @classmethod

@@ -11,7 +11,7 @@ the name of the normaliser belongs to every score. All are idempotent, and none 
 
 import heapq
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -62,8 +62,8 @@ def _m3ae(answer: str) -> str:
         vanishes = has_thousands or f"{mark} " in plain or f" {mark}" in plain
         text = text.replace(mark, "" if vanishes else " ")
     words = (_NUMBERS.get(word, word) for word in _FULL_STOP.sub("", text).split())
-    kept = [_CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES]
-    return " ".join(kept) or plain  # the answers "A" and "?" stay what they are
+    content = [_CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES]
+    return " ".join(content) or plain  # the answers "A" and "?" stay what they are
 
 
 def _mevf(answer: str) -> str:
@@ -130,10 +130,9 @@ class AnswerVocabulary:
         normalise = normaliser_named(normaliser)
         normal = [normalise(answer) for answer in answers]
         counts = Counter(normal)
-        kinds_of: dict[str, set[str]] = {}
-        kind_list = list(kinds)
-        for answer, kind in zip(normal if kind_list else [], kind_list, strict=True):
-            kinds_of.setdefault(answer, set()).add(kind)
+        kinds_of: defaultdict[str, set[str]] = defaultdict(set)
+        for answer, kind in zip(normal, kinds, strict=False):
+            kinds_of[answer].add(kind)
         if not counts:
             raise DataError(
                 "the training split has no question",
@@ -145,8 +144,8 @@ class AnswerVocabulary:
                 f"none of the {counts.total()} answers occurs at least {min_count} times, so the vocabulary is empty",
                 hint="lower min_count, or check that the training split has answers",
             )
-        known = [sorted(kinds_of.get(answer, set()) - {""}) for answer in frequent]
-        labels = tuple("both" if len(some) > 1 else "".join(some) for some in known)
+        known = [kinds_of[answer] - {""} for answer in frequent]
+        labels = tuple("both" if len(kinds) > 1 else "".join(kinds) for kinds in known)
         return cls(answers=tuple(frequent), normaliser=normaliser, kinds=labels if any(labels) else ())
 
     def __len__(self) -> int:

@@ -165,30 +165,30 @@ class Batcher:
         """Batch with targets. All choices (mirroring, view, similar image, partner) come from `rng`."""
         if self.mirror:
             samples = self._mirrored(samples, rng)
-        keys = list(dict.fromkeys(sample.image for sample in samples))
         paths = {sample.image: sample.path for sample in samples}
-        near_keys = [self.pairing.similar_image(sample, set(keys), rng) for sample in samples]
-        for key in near_keys:
-            if key is not None and key[0] not in paths:
-                paths[key[0]] = key[1]
-                keys.append(key[0])
-        rows = {key: row for row, key in enumerate(keys)}
-        shown = [(key, paths[key]) for key in keys]
-        image, target = self.images.get(shown, rng=rng)
-        second = self.images.get(shown, rng=rng)[0] if self.second_view and self.images.views > 1 else None
+        images = set(paths)
+        similar = [self.pairing.similar_image(sample, images, rng) for sample in samples]
+        for key in similar:
+            if key is not None:
+                paths.setdefault(*key)
+        rows = {key: row for row, key in enumerate(paths)}
+        image, target = self.images.get(list(paths.items()), rng=rng)
+        second = None
+        if self.second_view and self.images.views > 1:
+            second, _ = self.images.get(list(paths.items()), rng=rng)
         targets = Targets(
             answer=torch.tensor([-1 if s.is_caption else self.vocabulary.index(s.answer) for s in samples]),
             is_caption=torch.tensor([s.is_caption for s in samples]),
             image=target,
             image_key=torch.tensor([stable_hash(s.image) for s in samples]),
             text_key=torch.tensor([stable_hash(plain(s.text)) for s in samples]),
-            near=torch.tensor([-1 if key is None else rows[key[0]] for key in near_keys]),
+            near=torch.tensor([-1 if key is None else rows[key[0]] for key in similar]),
             partner=choose_partners(samples, rng, self.pairing.same_answer_type),
             is_open=torch.tensor([IS_OPEN.get(s.answer_type, -1.0) for s in samples]),
             written=None if self.writer is None else self.writer.encode([s.answer for s in samples]),
             second=second,
         )
-        inputs = self._inputs(samples, image, keys)
+        inputs = self._inputs(samples, image, list(paths))
         if self.prior is not None:
             # Without a share, which is used for answering only.
             inputs = replace(inputs, prior=PriorScores(self.prior.training_scores(samples)))

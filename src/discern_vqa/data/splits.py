@@ -20,18 +20,13 @@ from discern_vqa.errors import ConfigError, DataError
 def hold_out_validation(
     samples: Sequence[Sample], ratio: float, by: Literal["image", "question"] = "image", seed: int = 0
 ) -> tuple[list[Sample], list[Sample]]:
-    """(train, validation): about `ratio` of the questions become validation, both in the order of `samples`.
+    """(train, validation): about `ratio` of the questions, and no more, become validation, both in the order of
+    `samples`, the training split. Raises DataError when there is too little to take the part from.
 
-    Args:
-        samples: the training split; captions go with their image.
-        ratio: share of the questions, 0 <= ratio < 1; it is not overstepped.
-        by: "image" holds out whole images, which train then does not show. "question" mirrors VQA-RAD's usual test
-            split, whose images are all in train: validation consists of questions that are no template re-phrasings.
-            Their re-phrasings stay in train. A question is not separated from its repetitions and its paraphrase
-            (same image, type and answer).
-        seed: another seed, another part.
-
-    Raises DataError when there is too little to take the part from.
+    `by` "image" holds out whole images with their captions, which train then does not show. "question" mirrors
+    VQA-RAD's usual test split, whose images are all in train: validation consists of questions that are no template
+    re-phrasings. Their re-phrasings stay in train. A question is not separated from its repetitions and its paraphrase
+    (same image, type and answer).
     """
     if not ratio:
         return list(samples), []
@@ -59,20 +54,13 @@ def image_disjoint(
 ) -> tuple[list[Sample], list[Sample]]:
     """(train, test) of one of `folds` folds, with no image, group or image pair in both.
 
-    All splits are pooled. The fold's images are its test images; train is every sample of the other images. Of the
-    test images only questions as people asked them are tested: template re-phrasings ("frame") and captions of
+    `samples` are those of all splits. The fold's images are its test images; train is every sample of the other images.
+    Of the test images only questions as people asked them are tested: template re-phrasings ("frame") and captions of
     test images are in neither part. The folds are balanced by the number of questions, and together test every
     such question once.
 
-    Args:
-        samples: all samples of the data set (train and test).
-        folds: how many folds, at least 2.
-        fold: which one, 0 <= fold < folds.
-        seed: another seed, other folds.
-
-    Raises:
-        ConfigError: `folds` or `fold` is out of range.
-        DataError: there are fewer independent groups of images than folds.
+    Raises ConfigError when there is no such fold, DataError when there are fewer independent groups of images than
+    folds.
     """
     if folds < 2 or not 0 <= fold < folds:
         raise ConfigError(

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from discern_vqa.config import Table
 from discern_vqa.fitting.features import Features
-from discern_vqa.fitting.fitted import NameTable, State
+from discern_vqa.fitting.fitted import State
 from discern_vqa.fitting.given import Given
 from discern_vqa.fitting.rows import Rows
 from discern_vqa.fitting.shared import cosines, letters
@@ -27,9 +28,10 @@ from discern_vqa.nn.encoders.base import EncoderConfig
 _SMALLEST = 1e-3
 
 
-class EncoderTable(NameTable):
+class EncoderTable(Table):
     """[model] of a baseline that sees images: the encoder."""
 
+    name: str
     image: EncoderConfig = EncoderConfig(kind="lite", frozen=True)
 
 

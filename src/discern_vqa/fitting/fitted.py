@@ -11,7 +11,7 @@ it as on any run. A new baseline is one new file with `Config`, `Model` and `ans
 import json
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, Self
 
@@ -97,10 +97,10 @@ class SamplesBaseline(Baseline, Generic[Setting]):
     def best_setting(cls, given: Given) -> Setting:
         """The one whose answers are most often right on validation."""
 
-        def give(setting: Setting, learn: Sequence[Sample], ask: Sequence[Sample]) -> list[Answer]:
-            return cls.learned(setting, Given.of(learn, given.vocabulary)).answers(ask)
+        def prepare(learn: Given, ask: Sequence[Sample]) -> Callable[[Setting], list[Answer]]:
+            return lambda setting: cls.learned(setting, learn).answers(ask)
 
-        return choose(cls.SETTINGS, give, given)
+        return choose(cls.SETTINGS, prepare, given)
 
     @classmethod
     def fit(cls, config: Any, given: Given) -> Self:

@@ -62,17 +62,18 @@ class Given:
         shown = sum(sample.image in images for sample in test)
         return replace(self, by="question" if shown * 2 > len(test) else "image", seed=seed)
 
-    def validation(self) -> tuple[Sequence[Sample], Sequence[Sample]]:
-        """Questions to learn from and questions to choose on: what the recipe holds out, else a part of the rows. Of a
-        large set a part is enough; of a handful of questions, there are none to choose on."""
-        rows = self._some_images()
-        if self.held_out:
-            return rows, self.held_out
-        try:
-            learn, ask = hold_out_validation(rows, VALIDATION, by=self.by, seed=self.seed)
-        except DataError:
-            return rows, []
-        return learn, [row for row in ask if row.phrase_type != "frame"]  # no test split has template re-phrasings
+    def validation(self) -> tuple[Self, Sequence[Sample]]:
+        """What to learn from and the questions to choose on: those that the recipe holds out, else a part of the rows.
+        Of a large set a part is enough; of a handful of questions, there are none to choose on."""
+        learn, ask = self._some_images(), self.held_out
+        if not ask:
+            try:
+                learn, held_out = hold_out_validation(learn, VALIDATION, by=self.by, seed=self.seed)
+            except DataError:
+                held_out = []
+            # No test split has template re-phrasings.
+            ask = tuple(sample for sample in held_out if sample.phrase_type != "frame")
+        return type(self).of(learn, self.vocabulary), ask
 
     def _some_images(self) -> list[Sample]:
         """All questions of as many images as give about CHOOSE_ON questions."""
@@ -86,24 +87,23 @@ class Given:
 
 def choose(
     settings: Sequence[Setting],
-    give: Callable[[Setting, Sequence[Sample], Sequence[Sample]], list[Answer]],
+    prepare: Callable[[Given, Sequence[Sample]], Callable[[Setting], list[Answer]]],
     given: Given,
 ) -> Setting:
     """The setting whose answers are most often right on validation; of equal ones the earliest. The first, where there
     is nothing to choose on.
 
-    give: (setting, questions to learn from, questions to answer) -> the answers.
+    prepare: (what to learn from, questions to answer) -> a function that gives the answers with a setting.
     """
     if len(settings) == 1:
         return settings[0]
     learn, ask = given.validation()
     if not ask:
         return settings[0]
-    index = given.vocabulary.index
+    index, answers_with = given.vocabulary.index, prepare(learn, ask)
     truth = [index(sample.answer) for sample in ask]
 
     def right(setting: Setting) -> int:
-        answers = give(setting, learn, ask)
-        return sum(index(answer.text) == true for answer, true in zip(answers, truth, strict=True))
+        return sum(index(answer.text) == true for answer, true in zip(answers_with(setting), truth, strict=True))
 
     return max(settings, key=right)

@@ -47,10 +47,7 @@ def cosines(asked: csr_matrix, known: csr_matrix) -> Iterator[np.ndarray]:
 def nearest_answer(similarity: np.ndarray, places: np.ndarray, vocabulary: AnswerVocabulary) -> Answer:
     """The answer of the most similar row, of equal ones the earliest; its score is the similarity.
 
-    Args:
-        similarity: (n,) in [0, 1].
-        places: (n,) each row's answer.
-    """
+    similarity (n,), in [0, 1]; places (n,): each row's answer."""
     best: dict[str, float] = {}
     for row in np.argsort(-similarity, kind="stable")[:_NEIGHBOURS]:
         best.setdefault(vocabulary.answers[places[row]], float(np.clip(similarity[row], 0, 1)))

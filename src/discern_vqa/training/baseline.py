@@ -10,6 +10,7 @@ from discern_vqa.card import write_card
 from discern_vqa.config import Recipe
 from discern_vqa.data.text import WordTokenizer
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.fitting.cases import EncoderTable
 from discern_vqa.fitting.fitted import FACTS
 from discern_vqa.fitting.given import Given
 from discern_vqa.parts import weights_folder
@@ -34,13 +35,13 @@ def fit_baseline(
     if not samples:
         raise DataError(f"{root}: nothing to learn from", hint="see: discern data audit")
     vocabulary = reading.answer_vocabulary()
-    image = getattr(settings.model, "image", None)
+    sees = isinstance(settings.model, EncoderTable)
     given = replace(
         Given.of(samples, vocabulary),
         by=settings.data.validation_by,
         held_out=tuple(validation),
         seed=settings.run.seed,
-        weights=weights_folder(image, "image") if image is not None else None,
+        weights=weights_folder(settings.model.image, "image") if sees else None,
     )
     for warning in imitated(settings.data):
         say(f"WARNING: {warning}")

@@ -88,11 +88,8 @@ def set_up(
 ) -> Start:
     """Makes (or, to resume, opens) the run folder `out` and all that its training starts from.
 
-    Args:
-        settings: `recipe`, read; `root`: its data set's folder.
-        from_run: a finished run whose weights, words and answers are taken over.
-        among: the processes that train together.
-        say: told what a user may want to know.
+    settings: `recipe`, read. root: its data set's folder. from_run: a finished run whose weights, words and answers are
+    taken over. among: the processes that train together.
 
     Raises DataError if there is nothing to learn from; ConfigError and RunError if recipe and runs do not fit.
     """
@@ -211,10 +208,11 @@ def same_recipe(before: Recipe, now: Recipe, out: Path) -> None:
         new["data"]["auxiliary"] = ""  # it was nowhere when the run began
     for tables in (old, new):
         tables["data"].pop("root")
-    odd = [f"[{table}] {key}" for table in old for key in old[table] if old[table][key] != new.get(table, {}).get(key)]
-    if odd:
+    keys = [(table, key) for table in old for key in old[table]]
+    changed = [f"[{table}] {key}" for table, key in keys if old[table][key] != new.get(table, {}).get(key)]
+    if changed:
         raise RunError(
-            f"{out} was started with another recipe: {', '.join(odd)}",
+            f"{out} was started with another recipe: {', '.join(changed)}",
             hint="go on with the same recipe, or train into another --out",
         )
 
@@ -224,8 +222,8 @@ def said_random(model: ModelBase, say: Say) -> None:
     about = model.config.parts()
     for name, part in model.parts().items():
         if part.random:
-            shown = ", ".join(part.random[:4]) + (f" and {len(part.random) - 4} more" if len(part.random) > 4 else "")
-            say(f"{about[name].name}: stays random: {shown}")
+            more = f" and {len(part.random) - 4} more" if len(part.random) > 4 else ""
+            say(f"{about[name].name}: stays random: {', '.join(part.random[:4])}{more}")
 
 
 def use_similar(run: Run, objective: ObjectiveBase[Any, Any], sets: list[list[Sample]], batcher: Batcher) -> str:

@@ -150,9 +150,9 @@ def _train_before(
 def _check_out(out: Path, resume: bool) -> None:
     """A run has a folder of its own. Raises ConfigError for a file, and for the folder in which the user happens to
     stand (an empty --out is that too), unless it is a run that is to be gone on with."""
-    there = next((path for path in (out, *out.parents) if path.exists()), None)
-    if there is not None and not there.is_dir():
-        raise ConfigError(f"--out {out}: {there} is a file; a run is a folder", hint="choose another --out")
+    nearest = next((path for path in (out, *out.parents) if path.exists()), None)
+    if nearest is not None and not nearest.is_dir():
+        raise ConfigError(f"--out {out}: {nearest} is a file; a run is a folder", hint="choose another --out")
     if not out.name and not (resume and (out / CONFIG).is_file()):
         raise ConfigError(f"--out {str(out)!r} names no folder of the run's own", hint="for example: --out runs/first")
 
