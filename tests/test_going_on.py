@@ -132,8 +132,6 @@ def test_a_table_without_any_own_answer_cannot_be_restricted_to_them():
     with pytest.raises(DataError, match="own training answers") as caught:
         table.restricted(["maybe"])
     assert "restrict_labels=none" in caught.value.hint
-    with pytest.raises(DataError, match="`own`"):
-        AnswerVocabulary(("yes", "no"), "lower", own=(False, False))
 
 
 def test_images_that_a_list_or_an_audit_names_are_not_learned_from(tiny_run, tmp_path):

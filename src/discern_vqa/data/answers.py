@@ -13,8 +13,9 @@ import heapq
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Self
 
 from pydantic import BaseModel, ValidationError
@@ -110,14 +111,15 @@ class AnswerVocabulary:
     normaliser: str
     kinds: tuple[str, ...] = ()
     own: tuple[bool, ...] = ()
-    _place: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         normaliser_named(self.normaliser)
         if not self.answers:
             raise DataError("the answer vocabulary is empty", hint="build it from a training split that has answers")
-        place = {answer: index for index, answer in enumerate(self.answers)}
-        object.__setattr__(self, "_place", place)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {answer: place for place, answer in enumerate(self.answers)}
 
     @classmethod
     def from_answers(
@@ -153,7 +155,7 @@ class AnswerVocabulary:
 
     def index(self, answer: str) -> int:
         """The place of `answer` once normalised; -1 when it is not in the vocabulary."""
-        return self._place.get(NORMALISERS[self.normaliser](answer), -1)
+        return self._places.get(NORMALISERS[self.normaliser](answer), -1)
 
     @property
     def givable(self) -> tuple[str, ...]:
