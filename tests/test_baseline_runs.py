@@ -178,7 +178,7 @@ def test_a_damaged_or_foreign_state_is_said(runs: dict[str, Path], tmp_path: Pat
     for file, content in (("baseline.json", "{"), ("baseline.json", "{}"), ("model.safetensors", "no")):
         run = Path(shutil.copytree(runs["lookup"], tmp_path / f"{file}{len(content)}"))
         (run / file).write_text(content)
-        with pytest.raises(DiscernError, match="baseline.json"):
+        with pytest.raises(DiscernError, match=file):
             open_run(run)
 
 

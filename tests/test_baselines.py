@@ -12,7 +12,8 @@ from discern_vqa.baselines import image_identity, lookup, majority, question_onl
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import DataError
-from discern_vqa.fitting.ridge import Ridge, ridge_answers
+from discern_vqa.fitting.given import Given
+from discern_vqa.fitting.ridge import Regression, Ridge
 from discern_vqa.scoring.metrics import score
 from discern_vqa.scoring.predictions import from_answers
 
@@ -141,7 +142,7 @@ def test_the_nearest_question_gives_a_third_where_no_image_is_shared(real_data: 
     right = asked = 0
     for fold in range(5):
         train, test = image_disjoint(samples, folds=5, fold=fold)
-        nearest = question_only.answer_with(question_only.NEAREST, train, test, vocabulary(train))
+        nearest = question_only.Model.learned(question_only.NEAREST, Given.of(train, vocabulary(train))).answers(test)
         overall = score(from_answers(test, nearest))["overall"]
         right, asked = right + overall["correct"], asked + overall["n"]
     assert right / asked == pytest.approx(0.33, abs=0.02)
@@ -153,17 +154,17 @@ def test_settings_are_chosen_without_a_test_answer(monkeypatch: pytest.MonkeyPat
         for i in range(300)
     ]
     test = [ask(1000 + i, f"i{i}", "is there a nodule", "yes") for i in range(30)]
-    seen: list[list[str]] = []
-    real = image_identity.ridge_answers
+    asked: list[list[str]] = []
+    real = Regression.answers
 
-    def spy(setting, learn, asked, known):  # type: ignore[no-untyped-def]
-        seen.append([sample.id for sample in asked])
-        return real(setting, learn, asked, known)
+    def spy(self, samples, known):  # type: ignore[no-untyped-def]
+        asked.append([sample.id for sample in samples])
+        return real(self, samples, known)
 
-    monkeypatch.setattr(image_identity, "ridge_answers", spy)
+    monkeypatch.setattr(Regression, "answers", spy)
     image_identity.answer(train, test, vocabulary=vocabulary(train), seed=0)
-    assert len(seen) == 6, "a try for each setting"
-    assert all(int(one) < 300 for asked in seen for one in asked)
+    assert len(asked) == 6 + 1, "a try for each setting, then the test questions"
+    assert all(int(id) < 300 for ids in asked[:6] for id in ids)
 
 
 def _many(count: int, images: int, seed: int = 0) -> list[Sample]:
@@ -184,14 +185,19 @@ def test_rows_that_repeat_count_as_often_and_iteration_reaches_what_the_factoris
 ) -> None:
     train, test = _many(400, 6), _many(40, 8, seed=1)
     table = vocabulary(train)
-    merged = [answer.score for answer in ridge_answers(setting, train, test, table)]
+
+    def scores() -> list[float]:
+        model = image_identity.Model.learned(setting, Given.of(train, table))
+        return [answer.score for answer in model.answers(test)]
+
+    merged = scores()
     monkeypatch.setattr("discern_vqa.fitting.ridge.LARGE", 0)
-    iterated = [answer.score for answer in ridge_answers(setting, train, test, table)]
+    iterated = scores()
     assert iterated == pytest.approx(merged, abs=2e-3)
     monkeypatch.setattr("discern_vqa.fitting.ridge.LARGE", 10**6)
     monkeypatch.setattr(
         "discern_vqa.fitting.ridge._merged",
         lambda keys: (len(keys), list(range(len(keys))), np.arange(len(keys)), np.ones(len(keys), np.float32)),
     )
-    apart = [answer.score for answer in ridge_answers(setting, train, test, table)]
+    apart = scores()
     assert merged == pytest.approx(apart, abs=2e-3)

@@ -16,7 +16,7 @@ from discern_vqa.errors import ConfigError, DataError, RunError
 from discern_vqa.evaluation.calibrate import calibrate_run
 from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.evaluation.opening import open_run
-from discern_vqa.recipe_samples import held_out_samples
+from discern_vqa.recipe_samples import Samples
 from discern_vqa.run import Run, save_weights
 from discern_vqa.scoring import predictions
 from discern_vqa.scoring.predictions import Prediction
@@ -267,10 +267,10 @@ def test_own_data_without_validation_rows_holds_nothing_out_and_is_judged_all_th
 def test_a_table_without_validation_rows_holds_nothing_out(tmp_path):
     csv.write_tiny(tmp_path)
     choice = DataConfig(dataset="csv", validation_ratio=0.0)
-    assert {sample.split for sample in held_out_samples(choice, tmp_path, 0)} == {"validation"}
+    assert {sample.split for sample in Samples(choice, tmp_path, 0).held_out()} == {"validation"}
     table = tmp_path / csv.FILE
     table.write_text(table.read_text().replace(";val;", ";train;").replace(";dev;", ";train;"))
-    assert held_out_samples(choice, tmp_path, 0) == []
+    assert Samples(choice, tmp_path, 0).held_out() == []
 
 
 def test_a_run_that_learned_from_everything_says_so_and_borrows(folder, tmp_path, capsys, monkeypatch):

@@ -129,16 +129,14 @@ def test_the_tuned_threshold_travels_with_the_run(made):
     assert kept["hybrid"] >= kept["classify"]
 
 
-@pytest.mark.parametrize("broken", ["drop", "tokens", "candidates"])
+@pytest.mark.parametrize("broken", ["tokens", "candidates"])
 def test_a_run_whose_answer_tokens_are_broken_is_refused_in_two_lines(made, tmp_path, broken):
     import shutil
 
     shutil.copytree(made / "run", tmp_path / "run", ignore=shutil.ignore_patterns("*.safetensors"))
     (tmp_path / "run" / "model.safetensors").symlink_to(made / "run" / "model.safetensors")
     content = json.loads((tmp_path / "run" / "vocabulary.json").read_text())
-    if broken == "drop":
-        content["writer"]["tokens"]["merges"].pop()
-    elif broken == "tokens":
+    if broken == "tokens":
         content["writer"]["tokens"] = {"kind": "byte pairs", "merges": "none"}
     else:
         del content["writer"]["candidates"]
@@ -187,12 +185,12 @@ def choice(folder: Path, *faults: str):
 
 def test_d12_and_d13_open_the_test_split_only_when_they_are_imitated(made):
     root = made / "phantoms"
-    gold = {sample.id for sample in recipe_samples.test_samples(choice(made), root, "test")}
-    assert not gold & {sample.id for sample in recipe_samples.vocabulary_samples(choice(made), root)}
-    assert gold <= {sample.id for sample in recipe_samples.vocabulary_samples(choice(made, "D12"), root)}
-    _, validation = recipe_samples.learning_samples(choice(made), root, 0)
+    gold = {sample.id for sample in recipe_samples.Samples(choice(made), root).test("test")}
+    assert not gold & {sample.id for sample in recipe_samples.Samples(choice(made), root).vocabulary()}
+    assert gold <= {sample.id for sample in recipe_samples.Samples(choice(made, "D12"), root).vocabulary()}
+    _, validation = recipe_samples.Samples(choice(made), root, 0).learning
     assert not gold & {sample.id for sample in validation}
-    _, chosen_on = recipe_samples.learning_samples(choice(made, "D13"), root, 0)
+    _, chosen_on = recipe_samples.Samples(choice(made, "D13"), root, 0).learning
     assert {sample.id for sample in chosen_on} == gold
 
 
@@ -206,7 +204,7 @@ def test_d7_leaves_the_last_incomplete_batch_out_of_validation_too(made, tmp_pat
     batch = 7
     train(made / "tiny.toml", data=made / "phantoms", out=tmp_path / "run", quiet=True,
           overrides=[f"data.imitate={json.dumps(faults)}", f"optim.batch={batch}", "run.mode=classify"])  # fmt: skip
-    whole = len(recipe_samples.learning_samples(choice(made), made / "phantoms", 0)[1])
+    whole = len(recipe_samples.Samples(choice(made), made / "phantoms", 0).learning[1])
     assert whole % batch
     assert judged == [whole - whole % batch if faults else whole]
 
@@ -217,7 +215,7 @@ def test_imitated_faults_are_said_by_training_scores_and_table(made, capsys):
     said = capsys.readouterr().out
     assert said.count("WARNING: imitates D") == 3
     scores = evaluate(made / "faulty", baselines=False)
-    whole = len(recipe_samples.test_samples(choice(made), made / "phantoms", "test"))
+    whole = len(recipe_samples.Samples(choice(made), made / "phantoms").test("test"))
     assert scores["n"] == whole - whole % 32 < whole
     assert len(scores["imitates"]) == 3
     assert "the epoch was chosen on the test split" in as_table(scores)

@@ -11,13 +11,11 @@ from discern_vqa.evaluation import evaluate as module
 from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.measurements import mirror, reliance
-from discern_vqa.recipe_samples import learning_samples, test_samples, vocabulary_samples
+from discern_vqa.recipe_samples import Samples
 from discern_vqa.report.page import write_report
 from discern_vqa.run import Run
 from discern_vqa.scoring import kept_states, metrics, predictions
 from discern_vqa.trust import ood
-
-test_samples.__test__ = False
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +152,7 @@ def test_the_answer_table_holds_no_answer_that_only_test_has(tiny_run):
     assert all(normalised(sample.answer) >= 0 for sample in train)
     learned = {run.vocabulary.answers[normalised(sample.answer)] for sample in train}
     assert table == learned
-    read = vocabulary_samples(config, root)
+    read = Samples(config, root).vocabulary()
     assert {sample.split for sample in read} == {"train"}
 
 
@@ -167,7 +165,7 @@ def test_only_test_has_what_a_foreign_answer_says_it_has(tiny_run, tmp_path):
             line["answer"] = "zebra"
     (root / "samples.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     run = Run.open(tiny_run)
-    read = vocabulary_samples(run.recipe.data, root)
+    read = Samples(run.recipe.data, root).vocabulary()
     assert "zebra" not in {sample.answer for sample in read}
     folder = shutil.copytree(tiny_run, tmp_path / "run", ignore=shutil.ignore_patterns("*.test.*", "baselines"))
     scores = evaluate(folder, data=root, baselines=False)
@@ -178,13 +176,13 @@ def test_only_test_has_what_a_foreign_answer_says_it_has(tiny_run, tmp_path):
 def test_learning_never_sees_test_and_a_split_that_is_none_is_said(tiny_run):
     run = Run.open(tiny_run)
     config, root = run.recipe.data, run.root
-    train, validation = learning_samples(config, root, 0)
-    test = test_samples(config, root, "test")
+    train, validation = Samples(config, root, 0).learning
+    test = Samples(config, root).test("test")
     assert {sample.split for sample in [*train, *validation]} <= {"train", "validation"}
     assert not {sample.image for sample in test} & {sample.image for sample in [*train, *validation]}
     assert not {sample.image for sample in train} & {sample.image for sample in validation}
     with pytest.raises(ConfigError, match="'tset'"):
-        test_samples(config, root, "tset")
+        Samples(config, root).test("tset")
 
 
 def test_the_image_disjoint_protocol_shares_no_image_between_train_and_test(tiny_run):
@@ -192,11 +190,11 @@ def test_the_image_disjoint_protocol_shares_no_image_between_train_and_test(tiny
     seen = []
     for fold in range(3):
         config = run.recipe.data.model_copy(update={"protocol": "image_disjoint", "folds": 3, "fold": fold})
-        train, validation = learning_samples(config, run.root, 0)
-        test = test_samples(config, run.root, "test")
+        train, validation = Samples(config, run.root, 0).learning
+        test = Samples(config, run.root).test("test")
         assert not {s.image for s in test} & {s.image for s in [*train, *validation]}
         assert not {s.group for s in test if s.group} & {s.group for s in [*train, *validation] if s.group}
-        table = {sample.id for sample in vocabulary_samples(config, run.root)}
+        table = {sample.id for sample in Samples(config, run.root).vocabulary()}
         assert not table & {sample.id for sample in test}
         seen += [sample.id for sample in test]
     assert len(seen) == len(set(seen)), "every question is tested once"

@@ -127,7 +127,7 @@ def test_every_split_has_its_own_states_and_d7_leaves_the_same_questions_out_eve
     for split in ("test", "validation"):
         assert runner.run([grid], tmp_path / "out", data=phantoms, split=split, say=lambda text: None) == {}
         folder = folders.Folder(tmp_path / "out", phantoms, split)
-        asked = len(recipe_samples.test_samples(trainings(grid)[0].recipe.data, phantoms, split))
+        asked = len(recipe_samples.Samples(trainings(grid)[0].recipe.data, phantoms).test(split))
         assert asked % 8
         for training in trainings(grid):  # the first is answered by `evaluate`, the second by the worker
             rows = folder.predictions(training).read_text().splitlines()

@@ -15,7 +15,7 @@ from discern_vqa.datasets import jsonl, phantom, pmc_vqa, roco, slake, vqa_rad
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation.explain import Explainer
 from discern_vqa.evaluation.opening import open_run
-from discern_vqa.recipe_samples import refuse_leak, vocabulary_samples
+from discern_vqa.recipe_samples import Samples, refuse_leak
 from discern_vqa.run import WEIGHTS, Run, read_tensors
 from discern_vqa.scoring.protocols import read_answers
 from discern_vqa.training.train import train
@@ -31,9 +31,9 @@ def test_no_answer_of_a_folds_test_images_joins_the_table_by_way_of_vocabulary_f
     choice = DataConfig(
         dataset="phantom", vocabulary_from=["phantom"], protocol="image_disjoint", fold=fold, folds=3, split=split
     )
-    asked = [sample for sample in vocabulary_samples(choice, root) if not sample.is_caption]
+    asked = [sample for sample in Samples(choice, root).vocabulary() if not sample.is_caption]
     own = choice.model_copy(update={"split": "train"})
-    images = {sample.image for sample in recipe_samples.test_samples(own, root, "test")}
+    images = {sample.image for sample in recipe_samples.Samples(own, root).test("test")}
     dealt = {sample.image for sample in asked if sample.split != "pretrain"}
     assert dealt
     assert not dealt & images
@@ -132,24 +132,22 @@ def test_a_table_without_any_own_answer_cannot_be_restricted_to_them():
     with pytest.raises(DataError, match="own training answers") as caught:
         table.restricted(["maybe"])
     assert "restrict_labels=none" in caught.value.hint
-    with pytest.raises(DataError, match="`own`"):
-        AnswerVocabulary(("yes", "no"), "lower", own=(False, False))
 
 
 def test_images_that_a_list_or_an_audit_names_are_not_learned_from(tiny_run, tmp_path):
     root = tiny_run.parent / "phantoms"
-    every, _ = recipe_samples.learning_samples(DataConfig(dataset="phantom", validation_ratio=0.0), root, 0)
+    every, _ = recipe_samples.Samples(DataConfig(dataset="phantom", validation_ratio=0.0), root, 0).learning
     names = sorted({Path(sample.image).name for sample in every})
     (tmp_path / "list.json").write_text(json.dumps([f"elsewhere/{names[0]}"]))
     (tmp_path / "audit.json").write_text(json.dumps({"against": {"exclude": names[1:3]}, "flaws": []}))
     files = [str(tmp_path / name) for name in ("list.json", "audit.json")]
-    kept, _ = recipe_samples.learning_samples(
+    kept, _ = recipe_samples.Samples(
         DataConfig(dataset="phantom", validation_ratio=0.0, exclude=files), root, 0
-    )
+    ).learning
     assert {Path(sample.image).name for sample in kept} == set(names[3:])
     (tmp_path / "list.json").write_text('{"a": 1}')
     with pytest.raises(DataError, match=r"list.json holds no image names"):
-        recipe_samples.learning_samples(DataConfig(dataset="phantom", exclude=files), root, 0)
+        recipe_samples.Samples(DataConfig(dataset="phantom", exclude=files), root, 0).held_out()
 
 
 def test_the_papers_own_data_make_one_table_and_two_kinds_of_batches(tmp_path):
@@ -166,7 +164,7 @@ def test_the_papers_own_data_make_one_table_and_two_kinds_of_batches(tmp_path):
     for module in (vqa_rad, slake, pmc_vqa):
         asked = module.read(tmp_path / module.__name__.rsplit(".", 1)[-1], "train")
         assert all(run.vocabulary.index(sample.answer) >= 0 for sample in asked)
-    ids = (run.folder / "beside.txt").read_text().split()
+    ids = (run.folder / "auxiliary.txt").read_text().split()
     assert ids
     assert all(one.startswith("pmc_vqa:") for one in ids)
     rows = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]

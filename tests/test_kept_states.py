@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from discern_vqa.data.sources import StateSource
 from discern_vqa.datasets import phantom
 from discern_vqa.evaluation.opening import open_run
-from discern_vqa.recipe_samples import learning_samples
+from discern_vqa.recipe_samples import Samples
 from discern_vqa.training.train import train
 
 FROZEN = 'image = { kind = "lite", frozen = true, size = 64, weights = "WEIGHTS" }\n'
@@ -71,7 +71,7 @@ def test_an_image_that_was_replaced_is_computed_anew_and_no_other(folder: Path, 
     trained(folder, "replaced_still")
     assert computed == []
     predictor = open_run(first)
-    samples, _ = learning_samples(predictor.run.recipe.data, predictor.run.root, 0)
+    samples, _ = Samples(predictor.run.recipe.data, predictor.run.root, 0).learning
     shown = predictor.batcher.inputs([one for one in samples if one.image == name][:1]).image
     pixels = predictor.batcher.images.pixels.get([(name, folder / "phantoms" / name)])[0]
     with torch.inference_mode():

@@ -8,7 +8,7 @@ from discern_vqa.baselines import kernel_ridge
 from discern_vqa.baselines.kernel_ridge import ALONE, Model, Setting, landmarks, solved
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.fitting.cases import Cases
-from discern_vqa.fitting.fitted import Given
+from discern_vqa.fitting.given import Given
 from discern_vqa.fitting.rows import Rows
 
 WORDS = ("is there a mass", "which side is it on", "what organ is this")

@@ -8,7 +8,7 @@ import torch
 from _tiny import QUESTIONS, VOCABULARY, WRITER, batcher, cmi_model, model
 
 from discern_vqa.answering import modes
-from discern_vqa.answering.decisions import answer_scores
+from discern_vqa.answering.decisions import decide_all
 from discern_vqa.answering.modes import Answering, tune_hybrid
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.errors import ConfigError
@@ -60,7 +60,7 @@ def test_models_have_the_ways_that_their_parts_allow():
 
 
 def test_classify_is_the_best_of_all_classes():
-    scores = answer_scores(cmi_model(), batcher(), QUESTIONS)
+    scores = decide_all(cmi_model(), batcher(), QUESTIONS).probabilities
     assert [answer.text for answer in answering().classify()] == [
         VOCABULARY.answers[place] for place in scores.argmax(-1).tolist()
     ]
@@ -75,7 +75,7 @@ def test_classify_typed_gives_only_what_was_seen_with_the_predicted_type(is_open
     seen = {sample.answer for sample in QUESTIONS if (sample.answer_type == "open") == is_open}
     answers = answering(net).classify_typed()
     assert {answer.text for answer in answers} <= seen
-    for row, answer in zip(answer_scores(net, batcher(net), QUESTIONS), answers, strict=True):
+    for row, answer in zip(decide_all(net, batcher(net), QUESTIONS).probabilities, answers, strict=True):
         allowed = sum(float(row[VOCABULARY.answers.index(one)]) for one in seen)
         assert answer.score == pytest.approx(float(row[VOCABULARY.answers.index(answer.text)]) / allowed, abs=1e-4)
 

@@ -17,7 +17,7 @@ from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.evaluation.opening import open_run
 from discern_vqa.nn.encoders import EncoderConfig, text_encoder
 from discern_vqa.paths import find_local_weights
-from discern_vqa.recipe_samples import learning_samples
+from discern_vqa.recipe_samples import Samples
 from discern_vqa.run import PRIOR, Run
 from discern_vqa.scoring.predictions import read
 from discern_vqa.training.train import train
@@ -66,7 +66,7 @@ def test_a_run_keeps_its_prior_and_neither_texts_nor_pictures_in_it(run: Path) -
 
 def test_an_opened_run_knows_beforehand_what_the_training_knew(run: Path) -> None:
     predictor = open_run(run)
-    samples, _ = learning_samples(predictor.run.recipe.data, predictor.run.root, 0)
+    samples, _ = Samples(predictor.run.recipe.data, predictor.run.root, 0).learning
     asked = [sample for sample in samples if not sample.is_caption][:6]
     inputs = predictor.batcher.inputs(asked)
     assert inputs.prior is not None
@@ -90,14 +90,14 @@ def test_of_several_processes_one_fits_the_prior_and_the_others_read_it(run: Pat
     assert batcher.prior.prior is None
     shutil.copy(run / PRIOR, tmp_path / PRIOR)
     monkeypatch.setattr("discern_vqa.data.prior.source.fit_prior", lambda *_: pytest.fail("fitted again"))
-    samples, _ = learning_samples(opened.recipe.data, opened.root, 0)
+    samples, _ = Samples(opened.recipe.data, opened.root, 0).learning
     waiting.learn_prior(batcher, samples)
     assert batcher.prior.training_scores(samples[:4]).abs().sum() > 0
 
 
 def test_nothing_gold_is_known_beforehand(run: Path) -> None:
     predictor = open_run(run)
-    samples, _ = learning_samples(predictor.run.recipe.data, predictor.run.root, 0)
+    samples, _ = Samples(predictor.run.recipe.data, predictor.run.root, 0).learning
     asked = [sample for sample in samples if not sample.is_caption][:6]
     lied = [replace(sample, answer="something else", answer_type="open", organ="elsewhere") for sample in asked]
     assert torch.equal(predictor.batcher.inputs(asked).prior.log_p, predictor.batcher.inputs(lied).prior.log_p)
@@ -105,7 +105,7 @@ def test_nothing_gold_is_known_beforehand(run: Path) -> None:
 
 def test_answers_are_the_mixture_of_prior_and_network(run: Path) -> None:
     predictor = open_run(run)
-    samples, _ = learning_samples(predictor.run.recipe.data, predictor.run.root, 0)
+    samples, _ = Samples(predictor.run.recipe.data, predictor.run.root, 0).learning
     inputs = predictor.batcher.inputs(samples[:4])
     with torch.inference_mode():
         decided = predictor.model.decide(inputs).scores.softmax(-1)

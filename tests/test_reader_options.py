@@ -6,7 +6,7 @@ from discern_vqa import cli
 from discern_vqa.config import DataConfig
 from discern_vqa.datasets import csv, jsonl
 from discern_vqa.errors import ConfigError
-from discern_vqa.recipe_samples import learning_samples
+from discern_vqa.recipe_samples import Samples
 
 
 def said(line: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
@@ -56,7 +56,7 @@ def test_a_number_in_quotes_is_text(tmp_path, capsys):
 def test_a_recipes_options_are_held_to_the_same(tmp_path, options, error):
     csv.write_tiny(tmp_path)
     with pytest.raises(ConfigError, match=error) as caught:
-        learning_samples(DataConfig(dataset="csv", options=options), tmp_path, 0)
+        Samples(DataConfig(dataset="csv", options=options), tmp_path, 0).held_out()
     assert caught.value.hint
     assert "index" not in caught.value.hint
 

@@ -8,7 +8,7 @@ import pytest
 from discern_vqa.config import read_recipe
 from discern_vqa.datasets import phantom
 from discern_vqa.evaluation.evaluate import evaluate
-from discern_vqa.training.setup import set_up
+from discern_vqa.training.setup import processes, set_up
 from discern_vqa.training.train import train
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "baselines" / "majority.toml"
@@ -36,7 +36,7 @@ def reads(monkeypatch) -> Counter[str]:
 
 
 def test_a_training_of_a_network_reads_each_split_once(root, reads, tmp_path):
-    set_up(read_recipe(NETWORK), NETWORK, root, tmp_path / "run", say=lambda text: None)
+    set_up(read_recipe(NETWORK), NETWORK, root, tmp_path / "run", among=processes(), say=lambda text: None)
     assert reads["train"] == 1
     assert set(reads.values()) == {1}
 

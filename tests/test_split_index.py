@@ -120,30 +120,32 @@ def test_a_folder_of_folds_is_told_from_a_fold(set_of_40, tmp_path):
 def test_a_recipe_reads_the_index_and_carves_no_cluster_apart(set_of_40, tmp_path):
     make(pictures.by_split(set_of_40), SplitSettings(by="near", validation=0), tmp_path / "i", {"dataset": "jsonl"})
     choice = DataConfig(dataset="jsonl", index=str(tmp_path / "i"), validation_ratio=0.25)
-    train, validation = recipe_samples.learning_samples(choice, set_of_40, seed=3)
-    test = recipe_samples.test_samples(choice, set_of_40, "test")
+    train, validation = recipe_samples.Samples(choice, set_of_40, seed=3).learning
+    test = recipe_samples.Samples(choice, set_of_40).test("test")
     pairs = [{int(row.image[:2]) // 2 for row in rows} for rows in (train, validation, test)]
     assert all(pairs)
     assert not pairs[0] & pairs[1]
     assert not (pairs[0] | pairs[1]) & pairs[2]
-    answers = recipe_samples.vocabulary_samples(choice, set_of_40)
+    answers = recipe_samples.Samples(choice, set_of_40).vocabulary()
     assert {row.id for row in answers} == {row.id for row in [*train, *validation]} | {
         row.id for row in answers if row.phrase_type == "frame"
     }
-    assert recipe_samples.held_out_samples(choice, set_of_40, seed=3) == validation
+    assert recipe_samples.Samples(choice, set_of_40, seed=3).held_out() == validation
     refit = choice.model_copy(update={"validation_ratio": 0.0})
-    assert recipe_samples.held_out_samples(refit, set_of_40, seed=3) == [], "the set's own rows are dealt by the index"
+    assert recipe_samples.Samples(refit, set_of_40, seed=3).held_out() == [], (
+        "the set's own rows are dealt by the index"
+    )
     with pytest.raises(ConfigError, match="has no split 'validation'"):
-        recipe_samples.test_samples(choice, set_of_40, "validation")
+        recipe_samples.Samples(choice, set_of_40).test("validation")
     both = DataConfig(dataset="jsonl", index=str(tmp_path / "i"), protocol="image_disjoint")
     with pytest.raises(ConfigError, match="two ways of splitting"):
-        recipe_samples.learning_samples(both, set_of_40, seed=3)
+        recipe_samples.Samples(both, set_of_40, seed=3).held_out()
 
 
 def test_a_recipe_with_an_index_takes_its_validation(set_of_40, tmp_path):
     make(pictures.by_split(set_of_40), SplitSettings(by="near"), tmp_path / "i", {"dataset": "jsonl"})
     choice = DataConfig(dataset="jsonl", index=str(tmp_path / "i"))
-    _, validation = recipe_samples.learning_samples(choice, set_of_40, seed=3)
+    _, validation = recipe_samples.Samples(choice, set_of_40, seed=3).learning
     assert {row.id for row in validation} == {
         row.id for row in split_files.read(jsonl, set_of_40, tmp_path / "i", {})["validation"]
     }

@@ -6,7 +6,7 @@ import pytest
 
 from discern_vqa.config import DataConfig
 from discern_vqa.datasets import phantom
-from discern_vqa.recipe_samples import learning_samples, vocabulary_samples
+from discern_vqa.recipe_samples import Samples
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def root(tmp_path_factory) -> Path:
 
 
 def images(root, share, seed=0):
-    train, validation = learning_samples(DataConfig(dataset="phantom", train_share=share), root, seed)
+    train, validation = Samples(DataConfig(dataset="phantom", train_share=share), root, seed).learning
     assert len({one.image for one in validation}) == 4, "validation stays whole"
     return {one.image for one in train}
 
@@ -30,8 +30,8 @@ def test_a_share_is_of_images_and_a_smaller_one_is_part_of_a_larger(root):
 
 
 def test_an_image_keeps_all_its_questions_and_the_answer_table_is_whole(root):
-    whole, _ = learning_samples(DataConfig(dataset="phantom"), root, 0)
-    part, _ = learning_samples(DataConfig(dataset="phantom", train_share=0.25), root, 0)
+    whole, _ = Samples(DataConfig(dataset="phantom"), root, 0).learning
+    part, _ = Samples(DataConfig(dataset="phantom", train_share=0.25), root, 0).learning
     kept = {one.image for one in part}
     assert part == [one for one in whole if one.image in kept]
-    assert vocabulary_samples(DataConfig(dataset="phantom", train_share=0.25), root) == whole
+    assert Samples(DataConfig(dataset="phantom", train_share=0.25), root).vocabulary() == whole

@@ -10,7 +10,7 @@ import pytest
 import torch
 from _tiny import CAPTIONS, QUESTIONS, Silent, batch, batcher, model, question, rng
 
-from discern_vqa.answering.decisions import answer_scores
+from discern_vqa.answering.decisions import decide_all
 from discern_vqa.config import OptimConfig, RunConfig
 from discern_vqa.errors import DiscernError, RunError
 from discern_vqa.models.cmdpi import Model
@@ -309,7 +309,7 @@ def test_validation_says_overall_open_closed_and_loss():
     samples = [*QUESTIONS, question(9, "a", "is it new", "an answer outside the table")]
     figures = validation_figures(net, batcher(), samples)
     gold = [sample.answer for sample in samples]
-    scores = answer_scores(net, batcher(), samples)
+    scores = decide_all(net, batcher(), samples).probabilities
     answers = batcher().vocabulary.answers
     right = [answers[int(row.argmax())] == one for row, one in zip(scores, gold, strict=True)]
     assert figures["accuracy"] == pytest.approx(sum(right) / len(right), abs=1e-4)
@@ -319,10 +319,12 @@ def test_validation_says_overall_open_closed_and_loss():
 
 def test_answers_come_in_the_order_of_the_questions():
     net = model()
-    together = answer_scores(net, batcher(), QUESTIONS, batch=2)
+    together = decide_all(net, batcher(), QUESTIONS, batch=2).probabilities
     for row, sample in enumerate(QUESTIONS):
-        torch.testing.assert_close(answer_scores(net, batcher(), [sample])[0], together[row], atol=1e-5, rtol=1e-5)
-    assert answer_scores(net, batcher(), []).shape == (0, 0)
+        torch.testing.assert_close(
+            decide_all(net, batcher(), [sample]).probabilities[0], together[row], atol=1e-5, rtol=1e-5
+        )
+    assert decide_all(net, batcher(), []).probabilities.shape == (0, 0)
 
 
 # -- it learns -------------------------------------------------------------------------------------

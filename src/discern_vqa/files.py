@@ -12,7 +12,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from discern_vqa.errors import DiscernError
+from discern_vqa.errors import DiscernError, RunError
 
 _NUMBER = re.compile(r"\(os error (\d+)\)")
 """The error number of the system in a message of safetensors, which writes its files itself."""
@@ -79,6 +79,19 @@ def from_json(text: str | bytes) -> Any:
     except (ValueError, RecursionError) as error:
         deep = isinstance(error, RecursionError)
         raise ValueError("it is nested too deep" if deep else "a number is too long") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file that this program wrote. Raises RunError when the file is missing or damaged."""
+    try:
+        content = from_json(path.read_bytes())
+        if not isinstance(content, dict):
+            raise ValueError("expected an object")
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{path} is broken: {error}", hint="restore the file, or train again: discern train RECIPE --out RUN"
+        ) from error
+    return content
 
 
 def _explained(error: OSError, path: Path) -> DiscernError:

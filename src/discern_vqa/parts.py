@@ -2,12 +2,11 @@
 
 import shutil
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 from discern_vqa.bases import ModelConfig, Part, PartConfig
 from discern_vqa.config import Recipe
-from discern_vqa.data.answer_tokens import BytePairs, FolderAnswers, Writer
+from discern_vqa.data.answer_tokens import BytePairs, FolderAnswers, Writer, target_normaliser
 from discern_vqa.data.text import FolderTokenizer, Tokenizer, WordTokenizer
 from discern_vqa.nn.encoders import EncoderConfig
 from discern_vqa.paths import find_weights
@@ -37,11 +36,11 @@ def make_writer(recipe: Recipe, answers: list[str]) -> Writer | None:
     if generator is None:
         return None
     folder = weights_folder(generator, "generator")
-    writer = Writer(BytePairs([]), generator.length, generator.target or "raw", recipe.data.normaliser)
-    said = [writer.spoken(answer) for answer in answers]
-    tokenizer = FolderAnswers(folder) if folder is not None else BytePairs.from_texts(said, generator.symbols)
-    candidates = tuple(answer for answer, _ in sorted(Counter(said).items(), key=lambda item: (-item[1], item[0])))
-    return replace(writer, tokenizer=tokenizer, candidates=candidates)
+    target, normalise = generator.target or "raw", recipe.data.normaliser
+    texts = [target_normaliser(target, normalise)(answer) for answer in answers]
+    tokenizer = FolderAnswers(folder) if folder is not None else BytePairs.from_texts(texts, generator.symbols)
+    candidates = tuple(text for text, _ in sorted(Counter(texts).items(), key=lambda item: (-item[1], item[0])))
+    return Writer(tokenizer, generator.length, target, normalise, candidates)
 
 
 def make_tokenizer(recipe: Recipe, texts: list[str]) -> Tokenizer:

@@ -52,6 +52,7 @@ class Samples:
         self.reader = registry.reader(choice.dataset)
         self.faults = faults_of(choice)
         self._splits: dict[str, list[Sample]] = {}
+        self._limit = choice.limit or None
 
     @cached_property
     def learning(self) -> tuple[list[Sample], list[Sample]]:
@@ -59,19 +60,17 @@ class Samples:
         out of train."""
         choice, excluded = self.choice, excluded_images(self.choice)
         train = [sample for sample in self.learnable if Path(sample.image).name not in excluded]
-        for fault in self.faults:
-            if fault.chooses_on_test:
-                return _limited(_part(train, choice.train_share), choice.limit), self.test("test")
         validation: list[Sample] = []
-        if choice.validation_ratio and any(not sample.is_caption for sample in train):
+        if any(fault.chooses_on_test for fault in self.faults):
+            validation = self.test("test")
+        elif choice.validation_ratio and any(not sample.is_caption for sample in train):
             usual = choice.protocol == "usual" and choice.split == "train"
             if usual and choice.validation_from == "own" and "validation" in self._present():
                 validation = self.read("validation")
             if not validation:
-                by = "question" if choice.validation_by == "question" else "image"
-                train, validation = hold_out_validation(train, choice.validation_ratio, by, self.seed)
-        validation = [sample for sample in validation if not sample.is_caption]
-        return _limited(_part(train, choice.train_share), choice.limit), _limited(validation, choice.limit)
+                ratio, by = choice.validation_ratio, choice.validation_by
+                train, validation = hold_out_validation(train, ratio, by, self.seed)
+        return _part(train, choice.train_share)[: self._limit], _questions(validation)[: self._limit]
 
     def held_out(self) -> list[Sample]:
         """The questions that are not learned from: those of validation, or, where a recipe holds none out, the data
@@ -80,7 +79,7 @@ class Samples:
         _, validation = self.learning
         if validation or self.choice.protocol != "usual" or "validation" not in self._present():
             return validation
-        return _limited([sample for sample in self.read("validation") if not sample.is_caption], self.choice.limit)
+        return _questions(self.read("validation"))[: self._limit]
 
     def test(self, split: str) -> list[Sample]:
         """The questions that `evaluate` asks."""
@@ -92,10 +91,9 @@ class Samples:
             _, samples = image_disjoint(self._pooled(), choice.folds, choice.fold, seed=0)
         else:
             samples = self.read(split)
-        samples = [sample for sample in samples if not sample.is_caption]
-        if not samples:
+        if not (questions := _questions(samples)):
             raise DataError(f"{self.root}: the split {split!r} has no question", hint="choose another with --split")
-        return _limited(samples, choice.limit)
+        return questions[: self._limit]
 
     @cached_property
     def learnable(self) -> list[Sample]:
@@ -108,25 +106,30 @@ class Samples:
         fault is imitated."""
         choice, samples = self.choice, self.learnable
         for fault in self.faults:
-            samples = samples + [
-                sample for split in fault.vocabulary(self.reader.SPLITS) for sample in self.read(split)
-            ]
+            for split in fault.vocabulary(self.reader.SPLITS):
+                samples = samples + self.read(split)
         for name in choice.vocabulary_from:
             if name == choice.dataset:
                 others = self._learnable("train")
             else:
-                folder = _other_folder(name, self.root, "vocabulary_from", "take it out of the recipe's list")
+                folder = other_folder(name, self.root, "vocabulary_from", "take it out of the recipe's list")
                 changes = {"dataset": name, "split": "train", "index": "", "options": {}}
                 others = Samples(choice.model_copy(update=changes), folder).learnable
             least = choice.vocabulary_min_count.get(name, 1)
             samples = samples + (others if least == 1 else _frequent(others, least, choice.normaliser))
         return samples
 
+    def answer_vocabulary(self) -> AnswerVocabulary:
+        """The vocabulary of the answers of `vocabulary`."""
+        questions, choice = _questions(self.vocabulary()), self.choice
+        answers, kinds = [sample.answer for sample in questions], [sample.answer_type for sample in questions]
+        return AnswerVocabulary.from_answers(answers, choice.normaliser, choice.min_count, kinds)
+
     def read(self, split: str) -> list[Sample]:
         """A split as its reader gives it."""
         if split not in self._splits:
-            choice, known = self.choice, self._known()
-            if split not in known:
+            choice = self.choice
+            if split not in (known := self._known()):
                 hint = f"it has: {', '.join(known)}"
                 raise ConfigError(f"[data] split = {split!r}: {choice.dataset} has none", hint=hint)
             hint = f"see the docstring of discern_vqa.datasets.{choice.dataset}.read"
@@ -154,29 +157,7 @@ class Samples:
 
     def _present(self) -> tuple[str, ...]:
         """The splits that can be read: the index's where the recipe names one, else those whose files are there."""
-        if self.choice.index:
-            return split_files.parts(Path(self.choice.index))
-        return present_splits(self.reader, self.root)
-
-
-def learning_samples(choice: DataConfig, root: Path, seed: int) -> tuple[list[Sample], list[Sample]]:
-    """`Samples.learning`, for who wants nothing else; the same holds of the next three."""
-    return Samples(choice, root, seed).learning
-
-
-def held_out_samples(choice: DataConfig, root: Path, seed: int) -> list[Sample]:
-    """See `Samples.held_out`."""
-    return Samples(choice, root, seed).held_out()
-
-
-def test_samples(choice: DataConfig, root: Path, split: str) -> list[Sample]:
-    """See `Samples.test`."""
-    return Samples(choice, root).test(split)
-
-
-def vocabulary_samples(choice: DataConfig, root: Path) -> list[Sample]:
-    """See `Samples.vocabulary`."""
-    return Samples(choice, root).vocabulary()
+        return self._known() if self.choice.index else present_splits(self.reader, self.root)
 
 
 def excluded_images(choice: DataConfig) -> frozenset[str]:
@@ -199,9 +180,9 @@ def excluded_images(choice: DataConfig) -> frozenset[str]:
 def _frequent(samples: list[Sample], least: int, normaliser: str) -> list[Sample]:
     """The questions whose answer occurs at least so often among them."""
     normalise = NORMALISERS[normaliser]
-    asked = [sample for sample in samples if not sample.is_caption]
-    counts = Counter(normalise(sample.answer) for sample in asked)
-    return [sample for sample in asked if counts[normalise(sample.answer)] >= least]
+    questions = _questions(samples)
+    counts = Counter(normalise(sample.answer) for sample in questions)
+    return [sample for sample in questions if counts[normalise(sample.answer)] >= least]
 
 
 def refuse_leak(choice: DataConfig, before: DataConfig, from_run: Path, takes_table: bool) -> None:
@@ -215,27 +196,21 @@ def refuse_leak(choice: DataConfig, before: DataConfig, from_run: Path, takes_ta
         return
     usual = choice.protocol == "usual" and not choice.index
     keys = ("protocol", "index") if usual else ("protocol", "index", "folds", "fold")
-    odd = [key for key in keys if getattr(choice, key) != getattr(before, key)]
-    if name == before.auxiliary and not usual:  # what lies beside is dealt as its owners did
-        odd = ["protocol"]
-    if odd:
+    different = [key for key in keys if getattr(choice, key) != getattr(before, key)]
+    if name == before.auxiliary and not usual:  # an auxiliary set is split as it was published
+        different = ["protocol"]
+    if different:
         wanted = " ".join(f"--set data.{key}={getattr(choice, key)}" for key in keys if getattr(choice, key) != "")
-        what = "was learned from questions" if learned else "has an vocabulary with answers"
-        or_else = "" if learned else ", or begin the table anew: --set run.answer_head=per_dataset"
+        what = "was learned from questions" if learned else "has a vocabulary with answers"
+        or_else = "" if learned else ", or begin the vocabulary anew: --set run.answer_head=per_dataset"
         raise ConfigError(
             f"{from_run} {what} about images that this recipe tests on: there {name} is split in another way "
-            f"({', '.join(f'[data] {key}' for key in odd)})",
+            f"({', '.join(f'[data] {key}' for key in different)})",
             hint=f"train it anew with {wanted}{or_else}",
         )
 
 
-def find_beside(choice: DataConfig, root: Path) -> Path | None:
-    """The folder of the auxiliary data set (`data.auxiliary`); None where the recipe names none."""
-    name, way_out = choice.auxiliary, "learn without it: --set data.auxiliary="
-    return _other_folder(name, root, "auxiliary", way_out) if name else None
-
-
-def _other_folder(name: str, root: Path, key: str, way_out: str) -> Path:
+def other_folder(name: str, root: Path, key: str, way_out: str) -> Path:
     """The folder of another data set: in the folder in which `root` lies, or wherever data lies.
 
     Raises DataError when it is in neither, naming the recipe's `key` and the `way_out`.
@@ -248,31 +223,32 @@ def _other_folder(name: str, root: Path, key: str, way_out: str) -> Path:
         raise DataError(f"[data] {key} = {name!r}: {error}", hint=hint) from error
 
 
-def beside_samples(choice: DataConfig, folder: Path, answers: AnswerVocabulary) -> list[Sample]:
-    """The training questions in `folder` (see `find_beside`), as many and which the recipe says. Their names (images,
-    patients, questions) get the set's name in front, so that no two sets' are taken for one.
+def auxiliary_samples(choice: DataConfig, folder: Path, answers: AnswerVocabulary) -> list[Sample]:
+    """The training questions of the auxiliary data set in `folder`, as many and which the recipe says. Their names
+    (images, patients, questions) get the set's name in front, so that no two sets' are taken for one.
 
-    Raises DataError when no answer is in the table.
+    Raises DataError when no answer is in the vocabulary.
     """
-    name = choice.auxiliary
-    excluded, rows = excluded_images(choice), registry.load("datasets", name).read(folder, "train")
-    asked = [one for one in rows if not one.is_caption and Path(one.image).name not in excluded]
-    known = [answers.index(sample.answer) >= 0 for sample in asked]
-    chosen = [row for row, inside in enumerate(known) if inside or choice.auxiliary_outside == "keep"]
-    if choice.auxiliary_limit:
-        # Known answers first, then the rest, each in an order drawn once and for all.
-        drawn = random.Random("beside").sample(chosen, len(chosen))
-        chosen = sorted(sorted(drawn, key=lambda row: not known[row])[: choice.auxiliary_limit])
-    found = [
-        replace(sample, **{key: f"{name}:{value}" for key in _NAMES if (value := getattr(sample, key))})
-        for sample in (asked[row] for row in chosen)
-    ]
+    name, excluded = choice.auxiliary, excluded_images(choice)
+    samples = registry.load("datasets", name).read(folder, "train")
+    questions = [sample for sample in _questions(samples) if Path(sample.image).name not in excluded]
+    known = [answers.index(sample.answer) >= 0 for sample in questions]
     if not any(known):
         raise DataError(
-            f"{folder}: none of its training questions has an answer that is in the table of {choice.dataset}",
+            f"{folder}: none of its training questions has an answer that is in the vocabulary of {choice.dataset}",
             hint="take data.auxiliary out of the recipe",
         )
-    return found
+    rows = [row for row, is_known in enumerate(known) if is_known or choice.auxiliary_outside == "keep"]
+    if choice.auxiliary_limit:
+        # Known answers first, then the rest, each in an order drawn once and for all. The word is part of the seed.
+        drawn = random.Random("beside").sample(rows, len(rows))
+        rows = sorted(sorted(drawn, key=lambda row: not known[row])[: choice.auxiliary_limit])
+    return [_named_after(name, questions[row]) for row in rows]
+
+
+def _named_after(name: str, sample: Sample) -> Sample:
+    changes: dict[str, Any] = {key: f"{name}:{value}" for key in _NAMES if (value := getattr(sample, key))}
+    return replace(sample, **changes)
 
 
 def faults_of(choice: DataConfig) -> list[Fault]:
@@ -296,13 +272,13 @@ def _part(samples: list[Sample], share: float) -> list[Sample]:
     """The samples of this share of the images (at least one), chosen by digests of their names."""
     if share == 1:
         return samples
-    images = sorted({one.image for one in samples}, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-    kept = set(images[: max(1, round(share * len(images)))])
-    return [sample for sample in samples if sample.image in kept]
+    names = sorted({sample.image for sample in samples}, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    chosen = set(names[: max(1, round(share * len(names)))])
+    return [sample for sample in samples if sample.image in chosen]
 
 
-def _limited(samples: list[Sample], limit: int) -> list[Sample]:
-    return samples[:limit] if limit else samples
+def _questions(samples: list[Sample]) -> list[Sample]:
+    return [sample for sample in samples if not sample.is_caption]
 
 
 def _drawn(arguments: dict[str, Any]) -> Path:

@@ -27,7 +27,8 @@ class Profiled(Table):
     """A table with a `profile`, which chooses the value of every key that was left None."""
 
     def chosen(self) -> dict[str, Any]:
-        """What this profile chooses for each key that may be left open (see `Table.filled`)."""
+        """What this profile chooses for each key that may be left open (see `Table.filled`); by default there is
+        none."""
         return {}
 
     def resolved(self) -> Self:

@@ -5,7 +5,7 @@
     vocabulary.json      answers and tokenizers      state.safetensors   what --resume needs (removed at the end)
     encoders/, tokenizer/, writer/                   architecture and tokenizer files of pre-trained parts
     answering.json       what was tuned on validation (models that answer in several ways)
-    similar.json, beside.txt                         which images are alike; which auxiliary questions were used
+    similar.json, auxiliary.txt                      which images are alike; which auxiliary questions were used
     prior.safetensors    of a recipe with [prior]: its weights, and vectors of the training cases
     baseline.json                                    of a baseline: what it knows besides the weights
     predictions.<split>.jsonl, scores.<split>.json, explanations.<split>.jsonl, features.<split>.safetensors,
@@ -21,7 +21,8 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from textwrap import shorten
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
@@ -38,11 +39,12 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import ImageSource, PixelSource, StateSource, TextSource
 from discern_vqa.data.text import FolderTokenizer, Tokenizer, WordTokenizer
 from discern_vqa.errors import RunError
-from discern_vqa.files import atomic_path, atomic_write_text, explained, from_json
+from discern_vqa.files import atomic_path, atomic_write_text, explained, read_json
 from discern_vqa.nn.encoders import ImageEncoder, TextEncoder
 from discern_vqa.parts import copy_encoder_files, weights_folder
 from discern_vqa.paths import cache_dir
 from discern_vqa.toml import whole_recipe
+from discern_vqa.version import __version__
 
 CONFIG, VOCABULARY, WEIGHTS, STATE, METRICS = (
     "config.json",
@@ -56,7 +58,7 @@ BEST = f".best.{WEIGHTS}"
 ANSWERING = "answering.json"
 PRIOR = "prior.safetensors"
 SIMILAR = "similar.json"
-BESIDE = "beside.txt"
+AUXILIARY = "auxiliary.txt"
 VERSION = 1
 
 
@@ -73,50 +75,47 @@ class Run:
     writer: Writer | None = None
     """For models that write their answers."""
 
-    @classmethod
-    def create(
-        cls,
-        folder: Path,
-        source: Path,
-        recipe: Recipe,
-        vocabulary: AnswerVocabulary,
-        tokenizer: Tokenizer,
-        root: Path,
-        writer: Writer | None = None,
-    ) -> "Run":
-        """Writes all that is known before the first step. Raises RunError when the folder is another run's; of one that
-        has kept no step there is nothing to lose, and what it left is removed."""
+    def create(self, source: Path) -> Self:
+        """Writes all that is known before the first step; `source` is the recipe's file. Raises RunError when the
+        folder is another run's; of one that has kept no step there is nothing to lose, and what it left is removed."""
+        folder = self.folder
         if (folder / CONFIG).exists():
             if has_begun(folder):
                 raise RunError(f"{folder} already holds a run", hint="add --resume to go on, or choose another --out")
             with explained(folder):
                 _forget(folder)
         with explained(folder):
-            copy_encoder_files(folder, recipe, tokenizer, writer)
+            copy_encoder_files(folder, self.recipe, self.tokenizer, self.writer)
         atomic_write_text(folder / "recipe.toml", whole_recipe(source))
-        content = {"answers": vocabulary.to_json(), "text": tokenizer.to_json()}
-        if writer is not None:
-            content["writer"] = writer.to_json()
+        content = {"answers": self.vocabulary.to_json(), "text": self.tokenizer.to_json()}
+        if self.writer is not None:
+            content["writer"] = self.writer.to_json()
         atomic_write_text(folder / VOCABULARY, json.dumps(content, indent=1, ensure_ascii=False))
-        config = recipe.to_json() | {
+        root = str(self.root.resolve())
+        config = self.recipe.to_json() | {
             "version": VERSION,
             "name": folder.name,
-            "root": str(Path(root).resolve()),
+            "root": root,
             "environment": environment(),
         }
-        config["data"]["root"] = config["root"]
+        config["data"]["root"] = root
         atomic_write_text(folder / CONFIG, json.dumps(config, indent=1, ensure_ascii=False))
-        return cls(folder, recipe, vocabulary, tokenizer, Path(root), writer)
+        return self
 
     @classmethod
     def open(cls, folder: Path, *, finished: bool = True) -> "Run":
         """Reads a run folder. Raises RunError: not a run, half written, or (when `finished`) without weights."""
         folder = Path(folder)
-        if not folder.is_dir():
-            raise RunError(f"there is no run folder {folder}", hint="discern train RECIPE --out RUN makes one")
-        config = _read_json(folder / CONFIG)
-        _check_version(config.get("version"), folder / CONFIG)
-        content = _read_json(folder / VOCABULARY)
+        if not (folder / CONFIG).is_file():
+            problem = f"{folder} is no run folder: it has no {CONFIG}" if folder.is_dir() else f"there is no {folder}"
+            raise RunError(problem, hint="discern train RECIPE --out RUN makes one")
+        config, content = read_json(folder / CONFIG), read_json(folder / VOCABULARY)
+        if (version := config.get("version", VERSION)) > VERSION:  # it may mean something else by the same keys
+            raise RunError(
+                f"{folder / CONFIG} was written by a newer discern: it is of version {version}, this program reads "
+                f"{VERSION}",
+                hint="pip install --upgrade discern-vqa, or train the run again",
+            )
         if finished and not (folder / WEIGHTS).is_file():
             raise RunError(
                 f"{folder} has no {WEIGHTS}: its training has not ended",
@@ -129,9 +128,7 @@ class Run:
             tokenizer = _tokenizer(content["text"], folder)
             root = Path(config["root"])
             writer = writer_from_json(content["writer"], folder / "writer") if "writer" in content else None
-        except KeyError as error:
-            raise RunError(f"{folder} lacks the entry {error} in its JSON files", hint="train it again") from error
-        except (TypeError, AttributeError, OSError) as error:
+        except (LookupError, TypeError, AttributeError, ValueError, OSError) as error:
             raise RunError(f"{folder} has a broken {VOCABULARY} or {CONFIG}: {error}", hint="train it again") from error
         return cls(folder, recipe, vocabulary, tokenizer, root, writer)
 
@@ -157,9 +154,9 @@ class Run:
 
     def untrained(self) -> "Run":
         """This run with its encoders as they came, frozen whole: what a baseline on the same features starts from."""
-        model, still = self.recipe.model, {"frozen": True, "train_last": 0}
-        sides = {side: getattr(model, side).model_copy(update=still) for side in ("image", "text")}
-        return replace(self, recipe=self.recipe.model_copy(update={"model": model.model_copy(update=sides)}))
+        model, frozen = self.recipe.model, {"frozen": True, "train_last": 0}
+        encoders = {side: getattr(model, side).model_copy(update=frozen) for side in ("image", "text")}
+        return replace(self, recipe=self.recipe.model_copy(update={"model": model.model_copy(update=encoders)}))
 
     def load_model(self) -> ModelBase:
         """The trained model in eval mode; every name and shape must fit."""
@@ -196,20 +193,21 @@ class Run:
         source = batcher.prior
         if source is None:
             return
-        asked = [sample for sample in samples if not sample.is_caption]
-        answers = torch.tensor([self.vocabulary.index(sample.answer) for sample in asked])
-        if source.prior is None and (self.folder / PRIOR).is_file():  # of several processes the first has fitted it
-            source.fill(read_tensors(self.folder / PRIOR))
-        source.learn(asked, answers, self.recipe.data.validation_by, batcher.inputs)
-        if not (self.folder / PRIOR).is_file():
-            with atomic_path(self.folder / PRIOR) as partial:
+        questions = [sample for sample in samples if not sample.is_caption]
+        answers = torch.tensor([self.vocabulary.index(sample.answer) for sample in questions])
+        path = self.folder / PRIOR
+        if source.prior is None and path.is_file():  # of several processes the first has fitted it
+            source.fill(read_tensors(path))
+        source.learn(questions, answers, self.recipe.data.validation_by, batcher.inputs)
+        if not path.is_file():
+            with atomic_path(path) as partial:
                 save_file(source.dump(), partial)
 
     def hybrid_below(self) -> float:
         """The threshold of the way of answering `hybrid`: what was tuned on validation, else the recipe's."""
         path = self.folder / ANSWERING
         if path.is_file():
-            return float(_read_json(path).get("hybrid_below", 0.5))
+            return float(read_json(path).get("hybrid_below", 0.5))
         below: float = self.recipe.model.generates_below()
         return below
 
@@ -236,7 +234,7 @@ def has_begun(folder: Path) -> bool:
 
 def _forget(folder: Path) -> None:
     """Removes what a training makes before its first save: the next one would take it for its own."""
-    for name in (CONFIG, VOCABULARY, METRICS, ANSWERING, PRIOR, BEST, SIMILAR, BESIDE):
+    for name in (CONFIG, VOCABULARY, METRICS, ANSWERING, PRIOR, BEST, SIMILAR, AUXILIARY):
         (folder / name).unlink(missing_ok=True)
     for name in ("encoders", "tokenizer", "writer"):
         if (folder / name).is_dir():
@@ -253,49 +251,38 @@ def save_weights(model: torch.nn.Module, path: Path) -> None:
 def load_weights(model: torch.nn.Module, path: Path, but: Sequence[str] = ()) -> None:
     """Strictly: a name or shape that does not fit is a RunError which lists it. `but`: names of layers that keep what
     they have."""
-    kept = tuple(f"{name}." for name in but)
-    own = model.state_dict()
-    read = read_tensors(path)
-    tensors = {name: own[name] if kept and name.startswith(kept) else value for name, value in read.items()}
-    missing, extra = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
-    odd = sorted(name for name in own.keys() & tensors.keys() if own[name].shape != tensors[name].shape)
-    if missing or extra or odd:
-        said = [
-            f"{len(names)} {what} ({', '.join(names[:3])})"
-            for names, what in ((missing, "missing"), (extra, "unknown"), (odd, "of another shape"))
-            if names
-        ]
-        raise RunError(f"{path} does not fit the model: {'; '.join(said)}", hint="use the recipe it was trained with")
-    model.load_state_dict(tensors)
+    exempt = tuple(f"{name}." for name in but)
+    present = model.state_dict()
+    tensors = {
+        name: present[name] if exempt and name.startswith(exempt) else tensor
+        for name, tensor in read_tensors(path).items()
+    }
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        problem = f"{path} does not fit the model: {shorten(str(error), 500)}"
+        raise RunError(problem, hint="use the recipe it was trained with") from error
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """A safetensors file; RunError when it is missing or broken."""
     try:
         return load_file(path)
-    except FileNotFoundError:
-        raise RunError(f"{path} does not exist", hint="train the run first, or go on with --resume") from None
     except (SafetensorError, OSError) as error:
-        raise RunError(f"{path} is damaged: {error}", hint="restore the file, or train again") from error
+        raise RunError(f"{path} is missing or damaged: {error}", hint="restore the file, or train again") from error
 
 
 def environment() -> dict[str, Any]:
     """What a reader needs to judge or repeat a result; no host name, no user name."""
     from importlib.metadata import version
 
-    names = ("discern-vqa", "torch", "transformers", "accelerate", "numpy", "scikit-learn")
-    versions = {}
-    for name in names:
-        try:
-            versions[name] = version(name)
-        except ModuleNotFoundError:  # run from a source tree that is not installed
-            versions[name] = "source tree"
+    names = ("torch", "transformers", "accelerate", "numpy", "scikit-learn")
     return {
         "python": platform.python_version(),
         "system": platform.system(),
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
-        "versions": versions,
+        "versions": {"discern-vqa": __version__} | {name: version(name) for name in names},
     }
 
 
@@ -313,30 +300,3 @@ def _tokenizer(content: dict[str, Any], folder: Path) -> Tokenizer:
     if content["kind"] == "words":
         return WordTokenizer(content["words"])
     return FolderTokenizer(folder / "tokenizer", used=content["used"])
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = from_json(path.read_bytes())
-    except FileNotFoundError:
-        raise RunError(
-            f"{path.parent} is no run folder: it has no {path.name}",
-            hint="discern train RECIPE --out RUN makes one",
-        ) from None
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} is broken: {error}", hint="restore the file, or train the run again") from error
-    if not isinstance(content, dict):
-        raise RunError(f"{path} is broken: expected an object", hint="restore the file, or train the run again")
-    return content
-
-
-def _check_version(version: object, path: Path) -> None:
-    """Every program wrote its version; a newer one may mean something else by the same keys."""
-    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-        said = f"{path} is broken: its version is {json.dumps(version)[:40]}; expected a whole number up to {VERSION}"
-        raise RunError(said, hint="restore the file, or train the run again")
-    if version > VERSION:
-        raise RunError(
-            f"{path} was written by a newer discern: it is of version {version}, this program reads {VERSION}",
-            hint="pip install --upgrade discern-vqa, or train the run again",
-        )

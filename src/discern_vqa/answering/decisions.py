@@ -30,35 +30,24 @@ def decided(model: ModelBase, inputs: Inputs, vocabulary: AnswerVocabulary) -> D
     return replace(decision, scores=decision.scores.masked_fill(other, -torch.inf))
 
 
-def answer_scores(
-    model: ModelBase,
-    batcher: Batcher,
-    samples: Sequence[Sample],
-    *,
-    views: int = 1,
-    batch: int = 64,
-) -> Tensor:
-    """(n, K) probabilities in the samples' order, averaged over the first `views` cached views of each image."""
-    return decide_all(model, batcher, samples, views=views, batch=batch).probabilities
-
-
 def decide_all(
     model: ModelBase, batcher: Batcher, samples: Sequence[Sample], *, views: int = 1, batch: int = 64
 ) -> Decided:
-    """As `answer_scores`, with the predicted answer types."""
+    """What the model says, in the samples' order, averaged over the first `views` cached views of each image."""
     if not samples:
         return Decided(torch.zeros(0, 0), None)
-    found: list[tuple[Tensor, ...]] = []
-    for view in range(max(1, min(views, batcher.images.views))):
 
-        def decide(inputs: Inputs) -> tuple[Tensor, ...]:
-            decision = decided(model, inputs, batcher.vocabulary)
-            kind = () if decision.openness is None else (decision.openness.float(),)
-            return decision.scores.float().softmax(-1), *kind
+    def decide(inputs: Inputs) -> tuple[Tensor, ...]:
+        decision = decided(model, inputs, batcher.vocabulary)
+        probabilities = decision.scores.float().softmax(-1)
+        return (probabilities,) if decision.openness is None else (probabilities, decision.openness.float())
 
-        found.append(in_order(model, batcher, samples, decide, batch, view))
-    columns = [torch.stack(parts).mean(0) for parts in zip(*found, strict=True)]
-    return Decided(columns[0], columns[1] if len(columns) > 1 else None)
+    of_views = [
+        in_order(model, batcher, samples, decide, batch, view)
+        for view in range(max(1, min(views, batcher.images.views)))
+    ]
+    probabilities, *openness = (torch.stack(parts).mean(0) for parts in zip(*of_views, strict=True))
+    return Decided(probabilities, openness[0] if openness else None)
 
 
 @torch.inference_mode()

@@ -12,7 +12,7 @@ classes (softmax, averaged over views), of a generated answer, or of a candidate
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,8 +20,9 @@ import torch
 from torch import Tensor
 
 from discern_vqa.answering.decisions import Decided, decide_all, in_order
+from discern_vqa.data.answer_tokens import Writer
 from discern_vqa.data.answers import Answer, normaliser
-from discern_vqa.data.batch import Batcher
+from discern_vqa.data.batch import Batcher, Inputs
 from discern_vqa.data.sample import CLOSED, OPEN, Sample
 from discern_vqa.errors import ConfigError
 from discern_vqa.nn.decoder import Generated, beam_search, rank_answers
@@ -32,42 +33,34 @@ NAMED = 10
 """So many answers are kept with their scores; of a classifier's, the rest share what is left."""
 
 
+@dataclass(eq=False)
 class Answering:
     """All that one model says about some questions; each part is computed when it is first wanted."""
 
-    def __init__(
-        self,
-        model: Any,
-        batcher: Batcher,
-        samples: Sequence[Sample],
-        *,
-        views: int = 1,
-        batch: int = 64,
-        hybrid_below: float = 0.5,
-    ) -> None:
-        self.model, self.batcher, self.samples = model, batcher, list(samples)
-        self.views, self.batch, self.hybrid_below = views, batch, hybrid_below
+    model: Any
+    batcher: Batcher
+    samples: Sequence[Sample]
+    views: int = 1
+    batch: int = 64
+    hybrid_below: float = 0.5
 
     def answers(self, mode: str = "classify") -> list[Answer]:
         """One answer for each question. Raises ConfigError for a mode that the model does not have."""
-        known = self.model.modes
-        if mode not in known:
-            raise ConfigError(f"this model cannot answer by {mode!r}", hint=f"it can: {', '.join(known)}")
-        answered: list[Answer] = getattr(self, mode)()
-        return answered
+        if mode not in self.model.modes:
+            raise ConfigError(f"this model cannot answer by {mode!r}", hint=f"it can: {', '.join(self.model.modes)}")
+        answers: list[Answer] = getattr(self, mode)()
+        return answers
 
     def classify(self) -> list[Answer]:
-        """See the module."""
-        rows = self.decided.probabilities.tolist()
-        return [self._classified(row, "classify") for row in rows]
+        return [self._classified(row, "classify") for row in self.decided.probabilities.tolist()]
 
     def classify_typed(self) -> list[Answer]:
         """See the module. The score is a probability among the answers that are left."""
-        table = self.batcher.vocabulary
-        own = table.own or (True,) * len(table)
+        vocabulary = self.batcher.vocabulary
+        kinds = list(enumerate(vocabulary.kinds))
         may = {
-            kind: torch.tensor([one in (kind, "both", "") and may for one, may in zip(table.kinds, own, strict=False)])
-            for kind in (OPEN, CLOSED)
+            wanted: torch.tensor([kind in (wanted, "both", "") and vocabulary.may(place) for place, kind in kinds])
+            for wanted in (OPEN, CLOSED)
         }
         answers = []
         for row, is_open in zip(self.decided.probabilities, self.is_open.tolist(), strict=True):
@@ -82,14 +75,13 @@ class Answering:
         return answers
 
     def generate(self) -> list[Answer]:
-        """See the module."""
         answers = []
-        for tokens, log_p in zip(self.generated.tokens.tolist(), self.generated.log_p.exp().tolist(), strict=True):
-            found: dict[str, float] = {}
-            for ids, p in zip(tokens, log_p, strict=True):
+        for beams, chances in zip(self.generated.tokens.tolist(), self.generated.log_p.exp().tolist(), strict=True):
+            texts: dict[str, float] = {}
+            for ids, chance in zip(beams, chances, strict=True):
                 text = self._writer.tokenizer.decode(ids)
-                found[text] = min(1.0, found.get(text, 0.0) + p)
-            best = sorted(found.items(), key=lambda item: -item[1])
+                texts[text] = min(1.0, texts.get(text, 0.0) + chance)
+            best = sorted(texts.items(), key=lambda item: -item[1])
             answers.append(Answer(*best[0], tuple(best[:NAMED]), mode="generate"))
         return answers
 
@@ -100,11 +92,11 @@ class Answering:
         answers = []
         for row in self.ranked.softmax(-1):
             likely = row.topk(min(4 * NAMED, len(candidates)))
-            found: dict[str, tuple[str, float]] = {}
-            for p, place in zip(likely.values.tolist(), likely.indices.tolist(), strict=True):
-                text, before = found.get(normal(candidates[place]), (candidates[place], 0.0))
-                found[normal(candidates[place])] = (text, min(1.0, before + p))
-            best = sorted(found.values(), key=lambda item: -item[1])
+            texts: dict[str, tuple[str, float]] = {}
+            for chance, place in zip(likely.values.tolist(), likely.indices.tolist(), strict=True):
+                text, before = texts.get(normal(candidates[place]), (candidates[place], 0.0))
+                texts[normal(candidates[place])] = (text, min(1.0, before + chance))
+            best = sorted(texts.values(), key=lambda item: -item[1])
             answers.append(Answer(*best[0], tuple(best[:NAMED]), mode="rank"))
         return answers
 
@@ -116,8 +108,6 @@ class Answering:
                 self.classify(), self.generate(), self.is_open.tolist(), strict=True
             )
         ]
-
-    # -- what the ways share -------------------------------------------------------------------------------------------
 
     @cached_property
     def decided(self) -> Decided:
@@ -138,12 +128,10 @@ class Answering:
         """The beams of each question."""
         config, model = self.model.config.generator, self.model
 
-        def write(inputs: Any) -> tuple[Tensor, ...]:
-            read = model.read(model(inputs))
-            found = beam_search(
-                model.generator, read, len(inputs.tokens), config.beams, config.length, inputs.tokens.device
-            )
-            return found.tokens, found.log_p
+        def write(inputs: Inputs) -> tuple[Tensor, ...]:
+            memory, device = model.read(model(inputs)), inputs.tokens.device
+            beams = beam_search(model.generator, memory, len(inputs.tokens), config.beams, config.length, device)
+            return beams.tokens, beams.log_p
 
         tokens, log_p = in_order(model, self.batcher, self.samples, write, self.batch)
         return Generated(tokens, log_p)
@@ -154,14 +142,14 @@ class Answering:
         model, writer = self.model, self._writer
         candidates = writer.encode(writer.candidates)
 
-        def judge(inputs: Any) -> tuple[Tensor, ...]:
-            read, device = model.read(model(inputs)), inputs.tokens.device
-            return (rank_answers(model.generator, read, len(inputs.tokens), candidates.to(device), RANKED),)
+        def judge(inputs: Inputs) -> tuple[Tensor, ...]:
+            memory, device = model.read(model(inputs)), inputs.tokens.device
+            return (rank_answers(model.generator, memory, len(inputs.tokens), candidates.to(device), RANKED),)
 
         return in_order(model, self.batcher, self.samples, judge, self.batch)[0]
 
     @property
-    def _writer(self) -> Any:
+    def _writer(self) -> Writer:
         assert self.batcher.writer is not None
         return self.batcher.writer
 
@@ -172,19 +160,19 @@ class Answering:
 def tune_hybrid(answering: Answering, normalise: str) -> tuple[float, dict[str, float]]:
     """The threshold of `hybrid` that is right most often on these (validation) questions, and the figures of it; of
     equal ones the smallest, which generates least."""
-    same = normaliser(normalise)
-    gold = [same(sample.answer) for sample in answering.samples]
-    pairs = list(zip(answering.classify(), answering.generate(), answering.is_open.tolist(), gold, strict=True))
-    right = {mode: [same(answer.text) == true for answer, true in zip(answering.answers(mode), gold, strict=True)]
-             for mode in ("classify", "generate")}  # fmt: skip
+    normal = normaliser(normalise)
+    gold = [normal(sample.answer) for sample in answering.samples]
+    classified, is_open = answering.classify(), answering.is_open.tolist()
+    right = {
+        mode: [normal(answer.text) == true for answer, true in zip(answering.answers(mode), gold, strict=True)]
+        for mode in ("classify", "generate")
+    }
 
     def correct(threshold: float) -> int:
-        return sum(
-            right["generate" if is_open and classified.score < threshold else "classify"][place]
-            for place, (classified, _, is_open, _) in enumerate(pairs)
-        )
+        writes = [opens and answer.score < threshold for opens, answer in zip(is_open, classified, strict=True)]
+        return sum(right["generate" if written else "classify"][place] for place, written in enumerate(writes))
 
-    thresholds = sorted({0.0, *(round(classified.score + 1e-4, 4) for classified, _, is_open, _ in pairs if is_open)})
-    best = max(thresholds, key=lambda one: (correct(one), -one))
+    above = {round(answer.score + 1e-4, 4) for answer, opens in zip(classified, is_open, strict=True) if opens}
+    best = max(sorted({0.0, *above}), key=lambda threshold: (correct(threshold), -threshold))
     figures = {"n": len(gold), "classify": sum(right["classify"]), "hybrid": correct(best)}
     return min(best, 1.0), {name: float(value) for name, value in figures.items()}

@@ -8,58 +8,42 @@ VQA-RAD's usual split: 0.69.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
-from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
-from discern_vqa.fitting.fitted import Baseline, Given, State
-from discern_vqa.fitting.ridge import Regression, Ridge, ridge_answers
+from discern_vqa.fitting.fitted import NameTable, SamplesBaseline, State
+from discern_vqa.fitting.given import Given
+from discern_vqa.fitting.ridge import Regression, Ridge
 from discern_vqa.fitting.rows import Rows
-from discern_vqa.fitting.shared import choose
 
 SEES = "the question and which image it is, no pixels"
 SEES_PIXELS = False
 RANK = 1
-SETTINGS = [Ridge(penalty, own, offset=0.3) for penalty in (0.3, 0.1, 1.0) for own in (1.0, 3.0)]
-"""What is tried on validation: the first where there is none. `own`: how freely an image's weights may differ."""
+
+Config = NameTable
 
 
-class Config(Table):
-    """[model]."""
-
-    name: Literal["baselines.image_identity"] = "baselines.image_identity"
-
-
-class Model(Baseline):
+class Model(SamplesBaseline[Ridge]):
     """A regression with weights of each image's own."""
 
-    CONFIG = Config
+    SETTINGS = [Ridge(penalty, own, offset=0.3) for penalty in (0.3, 0.1, 1.0) for own in (1.0, 3.0)]
 
     def __init__(self, regression: Regression, vocabulary: AnswerVocabulary) -> None:
         self.regression, self.vocabulary = regression, vocabulary
 
     @classmethod
-    def fit(cls, config: Config, given: Given) -> Self:
-        """With the setting that is best on validation."""
-
-        def give(setting: Ridge, learn: Sequence[Sample], ask: Sequence[Sample]) -> list[Answer]:
-            return ridge_answers(setting, learn, ask, given.vocabulary)
-
-        chosen = choose(SETTINGS, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out)
-        return cls(Regression.fit(chosen, Rows.of(given), len(given.vocabulary)), given.vocabulary)
+    def learned(cls, setting: Ridge, given: Given) -> Self:
+        return cls(Regression.fit(setting, Rows.of(given), len(given.vocabulary)), given.vocabulary)
 
     @classmethod
-    def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
-        """See Baseline."""
+    def load(cls, config: NameTable, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
         return cls(Regression.load(state), vocabulary)
 
     def state(self) -> State:
-        """See Baseline."""
         return self.regression.state()
 
     def answers(self, samples: Sequence[Sample]) -> list[Answer]:
-        """See `Regression.answers`."""
         return self.regression.answers(samples, self.vocabulary)
 
 

@@ -10,23 +10,23 @@ some cases are `LANDMARKS` and speak for all (subset of regressors: Smola and Sc
 What a network over the same features has learned is what it is better than this.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
-from discern_vqa.fitting.cases import Cases
+from discern_vqa.fitting.cases import Cases, EncoderTable
 from discern_vqa.fitting.features import Features
-from discern_vqa.fitting.fitted import Baseline, Given, State
-from discern_vqa.fitting.shared import K, choose
-from discern_vqa.nn.encoders.base import EncoderConfig
+from discern_vqa.fitting.fitted import Baseline, State
+from discern_vqa.fitting.given import Given, choose
+from discern_vqa.fitting.shared import K
 
 SEES = "the question and the image, through a frozen encoder"
 SEES_PIXELS = True
@@ -36,12 +36,7 @@ ALONE = 0.3
 LANDMARKS = 6000  # their kernel takes 144 MB; the exact one of 4,400 questions is solved in 0.8 s on one core
 _CHUNK = 512
 
-
-class Config(Table):
-    """[model]: the encoder."""
-
-    name: Literal["baselines.kernel_ridge"] = "baselines.kernel_ridge"
-    image: EncoderConfig = EncoderConfig(kind="lite", frozen=True)
+Config = EncoderTable
 
 
 class Setting(NamedTuple):
@@ -58,61 +53,51 @@ Similar = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Cosines of words and of images, some questions with every case."""
 
 
+@dataclass(eq=False)
 class Model(Baseline):
     """The cases that speak, their weights (cases, A), the answers' shares (A,) and the encoder."""
 
-    CONFIG = Config
-
-    def __init__(
-        self,
-        cases: Cases,
-        setting: Setting,
-        weights: NDArray[np.float32],
-        mean: NDArray[np.float32],
-        features: Features,
-        vocabulary: AnswerVocabulary,
-    ) -> None:
-        self.cases, self.setting, self.weights, self.mean = cases, setting, weights, mean
-        self.features, self.vocabulary = features, vocabulary
+    cases: Cases
+    setting: Setting
+    weights: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    features: Features
+    vocabulary: AnswerVocabulary
 
     @classmethod
-    def fit(cls, config: Config, given: Given) -> Self:
+    def fit(cls, config: EncoderTable, given: Given) -> Self:
         """Encodes the training images; the settings are chosen on validation."""
         features = Features.pretrained(config.image, given.weights, given.seed)
-        size = len(given.vocabulary)
-        made: list[tuple[Given, list[Similar], list[Similar]]] = []
 
-        def give(setting: Setting, learn: Sequence[Sample], ask: Sequence[Sample]) -> list[Answer]:
-            if not made:  # `choose` asks the same of every setting
-                own = Given.of(learn, given.vocabulary)
-                cases = Cases.of(own, features)
-                made.append((own, [*_similar(cases, own.rows, features)], [*_similar(cases, ask, features)]))
-            own, known, asked = made[0]
-            weights, mean = solved(known, None, own.places, setting, size)
-            return _answered(asked, setting, weights, mean, given.vocabulary)
+        def prepare(learn: Given, ask: Sequence[Sample]) -> Callable[[Setting], list[Answer]]:
+            cases = Cases.of(learn, features)
+            known, asked = [*_similar(cases, learn.rows, features)], [*_similar(cases, ask, features)]
 
-        chosen = choose(SETTINGS, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out)
-        return cls.with_setting(chosen, given, features)
+            def answers(setting: Setting) -> list[Answer]:
+                weights, mean = solved(known, None, learn.places, setting, len(given.vocabulary))
+                return _answered(asked, setting, weights, mean, given.vocabulary)
+
+            return answers
+
+        return cls.with_setting(choose(SETTINGS, prepare, given), given, features)
 
     @classmethod
     def with_setting(cls, setting: Setting, given: Given, features: Features) -> Self:
         """Learned from all that is given."""
-        some = landmarks(given)
-        cases = Cases.of(some, features)
-        among = _similar(cases, some.rows, features)
-        rest = None if some is given else _similar(cases, given.rows, features)
+        speaking = landmarks(given)
+        cases = Cases.of(speaking, features)
+        among = _similar(cases, speaking.rows, features)
+        rest = None if speaking is given else _similar(cases, given.rows, features)
         weights, mean = solved(among, rest, given.places, setting, len(given.vocabulary))
         return cls(cases, setting, weights, mean, features, given.vocabulary)
 
     @classmethod
-    def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
-        """See Baseline."""
+    def load(cls, config: EncoderTable, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
         cases, features = Cases.load_with_encoder(config.image, state, folder)
         learned = state.arrays["weights"], state.arrays["mean"]
         return cls(cases, Setting(**state.facts["setting"]), *learned, features, vocabulary)
 
     def state(self) -> State:
-        """See Baseline."""
         facts, arrays = self.cases.state()
         learned = {"weights": self.weights, "mean": self.mean}
         return State(facts | {"setting": self.setting._asdict()}, arrays | learned | self.features.arrays())
@@ -141,36 +126,36 @@ def solved(
     """
     mean = (np.bincount(places, minlength=answers) / len(places)).astype(np.float32)
     one_hot = np.eye(answers, dtype=np.float32)
-    own = np.concatenate([_kernel(some, setting) for some in among])
+    kernel = np.concatenate([_kernel(similar, setting) for similar in among])
     if rest is None:
-        own[np.diag_indices_from(own)] += setting.penalty
+        kernel[np.diag_indices_from(kernel)] += setting.penalty
         targets = one_hot[places] - mean
-        return scipy.linalg.solve(own, targets, assume_a="pos", overwrite_a=True, overwrite_b=True), mean
+        return scipy.linalg.solve(kernel, targets, assume_a="pos", overwrite_a=True, overwrite_b=True), mean
     # Squared, the kernel's condition is too: float64, and a little more penalty, as two cases may be the same question.
-    square = setting.penalty * own.astype(np.float64)
+    square = setting.penalty * kernel.astype(np.float64)
     square[np.diag_indices_from(square)] += 1e-3 * setting.penalty
-    said = np.zeros((len(own), answers))
+    products = np.zeros((len(kernel), answers))
     start = 0
-    for some in rest:
-        kernel = _kernel(some, setting)
-        square += kernel.T @ kernel
-        said += kernel.T @ (one_hot[places[start : start + len(kernel)]] - mean)
-        start += len(kernel)
-    weights = scipy.linalg.solve(square, said, assume_a="pos", overwrite_a=True, overwrite_b=True)
+    for similar in rest:
+        rows = _kernel(similar, setting)
+        square += rows.T @ rows
+        products += rows.T @ (one_hot[places[start : start + len(rows)]] - mean)
+        start += len(rows)
+    weights = scipy.linalg.solve(square, products, assume_a="pos", overwrite_a=True, overwrite_b=True)
     return weights.astype(np.float32), mean
 
 
 def _kernel(similar: Similar, setting: Setting) -> NDArray[np.float32]:
     words, images = similar
-    found = np.exp(setting.words * (words - 1)) * (ALONE + np.exp(setting.images * (images - 1)))
-    return np.asarray(found, dtype=np.float32)
+    kernel = np.exp(setting.words * (words - 1)) * (ALONE + np.exp(setting.images * (images - 1)))
+    return np.asarray(kernel, dtype=np.float32)
 
 
 def _similar(cases: Cases, samples: Sequence[Sample], features: Features) -> Iterator[Similar]:
     for start in range(0, len(samples), _CHUNK):
-        some = samples[start : start + _CHUNK]
-        both = [*cases.similarities([sample.question for sample in some], features.of(some))]
-        words, images = (np.stack(parts).astype(np.float32) for parts in zip(*both, strict=True))
+        chunk = samples[start : start + _CHUNK]
+        cosines = cases.similarities([sample.question for sample in chunk], features.of(chunk))
+        words, images = (np.stack(rows).astype(np.float32) for rows in zip(*cosines, strict=True))
         yield words, images
 
 
@@ -182,7 +167,7 @@ def _answered(
     vocabulary: AnswerVocabulary,
 ) -> list[Answer]:
     answers: list[Answer] = []
-    for some in asked:
-        scores = np.clip(_kernel(some, setting) @ weights + mean, 0, 1)
+    for similar in asked:
+        scores = np.clip(_kernel(similar, setting) @ weights + mean, 0, 1)
         answers += [Answer.from_scores(row, vocabulary, K) for row in scores.tolist()]
     return answers

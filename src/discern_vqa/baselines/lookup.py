@@ -7,14 +7,14 @@ image is a training image and two thirds of the test questions have a re-phrasin
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 
-from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
-from discern_vqa.fitting.fitted import Baseline, Given, State
+from discern_vqa.fitting.fitted import NameTable, SamplesBaseline, State
+from discern_vqa.fitting.given import Given
 from discern_vqa.fitting.rows import Rows
 from discern_vqa.fitting.shared import known_name, nearest_answer
 
@@ -22,17 +22,11 @@ SEES = "the question and the image's file name, in a table"
 SEES_PIXELS = False
 RANK = 2
 
-
-class Config(Table):
-    """[model]."""
-
-    name: Literal["baselines.lookup"] = "baselines.lookup"
+Config = NameTable
 
 
-class Model(Baseline):
+class Model(SamplesBaseline[None]):
     """The table."""
-
-    CONFIG = Config
 
     def __init__(self, rows: Rows, vocabulary: AnswerVocabulary) -> None:
         self.rows, self.vocabulary = rows, vocabulary
@@ -40,17 +34,14 @@ class Model(Baseline):
         self._known = set(rows.images)
 
     @classmethod
-    def fit(cls, config: Config, given: Given) -> Self:
-        """Keeps the rows."""
+    def learned(cls, setting: None, given: Given) -> Self:
         return cls(Rows.of(given), given.vocabulary)
 
     @classmethod
-    def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
-        """See Baseline."""
+    def load(cls, config: NameTable, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
         return cls(Rows.load(state), vocabulary)
 
     def state(self) -> State:
-        """See Baseline."""
         return self.rows.state()
 
     def answers(self, samples: Sequence[Sample]) -> list[Answer]:

@@ -8,51 +8,41 @@ VQA-RAD's usual split: 0.319 (closed 0.489, open 0.061).
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
-from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
-from discern_vqa.fitting.fitted import Baseline, Given, State, counts_from, counts_to
+from discern_vqa.fitting.fitted import NameTable, SamplesBaseline, State, counts_from, counts_to
+from discern_vqa.fitting.given import Given
 from discern_vqa.fitting.shared import K
 
 SEES = "the commonest answer of the question's type"
 SEES_PIXELS = False
 RANK = 6
 
-
-class Config(Table):
-    """[model]."""
-
-    name: Literal["baselines.majority"] = "baselines.majority"
+Config = NameTable
 
 
-class Model(Baseline):
+class Model(SamplesBaseline[None]):
     """counts: for each answer type ("": all questions), {answer's place: how often}, in the order of train."""
 
-    CONFIG = Config
-
-    def __init__(self, counts: dict[str, dict[int, int]], vocabulary: AnswerVocabulary) -> None:
+    def __init__(self, counts: dict[str, Counter[int]], vocabulary: AnswerVocabulary) -> None:
         self.counts, self.vocabulary = counts, vocabulary
-        self._by_type = {kind: self._commonest(found) for kind, found in counts.items()}
+        self._by_type = {kind: self._commonest(of_kind) for kind, of_kind in counts.items()}
 
     @classmethod
-    def fit(cls, config: Config, given: Given) -> Self:
-        """Counts."""
-        counts: dict[str, dict[int, int]] = {"": {}}
+    def learned(cls, setting: None, given: Given) -> Self:
+        counts: dict[str, Counter[int]] = {"": Counter()}
         for row, place in zip(given.rows, given.places.tolist(), strict=True):
             for kind in {"", row.answer_type}:
-                found = counts.setdefault(kind, {})
-                found[place] = found.get(place, 0) + 1
+                counts.setdefault(kind, Counter())[place] += 1
         return cls(counts, given.vocabulary)
 
     @classmethod
-    def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
-        """See Baseline."""
+    def load(cls, config: NameTable, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
         return cls(counts_from(state.facts["types"], state.arrays["counts"]), vocabulary)
 
     def state(self) -> State:
-        """See Baseline."""
         return State({"types": list(self.counts)}, {"counts": counts_to(self.counts)})
 
     def answers(self, samples: Sequence[Sample]) -> list[Answer]:
@@ -60,9 +50,9 @@ class Model(Baseline):
         train has first."""
         return [self._by_type.get(sample.answer_type, self._by_type[""]) for sample in samples]
 
-    def _commonest(self, found: dict[int, int]) -> Answer:
-        total, ranked = sum(found.values()), Counter(found).most_common(K)
-        shares = tuple((self.vocabulary.answers[place], count / total) for place, count in ranked)
+    def _commonest(self, counts: Counter[int]) -> Answer:
+        ranked = counts.most_common(K)
+        shares = tuple((self.vocabulary.answers[place], count / counts.total()) for place, count in ranked)
         return Answer(*shares[0], shares, others=len(self.vocabulary) - len(shares))
 
 

@@ -10,84 +10,67 @@ there", "what type of"), so nothing is read that is not known when a question is
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
-from discern_vqa.fitting.fitted import Baseline, Given, State, counts_from, counts_to
-from discern_vqa.fitting.shared import choose, from_shares
+from discern_vqa.fitting.fitted import NameTable, SamplesBaseline, State, counts_from, counts_to
+from discern_vqa.fitting.given import Given
+from discern_vqa.fitting.shared import from_shares
 
 SEES = "the question's first words"
 SEES_PIXELS = False
 RANK = 5
 OPENINGS = 4
-TRUST = (1.0, 0.3, 3.0)
-"""For how many questions the shares of the step before count. Tried on validation; the first where there is none."""
+
+Config = NameTable
 
 
-class Config(Table):
-    """[model]."""
+class Model(SamplesBaseline[float]):
+    """counts: for each opening, {answer's place: how often}; "" counts all. The setting is the trust: for how many
+    questions the shares of the step before count."""
 
-    name: Literal["baselines.question_prior"] = "baselines.question_prior"
+    SETTINGS = (1.0, 0.3, 3.0)
 
-
-class Model(Baseline):
-    """counts: for each opening, {answer's place: how often}; "" counts all."""
-
-    CONFIG = Config
-
-    def __init__(self, counts: dict[str, dict[int, int]], trust: float, vocabulary: AnswerVocabulary) -> None:
+    def __init__(self, counts: Mapping[str, Counter[int]], trust: float, vocabulary: AnswerVocabulary) -> None:
         self.counts, self.trust, self.vocabulary = counts, trust, vocabulary
 
     @classmethod
-    def fit(cls, config: Config, given: Given) -> Self:
-        """Counts; the trust is chosen on validation."""
-
-        def give(trust: float, learn: Sequence[Sample], ask: Sequence[Sample]) -> list[Answer]:
-            return cls._counted(Given.of(learn, given.vocabulary), trust).answers(ask)
-
-        chosen = choose(TRUST, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out)
-        return cls._counted(given, chosen)
-
-    @classmethod
-    def _counted(cls, given: Given, trust: float) -> Self:
-        counts: dict[str, Counter[int]] = defaultdict(Counter)
+    def learned(cls, setting: float, given: Given) -> Self:
+        counts: defaultdict[str, Counter[int]] = defaultdict(Counter)
         for row, place in zip(given.rows, given.places.tolist(), strict=True):
             for opening in openings(row.question):
                 counts[opening][place] += 1
-        return cls({opening: dict(found) for opening, found in counts.items()}, trust, given.vocabulary)
+        return cls(counts, setting, given.vocabulary)
 
     @classmethod
-    def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
-        """See Baseline."""
+    def load(cls, config: NameTable, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
         counts = counts_from(state.facts["openings"], state.arrays["counts"])
         return cls(counts, float(state.facts["trust"]), vocabulary)
 
     def state(self) -> State:
-        """See Baseline."""
         return State({"openings": list(self.counts), "trust": self.trust}, {"counts": counts_to(self.counts)})
 
     def answers(self, samples: Sequence[Sample]) -> list[Answer]:
         """The score is the answer's share."""
-        found = {question: self._shares(question) for question in {sample.question for sample in samples}}
-        return [from_shares(found[sample.question].tolist(), self.vocabulary) for sample in samples]
+        shares = {question: self._shares(question) for question in {sample.question for sample in samples}}
+        return [from_shares(shares[sample.question].tolist(), self.vocabulary) for sample in samples]
 
     def _shares(self, question: str) -> NDArray[np.float64]:
         shares = np.zeros(len(self.vocabulary))
         for opening in openings(question):
-            found = self.counts.get(opening)
-            if found is None:
+            counts = self.counts.get(opening)
+            if counts is None:
                 continue
-            n, trust = sum(found.values()), self.trust if shares.any() else 0.0
+            trust = self.trust if shares.any() else 0.0
             shares *= trust
-            shares[list(found)] += list(found.values())
-            shares /= n + trust
+            shares[list(counts)] += list(counts.values())
+            shares /= counts.total() + trust
         return shares
 
 

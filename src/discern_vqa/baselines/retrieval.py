@@ -5,34 +5,30 @@ vote of exp(similarity / temperature). The case that speaks is known, so an answ
 `discern ask RUN IMAGE QUESTION --similar 5`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
-from discern_vqa.fitting.cases import Cases
+from discern_vqa.fitting.cases import Cases, EncoderTable
 from discern_vqa.fitting.features import Features
-from discern_vqa.fitting.fitted import Baseline, Given, State
-from discern_vqa.fitting.shared import choose, from_shares
-from discern_vqa.nn.encoders.base import EncoderConfig
+from discern_vqa.fitting.fitted import Baseline, State
+from discern_vqa.fitting.given import Given, choose
+from discern_vqa.fitting.shared import from_shares
 
 SEES = "the question and the image, through a frozen encoder"
 SEES_PIXELS = True
 RANK = 4
 SUBJECT = "a vote of similar cases"
 
-
-class Config(Table):
-    """[model]: the encoder."""
-
-    name: Literal["baselines.retrieval"] = "baselines.retrieval"
-    image: EncoderConfig = EncoderConfig(kind="lite", frozen=True)
+Config = EncoderTable
 
 
 class Vote(NamedTuple):
@@ -49,38 +45,39 @@ Nearest = list[tuple[NDArray[np.int64], NDArray[np.float64]]]
 """For each question the nearest cases' answers and similarities, best first."""
 
 
+@dataclass(eq=False)
 class Model(Baseline):
     """The training questions, the features of their images, and the encoder that made them."""
 
-    CONFIG = Config
-
-    def __init__(self, cases: Cases, vote: Vote, features: Features, vocabulary: AnswerVocabulary) -> None:
-        self.cases, self.vote, self.features, self.vocabulary = cases, vote, features, vocabulary
+    cases: Cases
+    vote: Vote
+    features: Features
+    vocabulary: AnswerVocabulary
 
     @classmethod
-    def fit(cls, config: Config, given: Given) -> Self:
+    def fit(cls, config: EncoderTable, given: Given) -> Self:
         """Encodes the training images; the vote's settings are chosen on validation."""
         features = Features.pretrained(config.image, given.weights, given.seed)
         most = max(setting.neighbours for setting in SETTINGS)
-        made: dict[float, Nearest] = {}
 
-        def give(vote: Vote, learn: Sequence[Sample], ask: Sequence[Sample]) -> list[Answer]:
-            if vote.weight not in made:  # one search serves all votes of a weight; `choose` asks the same each time
-                cases = Cases.of(Given.of(learn, given.vocabulary), features)
-                made[vote.weight] = _nearest(cases, vote.weight, most, ask, features)
-            return _voted(made[vote.weight], vote, given.vocabulary)
+        def prepare(learn: Given, ask: Sequence[Sample]) -> Callable[[Vote], list[Answer]]:
+            cases = Cases.of(learn, features)
 
-        vote = choose(SETTINGS, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out)
+            @cache  # one search serves all votes of a weight
+            def nearest(weight: float) -> Nearest:
+                return _nearest(cases, weight, most, ask, features)
+
+            return lambda vote: _voted(nearest(vote.weight), vote, given.vocabulary)
+
+        vote = choose(SETTINGS, prepare, given)
         return cls(Cases.of(given, features), vote, features, given.vocabulary)
 
     @classmethod
-    def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
-        """See Baseline."""
+    def load(cls, config: EncoderTable, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
         cases, features = Cases.load_with_encoder(config.image, state, folder)
         return cls(cases, Vote(**state.facts["vote"]), features, vocabulary)
 
     def state(self) -> State:
-        """See Baseline."""
         facts, arrays = self.cases.state()
         return State(facts | {"vote": self.vote._asdict()}, arrays | self.features.arrays())
 
@@ -88,23 +85,22 @@ class Model(Baseline):
         """The score is the answer's share of the votes."""
         if not samples:
             return []
-        found = _nearest(self.cases, self.vote.weight, self.vote.neighbours, samples, self.features)
-        return _voted(found, self.vote, self.vocabulary)
+        nearest = _nearest(self.cases, self.vote.weight, self.vote.neighbours, samples, self.features)
+        return _voted(nearest, self.vote, self.vocabulary)
 
 
 def _nearest(cases: Cases, weight: float, count: int, samples: Sequence[Sample], features: Features) -> Nearest:
-    questions = [sample.question for sample in samples]
-    found = []
-    for words, images in cases.similarities(questions, features.of(samples)):
+    nearest = []
+    for words, images in cases.similarities([sample.question for sample in samples], features.of(samples)):
         similarity = words + weight * images
         best = np.argsort(-similarity, kind="stable")[:count]
-        found.append((cases.rows.places[best], similarity[best]))
-    return found
+        nearest.append((cases.rows.places[best], similarity[best]))
+    return nearest
 
 
-def _voted(found: Nearest, vote: Vote, vocabulary: AnswerVocabulary) -> list[Answer]:
+def _voted(nearest: Nearest, vote: Vote, vocabulary: AnswerVocabulary) -> list[Answer]:
     answers = []
-    for places, similarity in found:
+    for places, similarity in nearest:
         voices = np.exp((similarity[: vote.neighbours] - similarity[0]) / vote.temperature)
         shares = np.bincount(places[: vote.neighbours], voices, minlength=len(vocabulary)) / voices.sum()
         answers.append(from_shares(shares.tolist(), vocabulary))

@@ -6,8 +6,9 @@ smallest log loss on validation, so that the score says something.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,24 +18,18 @@ from scipy.special import log_softmax, softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
-from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
-from discern_vqa.fitting.fitted import Baseline, Given, State
-from discern_vqa.fitting.shared import carved, choose, from_shares, letters, vectoriser
+from discern_vqa.fitting.fitted import NameTable, SamplesBaseline, State
+from discern_vqa.fitting.given import Given
+from discern_vqa.fitting.shared import from_shares, letters, vectoriser
 
 SEES = "the question's words and letters"
 SEES_PIXELS = False
 RANK = 4
 SHARPEST = 50.0
-TRIED = (1.0, 0.3, 3.0)
-"""Values of scikit-learn's C that are tried on validation; the first where there is none."""
 
-
-class Config(Table):
-    """[model]."""
-
-    name: Literal["baselines.tfidf_linear"] = "baselines.tfidf_linear"
+Config = NameTable
 
 
 class Words:
@@ -46,14 +41,10 @@ class Words:
     @classmethod
     def fit(cls, questions: Sequence[str]) -> Self:
         """Learns which terms there are and how rare."""
-        words, few = vectoriser(), letters()
-        words.fit(questions)
-        few.fit(questions)
-        return cls((words, few))
+        return cls((vectoriser().fit(questions), letters().fit(questions)))
 
     @classmethod
     def load(cls, state: State) -> Self:
-        """The inverse of `state`."""
         parts = (vectoriser(), letters())
         for part, name in zip(parts, ("words", "letters"), strict=True):
             part.set_params(vocabulary={term: place for place, term in enumerate(state.facts[name])})
@@ -62,48 +53,46 @@ class Words:
 
     def state(self) -> State:
         """Terms in their columns' order, and their inverse document frequencies."""
-        words, few = self.parts
-        facts = {"words": words.get_feature_names_out().tolist(), "letters": few.get_feature_names_out().tolist()}
-        return State(facts, {"words_idf": words.idf_, "letters_idf": few.idf_})
+        parts = dict(zip(("words", "letters"), self.parts, strict=True))
+        facts = {name: part.get_feature_names_out().tolist() for name, part in parts.items()}
+        return State(facts, {f"{name}_idf": part.idf_ for name, part in parts.items()})
 
     def __call__(self, questions: Sequence[str]) -> csr_matrix:
         """(n, terms)."""
         return hstack([part.transform(questions) for part in self.parts]).tocsr() / np.sqrt(2)
 
 
-class Model(Baseline):
-    """coefficients: (answers that were learned, terms + 1), the constant last; places: those answers' places."""
+@dataclass(eq=False)
+class Model(SamplesBaseline[float]):
+    """coefficients: (answers that were learned, terms + 1), the constant last; places: those answers' places. The
+    setting is scikit-learn's C."""
 
-    CONFIG = Config
+    SETTINGS = (1.0, 0.3, 3.0)
 
-    def __init__(
-        self, words: Words, coefficients: NDArray[np.float32], places: NDArray[np.int64], sharpness: float,
-        vocabulary: AnswerVocabulary,
-    ) -> None:  # fmt: skip
-        self.words, self.coefficients, self.places = words, coefficients, places
-        self.sharpness, self.vocabulary = sharpness, vocabulary
+    words: Words
+    coefficients: NDArray[np.float32]
+    places: NDArray[np.int64]
+    sharpness: float
+    vocabulary: AnswerVocabulary
 
     @classmethod
-    def fit(cls, config: Config, given: Given) -> Self:
+    def fit(cls, config: Any, given: Given) -> Self:
         """C, then the sharpness of the softmax, are chosen on validation; then it learns from all rows."""
-
-        def give(C: float, learn: Sequence[Sample], ask: Sequence[Sample]) -> list[Answer]:
-            return cls._learned(C, Given.of(learn, given.vocabulary)).answers(ask)
-
-        C = choose(TRIED, give, given.rows, given.vocabulary, given.seed, by=given.by, held_out=given.held_out)
-        learn, ask = carved(given.rows, given.seed, given.by, given.held_out)
-        model = cls._learned(C, given)
-        model.sharpness = cls._learned(C, Given.of(learn, given.vocabulary))._best_sharpness(ask)
+        C = cls.best_setting(given)
+        learn, ask = given.validation()
+        model = cls.learned(C, given)
+        model.sharpness = cls.learned(C, learn)._best_sharpness(ask)
         return model
 
     @classmethod
-    def _learned(cls, C: float, given: Given) -> Self:
+    def learned(cls, setting: float, given: Given) -> Self:
+        """With a sharpness of 1."""
         questions = [row.question for row in given.rows]
         words, places = Words.fit(questions), np.unique(given.places)
         if len(places) == 1:  # nothing to tell apart
             nothing = np.zeros((1, words(questions[:1]).shape[1] + 1), np.float32)
             return cls(words, nothing, places, 1.0, given.vocabulary)
-        machine = LinearSVC(C=C, max_iter=10_000, random_state=given.seed).fit(words(questions), given.places)
+        machine = LinearSVC(C=setting, max_iter=10_000, random_state=given.seed).fit(words(questions), given.places)
         rows = np.concatenate([machine.coef_, machine.intercept_[:, None]], axis=1)
         if len(places) == 2:  # scikit-learn keeps one row for two classes
             rows = np.concatenate([-rows, rows])
@@ -128,13 +117,11 @@ class Model(Baseline):
         return float(minimize_scalar(loss, bounds=(0.1, SHARPEST), method="bounded").x)
 
     @classmethod
-    def load(cls, config: Config, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
-        """See Baseline."""
+    def load(cls, config: NameTable, state: State, vocabulary: AnswerVocabulary, folder: Path) -> Self:
         arrays, sharpness = state.arrays, float(state.facts["sharpness"])
         return cls(Words.load(state), arrays["coefficients"], arrays["places"], sharpness, vocabulary)
 
     def state(self) -> State:
-        """See Baseline."""
         facts, arrays = self.words.state()
         learned: dict[str, NDArray[Any]] = {"coefficients": self.coefficients, "places": self.places}
         return State(facts | {"sharpness": self.sharpness}, arrays | learned)

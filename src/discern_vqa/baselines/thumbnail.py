@@ -6,7 +6,7 @@ neighbouring slices it finds those, and elsewhere images of the same kind: it sa
 without knowing any medicine. SLAKE, validate given train (English): 0.80; VQA-RAD, usual split: 0.63.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
-from discern_vqa.fitting.shared import choose, cosines, known_rows, nearest_answer, stands, tfidf
+from discern_vqa.fitting.given import Given, choose
+from discern_vqa.fitting.shared import cosines, nearest_answer, tfidf
 from discern_vqa.imaging.fingerprints import fingerprints
 from discern_vqa.imaging.thumbnails import grey
 
@@ -41,29 +42,30 @@ def answer(
         thumbs: a (32, 32) grey image for each image; None: the files are opened for it. An image that cannot be
             opened is black, and as near to one as to another.
     """
-    rows, _ = known_rows(train, vocabulary)
-    give = partial(_nearest, vocabulary=vocabulary, thumbs=thumbs or _thumbs([*rows, *test]))
-    return give(choose(WEIGHTS, give, rows, vocabulary, seed, by=stands(rows, test)), rows, test)
+    given = Given.of(train, vocabulary).to_answer(test, seed)
+    prepare = partial(_prepared, thumbs=thumbs or _thumbs([*given.rows, *test]))
+    return prepare(given, test)(choose(WEIGHTS, prepare, given))
 
 
-def _nearest(
-    weight: float, learn: Sequence[Sample], ask: Sequence[Sample], *, vocabulary: AnswerVocabulary, thumbs: Thumbs
-) -> list[Answer]:
-    rows, places = known_rows(learn, vocabulary)
-    known, asked = tfidf(rows, ask)
-    columns = {image: place for place, image in enumerate(dict.fromkeys(sample.image for sample in rows))}
-    pictures = grey(np.stack([thumbs[image] for image in columns]))
-    of_row = np.array([columns[sample.image] for sample in rows])
-    answers: list[Answer] = []
-    for chunk in cosines(asked, known):
-        part = ask[len(answers) : len(answers) + len(chunk)]
-        seen = grey(np.stack([thumbs[sample.image] for sample in part])) @ pictures.T  # (some of m, images)
-        both = (chunk + weight * seen[:, of_row]) / (1 + weight)
-        answers += [nearest_answer(row, places, vocabulary) for row in both.round(6)]
+def _prepared(given: Given, ask: Sequence[Sample], thumbs: Thumbs) -> Callable[[float], list[Answer]]:
+    """What answers the questions `ask`, given the weight of the images."""
+    known, asked = tfidf(given.rows, ask)
+    columns = {image: place for place, image in enumerate(dict.fromkeys(sample.image for sample in given.rows))}
+    greys = grey(np.stack([thumbs[image] for image in columns]))
+    column_of_row = np.array([columns[sample.image] for sample in given.rows])
+
+    def answers(weight: float) -> list[Answer]:
+        answers: list[Answer] = []
+        for cosine in cosines(asked, known):
+            part = ask[len(answers) : len(answers) + len(cosine)]
+            correlation = grey(np.stack([thumbs[sample.image] for sample in part])) @ greys.T  # (some of m, images)
+            mean = (cosine + weight * correlation[:, column_of_row]) / (1 + weight)
+            answers += [nearest_answer(row, given.places, given.vocabulary) for row in mean.round(6)]
+        return answers
+
     return answers
 
 
 def _thumbs(samples: Sequence[Sample]) -> Thumbs:
     paths = {sample.image: sample.path for sample in samples}
-    found = fingerprints(list(paths.values())).thumbs[:, 0]
-    return dict(zip(paths, found, strict=True))
+    return dict(zip(paths, fingerprints(list(paths.values())).thumbs[:, 0], strict=True))

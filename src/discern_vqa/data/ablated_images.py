@@ -24,7 +24,6 @@ class BlankImages:
         self.image, self.target = _shown(inner, torch.full((1, 3, pixels.size, pixels.size), 0.5))
 
     def get(self, keys: Sequence[Key], rng: torch.Generator | None = None, view: int = 0) -> tuple[Tensor, Tensor]:
-        """See ImageSource."""
         count = len(keys)
         return self.image.expand(count, *self.image.shape[1:]), self.target.expand(count, *self.target.shape[1:])
 
@@ -41,7 +40,6 @@ class ShuffledImages:
         self.inner, self.seed = inner, seed
 
     def get(self, keys: Sequence[Key], rng: torch.Generator | None = None, view: int = 0) -> tuple[Tensor, Tensor]:
-        """See ImageSource."""
         image, _ = _pixels(self.inner).get(keys)
         for row, (key, _) in enumerate(keys):
             rng = torch.Generator().manual_seed(stable_hash(f"noise:{self.seed}:{key}"))

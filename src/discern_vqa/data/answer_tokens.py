@@ -1,104 +1,87 @@
-"""Answers as tokens for a model that writes them: byte pairs of our own, learned from the training answers, or the
-tokenizer folder of a pre-trained generator.
+"""Answers as tokens for a model that writes them: byte pairs learned from the training answers, or the tokenizer
+folder of a pre-trained generator.
 
 Every answer is its tokens, END, and PAD up to the constant length G. The byte pairs travel with the run as JSON.
 """
 
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer as LibraryTokenizer
 from torch import Tensor
 
 from discern_vqa.data.answers import normaliser
 from discern_vqa.errors import DataError
 
 PAD, END = 0, 1
-_BYTES = 2
-"""Ids _BYTES ... _BYTES + 255 are single bytes, so that any text can be written; merged pairs follow."""
-_PIECE = re.compile(r" ?[^ ]+| +")
+_FIRST = 2
+"""The id of the first byte or pair; the library's own ids start at 0."""
 
 
 class BytePairs:
-    """Byte-pair encoding (Sennrich et al.) over UTF-8 bytes; pairs never reach over the blank before a word.
+    """Byte-pair encoding (Sennrich et al.) over UTF-8 bytes; pairs never reach over the blank before a word. Each byte
+    has an id, so that any text can be written."""
 
-    Args:
-        merges: pairs of ids in the order in which they were learned; pair number i makes the id 258 + i.
-    """
-
-    def __init__(self, merges: Sequence[tuple[int, int]]) -> None:
-        self.merges = tuple((int(a), int(b)) for a, b in merges)
-        self._rank = {pair: place for place, pair in enumerate(self.merges)}
-        self._bytes: dict[int, bytes] = {_BYTES + byte: bytes([byte]) for byte in range(256)}
-        for place, (a, b) in enumerate(self.merges):
-            if a not in self._bytes or b not in self._bytes:
-                raise DataError(f"byte pair {place}: {a}, {b} are not both known yet", hint="train the run again")
-            self._bytes[_BYTES + 256 + place] = self._bytes[a] + self._bytes[b]
-        if len(self._rank) != len(self.merges):
-            raise DataError("a byte pair stands twice", hint="train the run again")
-        self._known: dict[str, list[int]] = {}
+    def __init__(self, model: models.BPE) -> None:
+        self.inner = LibraryTokenizer(model)
+        words = pre_tokenizers.Split(Regex(" ?[^ ]+| +"), "isolated")
+        utf8 = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        self.inner.pre_tokenizer = pre_tokenizers.Sequence([words, utf8])
+        self.inner.decoder = decoders.ByteLevel()
 
     @classmethod
     def from_texts(cls, texts: Iterable[str], symbols: int) -> "BytePairs":
-        """Learns pairs, the commonest first (of equal ones the smaller), until there are `symbols` ids or every piece
-        is one. A pair that occurs once is not worth an id."""
-        counts = Counter(piece for text in texts for piece in _PIECE.findall(text))
-        words = {tuple(_BYTES + byte for byte in piece.encode()): count for piece, count in counts.items()}
-        merges: list[tuple[int, int]] = []
-        while _BYTES + 256 + len(merges) < symbols:
-            pairs: Counter[tuple[int, int]] = Counter()
-            for word, count in words.items():
-                for pair in pairwise(word):
-                    pairs[pair] += count
-            if not pairs:
-                break
-            best, times = min(pairs.items(), key=lambda item: (-item[1], item[0]))
-            if times < 2:
-                break
-            new = _BYTES + 256 + len(merges)
-            merges.append(best)
-            merged: Counter[tuple[int, ...]] = Counter()
-            for word, count in words.items():
-                merged[tuple(_merge(list(word), best, new))] += count
-            words = dict(merged)
-        return cls(merges)
+        """Learns pairs, the commonest first, until there are `symbols` ids or every piece is one. A pair that occurs
+        once is not worth an id."""
+        pairs = cls(models.BPE())
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        trainer = trainers.BpeTrainer(
+            vocab_size=symbols - _FIRST, min_frequency=2, initial_alphabet=alphabet, show_progress=False
+        )
+        pairs.inner.train_from_iterator(texts, trainer)
+        return pairs
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "BytePairs":
+        if "vocabulary" not in content:
+            return cls(_model_of_version_0_1_0(content["merges"]))
+        return cls(models.BPE(content["vocabulary"], [(left, right) for left, right in content["merges"]]))
 
     @property
     def size(self) -> int:
         """How many ids there are."""
-        return _BYTES + 256 + len(self.merges)
+        return _FIRST + self.inner.get_vocab_size()
 
     def encode(self, texts: Sequence[str], length: int) -> Tensor:
         """(B, length) ids, each row ended by END and padded; a longer answer is cut before its END."""
-        return _padded([self._ids(text)[: length - 1] for text in texts], length)
+        return _padded([[_FIRST + id for id in self.inner.encode(text).ids] for text in texts], length)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of the ids before END; broken UTF-8 becomes the replacement mark."""
-        content = b"".join(self._bytes.get(int(one), b"") for one in _until_end(ids))
-        return content.decode("utf-8", errors="replace").strip()
-
-    def _ids(self, text: str) -> list[int]:
-        if text not in self._known:
-            self._known[text] = [one for piece in _PIECE.findall(text) for one in self._piece(piece)]
-        return self._known[text]
-
-    def _piece(self, piece: str) -> list[int]:
-        ids = [_BYTES + byte for byte in piece.encode()]
-        while len(ids) > 1:
-            best = min(pairwise(ids), key=lambda pair: self._rank.get(pair, len(self.merges)))
-            if best not in self._rank:
-                break
-            ids = _merge(ids, best, _BYTES + 256 + self._rank[best])
-        return ids
+        return self.inner.decode([id - _FIRST for id in _until_end(ids)]).strip()
 
     def to_json(self) -> dict[str, Any]:
         """What `vocabulary.json` keeps."""
-        return {"kind": "byte pairs", "merges": [list(pair) for pair in self.merges]}
+        model = json.loads(self.inner.to_str())["model"]
+        return {"kind": "byte pairs", "vocabulary": model["vocab"], "merges": model["merges"]}
+
+
+def _model_of_version_0_1_0(merges: Sequence[tuple[int, int]]) -> models.BPE:
+    """The pairs that a run of version 0.1.0 keeps: of ids, where 2 + b is the byte b and pair number i made 258 + i."""
+    visible = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}  # bytes that the library shows unchanged
+    others = iter(range(0x100, 0x200))
+    tokens = [chr(byte if byte in visible else next(others)) for byte in range(256)]
+    pairs = []
+    for left, right in merges:
+        pairs.append((tokens[left - _FIRST], tokens[right - _FIRST]))
+        tokens.append("".join(pairs[-1]))
+    return models.BPE({token: id for id, token in enumerate(tokens)}, pairs)
 
 
 class FolderAnswers:
@@ -123,12 +106,9 @@ class FolderAnswers:
         return len(self.inner)
 
     def encode(self, texts: Sequence[str], length: int) -> Tensor:
-        """As BytePairs.encode."""
-        rows = self.inner(list(texts), add_special_tokens=False)["input_ids"]
-        return _padded([list(row)[: length - 1] for row in rows], length)
+        return _padded(self.inner(list(texts), add_special_tokens=False)["input_ids"], length)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """As BytePairs.decode."""
         return str(self.inner.decode(_until_end(ids), skip_special_tokens=True)).strip()
 
     def to_json(self) -> dict[str, Any]:
@@ -158,13 +138,10 @@ class Writer:
     normalise: str
     candidates: tuple[str, ...] = ()
 
-    def spoken(self, answer: str) -> str:
-        """The answer as it is learned."""
-        return normaliser("lower" if self.target == "raw" else self.normalise)(answer)
-
     def encode(self, answers: Sequence[str]) -> Tensor:
         """(B, G) ids of the answers as they are learned."""
-        return self.tokenizer.encode([self.spoken(answer) for answer in answers], self.length)
+        normalise = target_normaliser(self.target, self.normalise)
+        return self.tokenizer.encode([normalise(answer) for answer in answers], self.length)
 
     def to_json(self) -> dict[str, Any]:
         """What `vocabulary.json` keeps."""
@@ -177,46 +154,23 @@ class Writer:
         }
 
 
+def target_normaliser(target: str, normalise: str) -> Callable[[str], str]:
+    """What makes an answer the text that is learned (see `Writer`)."""
+    return normaliser("lower" if target == "raw" else normalise)
+
+
 def writer_from_json(content: Mapping[str, Any], folder: Path) -> Writer:
-    """The inverse of `to_json`; `folder` is where a run keeps a pre-trained generator's tokenizer.
-
-    Raises DataError or KeyError when the content is of another form.
-    """
-    candidates, length, target = content["candidates"], content["length"], content["target"]
-    if not (isinstance(candidates, list) and all(isinstance(one, str) for one in candidates) and type(length) is int):
-        raise DataError("these are no settings of a writer", hint="restore the run's vocabulary.json, or train again")
-    tokenizer = _tokenizer_from_json(content["tokens"], folder)
-    return Writer(tokenizer, length, str(target), str(content["normaliser"]), tuple(candidates))
+    """The inverse of `to_json`; `folder` is where a run keeps a pre-trained generator's tokenizer."""
+    tokens = content["tokens"]
+    tokenizer = FolderAnswers(folder) if tokens["kind"] == "folder" else BytePairs.from_json(tokens)
+    return Writer(tokenizer, content["length"], content["target"], content["normaliser"], tuple(content["candidates"]))
 
 
-def _tokenizer_from_json(content: Mapping[str, Any], folder: Path) -> AnswerTokenizer:
-    if content.get("kind") == "folder":
-        return FolderAnswers(folder)
-    merges = content.get("merges")
-    known = content.get("kind") == "byte pairs" and isinstance(merges, list)
-    pairs = merges if isinstance(merges, list) else []
-    if not known or not all(isinstance(p, list) and len(p) == 2 and all(type(n) is int for n in p) for p in pairs):
-        raise DataError(
-            "these are no byte pairs: expected {'kind': 'byte pairs', 'merges': [[id, id], ...]}",
-            hint="restore the run's vocabulary.json, or train again",
-        )
-    return BytePairs([(a, b) for a, b in pairs])
-
-
-def _merge(ids: list[int], pair: tuple[int, int], new: int) -> list[int]:
-    merged: list[int] = []
-    for one in ids:
-        if merged and (merged[-1], one) == pair:
-            merged[-1] = new
-        else:
-            merged.append(one)
-    return merged
-
-
-def _padded(rows: list[list[int]], length: int) -> Tensor:
-    return torch.tensor([[*row, END] + [PAD] * (length - 1 - len(row)) for row in rows], dtype=torch.int64)
+def _padded(rows: Sequence[Sequence[int]], length: int) -> Tensor:
+    """Each row cut, ended and padded: (B, length)."""
+    cut = [[*row[: length - 1], END] for row in rows]
+    return torch.tensor([row + [PAD] * (length - len(row)) for row in cut], dtype=torch.int64)
 
 
 def _until_end(ids: Sequence[int]) -> list[int]:
-    found = [int(one) for one in ids]
-    return [one for one in (found[: found.index(END)] if END in found else found) if one != PAD]
+    return [int(id) for id in takewhile(lambda id: id != END, ids) if id != PAD]

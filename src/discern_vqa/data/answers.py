@@ -11,10 +11,11 @@ the name of the normaliser belongs to every score. All are idempotent, and none 
 
 import heapq
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Self
 
 from pydantic import BaseModel, ValidationError
@@ -62,8 +63,8 @@ def _m3ae(answer: str) -> str:
         vanishes = has_thousands or f"{mark} " in plain or f" {mark}" in plain
         text = text.replace(mark, "" if vanishes else " ")
     words = (_NUMBERS.get(word, word) for word in _FULL_STOP.sub("", text).split())
-    kept = [_CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES]
-    return " ".join(kept) or plain  # the answers "A" and "?" stay what they are
+    content = [_CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES]
+    return " ".join(content) or plain  # the answers "A" and "?" stay what they are
 
 
 def _mevf(answer: str) -> str:
@@ -75,10 +76,6 @@ NORMALISERS: Mapping[str, Callable[[str], str]] = {"none": str, "lower": _lower,
 
 def normaliser(name: str) -> Callable[[str], str]:
     """The normaliser of that name. Raises ConfigError that suggests the nearest name."""
-    return _named(name)
-
-
-def _named(name: str) -> Callable[[str], str]:  # the vocabulary has a field `normaliser`, so it needs another word
     if name not in NORMALISERS:
         near = get_close_matches(name, NORMALISERS, n=1)
         raise ConfigError(
@@ -86,6 +83,9 @@ def _named(name: str) -> Callable[[str], str]:  # the vocabulary has a field `no
             hint=f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(NORMALISERS)}",
         )
     return NORMALISERS[name]
+
+
+normaliser_named = normaliser  # for a function whose parameter is called `normaliser`
 
 
 class _Stored(BaseModel, strict=True):
@@ -104,37 +104,22 @@ class AnswerVocabulary:
     Built from the training split alone: an answer that occurs only in the test split cannot be given (see `coverage`).
     `kinds` says for each answer which questions it answered there: "open" or "closed" ones, or "both"; empty: not
     known. `own` says which answers may be chosen, where those of an auxiliary data set are in the vocabulary too;
-    empty: all. Raises DataError when it is empty or an answer occurs twice, ConfigError for an unknown normaliser.
+    empty: all. Raises DataError when it is empty, ConfigError for an unknown normaliser.
     """
 
     answers: tuple[str, ...]
     normaliser: str
     kinds: tuple[str, ...] = ()
     own: tuple[bool, ...] = ()
-    _place: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _named(self.normaliser)
+        normaliser_named(self.normaliser)
         if not self.answers:
             raise DataError("the answer vocabulary is empty", hint="build it from a training split that has answers")
-        place = {answer: index for index, answer in enumerate(self.answers)}
-        if len(place) != len(self.answers):
-            twice = next(answer for answer, count in Counter(self.answers).items() if count > 1)
-            raise DataError(
-                f"the answer {twice!r} occurs twice in the answer vocabulary",
-                hint="build the vocabulary with AnswerVocabulary.from_answers, or remove the repeated answer",
-            )
-        if self.kinds and len(self.kinds) != len(self.answers):
-            raise DataError(
-                f"the answer vocabulary has {len(self.answers)} answers, but the kinds of {len(self.kinds)}",
-                hint="train again",
-            )
-        if self.own and (len(self.own) != len(self.answers) or not any(self.own)):
-            raise DataError(
-                "`own` of the answer vocabulary must hold true or false for each answer, and one true at least",
-                hint="train again",
-            )
-        object.__setattr__(self, "_place", place)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {answer: place for place, answer in enumerate(self.answers)}
 
     @classmethod
     def from_answers(
@@ -144,13 +129,12 @@ class AnswerVocabulary:
 
         `kinds`: the answer type of each of the answers, in their order; none: not known.
         """
-        normalise = _named(normaliser)
+        normalise = normaliser_named(normaliser)
         normal = [normalise(answer) for answer in answers]
         counts = Counter(normal)
-        kinds_of: dict[str, set[str]] = {}
-        kind_list = list(kinds)
-        for answer, kind in zip(normal if kind_list else [], kind_list, strict=True):
-            kinds_of.setdefault(answer, set()).add(kind)
+        kinds_of: defaultdict[str, set[str]] = defaultdict(set)
+        for answer, kind in zip(normal, kinds, strict=False):
+            kinds_of[answer].add(kind)
         if not counts:
             raise DataError(
                 "the training split has no question",
@@ -162,8 +146,8 @@ class AnswerVocabulary:
                 f"none of the {counts.total()} answers occurs at least {min_count} times, so the vocabulary is empty",
                 hint="lower min_count, or check that the training split has answers",
             )
-        known = [sorted(kinds_of.get(answer, set()) - {""}) for answer in frequent]
-        labels = tuple("both" if len(some) > 1 else "".join(some) for some in known)
+        known = [kinds_of[answer] - {""} for answer in frequent]
+        labels = tuple("both" if len(kinds) > 1 else "".join(kinds) for kinds in known)
         return cls(answers=tuple(frequent), normaliser=normaliser, kinds=labels if any(labels) else ())
 
     def __len__(self) -> int:
@@ -171,7 +155,7 @@ class AnswerVocabulary:
 
     def index(self, answer: str) -> int:
         """The place of `answer` once normalised; -1 when it is not in the vocabulary."""
-        return self._place.get(NORMALISERS[self.normaliser](answer), -1)
+        return self._places.get(NORMALISERS[self.normaliser](answer), -1)
 
     @property
     def givable(self) -> tuple[str, ...]:

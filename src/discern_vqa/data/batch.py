@@ -5,8 +5,7 @@ for all the questions on it. Letters as in docs/notation.md.
 """
 
 from collections.abc import Sequence
-from copy import copy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Self
 
 import torch
@@ -26,11 +25,8 @@ class _Record:
     """Moves every tensor of a record to a device."""
 
     def to(self, device: torch.device | str) -> Self:
-        moved = {}
-        for field in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            if isinstance(value, Tensor | _Record):
-                moved[field.name] = value.to(device)
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}  # type: ignore[arg-type]
+        moved = {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor | _Record)}
         return replace(self, **moved)  # type: ignore[type-var]
 
 
@@ -129,6 +125,7 @@ class Decision:
 IS_OPEN = {OPEN: 1.0, CLOSED: 0.0}
 
 
+@dataclass(eq=False)
 class Batcher:
     """Turns samples into batches; holds what that needs (tokenizer, vocabulary, source of the images).
 
@@ -139,28 +136,16 @@ class Batcher:
     `second_view`, to be set: batches bring another view of cached images.
     """
 
-    def __init__(
-        self,
-        tokenizer: Tokenizer,
-        vocabulary: AnswerVocabulary,
-        length: int,
-        images: ImageSource,
-        texts: TextSource | None = None,
-        mirror: bool = False,
-        writer: Writer | None = None,
-        prior: PriorSource | None = None,
-    ) -> None:
-        self.tokenizer, self.vocabulary, self.length = tokenizer, vocabulary, length
-        self.images, self.texts, self.mirror, self.writer = images, texts, mirror, writer
-        self.prior = prior
-        self.pairing = Pairing()
-        self.second_view = False
-
-    def with_images(self, images: ImageSource) -> "Batcher":
-        """A copy with another source of images."""
-        changed = copy(self)
-        changed.images = images
-        return changed
+    tokenizer: Tokenizer
+    vocabulary: AnswerVocabulary
+    length: int
+    images: ImageSource
+    texts: TextSource | None = None
+    mirror: bool = False
+    writer: Writer | None = None
+    prior: PriorSource | None = None
+    pairing: Pairing = field(default_factory=Pairing)
+    second_view: bool = False
 
     def images_of(self, samples: Sequence[Sample], view: int = 0) -> tuple[Tensor, list[str]]:
         """The distinct images of the samples as a model sees them, and their names in the same order."""
@@ -180,30 +165,30 @@ class Batcher:
         """Batch with targets. All choices (mirroring, view, similar image, partner) come from `rng`."""
         if self.mirror:
             samples = self._mirrored(samples, rng)
-        keys = list(dict.fromkeys(sample.image for sample in samples))
         paths = {sample.image: sample.path for sample in samples}
-        near_keys = [self.pairing.similar_image(sample, set(keys), rng) for sample in samples]
-        for key in near_keys:
-            if key is not None and key[0] not in paths:
-                paths[key[0]] = key[1]
-                keys.append(key[0])
-        rows = {key: row for row, key in enumerate(keys)}
-        shown = [(key, paths[key]) for key in keys]
-        image, target = self.images.get(shown, rng=rng)
-        second = self.images.get(shown, rng=rng)[0] if self.second_view and self.images.views > 1 else None
+        images = set(paths)
+        similar = [self.pairing.similar_image(sample, images, rng) for sample in samples]
+        for key in similar:
+            if key is not None:
+                paths.setdefault(*key)
+        rows = {key: row for row, key in enumerate(paths)}
+        image, target = self.images.get(list(paths.items()), rng=rng)
+        second = None
+        if self.second_view and self.images.views > 1:
+            second, _ = self.images.get(list(paths.items()), rng=rng)
         targets = Targets(
             answer=torch.tensor([-1 if s.is_caption else self.vocabulary.index(s.answer) for s in samples]),
             is_caption=torch.tensor([s.is_caption for s in samples]),
             image=target,
             image_key=torch.tensor([stable_hash(s.image) for s in samples]),
             text_key=torch.tensor([stable_hash(plain(s.text)) for s in samples]),
-            near=torch.tensor([-1 if key is None else rows[key[0]] for key in near_keys]),
+            near=torch.tensor([-1 if key is None else rows[key[0]] for key in similar]),
             partner=choose_partners(samples, rng, self.pairing.same_answer_type),
             is_open=torch.tensor([IS_OPEN.get(s.answer_type, -1.0) for s in samples]),
             written=None if self.writer is None else self.writer.encode([s.answer for s in samples]),
             second=second,
         )
-        inputs = self._inputs(samples, image, keys)
+        inputs = self._inputs(samples, image, list(paths))
         if self.prior is not None:
             # Without a share, which is used for answering only.
             inputs = replace(inputs, prior=PriorScores(self.prior.training_scores(samples)))
@@ -230,12 +215,12 @@ class Batcher:
         coins = dict(zip(images, (torch.rand(len(images), generator=rng) < 0.5).tolist(), strict=True))
         turned: dict[str, list[Sample]] = {}
         for image in images:
-            own = [sample for sample in samples if sample.image == image]
-            copies = [copy for copy in map(laterality.mirrored, own) if copy is not None] if coins[image] else []
-            kept = all(
+            about = [sample for sample in samples if sample.image == image]
+            copies = [copy for copy in map(laterality.mirrored, about) if copy is not None] if coins[image] else []
+            known = all(
                 copy.answer == sample.answer or self.vocabulary.index(copy.answer) >= 0
-                for copy, sample in zip(copies, own, strict=False)
+                for copy, sample in zip(copies, about, strict=False)
             )
-            turned[image] = copies if len(copies) == len(own) and kept else own
-        given = {image: iter(own) for image, own in turned.items()}
-        return [next(given[sample.image]) for sample in samples]
+            turned[image] = copies if len(copies) == len(about) and known else about
+        rest = {image: iter(about) for image, about in turned.items()}
+        return [next(rest[sample.image]) for sample in samples]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -131,14 +132,10 @@ def similar_images(
         threshold = float(torch.quantile(pairs[:: max(1, len(pairs) // 1_000_000)], percentile))
     allowed = off_diagonal
     if organs is not None:
-        numbers = {organ: number for number, organ in enumerate(dict.fromkeys(organs))}
-        organ = torch.tensor([numbers[name] for name in organs])
-        allowed = allowed & (organ[:, None] == organ[None, :])
+        allowed = allowed & _equal(organs)
     if groups is not None:
-        numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-        group = torch.tensor([numbers[name] for name in groups])
         named = torch.tensor([bool(name) for name in groups])
-        allowed = allowed & ~((group[:, None] == group[None, :]) & named[:, None])
+        allowed = allowed & ~(_equal(groups) & named[:, None])
     similar = (cosine > threshold) & allowed
     index = {}
     for row, key in enumerate(keys):
@@ -149,3 +146,9 @@ def similar_images(
             columns = columns[cosine[row, columns].topk(nearest).indices]
         index[key] = [keys[column] for column in columns.tolist()]
     return index
+
+
+def _equal(names: Sequence[str]) -> Tensor:
+    """(U, U) True: the two names are the same."""
+    array = np.array(names)
+    return torch.from_numpy(array[:, None] == array)

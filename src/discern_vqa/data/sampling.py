@@ -94,29 +94,23 @@ def _distinct(samples: Sequence[Sample], rows: list[int], batch: int, rng: rando
     rng.shuffle(rows)
     batches: list[list[int]] = []
     while rows:
-        chosen: list[int] = []
-        seen: set[str] = set()
+        row_of: dict[str, int] = {}
         rest: list[int] = []
         for row in rows:
-            if len(chosen) < batch and samples[row].image not in seen:
-                chosen.append(row)
-                seen.add(samples[row].image)
+            if len(row_of) < batch and samples[row].image not in row_of:
+                row_of[samples[row].image] = row
             else:
                 rest.append(row)
-        batches.append(chosen)
+        batches.append([*row_of.values()])
         rows = rest
-    return [chosen for chosen in batches if len(chosen) > 1]
+    return [rows for rows in batches if len(rows) > 1]
 
 
 def _fill(units: list[Unit], batch: int) -> list[list[int]]:
     """Units in their order into batches of about `batch` rows; a unit is never divided."""
     batches: list[list[int]] = []
-    current: list[int] = []
     for unit in units:
-        if current and len(current) + len(unit) > batch:
-            batches.append(current)
-            current = []
-        current.extend(unit)
-    if current:
-        batches.append(current)
+        if not batches or len(batches[-1]) + len(unit) > batch:
+            batches.append([])
+        batches[-1].extend(unit)
     return batches

@@ -4,6 +4,7 @@ Both kinds of image source answer the same call, `get([(key, path), ...]) -> (im
 `image` is what the model sees and `target` what it is asked to reconstruct.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -42,7 +43,7 @@ class PixelSource:
         self._pixels: dict[str, Tensor] = {}
 
     def get(self, keys: Sequence[Key], rng: torch.Generator | None = None, view: int = 0) -> tuple[Tensor, Tensor]:
-        """See ImageSource. Augments when `augment` and `rng` is given."""
+        """Augments when `augment` and `rng` is given."""
         image = torch.stack([self._load(key, path) for key, path in keys]).float().div_(255)
         if rng is not None and self.augment:
             image = augment(image, rng)
@@ -76,27 +77,26 @@ class StateSource:
 
     def __init__(self, pixels: PixelSource, encode: Callable[[Tensor], Tensor], views: int, seed: int = 0) -> None:
         self.pixels, self.encode, self.views, self.seed = pixels, encode, views, seed
-        self._states: dict[str, Tensor] = {}
-        self._targets: dict[str, Tensor] = {}
-        self._contents: dict[str, Tensor] = {}
+        self._cached: dict[str, dict[str, Tensor]] = {"states": {}, "pictures": {}, "contents": {}}
         self._compared: set[str] = set()
 
     def get(self, keys: Sequence[Key], rng: torch.Generator | None = None, view: int = 0) -> tuple[Tensor, Tensor]:
-        """See ImageSource."""
         for key, path in keys:
             if not self.has(key, path):
                 self.add(key, path)
         view_of = [view] * len(keys)
         if rng is not None:
             view_of = torch.randint(self.views, (len(keys),), generator=rng).tolist()
-        image = torch.stack([self._states[key][number] for (key, _), number in zip(keys, view_of, strict=True)])
-        target = torch.stack([self._targets[key][number] for (key, _), number in zip(keys, view_of, strict=True)])
+        image, target = (
+            torch.stack([self._cached[kind][key][number] for (key, _), number in zip(keys, view_of, strict=True)])
+            for kind in ("states", "pictures")
+        )
         return image.float(), target.float().div_(255)
 
     def has(self, key: str, path: Path) -> bool:
         """Whether the states of the image are cached, and were computed from the file as it is now."""
-        cached = key not in self._compared and all(key in table for table in self._tables().values())
-        if cached and torch.equal(self._contents[key], _content(path)):
+        cached = key not in self._compared and all(key in table for table in self._cached.values())
+        if cached and torch.equal(self._cached["contents"][key], _content(path)):
             self._compared.add(key)
         return key in self._compared
 
@@ -108,25 +108,24 @@ class StateSource:
         rng = torch.Generator().manual_seed(stable_hash(f"{self.seed}:{key}"))
         copies = torch.cat([image, augment(image.expand(self.views - 1, -1, -1, -1), rng)]) if self.views > 1 else image
         with torch.inference_mode():
-            self._states[key] = self.encode(copies).to(torch.bfloat16).clone()
-        self._targets[key] = self.pixels.target(copies).mul(255).round().to(torch.uint8)
-        self._contents[key] = content
+            self._cached["states"][key] = self.encode(copies).to(torch.bfloat16).clone()
+        self._cached["pictures"][key] = self.pixels.target(copies).mul(255).round().to(torch.uint8)
+        self._cached["contents"][key] = content
         self._compared.add(key)
 
     def dump(self) -> dict[str, Tensor]:
         """All that is cached, as plain tensors for a safetensors file."""
-        tables = self._tables().items()
-        return {f"{kind}:{key}": tensor.contiguous() for kind, table in tables for key, tensor in table.items()}
+        return {
+            f"{kind}:{key}": tensor.contiguous()
+            for kind, table in self._cached.items()
+            for key, tensor in table.items()
+        }
 
     def fill(self, tensors: dict[str, Tensor]) -> None:
         """The inverse of `dump`."""
-        tables = self._tables()
         for name, tensor in tensors.items():
             kind, _, key = name.partition(":")
-            tables[kind][key] = tensor
-
-    def _tables(self) -> dict[str, dict[str, Tensor]]:
-        return {"states": self._states, "pictures": self._targets, "contents": self._contents}
+            self._cached[kind][key] = tensor
 
 
 class TextSource:
@@ -182,6 +181,4 @@ def augment(image: Tensor, rng: torch.Generator) -> Tensor:
 
 def stable_hash(text: str) -> int:
     """A number of 56 bits that follows from the text, the same in every process and on every machine."""
-    import hashlib
-
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")

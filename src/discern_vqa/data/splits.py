@@ -8,38 +8,26 @@ The same samples, numbers and seed give the same split whatever the order of the
 
 import random
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from discern_vqa.data.answers import normaliser
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
 
-WAYS = ("image", "question")
-
 
 def hold_out_validation(
-    samples: Sequence[Sample], ratio: float, by: str = "image", seed: int = 0
+    samples: Sequence[Sample], ratio: float, by: Literal["image", "question"] = "image", seed: int = 0
 ) -> tuple[list[Sample], list[Sample]]:
-    """(train, validation): about `ratio` of the questions become validation, both in the order of `samples`.
+    """(train, validation): about `ratio` of the questions, and no more, become validation, both in the order of
+    `samples`, the training split. Raises DataError when there is too little to take the part from.
 
-    Args:
-        samples: the training split; captions go with their image.
-        ratio: share of the questions, 0 <= ratio < 1; it is not overstepped.
-        by: "image" holds out whole images, which train then does not show. "question" mirrors VQA-RAD's usual test
-            split, whose images are all in train: validation consists of questions that are no template re-phrasings.
-            Their re-phrasings stay in train. A question is not separated from its repetitions and its paraphrase
-            (same image, type and answer).
-        seed: another seed, another part.
-
-    Raises:
-        ConfigError: `ratio` or `by` is out of range.
-        DataError: there is too little to take the part from.
+    `by` "image" holds out whole images with their captions, which train then does not show. "question" mirrors
+    VQA-RAD's usual test split, whose images are all in train: validation consists of questions that are no template
+    re-phrasings. Their re-phrasings stay in train. A question is not separated from its repetitions and its paraphrase
+    (same image, type and answer).
     """
-    if not 0 <= ratio < 1:
-        raise ConfigError(f"the validation ratio is {ratio}; expected 0 <= ratio < 1", hint="0.1 is usual")
-    if by not in WAYS:
-        raise ConfigError(f"a validation part cannot be held out by {by!r}", hint=f"there are: {', '.join(WAYS)}")
     if not ratio:
         return list(samples), []
     units = components(samples) if by == "image" else question_units(samples)
@@ -66,20 +54,13 @@ def image_disjoint(
 ) -> tuple[list[Sample], list[Sample]]:
     """(train, test) of one of `folds` folds, with no image, group or image pair in both.
 
-    All splits are pooled. The fold's images are its test images; train is every sample of the other images. Of the
-    test images only questions as people asked them are tested: template re-phrasings ("frame") and captions of
+    `samples` are those of all splits. The fold's images are its test images; train is every sample of the other images.
+    Of the test images only questions as people asked them are tested: template re-phrasings ("frame") and captions of
     test images are in neither part. The folds are balanced by the number of questions, and together test every
     such question once.
 
-    Args:
-        samples: all samples of the data set (train and test).
-        folds: how many folds, at least 2.
-        fold: which one, 0 <= fold < folds.
-        seed: another seed, other folds.
-
-    Raises:
-        ConfigError: `folds` or `fold` is out of range.
-        DataError: there are fewer independent groups of images than folds.
+    Raises ConfigError when there is no such fold, DataError when there are fewer independent groups of images than
+    folds.
     """
     if folds < 2 or not 0 <= fold < folds:
         raise ConfigError(
@@ -92,12 +73,13 @@ def image_disjoint(
             f"{len(units)} independent groups of images cannot be divided into {folds} folds", hint="use fewer folds"
         )
     loads, test_places = [0] * folds, set()
-    ordered = sorted(
-        _shuffled(units, samples, seed), key=lambda unit: -sum(map(is_evaluated, (samples[i] for i in unit)))
-    )
-    for unit in ordered:
+
+    def load(unit: list[int]) -> int:
+        return sum(is_evaluated(samples[place]) for place in unit)
+
+    for unit in sorted(_shuffled(units, samples, seed), key=load, reverse=True):
         lightest = loads.index(min(loads))
-        loads[lightest] += sum(is_evaluated(samples[place]) for place in unit)
+        loads[lightest] += load(unit)
         if lightest == fold:
             test_places.update(unit)
     train = [replace(sample, split="train") for place, sample in enumerate(samples) if place not in test_places]
@@ -108,14 +90,9 @@ def image_disjoint(
 def components(samples: Sequence[Sample]) -> list[list[int]]:
     """The places of the samples that are connected by image, group, patient, study or image pair: a list for each
     component."""
-    return connected(
-        [[("image", sample.image), *((kind, key) for kind, key in _bonds(sample) if key)] for sample in samples]
-    )
-
-
-def _bonds(sample: Sample) -> Iterable[tuple[str, str]]:
-    names = ("group", "patient", "study", "twin")
-    return ((name, getattr(sample, name)) for name in names)
+    names = ("image", "group", "patient", "study", "twin")
+    keys = [[(name, key) for name in names if (key := getattr(sample, name))] for sample in samples]
+    return connected(keys)
 
 
 def is_evaluated(sample: Sample) -> bool:

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -43,7 +44,7 @@ class WordTokenizer:
     def __init__(self, words: Sequence[str]) -> None:
         self.words = tuple(words)
         self._ids = {word: index + 4 for index, word in enumerate(self.words)}
-        self._known: dict[str, list[int]] = {}
+        self._ids_of = cache(self._encoded)  # the same questions come again in every epoch
 
     @classmethod
     def from_texts(cls, texts: Iterable[str], min_count: int = 1) -> "WordTokenizer":
@@ -59,20 +60,15 @@ class WordTokenizer:
 
     def encode(self, texts: Sequence[str], length: int) -> Tokens:
         """`[begin, words..., end]`, cut to length - 1, padded to `length`."""
-        rows = [[BEGIN, *self._words(text)[: length - 3], END] for text in texts]
+        rows = [[BEGIN, *self._ids_of(text)[: length - 3], END] for text in texts]
         return _pad(rows, length, PAD, {PAD, BEGIN, END})
 
-    def _words(self, text: str) -> list[int]:
-        """The ids of a text's words; kept, since the same questions come again in every epoch."""
-        ids = self._known.get(text)
-        if ids is None:
-            ids = [self._ids.get(word, UNKNOWN) for word in WORD.findall(text.lower())]
-            self._known[text] = ids
-        return ids
+    def _encoded(self, text: str) -> list[int]:
+        return [self._ids.get(word, UNKNOWN) for word in WORD.findall(text.lower())]
 
     def names(self, ids: Sequence[int]) -> list[str]:
         """The words as the model reads them; one that it does not know is `[unknown]`."""
-        return ["[unknown]" if one == UNKNOWN else self.words[one - 4] for one in ids]
+        return ["[unknown]" if id == UNKNOWN else self.words[id - 4] for id in ids]
 
     def to_json(self) -> dict[str, object]:
         """What `vocabulary.json` holds."""
@@ -109,7 +105,7 @@ class FolderTokenizer:
 
     def names(self, ids: Sequence[int]) -> list[str]:
         """The tokens as they are read, words or pieces of words."""
-        return [str(self.inner.decode([one])).strip() for one in ids]
+        return [str(self.inner.decode([id])).strip() for id in ids]
 
     def to_json(self) -> dict[str, object]:
         """What `vocabulary.json` holds: no path of this machine, only the name under which weights are looked for."""

@@ -8,7 +8,7 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.errors import DataError, DiscernError, RunError
 from discern_vqa.evaluation.opening import open_run
 from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.recipe_samples import find_root, held_out_samples, learning_samples
+from discern_vqa.recipe_samples import Samples, find_root
 from discern_vqa.run import WEIGHTS, Run
 from discern_vqa.scoring import predictions
 from discern_vqa.scoring.predictions import Prediction
@@ -92,7 +92,7 @@ def from_validation(
 
 def held_out(run: Run, root: Path) -> list[Sample]:
     """The questions that were held out: of the training part, or the data set's own validation split."""
-    return held_out_samples(run.recipe.data, root, run.recipe.run.seed)
+    return Samples(run.recipe.data, root, run.recipe.run.seed).held_out()
 
 
 def _refuse_learned(run: Run, rows: Sequence[Prediction], data: Path | None, say: Callable[[str], None]) -> None:
@@ -100,7 +100,7 @@ def _refuse_learned(run: Run, rows: Sequence[Prediction], data: Path | None, say
     config = run.recipe.data
     try:
         root = find_root(config, data) if data is not None or not run.root.exists() else run.root
-        train, _ = learning_samples(config, root, run.recipe.run.seed)
+        train, _ = Samples(config, root, run.recipe.run.seed).learning
     except DiscernError:
         say(f"the training questions of {run.folder} are not at hand, so nobody checks that these are none of them")
         return

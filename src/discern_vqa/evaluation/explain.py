@@ -1,7 +1,7 @@
 """Heat maps of a run's answers: for one question and its image, or for many."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ class Explainer:
             )
         self.run, self.model = run, model
         images = batcher.images.pixels if isinstance(batcher.images, StateSource) else batcher.images
-        self.batcher = batcher.with_images(images)
+        self.batcher = replace(batcher, images=images)
 
     @classmethod
     def with_random_weights(cls, run: Run, seed: int, device: str = "cpu") -> "Explainer":

@@ -27,7 +27,7 @@ from discern_vqa.evaluation.opening import open_run
 from discern_vqa.files import atomic_write_text
 from discern_vqa.imaging.images import open_image
 from discern_vqa.imaging.regions import Region
-from discern_vqa.recipe_samples import find_root, test_samples
+from discern_vqa.recipe_samples import Samples, find_root
 from discern_vqa.run import WEIGHTS
 from discern_vqa.scoring.intervals import interval
 from discern_vqa.trust.calibration import digest
@@ -65,7 +65,7 @@ def score(
     config = opened.recipe.data
     root = find_root(config, data) if data is not None or not opened.root.exists() else opened.root
     samples, regions = _with_evidence(
-        test_samples(config, root, split), finder(registry.load("datasets", config.dataset), root)
+        Samples(config, root).test(split), finder(registry.load("datasets", config.dataset), root)
     )
     if not samples:
         raise DataError(

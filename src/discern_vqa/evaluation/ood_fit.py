@@ -15,7 +15,7 @@ from discern_vqa.evaluation.calibrate import held_out
 from discern_vqa.evaluation.features import image_vectors, key_of, question_vectors
 from discern_vqa.evaluation.opening import open_run
 from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.recipe_samples import find_root, learning_samples
+from discern_vqa.recipe_samples import Samples, find_root
 from discern_vqa.run import WEIGHTS
 from discern_vqa.scoring.metrics import figure
 from discern_vqa.trust import ood
@@ -82,7 +82,7 @@ def fit_and_measure(
     predictor = open_run(run, calibrated=False)
     opened = predictor.run
     root = find_root(opened.recipe.data, data) if data is not None or not opened.root.exists() else opened.root
-    train, validation = learning_samples(opened.recipe.data, root, opened.recipe.run.seed)
+    train, validation = Samples(opened.recipe.data, root, opened.recipe.run.seed).learning
     say(f"what it learned from: {len(_images(train)):,} images, {len(_questions(train)):,} different questions")
     made = fit_run(predictor, train, validation or held_out(opened, root))
     if made is None:

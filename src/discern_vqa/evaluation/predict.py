@@ -124,7 +124,7 @@ class Predictor:
 
     def showing(self, source: Callable[[Any], Any]) -> Batcher:
         """The run's batcher with another source of images before its own."""
-        changed: Batcher = self.batcher.with_images(source(self.batcher.images))
+        changed: Batcher = replace(self.batcher, images=source(self.batcher.images))
         return changed
 
     def predict_file(

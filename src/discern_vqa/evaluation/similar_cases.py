@@ -13,8 +13,9 @@ from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.evaluation.questions import asked
 from discern_vqa.fitting.cases import Case, Cases
 from discern_vqa.fitting.features import Features
-from discern_vqa.fitting.fitted import Given, State
-from discern_vqa.recipe_samples import find_root, learning_samples
+from discern_vqa.fitting.fitted import State
+from discern_vqa.fitting.given import Given
+from discern_vqa.recipe_samples import Samples, find_root
 from discern_vqa.run import WEIGHTS
 from discern_vqa.trust.calibration import digest
 
@@ -51,7 +52,7 @@ class SimilarCases:
                 return cls(Cases.load(kept), features, run.vocabulary.answers, WEIGHT)
         config = run.recipe.data
         root = run.root if run.root.exists() else find_root(config)
-        train, _ = learning_samples(config, root, run.recipe.run.seed)
+        train, _ = Samples(config, root, run.recipe.run.seed).learning
         cases = Cases.of(Given.of(train, run.vocabulary), features)
         facts, arrays = cases.state()
         State(facts | {"weights": weights}, arrays).write(run.folder / FACTS, run.folder / ARRAYS)

@@ -20,7 +20,7 @@ from discern_vqa.errors import DiscernError, RunError
 from discern_vqa.experiments.catalogue import Experiment
 from discern_vqa.experiments.data_digest import digest_of
 from discern_vqa.experiments.plan import NO_PART, Planned, Training
-from discern_vqa.recipe_samples import find_root, learning_samples, test_samples
+from discern_vqa.recipe_samples import Samples, find_root
 from discern_vqa.renamed_keys import translated
 from discern_vqa.run import CONFIG, WEIGHTS
 from discern_vqa.scoring.stored import read_object
@@ -93,7 +93,8 @@ class Folder:
             try:
                 root = find_root(choice, self.data)
                 learned = what == "learned"
-                parts = learning_samples(choice, root, 0) if learned else [test_samples(choice, root, self.split)]
+                samples = Samples(choice, root)
+                parts = samples.learning if learned else [samples.test(self.split)]
                 self._digests[key] = digest_of(chain(*parts))
             except DiscernError:
                 self._digests[key] = ""

@@ -25,7 +25,7 @@ from discern_vqa.experiments.data_digest import digest_of
 from discern_vqa.experiments.plan import meant
 from discern_vqa.files import atomic_write_text
 from discern_vqa.paths import find_recipe
-from discern_vqa.recipe_samples import faults_of, find_root, learning_samples
+from discern_vqa.recipe_samples import Samples, faults_of, find_root
 from discern_vqa.scoring.stored import is_number
 from discern_vqa.toml import read_toml, toml_value
 from discern_vqa.training.train import train
@@ -61,7 +61,7 @@ def search(
     if any(fault.chooses_on_test for fault in faults_of(settings.data)):
         raise ConfigError("this recipe chooses on test (data.imitate): nothing may be sought so", hint="leave it out")
     root = find_root(settings.data, data)
-    learned, held_out = learning_samples(settings.data, root, settings.run.seed)
+    learned, held_out = Samples(settings.data, root, settings.run.seed).learning
     if not held_out:
         raise ConfigError(f"{found} holds nothing out to choose on", hint="--set data.validation_ratio=0.1")
     out.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from discern_vqa.experiments.folder import ANEW, Folder, Grid
 from discern_vqa.experiments.page import markdown_table, shown
 from discern_vqa.experiments.plan import Training
 from discern_vqa.experiments.report import spread
-from discern_vqa.recipe_samples import find_root, learning_samples
+from discern_vqa.recipe_samples import Samples, find_root
 from discern_vqa.run import SIMILAR
 from discern_vqa.scoring import metrics, predictions
 from discern_vqa.scoring.literature import CAVEAT, literature
@@ -120,7 +120,7 @@ def negatives(grid: Grid, folder: Folder) -> Section:
     """Fig. 3 as a statistic: how often a question about another image of the batch would be answered alike here."""
     training = grid.trainings[0].before or grid.trainings[0]
     data, optim = training.recipe.data, training.recipe.optim
-    samples, _ = learning_samples(data, find_root(data, folder.data), training.recipe.run.seed)
+    samples, _ = Samples(data, find_root(data, folder.data), training.recipe.run.seed).learning
     drawn = [epoch_batches(samples, optim.batch, 0, epoch, optim.per_image, True) for epoch in range(EPOCHS)]
     counted = false_negatives(samples, [batch for epoch in drawn for batch in epoch])
     known, same = counted["known"], counted["same"]

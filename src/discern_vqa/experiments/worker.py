@@ -25,7 +25,7 @@ from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.evaluation.opening import open_run
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.files import atomic_write_text
-from discern_vqa.recipe_samples import evaluated, find_root, test_samples
+from discern_vqa.recipe_samples import Samples, evaluated, find_root
 from discern_vqa.run import METRICS
 from discern_vqa.scoring import predictions
 from discern_vqa.training.train import train
@@ -97,7 +97,7 @@ def _features(request: dict[str, Any]) -> dict[str, Any]:
 def _asked(predictor: Predictor, data: Path | None, split: str) -> list[Sample]:
     """The questions that `evaluate` asks of this run, so that all rows and seeds answer the same ones."""
     recipe = predictor.run.recipe
-    samples = test_samples(recipe.data, find_root(recipe.data, data or predictor.run.root), split)
+    samples = Samples(recipe.data, find_root(recipe.data, data or predictor.run.root)).test(split)
     return evaluated(recipe.data, samples, recipe.optim.batch)
 
 

@@ -17,13 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from discern_vqa.config import Table
 from discern_vqa.fitting.features import Features
-from discern_vqa.fitting.fitted import Given, State
+from discern_vqa.fitting.fitted import State
+from discern_vqa.fitting.given import Given
 from discern_vqa.fitting.rows import Rows
 from discern_vqa.fitting.shared import cosines, letters
 from discern_vqa.nn.encoders.base import EncoderConfig
 
 _SMALLEST = 1e-3
+
+
+class EncoderTable(Table):
+    """[model] of a baseline that sees images: the encoder."""
+
+    name: str
+    image: EncoderConfig = EncoderConfig(kind="lite", frozen=True)
 
 
 @dataclass(frozen=True)
@@ -53,11 +62,9 @@ class Cases:
 
     @classmethod
     def load(cls, state: State) -> Self:
-        """The inverse of `state`."""
         return cls(Rows.load(state), state.facts["names"], state.arrays["features"])
 
     def state(self) -> State:
-        """For the run folder."""
         facts, arrays = self.rows.state()
         return State(facts | {"names": self.names}, arrays | {"features": self.features})
 
@@ -72,31 +79,31 @@ class Cases:
         self, questions: Sequence[str], features: NDArray[np.float32]
     ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
         """For each question with its image's feature (m, c): the cosines (n,) of words and of images with every row."""
-        spoken, (few, known) = self.rows.cosines(questions), self._letters
-        spelled = cosines(few.transform(questions), known)
-        words = (row for pair in zip(spoken, spelled, strict=True) for row in (pair[0] + pair[1]) / 2)
-        seen = self._standard(features) @ self._known.T  # (m, images)
-        for one, images in zip(words, seen.round(6), strict=True):
-            yield one, images[self._image_of]
+        spelling, known = self._letters
+        of_letters = cosines(spelling.transform(questions), known)
+        chunks = zip(self.rows.cosines(questions), of_letters, strict=True)
+        of_words = (row for words, letters in chunks for row in (words + letters) / 2)
+        of_images = self._standard(features) @ self._known.T  # (m, images)
+        for words, images in zip(of_words, of_images.round(6), strict=True):
+            yield words, images[self._image_of]
 
-    def nearest(self, question: str, feature: NDArray[np.float32], answers: Sequence[str], weight: float, count: int
-                ) -> list[Case]:  # fmt: skip
+    def nearest(
+        self, question: str, feature: NDArray[np.float32], answers: Sequence[str], weight: float, count: int
+    ) -> list[Case]:
         """The most similar cases, best first, one for each image. answers: the table that the rows' places mean."""
         ((words, images),) = self.similarities([question], feature[None])
-        found: dict[str, Case] = {}
+        of_image: dict[str, Case] = {}
         for row in np.argsort(-(words + weight * images), kind="stable"):
-            image = self.rows.images[row]
-            if image not in found:
-                said = answers[self.rows.places[row]]
-                found[image] = Case(image, self.rows.questions[row], said, float(images[row]), float(words[row]))
-            if len(found) == count:
+            image, question, answer = self.rows.images[row], self.rows.questions[row], answers[self.rows.places[row]]
+            of_image.setdefault(image, Case(image, question, answer, float(images[row]), float(words[row])))
+            if len(of_image) == count:
                 break
-        return list(found.values())
+        return list(of_image.values())
 
     @cached_property
     def _letters(self) -> tuple[TfidfVectorizer, object]:
-        few = letters()
-        return few, few.fit_transform(self.rows.questions)
+        spelling = letters()
+        return spelling, spelling.fit_transform(self.rows.questions)
 
     @cached_property
     def _image_of(self) -> NDArray[np.int64]:

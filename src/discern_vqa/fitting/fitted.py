@@ -1,7 +1,7 @@
 """What every baseline is, once it has learned: an answerer of questions that is kept as arrays and plain facts.
 
-    given = Given.of(train, vocabulary, by="image")
-    model = Model.fit(Config(), given)          model.answers(samples) -> one Answer each
+    model = Model.fit(Config(), Given.of(train, vocabulary))
+    model.answers(samples) -> one Answer each
     model.state() -> State                      Model.load(config, state, vocabulary, folder) -> the same answers
 
 `discern train` fits one, keeps it in a run folder, and everything else (`evaluate`, `ask`, `calibrate`, ...) works on
@@ -10,10 +10,10 @@ it as on any run. A new baseline is one new file with `Config`, `Model` and `ans
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Generic, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,39 +24,16 @@ from discern_vqa.config import Table
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import RunError
-from discern_vqa.files import atomic_path, atomic_write_text, from_json
-from discern_vqa.fitting.shared import known_rows, stands
+from discern_vqa.files import atomic_path, atomic_write_text, read_json
+from discern_vqa.fitting.given import Given, Setting, choose
 
 FACTS = "baseline.json"
 
 
-@dataclass(frozen=True)
-class Given:
-    """What a baseline learns from.
+class NameTable(Table):
+    """[model] of a baseline of which a recipe sets nothing."""
 
-    Args:
-        rows: training questions whose answer is in the vocabulary.
-        places: (n,) the answers' places in it.
-        vocabulary: the answers that can be given.
-        by: how a validation part is held out out of the rows to choose settings on: single questions, or whole images.
-        held_out: questions to choose settings on instead, where the recipe holds some out.
-        seed: of the random choice.
-        weights: the folder of a pre-trained image encoder, for baselines that see images.
-    """
-
-    rows: list[Sample]
-    places: NDArray[np.int64]
-    vocabulary: AnswerVocabulary
-    by: Literal["question", "image"] = "image"
-    held_out: tuple[Sample, ...] = ()
-    seed: int = 0
-    weights: Path | None = None
-
-    @classmethod
-    def of(cls, train: Sequence[Sample], vocabulary: AnswerVocabulary, **more: Any) -> Self:
-        """Of these training samples those that teach something. Raises DataError when none does."""
-        rows, places = known_rows(train, vocabulary)
-        return cls(rows, places, vocabulary, **more)
+    name: str
 
 
 class State(NamedTuple):
@@ -75,25 +52,21 @@ class State(NamedTuple):
     def read(cls, facts: Path, arrays: Path) -> Self:
         """The inverse. Raises RunError for a missing or broken file."""
         try:
-            content = from_json(facts.read_bytes())
-            if not isinstance(content, dict):
-                raise RunError(f"{facts} is broken: expected an object", hint="restore the file, or train again")
-            return cls(content, load_file(arrays))
-        except (OSError, ValueError, SafetensorError) as error:
-            raise RunError(f"{facts.parent}: {facts.name} or {arrays.name} is missing or damaged: {error}",
-                           hint="restore the file, or train again") from error  # fmt: skip
+            return cls(read_json(facts), load_file(arrays))
+        except (OSError, SafetensorError) as error:
+            problem = f"{arrays} is missing or damaged: {error}"
+            raise RunError(problem, hint="restore the file, or train again") from error
 
 
 class Baseline(ABC):
     """A fitted baseline."""
 
-    CONFIG: ClassVar[type[Table]]
     vocabulary: AnswerVocabulary
 
     @classmethod
     @abstractmethod
     def fit(cls, config: Any, given: Given) -> Self:
-        """Learns; settings that the recipe leaves open are chosen on validation (`fitting.shared.choose`)."""
+        """Learns; settings that the recipe leaves open are chosen on validation (`fitting.given.choose`)."""
 
     @classmethod
     @abstractmethod
@@ -108,30 +81,48 @@ class Baseline(ABC):
     def answers(self, samples: Sequence[Sample]) -> list[Answer]:
         """One for each question: the answer with a score in [0, 1], and the next best. Reads no sample's answer."""
 
+
+class SamplesBaseline(Baseline, Generic[Setting]):
+    """A baseline that needs nothing but samples, so that it may also stand beside other runs. A recipe sets nothing of
+    it: its setting is chosen on validation out of `SETTINGS`, the best guess first."""
+
+    SETTINGS: ClassVar[Sequence[Any]] = (None,)
+
+    @classmethod
+    @abstractmethod
+    def learned(cls, setting: Setting, given: Given) -> Self:
+        """From all rows, with this setting."""
+
+    @classmethod
+    def best_setting(cls, given: Given) -> Setting:
+        """The one whose answers are most often right on validation."""
+
+        def prepare(learn: Given, ask: Sequence[Sample]) -> Callable[[Setting], list[Answer]]:
+            return lambda setting: cls.learned(setting, learn).answers(ask)
+
+        return choose(cls.SETTINGS, prepare, given)
+
+    @classmethod
+    def fit(cls, config: Any, given: Given) -> Self:
+        return cls.learned(cls.best_setting(given), given)
+
     @classmethod
     def at_once(
         cls, train: Sequence[Sample], test: Sequence[Sample], *, vocabulary: AnswerVocabulary, seed: int = 0
     ) -> list[Answer]:
-        """Learns from `train` and answers `test`: the rows beside a model in `discern evaluate`.
-
-        Settings are chosen on a validation that stands to the rest as `test` stands to `train`: of the test split only
-        the images' names are looked at, and never an answer.
-        """
-        given = Given.of(train, vocabulary, seed=seed)
-        given = Given(given.rows, given.places, vocabulary, stands(given.rows, test), seed=seed)
-        return cls.fit(cls.CONFIG(), given).answers(test)
+        """Learns from `train` and answers `test`: the rows beside a model in `discern evaluate`."""
+        return cls.fit(None, Given.of(train, vocabulary).to_answer(test, seed)).answers(test)
 
 
 def counts_to(counts: Mapping[str, Mapping[int, int]]) -> NDArray[np.int64]:
     """Tables of counts as rows (number of the table, key, count), in their order."""
-    rows = [(number, key, count) for number, found in enumerate(counts.values()) for key, count in found.items()]
+    rows = [(number, key, count) for number, table in enumerate(counts.values()) for key, count in table.items()]
     return np.array(rows, dtype=np.int64)
 
 
-def counts_from(names: Sequence[str], rows: NDArray[np.int64]) -> dict[str, dict[int, int]]:
+def counts_from(names: Sequence[str], rows: NDArray[np.int64]) -> dict[str, Counter[int]]:
     """The inverse of `counts_to`."""
-    counts: dict[str, dict[int, int]] = {name: {} for name in names}
-    tables = list(counts.values())
+    tables: list[Counter[int]] = [Counter() for _ in names]
     for number, key, count in rows.tolist():
         tables[number][key] = count
-    return counts
+    return dict(zip(names, tables, strict=True))

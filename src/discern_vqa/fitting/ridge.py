@@ -18,7 +18,7 @@ from scipy.sparse import block_diag, csr_matrix
 
 from discern_vqa.data.answers import Answer, AnswerVocabulary
 from discern_vqa.data.sample import Sample
-from discern_vqa.fitting.fitted import Given, State
+from discern_vqa.fitting.fitted import State
 from discern_vqa.fitting.rows import Rows
 from discern_vqa.fitting.shared import K, cosines, known_name
 
@@ -74,12 +74,10 @@ class Regression:
 
     @classmethod
     def load(cls, state: State) -> "Regression":
-        """The inverse of `state`."""
         arrays = state.arrays
         return cls(Ridge(**state.facts["ridge"]), Rows.load(state), arrays["first"], arrays["weights"], arrays["mean"])
 
     def state(self) -> State:
-        """For the run folder."""
         facts, arrays = self.rows.state()
         learned = {"first": self.first, "weights": self.weights.astype(np.float32), "mean": self.mean}
         return State(facts | {"ridge": asdict(self.setting)}, arrays | learned)
@@ -94,14 +92,6 @@ class Regression:
             scores = _with_images(chunk, asked[here], self._image, self.setting) @ self.weights + self.mean
             answers += [Answer.from_scores(row, vocabulary, K) for row in np.clip(scores, 0, 1).tolist()]
         return answers
-
-
-def ridge_answers(
-    setting: Ridge, train: Sequence[Sample], test: Sequence[Sample], vocabulary: AnswerVocabulary
-) -> list[Answer]:
-    """One answer per test question, learned from `train`, whose answers must all be in the vocabulary."""
-    rows = Rows.of(Given.of(train, vocabulary))
-    return Regression.fit(setting, rows, len(vocabulary)).answers(test, vocabulary)
 
 
 def _merged(keys: Sequence[tuple[str, int]]) -> tuple[int, list[int], np.ndarray, np.ndarray]:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from discern_vqa.fitting.fitted import Given, State
+from discern_vqa.fitting.fitted import State
+from discern_vqa.fitting.given import Given
 from discern_vqa.fitting.shared import cosines, vectoriser
 
 
@@ -30,11 +31,9 @@ class Rows:
 
     @classmethod
     def load(cls, state: State) -> Self:
-        """The inverse of `state`."""
         return cls(state.facts["images"], state.facts["questions"], state.arrays["places"])
 
     def state(self) -> State:
-        """For the run folder."""
         return State({"images": self.images, "questions": self.questions}, {"places": self.places})
 
     def cosines(self, questions: Sequence[str], of: NDArray[np.int64] | None = None) -> Iterator[NDArray[np.float64]]:
@@ -42,17 +41,13 @@ class Rows:
 
         of: only these rows.
         """
-        asked = self._words.transform(questions)
+        asked = self._fitted[0].transform(questions)
         return cosines(asked, self.known if of is None else self.known[of])
 
     @property
     def known(self) -> csr_matrix:
         """(n, words) TF-IDF of the questions."""
         return self._fitted[1]
-
-    @property
-    def _words(self) -> TfidfVectorizer:
-        return self._fitted[0]
 
     @cached_property
     def _fitted(self) -> tuple[TfidfVectorizer, csr_matrix]:

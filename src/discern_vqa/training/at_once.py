@@ -10,20 +10,7 @@ from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sampling import epoch_batches
 from discern_vqa.objectives import classify
-from discern_vqa.training.loop import Work, fit
-
-
-class Unseen:
-    """A `loop.Display` that shows nothing."""
-
-    def epoch(self, number: int, batches: int, done: int) -> None:
-        """See `loop.Display`."""
-
-    def step(self, figures: dict[str, float] | None) -> None:
-        """See `loop.Display`."""
-
-    def said(self, text: str) -> None:
-        """See `loop.Display`."""
+from discern_vqa.training.loop import Display, Work, fit
 
 
 def train_at_once(
@@ -38,4 +25,4 @@ def train_at_once(
         validate=None,
     )
     with TemporaryDirectory() as folder:
-        fit(work, optim, run, Path(folder), resume=False, show=Unseen())
+        fit(work, optim, run, Path(folder), resume=False, show=Display())

@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from discern_vqa import registry
 from discern_vqa.card import write_card
 from discern_vqa.config import Recipe
-from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.text import WordTokenizer
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.fitting.fitted import FACTS, Given
+from discern_vqa.fitting.cases import EncoderTable
+from discern_vqa.fitting.fitted import FACTS
+from discern_vqa.fitting.given import Given
 from discern_vqa.parts import weights_folder
 from discern_vqa.recipe_samples import Samples, find_root, imitated
 from discern_vqa.run import WEIGHTS, Run
@@ -32,21 +34,14 @@ def fit_baseline(
     samples, validation = reading.learning
     if not samples:
         raise DataError(f"{root}: nothing to learn from", hint="see: discern data audit")
-    asked = [sample for sample in reading.vocabulary() if not sample.is_caption]
-    vocabulary = AnswerVocabulary.from_answers(
-        [sample.answer for sample in asked],
-        settings.data.normaliser,
-        settings.data.min_count,
-        [sample.answer_type for sample in asked],
-    )
-    image = getattr(settings.model, "image", None)
-    given = Given.of(
-        samples,
-        vocabulary,
+    vocabulary = reading.answer_vocabulary()
+    sees = isinstance(settings.model, EncoderTable)
+    given = replace(
+        Given.of(samples, vocabulary),
         by=settings.data.validation_by,
         held_out=tuple(validation),
         seed=settings.run.seed,
-        weights=weights_folder(image, "image") if image is not None else None,
+        weights=weights_folder(settings.model.image, "image") if sees else None,
     )
     for warning in imitated(settings.data):
         say(f"WARNING: {warning}")
@@ -55,7 +50,7 @@ def fit_baseline(
         f"{len(validation):,} for validation, {len(vocabulary):,} answers"
     )
     # A baseline reads words by itself: the run's tokenizer knows none.
-    run = Run.create(out, recipe, settings, vocabulary, WordTokenizer([]), root)
+    run = Run(out, settings, vocabulary, WordTokenizer([]), root).create(recipe)
     model = registry.fitted_baseline(settings.model.name).Model.fit(settings.model, given)
     write_card(out)
     model.state().write(out / FACTS, out / WEIGHTS)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -51,8 +51,8 @@ class Work:
     conclude: Callable[[], None] | None = None
 
 
-class Display(Protocol):
-    """What is told how far a training is."""
+class Display:
+    """What is told how far a training is; this one shows nothing."""
 
     def epoch(self, number: int, batches: int, done: int) -> None:
         """An epoch begins, `done` of its batches are behind it."""
@@ -70,14 +70,8 @@ def rng_for(seed: int, step: int) -> torch.Generator:
 
 
 def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume: bool, show: Display) -> Progress:
-    """Trains until the epochs are done or patience ends; leaves `model.safetensors` in `folder`.
-
-    Args:
-        resume: go on from `state.safetensors` if it is there.
-        show: what is told how far it is: a progress bar, or nobody.
-
-    Raises DiscernError naming the part of the loss that is no longer finite.
-    """
+    """Trains until the epochs are done or patience ends; leaves `model.safetensors` in `folder`. `resume`: goes on from
+    `state.safetensors` if it is there. Raises DiscernError naming the part of the loss that is no longer finite."""
     accelerator = make_accelerator(optim, run)
     optimizer = make_optimizer(work.model, optim, run.precision)
     mean = RunningMean(work.model, optim.ema) if optim.ema else None
@@ -97,9 +91,10 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
                 hint="put the file back, or train again into another --out",
             )
     log = Log(folder / METRICS, progress.step, accelerator.is_main_process, run.trackers)
-    weights = plain.config.weights
     saved = progress.step
     first_rates = [group["lr"] for group in optimizer.param_groups]
+
+    seed = run.seed + 7919 * accelerator.process_index
 
     def save() -> None:
         accelerator.wait_for_everyone()
@@ -107,18 +102,16 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
             log.flush()
             save_state(state, progress, plain, optimizer.optimizer, mean)
 
-    seed = run.seed + 7919 * accelerator.process_index
-
     def make(rows: list[int], step: int) -> Batch:
         return work.batch(rows, rng_for(seed, step))
 
     while progress.epoch < run.epochs and not progress.ended:
         batches = _shard(work.batches(progress.epoch), accelerator)
-        made = ahead(make, [(rows, step) for step, rows in enumerate(batches[progress.batch :], progress.step)])
+        to_come = [(rows, step) for step, rows in enumerate(batches[progress.batch :], progress.step)]
         show.epoch(progress.epoch, len(batches), progress.batch)
         objective.train()
         started = time.perf_counter()
-        for batch in made:
+        for batch in ahead(make, to_come):
             factor = rate((progress.epoch + progress.batch / len(batches)) / run.epochs, optim)
             for group, first in zip(optimizer.param_groups, first_rates, strict=True):
                 group["lr"] = first * factor
@@ -128,7 +121,7 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
             accelerator.step = -1 if progress.batch + 1 == len(batches) else progress.batch
             with accelerator.accumulate(objective):
                 parts = objective(batch, rng_for(seed + 1, progress.step))
-                loss = total(parts, weights)
+                loss = total(parts, plain.config.weights)
                 check_finite(loss, parts, progress, state)
                 accelerator.backward(loss)
                 if accelerator.sync_gradients:
@@ -139,12 +132,11 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
                 plain.after_step()
                 if mean is not None:
                     mean.update(work.model, progress.step)
-            figures = {"loss": loss.detach(), **{name: part.detach() for name, part in parts.items()}}
             progress.step += 1
             progress.batch += 1
             if progress.step % LOG_EVERY == 0 or progress.batch == len(batches):
                 seconds = time.perf_counter() - started
-                numbers = {name: round(float(value), 5) for name, value in figures.items()}
+                numbers = {name: round(float(part.detach()), 5) for name, part in ({"loss": loss} | parts).items()}
                 line = {"step": progress.step, "epoch": progress.epoch, "split": "train", **numbers}
                 log.write(line | {"lr": first_rates[0] * factor, "seconds": round(seconds, 4)})
                 show.step(numbers)
@@ -275,11 +267,9 @@ class Log:
         self.path, self.active = path, active
         self.lines: list[str] = []
         self.trackers = Trackers(trackers if active else (), path.parent, step)
-        if not active:
-            return
-        if path.is_file():
-            kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step(line) <= step and step]
-            atomic_write_text(path, "".join(f"{line}\n" for line in kept))
+        if active and path.is_file():
+            lines = [line for line in path.read_text(encoding="utf-8").splitlines() if _step(line) <= step and step]
+            atomic_write_text(path, "".join(f"{line}\n" for line in lines))
 
     def write(self, line: dict[str, Any]) -> None:
         """One line; written to disk at the next `flush`."""

@@ -47,7 +47,7 @@ class MuonAdamW(torch.optim.AdamW):
             if parameter.grad is not None:
                 by_shape.setdefault((len(parameter), parameter[0].numel()), []).append(parameter)
         for (rows, columns), members in by_shape.items():
-            means = torch.stack([self._ahead(one).view(rows, columns) for one in members])
+            means = torch.stack([self._ahead(member).view(rows, columns) for member in members])
             directions = orthogonal(means.to(self.precision))
             size = group["lr"] * max(1.0, rows / columns) ** 0.5
             for parameter, direction in zip(members, directions.to(members[0].dtype), strict=True):

@@ -70,17 +70,19 @@ _FIRST = ("embed", "pre_layrnorm", "conv_stem", "shared")
 def _layers_below(model: nn.Module, parts: list[str], pretrained: set[int]) -> dict[str, int]:
     """For each pre-trained parameter that is trained how many trained layers of its encoder stand above it; 0 for what
     follows the last one."""
-    found: dict[str, int] = {}
+    above: dict[str, int] = {}
     for part in parts:
-        own = [(name, one) for name, one in model.named_parameters()
-               if name.startswith(f"{part}.") and one.requires_grad]  # fmt: skip
-        names = [name for name, one in own if id(one) in pretrained]
+        names = [
+            name
+            for name, parameter in model.named_parameters()
+            if name.startswith(f"{part}.") and parameter.requires_grad and id(parameter) in pretrained
+        ]
         layers = {name: int(match[1]) for name in names if (match := _LAYER.search(name))}
         count = max(layers.values(), default=-1) + 1
         for name in names:
-            first = name not in layers and any(part in name for part in _FIRST)
-            found[name] = count if first else count - 1 - layers.get(name, count - 1)
-    return found
+            is_first = name not in layers and any(word in name for word in _FIRST)
+            above[name] = count if is_first else count - 1 - layers.get(name, count - 1)
+    return above
 
 
 def _is_of(name: str, part: str) -> bool:

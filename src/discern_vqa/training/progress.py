@@ -1,12 +1,13 @@
 """What a person sees while a training runs: one bar over all epochs, and a line for each validation."""
 
-from types import TracebackType
 from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from discern_vqa.training.loop import Display
 
-class Bar:
+
+class Bar(Display):
     """A rich progress bar; silent when `quiet`. Where the output is no terminal, only the lines are printed."""
 
     def __init__(self, epochs: int, quiet: bool) -> None:
@@ -27,13 +28,10 @@ class Bar:
         self.bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.bar.stop()
 
     def epoch(self, number: int, batches: int, done: int) -> None:
-        """A new epoch (or the rest of one) begins."""
         self.bar.update(
             self.task,
             description=f"epoch {number + 1}/{self.epochs}",
@@ -42,7 +40,6 @@ class Bar:
         )
 
     def step(self, figures: dict[str, float] | None) -> None:
-        """One step is done."""
         if figures is None:
             self.bar.advance(self.task)
         else:
@@ -50,6 +47,5 @@ class Bar:
             self.bar.update(self.task, advance=1, figures=text)
 
     def said(self, text: str) -> None:
-        """A line above the bar."""
         if not self.quiet:
             self.bar.console.print(text, highlight=False)

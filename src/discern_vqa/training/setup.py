@@ -6,6 +6,7 @@ Everything that has to be there before the first step, and nothing of the steps 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +17,25 @@ from safetensors.torch import save_file
 from discern_vqa import registry
 from discern_vqa.bases import ModelBase, ObjectiveBase
 from discern_vqa.config import Recipe
-from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.batch import Batch, Batcher
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sampling import epoch_batches, with_auxiliary
 from discern_vqa.data.sources import StateSource
 from discern_vqa.errors import ConfigError, DataError, RunError
-from discern_vqa.files import atomic_path, atomic_write_text
+from discern_vqa.files import atomic_path, atomic_write_text, read_json
 from discern_vqa.nn.precision import computed
 from discern_vqa.parts import make_tokenizer, make_writer
 from discern_vqa.recipe_samples import (
     Samples,
-    beside_samples,
+    auxiliary_samples,
     evaluated,
     excluded_images,
     faults_of,
-    find_beside,
     imitated,
+    other_folder,
     refuse_leak,
 )
-from discern_vqa.run import BESIDE, CONFIG, SIMILAR, WEIGHTS, Run, load_weights, read_tensors
+from discern_vqa.run import AUXILIARY, CONFIG, SIMILAR, WEIGHTS, Run, load_weights, read_tensors
 from discern_vqa.training.optim import check_factors
 
 Say = Callable[[str], None]
@@ -43,7 +43,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Start:
-    """All that the loop works on. `learned`: the samples of the recipe's own set (`own` of them), then those beside."""
+    """All that the loop works on. `learned`: samples of the recipe's own set (`own` of them), then auxiliary ones."""
 
     run: Run
     model: ModelBase
@@ -58,12 +58,12 @@ class Start:
         recipe = self.run.recipe
         optim, seed = recipe.optim, recipe.run.seed
         rows = with_auxiliary(self.own, len(self.learned) - self.own, recipe.data.auxiliary_share, seed, epoch)
-        chosen = [self.learned[row] for row in rows]
-        akin = self.batcher.pairing.same_answer_type
-        drawn = epoch_batches(chosen, optim.batch, seed, epoch, optim.per_image, self.objective.mixed, akin)
+        samples = [self.learned[row] for row in rows]
+        by_type = self.batcher.pairing.same_answer_type
+        batches = epoch_batches(samples, optim.batch, seed, epoch, optim.per_image, self.objective.mixed, by_type)
         for fault in faults_of(recipe.data):
-            drawn = fault.batches(drawn, optim.batch)
-        return [[rows[place] for place in batch] for batch in drawn]
+            batches = fault.batches(batches, optim.batch)
+        return [[rows[place] for place in batch] for batch in batches]
 
     def batch(self, rows: list[int], rng: torch.Generator) -> Batch:
         """The batch of these rows of `learned`."""
@@ -83,23 +83,19 @@ def set_up(
     *,
     from_run: Path | None = None,
     resume: bool = False,
-    among: PartialState | None = None,
+    among: PartialState,
     say: Say = print,
 ) -> Start:
     """Makes (or, to resume, opens) the run folder `out` and all that its training starts from.
 
-    Args:
-        settings: `recipe`, read; `root`: its data set's folder.
-        from_run: a finished run whose weights, words and answers are taken over.
-        among: none: as `processes` finds them.
-        say: told what a user may want to know.
+    settings: `recipe`, read. root: its data set's folder. from_run: a finished run whose weights, words and answers are
+    taken over. among: the processes that train together.
 
     Raises DataError if there is nothing to learn from; ConfigError and RunError if recipe and runs do not fit.
     """
-    among = among or processes()
     # cuDNN's attention plans anew for every length of text that it meets, in 0.1 to 1 s; the other ways need no plan.
     torch.backends.cuda.enable_cudnn_sdp(False)
-    settings, further = _beside(settings, root, out, resume, say)
+    settings, auxiliary_folder = _with_auxiliary_folder(settings, root, out, resume, say)
     reading = Samples(settings.data, root, settings.run.seed)
     samples, validation = reading.learning
     validation = evaluated(settings.data, validation, settings.optim.batch)
@@ -136,13 +132,13 @@ def set_up(
         f"{sum(p.numel() for p in model.parameters() if p.requires_grad):,} trained parameters"
     )
     batcher = run.batcher(model)
-    beside = beside_samples(settings.data, further, run.vocabulary) if further is not None else []
+    auxiliary = auxiliary_samples(settings.data, auxiliary_folder, run.vocabulary) if auxiliary_folder else []
     if settings.data.auxiliary_limit and among.is_main_process:
-        atomic_write_text(run.folder / BESIDE, "".join(f"{sample.id}\n" for sample in beside))
-    if beside:
-        images = len({sample.image for sample in beside})
-        say(f"beside them: {len(beside):,} questions about {images:,} images of {settings.data.auxiliary}")
-    learned = [*samples, *beside]
+        atomic_write_text(run.folder / AUXILIARY, "".join(f"{sample.id}\n" for sample in auxiliary))
+    if auxiliary:
+        images = len({sample.image for sample in auxiliary})
+        say(f"auxiliary: {len(auxiliary):,} questions about {images:,} images of {settings.data.auxiliary}")
+    learned = [*samples, *auxiliary]
     with among.main_process_first():
         warm_states(run, model, batcher, [*learned, *validation], say)
         run.learn_prior(batcher, samples)
@@ -150,57 +146,54 @@ def set_up(
     batcher.second_view = objective.second_view
     if objective.finds_similar:
         with among.main_process_first():
-            say(use_similar(run, objective, [samples, beside], batcher))
+            say(use_similar(run, objective, [samples, auxiliary], batcher))
     return Start(run, model, objective, batcher, learned, len(samples), validation)
 
 
-def _beside(settings: Recipe, root: Path, out: Path, resume: bool, say: Say) -> tuple[Recipe, Path | None]:
+def _with_auxiliary_folder(
+    settings: Recipe, root: Path, out: Path, resume: bool, say: Say
+) -> tuple[Recipe, Path | None]:
     """The recipe, and the folder of its auxiliary set. Without that set where a run that goes on began so,
     or where it is nowhere and the recipe can do without it."""
+    if not settings.data.auxiliary:
+        return settings, None
     alone = settings.model_copy(update={"data": settings.data.model_copy(update={"auxiliary": ""})})
-    if settings.data.auxiliary_missing == "without" and resume and (out / CONFIG).is_file():
+    may_miss = settings.data.auxiliary_missing == "without"
+    if may_miss and resume and (out / CONFIG).is_file():
         if not Run.open(out, finished=False).recipe.data.auxiliary:
             return alone, None
     try:
-        return settings, find_beside(settings.data, root)
+        way_out = "learn without it: --set data.auxiliary="
+        return settings, other_folder(settings.data.auxiliary, root, "auxiliary", way_out)
     except DataError as error:
-        if settings.data.auxiliary_missing == "refuse":
+        if not may_miss:
             raise
         say(f"WARNING: {error}; learned without it. The recipe's figures were measured with it ({error.hint})")
         return alone, None
 
 
 def _new_run(out: Path, source: Path, settings: Recipe, reading: Samples, from_run: Path | None) -> Run:
-    root = reading.root
-    if from_run is not None:
-        before = Run.open(from_run)
+    shares_vocabulary = settings.run.answer_head == "shared"
+    before = Run.open(from_run) if from_run is not None else None
+    if before is not None and from_run is not None:
         if before.recipe.model.resolved() != settings.model.resolved():
             raise ConfigError(
                 f"[model] of {source} differs from that of {from_run}: {_differences(before.recipe, settings)}",
                 hint="fine-tuning adds no parameter: use the same [model] table in both recipes",
             )
-        takes_table = settings.run.answer_head == "shared"
-        refuse_leak(settings.data, before.recipe.data, from_run, takes_table)
-        if takes_table:
-            vocabulary = _restricted(before.vocabulary, settings, reading)
-            return Run.create(out, source, settings, vocabulary, before.tokenizer, root, before.writer)
-    learned = reading.vocabulary()
-    asked = [sample for sample in learned if not sample.is_caption]
-    answers, kinds = [sample.answer for sample in asked], [sample.answer_type for sample in asked]
-    vocabulary = AnswerVocabulary.from_answers(answers, settings.data.normaliser, settings.data.min_count, kinds)
-    vocabulary = _restricted(vocabulary, settings, reading)
-    if from_run is not None:
-        return Run.create(out, source, settings, vocabulary, before.tokenizer, root, before.writer)
-    tokenizer = make_tokenizer(settings, [sample.text for sample in learned])
-    writer = make_writer(settings, answers)
-    return Run.create(out, source, settings, vocabulary, tokenizer, root, writer)
-
-
-def _restricted(table: AnswerVocabulary, settings: Recipe, reading: Samples) -> AnswerVocabulary:
-    """The table with what `run.restrict_labels` says of which answers may be chosen."""
+        refuse_leak(settings.data, before.recipe.data, from_run, shares_vocabulary)
+    vocabulary = before.vocabulary if before is not None and shares_vocabulary else reading.answer_vocabulary()
     if settings.run.restrict_labels == "none":
-        return replace(table, own=())
-    return table.restricted(sample.answer for sample in reading.learnable if not sample.is_caption)
+        vocabulary = replace(vocabulary, own=())
+    else:
+        vocabulary = vocabulary.restricted(sample.answer for sample in reading.learnable if not sample.is_caption)
+    if before is not None:
+        tokenizer, writer = before.tokenizer, before.writer
+    else:
+        samples = reading.vocabulary()
+        tokenizer = make_tokenizer(settings, [sample.text for sample in samples])
+        writer = make_writer(settings, [sample.answer for sample in samples if not sample.is_caption])
+    return Run(out, settings, vocabulary, tokenizer, reading.root, writer).create(source)
 
 
 def _differences(before: Recipe, now: Recipe) -> str:
@@ -215,10 +208,11 @@ def same_recipe(before: Recipe, now: Recipe, out: Path) -> None:
         new["data"]["auxiliary"] = ""  # it was nowhere when the run began
     for tables in (old, new):
         tables["data"].pop("root")
-    odd = [f"[{table}] {key}" for table in old for key in old[table] if old[table][key] != new.get(table, {}).get(key)]
-    if odd:
+    keys = [(table, key) for table in old for key in old[table]]
+    changed = [f"[{table}] {key}" for table, key in keys if old[table][key] != new.get(table, {}).get(key)]
+    if changed:
         raise RunError(
-            f"{out} was started with another recipe: {', '.join(odd)}",
+            f"{out} was started with another recipe: {', '.join(changed)}",
             hint="go on with the same recipe, or train into another --out",
         )
 
@@ -228,8 +222,8 @@ def said_random(model: ModelBase, say: Say) -> None:
     about = model.config.parts()
     for name, part in model.parts().items():
         if part.random:
-            shown = ", ".join(part.random[:4]) + (f" and {len(part.random) - 4} more" if len(part.random) > 4 else "")
-            say(f"{about[name].name}: stays random: {shown}")
+            more = f" and {len(part.random) - 4} more" if len(part.random) > 4 else ""
+            say(f"{about[name].name}: stays random: {', '.join(part.random[:4])}{more}")
 
 
 def use_similar(run: Run, objective: ObjectiveBase[Any, Any], sets: list[list[Sample]], batcher: Batcher) -> str:
@@ -237,15 +231,17 @@ def use_similar(run: Run, objective: ObjectiveBase[Any, Any], sets: list[list[Sa
     that a resumed training has the same one. Returns a line for the log (A25: the share of images that have any)."""
     path = run.folder / SIMILAR
     if not path.is_file():
-        found = {image: near for one in filter(None, sets) for image, near in objective.similar(one, batcher).items()}
-        atomic_write_text(path, json.dumps(found, ensure_ascii=False))
-    similar: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
-    batcher.pairing = objective.pairing(similar, [sample for one in sets for sample in one])
-    numbers = [len(others) for others in similar.values()]
-    if not any(numbers):
+        index: dict[str, list[str]] = {}
+        for samples in filter(None, sets):
+            index |= objective.similar(samples, batcher)
+        atomic_write_text(path, json.dumps(index, ensure_ascii=False))
+    similar = read_json(path)
+    batcher.pairing = objective.pairing(similar, [*chain(*sets)])
+    counts = [len(others) for others in similar.values()]
+    if not any(counts):
         return "similar images: none"
-    share = sum(count > 0 for count in numbers) / len(numbers)
-    return f"similar images: {share:.0%} of {len(numbers):,} have one, {sum(numbers) / len(numbers):.1f} on average"
+    share = sum(count > 0 for count in counts) / len(counts)
+    return f"similar images: {share:.0%} of {len(counts):,} have one, {sum(counts) / len(counts):.1f} on average"
 
 
 def warm_states(run: Run, model: ModelBase, batcher: Batcher, samples: list[Sample], say: Say) -> None:

@@ -5,6 +5,7 @@ optimiser's moments are stored by the names of their parameters; nothing is pick
 """
 
 import json
+from collections import defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -69,15 +70,17 @@ def load_state(
                 hint="put the weights back that it started from, or train again into another --out",
             )
     objective.load_state_dict(part)
-    moments = _part(tensors, "optimizer.")
-    device = next(objective.parameters()).device
+    moments: dict[str, dict[str, Tensor]] = defaultdict(dict)
+    for path_of_moment, value in _part(tensors, "optimizer.").items():
+        name, _, key = path_of_moment.rpartition(".")
+        moments[name][key] = value
+    names, device = _names(objective), next(objective.parameters()).device
     for group in optimizer.param_groups:
         for parameter in group["params"]:
-            name = _names(objective)[id(parameter)]
-            found = {key.rsplit(".", 1)[1]: value for key, value in moments.items() if key.rsplit(".", 1)[0] == name}
-            if found:  # the fused optimiser counts its steps beside the weights, the others on the CPU
-                on_device = {key: value for key, value in found.items() if key != "step" or group.get("fused")}
-                optimizer.state[parameter] = found | {key: value.to(device) for key, value in on_device.items()}
+            stored = moments.get(names[id(parameter)])
+            if stored:  # the fused optimiser counts its steps beside the weights, the others on the CPU
+                on_device = {key: value for key, value in stored.items() if key != "step" or group.get("fused")}
+                optimizer.state[parameter] = stored | {key: value.to(device) for key, value in on_device.items()}
     if mean is not None:
         mean.mean = {name: value.to(device) for name, value in _part(tensors, "mean.").items()}
     return progress

@@ -4,11 +4,12 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from discern_vqa.answering.decisions import answer_scores
+from discern_vqa.answering.decisions import decide_all
 from discern_vqa.answering.modes import Answering, tune_hybrid
 from discern_vqa.bases import ModelBase
 from discern_vqa.card import CARD, write_card
@@ -24,7 +25,8 @@ from discern_vqa.run import ANSWERING, CONFIG, WEIGHTS, Run, has_begun
 from discern_vqa.training.baseline import fit_baseline
 from discern_vqa.training.loop import Work, fit, remove_unneeded
 from discern_vqa.training.progress import Bar
-from discern_vqa.training.setup import processes, same_recipe, set_up
+from discern_vqa.training.setup import Say, Start, processes, same_recipe, set_up
+from discern_vqa.training.state import Progress
 from discern_vqa.training.trackers import check_installed
 
 
@@ -51,68 +53,46 @@ def train(
 
     Raises RunError where another command is at work in `out`.
     """
-    out, recipe = Path(out), find_recipe(recipe)
-    _check_out(out, resume)
-    free = not processes().is_main_process or (resume and (out / WEIGHTS).is_file())
-    with nullcontext() if free else locked(out):
-        return _train(recipe, data, from_run, overrides or [], out, resume, quiet, validated)
-
-
-def _train(
-    recipe: Path,
-    data: Path | None,
-    from_run: Path | None,
-    overrides: list[str],
-    out: Path,
-    resume: bool,
-    quiet: bool,
-    validated: Callable[[dict[str, float]], None] | None,
-) -> Run:
     started = time.monotonic()
-    settings = read_recipe(recipe, overrides)
-    check_installed(settings.run.trackers)
-    if settings.run.threads:
-        torch.set_num_threads(settings.run.threads)
-    among = processes()
+    out, recipe, overrides = Path(out), find_recipe(recipe), overrides or []
+    _check_out(out, resume)
+    among, has_ended = processes(), resume and (out / WEIGHTS).is_file()
     quiet = quiet or not among.is_main_process
-    say = (lambda text: None) if quiet else lambda text: print(text, flush=True)
-    if resume and (out / WEIGHTS).is_file():
-        run = Run.open(out)
-        same_recipe(run.recipe, settings, out)
-        if among.is_main_process:
-            remove_unneeded(out)
-            if not (out / CARD).is_file():
-                write_card(out)
-        say(f"{out} has ended already; nothing to resume")
-        return run
-    if settings.is_baseline:
-        if not among.is_main_process:
+    with locked(out) if among.is_main_process and not has_ended else nullcontext():
+        settings = read_recipe(recipe, overrides)
+        check_installed(settings.run.trackers)
+        if settings.run.threads:
+            torch.set_num_threads(settings.run.threads)
+        say: Say = partial(print, flush=True) if not quiet else lambda text: None
+        if has_ended:
+            run = _ended(out, settings, among.is_main_process)
+            say(f"{out} has ended already; nothing to resume")
+            return run
+        if settings.is_baseline:
+            if among.is_main_process:
+                fit_baseline(recipe, settings, data, from_run, out, say)
             among.wait_for_everyone()
             return Run.open(out)
-        run = fit_baseline(recipe, settings, data, from_run, out, say)
-        among.wait_for_everyone()
-        return run
-    if from_run is None and settings.run.after:
-        from_run, before = out / "before", recipe.parent / settings.run.after
-        inherited = [one for one in overrides if one.startswith(("data.draw", "run.seed"))]
-        if (from_run / WEIGHTS).is_file():
-            if not (resume and (out / CONFIG).is_file()):  # what has begun goes on from what it began with
-                same_recipe(Run.open(from_run).recipe, read_recipe(before, inherited), from_run)
-        else:
-            _check_before(recipe, settings)
-            say(f"first: {settings.run.after} into {from_run}")
-            train(
-                before,
-                data=_data_for(before, settings, data),
-                overrides=inherited,
-                out=from_run,
-                resume=resume or has_begun(from_run),
-                quiet=quiet,
-            )
-    with among.main_process_first():
-        root = find_root(settings.data, data)
-    start = set_up(settings, recipe, root, out, from_run=from_run, resume=resume, among=among, say=say)
+        if from_run is None and settings.run.after:
+            from_run = out / "before"
+            _train_before(recipe, settings, data, overrides, out, resume=resume, quiet=quiet)
+        with among.main_process_first():
+            root = find_root(settings.data, data)
+        start = set_up(settings, recipe, root, out, from_run=from_run, resume=resume, among=among, say=say)
+        progress = _learn(start, out, resume, quiet, say, validated)
+        best = (
+            f", best validation {progress.best:.3f} after epoch {progress.best_epoch + 1}" if start.validation else ""
+        )
+        say(f"{out}: {progress.epoch} epochs, {progress.step:,} steps in {time.monotonic() - started:.0f} s{best}")
+        return Run.open(out)
+
+
+def _learn(
+    start: Start, out: Path, resume: bool, quiet: bool, say: Say, validated: Callable[[dict[str, float]], None] | None
+) -> Progress:
+    """Runs the training loop to its end."""
     run, model, batcher, validation = start.run, start.model, start.batcher, start.validation
+    settings = run.recipe
 
     def validate() -> dict[str, float]:
         figures = validation_figures(model, batcher, validation)
@@ -134,18 +114,45 @@ def _train(
         conclude=conclude,
     )
     with Bar(settings.run.epochs, quiet) as bar:
-        progress = fit(work, settings.optim, settings.run, out, resume=resume, show=bar)
-    best = f", best validation {progress.best:.3f} after epoch {progress.best_epoch + 1}" if validation else ""
-    say(f"{out}: {progress.epoch} epochs, {progress.step:,} steps in {time.monotonic() - started:.0f} s{best}")
-    return Run.open(out)
+        return fit(work, settings.optim, settings.run, out, resume=resume, show=bar)
+
+
+def _ended(out: Path, settings: Recipe, is_main_process: bool) -> Run:
+    """A run that has ended; what a training that was killed at its very end left undone is done."""
+    run = Run.open(out)
+    same_recipe(run.recipe, settings, out)
+    if is_main_process:
+        remove_unneeded(out)
+        if not (out / CARD).is_file():
+            write_card(out)
+    return run
+
+
+def _train_before(
+    recipe: Path, settings: Recipe, data: Path | None, overrides: list[str], out: Path, *, resume: bool, quiet: bool
+) -> None:
+    """Trains the recipe that `run.after` names into the folder `before` of `out`, unless that was done before."""
+    folder, before = out / "before", recipe.parent / settings.run.after
+    inherited = [override for override in overrides if override.startswith(("data.draw", "run.seed"))]
+    if (folder / WEIGHTS).is_file():
+        if not (resume and (out / CONFIG).is_file()):  # what has begun goes on from what it began with
+            same_recipe(Run.open(folder).recipe, read_recipe(before, inherited), folder)
+        return
+    _check_before(recipe, settings)
+    if not quiet:
+        print(f"first: {settings.run.after} into {folder}", flush=True)
+    # `--data` names the folder of this recipe's data set: the first recipe gets it only if it is of the same set.
+    its_data = data if read_recipe(before).data.dataset == settings.data.dataset else None
+    go_on = resume or has_begun(folder)
+    train(before, data=its_data, overrides=inherited, out=folder, resume=go_on, quiet=quiet)
 
 
 def _check_out(out: Path, resume: bool) -> None:
     """A run has a folder of its own. Raises ConfigError for a file, and for the folder in which the user happens to
     stand (an empty --out is that too), unless it is a run that is to be gone on with."""
-    there = next((one for one in (out, *out.parents) if one.exists()), None)
-    if there is not None and not there.is_dir():
-        raise ConfigError(f"--out {out}: {there} is a file; a run is a folder", hint="choose another --out")
+    nearest = next((path for path in (out, *out.parents) if path.exists()), None)
+    if nearest is not None and not nearest.is_dir():
+        raise ConfigError(f"--out {out}: {nearest} is a file; a run is a folder", hint="choose another --out")
     if not out.name and not (resume and (out / CONFIG).is_file()):
         raise ConfigError(f"--out {str(out)!r} names no folder of the run's own", hint="for example: --out runs/first")
 
@@ -159,11 +166,6 @@ def _check_before(recipe: Path, settings: Recipe) -> None:
             raise ConfigError(f"{recipe} comes before itself, by way of run.after", hint="take `after` out of one")
         seen.append(recipe.resolve())
         settings = read_recipe(recipe)
-
-
-def _data_for(before: Path, settings: Recipe, data: Path | None) -> Path | None:
-    """`--data` names the folder of this recipe's data set: the first recipe gets it only if it is of the same set."""
-    return data if read_recipe(before).data.dataset == settings.data.dataset else None
 
 
 def tuned(run: Run, model: ModelBase, batcher: Batcher, validation: list[Sample]) -> str:
@@ -181,7 +183,7 @@ def tuned(run: Run, model: ModelBase, batcher: Batcher, validation: list[Sample]
 
 def validation_figures(model: ModelBase, batcher: Batcher, samples: list[Sample]) -> dict[str, float]:
     """Accuracy on validation (overall, open, closed) and the cross-entropy of the answers that the table knows."""
-    probabilities = answer_scores(model, batcher, samples)
+    probabilities = decide_all(model, batcher, samples).probabilities
     gold = torch.tensor([batcher.vocabulary.index(sample.answer) for sample in samples])
     right = (probabilities.argmax(-1) == gold).float()
     figures = {"accuracy": float(right.mean())}

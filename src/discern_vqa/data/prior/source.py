@@ -77,11 +77,11 @@ class PriorSource:
         assert self.prior is not None
         assert self._training is not None
         scores = torch.zeros(len(samples), self._size)
-        known = [place for place, sample in enumerate(samples) if sample.id in self._training.row]
-        if known:
-            rows = torch.tensor([self._training.row[samples[place].id] for place in known])
-            clues = self._clues(samples[place].text for place in known)
-            scores[known] = leave_one_out(self.prior, self._training, clues, rows)
+        places = [place for place, sample in enumerate(samples) if sample.id in self._training.row]
+        if places:
+            rows = torch.tensor([self._training.row[samples[place].id] for place in places])
+            clues = self._clues(samples[place].text for place in places)
+            scores[places] = leave_one_out(self.prior, self._training, clues, rows)
         return scores
 
     @torch.no_grad()

@@ -12,7 +12,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-FORMS = ("choice", "polar", "open")
 CLUES = (
     "choice: yes or no",
     "choice: offered",

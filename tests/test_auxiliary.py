@@ -13,7 +13,7 @@ from discern_vqa.data.sampling import with_auxiliary
 from discern_vqa.datasets import phantom, slake
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation.opening import open_run
-from discern_vqa.recipe_samples import beside_samples, find_beside, learning_samples, vocabulary_samples
+from discern_vqa.recipe_samples import Samples, auxiliary_samples, other_folder
 from discern_vqa.run import WEIGHTS
 from discern_vqa.training.train import train
 
@@ -49,41 +49,42 @@ def test_an_epoch_has_all_of_the_own_and_a_share_of_the_others():
 
 
 def test_only_training_questions_that_the_table_can_answer_are_taken(folder):
-    found = beside_samples(config(auxiliary_outside="drop"), find_beside(config(), folder / "phantoms"), YES_NO)
+    found = auxiliary_samples(
+        config(auxiliary_outside="drop"), other_folder("slake", folder / "phantoms", "auxiliary", ""), YES_NO
+    )
     train_part = slake.read(folder / "slake", "train")
     known = {f"slake:{sample.id}" for sample in train_part if YES_NO.index(sample.answer) >= 0}
     assert {sample.id for sample in found} == known
     assert 0 < len(found) < len(train_part)
     assert all(sample.image.startswith("slake:") and sample.source.startswith("slake:") for sample in found)
     assert all(sample.path.is_file() for sample in found)
-    assert find_beside(DataConfig(dataset="phantom"), folder / "phantoms") is None
 
 
 def test_questions_whose_answer_the_table_lacks_are_kept_without_it(folder):
-    found = beside_samples(config(), folder / "slake", YES_NO)
+    found = auxiliary_samples(config(), folder / "slake", YES_NO)
     train_part = slake.read(folder / "slake", "train")
     assert [sample.id for sample in found] == [f"slake:{sample.id}" for sample in train_part]
     assert any(YES_NO.index(sample.answer) < 0 for sample in found)
 
 
 def test_a_limit_takes_known_answers_first_and_the_same_rest_every_time(folder):
-    everything = beside_samples(config(), folder / "slake", YES_NO)
+    everything = auxiliary_samples(config(), folder / "slake", YES_NO)
     known = {sample.id for sample in everything if YES_NO.index(sample.answer) >= 0}
     for limit in (1, len(known), len(known) + 1, 1000):
-        found = [sample.id for sample in beside_samples(config(auxiliary_limit=limit), folder / "slake", YES_NO)]
+        found = [sample.id for sample in auxiliary_samples(config(auxiliary_limit=limit), folder / "slake", YES_NO)]
         assert len(found) == min(limit, len(everything))
         assert len(known & set(found)) == min(limit, len(known))
-        again = beside_samples(config(auxiliary_limit=limit), folder / "slake", YES_NO)
+        again = auxiliary_samples(config(auxiliary_limit=limit), folder / "slake", YES_NO)
         assert found == [sample.id for sample in again]
 
 
 def test_of_a_further_set_the_frequent_answers_alone_can_join_the_table(folder, monkeypatch):
     once = slake.read(folder / "slake", "train")
     monkeypatch.setattr(slake, "read", lambda root, split: [*once, once[0], once[1], once[0]])
-    own = len(vocabulary_samples(DataConfig(dataset="phantom"), folder / "phantoms"))
+    own = len(Samples(DataConfig(dataset="phantom"), folder / "phantoms").vocabulary())
     for least, kept in ((1, len(once) + 3), (2, 5), (3, 3)):
         choice = DataConfig(dataset="phantom", vocabulary_from=["slake"], vocabulary_min_count={"slake": least})
-        assert len(vocabulary_samples(choice, folder / "phantoms")[own:]) == kept
+        assert len(Samples(choice, folder / "phantoms").vocabulary()[own:]) == kept
     data = {"dataset": "phantom", "vocabulary_min_count": {"slake": 2}}
     tables = {"data": data, "model": {"name": "cmdpi"}, "objective": {"name": "cmdpi_finetune"}, "run": {}}
     with pytest.raises(ConfigError, match="vocabulary_min_count: slake: expected names of vocabulary_from"):
@@ -92,17 +93,17 @@ def test_of_a_further_set_the_frequent_answers_alone_can_join_the_table(folder, 
 
 def test_the_table_s_further_sets_lie_in_the_same_place(folder, tmp_path, monkeypatch):
     choice = DataConfig(dataset="phantom", vocabulary_from=["slake"])
-    own = vocabulary_samples(DataConfig(dataset="phantom"), folder / "phantoms")
-    both = vocabulary_samples(choice, folder / "phantoms")
+    own = Samples(DataConfig(dataset="phantom"), folder / "phantoms").vocabulary()
+    both = Samples(choice, folder / "phantoms").vocabulary()
     assert [sample.id for sample in both[len(own) :]] == [one.id for one in slake.read(folder / "slake", "train")]
     monkeypatch.setenv("DISCERN_DATA", str(tmp_path))
     phantom.draw(tmp_path / "alone", images=2, size=64, workers=1)
     with pytest.raises(DataError, match="vocabulary_from = 'slake'"):
-        vocabulary_samples(choice, tmp_path / "alone")
+        Samples(choice, tmp_path / "alone").vocabulary()
 
 
 def test_names_that_are_empty_stay_empty(folder):
-    first = beside_samples(config(), folder / "slake", YES_NO)[0]
+    first = auxiliary_samples(config(), folder / "slake", YES_NO)[0]
     plain = next(one for one in slake.read(folder / "slake", "train") if f"slake:{one.id}" == first.id)
     assert (first.group == "") == (plain.group == "")
     assert replace(first, id=plain.id, image=plain.image, group=plain.group, patient=plain.patient, study=plain.study,
@@ -112,8 +113,8 @@ def test_names_that_are_empty_stay_empty(folder):
 def test_a_run_learns_from_both_and_answers_for_its_own(folder, capsys):
     run = train(folder / "with.toml", data=folder / "phantoms", out=folder / "run")
     told = capsys.readouterr().out
-    assert "beside them:" in told
-    assert not (run.folder / "beside.txt").exists()
+    assert "auxiliary: " in told
+    assert not (run.folder / "auxiliary.txt").exists()
     assert "of slake" in told
     alone = train(folder / "with.toml", data=folder / "phantoms", out=folder / "alone",
                   overrides=["data.auxiliary="], quiet=True)  # fmt: skip
@@ -121,7 +122,7 @@ def test_a_run_learns_from_both_and_answers_for_its_own(folder, capsys):
     steps = [max(json.loads(line)["step"] for line in (one.folder / "metrics.jsonl").read_text().splitlines())
              for one in (run, alone)]  # fmt: skip
     assert steps[0] >= steps[1]
-    samples, _ = learning_samples(run.recipe.data, run.root, 0)
+    samples, _ = Samples(run.recipe.data, run.root, 0).learning
     assert all(sample.source and "slake" not in sample.source for sample in samples)
     answer = open_run(run.folder).ask(samples[0].path, samples[0].question)
     assert answer.text in run.vocabulary.answers
@@ -150,24 +151,24 @@ def test_a_recipe_can_do_without_it_and_says_so_and_goes_on_as_it_began(folder, 
     told = capsys.readouterr().out
     assert "WARNING: [data] auxiliary = 'slake'" in told
     assert "learned without it" in told
-    assert "beside them" not in told
+    assert "auxiliary: " not in told
     assert json.loads((run.folder / "config.json").read_text())["data"]["auxiliary"] == ""
     assert "slake" not in (run.folder / "README.md").read_text()
     slake.write_tiny(tmp_path / "slake")  # it comes too late for this run
     train(folder / "with.toml", resume=True, **line)
     (run.folder / WEIGHTS).unlink()
     train(folder / "with.toml", resume=True, **line)
-    assert "beside them" not in capsys.readouterr().out
+    assert "auxiliary: " not in capsys.readouterr().out
     train(folder / "with.toml", **line | {"out": tmp_path / "other"})
-    assert "beside them" in capsys.readouterr().out
+    assert "auxiliary: " in capsys.readouterr().out
 
 
 def test_a_set_without_a_usable_answer_is_refused(folder):
     with pytest.raises(DataError, match="none of its training questions"):
-        beside_samples(config(), folder / "slake", AnswerVocabulary.from_answers(["a rare thing"], "m3ae", 1))
+        auxiliary_samples(config(), folder / "slake", AnswerVocabulary.from_answers(["a rare thing"], "m3ae", 1))
 
 
-def test_a_set_is_not_beside_itself(tmp_path):
+def test_a_set_is_no_auxiliary_set_of_itself(tmp_path):
     path = tmp_path / "twice.toml"
     path.write_text(TINY_RECIPE.replace('dataset = "phantom"', 'dataset = "phantom"\nauxiliary = "phantom"'), "utf-8")
     with pytest.raises(ConfigError, match="that is the data set itself"):
