@@ -12,7 +12,7 @@ from discern_vqa.config import OptimConfig, RunConfig, read_recipe
 from discern_vqa.datasets import jsonl, phantom
 from discern_vqa.run import load_weights
 from discern_vqa.training.loop import Work, fit
-from discern_vqa.training.setup import Start, set_up
+from discern_vqa.training.setup import Start, processes, set_up
 
 
 def begun(tiny_run: Path, out: Path, *settings: str, root: Path | None = None) -> Start:
@@ -20,7 +20,8 @@ def begun(tiny_run: Path, out: Path, *settings: str, root: Path | None = None) -
     recipe = tiny_run.parent / "tiny.toml"
     settings = ("run.baselines=[]", "objective.deviate=false", *settings)
     root = root or tiny_run.parent / "phantoms"
-    return set_up(read_recipe(recipe, list(settings)), recipe, root, out, say=lambda text: None)
+    settled = read_recipe(recipe, list(settings))
+    return set_up(settled, recipe, root, out, among=processes(), say=lambda text: None)
 
 
 @pytest.mark.parametrize("count", [0, 3])
