@@ -298,7 +298,7 @@ def test_padding_does_not_darken_the_picture(made):
 def test_nothing_about_the_patient_is_kept_or_said(made):
     path = made(scene(), PatientBirthDate="19700101", InstitutionName="Clinic", StudyDescription="Doe", Modality="CT")
     opened = open_recorded(path)
-    said = repr((opened.steps, opened.facts, opened.warnings, opened.picture.info))
+    said = repr((opened.steps, opened.facts, opened.warnings, opened.image.info))
     assert not any(word in said for word in ("Doe", "0815", "1970", "Clinic"))
     assert opened.facts["modality"] == "CT"
     kept = reader._header(path, images.Limits(10**6, 10**6))

@@ -42,9 +42,9 @@ class Line:
     letters: int
 
 
-def text_lines(picture: Image.Image) -> list[Line]:
+def text_lines(image: Image.Image) -> list[Line]:
     """Rows of letters in an image, the longest first; empty where none is found."""
-    grey = picture.convert("L")
+    grey = image.convert("L")
     lines = []
     for number, side in enumerate(SIDES):
         scale = max(grey.size) / side

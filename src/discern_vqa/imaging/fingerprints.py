@@ -194,29 +194,29 @@ def fingerprint(path: Path) -> Print:
     except OSError as error:
         return Print(b"", b"", (0, 0), b"", f"the image {path} cannot be read: {error.strerror}")
     try:
-        picture = open_image(path)
+        image = open_image(path)
     except ImageError as error:
         return Print(content, b"", (0, 0), b"", str(error))
-    if picture.mode != "L":
-        red, green, blue = picture.split()
+    if image.mode != "L":
+        red, green, blue = image.split()
         if red.tobytes() == green.tobytes() == blue.tobytes():
-            picture = red
-    grey = picture.convert("L")
+            image = red
+    grey = image.convert("L")
     thumbs = _small(grey) + _small(grey.crop(inner_box(grey)))
-    return Print(content, _pixel_digest(picture), picture.size, thumbs)
+    return Print(content, _pixel_digest(image), image.size, thumbs)
 
 
-def _pixel_digest(picture: Image.Image) -> bytes:
-    width, height = picture.size
-    digest = hashlib.sha256(f"{picture.mode} {width} {height}".encode())
+def _pixel_digest(image: Image.Image) -> bytes:
+    width, height = image.size
+    digest = hashlib.sha256(f"{image.mode} {width} {height}".encode())
     for top in range(0, height, _STRIP):
-        digest.update(picture.crop((0, top, width, min(height, top + _STRIP))).tobytes())
+        digest.update(image.crop((0, top, width, min(height, top + _STRIP))).tobytes())
     return digest.digest()
 
 
-def _small(picture: Image.Image) -> bytes:
+def _small(image: Image.Image) -> bytes:
     """Area means: the same whatever the resolution that the image comes in."""
-    return picture.resize((SIDE, SIDE), Image.Resampling.BOX).tobytes()
+    return image.resize((SIDE, SIDE), Image.Resampling.BOX).tobytes()
 
 
 def inner_box(grey: Image.Image) -> tuple[int, int, int, int]:

@@ -48,32 +48,32 @@ def load_image(path: Path, size: int, mode: str = "rgb", fit: str = "pad") -> ND
             f"cannot load images with size={size}, mode={mode!r}, fit={fit!r}",
             hint=f"size is at least 1, mode one of {', '.join(MODES)}, fit one of {', '.join(FITS)}",
         )
-    picture = open_image(path)
+    image = open_image(path)
     wanted = "RGB" if mode == "rgb" else "L"
-    if picture.mode != wanted:
-        picture = picture.convert(wanted)
+    if image.mode != wanted:
+        image = image.convert(wanted)
     square = (size, size)
     if fit == "stretch":
-        fitted = picture.resize(square, Image.Resampling.BICUBIC)
+        fitted = image.resize(square, Image.Resampling.BICUBIC)
     elif fit == "crop":
-        fitted = ImageOps.fit(picture, square, Image.Resampling.BICUBIC)
+        fitted = ImageOps.fit(image, square, Image.Resampling.BICUBIC)
     else:
-        fitted = _padded(picture, size)
+        fitted = _padded(image, size)
     array = np.asarray(fitted, dtype=np.uint8)
     return array if mode == "rgb" else array[..., None]
 
 
-def _padded(picture: Image.Image, size: int) -> Image.Image:
-    longer = max(picture.size)
-    width, height = (max(1, round(side * size / longer)) for side in picture.size)
-    square = Image.new(picture.mode, (size, size))
-    square.paste(picture.resize((width, height), Image.Resampling.BICUBIC), ((size - width) // 2, (size - height) // 2))
+def _padded(image: Image.Image, size: int) -> Image.Image:
+    longer = max(image.size)
+    width, height = (max(1, round(side * size / longer)) for side in image.size)
+    square = Image.new(image.mode, (size, size))
+    square.paste(image.resize((width, height), Image.Resampling.BICUBIC), ((size - width) // 2, (size - height) // 2))
     return square
 
 
 def open_image(path: Path) -> Image.Image:
     """The whole image, upright, as "RGB" or "L" with 8 bits. Raises ImageError (see `load_image`)."""
-    return open_recorded(path).picture
+    return open_recorded(path).image
 
 
 def open_recorded(path: Path) -> DecodedImage:
@@ -94,8 +94,8 @@ def _decode(path: Path) -> DecodedImage:
     else:
         opened = raster.read(file, choice, limits)
     if choice.mirror:
-        mirrored = opened.picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        opened = replace(opened, picture=mirrored, steps=(*opened.steps, "mirrored: left and right swapped"))
+        mirrored = opened.image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        opened = replace(opened, image=mirrored, steps=(*opened.steps, "mirrored: left and right swapped"))
     return opened
 
 

@@ -29,10 +29,10 @@ def draw_sheet(cells: Sequence[Cell], out_png: Path, columns: int = 8, rows: int
     page = Image.new("RGB", (columns * (CELL + _GAP) + _GAP, rows * (CELL + _TEXT + _GAP) + _GAP), "white")
     pen = ImageDraw.Draw(page)
     font = ImageFont.load_default(_LINE)
-    for k, (picture, words) in enumerate(cells[: columns * rows]):
+    for k, (image, words) in enumerate(cells[: columns * rows]):
         x = _GAP + k % columns * (CELL + _GAP)
         y = _GAP + k // columns * (CELL + _TEXT + _GAP)
-        page.paste(fitted(picture, CELL), (x, y))
+        page.paste(fitted(image, CELL), (x, y))
         plain = "".join(letter if ord(letter) < _LAST_DRAWN else "·" for letter in words)
         pen.multiline_text(
             (x + 2, y + CELL + 1), "\n".join(textwrap.wrap(plain, _LETTERS)[:_LINES]), "black", font, spacing=1
@@ -41,11 +41,11 @@ def draw_sheet(cells: Sequence[Cell], out_png: Path, columns: int = 8, rows: int
         page.save(partial, format="PNG")
 
 
-def fitted(picture: Image.Image, side: int) -> Image.Image:
+def fitted(image: Image.Image, side: int) -> Image.Image:
     """The whole image in a black square of `side` pixels."""
-    picture = picture.convert("RGB")
-    scale = side / max(picture.size)
-    width, height = (max(1, round(length * scale)) for length in picture.size)
+    image = image.convert("RGB")
+    scale = side / max(image.size)
+    width, height = (max(1, round(length * scale)) for length in image.size)
     square = Image.new("RGB", (side, side))
-    square.paste(picture.resize((width, height), Image.Resampling.BICUBIC), ((side - width) // 2, (side - height) // 2))
+    square.paste(image.resize((width, height), Image.Resampling.BICUBIC), ((side - width) // 2, (side - height) // 2))
     return square
