@@ -225,9 +225,9 @@ def test_window_functions_and_rescale_equal_pydicoms(made, function, slope):
     assert np.array_equal(shown(path), np.rint(np.abs((theirs - ends[0]) / (ends[1] - ends[0])) * 255))
 
 
-@pytest.mark.parametrize("syntax", ["implicit", "explicit"])
+@pytest.mark.parametrize("syntax", ["implicit", "explicit", "big"])
 def test_lookup_tables_equal_pydicoms(made, syntax):
-    curve = (65535 * (np.arange(4000) / 3999) ** 2).astype("<u2").tobytes()
+    curve = (65535 * (np.arange(4000) / 3999) ** 2).astype(">u2" if syntax == "big" else "<u2").tobytes()
     table = {"LUTDescriptor": [4000, 50, 16], "LUTData": curve}
     for keyword in ("VOILUTSequence", "ModalityLUTSequence"):
         path = made(scene(), syntax, WindowCenter=30000, WindowWidth=60000, **{keyword: sequence(table)})
