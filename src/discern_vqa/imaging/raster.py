@@ -25,24 +25,28 @@ _STRIP = 1 << 20
 
 def read(path: Path, choice: Choice, limits: Limits) -> DecodedImage:
     """The image, upright and with 8 bits. Raises ImageError: no image, cut off, several pages, too large."""
-    with _explained(path, limits), _without_remarks(), Image.open(path, formats=FORMATS) as image:
+    with _explained(path, limits), Image.open(path, formats=FORMATS) as image:
         kind = str(image.format)
         refuse(path, choice, ("frame", "mirror"), f"a {kind} file")
-        width, height = image.size
-        if width * height > limits.pixels:
-            raise too_large(path, f"{width} x {height} pixels", limits)
-        steps = [_turn_to(image, path, choice, limits)]
-        facts: dict[str, str | int | float] = {"columns": width, "rows": height, "mode": image.mode}
+        _require_size(image, path, limits)
+        columns, rows = image.size
+        page = _turn_to(image, path, choice, limits)
+        facts: dict[str, str | int | float] = {"columns": columns, "rows": rows, "mode": image.mode}
         turned = image.getexif().get(_ORIENTATION, 1) != 1
         white_is_zero = kind == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO  # type: ignore[attr-defined]
         image.load()
         plain, how = _eight_bits(image, white_is_zero)
-        steps.append(how)
         if turned:
             ImageOps.exif_transpose(plain, in_place=True)
-            steps.append("turned upright as its camera noted")
         plain.info = {}  # comments, dates and places of the file stay behind
+        steps = (page, how, "turned upright as its camera noted" * turned)
         return DecodedImage(plain, kind, tuple(filter(None, steps)), facts)
+
+
+def _require_size(image: Image.Image, path: Path, limits: Limits) -> None:
+    width, height = image.size
+    if width * height > limits.pixels:
+        raise too_large(path, f"{width} x {height} pixels", limits)
 
 
 def _turn_to(image: Image.Image, path: Path, choice: Choice, limits: Limits) -> str:
@@ -53,21 +57,11 @@ def _turn_to(image: Image.Image, path: Path, choice: Choice, limits: Limits) -> 
             f"{path} holds {count} pages; expected one image",
             hint=f"name a page: {path.name}#frame=1 to #frame={count}",
         )
-    index, said = pick(path, choice.frame, count, 1, "pages")
+    index, which = pick(path, choice.frame, count, 1, "pages")
     if index:
         image.seek(index)
-        width, height = image.size
-        if width * height > limits.pixels:
-            raise too_large(path, f"{width} x {height} pixels", limits)
-    return said
-
-
-@contextmanager
-def _without_remarks() -> Iterator[None]:
-    """Pillow warns from 89 million pixels on; our own limit answers for that."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        yield
+        _require_size(image, path, limits)
+    return which
 
 
 def _eight_bits(image: Image.Image, white_is_zero: bool) -> tuple[Image.Image, str]:
@@ -121,7 +115,10 @@ def _strips(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
 def _explained(path: Path, limits: Limits) -> Iterator[None]:
     """What Pillow's decoders raise on damaged files, said in one voice."""
     try:
-        yield
+        with warnings.catch_warnings():
+            # Pillow warns from 89 million pixels on; our own limit answers for that.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            yield
     except ImageError:
         raise
     except Image.DecompressionBombError as error:

@@ -222,25 +222,20 @@ class Kernel:
         self.builder.position_at_end(blocks[2])
         self.builder.ret_void()
 
-    def translate(self, features: str | None = None) -> Callable[[int], None]:
+    def translate(self) -> Callable[[int], None]:
         """Machine code for this processor, as a function of the list's address. It lets other Python threads run."""
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
         module = llvm.parse_assembly(str(self.module))
         module.verify()
         machine = llvm.Target.from_default_triple().create_target_machine(
-            cpu=llvm.get_host_cpu_name(), features=features if features is not None else host_features(), opt=2
+            cpu=llvm.get_host_cpu_name(), features=str(llvm.get_host_cpu_features().flatten()), opt=2
         )
         engine = llvm.create_mcjit_compiler(module, machine)
         engine.finalize_object()
         code = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(engine.get_function_address(self.name))
         code.engine = engine  # type: ignore[attr-defined]  # the code lives as long as its engine
         return code
-
-
-def host_features() -> str:
-    """What this processor can do, in LLVM's words."""
-    return str(llvm.get_host_cpu_features().flatten())
 
 
 @cache
