@@ -1,19 +1,8 @@
 """DICOM: from the file's bytes to the stored values of one frame. Sizes are checked before anything is decoded.
 
-Which decoder reads which transfer syntax is fixed here, so that the same file gives the same values everywhere:
-
-| transfer syntax                        | decoder                               | its licence        |
-|----------------------------------------|---------------------------------------|--------------------|
-| not compressed, big endian, deflated   | pydicom                               | MIT                |
-| RLE Lossless                           | pydicom                               | MIT                |
-| JPEG Baseline, JPEG Extended of 8 bits | Pillow (libjpeg-turbo)                | MIT-CMU (IJG, BSD) |
-| JPEG Extended of 12 bits               | imagecodecs (libjpeg-turbo)           | BSD-3 (IJG, BSD)   |
-| JPEG Lossless (process 14)             | imagecodecs (libjpeg-turbo)           | BSD-3 (IJG, BSD)   |
-| JPEG-LS, lossless and near-lossless    | imagecodecs (CharLS)                  | BSD-3 (BSD-3)      |
-| JPEG 2000, High-Throughput JPEG 2000   | pylibjpeg-openjpeg (OpenJPEG)         | MIT (BSD-2)        |
-
-pylibjpeg-libjpeg is GPL-3: it is not used, even where it is installed. The video syntaxes (MPEG, HEVC) have no decoder
-here and are refused.
+Which decoder reads which transfer syntax is fixed in `_PLUGINS` and `_DEEP`, so that a file gives the same values
+everywhere; docs/images.md has the list with their licences. pylibjpeg-libjpeg is GPL-3: it is not used, even where
+it is installed. The video syntaxes (MPEG, HEVC) have no decoder here and are refused.
 """
 
 import struct

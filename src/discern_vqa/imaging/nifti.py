@@ -5,12 +5,9 @@ axis, and shown in the radiological way: the patient's right is on the image's l
 (coronal, sagittal) is up, and in a sagittal slice the face looks left. Pixels that are not square in the patient are
 made square by enlarging the shorter side's.
 
-    brain.nii.gz                          the middle axial slice
-    brain.nii.gz#axis=coronal#slice=100   the 100th coronal slice, counted from the back
-    bold.nii.gz#frame=7                   a 4-D file: its 7th volume (else the first)
-
-Slices count from 1: axial from the feet, coronal from the back, sagittal from the left. The window is `#window=`, else
-what the header gives (`cal_min`, `cal_max`), else the slice without its half per cent darkest and brightest values.
+Slices count from 1: axial from the feet, coronal from the back, sagittal from the left; the middle axial one of the
+first volume is shown unless the path says otherwise (`image_ref`). The window is `#window=`, else what the header gives
+(`cal_min`, `cal_max`), else the slice without its half per cent darkest and brightest values.
 
 Traps: an affine that says nothing (the order of storage is taken, and said); scaling by slope and intercept; colour
 files; a compressed file of a few bytes that claims gigabytes. Format: nifti.nimh.nih.gov, NIfTI-1 and NIfTI-2, single
