@@ -72,7 +72,7 @@ class Volume:
 
     def stored_axis(self, axis: int) -> int:
         """Which stored axis runs along an axis of the patient."""
-        return self.orientation[:, 0].tolist().index(axis)
+        return int(np.flatnonzero(self.orientation[:, 0] == axis)[0])
 
 
 def is_nifti(start: bytes) -> bool:
@@ -137,7 +137,7 @@ def _volume(path: Path, stream: IO[bytes]) -> Volume:
     affine = np.asarray(header.get_best_affine(), dtype=np.float64)
     known = bool(header["qform_code"] or header["sform_code"]) and bool(np.isfinite(affine).all())
     known = known and abs(float(np.linalg.det(affine[:3, :3]))) > 1e-12
-    orientation: NDArray[np.float64] = io_orientation(affine if known else np.eye(4))
+    orientation: NDArray[np.float64] = io_orientation(affine if known else np.eye(4))  # type: ignore[no-untyped-call]
     if sorted(orientation[:, 0]) != [0, 1, 2]:
         raise ValueError("an affine that maps two axes onto one")
     return Volume(
@@ -188,7 +188,8 @@ def _upright(stored: NDArray[Any], volume: Volume, along: int) -> NDArray[Any]:
     from nibabel.orientations import apply_orientation
 
     axis = int(volume.orientation[along, 0])
-    canonical: NDArray[Any] = apply_orientation(np.expand_dims(stored, along), volume.orientation)
+    thin = np.expand_dims(stored, along)
+    canonical: NDArray[Any] = apply_orientation(thin, volume.orientation)  # type: ignore[no-untyped-call]
     return np.ascontiguousarray(canonical.squeeze(axis).T[::-1, ::-1])
 
 
