@@ -161,9 +161,9 @@ class Kernel:
 
     def scratch(self, numbers: Int | int) -> Place:
         """Memory of the running thread, on its stack; asked for before anything else."""
-        found = self.builder.alloca(FLOAT, size=self.number(numbers).value)
-        found.align, found.type = 64, POINTER
-        return Place(self, found)
+        memory = self.builder.alloca(FLOAT, size=self.number(numbers).value)
+        memory.align, memory.type = 64, POINTER
+        return Place(self, memory)
 
     def intrinsic(self, name: str, result: Any, args: list[Any], fastmath: tuple[str, ...] = ()) -> Any:
         """A call of LLVM's own function for this vector width."""
