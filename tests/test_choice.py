@@ -49,7 +49,7 @@ def test_a_file_of_that_very_name_is_that_file(tmp_path):
         ("a.dcm#frame=1#frame=2", "'frame' is chosen twice", "leave one"),
         ("a.dcm#frame=one", "expected a number from 1 on", "for example"),
         ("a.dcm#axis=axal", "expected one of axial", "#axis=axial"),
-        ("a.dcm#window=", "the window is empty", "for example"),
+        ("a.dcm#window=", "expected a name, CENTRE:WIDTH", "#window=lung"),
         ("a.dcm#mirror=true", "expected yes or no", "#mirror=yes"),
     ],
 )

@@ -144,7 +144,7 @@ def test_jpeg_of_12_bits_gives_the_values_of_the_standards_own_formula():
 def test_the_jpeg_of_12_bits_that_pydicom_ships_opens():
     """The two values are those that pydicom's own tests expect of this file, decoded by GDCM."""
     opened = open_recorded(SHIPPED / "JPGExtended.dcm")
-    assert (opened.facts["bits"], opened.picture.size) == (12, (256, 1024))
+    assert (opened.facts["bits"], opened.image.size) == (12, (256, 1024))
     dataset = pydicom.dcmread(SHIPPED / "JPGExtended.dcm")
     stored = dicom_codecs.decoder(dicom_codecs.JPEG_EXTENDED).as_array(dataset, index=0)[0]
     assert (stored.dtype, int(stored[420, 140]), int(stored[230, 120])) == (np.uint16, 244, 95)

@@ -92,8 +92,8 @@ def test_comments_and_dates_of_the_file_stay_behind(tmp_path):
     info.add_text("Comment", "Doe, Jane 1970")
     path = saved(tmp_path, Image.fromarray(GREYS), "a.png", pnginfo=info)
     opened = open_recorded(path)
-    assert "Doe" not in repr((opened.steps, opened.facts, opened.picture.info))
-    opened.picture.save(tmp_path / "b.png")
+    assert "Doe" not in repr((opened.steps, opened.facts, opened.image.info))
+    opened.image.save(tmp_path / "b.png")
     assert b"Doe" not in (tmp_path / "b.png").read_bytes()
 
 

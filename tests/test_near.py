@@ -156,7 +156,7 @@ def test_clusters_are_those_of_one_search_through_all_pairs():
             for member in joined:
                 neighbours[member] = joined
     expected = {frozenset(group) for group in neighbours.values()}
-    labels = clusters.labels()
+    labels = clusters.labels
     assert {frozenset(np.flatnonzero(labels == label).tolist()) for label in set(labels.tolist())} == expected
     assert clusters.sizes().tolist() == sorted((len(group) for group in expected if len(group) > 1), reverse=True)
     assert all(labels[place] == min(neighbours[place]) for place in range(300))

@@ -69,7 +69,7 @@ def test_it_agrees_with_nibabels_canonical_volume(made):
 
 def test_the_middle_axial_slice_is_the_usual_one_and_it_is_said(made):
     opened = open_recorded(made(VOLUME))
-    assert np.array_equal(np.asarray(opened.picture), shown(made(VOLUME), axis="axial", slice=4))
+    assert np.array_equal(np.asarray(opened.image), shown(made(VOLUME), axis="axial", slice=4))
     assert "axial slice 4 of 7 (the usual one" in opened.steps[0]
     assert opened.kind == "NIfTI"
 
@@ -123,7 +123,7 @@ def test_points_that_are_not_square_are_made_square(made):
 def test_an_unknown_position_is_said(made):
     opened = open_recorded(made(VOLUME, qform_code=0, sform_code=0))
     assert "does not say how it lies" in opened.warnings[0]
-    assert np.array_equal(np.asarray(opened.picture), np.asarray(open_image(made(VOLUME))))
+    assert np.array_equal(np.asarray(opened.image), np.asarray(open_image(made(VOLUME))))
 
 
 @pytest.mark.parametrize("packed", [False, True])

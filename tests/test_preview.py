@@ -8,7 +8,8 @@ from discern_vqa import cli
 from discern_vqa.audit.preview import write_preview
 from discern_vqa.datasets import jsonl
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.imaging.sheet import CELL, draw_sheet, fitted
+from discern_vqa.imaging.images import padded
+from discern_vqa.imaging.sheet import CELL, draw_sheet
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def test_a_picture_of_any_shape_and_text_of_any_script_fits(tmp_path):
     draw_sheet(cells, tmp_path / "s.png", columns=2)
     with Image.open(tmp_path / "s.png") as sheet:
         assert sheet.size == (2 * (CELL + 6) + 6, CELL + 58 + 2 * 6)
-    wide = fitted(Image.new("L", (300, 20), 200), 60)
+    wide = padded(Image.new("RGB", (300, 20), (200, 200, 200)), 60)
     assert wide.getpixel((30, 30)) == (200, 200, 200)
     assert wide.getpixel((30, 20)) == (0, 0, 0)
 

@@ -30,7 +30,7 @@ def look(
     refuse_own_input(out, file_of(image))
     opened = open_recorded(image)
     typer.echo(as_text(opened))
-    found = text_lines(opened.picture)
+    found = text_lines(opened.image)
     if found:
         first = found[0]
         typer.echo(
@@ -39,15 +39,15 @@ def look(
         )
     if out is not None:
         buffer = io.BytesIO()
-        opened.picture.save(buffer, "PNG")
+        opened.image.save(buffer, "PNG")
         atomic_write_bytes(out, buffer.getvalue())
         typer.echo(f"image: {out}")
 
 
 def as_text(opened: "DecodedImage") -> str:
     """The record as lines: what it is, its facts, each step, each warning."""
-    width, height = opened.picture.size
-    colour = "colour" if opened.picture.mode == "RGB" else "grey"
+    width, height = opened.image.size
+    colour = "colour" if opened.image.mode == "RGB" else "grey"
     facts = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in opened.facts.items())
     lines = [f"{opened.kind}: seen as {width} x {height} pixels, {colour}", f"  {facts}"]
     return "\n".join([*lines, *(f"- {step}" for step in opened.steps), *(f"warning: {one}" for one in opened.warnings)])

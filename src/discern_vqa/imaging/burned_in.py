@@ -42,9 +42,9 @@ class Line:
     letters: int
 
 
-def text_lines(picture: Image.Image) -> list[Line]:
+def text_lines(image: Image.Image) -> list[Line]:
     """Rows of letters in an image, the longest first; empty where none is found."""
-    grey = picture.convert("L")
+    grey = image.convert("L")
     lines = []
     for number, side in enumerate(SIDES):
         scale = max(grey.size) / side
@@ -78,9 +78,9 @@ def _pieces(values: NDArray[np.uint8]) -> NDArray[np.int64]:
     )
     width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     fill = area / (width * height)
-    kept = (height >= 5) & (height <= 48) & (width <= 2.2 * height) & (area >= 6) & (fill > 0.15)
-    chosen: NDArray[np.int64] = boxes[kept]
-    return chosen
+    is_letter = (height >= 5) & (height <= 48) & (width <= 2.2 * height) & (area >= 6) & (fill > 0.15)
+    letters: NDArray[np.int64] = boxes[is_letter]
+    return letters
 
 
 def _rows(boxes: NDArray[np.int64]) -> list[tuple[tuple[int, int, int, int], int]]:

@@ -2,39 +2,30 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 Ints = NDArray[np.int64]
 
 
 class Clusters:
-    """n things, each alone at first. `add` joins pairs; `labels` says which cluster each is in."""
+    """n things, each alone at first. `add` joins pairs; `labels` is (n,), the least member of each thing's cluster."""
 
     def __init__(self, n: int) -> None:
-        self._parent = np.arange(n, dtype=np.int64)
+        self.labels = np.arange(n, dtype=np.int64)
 
     def add(self, one: Ints, other: Ints) -> None:
-        """Joins each pair, (pairs,) and (pairs,). Pairs that are joined already cost next to nothing."""
-        roots = self.labels()
-        joined = np.stack([roots[one], roots[other]], axis=1)
-        joined = np.unique(np.sort(joined[joined[:, 0] != joined[:, 1]], axis=1), axis=0)
-        for left, right in joined.tolist():
-            least, greatest = sorted((self._root(left), self._root(right)))
-            self._parent[greatest] = least
-
-    def labels(self) -> Ints:
-        """(n,) the least member of each thing's cluster."""
-        while True:
-            above = self._parent[self._parent]
-            if np.array_equal(above, self._parent):
-                return self._parent.copy()
-            self._parent = above
+        """Joins each pair, (pairs,) and (pairs,)."""
+        roots, pairs = np.unique(self.labels[np.stack([one, other])], return_inverse=True)
+        edges = coo_array((np.ones(len(one), bool), pairs.reshape(2, -1)), shape=(len(roots), len(roots)))
+        count, component = connected_components(edges, directed=False)
+        least = np.full(count, len(self.labels))
+        np.minimum.at(least, component, roots)
+        renamed = np.arange(len(self.labels))
+        renamed[roots] = least[component]
+        self.labels = renamed[self.labels]
 
     def sizes(self) -> Ints:
         """How many members the clusters have, the largest first; those of one member are left out."""
-        counts = np.bincount(self.labels(), minlength=1)
+        counts = np.bincount(self.labels, minlength=1)
         return np.sort(counts[counts > 1])[::-1]
-
-    def _root(self, place: int) -> int:
-        while (above := int(self._parent[place])) != place:
-            place = above
-        return place

@@ -35,7 +35,7 @@ class DecodedImage:
         warnings: what a person should look at before the image is passed on.
     """
 
-    picture: Image.Image
+    image: Image.Image
     kind: str
     steps: tuple[str, ...] = ()
     facts: Mapping[str, str | int | float] = field(default_factory=dict)

@@ -27,42 +27,25 @@ from PIL import Image
 from discern_vqa.errors import ImageError
 from discern_vqa.imaging import dicom_frames, dicom_greys
 from discern_vqa.imaging.decoded import HINT_FETCH, DecodedImage, Limits, explained, pick, require_extra, too_large
+from discern_vqa.imaging.greys import Window, to_bytes
 from discern_vqa.imaging.image_ref import Choice, refuse
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
+_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _READ = [
-    "Modality",
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "PlanarConfiguration",
-    "NumberOfFrames",
-    "Rows",
-    "Columns",
-    "BitsAllocated",
-    "BitsStored",
-    "HighBit",
-    "PixelRepresentation",
-    "PixelPaddingValue",
-    "BurnedInAnnotation",
-    "WindowCenter",
-    "WindowWidth",
-    "VOILUTFunction",
-    "RescaleIntercept",
-    "RescaleSlope",
-    "ModalityLUTSequence",
-    "VOILUTSequence",
+    *"Modality BurnedInAnnotation PixelPaddingValue".split(),
+    *"SamplesPerPixel PhotometricInterpretation PlanarConfiguration NumberOfFrames Rows Columns".split(),
+    *"BitsAllocated BitsStored HighBit PixelRepresentation".split(),
+    *"WindowCenter WindowWidth VOILUTFunction VOILUTSequence".split(),
+    *"RescaleSlope RescaleIntercept ModalityLUTSequence".split(),
     *(f"{colour}PaletteColorLookupTableDescriptor" for colour in dicom_greys.COLOURS),
     *(f"{colour}PaletteColorLookupTableData" for colour in dicom_greys.COLOURS),
     *(f"Segmented{colour}PaletteColorLookupTableData" for colour in dicom_greys.COLOURS),
-    "SharedFunctionalGroupsSequence",
-    "PerFrameFunctionalGroupsSequence",
-    "ExtendedOffsetTable",
-    "ExtendedOffsetTableLengths",
-    "PixelData",
-    "FloatPixelData",
-    "DoubleFloatPixelData",
+    *"SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence".split(),
+    *"ExtendedOffsetTable ExtendedOffsetTableLengths".split(),
+    *_PIXELS,
 ]
 """All that is read of a file: what its pixels are made of."""
 
@@ -104,9 +87,9 @@ def _header(path: Path, limits: Limits) -> "FileDataset":
             _require_small(path, content, limits)
     with explained(path, "this DICOM file"):
         dataset = pydicom.dcmread(path, specific_tags=_READ)
-        held = [name for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if dataset.get(name)]
+        has_pixels = any(dataset.get(name) for name in _PIXELS)
         modality = _word(dataset, "Modality")
-    if not held:
+    if not has_pixels:
         kind = f" ({modality})" if modality else ""
         raise ImageError(
             f"{path} is a DICOM file without an image{kind}", hint="give a file of the study that holds pixels"
@@ -133,10 +116,9 @@ def _frame(path: Path, dataset: "FileDataset", choice: Choice, limits: Limits) -
     with explained(path, "the header of this DICOM file"):
         about = dicom_frames.describe(path, dataset, limits)
         modality, kind = _word(dataset, "Modality"), about.photometric
-    index, said = pick(path, choice.frame, about.frames, (about.frames + 1) // 2, "frames")
+    index, which = pick(path, choice.frame, about.frames, (about.frames + 1) // 2, "frames")
     with explained(path, "the pixels of this DICOM file"):
         stored = dicom_frames.decode(path, dataset, about, index)
-    steps = [f"decoded from {about.syntax}", said]
     if stored.ndim == 3:
         if choice.window is not None:
             raise ImageError(f"{path} is in colour; it has no window to choose", hint="leave #window=... away")
@@ -147,10 +129,9 @@ def _frame(path: Path, dataset: "FileDataset", choice: Choice, limits: Limits) -
     else:
         with explained(path, "the grey scale of this DICOM file"):
             shown, how = dicom_greys.show(path, stored, dataset, about, index, choice.window, modality)
-    steps.append(how)
+    turned = ""
     if kind == "MONOCHROME1":
-        shown = 255 - shown
-        steps.append("white and black swapped (MONOCHROME1)")
+        shown, turned = 255 - shown, "white and black swapped (MONOCHROME1)"
     facts: dict[str, str | int | float] = {
         "columns": about.columns,
         "rows": about.rows,
@@ -164,6 +145,7 @@ def _frame(path: Path, dataset: "FileDataset", choice: Choice, limits: Limits) -
     warned: tuple[str, ...] = ()
     if _word(dataset, "BurnedInAnnotation") == "YES":
         warned = ("the file says that text is burned into the image: it may name the patient",)
+    steps = (f"decoded from {about.syntax}", which, how, turned)
     return DecodedImage(Image.fromarray(shown), "DICOM", tuple(filter(None, steps)), facts, warned)
 
 
@@ -171,7 +153,7 @@ def _full_range(stored: NDArray[np.generic], bits: int) -> NDArray[np.uint8]:
     """Colours of any depth as 8 bits; all of the stored range, never stretched."""
     if stored.dtype == np.uint8 and bits == 8:
         return np.ascontiguousarray(stored, dtype=np.uint8)
-    return dicom_greys.to_bytes(stored, dicom_greys.Window(0, float(2**bits - 1), "all of its range"))
+    return to_bytes(stored, Window(0, float(2**bits - 1), "all of its range"))
 
 
 def _word(dataset: Any, keyword: str) -> str:

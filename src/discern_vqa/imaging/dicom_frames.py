@@ -1,19 +1,8 @@
 """DICOM: from the file's bytes to the stored values of one frame. Sizes are checked before anything is decoded.
 
-Which decoder reads which transfer syntax is fixed here, so that the same file gives the same values everywhere:
-
-| transfer syntax                        | decoder                               | its licence        |
-|----------------------------------------|---------------------------------------|--------------------|
-| not compressed, big endian, deflated   | pydicom                               | MIT                |
-| RLE Lossless                           | pydicom                               | MIT                |
-| JPEG Baseline, JPEG Extended of 8 bits | Pillow (libjpeg-turbo)                | MIT-CMU (IJG, BSD) |
-| JPEG Extended of 12 bits               | imagecodecs (libjpeg-turbo)           | BSD-3 (IJG, BSD)   |
-| JPEG Lossless (process 14)             | imagecodecs (libjpeg-turbo)           | BSD-3 (IJG, BSD)   |
-| JPEG-LS, lossless and near-lossless    | imagecodecs (CharLS)                  | BSD-3 (BSD-3)      |
-| JPEG 2000, High-Throughput JPEG 2000   | pylibjpeg-openjpeg (OpenJPEG)         | MIT (BSD-2)        |
-
-pylibjpeg-libjpeg is GPL-3: it is not used, even where it is installed. The video syntaxes (MPEG, HEVC) have no decoder
-here and are refused.
+Which decoder reads which transfer syntax is fixed in `_PLUGINS` and `_DEEP`, so that a file gives the same values
+everywhere; docs/images.md has the list with their licences. pylibjpeg-libjpeg is GPL-3: it is not used, even where
+it is installed. The video syntaxes (MPEG, HEVC) have no decoder here and are refused.
 """
 
 import struct
@@ -26,7 +15,7 @@ from numpy.typing import NDArray
 
 from discern_vqa.errors import ImageError
 from discern_vqa.imaging import dicom_codecs
-from discern_vqa.imaging.decoded import HINT_FETCH, Limits, too_large
+from discern_vqa.imaging.decoded import HINT_FETCH, Limits, too_large, undecodable
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
@@ -73,8 +62,7 @@ def describe(path: Path, dataset: "FileDataset", limits: Limits) -> About:
     syntax = dataset.file_meta.get("TransferSyntaxUID")
     if syntax is None:
         raise _wrong(path, "it does not say how it is encoded (no transfer syntax)")
-    numbers = {name: _whole(path, dataset, name) for name in ("Rows", "Columns", "BitsAllocated")}
-    rows, columns, allocated = numbers.values()
+    rows, columns, allocated = (_whole(path, dataset, name) for name in ("Rows", "Columns", "BitsAllocated"))
     samples = _whole(path, dataset, "SamplesPerPixel", 1)
     frames = _whole(path, dataset, "NumberOfFrames", 1) or 1
     stored = _whole(path, dataset, "BitsStored", allocated)
@@ -143,13 +131,16 @@ def _encoded(dataset: "FileDataset", about: About, index: int) -> bytes:
 def _require_agreement(path: Path, encoded: bytes, syntax: str, about: About) -> None:
     """The compressed frame's own word on its size must be the header's: a decoder believes the former."""
     if syntax in _RLE:
-        _require_small_segments(path, encoded, about)
+        # One longer than twice what it unpacks to is a bomb or damaged: its worst case is 129 bytes for 128.
+        unpacked = about.rows * about.columns * about.samples * -(-about.bits_allocated // 8)
+        if len(encoded) > 2 * unpacked + 4096:
+            raise _wrong(path, f"a frame of {unpacked:,} bytes takes {len(encoded):,} in its run-length code")
         return
-    found = _size_in_jpeg_2000(encoded) if syntax in _JPEG_2000 else _size_in_jpeg(encoded)
-    if found is None:
-        raise ImageError(f"the image {path} cannot be decoded: its frame is no {about.syntax}", hint=HINT_FETCH)
-    rows, columns, samples = found
-    if (rows, columns, samples) != (about.rows, about.columns, about.samples):
+    size = _size_in_jpeg_2000(encoded) if syntax in _JPEG_2000 else _size_in_jpeg(encoded)
+    if size is None:
+        raise undecodable(path, f"its frame is no {about.syntax}")
+    rows, columns, samples = size
+    if size != (about.rows, about.columns, about.samples):
         raise _wrong(
             path,
             f"its compressed frame has {columns} x {rows} pixels of {samples} samples, its header "
@@ -159,16 +150,16 @@ def _require_agreement(path: Path, encoded: bytes, syntax: str, about: About) ->
 
 def _size_in_jpeg(encoded: bytes) -> tuple[int, int, int] | None:
     """(rows, columns, samples) of a JPEG or JPEG-LS stream: its frame header (ISO 10918-1 B.2.2)."""
-    place = 2
-    while place + 9 < len(encoded) and encoded[place] == 0xFF:
-        marker = encoded[place + 1]
+    position = 2
+    while position + 9 < len(encoded) and encoded[position] == 0xFF:
+        marker = encoded[position + 1]
         if marker == 0xFF:  # fill byte
-            place += 1
+            position += 1
         elif marker == 0xF7 or 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            rows, columns, samples = struct.unpack(">HHB", encoded[place + 5 : place + 10])
+            rows, columns, samples = struct.unpack_from(">HHB", encoded, position + 5)
             return rows, columns, samples
         else:
-            place += 2 + int.from_bytes(encoded[place + 2 : place + 4], "big")
+            position += 2 + int.from_bytes(encoded[position + 2 : position + 4], "big")
     return None
 
 
@@ -177,21 +168,11 @@ def _size_in_jpeg_2000(encoded: bytes) -> tuple[int, int, int] | None:
     start = encoded.find(b"\xff\x4f\xff\x51", 0, 4096)
     if start < 0 or len(encoded) < start + 45:
         return None
-    right, bottom, left, top, tile_width, tile_height = struct.unpack(">6I", encoded[start + 8 : start + 32])
-    (samples,) = struct.unpack(">H", encoded[start + 40 : start + 42])
-    if right <= left or bottom <= top:
-        return None
+    right, bottom, left, top, tile_width, tile_height = struct.unpack_from(">6I", encoded, start + 8)
+    (samples,) = struct.unpack_from(">H", encoded, start + 40)
     # Tiny tiles over a large image: the decoder keeps an account of each.
-    if -(-right // max(1, tile_width)) * -(-bottom // max(1, tile_height)) > 65535:
-        return None
-    return bottom - top, right - left, samples
-
-
-def _require_small_segments(path: Path, encoded: bytes, about: About) -> None:
-    """An RLE frame longer than twice what it unpacks to is a bomb or damaged: its worst case is 129 bytes for 128."""
-    unpacked = about.rows * about.columns * about.samples * -(-about.bits_allocated // 8)
-    if len(encoded) > 2 * unpacked + 4096:
-        raise _wrong(path, f"a frame of {unpacked:,} bytes takes {len(encoded):,} in its run-length code")
+    tiles = -(-right // max(1, tile_width)) * -(-bottom // max(1, tile_height))
+    return (bottom - top, right - left, samples) if right > left and bottom > top and tiles <= 65535 else None
 
 
 def _whole(path: Path, dataset: Any, keyword: str, usual: int | None = None) -> int:

@@ -25,30 +25,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from discern_vqa.errors import DiscernError, ImageError
-from discern_vqa.imaging.fingerprint_cache import Cache
+from discern_vqa.imaging.fingerprint_cache import Cache, Print
 from discern_vqa.imaging.image_ref import split_choice
 from discern_vqa.imaging.images import open_image
 
 SIDE = 32
 VIEWS = ("whole", "inner")
 
+_BLACK = bytes(len(VIEWS) * SIDE * SIDE)  # the thumbnails of what cannot be opened
 _ENOUGH = 256  # fewer new files than this are decoded here: two processes take as long to start
 _CHUNK = 32
 _STRIP = 64  # rows hashed at a time, so that a large image is not in memory twice
 _FRAME_SIDE = 256  # the frame is looked for in an image reduced to this
 _EVEN = 16  # grey levels: a row whose middle nine tenths differ by no more belongs to a frame (JPEG leaves waves in it)
 _LEAST_INSIDE = 0.25  # of a side; if less were left inside the frame, the image is taken whole
-
-
-@dataclass(frozen=True)
-class Print:
-    """The fingerprint of one file; see `Fingerprints` for the fields."""
-
-    content: bytes
-    pixels: bytes
-    size: tuple[int, int]
-    thumbs: bytes
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,43 +82,27 @@ def fingerprints(
     Raises:
         DiscernError: the cache cannot be written, or a process was killed (usually for want of memory).
     """
-    found = Fingerprints(
-        content=[b""] * len(paths),
-        pixels=[b""] * len(paths),
-        sizes=np.zeros((len(paths), 2), np.int32),
-        thumbs=np.zeros((len(paths), len(VIEWS), SIDE, SIDE), np.uint8),
-        reasons=[""] * len(paths),
-    )
-    done = 0
-
-    def keep(place: int, one: Print) -> None:
-        nonlocal done
-        found.content[place], found.pixels[place], found.reasons[place] = one.content, one.pixels, one.reason
-        if one.thumbs:
-            found.sizes[place] = one.size
-            found.thumbs[place] = np.frombuffer(one.thumbs, np.uint8).reshape(len(VIEWS), SIDE, SIDE)
-        done += 1
-        progress(done, len(paths))
-
     with Cache(cache) as known:
-        new = []
-        for place, path in enumerate(paths):
-            kept = known.get(path)
-            if kept is None:
-                new.append(place)
-            else:
-                content, pixels, width, height, thumbs = kept
-                keep(place, Print(content, pixels, (width, height), thumbs))
+        prints = {place: stored for place, path in enumerate(paths) if (stored := known.get(path)) is not None}
+        new = [place for place in range(len(paths)) if place not in prints]
+        if prints:
+            progress(len(prints), len(paths))
         chunks = [new[start : start + _CHUNK] for start in range(0, len(new), _CHUNK)]
-        for chunk, prints in zip(chunks, _decoded(paths, chunks, workers), strict=True):
-            for place, one in zip(chunk, prints, strict=True):
-                keep(place, one)
-            known.put(
-                (paths[place], (one.content, one.pixels, *one.size, one.thumbs))
-                for place, one in zip(chunk, prints, strict=True)
-                if not one.reason  # what cannot be opened today may be tomorrow, with another decoder installed
-            )
-    return found
+        for chunk, decoded in zip(chunks, _decoded(paths, chunks, workers), strict=True):
+            for place, found in zip(chunk, decoded, strict=True):
+                prints[place] = found
+                progress(len(prints), len(paths))
+            # What cannot be opened today may be tomorrow, with another decoder installed.
+            known.put({paths[place]: prints[place] for place in chunk if not prints[place].reason})
+    ordered = [prints[place] for place in range(len(paths))]
+    thumbs = bytearray().join(found.thumbs for found in ordered)
+    return Fingerprints(
+        content=[found.content for found in ordered],
+        pixels=[found.pixels for found in ordered],
+        sizes=np.array([found.size for found in ordered], np.int32).reshape(-1, 2),
+        thumbs=np.frombuffer(thumbs, np.uint8).reshape(-1, len(VIEWS), SIDE, SIDE),
+        reasons=[found.reason for found in ordered],
+    )
 
 
 def workers_here() -> int:
@@ -139,13 +113,13 @@ def workers_here() -> int:
 def _decoded(paths: Sequence[Path], chunks: list[list[int]], workers: int) -> Iterator[list[Print]]:
     tasks: Iterable[list[Path]] = ([paths[place] for place in chunk] for chunk in chunks)
     if workers <= 1 or sum(map(len, chunks)) < _ENOUGH:
-        yield from map(_print_all, tasks)
+        yield from map(_fingerprints_of, tasks)
         return
     # "spawn": the caller may have threads (torch, BLAS), which a forked child would inherit in any state.
     spawn = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_leave_interrupts)
     try:
-        yield from pool.map(_print_all, tasks)
+        yield from pool.map(_fingerprints_of, tasks)
     except BrokenProcessPool as error:
         raise DiscernError(
             "a process that decoded images was killed, most likely for want of memory",
@@ -160,7 +134,7 @@ def _leave_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _print_all(paths: list[Path]) -> list[Print]:
+def _fingerprints_of(paths: list[Path]) -> list[Print]:
     return [fingerprint(path) for path in paths]
 
 
@@ -174,17 +148,17 @@ def content_digest(path: Path) -> bytes:
 
 def _content(path: Path) -> bytes:
     """Two frames of a file are two images. Raises OSError."""
-    place, choice = split_choice(path)
-    about = place.stat()
-    content = _file_digest(place, about.st_size, about.st_mtime_ns)
+    file, choice = split_choice(path)
+    status = file.stat()
+    content = _file_digest(file, status.st_size, status.st_mtime_ns)
     return hashlib.sha256(content + choice.encode()).digest() if choice else content
 
 
 @lru_cache(maxsize=1024)  # the slices of a volume come one after the other
 def _file_digest(file: Path, size: int, changed: int) -> bytes:
     """`size` and `changed` tell a file that was replaced while this program ran."""
-    with open(file, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").digest()
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
 
 
 def fingerprint(path: Path) -> Print:
@@ -192,31 +166,31 @@ def fingerprint(path: Path) -> Print:
     try:
         content = _content(path)
     except OSError as error:
-        return Print(b"", b"", (0, 0), b"", f"the image {path} cannot be read: {error.strerror}")
+        return Print(b"", b"", (0, 0), _BLACK, f"the image {path} cannot be read: {error.strerror}")
     try:
-        picture = open_image(path)
+        image = open_image(path)
     except ImageError as error:
-        return Print(content, b"", (0, 0), b"", str(error))
-    if picture.mode != "L":
-        red, green, blue = picture.split()
+        return Print(content, b"", (0, 0), _BLACK, str(error))
+    if image.mode != "L":
+        red, green, blue = image.split()
         if red.tobytes() == green.tobytes() == blue.tobytes():
-            picture = red
-    grey = picture.convert("L")
+            image = red
+    grey = image.convert("L")
     thumbs = _small(grey) + _small(grey.crop(inner_box(grey)))
-    return Print(content, _pixel_digest(picture), picture.size, thumbs)
+    return Print(content, _pixel_digest(image), image.size, thumbs)
 
 
-def _pixel_digest(picture: Image.Image) -> bytes:
-    width, height = picture.size
-    digest = hashlib.sha256(f"{picture.mode} {width} {height}".encode())
+def _pixel_digest(image: Image.Image) -> bytes:
+    width, height = image.size
+    digest = hashlib.sha256(f"{image.mode} {width} {height}".encode())
     for top in range(0, height, _STRIP):
-        digest.update(picture.crop((0, top, width, min(height, top + _STRIP))).tobytes())
+        digest.update(image.crop((0, top, width, min(height, top + _STRIP))).tobytes())
     return digest.digest()
 
 
-def _small(picture: Image.Image) -> bytes:
+def _small(image: Image.Image) -> bytes:
     """Area means: the same whatever the resolution that the image comes in."""
-    return picture.resize((SIDE, SIDE), Image.Resampling.BOX).tobytes()
+    return image.resize((SIDE, SIDE), Image.Resampling.BOX).tobytes()
 
 
 def inner_box(grey: Image.Image) -> tuple[int, int, int, int]:
@@ -224,17 +198,15 @@ def inner_box(grey: Image.Image) -> tuple[int, int, int, int]:
     scale = min(1.0, _FRAME_SIDE / max(grey.size))
     width, height = (max(1, round(side * scale)) for side in grey.size)
     values = np.asarray(grey.resize((width, height), Image.Resampling.BOX), np.int16)
-    box = left, upper, right, lower = 0, 0, width, height
-    while True:  # a frame within a frame (a film's black edge on white paper) shows once the outer one is gone
+    left, upper, right, lower, outer = 0, 0, width, height, None
+    while outer != (left, upper, right, lower):  # within a film's black edge there may be another frame
+        outer = (left, upper, right, lower)
         inside = values[upper:lower, left:right]
         columns, rows = _uneven(inside.T), _uneven(inside)
         if min(len(columns) / width, len(rows) / height) < _LEAST_INSIDE:
             return (0, 0, *grey.size)
         left, right = left + int(columns[0]), left + int(columns[-1]) + 1
         upper, lower = upper + int(rows[0]), upper + int(rows[-1]) + 1
-        if (left, upper, right, lower) == box:
-            break
-        box = left, upper, right, lower
     across, down = grey.width / width, grey.height / height
     return round(left * across), round(upper * down), round(right * across), round(lower * down)
 

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,11 @@ class Window:
     high: float
     why: str
 
+    @classmethod
+    def around(cls, centre: float, width: float, why: str) -> Self:
+        """The window of a centre and a width."""
+        return cls(centre - width / 2, centre + width / 2, why)
+
     def __call__(self, values: Values) -> Values:
         """The values as shares of white, in [0, 1]."""
         if not self.high > self.low:
@@ -76,12 +82,12 @@ def wanted_window(window: str, where: str, modality: str = "") -> Window | None:
                 hint="give #window=CENTRE:WIDTH in the file's own values, or leave it away",
             )
         centre, width = WINDOWS[window]
-        return Window(centre - width / 2, centre + width / 2, f"window {window} ({centre:g}:{width:g})")
+        return Window.around(centre, width, f"window {window} ({centre:g}:{width:g})")
     number = r"[+-]?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]{1,2})?"
-    if found := re.fullmatch(f"({number}):({number})", window):
-        centre, width = float(found[1]), float(found[2])
+    if match := re.fullmatch(f"({number}):({number})", window):
+        centre, width = float(match[1]), float(match[2])
         if width > 0 and math.isfinite(centre) and math.isfinite(width):
-            return Window(centre - width / 2, centre + width / 2, f"window {centre:g}:{width:g} (as asked)")
+            return Window.around(centre, width, f"window {centre:g}:{width:g} (as asked)")
     raise ImageError(
         f"{where}: there is no window {window!r}; expected CENTRE:WIDTH with a positive width, a number, or a name",
         hint=f"names: full, {', '.join(WINDOWS)}",

@@ -26,6 +26,15 @@ from discern_vqa.paths import is_regular_file
 
 AXES = ("axial", "coronal", "sagittal")
 _PART = re.compile(r"[A-Za-z_]+=[^#]*")
+_NUMBER = "(?=0*[1-9])[0-9]{1,9}"
+_VALUES: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "frame": (_NUMBER, "a number from 1 on", ("3",)),
+    "axis": ("|".join(AXES), f"one of {', '.join(AXES)}", AXES),
+    "slice": (_NUMBER, "a number from 1 on", ("3",)),
+    "window": (".+", "a name, CENTRE:WIDTH, full or a number", ("lung", "40:400")),
+    "mirror": ("yes|no", "yes or no", ("yes",)),
+}
+"""What each key takes: a pattern, the same in words, and examples."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +79,16 @@ def read_choice(path: Path) -> tuple[Path, Choice]:
     given: dict[str, str] = {}
     for part in written.split("#")[1:]:
         key, _, value = part.partition("=")
-        if key not in _READ:
-            near = get_close_matches(key, _READ, n=1)
+        if key not in _VALUES:
+            near = get_close_matches(key, _VALUES, n=1)
             raise ImageError(
                 f"{path}: nothing is chosen by {key!r}",
-                hint=f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(_READ)}",
+                hint=f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(_VALUES)}",
             )
         if key in given:
             raise ImageError(f"{path}: {key!r} is chosen twice", hint=f"leave one #{key}=... behind the name")
         given[key] = value.strip()
-    chosen: dict[str, Any] = {key: _READ[key](path, key, value) for key, value in given.items()}
+    chosen: dict[str, Any] = {key: _value(path, key, value) for key, value in given.items()}
     return file, Choice(**chosen)
 
 
@@ -99,32 +108,9 @@ def refuse(path: Path, choice: Choice, known: tuple[str, ...], what: str) -> Non
             )
 
 
-def _count(path: Path, key: str, value: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) < 1:
-        raise ImageError(f"{path}: {key} = {value!r}; expected a number from 1 on", hint=f"for example #{key}=3")
-    return int(value)
-
-
-def _axis(path: Path, key: str, value: str) -> str:
-    if value not in AXES:
-        near = get_close_matches(value, AXES, n=1)
-        raise ImageError(
-            f"{path}: axis = {value!r}; expected one of {', '.join(AXES)}",
-            hint=f"#axis={near[0] if near else AXES[0]}",
-        )
-    return value
-
-
-def _window(path: Path, key: str, value: str) -> str:
-    if not value:
-        raise ImageError(f"{path}: the window is empty", hint="for example #window=lung or #window=40:400")
-    return value
-
-
-def _yes(path: Path, key: str, value: str) -> bool:
-    if value not in ("yes", "no"):
-        raise ImageError(f"{path}: {key} = {value!r}; expected yes or no", hint=f"#{key}=yes")
-    return value == "yes"
-
-
-_READ = {"frame": _count, "axis": _axis, "slice": _count, "window": _window, "mirror": _yes}
+def _value(path: Path, key: str, text: str) -> int | str | bool:
+    pattern, expected, examples = _VALUES[key]
+    if not re.fullmatch(pattern, text):
+        example = (get_close_matches(text, examples, n=1) or examples)[0]
+        raise ImageError(f"{path}: {key} = {text!r}; expected {expected}", hint=f"for example #{key}={example}")
+    return int(text) if pattern == _NUMBER else text == "yes" if key == "mirror" else text

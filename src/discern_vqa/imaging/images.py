@@ -48,32 +48,33 @@ def load_image(path: Path, size: int, mode: str = "rgb", fit: str = "pad") -> ND
             f"cannot load images with size={size}, mode={mode!r}, fit={fit!r}",
             hint=f"size is at least 1, mode one of {', '.join(MODES)}, fit one of {', '.join(FITS)}",
         )
-    picture = open_image(path)
-    wanted = "RGB" if mode == "rgb" else "L"
-    if picture.mode != wanted:
-        picture = picture.convert(wanted)
+    image = open_image(path)
+    colours = "RGB" if mode == "rgb" else "L"
+    if image.mode != colours:
+        image = image.convert(colours)
     square = (size, size)
     if fit == "stretch":
-        fitted = picture.resize(square, Image.Resampling.BICUBIC)
+        fitted = image.resize(square, Image.Resampling.BICUBIC)
     elif fit == "crop":
-        fitted = ImageOps.fit(picture, square, Image.Resampling.BICUBIC)
+        fitted = ImageOps.fit(image, square, Image.Resampling.BICUBIC)
     else:
-        fitted = _padded(picture, size)
+        fitted = padded(image, size)
     array = np.asarray(fitted, dtype=np.uint8)
     return array if mode == "rgb" else array[..., None]
 
 
-def _padded(picture: Image.Image, size: int) -> Image.Image:
-    longer = max(picture.size)
-    width, height = (max(1, round(side * size / longer)) for side in picture.size)
-    square = Image.new(picture.mode, (size, size))
-    square.paste(picture.resize((width, height), Image.Resampling.BICUBIC), ((size - width) // 2, (size - height) // 2))
+def padded(image: Image.Image, size: int) -> Image.Image:
+    """The whole image in a black square of `size` pixels."""
+    longer = max(image.size)
+    width, height = (max(1, round(side * size / longer)) for side in image.size)
+    square = Image.new(image.mode, (size, size))
+    square.paste(image.resize((width, height), Image.Resampling.BICUBIC), ((size - width) // 2, (size - height) // 2))
     return square
 
 
 def open_image(path: Path) -> Image.Image:
     """The whole image, upright, as "RGB" or "L" with 8 bits. Raises ImageError (see `load_image`)."""
-    return open_recorded(path).picture
+    return open_recorded(path).image
 
 
 def open_recorded(path: Path) -> DecodedImage:
@@ -88,15 +89,15 @@ def _decode(path: Path) -> DecodedImage:
     if dicom.is_dicom(start):
         if packed:
             raise ImageError(f"{file} is a DICOM file inside a gzip file", hint="unpack it first (gunzip)")
-        opened = dicom.read(file, choice, limits)
+        decoded = dicom.read(file, choice, limits)
     elif nifti.is_nifti(start):
-        opened = nifti.read(file, choice, limits, packed)
+        decoded = nifti.read(file, choice, limits, packed)
     else:
-        opened = raster.read(file, choice, limits)
+        decoded = raster.read(file, choice, limits)
     if choice.mirror:
-        mirrored = opened.picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        opened = replace(opened, picture=mirrored, steps=(*opened.steps, "mirrored: left and right swapped"))
-    return opened
+        mirrored = ImageOps.mirror(decoded.image)
+        return replace(decoded, image=mirrored, steps=(*decoded.steps, "mirrored: left and right swapped"))
+    return decoded
 
 
 def _start_of(file: Path, limits: Limits) -> tuple[bytes, bool]:

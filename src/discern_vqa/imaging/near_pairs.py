@@ -65,19 +65,18 @@ def near_pairs(
         return
     rules = [(features, view, above) for view in range(thumbs.shape[1])] + [(grey, 0, same_grey)]
     bounds = [_bounds(sides, compute, view) for compute, view, _ in rules]
-    lengths = [len(side) for side in (thumbs, thumbs if others is None else others)]
     blocks = [
         (top, left)
-        for top in range(0, lengths[0], _BLOCK)
-        for left in range(top if others is None else 0, lengths[1], _BLOCK)
+        for top in range(0, len(sides[0]), _BLOCK)
+        for left in range(top if others is None else 0, len(sides[-1]), _BLOCK)
     ]
     for done, (top, left) in enumerate(blocks, start=1):
         one, other = _candidates(bounds, [least for _, _, least in rules], top, left, within=others is None)
         if len(one):
-            found = in_full(sides[0], sides[-1], one, other)
-            keep = (found.likeness >= above) | (found.grey >= same_grey)
+            pairs = in_full(sides[0], sides[-1], one, other)
+            keep = (pairs.likeness >= above) | (pairs.grey >= same_grey)
             if keep.any():
-                yield Pairs(found.one[keep], found.other[keep], found.likeness[keep], found.grey[keep])
+                yield Pairs(pairs.one[keep], pairs.other[keep], pairs.likeness[keep], pairs.grey[keep])
         progress(done, len(blocks))
 
 
@@ -121,17 +120,12 @@ def _candidates(
     bounds: list[list[Floats]], least: list[float], top: int, left: int, within: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Places of the pairs of a block that some rule's bound does not rule out."""
-    may: NDArray[np.bool_] | None = None
+    rows, columns = slice(top, top + _BLOCK), slice(left, left + _BLOCK)
+    possible = np.zeros((len(bounds[0][0][rows]), len(bounds[0][-1][columns])), bool)
     for sides, threshold in zip(bounds, least, strict=True):
-        if threshold > 1:
-            continue
-        passes = sides[0][top : top + _BLOCK] @ sides[-1][left : left + _BLOCK].T >= threshold - _SLACK
-        may = passes if may is None else np.logical_or(may, passes, out=may)
-    if may is None:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    if within and top == left:
-        may = np.triu(may, 1)
-    one, other = np.nonzero(may)
+        if threshold <= 1:
+            possible |= sides[0][rows] @ sides[-1][columns].T >= threshold - _SLACK
+    one, other = np.nonzero(np.triu(possible, 1) if within and top == left else possible)
     return one + top, other + left
 
 

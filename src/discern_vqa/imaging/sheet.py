@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from discern_vqa.files import atomic_path
+from discern_vqa.imaging.images import padded
 
 CELL = 256
 _TEXT, _GAP, _LINE, _LINES, _LETTERS = 58, 6, 13, 3, 38
@@ -29,23 +30,13 @@ def draw_sheet(cells: Sequence[Cell], out_png: Path, columns: int = 8, rows: int
     page = Image.new("RGB", (columns * (CELL + _GAP) + _GAP, rows * (CELL + _TEXT + _GAP) + _GAP), "white")
     pen = ImageDraw.Draw(page)
     font = ImageFont.load_default(_LINE)
-    for k, (picture, words) in enumerate(cells[: columns * rows]):
+    for k, (image, words) in enumerate(cells[: columns * rows]):
         x = _GAP + k % columns * (CELL + _GAP)
         y = _GAP + k // columns * (CELL + _TEXT + _GAP)
-        page.paste(fitted(picture, CELL), (x, y))
+        page.paste(padded(image.convert("RGB"), CELL), (x, y))
         plain = "".join(letter if ord(letter) < _LAST_DRAWN else "·" for letter in words)
         pen.multiline_text(
             (x + 2, y + CELL + 1), "\n".join(textwrap.wrap(plain, _LETTERS)[:_LINES]), "black", font, spacing=1
         )
     with atomic_path(Path(out_png)) as partial:
         page.save(partial, format="PNG")
-
-
-def fitted(picture: Image.Image, side: int) -> Image.Image:
-    """The whole image in a black square of `side` pixels."""
-    picture = picture.convert("RGB")
-    scale = side / max(picture.size)
-    width, height = (max(1, round(length * scale)) for length in picture.size)
-    square = Image.new("RGB", (side, side))
-    square.paste(picture.resize((width, height), Image.Resampling.BICUBIC), ((side - width) // 2, (side - height) // 2))
-    return square

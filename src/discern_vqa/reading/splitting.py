@@ -141,7 +141,7 @@ def clusters_of(
         usable = np.flatnonzero(shows_something(images.thumbs[:, 0]))
         for pairs in near_pairs(images.thumbs[usable]):
             near.add(usable[pairs.one], usable[pairs.other])
-    labels = near.labels().tolist()
+    labels = near.labels.tolist()
     keys: list[list[Hashable]] = []
     for sample in samples:
         number = place[sample.image]

@@ -58,17 +58,31 @@ class Encoded:
 
 
 class Encoder(nn.Module):
-    """What encoders of images and of texts share."""
+    """What encoders of images and of texts share.
+
+    Attributes:
+        pretrained_parts: names of the submodules that came from elsewhere.
+        state_width: c, width of the states that may be cached.
+        random: names of the parameters that stayed random when pre-trained weights were loaded.
+    """
+
+    pretrained_parts: tuple[str, ...] = ()
+    state_width: int
+    random: list[str]
+
+    def pretrained(self) -> list[nn.Parameter]:
+        """The parameters that came from elsewhere and may want their own learning rate."""
+        return [parameter for name in self.pretrained_parts for parameter in getattr(self, name).parameters()]
 
     def frozen_digest(self) -> str:
         """Of what a frozen encoder's states follow from: all that is not trained. It is taken of the weights in memory,
         since the file that they came from may be elsewhere, or another by now, when a run is opened."""
         still = {name: tensor for name, tensor in self.named_parameters() if not tensor.requires_grad}
-        found = hashlib.sha256()
+        digest = hashlib.sha256()
         for name, tensor in sorted((still | dict(self.named_buffers())).items()):
-            found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-        return found.hexdigest()
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
 
 
 class ImageEncoder(Encoder):
@@ -77,24 +91,17 @@ class ImageEncoder(Encoder):
     Attributes:
         size: side in pixels of the images it reads.
         grid: (rows, columns) of cells; N = rows * columns.
-        state_width: c, width of the states that may be cached.
-        random: names of the parameters that stayed random when pre-trained weights were loaded.
+        trains_last: layers are trained over the states that may be cached, which are then not the encoder's last.
     """
 
     size: int
     grid: tuple[int, int]
-    state_width: int
-    random: list[str]
+    trains_last = False
 
     @property
     def cells(self) -> int:
         """N."""
         return self.grid[0] * self.grid[1]
-
-    @property
-    def trains_last(self) -> bool:
-        """Whether layers are trained over the states that may be cached, which are then not the encoder's last."""
-        return False
 
     def states(self, image: Tensor) -> Tensor:
         """(U, 3, size, size) pixels in [0, 1] -> (U, 1 + N, c) states, global first: what a frozen encoder caches."""
@@ -104,21 +111,9 @@ class ImageEncoder(Encoder):
         """image: pixels (U, 3, size, size) or cached states (U, 1 + N, c); hidden (U, N) True = hide this cell."""
         raise NotImplementedError
 
-    def pretrained(self) -> list[nn.Parameter]:
-        """The parameters that came from elsewhere and may want their own learning rate."""
-        return []
-
 
 class TextEncoder(Encoder):
-    """A text encoder of M positions, the last of which is the answer slot.
-
-    Attributes:
-        state_width: c, width of the states that may be cached.
-        random: as in ImageEncoder.
-    """
-
-    state_width: int
-    random: list[str]
+    """A text encoder of M positions, the last of which is the answer slot."""
 
     def states(self, tokens: Tensor, keep: Tensor) -> Tensor:
         """(B, M) ids -> (B, M, c) states: what a frozen encoder caches."""
@@ -135,10 +130,6 @@ class TextEncoder(Encoder):
         last ones as they came, where an encoder trains them)."""
         weight = keep.to(states.dtype)[..., None]
         return (states * weight).sum(1) / weight.sum(1).clamp(min=1)
-
-    def pretrained(self) -> list[nn.Parameter]:
-        """See ImageEncoder."""
-        return []
 
 
 def from_folder(cls: Any, folder: Path, **settings: Any) -> tuple[nn.Module, list[str]]:
@@ -161,8 +152,7 @@ def from_folder(cls: Any, folder: Path, **settings: Any) -> tuple[nn.Module, lis
     module, report = cls.from_pretrained(
         folder, local_files_only=True, output_loading_info=True, dtype=torch.float32, **settings
     )
-    wrong = list(report.get("mismatched_keys", []))
-    if wrong:
+    if wrong := list(report.get("mismatched_keys", [])):
         raise RunError(f"{folder} does not fit its own configuration: {wrong[:3]}", hint="download the folder again")
     return module, sorted(report.get("missing_keys", []))
 

@@ -23,6 +23,7 @@ MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.2757
 class ClipImage(ImageEncoder):
     """CLIP's vision transformer; the class token is the global state."""
 
+    pretrained_parts = ("tower",)
     mean: Tensor
     std: Tensor
 
@@ -85,10 +86,6 @@ class ClipImage(ImageEncoder):
         v = vision.post_layernorm(v)
         return v if self.cells_alone is not None else self.tower.visual_projection(v)
 
-    def pretrained(self) -> list[nn.Parameter]:
-        """The whole tower."""
-        return list(self.tower.parameters())
-
 
 class ClipText(TextEncoder):
     """CLIP's causal text transformer; the end-of-text state is the global one.
@@ -96,6 +93,8 @@ class ClipText(TextEncoder):
     Padding is masked as a key (CLIP itself has no padding mask, but never reads past the end of the text): position
     M - 1, the answer slot, has then seen the whole text and nothing else, whatever the text's length.
     """
+
+    pretrained_parts = ("tower",)
 
     def __init__(self, config: EncoderConfig, d: int, length: int, folder: Path | None) -> None:
         super().__init__()
@@ -140,10 +139,6 @@ class ClipText(TextEncoder):
         penalty = torch.zeros(may.shape, dtype=v.dtype, device=v.device).masked_fill(~may, torch.finfo(v.dtype).min)
         v = text.encoder(inputs_embeds=v, attention_mask=penalty, is_causal=False).last_hidden_state
         return self.tower.text_projection(text.final_layer_norm(v))
-
-    def pretrained(self) -> list[nn.Parameter]:
-        """The whole tower."""
-        return list(self.tower.parameters())
 
 
 def _check_width(states: int, d: int, which: str, how: str = "projects to") -> None:

@@ -30,6 +30,7 @@ class LiteImage(ImageEncoder):
     which are trained together with the convolution that follows them; the state for the whole is that map's mean.
     """
 
+    pretrained_parts = ("backbone", "upper")
     mean: Tensor
     std: Tensor
 
@@ -59,7 +60,7 @@ class LiteImage(ImageEncoder):
             self.upper = _last_blocks(self.backbone, config)
             with torch.no_grad():
                 lower = self.backbone(torch.zeros(1, 3, self.size, self.size)).last_hidden_state
-            self.below = (lower.shape[2], lower.shape[3])
+            self.below, self.trains_last = (lower.shape[2], lower.shape[3]), True
         if self.is_map:
             # Convolutions that are trained run with their channels last, which is faster in either direction.
             trained: Any = self.upper if config.frozen else self.backbone  # its annotations lack this form of `to`
@@ -77,11 +78,6 @@ class LiteImage(ImageEncoder):
         self.state_width = lower.shape[1] if self.below else width
         self.mask = nn.Parameter(torch.zeros(self.state_width))
         self.project_global, self.project_cells = (projection(config, width, d) for _ in range(2))
-
-    @property
-    def trains_last(self) -> bool:
-        """See ImageEncoder."""
-        return self.below is not None
 
     def train(self, mode: bool = True) -> "LiteImage":
         """The backbone's batch norm keeps its statistics."""
@@ -124,10 +120,6 @@ class LiteImage(ImageEncoder):
             map_ = torch.where(covered, self.mask.to(map_.dtype)[:, None, None], map_)
         return _cells_of(self.upper(map_), self.pool)
 
-    def pretrained(self) -> list[nn.Parameter]:
-        """The backbone's own."""
-        return [*self.backbone.parameters(), *self.upper.parameters()]
-
 
 def _cells_of(map_: Tensor, pool: int) -> Tensor:
     """(U, w, r, c) -> (U, 1 + N, w): the mean, and the cells, averaged into pool x pool unless it is 0."""
@@ -139,16 +131,24 @@ def _cells_of(map_: Tensor, pool: int) -> Tensor:
 def _last_blocks(backbone: Any, config: EncoderConfig) -> nn.Sequential:
     """Takes the last `train_last` blocks, and the convolution that follows them, out of a MobileNetV2, to be trained.
     Raises ConfigError for another encoder, or for more blocks than there are."""
-    blocks, last = getattr(backbone, "layer", None), getattr(backbone, "conv_1x1", None)
-    if not isinstance(blocks, nn.ModuleList) or last is None or len(blocks) < config.train_last:
-        found = f"{len(blocks)} blocks" if last is not None and blocks is not None else "no blocks as a MobileNetV2 has"
+    blocks = backbone.layer if hasattr(backbone, "conv_1x1") else None
+    backbone.layer, last = _parted(blocks, config.train_last, "image", "blocks", "no blocks as a MobileNetV2 has")
+    upper = nn.Sequential(*last, backbone.conv_1x1)
+    backbone.conv_1x1 = nn.Identity()
+    return upper.requires_grad_(True)
+
+
+def _parted(
+    layers: nn.ModuleList | None, count: int, part: str, name: str, otherwise: str
+) -> tuple[nn.ModuleList, nn.ModuleList]:
+    """All layers but the last `count`, and these. Raises ConfigError where there are fewer, or none."""
+    if layers is None or len(layers) < count:
         raise ConfigError(
-            f"[model.image] train_last = {config.train_last}: this encoder has {found}",
+            f"[model.{part}] train_last = {count}: this encoder has "
+            + (otherwise if layers is None else f"{len(layers)} {name}"),
             hint="set train_last = 0, or frozen = false to train all of it",
         )
-    upper = nn.Sequential(*blocks[len(blocks) - config.train_last :], last)
-    backbone.layer, backbone.conv_1x1 = blocks[: len(blocks) - config.train_last], nn.Identity()
-    return upper.requires_grad_(True)
+    return layers[: len(layers) - count], layers[len(layers) - count :]
 
 
 def projection(config: EncoderConfig, states: int, d: int) -> nn.Module:
@@ -176,6 +176,8 @@ class LiteText(TextEncoder):
     With `frozen` and `train_last = k` the states that are cached are those below the last k layers, which are trained
     (without dropout: a frozen backbone stays in eval mode).
     """
+
+    pretrained_parts = ("backbone", "upper")
 
     def __init__(self, config: EncoderConfig, d: int, folder: Path | None) -> None:
         super().__init__()
@@ -244,22 +246,12 @@ class LiteText(TextEncoder):
         mean = super().sentence(states, keep)
         return Encoded(h=self.project_global(mean), H=self.project_words(states))
 
-    def pretrained(self) -> list[nn.Parameter]:
-        """MiniLM's own."""
-        return [*self.backbone.parameters(), *self.upper.parameters()]
-
 
 def _last_layers(backbone: Any, config: EncoderConfig) -> nn.ModuleList:
     """Takes the last `train_last` layers out of a BERT-like backbone, to be trained; plain attention in both parts, for
     the fused kernel is slow backwards on a CPU and its mask differs. Raises ConfigError."""
     layers = getattr(getattr(backbone, "encoder", None), "layer", None)
-    if not isinstance(layers, nn.ModuleList) or len(layers) < config.train_last:
-        found = f"{len(layers)} layers" if isinstance(layers, nn.ModuleList) else "no list `encoder.layer`"
-        raise ConfigError(
-            f"[model.text] train_last = {config.train_last}: this encoder has {found}",
-            hint="set train_last = 0, or frozen = false to train all of it",
-        )
+    lower, upper = _parted(layers, config.train_last, "text", "layers", "no list `encoder.layer`")
     backbone.set_attn_implementation("eager")
-    upper = layers[len(layers) - config.train_last :]
-    backbone.encoder.layer = layers[: len(layers) - config.train_last]
+    backbone.encoder.layer = lower
     return upper.requires_grad_(True)

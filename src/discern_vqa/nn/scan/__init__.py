@@ -15,7 +15,6 @@ divides by products of factors: they underflow, and a quotient of two of them is
 | `compiled` | CPU, float32 | machine code made by llvmlite (extra `fast`); states stay in registers |
 | `triton` | CUDA, float32 | the same in Triton (extra `gpu`; comes with torch's CUDA builds) |
 | `mamba_ssm` | CUDA, float32 | the authors' kernel, where their package is installed |
-
 """
 
 import importlib

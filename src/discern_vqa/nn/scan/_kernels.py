@@ -34,7 +34,7 @@ GROUP = 256
 
 GIVEN = (
     "counter sequences length tiles groups S order counts x x.row x.step dt dt.row dt.step A B B.row B.step"
-    " C C.row C.step D kept kept.row kept.chunk"
+    " C C.row C.step D kept kept.row kept.step"
 ).split()
 FORWARD = [*GIVEN, *"y y.row y.step".split()]
 BACKWARD = [*GIVEN, *"dy dy.row dy.step dx dx.row dx.step ddt ddt.row ddt.step dA dB dC dD G".split()]
@@ -61,8 +61,8 @@ class Walk:
         self.B, self.C = (Array(kernel.place(key), *self.strides(key), 1) for key in "BC")  # b, t, state
         self.A = Array(kernel.place("A"), self.of_tile, self.tile, width)  # tile, state, vector
         self.D = Array(kernel.place("D"), self.tile, width)  # tile, vector
-        kept = (self.given["kept.row"], self.given["kept.chunk"], self.of_tile, self.tile, width)
-        self.kept = Array(kernel.place("kept"), *kept)  # b, chunk, tile, state, vector
+        kept = kernel.place("kept")
+        self.kept = Array(kept, *self.strides("kept"), self.of_tile, self.tile, width)  # b, chunk, tile, state, vector
 
     def strides(self, name: str) -> tuple[Int, Int]:
         """Numbers between the rows and between the steps of a given array."""
@@ -123,7 +123,7 @@ class Walk:
 
 
 def forward(width: int) -> Kernel:
-    """y, and the state at the start of each chunk (where `kept.chunk` is 0, one state that is written over)."""
+    """y, and the state at the start of each chunk (where `kept.step` is 0, one state that is written over)."""
     walk = Walk("forward", FORWARD, width)
     kernel, tile = walk.kernel, walk.tile
     DT, U, Y = range(3)

@@ -161,9 +161,9 @@ class Kernel:
 
     def scratch(self, numbers: Int | int) -> Place:
         """Memory of the running thread, on its stack; asked for before anything else."""
-        found = self.builder.alloca(FLOAT, size=self.number(numbers).value)
-        found.align, found.type = 64, POINTER
-        return Place(self, found)
+        memory = self.builder.alloca(FLOAT, size=self.number(numbers).value)
+        memory.align, memory.type = 64, POINTER
+        return Place(self, memory)
 
     def intrinsic(self, name: str, result: Any, args: list[Any], fastmath: tuple[str, ...] = ()) -> Any:
         """A call of LLVM's own function for this vector width."""
@@ -222,25 +222,20 @@ class Kernel:
         self.builder.position_at_end(blocks[2])
         self.builder.ret_void()
 
-    def translate(self, features: str | None = None) -> Callable[[int], None]:
+    def translate(self) -> Callable[[int], None]:
         """Machine code for this processor, as a function of the list's address. It lets other Python threads run."""
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
         module = llvm.parse_assembly(str(self.module))
         module.verify()
         machine = llvm.Target.from_default_triple().create_target_machine(
-            cpu=llvm.get_host_cpu_name(), features=features if features is not None else host_features(), opt=2
+            cpu=llvm.get_host_cpu_name(), features=str(llvm.get_host_cpu_features().flatten()), opt=2
         )
         engine = llvm.create_mcjit_compiler(module, machine)
         engine.finalize_object()
         code = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(engine.get_function_address(self.name))
         code.engine = engine  # type: ignore[attr-defined]  # the code lives as long as its engine
         return code
-
-
-def host_features() -> str:
-    """What this processor can do, in LLVM's words."""
-    return str(llvm.get_host_cpu_features().flatten())
 
 
 @cache

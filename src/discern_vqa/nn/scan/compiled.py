@@ -40,11 +40,11 @@ def selective_scan_cpu(
     """y (B, L, E), and the states at the beginning of every chunk, (B, chunks, tiles, S, tile), which the backward
     kernel starts from (one chunk, unused, unless `trains`). To `torch.compile` and `torch.export` this is one node."""
     sequences, length, E = x.shape
-    padded = _ready(x, dt, A, B, C, D, keep, reverse)
-    tiles = padded[2]
-    kept = torch.empty(sequences, -(-length // _kernels.STEPS) if trains else 1, *tiles.shape)
-    y = torch.empty(sequences, length, tiles.shape[0] * tiles.shape[2])
-    plan = _plan(*padded, kept) | {"kept.chunk": tiles.numel() if trains else 0}
+    plan = _plan(x, dt, A, B, C, D, keep, reverse)
+    tiles, S, tile = plan["A"].shape
+    kept = torch.empty(sequences, -(-length // _kernels.STEPS) if trains else 1, tiles, S, tile)
+    y = torch.empty(sequences, length, tiles * tile)
+    plan |= _rows("kept", kept) | ({} if trains else {"kept.step": 0})
     _run("forward", plan | _rows("y", y))
     return y if y.shape[2] == E else y[..., :E].contiguous(), kept
 
@@ -62,16 +62,14 @@ def _backward(
     dy: Tensor, x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, keep: Tensor | None, reverse: bool,
     kept: Tensor,
 ) -> list[Tensor]:  # fmt: skip
-    padded = _ready(x, dt, A, B, C, D, keep, reverse)
-    tiles = padded[2]
-    (sequences, length, E), (count, S, tile) = x.shape, tiles.shape
-    wide = count * tile
-    plan = _plan(*padded, kept)
+    plan = _plan(x, dt, A, B, C, D, keep, reverse)
+    (sequences, length, E), (tiles, S, tile) = x.shape, plan["A"].shape
+    wide = tiles * tile
     dx, ddt = (torch.empty(sequences, length, wide) for _ in range(2))
-    dA, adjoint = (torch.empty(sequences, count, S, tile) for _ in range(2))
+    dA, adjoint = (torch.empty(sequences, tiles, S, tile) for _ in range(2))
     dB, dC = (torch.empty(sequences, plan["groups"], length, S) for _ in range(2))
     dD = torch.empty(sequences, wide)
-    rows = _rows("dy", _padded(dy, tile)) | _rows("dx", dx) | _rows("ddt", ddt)
+    rows = _rows("kept", kept) | _rows("dy", _padded(dy, tile)) | _rows("dx", dx) | _rows("ddt", ddt)
     _run("backward", {**plan, **rows, "dA": dA, "dB": dB, "dC": dC, "dD": dD, "G": adjoint})
     by_channel = _sum(dA, 0).transpose(1, 2).reshape(wide, S)
     states = A.shape[1]
@@ -97,16 +95,20 @@ def _gradients(ctx: Any, dy: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
 selective_scan_cpu.register_autograd(_gradients, setup_context=_keep_for_backward)
 
 
-def _ready(
+def _plan(
     x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, keep: Tensor | None, reverse: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """x, dt, A in tiles, B, C, D as the kernels read them, and the order of the positions with their counts."""
+) -> dict[str, Any]:
+    """What both kernels are given: arrays, padded as they read them, and sizes. A is (tiles, S, tile), and times
+    log2(e), so that exp(dt A) is 2 ** (dt A log2(e))."""
     (E, S), tile = A.shape, _kernels.VECTORS * host_width()
-    x, dt, D = (_padded(tensor, tile) for tensor in (x, dt, D))
-    B, C = (_padded(tensor, _kernels.STATES) for tensor in (B, C))
-    A = F.pad(A, (0, -S % _kernels.STATES, 0, -E % tile))
+    A = F.pad(A, (0, -S % _kernels.STATES, 0, -E % tile)) * LOG2_E
+    A = A.view(-1, tile, A.shape[1]).transpose(1, 2).contiguous()
     order, counts = visits(x.shape[0], x.shape[1], keep, reverse, x.device)
-    return x, dt, _in_tiles(A), B, C, D, order, counts
+    groups = -(-len(A) * tile // _kernels.GROUP)
+    sizes = {"sequences": x.shape[0], "length": x.shape[1], "tiles": len(A), "groups": groups, "S": A.shape[1]}
+    plan = {**sizes, "order": order, "counts": counts, "A": A, "D": _padded(D, tile)}
+    plan |= _rows("x", _padded(x, tile)) | _rows("dt", _padded(dt, tile))
+    return plan | _rows("B", _padded(B, _kernels.STATES)) | _rows("C", _padded(C, _kernels.STATES))
 
 
 def _padded(tensor: Tensor, multiple: int) -> Tensor:
@@ -119,23 +121,6 @@ def _padded(tensor: Tensor, multiple: int) -> Tensor:
 def _sum(tensor: Tensor, axis: int) -> Tensor:
     """By numpy, which needs no other thread: for so little, torch would wait for its own."""
     return torch.from_numpy(tensor.numpy().sum(axis))
-
-
-def _in_tiles(A: Tensor) -> Tensor:
-    """(tiles, S, tile): A as the kernels read it, times log2(e), so that exp(dt A) is 2 ** (dt A log2(e))."""
-    return (A * LOG2_E).view(-1, _kernels.VECTORS * host_width(), A.shape[1]).transpose(1, 2).contiguous()
-
-
-def _plan(
-    x: Tensor, dt: Tensor, tiles: Tensor, B: Tensor, C: Tensor, D: Tensor, order: Tensor, counts: Tensor, kept: Tensor
-) -> dict[str, Any]:
-    """What both kernels are given: arrays and sizes."""
-    count, S, tile = tiles.shape
-    groups = -(-count * tile // _kernels.GROUP)
-    sizes = {"sequences": x.shape[0], "length": x.shape[1], "tiles": count, "groups": groups, "S": S}
-    arrays = {"order": order, "counts": counts, "A": tiles, "D": D}
-    strides = {"kept": kept, "kept.row": kept.stride(0), "kept.chunk": kept.stride(1)}
-    return {**sizes, **arrays, **strides, **_rows("x", x), **_rows("dt", dt), **_rows("B", B), **_rows("C", C)}
 
 
 def _rows(name: str, tensor: Tensor) -> dict[str, Any]:
