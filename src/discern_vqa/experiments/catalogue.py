@@ -2,6 +2,7 @@
 
 title = "..."                 what it is           source = "CMDPI Fig. 8"     what it reproduces
 family = "cmdpi"              whose recipes        base = "ablation"           the recipe to start from
+dataset = "slake"             the data set that it is about; without it, any recipe of the family serves
 reference = "full"            the row that all others are tested against
 claim = "..."                 what the paper says  sections = ["organ"]        further parts of the report
 rows_of = "fig8"              takes the rows of another experiment
@@ -33,7 +34,7 @@ _EXPECTED = {
 }  # fmt: skip
 _ROW = set(_EXPECTED)
 SEE = "see the docstring of experiments/catalogue.py"
-_FIELDS = {"title", "source", "family", "base", "reference", "claim", "note", "sections", "rows_of", "rows"}
+_FIELDS = {"title", "source", "family", "base", "dataset", "reference", "claim", "note", "sections", "rows_of", "rows"}
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Experiment:
     family: str
     rows: tuple[Row, ...]
     base: str = "ablation"
+    dataset: str = ""
     reference: str = "full"
     claim: str = ""
     note: str = ""

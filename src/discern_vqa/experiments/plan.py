@@ -80,6 +80,12 @@ def base_of(experiment: Experiment, on: str = "") -> Base:
             f"{path} is a recipe of {family}, and {experiment.name} is about {experiment.family}",
             hint=f"choose one of recipes/{experiment.family}/ with --on",
         )
+    dataset = main.get("data", {}).get("dataset")
+    if experiment.dataset and dataset != experiment.dataset:
+        raise ConfigError(
+            f"{path} is a recipe for {dataset}, and {experiment.name} reports {experiment.dataset}",
+            hint=f"leave out --on: {experiment.name} then takes recipes/{experiment.family}/{experiment.base}.toml",
+        )
     main.pop("prior", None)  # the papers have neither: their mechanisms are measured without ours
     main.get("data", {}).pop("auxiliary", None)
     after = main.get("run", {}).get("after", "")
@@ -91,27 +97,32 @@ def plan(experiment: Experiment, base: Base, seeds: Sequence[int]) -> list[Plann
     remain of which none could be made."""
     planned = [_planned(experiment, base, row, seeds) for row in experiment.rows]
     if not any(one.trainings for one in planned if one.row.name != experiment.reference) and len(planned) > 1:
+        reason = next(row.skipped for row in planned if row.skipped)
         raise ConfigError(
-            f"{experiment.name} cannot be made of {base.name}: {planned[-1].skipped}",
+            f"{experiment.name} cannot be made of {base.name}: {reason}",
             hint="leave out --on, or name a recipe that has a pre-training (`run.after`)",
         )
     return planned
 
 
 def apply(tables: Tables, row: Row, part: str) -> Tables:
-    """The recipe `tables` as `row` has it; `part` is "main" or "before"."""
+    """The recipe `tables` as `row` has it; `part` is "main" or "before". A number that the recipe leaves at its default
+    is scaled from that default, and a row that names one entry of a table such as `objective.weights` keeps the
+    others."""
+    full = check_recipe(tables, f"the recipe that row {row.name!r} changes").to_json()
     made = copy.deepcopy(tables)
     factors = row.scale if part == "main" else row.scale_before
     for key, factor in factors.items():
-        table, last = _table(made, key)
-        if not isinstance(table.get(last), int | float):
-            raise ConfigError(f"row {row.name!r}: {key} is no number in the recipe", hint="scale numbers it states")
-        table[last] = table[last] * factor
+        table, last = _table(made, key, full)
+        number = table.get(last, _defaults(full, key).get(last))
+        if not isinstance(number, int | float):
+            raise ConfigError(f"row {row.name!r}: {key} is no number in the recipe", hint="scale a number")
+        table[last] = number * factor
     for key, value in (row.both | (row.set if part == "main" else row.before)).items():
-        table, last = _table(made, key)
+        table, last = _table(made, key, full)
         table[last] = copy.deepcopy(value)
     for key in row.unset if part == "main" else ():
-        table, last = _table(made, key)
+        table, last = _table(made, key, full)
         table.pop(last, None)
     return made
 
@@ -170,14 +181,30 @@ def _seeded(tables: Tables, seed: int) -> Tables:
     return tables
 
 
-def _table(tables: Tables, key: str) -> tuple[dict[str, Any], str]:
+def _table(tables: Tables, key: str, full: Tables) -> tuple[dict[str, Any], str]:
+    """The table of a dotted key, and the key's last part. An inner table that the recipe does not state is made with
+    what `full`, the recipe with all its defaults, has there: some tables are legal only whole."""
     *parts, last = key.split(".")
     table: dict[str, Any] = tables
-    for part in parts:
+    for depth, part in enumerate(parts):
+        if part not in table and depth:
+            stated = {name: value for name, value in _defaults(full, key, depth).items() if value is not None}
+            table[part] = (
+                copy.deepcopy(stated) if all(isinstance(value, int | float) for value in stated.values()) else {}
+            )
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
             raise ConfigError(f"{key}: {part} is no table in the recipe", hint="name a key of the recipe's tables")
     return table, last
+
+
+def _defaults(full: Tables, key: str, depth: int = -1) -> dict[str, Any]:
+    """The table of `full` in which the part of a dotted key behind `depth` stands; empty where there is none."""
+    *parts, _ = key.split(".")
+    table: Any = full
+    for part in parts[: depth + 1] if depth >= 0 else parts:
+        table = table.get(part) if isinstance(table, dict) else None
+    return table if isinstance(table, dict) else {}
 
 
 def _said(value: Any) -> str:
