@@ -48,7 +48,7 @@ def test_a_mistake_is_two_lines(typed, error, hint, capsys):
 @pytest.mark.parametrize(
     ("given", "typed"),
     [
-        (("fig8", "phantom", "0,1,2", None, "test"), "fig8 --seeds 0,1,2"),
+        (("fig8", "", "0,1,2", None, "test"), "fig8 --seeds 0,1,2"),
         (("fig8", "vqa_rad_lite", "0", None, "validation"), "fig8 --on vqa_rad_lite --seeds 0 --split validation"),
         (("own/a b.toml", "/home/me/r.toml", "0", Path("../me/ph"), "test"),
          "'own/a b.toml' --on r.toml --data ph --seeds 0"),

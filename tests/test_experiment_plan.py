@@ -201,3 +201,61 @@ def test_a_row_that_does_not_fit_the_recipe_is_told_before_anything_starts(tmp_p
 def test_a_recipe_of_the_other_family_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="is about cmi_mtl"):
         prepare(["cmi_cifr"], str(recipes(tmp_path)), [0])
+
+
+def recipes_of(family):
+    """The recipes from which something can be trained to the end: not those that others go on from."""
+    names = sorted(file.stem for file in (find_recipe(Path(f"{family}/base.toml")).parent).glob("*.toml"))
+    return [name for name in names if "pretrain" not in name]
+
+
+def outcome(experiment, recipe):
+    """ "planned"; or "skipped: ..." or "refused: ..." with the reasons, without a word of what was planned."""
+    try:
+        planned = plan(experiment, base_of(experiment, recipe), [0])
+    except ConfigError as error:
+        return f"refused: {error}"
+    skipped = {row.skipped for row in planned if row.skipped}
+    assert all(row.trainings or row.skipped for row in planned)
+    return f"skipped: {'; '.join(sorted(skipped))}" if skipped else "planned"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_experiment_is_planned_on_every_recipe_of_its_family_or_says_why_not(name):
+    experiment = catalogue.load(name)
+    touches_before = any(row.touches_before for row in experiment.rows)
+    for recipe in recipes_of(experiment.family):
+        base_tables = read_recipe(find_recipe(Path(f"{experiment.family}/{recipe}.toml")))
+        dataset, after = base_tables.data.dataset, base_tables.run.after
+        said = outcome(experiment, recipe)
+        if experiment.dataset not in ("", dataset):
+            assert said.startswith("refused: "), (name, recipe)
+            assert f"is a recipe for {dataset}" in said
+        elif touches_before and not after:
+            assert said.startswith(("skipped: ", "refused: ")), (name, recipe)
+            assert f"it changes the pre-training, and {recipe} has none" in said
+        else:
+            assert said == "planned", (name, recipe, said)
+
+
+def test_a_reason_is_never_empty():
+    experiment = catalogue.load("fig7")
+    base = base_of(experiment, "vqa_rad_lite")
+    with pytest.raises(ConfigError, match=r"fig7 cannot be made of vqa_rad_lite: it changes the pre-training, and"):
+        plan(experiment, base, [0])
+
+
+def test_a_row_scales_the_default_of_a_number_that_the_recipe_leaves_out():
+    experiment = catalogue.load("table4")
+    half = next(row for row in experiment.rows if row.name == "L_mix 0.5, L_diff 1")
+    base = base_of(experiment, "base")
+    assert "weights" not in base.main["objective"]
+    made = check_recipe(apply(base.main, half, "main"), "here")
+    assert made.objective.weights == {"mix": 0.5, "diff_img": 1.0, "diff_txt": 1.0}
+
+
+def test_an_experiment_about_one_data_set_refuses_a_recipe_of_another():
+    with pytest.raises(ConfigError, match="is a recipe for vqa_rad, and table2 reports slake") as caught:
+        base_of(catalogue.load("table2"), "base")
+    assert "recipes/cmdpi/slake_lite.toml" in caught.value.hint
+    assert base_of(catalogue.load("table2"), "base_slake").main["data"]["dataset"] == "slake"

@@ -52,6 +52,15 @@ def test_named_parts_learn_at_a_multiple():
     assert "head_type" in caught.value.hint
 
 
+def test_a_factor_for_a_part_that_this_variant_of_the_model_has_not_is_passed_over():
+    optim = OptimConfig(factors={"head": 50.0, "head_type": 50.0, "cifr": 5.0})
+    net = cmi_model(profile="released")
+    assert not [name for name, _ in net.named_parameters() if name.startswith("head_type")]
+    make_optimizer(net, optim)
+    with pytest.raises(ConfigError, match="no part 'cifir'"):
+        make_optimizer(net, OptimConfig(factors={"cifir": 5.0}))
+
+
 def test_pretrained_parts_have_their_own_rate_and_what_is_fixed_is_left_out():
     net = model()
     own = list(net.text.parameters())

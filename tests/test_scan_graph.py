@@ -8,6 +8,7 @@ from discern_vqa.nn.scan import selective_scan
 
 pytest.importorskip("llvmlite")
 pytest.importorskip("discern_vqa.nn.scan.compiled")
+pytestmark = pytest.mark.filterwarnings("ignore:Guards may run slower:RuntimeWarning")  # torch says so of Python 3.13.0
 
 
 class Scan(nn.Module):

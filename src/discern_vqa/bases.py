@@ -86,6 +86,8 @@ class ModelBase(nn.Module):
 
     output_layers: ClassVar[tuple[str, ...]] = ()
     """Beginnings of the names of layers that Muon leaves to AdamW."""
+    optional_parts: ClassVar[tuple[str, ...]] = ()
+    """Parts that some settings of the model leave out, or leave without parameters; `optim.factors` may name them."""
     answer_layers: ClassVar[tuple[str, ...]] = ()
     """Layers that begin anew where a run gets another vocabulary (`run.answer_head = "per_dataset"`)."""
     config: ModelConfig

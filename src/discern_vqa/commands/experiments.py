@@ -48,8 +48,12 @@ def run(
         "experiments"
     ),
     on: Annotated[
-        str, typer.Option(help="Another recipe of the family: phantom, vqa_rad_lite, slake_lite, or a path.")
-    ] = "phantom",
+        str,
+        typer.Option(
+            help="Another recipe of the family: phantom, vqa_rad_lite, base, or a path.",
+            show_default="each experiment's own, see --list",
+        ),
+    ] = "",
     data: Data = None,
     seeds: Annotated[str, typer.Option(help="Seeds of the trainings, as 0,1,2.")] = "0,1,2",
     workers: Annotated[int, typer.Option(min=1, help="Trainings at a time, each on one thread.")] = 1,
@@ -70,7 +74,7 @@ def run(
     from discern_vqa.experiments import runner
 
     chosen = parsed_seeds(seeds)
-    grids = runner.prepare(names, "" if on == "phantom" else on, chosen)
+    grids = runner.prepare(names, on, chosen)
     labels = runner.labelled(grids)
     if plan_only:
         for training, label in labels.values():
@@ -116,7 +120,7 @@ def _typed(name: str, on: str, seeds: str, data: Path | None, split: str) -> str
         tells = path.is_absolute() or ".." in path.parts
         return shlex.quote(path.name if tells else given)
 
-    options = {"--on": shown(on) if on != "phantom" else "", "--data": shown(str(data)) if data else "",
+    options = {"--on": shown(on) if on else "", "--data": shown(str(data)) if data else "",
                "--seeds": shlex.quote(seeds), "--split": shown(split) if split != "test" else ""}  # fmt: skip
     said = [f"{option} {value}" for option, value in options.items() if value]
     return " ".join(["discern experiment", shown(name), *said])

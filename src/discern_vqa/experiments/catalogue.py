@@ -2,6 +2,7 @@
 
 title = "..."                 what it is           source = "CMDPI Fig. 8"     what it reproduces
 family = "cmdpi"              whose recipes        base = "ablation"           the recipe to start from
+dataset = "slake"             the data set that it is about; without it, any recipe of the family serves
 reference = "full"            the row that all others are tested against
 claim = "..."                 what the paper says  sections = ["organ"]        further parts of the report
 rows_of = "fig8"              takes the rows of another experiment
@@ -71,6 +72,7 @@ class Experiment(Table):
     family: str
     rows: tuple[Row, ...]
     base: str = "ablation"
+    dataset: str = ""
     reference: str = "full"
     claim: str = ""
     note: str = ""

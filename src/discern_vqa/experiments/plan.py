@@ -80,6 +80,12 @@ def base_of(experiment: Experiment, on: str = "") -> Base:
             f"{path} is a recipe of {family}, and {experiment.name} is about {experiment.family}",
             hint=f"choose one of recipes/{experiment.family}/ with --on",
         )
+    dataset = main.get("data", {}).get("dataset")
+    if experiment.dataset and dataset != experiment.dataset:
+        raise ConfigError(
+            f"{path} is a recipe for {dataset}, and {experiment.name} reports {experiment.dataset}",
+            hint=f"leave out --on: {experiment.name} then takes recipes/{experiment.family}/{experiment.base}.toml",
+        )
     main.pop("prior", None)  # the papers have neither: their mechanisms are measured without ours
     main.get("data", {}).pop("auxiliary", None)
     after = main.get("run", {}).get("after", "")
@@ -91,27 +97,32 @@ def plan(experiment: Experiment, base: Base, seeds: Sequence[int]) -> list[Plann
     remain of which none could be made."""
     planned = [_planned(experiment, base, row, seeds) for row in experiment.rows]
     if not any(one.trainings for one in planned if one.row.name != experiment.reference) and len(planned) > 1:
+        reason = next(row.skipped for row in planned if row.skipped)
         raise ConfigError(
-            f"{experiment.name} cannot be made of {base.name}: {planned[-1].skipped}",
+            f"{experiment.name} cannot be made of {base.name}: {reason}",
             hint="leave out --on, or name a recipe that has a pre-training (`run.after`)",
         )
     return planned
 
 
 def apply(tables: Tables, row: Row, part: str) -> Tables:
-    """The recipe `tables` as `row` has it; `part` is "main" or "before"."""
+    """The recipe `tables` as `row` has it; `part` is "main" or "before". A number that the recipe leaves at its default
+    is scaled from that default, and a row that names one entry of a table such as `objective.weights` keeps the
+    others."""
+    full = check_recipe(tables, f"the recipe that row {row.name!r} changes").to_json()
     made = copy.deepcopy(tables)
     values, factors, unset = _changes_of(row, part)
     for key, factor in factors.items():
-        table, last = innermost(made, key.split("."), key)
-        if not isinstance(table.get(last), int | float):
-            raise ConfigError(f"row {row.name!r}: {key} is no number in the recipe", hint="scale numbers it states")
-        table[last] = table[last] * factor
+        table, last, default = _table(made, key, full)
+        number = table.get(last, default.get(last))
+        if not isinstance(number, int | float):
+            raise ConfigError(f"row {row.name!r}: {key} is no number in the recipe", hint="scale a number")
+        table[last] = number * factor
     for key, value in values.items():
-        table, last = innermost(made, key.split("."), key)
+        table, last, _ = _table(made, key, full)
         table[last] = copy.deepcopy(value)
     for key in unset:
-        table, last = innermost(made, key.split("."), key)
+        table, last, _ = _table(made, key, full)
         table.pop(last, None)
     return made
 
@@ -176,6 +187,16 @@ def _planned(experiment: Experiment, base: Base, row: Row, seeds: Sequence[int])
 def _seeded(tables: Tables, seed: int) -> Tables:
     tables["run"]["seed"] = seed
     return tables
+
+
+def _table(tables: Tables, key: str, full: Tables) -> tuple[dict[str, Any], str, dict[str, Any]]:
+    """The table of a dotted key, the key's last part, and the same table of `full`, the recipe with all its defaults.
+    A table of numbers of which the recipe states nothing begins with its defaults: weights are legal only whole."""
+    table, last = innermost(tables, key.split("."), key)
+    default, _ = innermost(full, key.split("."), key)
+    if not table and all(isinstance(value, int | float) for value in default.values()):
+        table.update(default)
+    return table, last, default
 
 
 def _as_text(value: Any) -> str:

@@ -189,11 +189,15 @@ def _goes_on(study: Any, space: Space, overrides: list[str], settings: Recipe, d
 def _study(optuna: Any, name: str, storage: str, out: Path) -> Any:
     """The study, begun or gone on with. Raises ConfigError where its database cannot be had."""
     from sqlalchemy.exc import SQLAlchemyError  # Optuna brings it
+    from sqlalchemy.pool import NullPool
 
+    url = storage or f"sqlite:///{(out / 'study.db').resolve()}"
     try:
         return optuna.create_study(
             study_name=name, direction="maximize", load_if_exists=True,
-            storage=storage or f"sqlite:///{(out / 'study.db').resolve()}",
+            # Without a pool each connection is closed after use; a pool would keep the file open for as long as
+            # the process lives.
+            storage=optuna.storages.RDBStorage(url, engine_kwargs={"poolclass": NullPool}),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
         )  # fmt: skip
     except (SQLAlchemyError, ImportError, ValueError, optuna.exceptions.OptunaError) as error:

@@ -105,6 +105,7 @@ class Model(ModelBase):
     config: Config
     output_layers: ClassVar = ("ffn_image", "ffn_text", "ffn_answer")
     answer_layers: ClassVar = ("ffn_answer",)
+    optional_parts: ClassVar = ("ans_token", "enter", "log_tau")
 
     def __init__(
         self,

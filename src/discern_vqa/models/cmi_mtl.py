@@ -107,6 +107,7 @@ class Model(ModelBase):
     config: Config
     output_layers: ClassVar = ("head.3", "head_type")
     answer_layers: ClassVar = ("head.3",)
+    optional_parts: ClassVar = ("head_type", "fvta", "cifr", "generator")
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 TABLES = {"vqa_rad": "cmdpi_table1", "slake": "cmdpi_table2"}
 CAVEAT = (
-    "Rows were scored by different protocols, on different questions and with vocabularys that may hold test answers;"
+    "Rows were scored by different protocols, on different questions and with vocabularies that may hold test answers;"
     " they cannot be ranked. Figures are as printed; none of the programs was run here."
 )
 
@@ -34,7 +34,8 @@ def literature(dataset: str) -> list[Printed]:
     """The printed rows of that data set, then those that need no pixels; none for a data set without a table."""
     if dataset not in TABLES:
         return []
-    rows = [_row(line, True) for line in _lines(TABLES[dataset])]
+    others = [line for line in _lines("others") if line["dataset"] == dataset]
+    rows = [_row(line, True) for line in [*_lines(TABLES[dataset]), *others]]
     return rows + [_row(line, False) for line in _lines("no_pixels") if line["dataset"] == dataset]
 
 

@@ -89,11 +89,12 @@ def _is_of(name: str, part: str) -> bool:
     return name == part or name.startswith(f"{part}.")
 
 
-def check_factors(model: nn.Module, config: OptimConfig) -> None:
-    """Raises ConfigError when a factor names no part of the model."""
+def check_factors(model: ModelBase, config: OptimConfig) -> None:
+    """Raises ConfigError when a factor names no part of the model. One that the model may have, but not as its recipe
+    sets it here (`ModelBase.optional_parts`), is passed over: so a recipe's factors hold for all its variants."""
     names = [name for name, _ in model.named_parameters()]
     for part in config.factors:
-        if not any(_is_of(name, part) for name in names):
+        if part.partition(".")[0] not in model.optional_parts and not any(_is_of(name, part) for name in names):
             known = ", ".join(dict.fromkeys(name.partition(".")[0] for name in names))
             raise ConfigError(f"[optim] factors: the model has no part {part!r}", hint=f"it has: {known}")
 
