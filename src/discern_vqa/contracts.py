@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from discern_vqa.data.sample import Sample
     from discern_vqa.fitting.fitted import Baseline as Fitted
     from discern_vqa.measurements import Context
-    from discern_vqa.scoring.stored import Stored
 
 Json = dict[str, Any]
 """What `json.dumps` takes: figures and texts by name."""
@@ -154,18 +153,12 @@ class HasNotes(Protocol):
 
 
 class Measurement(Protocol):
-    """Something that `discern evaluate` measures of a run (`measurements`); it may have more functions."""
+    """Something that `discern evaluate` measures of a run (`measurements`). Optional: `lines`, `warnings`, `sentences`,
+    `tables`, `groups`."""
 
     @property
     def ORDER(self) -> int:
         """Its place among the others."""
 
-    @property
-    def Schema(self) -> type[Stored]:
-        """The keys of `scores.json` that it fills."""
-
     def measure(self, context: Context) -> Mapping[str, Any]:
-        """The value of each key, ready for JSON."""
-
-    def lines(self, scores: Mapping[str, Any]) -> list[str]:
-        """Sentences for the terminal."""
+        """The value of each key of `scores.json` that it fills, ready for JSON."""

@@ -22,7 +22,7 @@ from discern_vqa.evaluation.heatmaps import Map
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.evaluation.questions import asked
 from discern_vqa.run import WEIGHTS, Run
-from discern_vqa.scoring.stored import Stored, read_object
+from discern_vqa.scoring.stored import read_object
 from discern_vqa.trust.calibration import digest
 
 AUTO = "auto"
@@ -133,29 +133,11 @@ class Explainer:
         return list(made.numpy().astype(np.float64))
 
 
-class _Pointing(Stored):
-    n: int
-    mean: float
-
-
-class _Method(Stored):
-    pointing: _Pointing
-
-
-class _Measured(Stored):
-    """What is said of a map's worth."""
-
-    methods: dict[str, _Method]
-    best: str | None = None
-    chance: float
-    split: str
-
-
 def read_scores(run: Run) -> dict[str, Any] | None:
     """What `discern explain RUN --score` wrote for these very weights: of the test split, else of another."""
     files = sorted(run.folder.glob("explanation_scores.*.json"), key=lambda file: ".test." not in file.name)
     for file in files:
-        content = read_object(file, f"write it anew: discern explain {run.folder} --score, or remove it", _Measured)
+        content = read_object(file, f"write it anew: discern explain {run.folder} --score, or remove it")
         if content.get("weights") == digest(run.folder / WEIGHTS):
             return content
     return None

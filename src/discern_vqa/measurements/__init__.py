@@ -3,20 +3,19 @@
 A measurement is a module of this folder with
 
     ORDER                 its place among the others: the keys of `scores.json` and all texts stand in this order
-    Schema                the keys of `scores.json` that it fills, as a class of `scoring.stored.Stored`; every key may
-                          be null, since older files do not have it
     measure(context)      -> {key: value} for `scores.json`; {} where there is nothing to measure
-    lines(scores)         -> sentences for the terminal
 
 and, where it has something to show, any of
 
+    lines(scores)         -> sentences for the terminal
     warnings(scores)      -> what a reader must know before believing the accuracy, a sentence each
     sentences(scores)     -> sentences for the summary at the top of the report
     tables(scores)        -> tables for the report
     groups(scores)        -> rows for the main table, below the model's own row
 
-`scores` is the whole of `scores.json`. Whoever has the predictions of the baselines at hand adds the key "paired" to it
-(`baselines.paired_tests`). A new measurement is one new file; there is no list to edit.
+`scores` is the whole of `scores.json`; in files of older versions a key may be missing or null. Whoever has the
+predictions of the baselines at hand adds the key "paired" to it (`baselines.paired_tests`). A new measurement is one
+new file; there is no list to edit.
 """
 
 from collections.abc import Callable, Mapping, Sequence

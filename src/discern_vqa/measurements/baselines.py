@@ -6,6 +6,7 @@ file they are looked up by the baseline's name.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from discern_vqa import registry
@@ -14,8 +15,6 @@ from discern_vqa.scoring import predictions
 from discern_vqa.scoring.compare import Answerer, compare
 from discern_vqa.scoring.metrics import brief
 from discern_vqa.scoring.predictions import Prediction
-from discern_vqa.scoring.schema import Figure, Part, Share
-from discern_vqa.scoring.stored import Stored
 
 ORDER = 10
 NO_PIXELS, PIXELS, OWN = "see no pixels", "see pixels", "of the user's own"
@@ -25,7 +24,8 @@ OURS = "\0ours"
 """Stands for the run among baselines of any name."""
 
 
-class Sees(Stored):
+@dataclass(frozen=True)
+class Sees:
     """what: it sees; pixels: whether the image itself is among that; rank: 1 is the hardest to beat; subject: what it
     is, as the subject of a sentence, "" where its name has to do."""
 
@@ -49,23 +49,6 @@ PRIOR = Sees(
 PRIOR_NAME = "prior_alone"
 
 
-class _Reached(Figure):
-    accuracy: Share | None
-
-
-class Row(Part):
-    """A baseline's figures."""
-
-    overall: _Reached
-    sees: Sees | None = None
-
-
-class Schema(Stored):
-    """See `measurements`."""
-
-    baselines: dict[str, Row] | None = None
-
-
 def measure(context: Context) -> Mapping[str, Any]:
     """{"baselines": {name: figures and "sees"}}, and "baselines_left_out": why there are none, where there are none."""
     found: dict[str, Any] = {"baselines": {}}
@@ -83,14 +66,14 @@ def measure(context: Context) -> Mapping[str, Any]:
 
 
 def _row(rows: Sequence[Prediction], seen: Sees, normalise: str) -> dict[str, Any]:
-    return brief(rows, normalise) | {"sees": seen.model_dump()}
+    return brief(rows, normalise) | {"sees": asdict(seen)}
 
 
 def sees(name: str, figures: Mapping[str, Any] | None = None) -> Sees:
     """What a baseline sees: as its figures in `scores.json` say, else as its own file says; of the user's own where
     there is no such file."""
     if figures and figures.get("sees"):
-        return Sees.model_validate(figures["sees"])
+        return Sees(**figures["sees"])
     if name == PRIOR_NAME:
         return PRIOR
     if name not in registry.names("baselines"):

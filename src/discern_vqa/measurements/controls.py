@@ -22,8 +22,6 @@ from discern_vqa.measurements import Context, Group, Scores, Shown
 from discern_vqa.scoring import predictions
 from discern_vqa.scoring.metrics import brief
 from discern_vqa.scoring.page_tables import Table, table_of
-from discern_vqa.scoring.schema import Part
-from discern_vqa.scoring.stored import Stored
 
 ORDER = 20
 SEES = {
@@ -32,13 +30,6 @@ SEES = {
     "shuffled_image": "the model, shown another question's image",
     "wrong_organ_image": "the model, shown another organ",
 }
-
-
-class Schema(Stored):
-    """See `measurements`."""
-
-    controls: dict[str, Part] | None = None
-    controls_left_out: dict[str, str] | None = None
 
 
 def measure(context: Context) -> Mapping[str, Any]:

@@ -8,10 +8,9 @@ answerer that never looks passes too. `data.laterality` changes the words, and r
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from pydantic import model_validator
 
 from discern_vqa.data.answers import normaliser
 from discern_vqa.data.laterality import mirrored, mirrored_text, names_side
@@ -21,43 +20,11 @@ from discern_vqa.scoring import predictions
 from discern_vqa.scoring.metrics import figure, rights
 from discern_vqa.scoring.page_tables import Table, table_of
 from discern_vqa.scoring.predictions import Prediction
-from discern_vqa.scoring.schema import Count, Known
-from discern_vqa.scoring.stored import Stored
 from discern_vqa.scoring.tables import cell
 
 IN_ANSWER, IN_QUESTION = "answer_names_side", "question_names_side"
 GROUPS = (IN_ANSWER, IN_QUESTION)
 ORDER = 40
-
-
-class Outcome(Stored):
-    """What became of one group of questions; see `compared`."""
-
-    n: Count
-    in_table: Count
-    plain: Known
-    mirrored: Known
-    both: Known
-    followed: Known
-
-    @model_validator(mode="after")
-    def _of_something(self) -> Self:
-        if self.followed.n and self.followed.ci95 is None:
-            raise ValueError(f"followed with an interval, since its n is {self.followed.n}")
-        return self
-
-
-class Mirror(Stored):
-    """Both groups."""
-
-    answer_names_side: Outcome | None = None
-    question_names_side: Outcome | None = None
-
-
-class Schema(Stored):
-    """See `measurements`."""
-
-    mirror: Mirror | None = None
 
 
 @dataclass(frozen=True)

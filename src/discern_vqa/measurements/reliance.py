@@ -12,55 +12,17 @@ claimed for the image is at least there.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from pydantic import model_validator
 
 from discern_vqa.measurements import Context, Scores
 from discern_vqa.scoring.intervals import FEW, resampled_sums
 from discern_vqa.scoring.metrics import NO_VALUE, PARTS, rights
 from discern_vqa.scoring.page_tables import Cell, Figure, Table
 from discern_vqa.scoring.predictions import Prediction
-from discern_vqa.scoring.schema import Count, Ends, Share
-from discern_vqa.scoring.stored import Stored
 
 ORDER = 30
-
-
-class Gap(Stored):
-    """What the right image adds; see `gap`."""
-
-    n: Count
-    points: float | None = None
-    against: str | None = None
-    ci95: Ends | None = None
-    share: float | None = None
-    share_ci95: Ends | None = None
-    accuracy: Share | None = None
-    without: Share | None = None
-
-    @model_validator(mode="after")
-    def _of_something(self) -> Self:
-        if self.n and (self.points is None or self.against is None):
-            raise ValueError(f"`points` and `against`, since n is {self.n}")
-        return self
-
-
-class Reliance(Stored):
-    """See `reliance`; {} without controls."""
-
-    overall: Gap | None = None
-    open: Gap | None = None
-    closed: Gap | None = None
-    unknown: Gap | None = None
-    by: dict[str, dict[str, Gap]] | None = None
-
-
-class Schema(Stored):
-    """See `measurements`."""
-
-    reliance: Reliance | None = None
 
 
 def measure(context: Context) -> Mapping[str, Any]:

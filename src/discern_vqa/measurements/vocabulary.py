@@ -4,23 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from discern_vqa.measurements import Context, Scores
-from discern_vqa.scoring.schema import Count, Share
-from discern_vqa.scoring.stored import Stored
 
 ORDER = 60
-
-
-class Vocabulary(Stored):
-    """size: answers; coverage: the share of the questions whose true answer is one of them."""
-
-    size: Count
-    coverage: Share
-
-
-class Schema(Stored):
-    """See `measurements`."""
-
-    vocabulary: Vocabulary | None = None
 
 
 def measure(context: Context) -> Mapping[str, Any]:

@@ -5,12 +5,13 @@ from typing import Any
 
 from discern_vqa import measurements
 from discern_vqa.measurements.baselines import NO_PIXELS, paired_tests, strongest
-from discern_vqa.report.read import RunFiles
+from discern_vqa.report.read import RunFiles, evaluate_anew
 from discern_vqa.report.summary import summary
 from discern_vqa.report.terminal import COLUMNS
 from discern_vqa.scoring.metrics import rights
 from discern_vqa.scoring.page_tables import Cell, Figure, Table, table_of
 from discern_vqa.scoring.predictions import Prediction
+from discern_vqa.scoring.stored import own_file
 
 TITLES = {
     "overall": "Overall",
@@ -24,7 +25,15 @@ _MODEL_SEES = "the image and the question"
 
 
 def view(run: RunFiles) -> dict[str, Any]:
-    """Everything the template shows of one run, but for images and curves."""
+    """Everything the template shows of one run, but for images and curves.
+
+    Raises RunError where the scores lack what they are shown by: a damaged file, or another version's.
+    """
+    with own_file(f"a file of {run.folder}", evaluate_anew(run.folder)):
+        return _view(run)
+
+
+def _view(run: RunFiles) -> dict[str, Any]:
     tested = paired_tests(run.rows, run.baselines, run.scores.get("normaliser", "m3ae"))
     scores = run.scores | {"paired": tested}
     columns = [column for column in COLUMNS if (scores.get(column) or {}).get("n")]
