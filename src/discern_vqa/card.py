@@ -6,7 +6,7 @@ example), and everything below the line `YOURS`. A README that this program did 
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +24,15 @@ _ENTRY = re.compile(r"^(?=[\w-]+:)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Judged:
-    """What is known of a run once it was evaluated.
-
-    Args:
-        split, questions, images: what it was asked.
-        figures: metric ("accuracy", "open", ...) -> a fraction, for the hub's index.
-        table: the figures beside baselines and controls, as Markdown.
-        says: sentences on what the figures are worth.
-        flaws: the audit's sentences on the data.
-    """
+    """What is known of a run once it was evaluated."""
 
     split: str
     questions: int
     images: int | None
-    figures: Mapping[str, float]
-    table: str
-    says: Sequence[str] = field(default=())
-    flaws: Sequence[str] = field(default=())
+    figures: Mapping[str, float]  # metric ("accuracy", "open", ...) -> a fraction, for the hub's index
+    table: str  # the figures beside baselines and controls, as Markdown
+    says: Sequence[str] = ()  # sentences on what the figures are worth
+    flaws: Sequence[str] = ()  # the audit's sentences on the data
 
 
 def write_card(folder: Path, judged: Judged | None = None) -> bool:

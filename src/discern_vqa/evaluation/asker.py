@@ -17,25 +17,16 @@ from discern_vqa.trust.calibration import Calibration
 
 @dataclass
 class RunAsker:
-    """See `measurements.Asker`.
-
-    Args:
-        predictor: the open run.
-        answering: its answers to the questions of the split.
-        split: the evaluation split's name; samples: its questions.
-        train: what the run learned from; held_out: what it did not learn from.
-        learnable: what baselines learn from; [] for no baselines.
-        no_baselines: why there are none although they were wanted; else "".
-    """
+    """See `measurements.Asker`."""
 
     predictor: Predictor
-    answering: Answered
+    answering: Answered  # its answers to the questions of the split
     split: str
     samples: Sequence[Sample]
     train: Sequence[Sample]
     held_out: Sequence[Sample]
-    learnable: Sequence[Sample] = ()
-    no_baselines: str = ""
+    learnable: Sequence[Sample] = ()  # what baselines learn from; none: no baselines
+    no_baselines: str = ""  # why there are none although they were wanted
 
     @property
     def modes(self) -> tuple[str, ...]:

@@ -31,24 +31,15 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Explained:
-    """One answer with its map.
-
-    Args:
-        answer: as `Predictor.ask` gives it.
-        explained: the answer that the map is about; another than `answer` only where that was written freely.
-        method, summary: the way of explaining, and what it shows.
-        grid: (h, w) over the square that the model looks at, not negative.
-        measured: what the method was measured to be worth for this model; "" where nobody has.
-        words: the question's words, each with how far it opens the gate to the image; of CMI-MTL's gate alone.
-    """
+    """One answer with its map."""
 
     answer: Answer
-    explained: str
+    explained: str  # the answer that the map is about; another than `answer` only where that was written freely
     method: str
-    summary: str
-    grid: Map
-    measured: str
-    words: tuple[tuple[str, float], ...] = ()
+    summary: str  # what the method shows
+    grid: Map  # (h, w) over the square that the model looks at, not negative
+    measured: str  # what the method was measured to be worth for this model; "" where it was not
+    words: tuple[tuple[str, float], ...] = ()  # how far each word opens the gate to the image; of CMI-MTL's gate alone
 
 
 def explain(predictor: Predictor, image: Path, question: str, method: str = AUTO) -> Explained:

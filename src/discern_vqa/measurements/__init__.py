@@ -84,28 +84,17 @@ class Asker(Protocol):
 
 @dataclass(frozen=True)
 class Context:
-    """All that a measurement may use.
-
-    Args:
-        asker: the open run.
-        run: its folder, recipe and vocabulary.
-        split: the evaluation split's name.
-        samples: the questions of the split; rows: the run's answers to them, in the same order.
-        held_out: questions that the run did not learn from, to calibrate on.
-        is_calibrated: whether the run had a calibration before.
-        say: reports progress.
-        controls: control -> its predictions; `controls` fills it, and `reliance` reads it.
-    """
+    """All that a measurement may use."""
 
     asker: Asker
     run: "Run"
     split: str
-    samples: Sequence[Sample]
-    rows: Sequence[Prediction]
-    held_out: Sequence[Sample] = ()
-    is_calibrated: bool = False
+    samples: Sequence[Sample]  # the questions of the split
+    rows: Sequence[Prediction]  # the run's answers to them, in the same order
+    held_out: Sequence[Sample] = ()  # questions that the run did not learn from, to calibrate on
+    is_calibrated: bool = False  # before this evaluation
     say: Callable[[str], None] = lambda text: None
-    controls: dict[str, list[Prediction]] = field(default_factory=dict)
+    controls: dict[str, list[Prediction]] = field(default_factory=dict)  # `controls` fills it, `reliance` reads it
 
     @property
     def normalise(self) -> str:
@@ -120,19 +109,12 @@ class Context:
 
 @dataclass(frozen=True)
 class Group:
-    """Rows of the main table that belong together.
-
-    Args:
-        kind: "baseline", "control" or "mode".
-        title: what they have in common, in lower case.
-        members: name -> figures by part ("overall", "open", ...).
-        sees: name -> what each of them sees.
-    """
+    """Rows of the main table that belong together."""
 
     kind: Literal["baseline", "control", "mode"]
-    title: str
-    members: Mapping[str, Mapping[str, Any]]
-    sees: Mapping[str, str] = field(default_factory=dict)
+    title: str  # what they have in common, in lower case
+    members: Mapping[str, Mapping[str, Any]]  # name -> figures by part ("overall", "open", ...)
+    sees: Mapping[str, str] = field(default_factory=dict)  # name -> what it sees
 
 
 def every() -> list[Measurement]:

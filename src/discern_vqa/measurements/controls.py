@@ -85,19 +85,12 @@ def groups(scores: Scores) -> list[Group]:
 
 @dataclass(frozen=True)
 class Control:
-    """What is asked instead of the samples at `places`.
+    """What is asked instead of the samples at `places`."""
 
-    Args:
-        places: (n,) which of the samples are asked about.
-        asked: (n,) the same questions, with the image that is shown instead.
-        shown: what the image source shows for that image.
-        missing: why the control (or a part of it) is left out; "" where it is not.
-    """
-
-    places: tuple[int, ...]
-    asked: tuple[Sample, ...]
+    places: tuple[int, ...]  # (n,)
+    asked: tuple[Sample, ...]  # (n,) the same questions, with the image that is shown instead
     shown: Shown = "real"
-    missing: str = ""
+    missing: str = ""  # why the control (or a part of it) is left out
 
 
 def controls(samples: Sequence[Sample], seed: int = 0) -> dict[str, Control]:

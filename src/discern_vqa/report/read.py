@@ -26,41 +26,23 @@ BEFORE = "before"  # the run that a run of two stages leaves inside its own fold
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Everything of a run folder that a report shows.
-
-    Args:
-        folder: the run's folder.
-        name: the run's, as its config says.
-        split: the one that is reported.
-        config: `config.json`.
-        recipe: `recipe.toml` as text, "" where there is none.
-        scores: `scores.<split>.json`.
-        rows: `predictions.<split>.jsonl`.
-        baselines: predictions of the baselines on the same questions, where the run folder keeps them.
-        learning: the lines of `metrics.jsonl`; under "before" those of the stage before.
-        audit: `audit.json` of test, `audit.<split>.json` of another split.
-        heat: question id -> explanation, of `explanations.<split>.jsonl`.
-        explained: `explanation_scores.<split>.json`.
-        calibration: `calibration.json`.
-        states: `features.<split>.safetensors`.
-        root: the data set's folder, where the config says one; the only path that is kept.
-    """
+    """Everything of a run folder that a report shows; of a file that is not there, nothing."""
 
     folder: Path
-    name: str
-    split: str
+    name: str  # as its config says
+    split: str  # the one that is reported
     config: dict[str, Any]
-    recipe: str
+    recipe: str  # recipe.toml as text
     scores: dict[str, Any]
     rows: list[Prediction]
-    baselines: dict[str, list[Prediction]] = field(default_factory=dict)
-    learning: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    baselines: dict[str, list[Prediction]] = field(default_factory=dict)  # their answers to the same questions
+    learning: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # metrics.jsonl; BEFORE: of that stage
     audit: dict[str, Any] = field(default_factory=dict)
-    heat: dict[str, dict[str, Any]] = field(default_factory=dict)
-    explained: dict[str, Any] = field(default_factory=dict)
+    heat: dict[str, dict[str, Any]] = field(default_factory=dict)  # question id -> line of explanations.<split>.jsonl
+    explained: dict[str, Any] = field(default_factory=dict)  # explanation_scores.<split>.json
     calibration: Calibration | None = None
-    states: States | None = None
-    root: Path | None = None
+    states: States | None = None  # features.<split>.safetensors
+    root: Path | None = None  # the data set's folder, if the config says one; the only path that is kept
 
 
 def read_run(folder: Path, split: str = "") -> RunFiles:

@@ -102,26 +102,15 @@ def snapped(said: str, true: str, part: str, answers: tuple[str, ...]) -> float:
 
 @dataclass(frozen=True)
 class Protocol:
-    """One way of scoring.
+    """One way of scoring."""
 
-    Args:
-        what: it does, in a line.
-        programs: that score so.
-        cleaning: of both answers, a name in CLEANING.
-        credit: how much of an answer is right.
-        asked: which questions are taken.
-        part: what counts as open and closed.
-        needs: what the file must say ("phrase_type", "answer_type"), or the user must give: "answers", where only
-            questions whose true answer is among them are taken.
-    """
-
-    what: str
-    programs: str
-    cleaning: str = "m3ae"
+    what: str  # it does, in a line
+    programs: str  # that score so
+    cleaning: str = "m3ae"  # of both answers, a name in CLEANING
     credit: Credit = exact
-    asked: Callable[[Prediction], bool] = _all
-    part: Callable[[Prediction], str] = _flag
-    needs: tuple[str, ...] = ()
+    asked: Callable[[Prediction], bool] = _all  # which questions are taken
+    part: Callable[[Prediction], str] = _flag  # what counts as open and closed
+    needs: tuple[str, ...] = ()  # "phrase_type", "answer_type": of the file; "answers", to take questions with these
 
 
 PROTOCOLS: Mapping[str, Protocol] = {

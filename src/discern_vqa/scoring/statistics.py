@@ -101,19 +101,15 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over questions and seeds, with what another draw of images *and* of seeds would do to it.
-
-    mean; error: its standard error; freedom: degrees of freedom (Welch and Satterthwaite); low, high: 95 %;
-    sd: spread of the single seeds' means (ddof 1), None for one seed; seeds: each seed's mean.
-    """
+    """A mean over questions and seeds, with what another draw of images *and* of seeds would do to it."""
 
     mean: float
-    error: float
-    freedom: float
-    low: float
+    error: float  # standard error
+    freedom: float  # degrees of freedom (Welch and Satterthwaite)
+    low: float  # of the 95 % interval
     high: float
-    sd: float | None
-    seeds: tuple[float, ...]
+    sd: float | None  # spread of the single seeds' means (ddof 1); None for one seed
+    seeds: tuple[float, ...]  # each seed's mean
 
     @property
     def p(self) -> float:

@@ -49,17 +49,11 @@ _HINT = "make it anew with discern calibrate, or remove it"
 
 @dataclass(frozen=True)
 class Known:
-    """What is like what was learned from: of images, or of questions.
+    """What is like what was learned from: of images, or of questions."""
 
-    Args:
-        vectors: (n, c) float16 of unit length.
-        inside: (m,) distances of what was held out, ascending.
-        how: where these come from.
-    """
-
-    vectors: np.ndarray
-    inside: np.ndarray
-    how: str
+    vectors: np.ndarray  # (n, c) float16 of unit length
+    inside: np.ndarray  # (m,) distances of what was held out, ascending
+    how: str  # where these come from
 
     @classmethod
     def fit(cls, learned: np.ndarray, groups: Sequence[str], held: np.ndarray | None = None) -> "Known | None":
