@@ -22,18 +22,18 @@ _OF_CONTENT = (LookupError, TypeError, AttributeError, ArithmeticError, Recursio
 @contextmanager
 def own_file(file: Path | str, hint: str) -> Iterator[None]:
     """For reading a file that this program has written, and for working with its content. Raises RunError that names
-    the file for whatever does not fit; FileNotFoundError and errors that name their file already pass."""
+    the file, for whatever does not fit; errors of this program, which name their file already, pass."""
     try:
         yield
-    except FileNotFoundError:
-        raise
+    except FileNotFoundError as error:
+        raise RunError(f"there is no {file}", hint=hint) from error
     except (*_OF_FILES, *_OF_CONTENT) as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise RunError(f"{file} is broken: {reason}", hint=hint) from error
 
 
 def read_object(path: Path, hint: str) -> dict[str, Any]:
-    """The object that a JSON file holds. Raises RunError where it is none; FileNotFoundError is the caller's."""
+    """The object that a JSON file holds. Raises RunError where it is none."""
     with own_file(path, hint):
         content = from_json(path.read_bytes().decode("utf-8"))
         if not isinstance(content, dict):

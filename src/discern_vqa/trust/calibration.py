@@ -155,14 +155,12 @@ class Calibration:
     @classmethod
     def read(cls, path: Path) -> "Calibration":
         """Reads the file. Raises RunError when it is broken or of another version."""
-        hint = "write it anew with discern calibrate, or remove it"
-        if not path.is_file():
-            raise RunError(f"there is no {path}", hint="discern calibrate RUN makes one")
+        hint = "make it anew with discern calibrate, or remove it"
         with own_file(path, hint):
             content = read_object(path, hint)
             if content["version"] != VERSION:
                 raise ValueError(f"it is of version {content['version']}; this program reads {VERSION}")
-            return cls(
+            made = cls(
                 normaliser=content["normaliser"],
                 kind=content["kind"],
                 temperature=float(content["temperature"]),
@@ -170,6 +168,7 @@ class Calibration:
                 sets=content["sets"],
                 bar=abstention.Bar(**content["abstention"]),
             )
+        return made
 
 
 def read_if_there(folder: Path, weights: Path) -> Calibration | None:
