@@ -23,11 +23,11 @@ from discern_vqa.evaluation import heatmaps
 from discern_vqa.evaluation.evidence import finder
 from discern_vqa.evaluation.explain import BATCH, Explainer
 from discern_vqa.evaluation.heatmaps import Map, Mask
-from discern_vqa.evaluation.opening import open_run
+from discern_vqa.evaluation.opening import data_root, open_run
 from discern_vqa.files import atomic_write_text
 from discern_vqa.imaging.images import open_image
 from discern_vqa.imaging.regions import Region
-from discern_vqa.recipe_samples import find_root, test_samples
+from discern_vqa.recipe_samples import test_samples
 from discern_vqa.run import WEIGHTS
 from discern_vqa.scoring.intervals import interval
 from discern_vqa.trust.calibration import digest
@@ -63,7 +63,7 @@ def score(
     random = Explainer.with_random_weights(opened, SEED, str(next(predictor.model.parameters()).device))
     wanted = list(dict.fromkeys([*(trained.choose(name) for name in names or trained.methods), *methods.BASELINES]))
     config = opened.recipe.data
-    root = find_root(config, data) if data is not None or not opened.root.exists() else opened.root
+    root = data_root(opened, data)
     samples, regions = _with_evidence(
         test_samples(config, root, split), finder(registry.load("datasets", config.dataset), root)
     )

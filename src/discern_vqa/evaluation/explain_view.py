@@ -10,7 +10,7 @@ from PIL import Image
 
 from discern_vqa.evaluation.heatmaps import Map, canvas, on_picture
 from discern_vqa.files import atomic_path
-from discern_vqa.scoring.tables import aligned
+from discern_vqa.scoring.tables import aligned, cell
 
 DISCLAIMER = "Research software: not for diagnosis."
 BLIND = {"centre": "the middle of the image", "contrast": "its sharpest contrast"}
@@ -45,11 +45,11 @@ def as_table(scores: Mapping[str, Any]) -> str:
         rows.append(
             [
                 f"{name} *" if name == scores["best"] else name,
-                _cell(one["pointing"]),
-                _cell(one["energy"]),
+                cell(one["pointing"], "mean"),
+                cell(one["energy"], "mean"),
                 _short(one.get("insertion")),
                 _short(one.get("deletion")),
-                _cell(again["pointing"]) if again else "-",
+                cell(again["pointing"], "mean") if again else "-",
                 f"{again['rank_correlation']:+.2f}" if again else "-",
             ]
         )
@@ -75,10 +75,6 @@ def as_table(scores: Mapping[str, Any]) -> str:
             *([f"* best; {'; '.join(split)}"] if split else []),
         ]
     )
-
-
-def _cell(one: Mapping[str, Any]) -> str:
-    return f"{100 * one['mean']:.1f} [{100 * one['ci95'][0]:.1f}, {100 * one['ci95'][1]:.1f}]"
 
 
 def _short(one: Mapping[str, Any] | None) -> str:

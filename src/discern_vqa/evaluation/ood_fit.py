@@ -13,9 +13,9 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.errors import DataError, RunError
 from discern_vqa.evaluation.calibrate import held_out
 from discern_vqa.evaluation.features import image_vectors, key_of, question_vectors
-from discern_vqa.evaluation.opening import open_run
+from discern_vqa.evaluation.opening import data_root, open_run
 from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.recipe_samples import find_root, learning_samples
+from discern_vqa.recipe_samples import learning_samples
 from discern_vqa.run import WEIGHTS
 from discern_vqa.scoring.metrics import figure
 from discern_vqa.trust import ood
@@ -82,7 +82,7 @@ def fit_and_measure(
     """
     predictor = open_run(run, calibrated=False)
     opened = predictor.run
-    root = find_root(opened.recipe.data, data) if data is not None or not opened.root.exists() else opened.root
+    root = data_root(opened, data)
     train, validation = learning_samples(opened.recipe.data, root, opened.recipe.run.seed)
     say(f"what it learned from: {len(_images(train)):,} images, {len(_questions(train)):,} different questions")
     made = fit_run(predictor, train, validation or held_out(opened, root))

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from discern_vqa.baselines import kernel_ridge, retrieval
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.evaluation.opening import data_root
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.evaluation.questions import asked
 from discern_vqa.fitting.cases import Case, Cases
 from discern_vqa.fitting.features import Features
 from discern_vqa.fitting.fitted import Given, State
-from discern_vqa.recipe_samples import find_root, learning_samples
+from discern_vqa.recipe_samples import learning_samples
 from discern_vqa.run import WEIGHTS
 from discern_vqa.trust.calibration import digest
 
@@ -49,9 +50,7 @@ class SimilarCases:
             kept = State.read(run.folder / FACTS, run.folder / ARRAYS)
             if kept.facts.get("weights") == weights:
                 return cls(Cases.load(kept), features, run.vocabulary.answers, WEIGHT)
-        config = run.recipe.data
-        root = run.root if run.root.exists() else find_root(config)
-        train, _ = learning_samples(config, root, run.recipe.run.seed)
+        train, _ = learning_samples(run.recipe.data, data_root(run), run.recipe.run.seed)
         cases = Cases.of(Given.of(train, run.vocabulary), features)
         facts, arrays = cases.state()
         State(facts | {"weights": weights}, arrays).write(run.folder / FACTS, run.folder / ARRAYS)

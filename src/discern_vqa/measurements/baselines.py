@@ -15,6 +15,7 @@ from discern_vqa.scoring import predictions
 from discern_vqa.scoring.compare import Answerer, compare
 from discern_vqa.scoring.metrics import brief
 from discern_vqa.scoring.predictions import Prediction
+from discern_vqa.scoring.tables import cell
 
 ORDER = 10
 NO_PIXELS, PIXELS, OWN = "see no pixels", "see pixels", "of the user's own"
@@ -114,30 +115,28 @@ def strongest(scores: Scores, group: str = "") -> str:
 
 def warnings(scores: Scores) -> list[str]:
     """A sentence for each baseline that may be as good as the model. Where a paired test was made, that decides; else
-    whether its accuracy reaches the model's interval."""
-    model, found = scores["overall"], []
+    whether its accuracy reaches the model's interval, and then it is said whether the two intervals overlap."""
+    model, texts = scores["overall"], []
     if not model.get("ci95"):
         return []
     low, high = model["ci95"]
     for name, figures, seen in _sorted(scores):
-        accuracy = figures["overall"]["accuracy"]
-        who, test = seen.subject or f"the baseline {name}", (scores.get("paired") or {}).get(name)
-        if accuracy is None:
+        baseline, test = figures["overall"], (scores.get("paired") or {}).get(name)
+        who = seen.subject or f"the baseline {name}"
+        if baseline["accuracy"] is None:
             continue
-        reaches = f"{name} reaches {100 * accuracy:.1f}"
+        reaches = f"{name} reaches {100 * baseline['accuracy']:.1f}, the model {100 * model['accuracy']:.1f}"
         if test is None:
-            how = "as well" if accuracy <= model["accuracy"] else "better"
-            if accuracy >= low:
-                interval = f"the model's interval is {100 * low:.1f} to {100 * high:.1f}"
-                found.append(f"{who} does {how}: {reaches}, {interval}")
+            if baseline["accuracy"] >= low:
+                apart = bool(baseline.get("ci95")) and baseline["ci95"][0] > high
+                verdict = f"{who} is above the model" if apart else f"the model is not shown to be better than {who}"
+                compared = f"{name} reaches {cell(baseline)}, the model {cell(model)}"
+                texts.append(f"{verdict}: {compared}; the intervals {'do not overlap' if apart else 'overlap'}")
         elif test["verdict"] == "worse":
-            found.append(f"{who} does better: {reaches}, the model {100 * model['accuracy']:.1f} ({_p(test)})")
+            texts.append(f"{who} does better: {reaches} ({_p(test)})")
         elif test["verdict"] != "better":
-            found.append(
-                f"the model is not shown to be better than {who}: {reaches}, the model {100 * model['accuracy']:.1f} "
-                f"({_p(test)})"
-            )
-    return found
+            texts.append(f"the model is not shown to be better than {who}: {reaches} ({_p(test)})")
+    return texts
 
 
 def sentences(scores: Scores) -> list[str]:

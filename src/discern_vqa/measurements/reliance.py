@@ -19,7 +19,7 @@ import numpy as np
 from discern_vqa.measurements import Context, Scores
 from discern_vqa.scoring.intervals import FEW, resampled_sums
 from discern_vqa.scoring.metrics import NO_VALUE, PARTS, rights
-from discern_vqa.scoring.page_tables import Cell, Figure, Table
+from discern_vqa.scoring.page_tables import Cell, Table, in_percent
 from discern_vqa.scoring.predictions import Prediction
 
 ORDER = 30
@@ -165,11 +165,11 @@ def tables(scores: Scores) -> list[Table]:
         [
             name,
             one["n"],
-            _percent(one["accuracy"]),
-            _percent(one["without"]),
+            in_percent(one["accuracy"]),
+            in_percent(one["without"]),
             one["against"],
-            _percent(one["points"], one.get("ci95"), signed=True),
-            _percent(one.get("share"), one.get("share_ci95")),
+            in_percent(one["points"], one.get("ci95"), signed=True),
+            in_percent(one.get("share"), one.get("share_ci95")),
         ]
         for name, one in parts
         if one.get("n")
@@ -179,13 +179,6 @@ def tables(scores: Scores) -> list[Table]:
         "Accuracy in % with the right image, and with the wrong one that serves the model best; on the same questions"
     )
     return [Table("reliance", "Reliance on the image", columns, rows, note)] if rows else []
-
-
-def _percent(value: float | None, ends: Sequence[float] | None = None, signed: bool = False) -> Cell:
-    if value is None:
-        return None
-    low, high = (100 * end for end in ends) if ends else (None, None)
-    return Figure(100 * value, low, high, signed=signed)
 
 
 def _differences(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,8 +10,9 @@ from typing import Any
 
 from discern_vqa.report.cases import disagreements
 from discern_vqa.report.read import RunFiles
+from discern_vqa.report.terminal import COLUMNS
 from discern_vqa.scoring.compare import Answerer, compare
-from discern_vqa.scoring.page_tables import Cell, Figure, Table, percent
+from discern_vqa.scoring.page_tables import Cell, Table, in_percent, percent
 
 MOST_CARDS = 3
 """So many runs stand side by side where they disagree."""
@@ -55,11 +56,7 @@ def unique_names(runs: Sequence[RunFiles]) -> list[str]:
 
 
 def _models(runs: Sequence[RunFiles], names: Sequence[str]) -> Table:
-    parts = [
-        part
-        for part in ("overall", "open", "closed", "unknown", "twins")
-        if any((run.scores.get(part) or {}).get("n") for run in runs)
-    ]
+    parts = [part for part in COLUMNS if any((run.scores.get(part) or {}).get("n") for run in runs)]
     rows: list[list[Cell]] = []
     for run, name in zip(runs, names, strict=True):
         config = run.config
@@ -74,9 +71,8 @@ def _models(runs: Sequence[RunFiles], names: Sequence[str]) -> Table:
 def _tests(compared: dict[str, Any]) -> Table:
     rows: list[list[Cell]] = []
     for test in compared["tests"]:
-        low, high = (100 * end for end in test["ci95"]) if test["ci95"] else (None, None)
-        points = Figure(100 * test["difference"], low, high, test["n"], signed=True)
-        detectable = None if test["detectable"] is None else Figure(100 * test["detectable"])
+        points = in_percent(test["difference"], test["ci95"], test["n"], signed=True)
+        detectable = in_percent(test["detectable"])
         mcnemar = test["mcnemar"]["p"] if test["mcnemar"] else None
         rows.append(
             [test["name"], test["part"], points, mcnemar, test["p"], test["p_holm"], detectable, test["verdict"]]

@@ -9,7 +9,7 @@ from discern_vqa.report.read import RunFiles, evaluate_anew
 from discern_vqa.report.summary import summary
 from discern_vqa.report.terminal import COLUMNS
 from discern_vqa.scoring.metrics import rights
-from discern_vqa.scoring.page_tables import Cell, Figure, Table, table_of
+from discern_vqa.scoring.page_tables import Cell, Figure, Table, in_percent, table_of
 from discern_vqa.scoring.predictions import Prediction
 from discern_vqa.scoring.stored import own_file
 
@@ -84,12 +84,9 @@ def _table(rows: list[dict[str, Any]], columns: list[str], scores: Mapping[str, 
     paired = any(row["difference"] for row in rows)
     cells: list[list[Cell]] = []
     for row in rows:
-        found = row["difference"]
-        difference = None
-        if found:
-            low, high = (100 * end for end in found["ci95"]) if found["ci95"] else (None, None)
-            difference = Figure(100 * found["points"], low, high, scores["n"], signed=True)
-        tested: list[Cell] = [difference, found["p"] if found else None, found["verdict"] if found else None]
+        test = row["difference"] or {}
+        points = in_percent(test.get("points"), test.get("ci95"), scores["n"], signed=True)
+        tested: list[Cell] = [points, test.get("p"), test.get("verdict")]
         figures: list[Cell] = [
             None if bar["value"] is None else Figure(bar["value"], bar["low"], bar["high"], bar["n"])
             for bar in row["cells"]

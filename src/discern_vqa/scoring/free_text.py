@@ -15,7 +15,7 @@ from discern_vqa.data.answers import normaliser
 from discern_vqa.data.sample import CLOSED, OPEN
 from discern_vqa.scoring.intervals import interval, resampled_sums
 from discern_vqa.scoring.predictions import Prediction
-from discern_vqa.scoring.tables import aligned
+from discern_vqa.scoring.tables import aligned, cell
 
 ORDERS = (1, 2, 3, 4)
 METRICS = ("exact", "token_precision", "token_recall", "token_f1", *(f"bleu_{order}" for order in ORDERS), "rouge_l")
@@ -127,7 +127,9 @@ def as_table(scores: dict[str, Any]) -> str:
     """The free-text figures as lines of plain text, in %."""
     parts = [part for part in ("overall", OPEN, CLOSED) if scores["exact"][part]["n"]]
     rows = [["", *parts], ["n", *(f"{scores['exact'][part]['n']:,}" for part in parts)]]
-    rows += [[TITLES[name], *(_cell(scores[name][part]) for part in parts)] for name in TITLES if name in scores]
+    for name, title in TITLES.items():
+        if name in scores:
+            rows.append([title, *(cell(scores[name][part], "value") for part in parts)])
     tokens = scores["tokens"]
     lines = [
         f"free text, normaliser {scores['normaliser']!r}, in % [95 % interval, clustered by image]; "
@@ -139,13 +141,6 @@ def as_table(scores: dict[str, Any]) -> str:
         chance = f"{100 * scores['similarity_by_chance']:.1f}"
         lines += ["", f"embedding similarity of an answer to the true answer of any other question: {chance}"]
     return "\n".join(lines)
-
-
-def _cell(figure: Figure) -> str:
-    if figure["value"] is None:
-        return "-"
-    low, high = figure["ci95"]
-    return f"{100 * figure['value']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def _mean(values: np.ndarray, images: np.ndarray) -> Figure:

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from discern_vqa.data.answers import Answer, Judged, normaliser
+from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError, RunError
 from discern_vqa.files import atomic_write_text
 from discern_vqa.scoring.metrics import rights
@@ -194,10 +195,15 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
+def count_shared(rows: Sequence[Prediction], others: Sequence[Prediction | Sample]) -> int:
+    """How many of the questions are among the others."""
+    known = {(other.id, other.image, other.question) for other in others}
+    return sum((row.id, row.image, row.question) in known for row in rows)
+
+
 def refuse_shared(rows: Sequence[Prediction], judged: Sequence[Prediction], what: str) -> None:
     """Raises DataError when questions that are fitted on would be measured on too."""
-    asked = {(row.id, row.image, row.question) for row in judged}
-    shared = sum((row.id, row.image, row.question) in asked for row in rows)
+    shared = count_shared(rows, judged)
     if shared:
         raise DataError(
             f"{shared:,} of {len(rows):,} questions to be calibrated on are among {what}: what is measured there"
