@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 from discern_vqa.files import atomic_write_text
@@ -124,10 +124,10 @@ def _below(before: str) -> str:
 
 
 def _encoders(model: Mapping[str, Any]) -> list[str]:
-    """Both encoders by their weights' names, or by their kinds: no folder of this machine."""
+    """Both encoders by their weights' names, or by their kinds: no folder of this or any system."""
     sides = {side: model[side] for side in ("image", "text") if isinstance(model.get(side), Mapping)}
     names = {side: str(table.get("weights") or table.get("kind")) for side, table in sides.items()}
-    return [f"{side}: {name.replace(chr(92), '/').rstrip('/').rpartition('/')[2]}" for side, name in names.items()]
+    return [f"{side}: {PureWindowsPath(name).name}" for side, name in names.items()]
 
 
 def _facts(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from discern_vqa.data.batch import Inputs
     from discern_vqa.data.sample import Sample
     from discern_vqa.fitting.fitted import Baseline as Fitted
+    from discern_vqa.imaging.regions import Region
     from discern_vqa.measurements import Context
 
 Json = dict[str, Any]
@@ -60,6 +62,15 @@ class Reader(Protocol):
         """(root: Path, ...) writes a small set in the layout that `read` reads."""
 
 
+@runtime_checkable
+class MarksRegions(Protocol):
+    """A reader of a data set in which regions of the images are marked."""
+
+    @property
+    def regions(self) -> Callable[[Path, str], list[Region]]:
+        """(root, image) -> the marked regions of an image. Raises DataError, ImageError."""
+
+
 class Model(Protocol):
     """A network that answers questions; see `bases.ModelBase` for its methods and `bases.ModelConfig` for its table."""
 
@@ -91,6 +102,15 @@ class BaselineRow(Protocol):
     @property
     def answer(self) -> Callable[..., list[Answer]]:
         """(train, test, *, vocabulary, seed) -> one answer for each test question; reads no test answer."""
+
+
+@runtime_checkable
+class StatesBaseline(BaselineRow, Protocol):
+    """A baseline row that learns from the states of the run's encoders: `answer` also takes `batcher` and `learn`."""
+
+    @property
+    def NEEDS_STATES(self) -> bool:
+        """True."""
 
 
 @runtime_checkable

@@ -51,8 +51,7 @@ def calibrate_run(
         data: the data set's folder, if it moved.
 
     Returns the calibration and the predictions that it was fitted on. Raises RunError where nothing was held out or the
-    other run is of another recipe,
-    DataError for too few questions, or for questions that are in the run's own test predictions.
+    other run is of another recipe, DataError for too few questions, or for some of the run's own test predictions.
     """
     run = Path(run)
     if on is not None:

@@ -49,25 +49,27 @@ def fit_run(predictor: Predictor, train: Sequence[Sample], validation: Sequence[
         [groups[name] for name, _ in learned],
         image_vectors(model, batcher, held) if held else None,
     )
-    asked = _sampled(_questions(train))
+    questions = _sampled(_questions(train))
     new = _sampled(set(_questions(validation)) - set(_questions(train)))
     question = Known.fit(
-        question_vectors(model, batcher, asked), asked, question_vectors(model, batcher, new) if new else None
+        question_vectors(model, batcher, questions),
+        questions,
+        question_vectors(model, batcher, new) if new else None,
     )
     known = {kind: side for kind, side in (("image", image), ("question", question)) if side is not None}
     if not known:
         return None
     folder = predictor.run.folder
-    made = predictor.detector = Detector(known, digest(folder / WEIGHTS))
-    outside = made.measured_before(folder)
+    detector = predictor.detector = Detector(known, digest(folder / WEIGHTS))
+    outside = detector.measured_before(folder)
     if image is not None:
         keys = (held or learned)[:_NOISY]
         vectors = image_vectors(model, predictor.showing(ShuffledImages), keys)
         outside = {NOISE: ood.measure(image, vectors, [name for name, _ in keys], "image")} | {
             name: figures for name, figures in outside.items() if name != NOISE
         }
-    made.write(folder, outside)
-    return made
+    detector.write(folder, outside)
+    return detector
 
 
 def fit_and_measure(
@@ -85,15 +87,15 @@ def fit_and_measure(
     root = data_root(opened, data)
     train, validation = learning_samples(opened.recipe.data, root, opened.recipe.run.seed)
     say(f"what it learned from: {len(_images(train)):,} images, {len(_questions(train)):,} different questions")
-    made = fit_run(predictor, train, validation or held_out(opened, root))
-    if made is None:
+    detector = fit_run(predictor, train, validation or held_out(opened, root))
+    if detector is None:
         why = why_not(predictor, train)
         if outside:
             raise RunError(f"{run} cannot tell what is outside: {why}", hint="give the run of a model, with more data")
         return {"missing": why}
     figures = ood.read_figures(opened.folder)["outside"]
-    figures |= {path.name: measure_outside(predictor, made, path) for path in outside}
-    return made.write(opened.folder, figures)
+    figures |= {path.name: measure_outside(predictor, detector, path) for path in outside}
+    return detector.write(opened.folder, figures)
 
 
 def measure_outside(predictor: Predictor, made: Detector, path: Path) -> dict[str, Any]:

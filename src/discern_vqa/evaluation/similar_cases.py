@@ -47,9 +47,9 @@ class SimilarCases:
         features = Features(model.image)
         weights = digest(run.folder / WEIGHTS)
         if (run.folder / ARRAYS).is_file():
-            kept = State.read(run.folder / FACTS, run.folder / ARRAYS)
-            if kept.facts.get("weights") == weights:
-                return cls(Cases.load(kept), features, run.vocabulary.answers, WEIGHT)
+            state = State.read(run.folder / FACTS, run.folder / ARRAYS)
+            if state.facts.get("weights") == weights:
+                return cls(Cases.load(state), features, run.vocabulary.answers, WEIGHT)
         train, _ = learning_samples(run.recipe.data, data_root(run), run.recipe.run.seed)
         cases = Cases.of(Given.of(train, run.vocabulary), features)
         facts, arrays = cases.state()

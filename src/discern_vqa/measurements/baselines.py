@@ -120,9 +120,9 @@ def warnings(scores: Scores) -> list[str]:
     if not model.get("ci95"):
         return []
     low, high = model["ci95"]
-    for name, figures, seen in _sorted(scores):
+    for name, figures, view in _sorted(scores):
         baseline, test = figures["overall"], (scores.get("paired") or {}).get(name)
-        who = seen.subject or f"the baseline {name}"
+        who = view.subject or f"the baseline {name}"
         if baseline["accuracy"] is None:
             continue
         reaches = f"{name} reaches {100 * baseline['accuracy']:.1f}, the model {100 * model['accuracy']:.1f}"
@@ -149,11 +149,11 @@ def _against(name: str, scores: Scores) -> str:
     figures, test = scores["baselines"][name], (scores.get("paired") or {}).get(name)
     subject = sees(name, figures).subject
     who = f"{subject} ({name})" if subject else f"the baseline {name}"
-    said = f"{who[0].upper()}{who[1:]} reaches {100 * figures['overall']['accuracy']:.1f} %"
+    text = f"{who[0].upper()}{who[1:]} reaches {100 * figures['overall']['accuracy']:.1f} %"
     if test is None:
         gain = 100 * (scores["overall"]["accuracy"] - figures["overall"]["accuracy"])
         return (
-            f"{said}; the difference to it is {gain:+.1f} percentage points, and without its predictions it cannot be"
+            f"{text}; the difference to it is {gain:+.1f} percentage points, and without its predictions it cannot be"
             " tested."
         )
     interval = f" [{100 * test['ci95'][0]:+.1f}, {100 * test['ci95'][1]:+.1f}]" if test["ci95"] else ""
@@ -163,7 +163,7 @@ def _against(name: str, scores: Scores) -> str:
     }.get(test["verdict"], "not distinguishable")
     why = f"; {test['why']}" if test.get("why") else ""
     return (
-        f"{said}; the difference to it is {100 * test['points']:+.1f} percentage points{interval}: {verdict} "
+        f"{text}; the difference to it is {100 * test['points']:+.1f} percentage points{interval}: {verdict} "
         f"({_p(test)}{why})."
     )
 
@@ -183,10 +183,10 @@ def paired_tests(
     Raises DataError: a baseline's file is of another edition of the questions.
     """
     ids = {row.id for row in rows}
-    kept = {name: list(own) for name, own in sorted(baselines.items()) if {row.id for row in own} == ids}
-    if not kept:
+    comparable = {name: list(theirs) for name, theirs in sorted(baselines.items()) if {row.id for row in theirs} == ids}
+    if not comparable:
         return {}
-    answerers = [Answerer(OURS, (list(rows),)), *(Answerer(name, (own,)) for name, own in kept.items())]
+    answerers = [Answerer(OURS, (list(rows),)), *(Answerer(name, (theirs,)) for name, theirs in comparable.items())]
     compared = compare(answerers, normalise)
     turned = {"better": "worse", "worse": "better"}
     return {

@@ -129,13 +129,13 @@ def wrong_organ(samples: Sequence[Sample], seed: int) -> dict[int, Sample]:
             organs[sample.image].add(sample.organ)
     images, paths = sorted(organs), {sample.image: sample.path for sample in samples}
     kinds = {image: frozenset(organs[image]) for image in images}
-    there = {kind: [image for image in images if not kind & kinds[image]] for kind in set(kinds.values())}
+    candidates = {kind: [image for image in images if not kind & kinds[image]] for kind in set(kinds.values())}
     rng = random.Random(seed)
-    other = {image: rng.choice(there[kinds[image]]) for image in images if there[kinds[image]]}
+    replacement = {image: rng.choice(candidates[kinds[image]]) for image in images if candidates[kinds[image]]}
     return {
-        place: _showing(sample, other[sample.image], paths)
-        for place, sample in enumerate(samples)
-        if sample.image in other
+        position: _showing(sample, replacement[sample.image], paths)
+        for position, sample in enumerate(samples)
+        if sample.image in replacement
     }
 
 

@@ -120,13 +120,13 @@ def lines(scores: Scores) -> list[str]:
         (IN_ANSWER, "answers", "changed sides with the image"),
         (IN_QUESTION, "questions", "stayed when image and question were mirrored"),
     ):
-        one = (scores.get("mirror") or {}).get(group)
-        if one and one["n"]:
-            followed, table = one["followed"], one["in_table"]
-            given = f" (it can give the mirrored answer to {table:,})" if table < one["n"] else ""
+        outcome = (scores.get("mirror") or {}).get(group)
+        if outcome and outcome["n"]:
+            followed, table = outcome["followed"], outcome["in_table"]
+            limit = f" (it can give the mirrored answer to {table:,})" if table < outcome["n"] else ""
             sentences.append(
-                f"mirror test, {one['n']:,} {name} that name a side: {cell(one['plain'])} right, "
-                f"{cell(one['mirrored'])} of the mirrored images{given}, {cell(one['both'])} of both; "
+                f"mirror test, {outcome['n']:,} {name} that name a side: {cell(outcome['plain'])} right, "
+                f"{cell(outcome['mirrored'])} of the mirrored images{limit}, {cell(outcome['both'])} of both; "
                 f"{followed['correct']:,} of {followed['n']:,} answers {did}"
                 f"{' (' + cell(followed) + ' %)' if followed['n'] else ''}"
             )
@@ -134,7 +134,7 @@ def lines(scores: Scores) -> list[str]:
 
 
 def sentences(scores: Scores) -> list[str]:
-    """The same."""
+    """The lines, as sentences."""
     return [f"{line[0].upper()}{line[1:]}." for line in lines(scores)]
 
 

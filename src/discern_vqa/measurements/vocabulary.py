@@ -12,13 +12,8 @@ def measure(context: Context) -> Mapping[str, Any]:
     """{"size", "coverage", "normaliser"}; of several true answers the first that can be given counts."""
     known = context.run.vocabulary
     golds = [next((text for text in row.truths if known.may(known.index(text))), row.gold) for row in context.rows]
-    return {
-        "vocabulary": {
-            "size": len(known.givable),
-            "coverage": known.coverage(golds),
-            "normaliser": context.normalise,
-        }
-    }
+    size, coverage = len(known.givable), known.coverage(golds)
+    return {"vocabulary": {"size": size, "coverage": coverage, "normaliser": context.normalise}}
 
 
 def ceiling(scores: Scores) -> str:

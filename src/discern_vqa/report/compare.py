@@ -27,7 +27,7 @@ def comparison(runs: Sequence[RunFiles], names: Sequence[str], cases: int = 6) -
     paired = [
         (run, name) for run, name in zip(runs, names, strict=True) if {row.id: row.image for row in run.rows} == ids
     ]
-    left = [name for run, name in zip(runs, names, strict=True) if all(run is not one for one, _ in paired)]
+    left = [name for run, name in zip(runs, names, strict=True) if all(run is not other for other, _ in paired)]
     tables = [_models(runs, names), *_by(runs, names)]
     if len(paired) < 2:
         return {"words": [], "tables": tables, "groups": [], "left": left, "alone": True, "seeds": ""}
@@ -93,12 +93,12 @@ def _by(runs: Sequence[RunFiles], names: Sequence[str]) -> list[Table]:
     tables = []
     for key in groupings:
         figures = [run.scores["by"][key] for run in runs]
-        groups = list(dict.fromkeys(group for one in figures for group in one))
+        groups = list(dict.fromkeys(group for by_group in figures for group in by_group))
         rows: list[list[Cell]] = [
             [
                 group,
-                next(one[group]["n"] for one in figures if group in one),
-                *(percent(one.get(group)) for one in figures),
+                next(by_group[group]["n"] for by_group in figures if group in by_group),
+                *(percent(by_group.get(group)) for by_group in figures),
             ]
             for group in groups
         ]

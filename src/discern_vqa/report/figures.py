@@ -27,13 +27,13 @@ def curves(lines: Sequence[dict[str, Any]], name: str = "") -> list[dict[str, An
         ("Parts of the loss", "parts", [(key.replace("_", " "), *_series(lines, "train", key)) for key in parts]),
         ("Validation accuracy", "right", [_accuracy(lines, key) for key in accuracies]),
     ]
-    drawn = []
+    drawings = []
     for title, panel, series in panels:
         series = [curve for curve in series[:MOST_PARTS] if len(curve[1]) > 1]
         if series:
             svg = _draw(series, f"{name} {panel}", is_loss=panel != "right")
-            drawn.append({"title": title, "svg": svg, "words": _last(series)})
-    return drawn
+            drawings.append({"title": title, "svg": svg, "words": _last(series)})
+    return drawings
 
 
 def _accuracy(lines: Sequence[dict[str, Any]], key: str) -> Curve:
@@ -82,8 +82,8 @@ def _draw(series: Sequence[Curve], name: str, is_loss: bool) -> str:
     """A loss as a line, on a logarithmic scale if it spans much; an accuracy with a dot for each validation."""
     from matplotlib.ticker import LogLocator
 
-    with drawing(name) as made:
-        axes = made.axes
+    with drawing(name) as canvas:
+        axes = canvas.axes
         for (label, steps, values), color in zip(series, SERIES, strict=False):
             if is_loss and len(values) > 100:
                 axes.plot(steps, values, color=color, linewidth=0.8, alpha=0.3)
@@ -103,4 +103,4 @@ def _draw(series: Sequence[Curve], name: str, is_loss: bool) -> str:
         axes.margins(x=0.02)
         if len(series) > 1:
             axes.legend(frameon=False, fontsize=9, ncols=2 if len(series) > 3 else 1)
-    return made.svg
+    return canvas.svg

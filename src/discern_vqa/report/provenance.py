@@ -20,8 +20,8 @@ def facts(run: RunFiles) -> list[tuple[str, str]]:
         (BEFORE, "the stage before"),
         ("", "this training" if run.learning.get(BEFORE) else "training"),
     ]
-    times = [f"{said} {_spent(run.learning[stage])}" for stage, said in ran if _spent(run.learning.get(stage, []))]
-    told = [
+    times = [f"{label} {_spent(run.learning[stage])}" for stage, label in ran if _spent(run.learning.get(stage, []))]
+    lines = [
         ("data", f"{data.get('dataset', '')} {data.get('protocol', '')}".strip()),
         ("seed", "" if steps.get("seed") is None else str(steps["seed"])),
         ("epochs", str(steps.get("epochs", ""))),
@@ -31,7 +31,7 @@ def facts(run: RunFiles) -> list[tuple[str, str]]:
         ("python", str(environment.get("python", ""))),
         ("packages", ", ".join(f"{name} {number}" for name, number in versions.items())),
     ]
-    return [(name, text) for name, text in told if text]
+    return [(name, text) for name, text in lines if text]
 
 
 def _spent(lines: Sequence[Mapping[str, Any]]) -> str:

@@ -10,7 +10,6 @@ from discern_vqa.report.summary import summary
 from discern_vqa.report.terminal import COLUMNS
 from discern_vqa.scoring.metrics import rights
 from discern_vqa.scoring.page_tables import Cell, Figure, Table, in_percent, table_of
-from discern_vqa.scoring.predictions import Prediction
 from discern_vqa.scoring.stored import own_file
 
 TITLES = {
@@ -114,17 +113,13 @@ def _groups(run: RunFiles, beside: str) -> list[dict[str, Any]]:
     for key, figures in sorted((run.scores.get("by") or {}).items(), key=lambda item: len(item[1])):
         bars = [_bar(name, one) for name, one in figures.items()]
         for bar in bars:
-            asked = [theirs.get(row.id) for row in run.rows if _value(row, key) == bar["name"]]
+            asked = [theirs.get(row.id) for row in run.rows if getattr(row, key, "") == bar["name"]]
             known = [row for row in asked if row is not None]
             bar["beside"] = 100 * float(rights(known, how).mean()) if known and len(known) == len(asked) else None
         if bars:
             titles = {"organ": "By organ", "question_type": "By question type", "phrase_type": "By phrasing"}
             groups.append({"key": key, "title": titles.get(key, f"By {key.replace('_', ' ')}"), "bars": bars})
     return groups
-
-
-def _value(row: Prediction, key: str) -> str:
-    return str(getattr(row, key, ""))
 
 
 def _card(key: str, scores: dict[str, Any], name: str) -> dict[str, Any]:

@@ -47,7 +47,6 @@ def free_text(
     """Every free-text metric, over all questions and over open and closed ones.
 
     Args:
-        rows: the questions with their answers.
         normalise: the normaliser of both texts. Of several accepted answers the nearest is the true one.
         similarity: a `Similarity` of the rows, where it was asked for.
 
@@ -56,19 +55,21 @@ def free_text(
         ["similarity_by_chance"]}.
     """
     same = normaliser(normalise)
-    said = [same(row.prediction).split() for row in rows]
-    true = [_nearest(given, [same(text).split() for text in row.truths]) for given, row in zip(said, rows, strict=True)]
+    given = [same(row.prediction).split() for row in rows]
+    truths = [
+        _nearest(answer, [same(text).split() for text in row.truths]) for answer, row in zip(given, rows, strict=True)
+    ]
     images = np.array([row.image for row in rows], dtype=str)
-    each = {"exact": np.array([bool(a) and a == b for a, b in zip(said, true, strict=True)], dtype=float)}
-    shared = np.array([overlap(a, b) for a, b in zip(said, true, strict=True)]).reshape(-1, 3)
-    each |= {name: shared[:, place] for place, name in enumerate(METRICS[1:4])}
-    each["rouge_l"] = np.array([rouge_l(a, b) for a, b in zip(said, true, strict=True)])
+    each = {"exact": np.array([bool(a) and a == b for a, b in zip(given, truths, strict=True)], dtype=float)}
+    shared = np.array([overlap(a, b) for a, b in zip(given, truths, strict=True)]).reshape(-1, 3)
+    each |= {name: shared[:, column] for column, name in enumerate(METRICS[1:4])}
+    each["rouge_l"] = np.array([rouge_l(a, b) for a, b in zip(given, truths, strict=True)])
     if similarity is not None:
         each["similarity"] = similarity.each
-    counts = np.array([ngram_counts(a, b) for a, b in zip(said, true, strict=True)], dtype=float)
+    counts = np.array([ngram_counts(a, b) for a, b in zip(given, truths, strict=True)], dtype=float)
     kinds = np.array([row.answer_type for row in rows], dtype=str)
     parts = {"overall": np.ones(len(rows), dtype=bool), OPEN: kinds == OPEN, CLOSED: kinds == CLOSED}
-    lengths = {"gold": _mean_length(true), "prediction": _mean_length(said)}
+    lengths = {"gold": _mean_length(truths), "prediction": _mean_length(given)}
     scores: dict[str, Any] = {"normaliser": normalise, "tokens": lengths}
     for name in (*METRICS, *(["similarity"] if similarity is not None else [])):
         if name.startswith("bleu_"):

@@ -77,7 +77,7 @@ def from_answers(samples: Sequence[Sample], answers: Sequence[Answer]) -> list[P
             mask=sample.mask,
             others=answer.others,
             mode=answer.mode,
-            accepted=tuple(one for one in sample.extra.get("accepted", ()) if one != sample.answer),
+            accepted=tuple(text for text in sample.extra.get("accepted", ()) if text != sample.answer),
         )
         for sample, answer in zip(samples, answers, strict=True)
     ]
@@ -172,8 +172,8 @@ def _parse(line: str, where: str) -> Prediction:
     fields["alternatives"] = _alternatives(fields.get("alternatives") or [], where)
     fields["others"] = _others(fields.get("others"), where)
     fields["accepted"] = _accepted(fields.get("accepted") or [], where)
-    kept = (*_TEXT, "score", "alternatives", "others", "accepted")
-    return Prediction(**{key: fields[key] for key in kept if key in fields})
+    keys = (*_TEXT, "score", "alternatives", "others", "accepted")
+    return Prediction(**{key: fields[key] for key in keys if key in fields})
 
 
 def _accepted(value: Any, where: str) -> tuple[str, ...]:

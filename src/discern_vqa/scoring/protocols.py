@@ -188,8 +188,6 @@ def score_protocols(
     ["unknown"]}}, or {name: {"what", "programs", "skipped": why}}.
 
     Args:
-        rows: all lines of one file.
-        names: of the presets.
         answers: the answers that the model can give. Presets that snap to known answers take the true answers of the
             file without them, as programs do whose lists hold test answers.
     """
@@ -218,24 +216,14 @@ def as_table(scores: dict[str, Any]) -> str:
 
 
 def _lacking(protocol: Protocol, rows: Sequence[Prediction], answers: Sequence[str] | None) -> str:
-    """Why a preset cannot be applied to these rows, "" when it can."""
+    """What a preset needs and is not there, "" when nothing is."""
     for need in protocol.needs:
         if need == "answers":
             if not answers:
                 return "it needs the list of answers that the model can give: --answers RUN, or a file"
-            continue
-        silent = sum(not getattr(row, need) for row in rows)
-        if silent:
+        elif silent := sum(not getattr(row, need) for row in rows):
             return f"{silent:,} of {len(rows):,} lines have no {need}"
-    clean = CLEANING[protocol.cleaning]
-    known = {clean(answer) for answer in answers or []}
-    if not any(protocol.asked(row) and ("answers" not in protocol.needs or _known(row, clean, known)) for row in rows):
-        return "no line is a question that it takes"
     return ""
-
-
-def _known(row: Prediction, clean: Callable[[str], str], known: set[str]) -> bool:
-    return not known.isdisjoint(map(clean, row.truths))
 
 
 def _figures(protocol: Protocol, rows: Sequence[Prediction], answers: Sequence[str] | None) -> dict[str, Any]:
@@ -243,7 +231,10 @@ def _figures(protocol: Protocol, rows: Sequence[Prediction], answers: Sequence[s
     known = tuple(dict.fromkeys(clean(answer) for answer in (answers or [row.gold for row in rows])))
     taken = [row for row in rows if protocol.asked(row)]
     if "answers" in protocol.needs:
-        taken = [row for row in taken if _known(row, clean, set(known))]
+        givable = set(known)
+        taken = [row for row in taken if not givable.isdisjoint(map(clean, row.truths))]
+    if not taken:
+        return {"skipped": "no line is a question that it takes"}
     parts = np.array([protocol.part(row) for row in taken], dtype=str)
     images = np.array([row.image for row in taken], dtype=str)
     credit = np.array(

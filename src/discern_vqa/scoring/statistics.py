@@ -146,13 +146,13 @@ def combined(mean_of_each: np.ndarray, clusters: Sequence[str], groups: Sequence
     freedom = variance**2 / spread if 0 < spread < np.inf else max(images - 1, 1)
     error = float(np.sqrt(variance))
     half = float(stats.t.ppf(0.975, freedom)) * error if error > 0 else 0.0
-    own = groups[0] if len(groups) == 1 else np.array([])
+    means = groups[0] if len(groups) == 1 else np.array([])
     return Estimate(
         mean=mean,
         error=error,
         freedom=float(freedom),
         low=mean - half,
         high=mean + half,
-        sd=float(np.std(own, ddof=1)) if len(own) > 1 else None,
-        seeds=tuple(float(one) for one in own),
+        sd=float(np.std(means, ddof=1)) if len(means) > 1 else None,
+        seeds=tuple(float(mean_of_seed) for mean_of_seed in means),
     )

@@ -67,7 +67,6 @@ class Calibration:
 
         Args:
             rows: predictions on questions that the model did not learn from, with scores.
-            normalise: the normaliser of answers.
             coverage: how often an answer set shall hold the true answer.
             target: accuracy of the answers given; none: half the errors of answering everything.
             about: what the questions are, for the file: {"what", "file"}.
@@ -88,7 +87,7 @@ class Calibration:
         temperature = confidence.fit_temperature(rows, right, normalise, kind)
         truth = confidence.truth_scores(rows, normalise, temperature, kind)
         sure = confidence.confidences(rows, temperature, kind)
-        levels = {str(one): conformal.threshold(truth, one) for one in conformal.LEVELS}
+        levels = {str(level): conformal.threshold(truth, level) for level in conformal.LEVELS}
         fitted_on = {"n": len(rows), "images": len({row.image for row in rows}), "accuracy": float(right.mean())}
         return cls(
             normaliser=normalise,

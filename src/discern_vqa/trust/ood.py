@@ -74,7 +74,7 @@ class Known:
             return None
         names = np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1]
         fold = (np.random.default_rng(0).permutation(names.max() + 1) % FOLDS)[names]
-        inside = [_distance(vectors[fold == one], vectors[fold != one]) for one in range(FOLDS)]
+        inside = [_distance(vectors[fold == number], vectors[fold != number]) for number in range(FOLDS)]
         return cls(vectors, np.sort(np.concatenate(inside)), LEFT_OUT)
 
     @property
@@ -249,21 +249,21 @@ def lines(found: Mapping[str, Any] | None) -> list[str]:
         return []
     if "missing" in found:
         return [f"what is outside the training data cannot be told: {found['missing']}"]
-    said = []
+    sentences = []
     for kind, name in KINDS.items():
-        one = (found.get("split") or {}).get(kind)
-        if one and one["n"]:
-            said.append(
-                f"taken for something else than it was trained on: {one['correct']:,} of {one['n']:,} new {name} of "
-                f"this split ({cell(one)} %; {100 * (1 - found['accepted']):.0f} % by design)"
+        figures = (found.get("split") or {}).get(kind)
+        if figures and figures["n"]:
+            sentences.append(
+                f"taken for something else than it was trained on: {figures['correct']:,} of {figures['n']:,} new "
+                f"{name} of this split ({cell(figures)} %; {100 * (1 - found['accepted']):.0f} % by design)"
             )
-    for name, one in (found.get("outside") or {}).items():
-        ends = f"[{one['ci95'][0]:.3f}, {one['ci95'][1]:.3f}]"
-        said.append(
-            f"told from what it was trained on: {name} ({one['n']:,} {KINDS[one['what']]} against {one['inside']:,}): "
-            f"AUROC {one['auroc']:.3f} {ends}, {cell(one['caught'])} % caught"
+    for name, figures in (found.get("outside") or {}).items():
+        ends = f"[{figures['ci95'][0]:.3f}, {figures['ci95'][1]:.3f}]"
+        sentences.append(
+            f"told from what it was trained on: {name} ({figures['n']:,} {KINDS[figures['what']]} against "
+            f"{figures['inside']:,}): AUROC {figures['auroc']:.3f} {ends}, {cell(figures['caught'])} % caught"
         )
-    return said
+    return sentences
 
 
 def as_text(content: Mapping[str, Any]) -> str:
