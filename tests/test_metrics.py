@@ -160,7 +160,8 @@ def test_a_file_is_scored_and_printed_with_baselines_controls_and_a_warning(tmp_
     assert "vocabulary: 2 answers can be given; they cover 90.0 % of the questions, and no score can be higher" in table
     warned = [line for line in table.splitlines() if line.startswith("WARNING")]
     assert len(warned) == 1
-    assert "a model that sees no pixels does as well: image_identity reaches 75.0" in warned[0]
+    assert "not shown to be better than a model that sees no pixels: image_identity reaches 75.0 [" in warned[0]
+    assert warned[0].endswith("; the intervals overlap")
     paired = {"image_identity": {"verdict": "better", "p": 0.01, "tests": 1}}
     assert not warnings(scores | {"paired": paired}), "a paired test knows better"
 

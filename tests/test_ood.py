@@ -106,7 +106,7 @@ def test_a_perfect_separation_is_not_certain():
 
 def test_what_is_written_is_read_back_and_judges_alike(tmp_path):
     names = [str(i) for i in range(60)]
-    made = Detector(Known.fit(cloud(60, 0), names), Known.fit(cloud(60, 1, 2, 8), names), "0123")
+    made = Detector({"image": Known.fit(cloud(60, 0), names), "question": Known.fit(cloud(60, 1, 2, 8), names)}, "0123")
     made.write(tmp_path)
     again = Detector.read(tmp_path / FILE)
     images, questions = np.concatenate([cloud(3, 5), cloud(3, 6, 9)]), cloud(6, 7, 2, 8)
@@ -119,7 +119,7 @@ def test_what_is_written_is_read_back_and_judges_alike(tmp_path):
 
 def test_a_broken_file_is_two_lines(tmp_path):
     (tmp_path / FILE).write_bytes(b"\x00" * 40)
-    with pytest.raises(RunError, match="is no file of out-of-distribution detection") as caught:
+    with pytest.raises(RunError, match="is broken") as caught:
         Detector.read(tmp_path / FILE)
     assert "discern calibrate" in caught.value.hint
 

@@ -104,7 +104,7 @@ def test_kept_states_come_back_and_broken_ones_are_said(run: Path) -> None:
     assert kept.ids == ["a", "b", "c", "d"]
     assert np.abs(kept.states - states).max() < 2e-3
     kept_states.write(path, ["a"], states)
-    with pytest.raises(RunError, match="n ids"):
+    with pytest.raises(RunError, match="4 rows, and 1 ids"):
         read_run(run)
     path.write_bytes(b"no tensors")
     with pytest.raises(RunError, match=r"features\.test\.safetensors is broken"):

@@ -6,12 +6,16 @@ example), and everything below the line `YOURS`. A README that this program did 
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING, Any
 
-from discern_vqa.errors import RunError
-from discern_vqa.files import atomic_write_text, from_json
+from discern_vqa.files import atomic_write_text
+from discern_vqa.scoring.stored import own_file, read_object
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 CARD = "README.md"
 MADE = "<!-- Written by Discern; discern evaluate writes it again. -->"
@@ -24,23 +28,15 @@ _ENTRY = re.compile(r"^(?=[\w-]+:)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Judged:
-    """What is known of a run once it was evaluated.
-
-    Args:
-        split, questions, images: what it was asked.
-        figures: metric ("accuracy", "open", ...) -> a fraction, for the hub's index.
-        table: the figures beside baselines and controls, as Markdown.
-        says: sentences on what the figures are worth.
-        flaws: the audit's sentences on the data.
-    """
+    """What is known of a run once it was evaluated."""
 
     split: str
     questions: int
     images: int | None
-    figures: Mapping[str, float]
-    table: str
-    says: Sequence[str] = field(default=())
-    flaws: Sequence[str] = field(default=())
+    figures: Mapping[str, float]  # metric ("accuracy", "open", ...) -> a fraction, for the hub's index
+    table: str  # the figures beside baselines and controls, as Markdown
+    says: Sequence[str] = ()  # sentences on what the figures are worth
+    flaws: Sequence[str] = ()  # the audit's sentences on the data
 
 
 def write_card(folder: Path, judged: Judged | None = None) -> bool:
@@ -52,28 +48,33 @@ def write_card(folder: Path, judged: Judged | None = None) -> bool:
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
     if before and MADE not in before:
         return False
-    try:
-        config = from_json((folder / "config.json").read_bytes())
-        name, dataset = str(config.get("name") or folder.resolve().name), config["data"]["dataset"]
-        model, encoders = config["model"]["name"], config["model"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{folder / 'config.json'} is broken: {error!r}", hint="train the run again") from error
-    head = _head(name, dataset, model, judged, _kept(before))
-    recipe = folder / "recipe.toml"
-    parts = [
-        f"---\n{head}\n---",
-        MADE,
-        f"# {name}",
-        _intended(model, dataset, encoders),
-        _judged(judged),
-        _data(dataset, config["data"], judged),
-        _training(config, recipe.is_file()),
-        _use(name),
-        _LIMITS,
-        YOURS,
-    ]
-    atomic_write_text(path, "\n\n".join(part for part in parts if part) + "\n" + _below(before))
+    with own_file(folder / "config.json", "train the run again"):
+        config = read_object(folder / "config.json", "train the run again")
+        name = str(config.get("name") or folder.resolve().name)
+        head = _head(name, config["data"]["dataset"], config["model"]["name"], judged, _kept(before))
+        text = _template().render(
+            head=head,
+            made=MADE,
+            name=name,
+            quoted=f'"{name}"' if any(letter.isspace() for letter in name) else name,
+            config=config,
+            encoders=_encoders(config["model"]),
+            judged=judged,
+            facts=_facts(config),
+            has_recipe=(folder / "recipe.toml").is_file(),
+            yours=YOURS,
+            below=_below(before),
+        )
+    atomic_write_text(path, text)
     return True
+
+
+def _template() -> "Template":
+    """`card.md.j2`, beside this file."""
+    from jinja2 import Environment
+
+    text = files("discern_vqa").joinpath("card.md.j2").read_text("utf-8")
+    return Environment(trim_blocks=True, lstrip_blocks=True).from_string(text)
 
 
 def _head(name: str, dataset: str, model: str, judged: Judged | None, kept: Mapping[str, str]) -> str:
@@ -118,113 +119,31 @@ def _kept(before: str) -> dict[str, str]:
 
 def _below(before: str) -> str:
     """What the user wrote below the line."""
-    below = before.partition(YOURS)[2].strip("\n") if YOURS in before else ""
+    below = before.partition(YOURS)[2].strip("\n")
     return f"\n{below}\n" if below else ""
 
 
-def _intended(model: str, dataset: str, encoders: Mapping[str, Any]) -> str:
-    parts = [
-        f"{side}: {encoders[side].get('weights') or encoders[side].get('kind')}"
-        for side in ("image", "text")
-        if isinstance(encoders.get(side), Mapping)
-    ]
-    encoded = f" ({'; '.join(map(_short, parts))})" if parts else ""
-    return f"""**Research software, not for diagnosis.** A model of the kind `{model}`{encoded} that answers
-questions about medical images. It learned from `{dataset}` with Discern (`discern-vqa`).
-
-## Intended use
-
-Research on visual question answering: to repeat and compare results, to study what such a model sees, and to try it
-on images of the kind that it learned from. It is **not** a medical device. No answer of it may be used for the
-diagnosis or care of a patient, and no physician has checked its answers."""
+def _encoders(model: Mapping[str, Any]) -> list[str]:
+    """Both encoders by their weights' names, or by their kinds: no folder of this or any system."""
+    sides = {side: model[side] for side in ("image", "text") if isinstance(model.get(side), Mapping)}
+    names = {side: str(table.get("weights") or table.get("kind")) for side, table in sides.items()}
+    return [f"{side}: {PureWindowsPath(name).name}" for side, name in names.items()]
 
 
-def _judged(judged: Judged | None) -> str:
-    if judged is None:
-        return "## Figures\n\nIt was not evaluated yet: `discern evaluate` writes its figures here."
-    images = f" about {judged.images:,} images" if judged.images else ""
-    lines = [
-        "## Figures",
-        "",
-        f"On {judged.questions:,} questions{images} of the split `{judged.split}`: accuracy in % [95 % interval,"
-        " clustered by image].",
-        "",
-        judged.table,
-        "",
-        *(f"- {one}" for one in judged.says),
-    ]
-    return "\n".join(lines)
-
-
-def _data(dataset: str, data: Mapping[str, Any], judged: Judged | None) -> str:
-    lines = ["## Training data", "", f"`{dataset}`, protocol `{data.get('protocol', 'usual')}`."]
-    if auxiliary := data.get("auxiliary") or data.get("beside"):  # its name in runs of earlier versions
-        lines.append(f"Training questions of the auxiliary data set `{auxiliary}` were learned from too.")
-    if judged is None:
-        lines.append("The data were not audited yet.")
-    elif judged.flaws:
-        lines += ["", "What the audit says of them:", "", *(f"- {one}" for one in judged.flaws)]
-    else:
-        lines.append("The audit found nothing that stands in the way.")
-    return "\n".join(lines)
-
-
-def _training(config: Mapping[str, Any], has_recipe: bool) -> str:
+def _facts(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What one must know of the training, by name; None or "" is left out."""
     run, optim, objective, prior = (config.get(key) or {} for key in ("run", "optim", "objective", "prior"))
-    heard = [name for name in ("wording", "cases") if prior.get(name)]
     environment = config.get("environment") or {}
+    heard = [name for name in ("wording", "cases") if prior.get(name)]
+    apart = prior.get("share_yes_no")
+    share = str(prior.get("share")) + (f", {apart} where yes or no is expected" if apart is not None else "")
     versions = ", ".join(f"{name} {number}" for name, number in (environment.get("versions") or {}).items())
-    facts = {
+    return {
         "objective": objective.get("name"),
         "optimiser": ", ".join(f"{key} {optim[key]}" for key in ("optimizer", "lr", "batch") if key in optim),
-        "prior": f"{' and '.join(heard)}, share {_shares(prior)}" if heard else None,
+        "prior": f"{' and '.join(heard)}, share {share}" if heard else None,
         "epochs": run.get("epochs"),
         "seed": run.get("seed"),
         "machine": " ".join(str(environment[key]) for key in ("system", "machine") if environment.get(key)),
         "versions": f"Python {environment.get('python')}, {versions}",
     }
-    lines = [f"- {name}: {text}" for name, text in facts.items() if text not in (None, "")]
-    where = ["", "The whole recipe is `recipe.toml`; every setting as it was resolved is in `config.json`."]
-    if "cases" in heard:
-        held = "`prior.safetensors` holds vectors of all training questions and images, and their answers; no texts."
-        where += ["", held]
-    return "\n".join(["## Recipe", "", *lines, *(where if has_recipe else [])])
-
-
-def _shares(prior: Mapping[str, Any]) -> str:
-    apart = prior.get("share_yes_no")
-    return str(prior.get("share")) + (f", {apart} where yes or no is expected" if apart is not None else "")
-
-
-def _use(name: str) -> str:
-    return f"""## How to use it
-
-```
-pip install discern-vqa
-discern ask {_quoted(name)} IMAGE "Is there a pleural effusion?"
-discern evaluate {_quoted(name)} --data FOLDER
-```
-
-The first argument is this folder. Weights are safetensors; nothing in the folder is a pickle."""
-
-
-_LIMITS = """## Limits
-
-- It gives an answer of its table to any question about any image, sensible or not; answers that it did not meet in
-  training it cannot give.
-- Its confidence is worth something only where the run is calibrated (`discern calibrate`), and only for images of the
-  kind that it was calibrated on.
-- Its figures speak of these questions and images: not of another hospital, camera or language, and not of another
-  training run with another seed.
-- The licence of these weights is for you to state, in the first lines of this file, within what the licences of the
-  training data and of the encoders allow."""
-
-
-def _short(text: str) -> str:
-    """An encoder by its name: no folder of this machine."""
-    side, _, weights = text.partition(": ")
-    return f"{side}: {weights.replace(chr(92), '/').rstrip('/').rpartition('/')[2]}"
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"' if any(letter.isspace() for letter in name) else name

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from discern_vqa.data.batch import Inputs
     from discern_vqa.data.sample import Sample
     from discern_vqa.fitting.fitted import Baseline as Fitted
+    from discern_vqa.imaging.regions import Region
     from discern_vqa.measurements import Context
-    from discern_vqa.scoring.stored import Stored
 
 Json = dict[str, Any]
 """What `json.dumps` takes: figures and texts by name."""
@@ -61,6 +62,15 @@ class Reader(Protocol):
         """(root: Path, ...) writes a small set in the layout that `read` reads."""
 
 
+@runtime_checkable
+class MarksRegions(Protocol):
+    """A reader of a data set in which regions of the images are marked."""
+
+    @property
+    def regions(self) -> Callable[[Path, str], list[Region]]:
+        """(root, image) -> the marked regions of an image. Raises DataError, ImageError."""
+
+
 class Model(Protocol):
     """A network that answers questions; see `bases.ModelBase` for its methods and `bases.ModelConfig` for its table."""
 
@@ -92,6 +102,15 @@ class BaselineRow(Protocol):
     @property
     def answer(self) -> Callable[..., list[Answer]]:
         """(train, test, *, vocabulary, seed) -> one answer for each test question; reads no test answer."""
+
+
+@runtime_checkable
+class StatesBaseline(BaselineRow, Protocol):
+    """A baseline row that learns from the states of the run's encoders: `answer` also takes `batcher` and `learn`."""
+
+    @property
+    def NEEDS_STATES(self) -> bool:
+        """True."""
 
 
 @runtime_checkable
@@ -154,18 +173,12 @@ class HasNotes(Protocol):
 
 
 class Measurement(Protocol):
-    """Something that `discern evaluate` measures of a run (`measurements`); it may have more functions."""
+    """Something that `discern evaluate` measures of a run (`measurements`). Optional: `lines`, `warnings`, `sentences`,
+    `tables`, `groups`."""
 
     @property
     def ORDER(self) -> int:
         """Its place among the others."""
 
-    @property
-    def Schema(self) -> type[Stored]:
-        """The keys of `scores.json` that it fills."""
-
     def measure(self, context: Context) -> Mapping[str, Any]:
-        """The value of each key, ready for JSON."""
-
-    def lines(self, scores: Mapping[str, Any]) -> list[str]:
-        """Sentences for the terminal."""
+        """The value of each key of `scores.json` that it fills, ready for JSON."""

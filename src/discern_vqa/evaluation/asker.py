@@ -17,71 +17,53 @@ from discern_vqa.trust.calibration import Calibration
 
 @dataclass
 class RunAsker:
-    """See `measurements.Asker`.
-
-    Args:
-        predictor: the open run.
-        answering: its answers to the questions of the split.
-        split: the evaluation split's name; samples: its questions.
-        train: what the run learned from; held_out: what it did not learn from.
-        learnable: what baselines learn from; [] for no baselines.
-        no_baselines: why there are none although they were wanted; else "".
-    """
+    """See `measurements.Asker`, which says what each of its members is."""
 
     predictor: Predictor
-    answering: Answered
+    answering: Answered  # its answers to the questions of the split
     split: str
     samples: Sequence[Sample]
     train: Sequence[Sample]
     held_out: Sequence[Sample]
-    learnable: Sequence[Sample] = ()
-    no_baselines: str = ""
+    learnable: Sequence[Sample] = ()  # what baselines learn from; none: no baselines
+    no_baselines: str = ""  # why there are none although they were wanted
 
     @property
     def modes(self) -> tuple[str, ...]:
-        """See Asker."""
         return self.predictor.modes
 
     @property
     def shows(self) -> tuple[Shown, ...]:
-        """See Asker."""
         return self.predictor.shows
 
     @property
     def generates_below(self) -> float:
-        """See Asker."""
         return self.predictor.run.hybrid_below()
 
     @property
     def baselines(self) -> Sequence[str]:
-        """See Asker."""
         return self.predictor.run.recipe.run.baselines if self.learnable else ()
 
     def answer(self, samples: Sequence[Sample], shown: Shown = "real") -> list[Answer]:
-        """See Asker."""
         return self.predictor.answer(samples, shown)
 
     def answers(self, mode: str) -> list[Answer]:
-        """See Asker."""
         return self.answering.answers(mode)
 
     def prior_answers(self) -> list[Answer]:
-        """See Asker."""
         return self.predictor.beforehand(self.samples)
 
     def baseline(self, name: str) -> list[Prediction]:
-        """See Asker."""
         run, batcher = self.predictor.run, self.predictor.batcher
         return baseline_rows.row(name, self.learnable, self.samples, self.split, run, batcher)
 
     def calibration(self) -> Calibration:
-        """See Asker."""
         if self.predictor.calibration is None:
             self.predictor.calibration, _ = from_validation(self.predictor, self.held_out)
         return self.predictor.calibration
 
     def out_of_distribution(self) -> dict[str, Any]:
-        """See Asker. A run that has no detector yet gets one."""
+        """A run that has no detector yet gets one."""
         predictor = self.predictor
         images = {sample.image for sample in self.samples}
         if predictor.detector is None and not ood_fit.fit_run(

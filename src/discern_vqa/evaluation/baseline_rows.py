@@ -10,6 +10,7 @@ from typing import Any
 
 from discern_vqa import registry
 from discern_vqa.config import PriorConfig
+from discern_vqa.contracts import BaselineRow, StatesBaseline
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import Sample
@@ -42,15 +43,15 @@ def row(
     """The baseline's predictions, kept beside the run's own: a file is read again when all that it follows from is what
     it was (`_digest`)."""
     module, path = _module(name, run), _file(run, name, split)
-    states, weights = _features(run, batcher) if getattr(module, "NEEDS_STATES", False) else (None, "")
+    states, weights = _features(run, batcher) if isinstance(module, StatesBaseline) else (None, "")
     mark, known = path.with_suffix(".learned"), _digest(module, learned, samples, run, weights)
     if path.is_file() and mark.is_file() and mark.read_text(encoding="utf-8") == known:
         try:
-            kept = predictions.read(path)
+            earlier = predictions.read(path)
         except DataError:
-            kept = []
-        if [one.id for one in kept] == [sample.id for sample in samples]:
-            return kept
+            earlier = []
+        if [prediction.id for prediction in earlier] == [sample.id for sample in samples]:
+            return earlier
     needs = {"batcher": states, "learn": train_at_once} if weights else {}
     answers: list[Answer] = module.answer(
         learned, samples, vocabulary=run.vocabulary, seed=run.recipe.run.seed, **needs
@@ -89,10 +90,10 @@ def _file(run: Run, name: str, split: str) -> Path:
 def _module(name: str, run: Run) -> ModuleType:
     """The baseline's. Raises ConfigError for one that cannot stand beside this run."""
     module = registry.load("baselines", name)
-    if not hasattr(module, "answer"):
+    if not isinstance(module, BaselineRow):
         hint = f"take it out of run.baselines, and fit it by itself: discern train recipes/baselines/{name}.toml"
         raise ConfigError(f"the baseline {name} has an encoder of its own, and is no row of a run", hint=hint)
-    if getattr(module, "NEEDS_STATES", False) and run.recipe.is_baseline:
+    if isinstance(module, StatesBaseline) and run.recipe.is_baseline:
         hint = "take it out of run.baselines"
         raise ConfigError(f"the baseline {name} learns from a model's features; {run.folder} has none", hint=hint)
     return module

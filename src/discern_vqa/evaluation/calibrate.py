@@ -6,9 +6,9 @@ from typing import Any
 
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import DataError, DiscernError, RunError
-from discern_vqa.evaluation.opening import open_run
+from discern_vqa.evaluation.opening import data_root, open_run
 from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.recipe_samples import Samples, find_root
+from discern_vqa.recipe_samples import Samples
 from discern_vqa.run import WEIGHTS, Run
 from discern_vqa.scoring import predictions
 from discern_vqa.scoring.predictions import Prediction
@@ -16,6 +16,7 @@ from discern_vqa.trust.calibration import (
     COVERAGE,
     FILE,
     Calibration,
+    count_shared,
     digest,
     nothing_held_out,
     refuse_shared,
@@ -50,8 +51,7 @@ def calibrate_run(
         data: the data set's folder, if it moved.
 
     Returns the calibration and the predictions that it was fitted on. Raises RunError where nothing was held out or the
-    other run is of another recipe,
-    DataError for too few questions, or for questions that are in the run's own test predictions.
+    other run is of another recipe, DataError for too few questions, or for some of the run's own test predictions.
     """
     run = Path(run)
     if on is not None:
@@ -71,7 +71,7 @@ def calibrate_run(
         return _fit(run, rows, opened.recipe.data.normaliser, coverage, target, about), rows
     predictor = open_run(run, calibrated=False)  # what is there may be broken or out of date
     opened = predictor.run
-    root = find_root(opened.recipe.data, data) if data is not None or not opened.root.exists() else opened.root
+    root = data_root(opened, data)
     validation = held_out(opened, root)
     if not validation:
         raise RunError(nothing_held_out(run), hint=what_can_be_done(run))
@@ -99,14 +99,12 @@ def _refuse_learned(run: Run, rows: Sequence[Prediction], data: Path | None, say
     """Raises DataError when the run has learned from some of these; where its data are not at hand, it is said."""
     config = run.recipe.data
     try:
-        root = find_root(config, data) if data is not None or not run.root.exists() else run.root
+        root = data_root(run, data)
         train, _ = Samples(config, root, run.recipe.run.seed).learning
     except DiscernError:
         say(f"the training questions of {run.folder} are not at hand, so nobody checks that these are none of them")
         return
-    known = {(sample.id, sample.image, sample.question) for sample in train}
-    learned = sum((row.id, row.image, row.question) in known for row in rows)
-    if learned:
+    if learned := count_shared(rows, train):
         raise DataError(
             f"{run.folder} has learned from {learned:,} of the {len(rows):,} questions: of those it is always sure",
             hint="give questions that it has not seen; another run's validation is named by its folder: --on OTHER_RUN",

@@ -13,11 +13,11 @@ from discern_vqa.evaluation import baseline_rows
 from discern_vqa.evaluation.asker import RunAsker
 from discern_vqa.evaluation.explain import BATCH, Explainer
 from discern_vqa.evaluation.heatmaps import kept
-from discern_vqa.evaluation.opening import open_run
+from discern_vqa.evaluation.opening import data_root, open_run
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.files import atomic_write_text
 from discern_vqa.measurements import Context
-from discern_vqa.recipe_samples import Samples, evaluated, find_root
+from discern_vqa.recipe_samples import Samples, evaluated
 from discern_vqa.report.card import write_judged_card
 from discern_vqa.report.read import audit_file
 from discern_vqa.scoring import kept_states, metrics, predictions
@@ -47,7 +47,7 @@ def evaluate(
     predictor = open_run(run)
     opened = predictor.run
     config, folder = opened.recipe.data, opened.folder
-    root = find_root(config, data) if data is not None or not opened.root.exists() else opened.root
+    root = data_root(opened, data)
     reading = Samples(config, root, opened.recipe.run.seed)
     whole = reading.test(split)
     samples = evaluated(config, whole, opened.recipe.optim.batch)

@@ -16,8 +16,8 @@ liver?" No), and questions that knowledge answers and not the image (SLAKE's wit
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
+from discern_vqa.contracts import MarksRegions, Reader
 from discern_vqa.data.sample import Sample
 from discern_vqa.imaging.regions import Region
 
@@ -25,8 +25,8 @@ SIDES = ("left", "right")
 _ABNORMAL = re.compile(r"\b((ab)?normal\w*|diseases?|lesions?|tumou?rs?|(un)?healthy|pathology)\b")
 
 
-def finder(module: Any, root: Path) -> Callable[[Sample], list[Region]]:
-    """What a question of the data set `module` (its reader) is about; no region where that is not marked.
+def finder(reader: Reader, root: Path) -> Callable[[Sample], list[Region]]:
+    """What a question of the reader's data set is about; no region where that is not marked.
 
     The function raises DataError or ImageError where marks are broken.
     """
@@ -35,10 +35,10 @@ def finder(module: Any, root: Path) -> Callable[[Sample], list[Region]]:
     def find(sample: Sample) -> list[Region]:
         if sample.mask:
             return [Region(label=_finding(sample), is_finding=True, mask=root / sample.mask)]
-        if not hasattr(module, "regions") or sample.extra.get("triple"):
+        if not isinstance(reader, MarksRegions) or sample.extra.get("triple"):
             return []
         if sample.image not in seen:
-            seen[sample.image] = module.regions(root, sample.image)
+            seen[sample.image] = reader.regions(root, sample.image)
         return about(sample.question, sample.answer, seen[sample.image])
 
     return find

@@ -22,7 +22,7 @@ from discern_vqa.evaluation.heatmaps import Map
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.evaluation.questions import asked
 from discern_vqa.run import WEIGHTS, Run
-from discern_vqa.scoring.stored import Stored, read_object
+from discern_vqa.scoring.stored import read_object
 from discern_vqa.trust.calibration import digest
 
 AUTO = "auto"
@@ -31,24 +31,15 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Explained:
-    """One answer with its map.
-
-    Args:
-        answer: as `Predictor.ask` gives it.
-        explained: the answer that the map is about; another than `answer` only where that was written freely.
-        method, summary: the way of explaining, and what it shows.
-        grid: (h, w) over the square that the model looks at, not negative.
-        measured: what the method was measured to be worth for this model; "" where nobody has.
-        words: the question's words, each with how far it opens the gate to the image; of CMI-MTL's gate alone.
-    """
+    """One answer with its map."""
 
     answer: Answer
-    explained: str
+    explained: str  # the answer that the map is about; another than `answer` only where that was written freely
     method: str
-    summary: str
-    grid: Map
-    measured: str
-    words: tuple[tuple[str, float], ...] = ()
+    summary: str  # what the method shows
+    grid: Map  # (h, w) over the square that the model looks at, not negative
+    measured: str  # what the method was measured to be worth for this model; "" where it was not
+    words: tuple[tuple[str, float], ...] = ()  # how far each word opens the gate to the image; of CMI-MTL's gate alone
 
 
 def explain(predictor: Predictor, image: Path, question: str, method: str = AUTO) -> Explained:
@@ -133,29 +124,11 @@ class Explainer:
         return list(made.numpy().astype(np.float64))
 
 
-class _Pointing(Stored):
-    n: int
-    mean: float
-
-
-class _Method(Stored):
-    pointing: _Pointing
-
-
-class _Measured(Stored):
-    """What is said of a map's worth."""
-
-    methods: dict[str, _Method]
-    best: str | None = None
-    chance: float
-    split: str
-
-
 def read_scores(run: Run) -> dict[str, Any] | None:
     """What `discern explain RUN --score` wrote for these very weights: of the test split, else of another."""
     files = sorted(run.folder.glob("explanation_scores.*.json"), key=lambda file: ".test." not in file.name)
     for file in files:
-        content = read_object(file, f"write it anew: discern explain {run.folder} --score, or remove it", _Measured)
+        content = read_object(file, f"write it anew: discern explain {run.folder} --score, or remove it")
         if content.get("weights") == digest(run.folder / WEIGHTS):
             return content
     return None

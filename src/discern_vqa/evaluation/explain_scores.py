@@ -23,11 +23,11 @@ from discern_vqa.evaluation import heatmaps
 from discern_vqa.evaluation.evidence import finder
 from discern_vqa.evaluation.explain import BATCH, Explainer
 from discern_vqa.evaluation.heatmaps import Map, Mask
-from discern_vqa.evaluation.opening import open_run
+from discern_vqa.evaluation.opening import data_root, open_run
 from discern_vqa.files import atomic_write_text
 from discern_vqa.imaging.images import open_image
 from discern_vqa.imaging.regions import Region
-from discern_vqa.recipe_samples import Samples, find_root
+from discern_vqa.recipe_samples import Samples
 from discern_vqa.run import WEIGHTS
 from discern_vqa.scoring.intervals import interval
 from discern_vqa.trust.calibration import digest
@@ -63,56 +63,50 @@ def score(
     random = Explainer.with_random_weights(opened, SEED, str(next(predictor.model.parameters()).device))
     wanted = list(dict.fromkeys([*(trained.choose(name) for name in names or trained.methods), *methods.BASELINES]))
     config = opened.recipe.data
-    root = find_root(config, data) if data is not None or not opened.root.exists() else opened.root
-    samples, regions = _with_evidence(
-        Samples(config, root).test(split), finder(registry.load("datasets", config.dataset), root)
-    )
+    root = data_root(opened, data)
+    find = finder(registry.reader(config.dataset), root)
+    samples = Samples(config, root).test(split)
+    regions = {sample.id: find(sample) for sample in samples}
+    samples = [sample for sample in samples if regions[sample.id]]
     if not samples:
         raise DataError(
             f"no question of {config.dataset}'s {split} split says what it is about: no mask, no marked region named",
             hint="score explanations on a run of phantom or slake",
         )
-    asked = len(samples)
+    with_evidence = len(samples)
     samples = _chosen(samples, limit)
     same = normaliser(config.normaliser)
-    found: dict[str, Figures] = {name: {} for name in wanted}
+    figures: dict[str, Figures] = {name: {} for name in wanted}
     about: Figures = {}
     right: list[bool] = []
     for start in range(0, len(samples), BATCH):
         batch = samples[start : start + BATCH]
         inputs = trained.inputs(batch)
         answer = trained.chosen(inputs)
-        answers = [opened.vocabulary.answers[place] for place in answer.tolist()]
-        right += [same(given) == same(sample.answer) for given, sample in zip(answers, batch, strict=True)]
+        answers = [opened.vocabulary.answers[index] for index in answer.tolist()]
+        right += [same(answer_text) == same(sample.answer) for answer_text, sample in zip(answers, batch, strict=True)]
         masks = [_mask(sample, regions[sample.id]) for sample in batch]
         reach = [heatmaps.within_reach(mask) for mask in masks]
-        _add(about, cover=[mask.mean() for mask in masks], chance=[one.mean() for one in reach])
-        drawn = random.inputs(batch)
+        _add(about, cover=[mask.mean() for mask in masks], chance=[region_mask.mean() for region_mask in reach])
+        random_inputs = random.inputs(batch)
         for name in wanted:
             maps = trained.maps(name, inputs, answer)
-            _add(found[name], **_against(maps, masks, reach))
+            _add(figures[name], **_against(maps, masks, reach))
             if name not in methods.BASELINES:
-                others = random.maps(name, drawn, answer)
-                _add(found[name], **{f"random_{key}": rates for key, rates in _against(others, masks, reach).items()})
+                others = random.maps(name, random_inputs, answer)
+                _add(figures[name], **{f"random_{key}": rates for key, rates in _against(others, masks, reach).items()})
                 pairs = zip(maps, others, strict=True)
-                _add(found[name], same_ranks=[heatmaps.rank_correlation(*pair) for pair in pairs])
+                _add(figures[name], same_ranks=[heatmaps.rank_correlation(*pair) for pair in pairs])
             if start < curves:
                 for kind in ("insertion", "deletion"):
-                    _add(found[name], **{kind: _curve(trained, inputs, answer, maps, kind == "deletion").tolist()})
+                    _add(figures[name], **{kind: _curve(trained, inputs, answer, maps, kind == "deletion").tolist()})
         progress(min(start + BATCH, len(samples)), len(samples))
-    made = _table(samples, regions, found, about, np.array(right)) | {
-        "split": split, "asked": asked, "weights": digest(opened.folder / WEIGHTS), "seed": SEED,
+    content = _table(samples, regions, figures, about, np.array(right)) | {
+        "split": split, "asked": with_evidence, "weights": digest(opened.folder / WEIGHTS), "seed": SEED,
         "tolerance": heatmaps.TOLERANCE, "steps": heatmaps.STEPS,
     }  # fmt: skip
-    atomic_write_text(opened.folder / f"explanation_scores.{split}.json", json.dumps(made, indent=1))
-    return made
-
-
-def _with_evidence(
-    samples: Sequence[Sample], find: Callable[[Sample], list[Region]]
-) -> tuple[list[Sample], dict[str, list[Region]]]:
-    regions = {sample.id: find(sample) for sample in samples}
-    return [sample for sample in samples if regions[sample.id]], regions
+    atomic_write_text(opened.folder / f"explanation_scores.{split}.json", json.dumps(content, indent=1))
+    return content
 
 
 def _chosen(samples: list[Sample], limit: int) -> list[Sample]:

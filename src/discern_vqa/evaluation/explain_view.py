@@ -10,7 +10,7 @@ from PIL import Image
 
 from discern_vqa.evaluation.heatmaps import Map, canvas, on_picture
 from discern_vqa.files import atomic_path
-from discern_vqa.scoring.tables import aligned
+from discern_vqa.scoring.tables import aligned, cell
 
 DISCLAIMER = "Research software: not for diagnosis."
 BLIND = {"centre": "the middle of the image", "contrast": "its sharpest contrast"}
@@ -40,26 +40,26 @@ def as_table(scores: Mapping[str, Any]) -> str:
     """The scores, in %, with what chance gives and what each figure says."""
     rows = [["method", "hits it", "energy in it", "insertion", "deletion", "random weights", "ranks kept"]]
     order = sorted(scores["methods"].items(), key=lambda item: -item[1]["pointing"]["mean"])
-    for name, one in order:
-        again = one.get("random_weights")
+    for name, figures in order:
+        again = figures.get("random_weights")
         rows.append(
             [
                 f"{name} *" if name == scores["best"] else name,
-                _cell(one["pointing"]),
-                _cell(one["energy"]),
-                _short(one.get("insertion")),
-                _short(one.get("deletion")),
-                _cell(again["pointing"]) if again else "-",
+                cell(figures["pointing"], "mean"),
+                cell(figures["energy"], "mean"),
+                _short(figures.get("insertion")),
+                _short(figures.get("deletion")),
+                cell(again["pointing"], "mean") if again else "-",
                 f"{again['rank_correlation']:+.2f}" if again else "-",
             ]
         )
     tolerance = f"{100 * scores['tolerance']:.0f} %"
     by = scores["methods"][scores["best"]]["pointing"]["by"] if scores["best"] else {}
     split = [
-        f"{part}: {100 * one['mean']:.1f} (n {one['n']:,}, chance {100 * scores['chance_by'][part]['mean']:.1f})"
-        for part, one in by.items()
+        f"{part}: {100 * hit['mean']:.1f} (n {hit['n']:,}, chance {100 * scores['chance_by'][part]['mean']:.1f})"
+        for part, hit in by.items()
     ]
-    few = next((one["insertion"]["n"] for _, one in order if "insertion" in one), 0)
+    few = next((figures["insertion"]["n"] for _, figures in order if "insertion" in figures), 0)
     return "\n".join(
         [
             f"{scores['split']}: {scores['n']:,} questions about {scores['images']:,} images, of {scores['asked']:,} "
@@ -75,10 +75,6 @@ def as_table(scores: Mapping[str, Any]) -> str:
             *([f"* best; {'; '.join(split)}"] if split else []),
         ]
     )
-
-
-def _cell(one: Mapping[str, Any]) -> str:
-    return f"{100 * one['mean']:.1f} [{100 * one['ci95'][0]:.1f}, {100 * one['ci95'][1]:.1f}]"
 
 
 def _short(one: Mapping[str, Any] | None) -> str:
@@ -111,9 +107,9 @@ def figure(
     drawing = Figure(figsize=(10, 6), layout="constrained", facecolor="white")
     axes = drawing.subplots(1, 2)
     shown = picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
-    for one in axes:
-        one.imshow(shown)
-        one.set_axis_off()
+    for panel in axes:
+        panel.imshow(shown)
+        panel.set_axis_off()
     axes[0].set_title("picture", fontsize=10)
     heat = axes[1].imshow(scaled, cmap="inferno", vmin=0, vmax=1, alpha=0.15 + 0.5 * scaled)
     axes[1].set_title("heat map", fontsize=10)
@@ -140,9 +136,9 @@ def fonts_for(text: str) -> tuple[list[str], set[str]]:
     """
     from matplotlib import font_manager
 
-    own = font_manager.FontProperties()
-    families, left = [own.get_name()], {letter for letter in text if letter != "\n"}
-    left -= _letters(font_manager.findfont(own))
+    default = font_manager.FontProperties()
+    families, left = [default.get_name()], {letter for letter in text if letter != "\n"}
+    left -= _letters(font_manager.findfont(default))
     names = sorted({font.name for font in font_manager.fontManager.ttflist}) if left else []
     known = {
         name: _letters(font_manager.findfont(font_manager.FontProperties(family=name)))

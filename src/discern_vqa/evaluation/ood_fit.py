@@ -13,9 +13,9 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.errors import DataError, RunError
 from discern_vqa.evaluation.calibrate import held_out
 from discern_vqa.evaluation.features import image_vectors, key_of, question_vectors
-from discern_vqa.evaluation.opening import open_run
+from discern_vqa.evaluation.opening import data_root, open_run
 from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.recipe_samples import Samples, find_root
+from discern_vqa.recipe_samples import Samples
 from discern_vqa.run import WEIGHTS
 from discern_vqa.scoring.metrics import figure
 from discern_vqa.trust import ood
@@ -39,9 +39,9 @@ def fit_run(predictor: Predictor, train: Sequence[Sample], validation: Sequence[
     """
     if predictor.batcher is None:
         return None
-    known = _images(train)
-    learned = _sampled(known.items())
-    held = [key for key in _sampled(_images(validation).items()) if key[0] not in known]
+    familiar = _images(train)
+    learned = _sampled(familiar.items())
+    held = [key for key in _sampled(_images(validation).items()) if key[0] not in familiar]
     groups = {sample.image: _unit_of(sample) for sample in train}
     model, batcher = predictor.model, predictor.batcher
     image = Known.fit(
@@ -49,24 +49,27 @@ def fit_run(predictor: Predictor, train: Sequence[Sample], validation: Sequence[
         [groups[name] for name, _ in learned],
         image_vectors(model, batcher, held) if held else None,
     )
-    asked = _sampled(_questions(train))
+    questions = _sampled(_questions(train))
     new = _sampled(set(_questions(validation)) - set(_questions(train)))
     question = Known.fit(
-        question_vectors(model, batcher, asked), asked, question_vectors(model, batcher, new) if new else None
+        question_vectors(model, batcher, questions),
+        questions,
+        question_vectors(model, batcher, new) if new else None,
     )
-    if image is None and question is None:
+    known = {kind: side for kind, side in (("image", image), ("question", question)) if side is not None}
+    if not known:
         return None
-    made = Detector(image, question, digest(predictor.run.folder / WEIGHTS))
-    made.write(predictor.run.folder)
-    predictor.detector = made
+    folder = predictor.run.folder
+    detector = predictor.detector = Detector(known, digest(folder / WEIGHTS))
+    outside = detector.measured_before(folder)
     if image is not None:
         keys = (held or learned)[:_NOISY]
         vectors = image_vectors(model, predictor.showing(ShuffledImages), keys)
-        found = ood.measure(image, vectors, [name for name, _ in keys], "image")
-        before = ood.read_figures(predictor.run.folder)["outside"]
-        before.pop(NOISE, None)
-        ood.write_figures(predictor.run.folder, made, {NOISE: found} | before)
-    return made
+        outside = {NOISE: ood.measure(image, vectors, [name for name, _ in keys], "image")} | {
+            name: figures for name, figures in outside.items() if name != NOISE
+        }
+    detector.write(folder, outside)
+    return detector
 
 
 def fit_and_measure(
@@ -81,32 +84,38 @@ def fit_and_measure(
     """
     predictor = open_run(run, calibrated=False)
     opened = predictor.run
-    root = find_root(opened.recipe.data, data) if data is not None or not opened.root.exists() else opened.root
+    root = data_root(opened, data)
     train, validation = Samples(opened.recipe.data, root, opened.recipe.run.seed).learning
     say(f"what it learned from: {len(_images(train)):,} images, {len(_questions(train)):,} different questions")
-    made = fit_run(predictor, train, validation or held_out(opened, root))
-    if made is None:
+    detector = fit_run(predictor, train, validation or held_out(opened, root))
+    if detector is None:
         why = why_not(predictor, train)
         if outside:
             raise RunError(f"{run} cannot tell what is outside: {why}", hint="give the run of a model, with more data")
         return {"missing": why}
-    content = ood.read_figures(opened.folder)
-    found = dict(content["outside"])
-    for path in outside:
-        found[path.name] = measure_outside(predictor, made, path)
-    return ood.write_figures(opened.folder, made, found)
+    figures = ood.read_figures(opened.folder)["outside"]
+    figures |= {path.name: measure_outside(predictor, detector, path) for path in outside}
+    return detector.write(opened.folder, figures)
 
 
 def measure_outside(predictor: Predictor, made: Detector, path: Path) -> dict[str, Any]:
     """See `trust.ood.measure`; of a folder's images, or a text file's questions. Raises DataError, ImageError."""
     if path.is_dir():
-        keys = [key_of(file) for file in sorted(path.rglob("*")) if file.suffix.lower() in IMAGE_FILES]
+        kind, keys = "image", [key_of(file) for file in sorted(path.rglob("*")) if file.suffix.lower() in IMAGE_FILES]
         if not keys:
             raise DataError(f"{path} holds no image", hint="a folder of PNG, JPEG, TIFF, DICOM or NIfTI files")
-        if made.image is None:
-            raise RunError("too few images were learned from to tell others", hint=f"it takes {ood.FEWEST}")
-        vectors = image_vectors(predictor.model, predictor.batcher, keys)
-        return ood.measure(made.image, vectors, [name for name, _ in keys], "image")
+        names = [name for name, _ in keys]
+    else:
+        kind, names = "question", _lines(path)
+    if kind not in made.known:
+        raise RunError(f"too few {ood.KINDS[kind]} were learned from to tell others", hint=f"it takes {ood.FEWEST}")
+    model, batcher = predictor.model, predictor.batcher
+    vectors = image_vectors(model, batcher, keys) if path.is_dir() else question_vectors(model, batcher, names)
+    return ood.measure(made.known[kind], vectors, names, kind)
+
+
+def _lines(path: Path) -> list[str]:
+    """The questions of a text file. Raises DataError."""
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
@@ -115,29 +124,24 @@ def measure_outside(predictor: Predictor, made: Detector, path: Path) -> dict[st
         ) from error
     if not lines:
         raise DataError(f"{path} holds no question", hint="one question a line")
-    if made.question is None:
-        raise RunError("too few questions were learned from to tell others", hint=f"it takes {ood.FEWEST}")
-    return ood.measure(made.question, question_vectors(predictor.model, predictor.batcher, lines), lines, "question")
+    return lines
 
 
 def measure_split(predictor: Predictor, train: Sequence[Sample], samples: Sequence[Sample]) -> dict[str, Any]:
     """How much of a split it takes for something else than it learned from: {"image", "question"}, each a figure of
     what was taken for such, over the different images and questions that it had not learned from."""
-    made = predictor.detector
-    if made is None:
-        return {}
-    found = {}
-    known = _images(train)
-    new = [key for key in _images(samples).items() if key[0] not in known]
-    if made.image is not None:
-        far = made.image.distance(image_vectors(predictor.model, predictor.batcher, new)) if new else np.zeros(0)
-        found["image"] = figure(far > made.image.threshold + 1e-9, [name for name, _ in new])
-    if made.question is not None:
+    known = predictor.detector.known if predictor.detector else {}
+    model, batcher, familiar = predictor.model, predictor.batcher, _images(train)
+    figures = {}
+    if "image" in known:
+        new = [key for key in _images(samples).items() if key[0] not in familiar]
+        distance = known["image"].distance(image_vectors(model, batcher, new)) if new else np.zeros(0)
+        figures["image"] = figure(known["image"].is_outside(distance), [name for name, _ in new])
+    if "question" in known:
         asked = sorted(set(_questions(samples)) - set(_questions(train)))
-        vectors = question_vectors(predictor.model, predictor.batcher, asked)
-        far = made.question.distance(vectors) if asked else np.zeros(0)
-        found["question"] = figure(far > made.question.threshold + 1e-9, asked)
-    return found
+        distance = known["question"].distance(question_vectors(model, batcher, asked)) if asked else np.zeros(0)
+        figures["question"] = figure(known["question"].is_outside(distance), asked)
+    return figures
 
 
 def why_not(predictor: Predictor, train: Sequence[Sample]) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.evaluation.predict_baseline import BaselinePredictor
+from discern_vqa.recipe_samples import find_root
 from discern_vqa.run import Run
 
 
@@ -19,3 +20,8 @@ def open_run(folder: Path, device: str | None = None, *, calibrated: bool = True
     run = Run.open(folder)
     kind = BaselinePredictor if run.recipe.is_baseline else Predictor
     return kind.of(run, device, calibrated)
+
+
+def data_root(run: Run, data: Path | None = None) -> Path:
+    """The data set's folder: `data`; none: where it lay when the run was made, then where data is looked for."""
+    return run.root if data is None and run.root.exists() else find_root(run.recipe.data, data)

@@ -146,10 +146,10 @@ class Predictor:
                 answers = [self.judged(answer, mode) for answer in self.answer(samples, mode=mode)]
                 answers = self.placed(samples, answers)
             for (sample, row), answer in zip(chunk, answers, strict=True):
-                given = row | {"id": sample.id, "prediction": answer.text, "score": round(answer.score, 4)}
-                given["alternatives"] = [[text, round(score, 4)] for text, score in answer.alternatives]
-                given |= {"others": answer.others, "mode": answer.mode} | said(answer)
-                lines.append(json.dumps(given, ensure_ascii=False))
+                line = row | {"id": sample.id, "prediction": answer.text, "score": round(answer.score, 4)}
+                line["alternatives"] = [[text, round(score, 4)] for text, score in answer.alternatives]
+                line |= {"others": answer.others, "mode": answer.mode} | said(answer)
+                lines.append(json.dumps(line, ensure_ascii=False))
             if progress:
                 progress(len(lines), len(rows))
         atomic_write_text(Path(out), "".join(f"{line}\n" for line in lines))

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from discern_vqa.baselines import kernel_ridge, retrieval
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.evaluation.opening import data_root
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.evaluation.questions import asked
 from discern_vqa.fitting.cases import Case, Cases
 from discern_vqa.fitting.features import Features
 from discern_vqa.fitting.fitted import State
 from discern_vqa.fitting.given import Given
-from discern_vqa.recipe_samples import Samples, find_root
+from discern_vqa.recipe_samples import Samples
 from discern_vqa.run import WEIGHTS
 from discern_vqa.trust.calibration import digest
 
@@ -47,12 +48,10 @@ class SimilarCases:
         features = Features(model.image)
         weights = digest(run.folder / WEIGHTS)
         if (run.folder / ARRAYS).is_file():
-            kept = State.read(run.folder / FACTS, run.folder / ARRAYS)
-            if kept.facts.get("weights") == weights:
-                return cls(Cases.load(kept), features, run.vocabulary.answers, WEIGHT)
-        config = run.recipe.data
-        root = run.root if run.root.exists() else find_root(config)
-        train, _ = Samples(config, root, run.recipe.run.seed).learning
+            state = State.read(run.folder / FACTS, run.folder / ARRAYS)
+            if state.facts.get("weights") == weights:
+                return cls(Cases.load(state), features, run.vocabulary.answers, WEIGHT)
+        train, _ = Samples(run.recipe.data, data_root(run), run.recipe.run.seed).learning
         cases = Cases.of(Given.of(train, run.vocabulary), features)
         facts, arrays = cases.state()
         State(facts | {"weights": weights}, arrays).write(run.folder / FACTS, run.folder / ARRAYS)

@@ -23,7 +23,6 @@ def similarities(rows: Sequence[Prediction], encoder: str) -> Similarity:
     """The similarity of each answer to the true one.
 
     Args:
-        rows: the questions with their answers.
         encoder: weights of a sentence encoder: a short name (`all-minilm-l6-v2`), a hub id, or a folder. The embedding
             is the mean of its last states over the real tokens.
 
@@ -36,7 +35,7 @@ def similarities(rows: Sequence[Prediction], encoder: str) -> Similarity:
     model.eval()
     tokenizer = FolderTokenizer(folder)
     texts = sorted({text.strip().lower() for row in rows for text in (row.prediction, row.gold)})
-    place = {text: number for number, text in enumerate(texts)}
+    row_of = {text: number for number, text in enumerate(texts)}
     vectors: list[torch.Tensor] = []
     for start in range(0, len(texts), BATCH):
         tokens = tokenizer.encode(texts[start : start + BATCH], LENGTH)
@@ -44,8 +43,8 @@ def similarities(rows: Sequence[Prediction], encoder: str) -> Similarity:
         weight = tokens.keep.to(states.dtype)[..., None]
         vectors.append(torch.nn.functional.normalize((states * weight).sum(1) / weight.sum(1).clamp(min=1), dim=-1))
     embedded = torch.cat(vectors).numpy()
-    said = embedded[[place[row.prediction.strip().lower()] for row in rows]]
-    true = embedded[[place[row.gold.strip().lower()] for row in rows]]
+    answers = embedded[[row_of[row.prediction.strip().lower()] for row in rows]]
+    truths = embedded[[row_of[row.gold.strip().lower()] for row in rows]]
     answered = np.array([bool(row.prediction.strip()) for row in rows])
-    each = np.where(answered, np.sum(said * true, axis=1), 0.0)
-    return Similarity(each, float((said * answered[:, None]).mean(axis=0) @ true.mean(axis=0)))
+    each = np.where(answered, np.sum(answers * truths, axis=1), 0.0)
+    return Similarity(each, float((answers * answered[:, None]).mean(axis=0) @ truths.mean(axis=0)))

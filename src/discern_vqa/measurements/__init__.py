@@ -3,20 +3,19 @@
 A measurement is a module of this folder with
 
     ORDER                 its place among the others: the keys of `scores.json` and all texts stand in this order
-    Schema                the keys of `scores.json` that it fills, as a class of `scoring.stored.Stored`; every key may
-                          be null, since older files do not have it
     measure(context)      -> {key: value} for `scores.json`; {} where there is nothing to measure
-    lines(scores)         -> sentences for the terminal
 
 and, where it has something to show, any of
 
+    lines(scores)         -> sentences for the terminal
     warnings(scores)      -> what a reader must know before believing the accuracy, a sentence each
     sentences(scores)     -> sentences for the summary at the top of the report
     tables(scores)        -> tables for the report
     groups(scores)        -> rows for the main table, below the model's own row
 
-`scores` is the whole of `scores.json`. Whoever has the predictions of the baselines at hand adds the key "paired" to it
-(`baselines.paired_tests`). A new measurement is one new file; there is no list to edit.
+`scores` is the whole of `scores.json`; in files of older versions a key may be missing or null. Whoever has the
+predictions of the baselines at hand adds the key "paired" to it (`baselines.paired_tests`). A new measurement is one
+new file; there is no list to edit.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -85,28 +84,17 @@ class Asker(Protocol):
 
 @dataclass(frozen=True)
 class Context:
-    """All that a measurement may use.
-
-    Args:
-        asker: the open run.
-        run: its folder, recipe and vocabulary.
-        split: the evaluation split's name.
-        samples: the questions of the split; rows: the run's answers to them, in the same order.
-        held_out: questions that the run did not learn from, to calibrate on.
-        is_calibrated: whether the run had a calibration before.
-        say: reports progress.
-        controls: control -> its predictions; `controls` fills it, and `reliance` reads it.
-    """
+    """All that a measurement may use."""
 
     asker: Asker
     run: "Run"
     split: str
-    samples: Sequence[Sample]
-    rows: Sequence[Prediction]
-    held_out: Sequence[Sample] = ()
-    is_calibrated: bool = False
+    samples: Sequence[Sample]  # the questions of the split
+    rows: Sequence[Prediction]  # the run's answers to them, in the same order
+    held_out: Sequence[Sample] = ()  # questions that the run did not learn from, to calibrate on
+    is_calibrated: bool = False  # before this evaluation
     say: Callable[[str], None] = lambda text: None
-    controls: dict[str, list[Prediction]] = field(default_factory=dict)
+    controls: dict[str, list[Prediction]] = field(default_factory=dict)  # `controls` fills it, `reliance` reads it
 
     @property
     def normalise(self) -> str:
@@ -121,19 +109,12 @@ class Context:
 
 @dataclass(frozen=True)
 class Group:
-    """Rows of the main table that belong together.
-
-    Args:
-        kind: "baseline", "control" or "mode".
-        title: what they have in common, in lower case.
-        members: name -> figures by part ("overall", "open", ...).
-        sees: name -> what each of them sees.
-    """
+    """Rows of the main table that belong together."""
 
     kind: Literal["baseline", "control", "mode"]
-    title: str
-    members: Mapping[str, Mapping[str, Any]]
-    sees: Mapping[str, str] = field(default_factory=dict)
+    title: str  # what they have in common, in lower case
+    members: Mapping[str, Mapping[str, Any]]  # name -> figures by part ("overall", "open", ...)
+    sees: Mapping[str, str] = field(default_factory=dict)  # name -> what it sees
 
 
 def every() -> list[Measurement]:

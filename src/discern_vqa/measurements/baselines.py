@@ -6,6 +6,7 @@ file they are looked up by the baseline's name.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from discern_vqa import registry
@@ -14,8 +15,7 @@ from discern_vqa.scoring import predictions
 from discern_vqa.scoring.compare import Answerer, compare
 from discern_vqa.scoring.metrics import brief
 from discern_vqa.scoring.predictions import Prediction
-from discern_vqa.scoring.schema import Figure, Part, Share
-from discern_vqa.scoring.stored import Stored
+from discern_vqa.scoring.tables import cell
 
 ORDER = 10
 NO_PIXELS, PIXELS, OWN = "see no pixels", "see pixels", "of the user's own"
@@ -25,7 +25,8 @@ OURS = "\0ours"
 """Stands for the run among baselines of any name."""
 
 
-class Sees(Stored):
+@dataclass(frozen=True)
+class Sees:
     """what: it sees; pixels: whether the image itself is among that; rank: 1 is the hardest to beat; subject: what it
     is, as the subject of a sentence, "" where its name has to do."""
 
@@ -49,23 +50,6 @@ PRIOR = Sees(
 PRIOR_NAME = "prior_alone"
 
 
-class _Reached(Figure):
-    accuracy: Share | None
-
-
-class Row(Part):
-    """A baseline's figures."""
-
-    overall: _Reached
-    sees: Sees | None = None
-
-
-class Schema(Stored):
-    """See `measurements`."""
-
-    baselines: dict[str, Row] | None = None
-
-
 def measure(context: Context) -> Mapping[str, Any]:
     """{"baselines": {name: figures and "sees"}}, and "baselines_left_out": why there are none, where there are none."""
     found: dict[str, Any] = {"baselines": {}}
@@ -83,14 +67,14 @@ def measure(context: Context) -> Mapping[str, Any]:
 
 
 def _row(rows: Sequence[Prediction], seen: Sees, normalise: str) -> dict[str, Any]:
-    return brief(rows, normalise) | {"sees": seen.model_dump()}
+    return brief(rows, normalise) | {"sees": asdict(seen)}
 
 
 def sees(name: str, figures: Mapping[str, Any] | None = None) -> Sees:
     """What a baseline sees: as its figures in `scores.json` say, else as its own file says; of the user's own where
     there is no such file."""
     if figures and figures.get("sees"):
-        return Sees.model_validate(figures["sees"])
+        return Sees(**figures["sees"])
     if name == PRIOR_NAME:
         return PRIOR
     if name not in registry.names("baselines"):
@@ -131,30 +115,28 @@ def strongest(scores: Scores, group: str = "") -> str:
 
 def warnings(scores: Scores) -> list[str]:
     """A sentence for each baseline that may be as good as the model. Where a paired test was made, that decides; else
-    whether its accuracy reaches the model's interval."""
-    model, found = scores["overall"], []
+    whether its accuracy reaches the model's interval, and then it is said whether the two intervals overlap."""
+    model, texts = scores["overall"], []
     if not model.get("ci95"):
         return []
     low, high = model["ci95"]
-    for name, figures, seen in _sorted(scores):
-        accuracy = figures["overall"]["accuracy"]
-        who, test = seen.subject or f"the baseline {name}", (scores.get("paired") or {}).get(name)
-        if accuracy is None:
+    for name, figures, view in _sorted(scores):
+        baseline, test = figures["overall"], (scores.get("paired") or {}).get(name)
+        who = view.subject or f"the baseline {name}"
+        if baseline["accuracy"] is None:
             continue
-        reaches = f"{name} reaches {100 * accuracy:.1f}"
+        reaches = f"{name} reaches {100 * baseline['accuracy']:.1f}, the model {100 * model['accuracy']:.1f}"
         if test is None:
-            how = "as well" if accuracy <= model["accuracy"] else "better"
-            if accuracy >= low:
-                interval = f"the model's interval is {100 * low:.1f} to {100 * high:.1f}"
-                found.append(f"{who} does {how}: {reaches}, {interval}")
+            if baseline["accuracy"] >= low:
+                apart = bool(baseline.get("ci95")) and baseline["ci95"][0] > high
+                verdict = f"{who} is above the model" if apart else f"the model is not shown to be better than {who}"
+                compared = f"{name} reaches {cell(baseline)}, the model {cell(model)}"
+                texts.append(f"{verdict}: {compared}; the intervals {'do not overlap' if apart else 'overlap'}")
         elif test["verdict"] == "worse":
-            found.append(f"{who} does better: {reaches}, the model {100 * model['accuracy']:.1f} ({_p(test)})")
+            texts.append(f"{who} does better: {reaches} ({_p(test)})")
         elif test["verdict"] != "better":
-            found.append(
-                f"the model is not shown to be better than {who}: {reaches}, the model {100 * model['accuracy']:.1f} "
-                f"({_p(test)})"
-            )
-    return found
+            texts.append(f"the model is not shown to be better than {who}: {reaches} ({_p(test)})")
+    return texts
 
 
 def sentences(scores: Scores) -> list[str]:
@@ -167,11 +149,11 @@ def _against(name: str, scores: Scores) -> str:
     figures, test = scores["baselines"][name], (scores.get("paired") or {}).get(name)
     subject = sees(name, figures).subject
     who = f"{subject} ({name})" if subject else f"the baseline {name}"
-    said = f"{who[0].upper()}{who[1:]} reaches {100 * figures['overall']['accuracy']:.1f} %"
+    text = f"{who[0].upper()}{who[1:]} reaches {100 * figures['overall']['accuracy']:.1f} %"
     if test is None:
         gain = 100 * (scores["overall"]["accuracy"] - figures["overall"]["accuracy"])
         return (
-            f"{said}; the difference to it is {gain:+.1f} percentage points, and without its predictions it cannot be"
+            f"{text}; the difference to it is {gain:+.1f} percentage points, and without its predictions it cannot be"
             " tested."
         )
     interval = f" [{100 * test['ci95'][0]:+.1f}, {100 * test['ci95'][1]:+.1f}]" if test["ci95"] else ""
@@ -181,7 +163,7 @@ def _against(name: str, scores: Scores) -> str:
     }.get(test["verdict"], "not distinguishable")
     why = f"; {test['why']}" if test.get("why") else ""
     return (
-        f"{said}; the difference to it is {100 * test['points']:+.1f} percentage points{interval}: {verdict} "
+        f"{text}; the difference to it is {100 * test['points']:+.1f} percentage points{interval}: {verdict} "
         f"({_p(test)}{why})."
     )
 
@@ -201,10 +183,10 @@ def paired_tests(
     Raises DataError: a baseline's file is of another edition of the questions.
     """
     ids = {row.id for row in rows}
-    kept = {name: list(own) for name, own in sorted(baselines.items()) if {row.id for row in own} == ids}
-    if not kept:
+    comparable = {name: list(theirs) for name, theirs in sorted(baselines.items()) if {row.id for row in theirs} == ids}
+    if not comparable:
         return {}
-    answerers = [Answerer(OURS, (list(rows),)), *(Answerer(name, (own,)) for name, own in kept.items())]
+    answerers = [Answerer(OURS, (list(rows),)), *(Answerer(name, (theirs,)) for name, theirs in comparable.items())]
     compared = compare(answerers, normalise)
     turned = {"better": "worse", "worse": "better"}
     return {

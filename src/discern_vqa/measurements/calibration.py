@@ -5,24 +5,11 @@ from typing import Any
 
 from discern_vqa.measurements import Context, Scores
 from discern_vqa.measurements.confidence import reliability_lines
-from discern_vqa.scoring.stored import Stored
 from discern_vqa.scoring.tables import cell
 from discern_vqa.trust import calibration as calibrations
 from discern_vqa.trust.confidence import bound_warning
 
 ORDER = 90
-
-
-class Calibrated(Stored):
-    """missing: why the run is not calibrated. The report computes all else anew from `calibration.json`."""
-
-    missing: str = ""
-
-
-class Schema(Stored):
-    """See `measurements`."""
-
-    calibration: Calibrated | None = None
 
 
 def measure(context: Context) -> Mapping[str, Any]:

@@ -4,15 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from discern_vqa.measurements import Context, Scores
-from discern_vqa.scoring.stored import Stored
 from discern_vqa.scoring.tables import cell
 from discern_vqa.trust.calibration import describe_rows
 
 ORDER = 80
-
-
-class Schema(Stored):
-    """See `measurements`. The report computes confidence anew from the predictions, so nothing is relied on here."""
 
 
 def measure(context: Context) -> Mapping[str, Any]:

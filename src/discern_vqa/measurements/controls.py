@@ -22,8 +22,6 @@ from discern_vqa.measurements import Context, Group, Scores, Shown
 from discern_vqa.scoring import predictions
 from discern_vqa.scoring.metrics import brief
 from discern_vqa.scoring.page_tables import Table, table_of
-from discern_vqa.scoring.schema import Part
-from discern_vqa.scoring.stored import Stored
 
 ORDER = 20
 SEES = {
@@ -32,13 +30,6 @@ SEES = {
     "shuffled_image": "the model, shown another question's image",
     "wrong_organ_image": "the model, shown another organ",
 }
-
-
-class Schema(Stored):
-    """See `measurements`."""
-
-    controls: dict[str, Part] | None = None
-    controls_left_out: dict[str, str] | None = None
 
 
 def measure(context: Context) -> Mapping[str, Any]:
@@ -94,19 +85,12 @@ def groups(scores: Scores) -> list[Group]:
 
 @dataclass(frozen=True)
 class Control:
-    """What is asked instead of the samples at `places`.
+    """What is asked instead of the samples at `places`."""
 
-    Args:
-        places: (n,) which of the samples are asked about.
-        asked: (n,) the same questions, with the image that is shown instead.
-        shown: what the image source shows for that image.
-        missing: why the control (or a part of it) is left out; "" where it is not.
-    """
-
-    places: tuple[int, ...]
-    asked: tuple[Sample, ...]
+    places: tuple[int, ...]  # (n,)
+    asked: tuple[Sample, ...]  # (n,) the same questions, with the image that is shown instead
     shown: Shown = "real"
-    missing: str = ""
+    missing: str = ""  # why the control (or a part of it) is left out
 
 
 def controls(samples: Sequence[Sample], seed: int = 0) -> dict[str, Control]:
@@ -145,13 +129,13 @@ def wrong_organ(samples: Sequence[Sample], seed: int) -> dict[int, Sample]:
             organs[sample.image].add(sample.organ)
     images, paths = sorted(organs), {sample.image: sample.path for sample in samples}
     kinds = {image: frozenset(organs[image]) for image in images}
-    there = {kind: [image for image in images if not kind & kinds[image]] for kind in set(kinds.values())}
+    candidates = {kind: [image for image in images if not kind & kinds[image]] for kind in set(kinds.values())}
     rng = random.Random(seed)
-    other = {image: rng.choice(there[kinds[image]]) for image in images if there[kinds[image]]}
+    replacement = {image: rng.choice(candidates[kinds[image]]) for image in images if candidates[kinds[image]]}
     return {
-        place: _showing(sample, other[sample.image], paths)
-        for place, sample in enumerate(samples)
-        if sample.image in other
+        position: _showing(sample, replacement[sample.image], paths)
+        for position, sample in enumerate(samples)
+        if sample.image in replacement
     }
 
 

@@ -5,26 +5,14 @@ from typing import Any
 
 from discern_vqa.measurements import Context, Scores
 from discern_vqa.recipe_samples import imitated
-from discern_vqa.scoring.stored import Stored
 
 ORDER = 70
-
-
-class Schema(Stored):
-    """See `measurements`."""
-
-    imitates: list[str] | None = None
 
 
 def measure(context: Context) -> Mapping[str, Any]:
     """A sentence for each fault."""
     config = context.run.recipe.data
     return {"imitates": imitated(config)} if config.imitate else {}
-
-
-def lines(scores: Scores) -> list[str]:
-    """None: a fault is warned of."""
-    return []
 
 
 def warnings(scores: Scores) -> list[str]:

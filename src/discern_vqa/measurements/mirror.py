@@ -8,10 +8,9 @@ answerer that never looks passes too. `data.laterality` changes the words, and r
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from pydantic import model_validator
 
 from discern_vqa.data.answers import normaliser
 from discern_vqa.data.laterality import mirrored, mirrored_text, names_side
@@ -21,43 +20,11 @@ from discern_vqa.scoring import predictions
 from discern_vqa.scoring.metrics import figure, rights
 from discern_vqa.scoring.page_tables import Table, table_of
 from discern_vqa.scoring.predictions import Prediction
-from discern_vqa.scoring.schema import Count, Known
-from discern_vqa.scoring.stored import Stored
 from discern_vqa.scoring.tables import cell
 
 IN_ANSWER, IN_QUESTION = "answer_names_side", "question_names_side"
 GROUPS = (IN_ANSWER, IN_QUESTION)
 ORDER = 40
-
-
-class Outcome(Stored):
-    """What became of one group of questions; see `compared`."""
-
-    n: Count
-    in_table: Count
-    plain: Known
-    mirrored: Known
-    both: Known
-    followed: Known
-
-    @model_validator(mode="after")
-    def _of_something(self) -> Self:
-        if self.followed.n and self.followed.ci95 is None:
-            raise ValueError(f"followed with an interval, since its n is {self.followed.n}")
-        return self
-
-
-class Mirror(Stored):
-    """Both groups."""
-
-    answer_names_side: Outcome | None = None
-    question_names_side: Outcome | None = None
-
-
-class Schema(Stored):
-    """See `measurements`."""
-
-    mirror: Mirror | None = None
 
 
 @dataclass(frozen=True)
@@ -153,13 +120,13 @@ def lines(scores: Scores) -> list[str]:
         (IN_ANSWER, "answers", "changed sides with the image"),
         (IN_QUESTION, "questions", "stayed when image and question were mirrored"),
     ):
-        one = (scores.get("mirror") or {}).get(group)
-        if one and one["n"]:
-            followed, table = one["followed"], one["in_table"]
-            given = f" (it can give the mirrored answer to {table:,})" if table < one["n"] else ""
+        outcome = (scores.get("mirror") or {}).get(group)
+        if outcome and outcome["n"]:
+            followed, table = outcome["followed"], outcome["in_table"]
+            limit = f" (it can give the mirrored answer to {table:,})" if table < outcome["n"] else ""
             sentences.append(
-                f"mirror test, {one['n']:,} {name} that name a side: {cell(one['plain'])} right, "
-                f"{cell(one['mirrored'])} of the mirrored images{given}, {cell(one['both'])} of both; "
+                f"mirror test, {outcome['n']:,} {name} that name a side: {cell(outcome['plain'])} right, "
+                f"{cell(outcome['mirrored'])} of the mirrored images{limit}, {cell(outcome['both'])} of both; "
                 f"{followed['correct']:,} of {followed['n']:,} answers {did}"
                 f"{' (' + cell(followed) + ' %)' if followed['n'] else ''}"
             )
@@ -167,7 +134,7 @@ def lines(scores: Scores) -> list[str]:
 
 
 def sentences(scores: Scores) -> list[str]:
-    """The same."""
+    """The lines, as sentences."""
     return [f"{line[0].upper()}{line[1:]}." for line in lines(scores)]
 
 

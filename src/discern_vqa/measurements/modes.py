@@ -7,30 +7,10 @@ from discern_vqa.measurements import Context, Group, Scores
 from discern_vqa.scoring import predictions
 from discern_vqa.scoring.free_text import free_text
 from discern_vqa.scoring.metrics import brief
-from discern_vqa.scoring.schema import Count, Part
-from discern_vqa.scoring.stored import Stored
 
 ORDER = 50
 WRITING = ("generate", "hybrid")
 """Modes that write free text."""
-
-
-class Candidates(Stored):
-    """What the mode `rank` chooses from."""
-
-    n: Count
-
-
-class Mode(Part):
-    """One way of answering; which other figures it has says what it can answer."""
-
-    candidates: Candidates | None = None
-
-
-class Schema(Stored):
-    """See `measurements`."""
-
-    modes: dict[str, Mode] | None = None
 
 
 def measure(context: Context) -> Mapping[str, Any]:
@@ -54,11 +34,6 @@ def measure(context: Context) -> Mapping[str, Any]:
         if mode == "hybrid":
             figures[mode]["generates_below"] = asker.generates_below
     return {"modes": figures}
-
-
-def lines(scores: Scores) -> list[str]:
-    """None: the modes are rows of the main table."""
-    return []
 
 
 def groups(scores: Scores) -> list[Group]:

@@ -6,43 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from discern_vqa.measurements import Context, Scores
-from discern_vqa.scoring.schema import Count, Ends, Figure, Known, Share
-from discern_vqa.scoring.stored import Stored
 from discern_vqa.trust import ood
 
 ORDER = 100
-
-
-class Outside(Stored):
-    """How well one kind of foreign images or questions is told from those that the run learned from."""
-
-    what: str
-    n: Count
-    inside: Count
-    auroc: Share
-    ci95: Ends
-    caught: Figure
-
-
-class Taken(Stored):
-    """What of the split is taken for something else."""
-
-    image: Known | None = None
-    question: Known | None = None
-
-
-class Detection(Stored):
-    """The file `ood.json`, and "split"."""
-
-    accepted: Share = 0.0
-    split: Taken | None = None
-    outside: dict[str, Outside] | None = None
-
-
-class Schema(Stored):
-    """See `measurements`."""
-
-    scope: Detection | None = None
 
 
 def measure(context: Context) -> Mapping[str, Any]:

@@ -6,26 +6,13 @@ from typing import Any
 from discern_vqa.measurements import Context, Scores
 from discern_vqa.scoring.page_tables import Cell, Table, percent
 from discern_vqa.scoring.protocols import score_protocols
-from discern_vqa.scoring.schema import Part
-from discern_vqa.scoring.stored import Stored
 
 ORDER = 110
-
-
-class Schema(Stored):
-    """See `measurements`."""
-
-    protocols: dict[str, Part] | None = None
 
 
 def measure(context: Context) -> Mapping[str, Any]:
     """The figures of each protocol, or why it cannot be applied."""
     return {"protocols": score_protocols(context.rows, answers=context.run.vocabulary.givable)}
-
-
-def lines(scores: Scores) -> list[str]:
-    """None: `discern score --protocol all` prints them."""
-    return []
 
 
 def tables(scores: Scores) -> list[Table]:

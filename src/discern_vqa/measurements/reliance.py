@@ -12,55 +12,17 @@ claimed for the image is at least there.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from pydantic import model_validator
 
 from discern_vqa.measurements import Context, Scores
 from discern_vqa.scoring.intervals import FEW, resampled_sums
 from discern_vqa.scoring.metrics import NO_VALUE, PARTS, rights
-from discern_vqa.scoring.page_tables import Cell, Figure, Table
+from discern_vqa.scoring.page_tables import Cell, Table, in_percent
 from discern_vqa.scoring.predictions import Prediction
-from discern_vqa.scoring.schema import Count, Ends, Share
-from discern_vqa.scoring.stored import Stored
 
 ORDER = 30
-
-
-class Gap(Stored):
-    """What the right image adds; see `gap`."""
-
-    n: Count
-    points: float | None = None
-    against: str | None = None
-    ci95: Ends | None = None
-    share: float | None = None
-    share_ci95: Ends | None = None
-    accuracy: Share | None = None
-    without: Share | None = None
-
-    @model_validator(mode="after")
-    def _of_something(self) -> Self:
-        if self.n and (self.points is None or self.against is None):
-            raise ValueError(f"`points` and `against`, since n is {self.n}")
-        return self
-
-
-class Reliance(Stored):
-    """See `reliance`; {} without controls."""
-
-    overall: Gap | None = None
-    open: Gap | None = None
-    closed: Gap | None = None
-    unknown: Gap | None = None
-    by: dict[str, dict[str, Gap]] | None = None
-
-
-class Schema(Stored):
-    """See `measurements`."""
-
-    reliance: Reliance | None = None
 
 
 def measure(context: Context) -> Mapping[str, Any]:
@@ -89,28 +51,28 @@ def reliance(
         return {}
     right = dict(zip((row.id for row in rows), rights(rows, normalise).astype(float), strict=True))
     others = {
-        name: dict(zip((row.id for row in own), rights(own, normalise).astype(float), strict=True))
-        for name, own in wrong.items()
+        name: dict(zip((row.id for row in answers), rights(answers, normalise).astype(float), strict=True))
+        for name, answers in wrong.items()
     }
-    shared = [row for row in rows if all(row.id in own for own in others.values())]
+    shared = [row for row in rows if all(row.id in by_id for by_id in others.values())]
 
     def of(chosen: Sequence[Prediction], names: Sequence[str]) -> dict[str, Any]:
         ids = [row.id for row in chosen]
-        columns = {name: np.array([others[name][one] for one in ids]) for name in names}
-        return gap(np.array([right[one] for one in ids]), columns, [row.image for row in chosen])
+        columns = {name: np.array([others[name][key] for key in ids]) for name in names}
+        return gap(np.array([right[key] for key in ids]), columns, [row.image for row in chosen])
 
     every = list(others)
-    found: dict[str, Any] = {"overall": of(shared, every)}
+    gaps: dict[str, Any] = {"overall": of(shared, every)}
     for part in PARTS:
-        own = [row for row in shared if (row.answer_type or "unknown") == part]
-        if own or part != "unknown":
-            found[part] = of(own, every)
-    found["by"] = {
-        "organ": {key: of(own, every) for key, own in _groups(shared, "organ").items()},
-        "question_type": {key: of(own, every) for key, own in _groups(shared, "question_type").items()},
+        part_rows = [row for row in shared if (row.answer_type or "unknown") == part]
+        if part_rows or part != "unknown":
+            gaps[part] = of(part_rows, every)
+    gaps["by"] = {
+        "organ": {key: of(part_rows, every) for key, part_rows in _groups(shared, "organ").items()},
+        "question_type": {key: of(part_rows, every) for key, part_rows in _groups(shared, "question_type").items()},
     }
-    found["controls"] = {name: of([row for row in rows if row.id in others[name]], [name]) for name in every}
-    return found
+    gaps["controls"] = {name: of([row for row in rows if row.id in others[name]], [name]) for name in every}
+    return gaps
 
 
 def gap(right: np.ndarray, wrong: Mapping[str, np.ndarray], images: Sequence[str]) -> dict[str, Any]:
@@ -130,7 +92,7 @@ def gap(right: np.ndarray, wrong: Mapping[str, np.ndarray], images: Sequence[str
     totals = values.sum(axis=0)
     best = int(np.argmax(totals[1:-1]))
     points, share = _differences(totals[None])
-    found = {
+    figures = {
         "n": n,
         "images": clusters,
         "accuracy": float(totals[0] / n),
@@ -143,30 +105,30 @@ def gap(right: np.ndarray, wrong: Mapping[str, np.ndarray], images: Sequence[str
     }
     if clusters >= FEW:  # a percentile bootstrap of fewer promises too much
         points, share = _differences(resampled_sums(values, list(images)))
-        found["ci95"] = np.quantile(points, [0.025, 0.975]).tolist()
-        found["share_ci95"] = np.quantile(share, [0.025, 0.975]).tolist() if totals[0] else None
-    return found
+        figures["ci95"] = np.quantile(points, [0.025, 0.975]).tolist()
+        figures["share_ci95"] = np.quantile(share, [0.025, 0.975]).tolist() if totals[0] else None
+    return figures
 
 
 def lines(scores: Scores) -> list[str]:
     """One sentence, where a control was asked."""
-    found = scores.get("reliance") or {}
-    overall = found.get("overall")
+    gaps = scores.get("reliance") or {}
+    overall = gaps.get("overall")
     if not overall or not overall["n"]:
         return []
-    said = (
+    sentence = (
         f"reliance on the image: {100 * overall['points']:+.1f} percentage points{_ends(overall['ci95'])} of accuracy "
         f"over what the model does best without the right one ({overall['against']}, n {overall['n']:,})"
     )
     if overall["share"] is not None and overall["points"] > 0:
         share = f"{100 * overall['share']:.0f} %{_ends(overall['share_ci95'], 0)}"
-        said += f"; {share} of its right answers need the right image"
+        sentence += f"; {share} of its right answers need the right image"
     parts = [
-        f"{part} {100 * one['points']:+.1f}{_ends(one['ci95'])}"
+        f"{part} {100 * figures['points']:+.1f}{_ends(figures['ci95'])}"
         for part in PARTS
-        if (one := found.get(part)) and one["n"]
+        if (figures := gaps.get(part)) and figures["n"]
     ]
-    return [f"{said}; {', '.join(parts)}" if len(parts) > 1 else said]
+    return [f"{sentence}; {', '.join(parts)}" if len(parts) > 1 else sentence]
 
 
 def warnings(scores: Scores) -> list[str]:
@@ -195,35 +157,28 @@ def sentences(scores: Scores) -> list[str]:
 
 def tables(scores: Scores) -> list[Table]:
     """What the right image adds, by part, organ and question type."""
-    found = scores.get("reliance") or {}
-    parts = [(part, found[part]) for part in ("overall", *PARTS) if found.get(part)]
-    for grouping, groups in (found.get("by") or {}).items():
-        parts += [(f"{grouping.replace('_', ' ')}: {name}", one) for name, one in groups.items()]
+    gaps = scores.get("reliance") or {}
+    parts = [(part, gaps[part]) for part in ("overall", *PARTS) if gaps.get(part)]
+    for grouping, groups in (gaps.get("by") or {}).items():
+        parts += [(f"{grouping.replace('_', ' ')}: {name}", figures) for name, figures in groups.items()]
     rows: list[list[Cell]] = [
         [
             name,
-            one["n"],
-            _percent(one["accuracy"]),
-            _percent(one["without"]),
-            one["against"],
-            _percent(one["points"], one.get("ci95"), signed=True),
-            _percent(one.get("share"), one.get("share_ci95")),
+            figures["n"],
+            in_percent(figures["accuracy"]),
+            in_percent(figures["without"]),
+            figures["against"],
+            in_percent(figures["points"], figures.get("ci95"), signed=True),
+            in_percent(figures.get("share"), figures.get("share_ci95")),
         ]
-        for name, one in parts
-        if one.get("n")
+        for name, figures in parts
+        if figures.get("n")
     ]
     columns = ["", "n", "right image", "best without", "which is", "percentage points", "share that needs it"]
     note = (
         "Accuracy in % with the right image, and with the wrong one that serves the model best; on the same questions"
     )
     return [Table("reliance", "Reliance on the image", columns, rows, note)] if rows else []
-
-
-def _percent(value: float | None, ends: Sequence[float] | None = None, signed: bool = False) -> Cell:
-    if value is None:
-        return None
-    low, high = (100 * end for end in ends) if ends else (None, None)
-    return Figure(100 * value, low, high, signed=signed)
 
 
 def _differences(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,36 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from discern_vqa.measurements import Context, Scores
-from discern_vqa.scoring.schema import Count, Share
-from discern_vqa.scoring.stored import Stored
 
 ORDER = 60
-
-
-class Vocabulary(Stored):
-    """size: answers; coverage: the share of the questions whose true answer is one of them."""
-
-    size: Count
-    coverage: Share
-
-
-class Schema(Stored):
-    """See `measurements`."""
-
-    vocabulary: Vocabulary | None = None
 
 
 def measure(context: Context) -> Mapping[str, Any]:
     """{"size", "coverage", "normaliser"}; of several true answers the first that can be given counts."""
     known = context.run.vocabulary
     golds = [next((text for text in row.truths if known.may(known.index(text))), row.gold) for row in context.rows]
-    return {
-        "vocabulary": {
-            "size": len(known.givable),
-            "coverage": known.coverage(golds),
-            "normaliser": context.normalise,
-        }
-    }
+    size, coverage = len(known.givable), known.coverage(golds)
+    return {"vocabulary": {"size": size, "coverage": coverage, "normaliser": context.normalise}}
 
 
 def ceiling(scores: Scores) -> str:

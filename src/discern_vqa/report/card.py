@@ -30,12 +30,12 @@ def write_judged_card(folder: Path, split: str) -> bool:
         return write_card(folder)
     run = read_run(folder, published)
     shown = view(run)
-    found = {key: (run.scores.get(key) or {}).get("accuracy") for key in PARTS}
+    accuracies = {key: (run.scores.get(key) or {}).get("accuracy") for key in PARTS}
     judged = Judged(
         split=published,
         questions=run.scores["n"],
         images=run.scores.get("images"),
-        figures={PARTS[key]: value for key, value in found.items() if value is not None},
+        figures={PARTS[key]: value for key, value in accuracies.items() if value is not None},
         table=as_markdown(shown["tables"][0]),
         says=[*(f"**Take care:** {one}." for one in shown["warnings"]), *shown["summary"]],
         flaws=run.audit.get("verdict") or [],

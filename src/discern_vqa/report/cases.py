@@ -58,29 +58,21 @@ class Group:
 def gallery(run: RunFiles, most: int = 24) -> list[Group]:
     """Up to `most` cards: image pairs, confident mistakes, confident right answers."""
     right = rights(run.rows, run.scores.get("normaliser", "m3ae"))
-    drawn = _Drawn(run, right)
+    maker = _CardMaker(run, right)
     pairs = _spread_pairs(run, right)[: most // 6]
-    wrong = _spread(run, [i for i in range(len(run.rows)) if not right[i]])
-    good = _spread(run, [i for i in range(len(run.rows)) if right[i]])
     left = most - 2 * len(pairs)
+    wrong = _spread(run, np.flatnonzero(~right).tolist())[: left // 2]
+    good = _spread(run, np.flatnonzero(right).tolist())[: left - len(wrong)]
     per_image = f"one per image, the question types in turn{', those with a heat map first' if run.heat else ''}"
     groups = [
         Group(
             "Twins",
             "two images that differ in one finding, the same question: who does not look cannot get both right. "
             "Pairs with both right and pairs with a mistake in turn",
-            [[drawn.case(i) for i in pair[:2]] for pair in pairs],
+            [[maker.case(i) for i in pair[:2]] for pair in pairs],
         ),
-        Group(
-            "Mistakes, the most confident first",
-            per_image,
-            [[drawn.case(i)] for i in wrong[: left // 2]],
-        ),
-        Group(
-            "Right answers, the most confident first",
-            per_image,
-            [[drawn.case(i)] for i in good[: left - len(wrong[: left // 2])]],
-        ),
+        Group("Mistakes, the most confident first", per_image, [[maker.case(i)] for i in wrong]),
+        Group("Right answers, the most confident first", per_image, [[maker.case(i)] for i in good]),
     ]
     return [group for group in groups if group.sets]
 
@@ -92,14 +84,14 @@ def disagreements(runs: Sequence[RunFiles], names: Sequence[str], most: int = 6)
     """
     how = runs[0].scores.get("normaliser", "m3ae")
     rows = [{row.id: row for row in run.rows} for run in runs]
-    lined = [replace(run, rows=[own[row.id] for row in runs[0].rows]) for run, own in zip(runs, rows, strict=True)]
+    lined = [replace(run, rows=[by_id[row.id] for row in runs[0].rows]) for run, by_id in zip(runs, rows, strict=True)]
     right = [rights(run.rows, how) for run in lined]
-    drawn = [_Drawn(run, one) for run, one in zip(lined, right, strict=True)]
+    makers = [_CardMaker(run, is_right) for run, is_right in zip(lined, right, strict=True)]
     groups = []
     for winner, loser in ((0, 1), (1, 0)):
         only = [i for i in range(len(lined[0].rows)) if right[winner][i] and not right[loser][i]]
         chosen = _spread(lined[loser], only)[:most]
-        cards = [[replace(one.case(i), by=name) for one, name in zip(drawn, names, strict=True)] for i in chosen]
+        cards = [[replace(maker.case(i), by=name) for maker, name in zip(makers, names, strict=True)] for i in chosen]
         rule = f"{len(only):,} of {len(lined[0].rows):,} questions; those that {names[loser]} is surest about first"
         groups.append(Group(f"{names[winner]} is right, {names[loser]} is not", rule, cards))
     return [group for group in groups if group.sets]
@@ -136,7 +128,7 @@ def _in_turn(piles: Iterable[list[Any]]) -> list[Any]:
     return [pile[i] for i in range(max(map(len, piles), default=0)) for pile in piles if i < len(pile)]
 
 
-class _Drawn:
+class _CardMaker:
     """Makes cards of rows; each image is encoded once."""
 
     def __init__(self, run: RunFiles, right: np.ndarray) -> None:

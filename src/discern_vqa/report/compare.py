@@ -10,8 +10,9 @@ from typing import Any
 
 from discern_vqa.report.cases import disagreements
 from discern_vqa.report.read import RunFiles
+from discern_vqa.report.terminal import COLUMNS
 from discern_vqa.scoring.compare import Answerer, compare
-from discern_vqa.scoring.page_tables import Cell, Figure, Table, percent
+from discern_vqa.scoring.page_tables import Cell, Table, in_percent, percent
 
 MOST_CARDS = 3
 """So many runs stand side by side where they disagree."""
@@ -26,7 +27,7 @@ def comparison(runs: Sequence[RunFiles], names: Sequence[str], cases: int = 6) -
     paired = [
         (run, name) for run, name in zip(runs, names, strict=True) if {row.id: row.image for row in run.rows} == ids
     ]
-    left = [name for run, name in zip(runs, names, strict=True) if all(run is not one for one, _ in paired)]
+    left = [name for run, name in zip(runs, names, strict=True) if all(run is not other for other, _ in paired)]
     tables = [_models(runs, names), *_by(runs, names)]
     if len(paired) < 2:
         return {"words": [], "tables": tables, "groups": [], "left": left, "alone": True, "seeds": ""}
@@ -55,11 +56,7 @@ def unique_names(runs: Sequence[RunFiles]) -> list[str]:
 
 
 def _models(runs: Sequence[RunFiles], names: Sequence[str]) -> Table:
-    parts = [
-        part
-        for part in ("overall", "open", "closed", "unknown", "twins")
-        if any((run.scores.get(part) or {}).get("n") for run in runs)
-    ]
+    parts = [part for part in COLUMNS if any((run.scores.get(part) or {}).get("n") for run in runs)]
     rows: list[list[Cell]] = []
     for run, name in zip(runs, names, strict=True):
         config = run.config
@@ -74,9 +71,8 @@ def _models(runs: Sequence[RunFiles], names: Sequence[str]) -> Table:
 def _tests(compared: dict[str, Any]) -> Table:
     rows: list[list[Cell]] = []
     for test in compared["tests"]:
-        low, high = (100 * end for end in test["ci95"]) if test["ci95"] else (None, None)
-        points = Figure(100 * test["difference"], low, high, test["n"], signed=True)
-        detectable = None if test["detectable"] is None else Figure(100 * test["detectable"])
+        points = in_percent(test["difference"], test["ci95"], test["n"], signed=True)
+        detectable = in_percent(test["detectable"])
         mcnemar = test["mcnemar"]["p"] if test["mcnemar"] else None
         rows.append(
             [test["name"], test["part"], points, mcnemar, test["p"], test["p_holm"], detectable, test["verdict"]]
@@ -97,12 +93,12 @@ def _by(runs: Sequence[RunFiles], names: Sequence[str]) -> list[Table]:
     tables = []
     for key in groupings:
         figures = [run.scores["by"][key] for run in runs]
-        groups = list(dict.fromkeys(group for one in figures for group in one))
+        groups = list(dict.fromkeys(group for by_group in figures for group in by_group))
         rows: list[list[Cell]] = [
             [
                 group,
-                next(one[group]["n"] for one in figures if group in one),
-                *(percent(one.get(group)) for one in figures),
+                next(by_group[group]["n"] for by_group in figures if group in by_group),
+                *(percent(by_group.get(group)) for by_group in figures),
             ]
             for group in groups
         ]

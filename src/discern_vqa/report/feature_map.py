@@ -28,11 +28,11 @@ def feature_map(run: RunFiles, name: str) -> dict[str, Any] | None:
     if run.states is None:
         return None
     rows = {row.id: row for row in run.rows}
-    places = [place for place, key in enumerate(run.states.ids) if key in rows]
+    places = [row for row, key in enumerate(run.states.ids) if key in rows]
     if len(places) < FEWEST:
         return None
     states = run.states.states[places]
-    shown = [rows[run.states.ids[place]] for place in places]
+    shown = [rows[run.states.ids[row]] for row in places]
     perplexity = min(PERPLEXITY, (len(shown) - 1) / 4)
     points = _laid_out(states, perplexity)
     labels = {"question type": [row.question_type for row in shown], "organ": [row.organ for row in shown]}
@@ -76,39 +76,25 @@ def silhouette(states: np.ndarray, kinds: Sequence[str]) -> tuple[float, float] 
 def _panel(points: np.ndarray, states: np.ndarray, kinds: list[str], title: str, name: str) -> dict[str, str]:
     common = [kind for kind, _ in Counter(kind for kind in kinds if kind).most_common(_SHOWN)]
     chosen = np.array([common.index(kind) if kind in common else -1 for kind in kinds])
-    with drawing(name, (4.6, 4.3)) as made:
-        axes = made.axes
-        for place, kind in enumerate(common):
-            part = points[chosen == place]
-            axes.scatter(
-                part[:, 0],
-                part[:, 1],
-                s=15,
-                color=SERIES[place],
-                marker=MARKERS[place],
-                alpha=0.8,
-                linewidths=0,
-                label=kind,
-            )
+    with drawing(name, (4.6, 4.3)) as canvas:
+        axes = canvas.axes
+        for number, kind in enumerate(common):
+            style = {"color": SERIES[number], "marker": MARKERS[number], "alpha": 0.8, "linewidths": 0}
+            axes.scatter(*points[chosen == number].T, s=15, label=kind, **style)
         if (chosen < 0).any():
-            rest = points[chosen < 0]
-            axes.scatter(rest[:, 0], rest[:, 1], s=9, color=INK, alpha=0.35, label="other", linewidths=0, zorder=0)
+            axes.scatter(*points[chosen < 0].T, s=9, color=INK, alpha=0.35, label="other", linewidths=0, zorder=0)
         axes.set_xticks([])
         axes.set_yticks([])
         axes.spines[:].set_visible(False)
-        legend = axes.legend(
-            frameon=False,
-            fontsize=9,
-            ncols=3,
-            loc="upper center",
-            bbox_to_anchor=(0.5, -0.01),
-            handletextpad=0.2,
-            columnspacing=1.0,
-        )
-        for text in legend.get_texts():
-            text.set_color(INK)
-    found = silhouette(states, kinds)
-    said = "no silhouette: too few groups"
-    if found:
-        said = f"silhouette by {title} {found[0]:+.3f}; labels assigned at random {found[1]:+.3f}"
-    return {"title": f"By {title}", "svg": made.svg, "words": said, "note": f"{said[0].upper()}{said[1:]}."}
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.01), "handletextpad": 0.2, "columnspacing": 1.0}
+        axes.legend(frameon=False, fontsize=9, ncols=3, labelcolor=INK, **below)
+    scores = silhouette(states, kinds)
+    sentence = "no silhouette: too few groups"
+    if scores:
+        sentence = f"silhouette by {title} {scores[0]:+.3f}; labels assigned at random {scores[1]:+.3f}"
+    return {
+        "title": f"By {title}",
+        "svg": canvas.svg,
+        "words": sentence,
+        "note": f"{sentence[0].upper()}{sentence[1:]}.",
+    }

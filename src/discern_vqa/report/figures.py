@@ -20,27 +20,26 @@ def curves(lines: Sequence[dict[str, Any]], name: str = "") -> list[dict[str, An
         name: of the run and stage, which no other on the page has.
         lines: of `metrics.jsonl`. Every number that is not known to be something else is taken for a loss.
     """
-    drawn: list[dict[str, Any]] = []
-    losses = [(split, *_series(lines, split, "loss")) for split in ("train", "validation")]
-    losses = [one for one in losses if len(one[1]) > 1]
-    if losses:
-        drawn.append({"title": "Loss", "svg": _draw(losses, "loss", f"{name} loss"), "words": _last(losses)})
-    names = [name for name in _numbers(lines, "train") if name != "loss" and not _NO_LOSS.search(name)]
-    parts = [(name.replace("_", " "), *_series(lines, "train", name)) for name in names][:MOST_PARTS]
-    parts = [part for part in parts if len(part[1]) > 1]
-    if parts:
-        drawn.append(
-            {"title": "Parts of the loss", "svg": _draw(parts, "loss", f"{name} parts"), "words": _last(parts)}
-        )
-    names = [name for name in _numbers(lines, "validation") if name.startswith("accuracy")]
-    right = [
-        (name.removeprefix("accuracy").strip("_") or "overall", *_series(lines, "validation", name)) for name in names
+    parts = [key for key in _numbers(lines, "train") if key != "loss" and not _NO_LOSS.search(key)]
+    accuracies = [key for key in _numbers(lines, "validation") if key.startswith("accuracy")]
+    panels: list[tuple[str, str, list[Curve]]] = [
+        ("Loss", "loss", [(split, *_series(lines, split, "loss")) for split in ("train", "validation")]),
+        ("Parts of the loss", "parts", [(key.replace("_", " "), *_series(lines, "train", key)) for key in parts]),
+        ("Validation accuracy", "right", [_accuracy(lines, key) for key in accuracies]),
     ]
-    right = [(label, steps, [100 * value for value in values]) for label, steps, values in right][:MOST_PARTS]
-    if right and len(right[0][1]) > 1:
-        svg = _draw(right, "right, %", f"{name} right", dots=True)
-        drawn.append({"title": "Validation accuracy", "svg": svg, "words": _last(right)})
-    return drawn
+    drawings = []
+    for title, panel, series in panels:
+        series = [curve for curve in series[:MOST_PARTS] if len(curve[1]) > 1]
+        if series:
+            svg = _draw(series, f"{name} {panel}", is_loss=panel != "right")
+            drawings.append({"title": title, "svg": svg, "words": _last(series)})
+    return drawings
+
+
+def _accuracy(lines: Sequence[dict[str, Any]], key: str) -> Curve:
+    """In %, under the name of its part."""
+    steps, values = _series(lines, "validation", key)
+    return key.removeprefix("accuracy").strip("_") or "overall", steps, [100 * value for value in values]
 
 
 def best_epoch(lines: Sequence[dict[str, Any]]) -> tuple[int, float] | None:
@@ -53,8 +52,8 @@ def best_epoch(lines: Sequence[dict[str, Any]]) -> tuple[int, float] | None:
 
 
 def _numbers(lines: Sequence[dict[str, Any]], split: str) -> list[str]:
-    named = {key: None for line in lines if line.get("split") == split for key in line if is_number(line[key])}
-    return list(named)
+    of_split = [line for line in lines if line.get("split") == split]
+    return list(dict.fromkeys(key for line in of_split for key in line if is_number(line[key])))
 
 
 def _series(lines: Sequence[dict[str, Any]], split: str, key: str) -> tuple[list[float], list[float]]:
@@ -79,29 +78,29 @@ def _smooth(values: list[float]) -> list[float]:
     ]
 
 
-def _draw(series: Sequence[Curve], y_label: str, name: str, dots: bool = False) -> str:
+def _draw(series: Sequence[Curve], name: str, is_loss: bool) -> str:
+    """A loss as a line, on a logarithmic scale if it spans much; an accuracy with a dot for each validation."""
     from matplotlib.ticker import LogLocator
 
-    with drawing(name) as made:
-        axes = made.axes
+    with drawing(name) as canvas:
+        axes = canvas.axes
         for (label, steps, values), color in zip(series, SERIES, strict=False):
-            if not dots and len(values) > 100:
+            if is_loss and len(values) > 100:
                 axes.plot(steps, values, color=color, linewidth=0.8, alpha=0.3)
                 axes.plot(steps, _smooth(values), color=color, linewidth=1.8, label=label)
             else:
-                axes.plot(
-                    steps, values, color=color, linewidth=1.8, label=label, marker="o" if dots else "", markersize=3.5
-                )
+                marker = "" if is_loss else "o"
+                axes.plot(steps, values, color=color, linewidth=1.8, label=label, marker=marker, markersize=3.5)
         positive = [value for _, _, values in series for value in values if value > 0]
-        if y_label == "loss" and positive and max(positive) > 30 * min(positive):
+        if is_loss and positive and max(positive) > 30 * min(positive):
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_formatter("")
         axes.set_xlabel("step")
-        axes.set_ylabel(y_label)
+        axes.set_ylabel("loss" if is_loss else "right, %")
         axes.grid(visible=True, axis="y", linewidth=0.8)
         axes.margins(x=0.02)
         if len(series) > 1:
             axes.legend(frameon=False, fontsize=9, ncols=2 if len(series) > 3 else 1)
-    return made.svg
+    return canvas.svg

@@ -11,16 +11,29 @@ The page is `templates/report.html.j2`; one file beside this one fills each of i
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from discern_vqa.audit import CHECKS
 from discern_vqa.errors import RunError
 from discern_vqa.files import atomic_write_text
 from discern_vqa.pages import style
+from discern_vqa.report.cases import gallery
+from discern_vqa.report.compare import comparison, unique_names
+from discern_vqa.report.confusion import confusions
+from discern_vqa.report.feature_map import feature_map
+from discern_vqa.report.figures import best_epoch, curves
+from discern_vqa.report.provenance import beside_literature, facts, settings
 from discern_vqa.report.read import BEFORE, RunFiles, read_run
 from discern_vqa.report.table_files import as_markdown, write_tables
-from discern_vqa.scoring.page_tables import Table
+from discern_vqa.report.trust import trust
+from discern_vqa.report.view import view
+from discern_vqa.scoring.page_tables import Figure, Table, said
+from discern_vqa.version import __version__
 
 CASES = 24
 _TEMPLATES = files("discern_vqa.report") / "templates"
@@ -38,21 +51,19 @@ def write_reports(runs: Sequence[Path], out: Path) -> Path:
     """The same for several runs: a comparison first, then each of them. Raises RunError when there is none."""
     if not runs:
         raise RunError("there is no run to report", hint="discern report RUN")
-    from discern_vqa.report.compare import comparison, unique_names
-
     read = [read_run(Path(run)) for run in runs]
     names = unique_names(read)
     single = len(read) == 1
     shown = [
-        _show(run, name, place, CASES if single else max(6, CASES // len(read)))
-        for place, (run, name) in enumerate(zip(read, names, strict=True), start=1)
+        _show(run, name, number, CASES if single else max(6, CASES // len(read)))
+        for number, (run, name) in enumerate(zip(read, names, strict=True), start=1)
     ]
     compared = None if single else comparison(read, names)
     page: dict[str, Any] = {
         "title": names[0] if single else f"{len(read)} runs compared",
         "runs": shown,
         "compared": compared,
-        "version": _version(),
+        "version": __version__,
         "groups": [*(compared["groups"] if compared else []), *(group for run in shown for group in run["groups"])],
     }
     everyone = [case for group in page["groups"] for cards in group.sets for case in cards]
@@ -72,14 +83,6 @@ def write_reports(runs: Sequence[Path], out: Path) -> Path:
 
 
 def _show(run: RunFiles, name: str, place: int, cases: int) -> dict[str, Any]:
-    from discern_vqa.report.cases import gallery
-    from discern_vqa.report.confusion import confusions
-    from discern_vqa.report.feature_map import feature_map
-    from discern_vqa.report.figures import best_epoch, curves
-    from discern_vqa.report.provenance import beside_literature, facts, settings
-    from discern_vqa.report.trust import trust
-    from discern_vqa.report.view import view
-
     key = f"r{place}"
     shown = view(run) | {"name": name, "key": key}
     titles = {BEFORE: "The stage before", "": "Learning"}
@@ -115,8 +118,6 @@ def _show(run: RunFiles, name: str, place: int, cases: int) -> dict[str, Any]:
 
 
 def _by_table(group: dict[str, Any]) -> Table:
-    from discern_vqa.scoring.page_tables import Figure
-
     rows = [
         [bar["name"], bar["n"], Figure(bar["value"], bar["low"], bar["high"], bar["n"])]
         for bar in group["bars"]
@@ -127,8 +128,6 @@ def _by_table(group: dict[str, Any]) -> Table:
 
 def _audit_lines(report: dict[str, Any]) -> list[tuple[str, list[str]]]:
     """Each check of the audit with its lines, as the terminal prints them; of checks that this version has."""
-    from discern_vqa.audit import CHECKS
-
     told = []
     for check in CHECKS:
         found = report.get(check.__name__.rpartition(".")[2])
@@ -162,16 +161,10 @@ def _plain(run: RunFiles, shown: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_json(table: Table) -> dict[str, Any]:
-    from dataclasses import asdict
-
     return {key: value for key, value in asdict(table).items() if key != "marked"}
 
 
 def _filled(name: str, autoescape: bool, **page: Any) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    from discern_vqa.scoring.page_tables import said
-
     environment = Environment(
         loader=PackageLoader("discern_vqa.report"),
         autoescape=autoescape,
@@ -180,12 +173,6 @@ def _filled(name: str, autoescape: bool, **page: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"said": said, "markdown": as_markdown}
-    environment.tests["figure"] = lambda cell: hasattr(cell, "low")
+    environment.tests["figure"] = lambda cell: isinstance(cell, Figure)
     css = style(_TEMPLATES / "report.css")
     return environment.get_template(name).render(**page, css=css)
-
-
-def _version() -> str:
-    from discern_vqa.version import __version__
-
-    return __version__

@@ -20,8 +20,8 @@ def facts(run: RunFiles) -> list[tuple[str, str]]:
         (BEFORE, "the stage before"),
         ("", "this training" if run.learning.get(BEFORE) else "training"),
     ]
-    times = [f"{said} {_spent(run.learning[stage])}" for stage, said in ran if _spent(run.learning.get(stage, []))]
-    told = [
+    times = [f"{label} {_spent(run.learning[stage])}" for stage, label in ran if _spent(run.learning.get(stage, []))]
+    lines = [
         ("data", f"{data.get('dataset', '')} {data.get('protocol', '')}".strip()),
         ("seed", "" if steps.get("seed") is None else str(steps["seed"])),
         ("epochs", str(steps.get("epochs", ""))),
@@ -31,7 +31,7 @@ def facts(run: RunFiles) -> list[tuple[str, str]]:
         ("python", str(environment.get("python", ""))),
         ("packages", ", ".join(f"{name} {number}" for name, number in versions.items())),
     ]
-    return [(name, text) for name, text in told if text]
+    return [(name, text) for name, text in lines if text]
 
 
 def _spent(lines: Sequence[Mapping[str, Any]]) -> str:
@@ -51,25 +51,17 @@ def beside_literature(run: RunFiles) -> Table | None:
     if not printed or run.split != "test" or str(run.scores.get("protocol", "usual")) not in ("", "usual"):
         return None
     parts = ("open", "closed", "overall")
-    ours: list[Cell] = [
-        f"this run ({run.name})",
-        *(percent(run.scores.get(part)) for part in parts),
-        "",
-        "measured here",
-    ]
-    rows = [ours]
+    own = [percent(run.scores.get(part)) for part in parts]
+    rows: list[list[Cell]] = [[f"this run ({run.name})", *own, "", "measured here"]]
     for seen in (False, True):
         for row in printed:
             if row.sees_image == seen:
-                figures: list[Cell] = [_printed(getattr(row, part)) for part in parts]
+                values = (row.open, row.closed, row.overall)
+                figures: list[Cell] = [None if value is None else Figure(value) for value in values]
                 name = row.model if seen else f"no pixels: {row.model}"
                 rows.append([name, *figures, row.pretraining, row.caveat])
     columns = ["model", *parts, "image-text pairs", "caveat"]
     return Table("literature", "Beside what others printed", columns, rows, CAVEAT, marked=[0])
-
-
-def _printed(value: float | None) -> Cell:
-    return None if value is None else Figure(value)
 
 
 def settings(config: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -58,15 +58,15 @@ def drawing(name: str, size: tuple[float, float] = (4.1, 2.8)) -> Iterator[Drawi
 
 def _themed(svg: str, name: str) -> str:
     """The <svg> element alone, without a size of its own, with the page's colours, its identifiers made its own."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", svg)
-    svg = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", svg)
-    svg = re.sub(r"font: ([\d.]+)px[^;\"]*", r"font: \1px var(--sans)", svg)
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = re.sub(r'href="#', f'href="#{name}-', svg)
-    svg = re.sub(r"url\(#", f"url(#{name}-", svg)
-    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
+    head, rest = svg[svg.index("<svg") :].split(">", 1)
+    svg = re.sub(r' (?:width|height)="[^"]*"', "", head) + ">" + rest
+    replacements = {
+        r"(?s)<metadata>.*?</metadata>|<!--.*?-->": "",
+        r"font: ([\d.]+)px[^;\"]*": r"font: \1px var(--sans)",
+        r'(\bid="|href="#|url\(#)': rf"\g<1>{name}-",
+    }
+    for pattern, replacement in replacements.items():
+        svg = re.sub(pattern, replacement, svg)
     for stand_in, variable in _CSS.items():
         svg = svg.replace(stand_in, variable)
     return svg.strip().replace("<svg ", '<svg aria-hidden="true" ', 1)

@@ -64,8 +64,8 @@ def as_latex(table: Table) -> str:
     columns = "l" + "".join(map(_column, list(table.worded)[1:], list(zip(*table.rows, strict=True))[1:]))
     head = " & ".join(escaped(title) for title in table.columns)
     lines = [" & ".join(map(_latex_cell, row)) for row in table.rows]
-    for place in table.marked:
-        lines[place] = " & ".join(rf"\textbf{{{_latex_cell(cell)}}}" for cell in table.rows[place])
+    for row in table.marked:
+        lines[row] = " & ".join(rf"\textbf{{{_latex_cell(cell)}}}" for cell in table.rows[row])
     caption = escaped(". ".join(part for part in (table.title, table.note.rstrip(".")) if part)) + "."
     return "\n".join(
         [

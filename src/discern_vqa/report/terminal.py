@@ -1,8 +1,6 @@
 """Anybody's `predictions.jsonl` to figures, and figures to a table for the terminal. No torch here.
 
-What the table says is in the words of docs/metrics.md: accuracies in %, each with its 95 % interval clustered by
-image, the model next to baselines that see no pixels and controls that see the wrong ones. What is said of each
-measurement stands in its own file (`measurements/`).
+The words are those of docs/metrics.md. What is said of each measurement stands in its own file (`measurements/`).
 """
 
 from collections.abc import Mapping

@@ -13,6 +13,7 @@ from discern_vqa.report.read import RunFiles
 from discern_vqa.report.svg import INK, MARKERS, SERIES, drawing
 from discern_vqa.scoring.page_tables import Cell, Figure, Table, percent
 from discern_vqa.trust.calibration import describe_rows
+from discern_vqa.trust.calibration_view import set_rows
 
 _GROUPINGS = {"all": "all questions", "answer_type": "by answer type", "answer_form": "by form of the answer given"}
 
@@ -58,25 +59,25 @@ def _sentences(both: Mapping[str, Any], measured: Mapping[str, Any] | None) -> l
     how = "Calibrated" if measured else "As given"
     gap = 100 * (last["mean_confidence"] - last["accuracy"])
     leaning = f"{abs(gap):.1f} percentage points too {'sure' if gap > 0 else 'modest'} on average"
-    said = [
+    sentences = [
         f"{how}, the model is {100 * last['mean_confidence']:.1f} % sure and {100 * last['accuracy']:.1f} % right: "
         f"{leaning}. Its calibration error is {100 * last['ece']:.1f} percentage points; "
         f"{100 * last['ece_by_chance']:.1f} would be chance alone at this n ({last['n']:,}).",
         f"Of the half that it is surest about, {_said(last['surer_half'])} are right.",
     ]
     if measured:
-        sets, given = measured["sets"]["answer_form"], measured["abstention"]
+        sets, abstention = measured["sets"]["answer_form"], measured["abstention"]
         stated = 100 * measured["sets"]["coverage"]
-        said.append(
+        sentences.append(
             f"Answer sets that promise to hold the true answer {stated:.0f} % of the time hold it {_said(sets)} of the"
             f" time; {100 * (sets['any'] or 0):.0f} % of them are no set at all, since any answer could be true."
         )
-        rest = f", and {_said(given)} of those answers are right" if given["n"] else ""
-        said.append(
-            f"With abstention it answers {100 * given['coverage']:.1f} % of the questions{rest}"
-            f" (aimed at {100 * given['target']:.1f} %)."
+        rest = f", and {_said(abstention)} of those answers are right" if abstention["n"] else ""
+        sentences.append(
+            f"With abstention it answers {100 * abstention['coverage']:.1f} % of the questions{rest}"
+            f" (aimed at {100 * abstention['target']:.1f} %)."
         )
-    return said
+    return sentences
 
 
 def _said(figure: Mapping[str, Any]) -> str:
@@ -85,67 +86,54 @@ def _said(figure: Mapping[str, Any]) -> str:
 
 
 def _reliability(both: Mapping[str, Any], name: str) -> dict[str, str]:
-    with drawing(name, (4.6, 3.7)) as made:
-        axes = made.axes
+    with drawing(name, (4.6, 3.7)) as canvas:
+        axes = canvas.axes
         axes.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=(0, (4, 3)), label="as it should be")
-        for (label, one), color, marker in zip(both.items(), (SERIES[1], SERIES[0]), MARKERS, strict=False):
-            bins = one["bins"]
+        for (label, figures), color, marker in zip(both.items(), (SERIES[1], SERIES[0]), MARKERS, strict=False):
+            bins = figures["bins"]
             sure, hit = ([part[key] for part in bins] for key in ("confidence", "accuracy"))
             ends = np.array([part["ci95"] for part in bins]).T
             spread = np.clip(np.stack([np.array(hit) - ends[0], ends[1] - np.array(hit)]), 0, None)
-            axes.errorbar(
-                sure,
-                hit,
-                yerr=spread,
-                color=color,
-                linewidth=1.6,
-                elinewidth=1,
-                marker=marker,
-                markersize=5,
-                label=label,
-            )
+            style = {"color": color, "linewidth": 1.6, "elinewidth": 1, "marker": marker, "markersize": 5}
+            axes.errorbar(sure, hit, yerr=spread, label=label, **style)
         axes.set(xlabel="confidence", ylabel="share that is right", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         axes.legend(frameon=False, fontsize=9, loc="best")
     errors = "; ".join(
-        f"{label}: calibration error {100 * one['ece']:.1f} percentage points" for label, one in both.items()
+        f"{label}: calibration error {100 * figures['ece']:.1f} percentage points" for label, figures in both.items()
     )
-    return {"title": "Reliability", "svg": made.svg, "words": errors, "note": "Whiskers are 95 % intervals."}
+    return {"title": "Reliability", "svg": canvas.svg, "words": errors, "note": "Whiskers are 95 % intervals."}
 
 
 def _risk(both: Mapping[str, Any], measured: Mapping[str, Any] | None, name: str) -> dict[str, str]:
     last = list(both.values())[-1]
-    with drawing(name, (4.6, 3.7)) as made:
-        axes = made.axes
+    with drawing(name, (4.6, 3.7)) as canvas:
+        axes = canvas.axes
         axes.axhline(last["accuracy"], color=INK, linewidth=1, linestyle=(0, (4, 3)))
-        axes.annotate(
-            "everything answered",
-            (0.01, last["accuracy"]),
-            va="bottom",
-            fontsize=8.5,
-            color=INK,
-            xytext=(0, 3),
-            textcoords="offset points",
-        )
+        above = {"xytext": (0, 3), "textcoords": "offset points", "va": "bottom"}
+        axes.annotate("everything answered", (0.01, last["accuracy"]), fontsize=8.5, color=INK, **above)
         styles = zip(both.items(), (SERIES[1], SERIES[0]), ((0, (2, 1)), "-"), strict=False)
-        for (label, one), color, line in styles:
-            curve = np.array(one["risk"]["curve"])
+        for (label, figures), color, line in styles:
+            curve = np.array(figures["risk"]["curve"])
             axes.plot(curve[:, 0], curve[:, 1], color=color, linewidth=1.8, linestyle=line, label=label)
-        given = measured["abstention"] if measured else None
-        if given and given["n"]:
-            axes.plot(given["coverage"], given["accuracy"], "o", color=SERIES[0], markersize=7, label="abstains beyond")
-        low = min(float(np.array(one["risk"]["curve"])[:, 1].min()) for one in both.values())
+        answered = measured["abstention"] if measured else None
+        if answered and answered["n"]:
+            axes.plot(
+                answered["coverage"],
+                answered["accuracy"],
+                "o",
+                color=SERIES[0],
+                markersize=7,
+                label="abstains beyond",
+            )
+        low = min(float(np.array(figures["risk"]["curve"])[:, 1].min()) for figures in both.values())
         axes.set(xlabel="share answered, the surest first", ylabel="share right of those", xlim=(0, 1.02))
         floor = max(0.0, min(low, last["accuracy"]) - 0.06)
         axes.set_ylim(floor, 1 + 0.02 * (1 - floor))
         axes.legend(frameon=False, fontsize=9, loc="best")
         axes.grid(visible=True, axis="y", linewidth=0.8)
     half = f"answering half gives {_said(last['surer_half'])} right"
-    return {
-        "title": "If it answers only what it is sure of",
-        "svg": made.svg,
-        "words": half,
-        "note": f"{half.capitalize()}.",
-    }
+    title = "If it answers only what it is sure of"
+    return {"title": title, "svg": canvas.svg, "words": half, "note": f"{half.capitalize()}."}
 
 
 def _figures(both: Mapping[str, Any]) -> Table:
@@ -165,26 +153,9 @@ def _figures(both: Mapping[str, Any]) -> Table:
 
 def _sets(sets: Mapping[str, Any]) -> Table:
     """Conformal answer sets: what was promised and what came, by grouping and group."""
-    stated = f"{100 * sets['coverage']:.0f}"
-    rows: list[list[Cell]] = []
-    for grouping, title in _GROUPINGS.items():
-        if grouping in sets:
-            rows.append(_set(title, stated, sets[grouping]))
-            if grouping != "all":
-                rows += [_set(f"… {group}", stated, one) for group, one in sets[grouping].get("groups", {}).items()]
-    for level, one in sets.get("levels", {}).items():
-        if float(level) != sets["coverage"]:
-            rows.append(_set(_GROUPINGS["all"], f"{100 * float(level):.0f}", one))
-    columns = [
-        "threshold fitted on",
-        "stated, %",
-        "measured, %",
-        "n",
-        "mean size",
-        "one answer, %",
-        "none, %",
-        "any, %",
-    ]
+    percentages = ("one answer, %", "none, %", "any, %")
+    columns = ["threshold fitted on", "stated, %", "measured, %", "n", "mean size", *percentages]
+    rows = [_set(*row) for row in set_rows(sets, _GROUPINGS, "… ")]
     note = "Split-conformal: a set holds every answer whose score reaches a threshold fitted on held-out questions."
     return Table("answer_sets", "Answer sets: stated and measured coverage", columns, rows, note)
 

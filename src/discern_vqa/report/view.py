@@ -5,12 +5,12 @@ from typing import Any
 
 from discern_vqa import measurements
 from discern_vqa.measurements.baselines import NO_PIXELS, paired_tests, strongest
-from discern_vqa.report.read import RunFiles
+from discern_vqa.report.read import RunFiles, evaluate_anew
 from discern_vqa.report.summary import summary
 from discern_vqa.report.terminal import COLUMNS
 from discern_vqa.scoring.metrics import rights
-from discern_vqa.scoring.page_tables import Cell, Figure, Table, table_of
-from discern_vqa.scoring.predictions import Prediction
+from discern_vqa.scoring.page_tables import Cell, Figure, Table, in_percent, table_of
+from discern_vqa.scoring.stored import own_file
 
 TITLES = {
     "overall": "Overall",
@@ -24,7 +24,15 @@ _MODEL_SEES = "the image and the question"
 
 
 def view(run: RunFiles) -> dict[str, Any]:
-    """Everything the template shows of one run, but for images and curves."""
+    """Everything the template shows of one run, but for images and curves.
+
+    Raises RunError where the scores lack what they are shown by: a damaged file, or another version's.
+    """
+    with own_file(f"a file of {run.folder}", evaluate_anew(run.folder)):
+        return _view(run)
+
+
+def _view(run: RunFiles) -> dict[str, Any]:
     tested = paired_tests(run.rows, run.baselines, run.scores.get("normaliser", "m3ae"))
     scores = run.scores | {"paired": tested}
     columns = [column for column in COLUMNS if (scores.get(column) or {}).get("n")]
@@ -75,12 +83,9 @@ def _table(rows: list[dict[str, Any]], columns: list[str], scores: Mapping[str, 
     paired = any(row["difference"] for row in rows)
     cells: list[list[Cell]] = []
     for row in rows:
-        found = row["difference"]
-        difference = None
-        if found:
-            low, high = (100 * end for end in found["ci95"]) if found["ci95"] else (None, None)
-            difference = Figure(100 * found["points"], low, high, scores["n"], signed=True)
-        tested: list[Cell] = [difference, found["p"] if found else None, found["verdict"] if found else None]
+        test = row["difference"] or {}
+        points = in_percent(test.get("points"), test.get("ci95"), scores["n"], signed=True)
+        tested: list[Cell] = [points, test.get("p"), test.get("verdict")]
         figures: list[Cell] = [
             None if bar["value"] is None else Figure(bar["value"], bar["low"], bar["high"], bar["n"])
             for bar in row["cells"]
@@ -108,17 +113,13 @@ def _groups(run: RunFiles, beside: str) -> list[dict[str, Any]]:
     for key, figures in sorted((run.scores.get("by") or {}).items(), key=lambda item: len(item[1])):
         bars = [_bar(name, one) for name, one in figures.items()]
         for bar in bars:
-            asked = [theirs.get(row.id) for row in run.rows if _value(row, key) == bar["name"]]
+            asked = [theirs.get(row.id) for row in run.rows if getattr(row, key, "") == bar["name"]]
             known = [row for row in asked if row is not None]
             bar["beside"] = 100 * float(rights(known, how).mean()) if known and len(known) == len(asked) else None
         if bars:
             titles = {"organ": "By organ", "question_type": "By question type", "phrase_type": "By phrasing"}
             groups.append({"key": key, "title": titles.get(key, f"By {key.replace('_', ' ')}"), "bars": bars})
     return groups
-
-
-def _value(row: Prediction, key: str) -> str:
-    return str(getattr(row, key, ""))
 
 
 def _card(key: str, scores: dict[str, Any], name: str) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def read_answerers(given: Sequence[str], split: str = "test") -> list[Answerer]:
     Raises ConfigError for one file alone, two of one name, or one file as two seeds; DataError for a file that is not
     there or broken.
     """
-    found: list[Answerer] = []
+    answerers: list[Answerer] = []
     for text in given:
         name, equals, paths = text.partition("=")
         if not equals or Path(text).exists():
@@ -53,17 +53,17 @@ def read_answerers(given: Sequence[str], split: str = "test") -> list[Answerer]:
         if not files:
             raise ConfigError(f"{text!r} names no file", hint="NAME=PATH,PATH for several seeds of one model")
         _refuse_twice(files, name)
-        found.append(Answerer(name or _name(Path(text), split), tuple(predictions.read(file) for file in files)))
-    if sum(len(one.seeds) for one in found) < 2:
+        answerers.append(Answerer(name or _name(Path(text), split), tuple(predictions.read(file) for file in files)))
+    if sum(len(answerer.seeds) for answerer in answerers) < 2:
         hint = "discern compare RUN RUN, predictions files, or seeds of one model: NAME=PATH,PATH"
         raise ConfigError("there is nothing to compare with", hint=hint)
-    names = [one.name for one in found]
-    for place, one in enumerate(found):
-        if names.count(one.name) > 1:
-            if "=" in given[place]:
-                raise ConfigError(f"two are named {one.name!r}", hint="give each a NAME of its own: NAME=PATH")
-            found[place] = Answerer(given[place], one.seeds)
-    return found
+    names = [answerer.name for answerer in answerers]
+    for number, answerer in enumerate(answerers):
+        if names.count(answerer.name) > 1:
+            if "=" in given[number]:
+                raise ConfigError(f"two are named {answerer.name!r}", hint="give each a NAME of its own: NAME=PATH")
+            answerers[number] = Answerer(given[number], answerer.seeds)
+    return answerers
 
 
 def compare(answerers: Sequence[Answerer], normalise: str = "m3ae") -> dict[str, Any]:
@@ -79,16 +79,18 @@ def compare(answerers: Sequence[Answerer], normalise: str = "m3ae") -> dict[str,
         DataError: they do not answer the same questions.
     """
     rows = answerers[0].seeds[0]
-    right = {one.name: np.stack([_right(one, seed, rows, normalise) for seed in one.seeds]) for one in answerers}
+    right = {
+        model.name: np.stack([_right(model, seed, rows, normalise) for seed in model.seeds]) for model in answerers
+    }
     images = np.array([row.image for row in rows], dtype=str)
     kinds = np.array([row.answer_type for row in rows], dtype=str)
     parts = {"overall": np.ones(len(rows), dtype=bool), OPEN: kinds == OPEN, CLOSED: kinds == CLOSED}
     parts = {name: chosen for name, chosen in parts.items() if chosen.any()}
     reference = answerers[0].name
     tests = [
-        _test(right[one.name][:, chosen], right[reference][:, chosen], images[chosen])
-        | {"name": one.name, "reference": reference, "part": part}
-        for one in answerers[1:]
+        _test(right[model.name][:, chosen], right[reference][:, chosen], images[chosen])
+        | {"name": model.name, "reference": reference, "part": part}
+        for model in answerers[1:]
         for part, chosen in parts.items()
     ]
     for test, p in zip(tests, holm([test["p"] for test in tests]), strict=True):
@@ -104,9 +106,9 @@ def compare(answerers: Sequence[Answerer], normalise: str = "m3ae") -> dict[str,
         "normaliser": normalise,
         "correction": f"Holm over {len(tests)} tests" if len(tests) > 1 else "none",
         "models": [
-            {"name": one.name, "seeds": len(one.seeds)}
-            | {part: _figure(right[one.name][:, chosen], images[chosen]) for part, chosen in parts.items()}
-            for one in answerers
+            {"name": model.name, "seeds": len(model.seeds)}
+            | {part: _figure(right[model.name][:, chosen], images[chosen]) for part, chosen in parts.items()}
+            for model in answerers
         ],
         "tests": tests,
     }
@@ -184,9 +186,9 @@ def _name(path: Path, split: str) -> str:
 
 def _right(one: Answerer, seed: list[Prediction], rows: list[Prediction], normalise: str) -> np.ndarray:
     """(n,) bool in the order of `rows`. Raises DataError unless `seed` answers the same questions."""
-    own = {row.id: row for row in seed}
-    missing = [row.id for row in rows if row.id not in own]
-    extra = len(own) - (len(rows) - len(missing))
+    theirs = {row.id: row for row in seed}
+    missing = [row.id for row in rows if row.id not in theirs]
+    extra = len(theirs) - (len(rows) - len(missing))
     if missing or extra:
         raise DataError(
             f"{one.name} answers other questions: {len(missing):,} of {len(rows):,} are missing"
@@ -196,12 +198,12 @@ def _right(one: Answerer, seed: list[Prediction], rows: list[Prediction], normal
         )
     same = normaliser(normalise)
     for row in rows:
-        if own[row.id].image != row.image or set(map(same, own[row.id].truths)) != set(map(same, row.truths)):
+        if theirs[row.id].image != row.image or set(map(same, theirs[row.id].truths)) != set(map(same, row.truths)):
             raise DataError(
                 f"{one.name}: the question {row.id!r} has another image or another true answer there",
                 hint="the two files are of two data sets, or number their questions differently",
             )
-    return rights([own[row.id] for row in rows], normalise)
+    return rights([theirs[row.id] for row in rows], normalise)
 
 
 def _figure(right: np.ndarray, images: np.ndarray) -> dict[str, Any]:
@@ -226,13 +228,13 @@ def _test(other: np.ndarray, reference: np.ndarray, images: np.ndarray) -> dict[
     """The difference `other` minus `reference` of (S, n) bool each, and what chance would do to it."""
     clusters = images.tolist()
     difference = other.mean(axis=0) - reference.mean(axis=0)
-    made = combined(difference, clusters, [other.mean(axis=1), reference.mean(axis=1)])
+    spread = combined(difference, clusters, [other.mean(axis=1), reference.mean(axis=1)])
     single = len(other) == len(reference) == 1
     table = mcnemar(reference[0], other[0]) if single else None
     p = permutation(difference, clusters)
     interval: list[float] | None = None
-    if math.isfinite(made.error):
-        interval = list(clustered_bootstrap(difference, clusters)) if single else [made.low, made.high]
+    if math.isfinite(spread.error):
+        interval = list(clustered_bootstrap(difference, clusters)) if single else [spread.low, spread.high]
         interval = [max(-1.0, interval[0]), min(1.0, interval[1])]
     return {
         "n": len(difference),
@@ -242,8 +244,8 @@ def _test(other: np.ndarray, reference: np.ndarray, images: np.ndarray) -> dict[
         if table
         else None,
         "permutation_p": p,
-        "p": p if single else max(p, made.p),
-        "detectable": detectable(made.error) if math.isfinite(made.error) and made.error > 0 else None,
+        "p": p if single else max(p, spread.p),
+        "detectable": detectable(spread.error) if math.isfinite(spread.error) and spread.error > 0 else None,
     }
 
 
@@ -270,11 +272,10 @@ def _words(test: dict[str, Any], tests: int) -> str:
         return (
             f"{test['part']}: {test['name']} is {test['verdict']} than {test['reference']}: {points}, {corrected}{why}."
         )
-    said = f"{test['part']}: {test['name']} and {test['reference']} are not distinguishable: {points}, {corrected}{why}"
+    text = f"{test['part']}: {test['name']} and {test['reference']} are not distinguishable: {points}, {corrected}{why}"
     if test["detectable"] is None:
-        return f"{said}; they answer alike." if test["difference"] == 0 else f"{said}."
+        return f"{text}; they answer alike." if test["difference"] == 0 else f"{text}."
     return (
-        f"{said}; on these {test['n']:,} questions a true difference under {100 * test['detectable']:.1f} percentage "
-        "points "
-        "is missed more often than once in five."
+        f"{text}; on these {test['n']:,} questions a true difference under {100 * test['detectable']:.1f} percentage "
+        "points is missed more often than once in five."
     )

@@ -15,7 +15,7 @@ from discern_vqa.data.answers import normaliser
 from discern_vqa.data.sample import CLOSED, OPEN
 from discern_vqa.scoring.intervals import interval, resampled_sums
 from discern_vqa.scoring.predictions import Prediction
-from discern_vqa.scoring.tables import aligned
+from discern_vqa.scoring.tables import aligned, cell
 
 ORDERS = (1, 2, 3, 4)
 METRICS = ("exact", "token_precision", "token_recall", "token_f1", *(f"bleu_{order}" for order in ORDERS), "rouge_l")
@@ -47,7 +47,6 @@ def free_text(
     """Every free-text metric, over all questions and over open and closed ones.
 
     Args:
-        rows: the questions with their answers.
         normalise: the normaliser of both texts. Of several accepted answers the nearest is the true one.
         similarity: a `Similarity` of the rows, where it was asked for.
 
@@ -56,19 +55,21 @@ def free_text(
         ["similarity_by_chance"]}.
     """
     same = normaliser(normalise)
-    said = [same(row.prediction).split() for row in rows]
-    true = [_nearest(given, [same(text).split() for text in row.truths]) for given, row in zip(said, rows, strict=True)]
+    given = [same(row.prediction).split() for row in rows]
+    truths = [
+        _nearest(answer, [same(text).split() for text in row.truths]) for answer, row in zip(given, rows, strict=True)
+    ]
     images = np.array([row.image for row in rows], dtype=str)
-    each = {"exact": np.array([bool(a) and a == b for a, b in zip(said, true, strict=True)], dtype=float)}
-    shared = np.array([overlap(a, b) for a, b in zip(said, true, strict=True)]).reshape(-1, 3)
-    each |= {name: shared[:, place] for place, name in enumerate(METRICS[1:4])}
-    each["rouge_l"] = np.array([rouge_l(a, b) for a, b in zip(said, true, strict=True)])
+    each = {"exact": np.array([bool(a) and a == b for a, b in zip(given, truths, strict=True)], dtype=float)}
+    shared = np.array([overlap(a, b) for a, b in zip(given, truths, strict=True)]).reshape(-1, 3)
+    each |= {name: shared[:, column] for column, name in enumerate(METRICS[1:4])}
+    each["rouge_l"] = np.array([rouge_l(a, b) for a, b in zip(given, truths, strict=True)])
     if similarity is not None:
         each["similarity"] = similarity.each
-    counts = np.array([ngram_counts(a, b) for a, b in zip(said, true, strict=True)], dtype=float)
+    counts = np.array([ngram_counts(a, b) for a, b in zip(given, truths, strict=True)], dtype=float)
     kinds = np.array([row.answer_type for row in rows], dtype=str)
     parts = {"overall": np.ones(len(rows), dtype=bool), OPEN: kinds == OPEN, CLOSED: kinds == CLOSED}
-    lengths = {"gold": _mean_length(true), "prediction": _mean_length(said)}
+    lengths = {"gold": _mean_length(truths), "prediction": _mean_length(given)}
     scores: dict[str, Any] = {"normaliser": normalise, "tokens": lengths}
     for name in (*METRICS, *(["similarity"] if similarity is not None else [])):
         if name.startswith("bleu_"):
@@ -127,7 +128,9 @@ def as_table(scores: dict[str, Any]) -> str:
     """The free-text figures as lines of plain text, in %."""
     parts = [part for part in ("overall", OPEN, CLOSED) if scores["exact"][part]["n"]]
     rows = [["", *parts], ["n", *(f"{scores['exact'][part]['n']:,}" for part in parts)]]
-    rows += [[TITLES[name], *(_cell(scores[name][part]) for part in parts)] for name in TITLES if name in scores]
+    for name, title in TITLES.items():
+        if name in scores:
+            rows.append([title, *(cell(scores[name][part], "value") for part in parts)])
     tokens = scores["tokens"]
     lines = [
         f"free text, normaliser {scores['normaliser']!r}, in % [95 % interval, clustered by image]; "
@@ -139,13 +142,6 @@ def as_table(scores: dict[str, Any]) -> str:
         chance = f"{100 * scores['similarity_by_chance']:.1f}"
         lines += ["", f"embedding similarity of an answer to the true answer of any other question: {chance}"]
     return "\n".join(lines)
-
-
-def _cell(figure: Figure) -> str:
-    if figure["value"] is None:
-        return "-"
-    low, high = figure["ci95"]
-    return f"{100 * figure['value']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def _mean(values: np.ndarray, images: np.ndarray) -> Figure:

@@ -42,7 +42,6 @@ def clustered_bootstrap(
         right: (n,) whether each question was answered right; or, for two answers to the same questions, the
             difference of the two (-1, 0 or 1), which gives the interval of a paired difference.
         clusters: (n,) the cluster of each question, as a rule its image.
-        resamples: how many times the clusters are drawn anew.
         seed: of the draws; the same file always gives the same interval.
         level: the share of the draws between the two ends.
 
@@ -71,8 +70,8 @@ def resampled_sums(
     step = max(1, _CELLS // n_clusters)
     sums = []
     for start in range(0, resamples, step):
-        drawn = rng.integers(0, n_clusters, size=(min(step, resamples - start), n_clusters))
-        sums.append(np.stack([column[drawn].sum(axis=1) for column in totals.T], axis=1))
+        draws = rng.integers(0, n_clusters, size=(min(step, resamples - start), n_clusters))
+        sums.append(np.stack([column[draws].sum(axis=1) for column in totals.T], axis=1))
     return np.concatenate(sums)
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from discern_vqa.errors import RunError
 from discern_vqa.files import atomic_path, from_json
+from discern_vqa.scoring.stored import own_file
 
 MOST = 1_000
 """A map of more questions is a cloud, and takes minutes to be laid out."""
@@ -47,13 +47,10 @@ def write(path: Path, ids: Sequence[str], states: np.ndarray) -> None:
 
 def read(path: Path) -> States:
     """Reads the file. Raises RunError when it is broken, or its ids are not those of its rows."""
-    hint = "write it anew with discern evaluate, or remove it"
-    try:
+    with own_file(path, "write it anew with discern evaluate, or remove it"):
         with safe_open(path, framework="numpy") as file:
             states = np.asarray(file.get_tensor("states"), dtype=np.float32)
-            ids = from_json((file.metadata() or {})["ids"])
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
-        raise RunError(f"{path} is broken: {error}", hint=hint) from error
-    if states.ndim != 2 or not isinstance(ids, list) or len(ids) != len(states) or not np.isfinite(states).all():
-        raise RunError(f"{path} is broken: expected finite states (n, w) and n ids", hint=hint)
-    return States([str(one) for one in ids], states)
+            ids = from_json(file.metadata()["ids"])
+        if len(ids) != len(states):
+            raise ValueError(f"it holds {len(states)} rows, and {len(ids)} ids")
+    return States(ids, states)

@@ -1,9 +1,9 @@
 """The figures of `scores.json` from the lines of `predictions.jsonl`. Defined in docs/metrics.md. No torch here.
 
 An answer is right when it equals the true one after the normaliser, letter for letter (one of them, where the data
-set accepts several). Every figure is a fraction
-with its n and a 95 % interval clustered by image. `overall` is counted from the same rows as its parts, so it is
-their exact weighted mean; questions whose data set does not say open or closed form a third part, `unknown`.
+set accepts several). Every figure is a fraction with its n and a 95 % interval clustered by image. `overall` is counted
+from the same rows as its parts, so it is their exact weighted mean; questions whose data set does not say open or
+closed form a third part, `unknown`.
 """
 
 from collections import defaultdict
@@ -24,10 +24,6 @@ NO_VALUE = "(not given)"
 
 def score(rows: Sequence[Prediction], normalise: str = "m3ae") -> dict[str, Any]:
     """All figures of one set of predictions.
-
-    Args:
-        rows: the questions, each once.
-        normalise: the name of the normaliser applied to both answers (see `data.answers`).
 
     Returns:
         {"n", "images", "normaliser", "overall", "open", "closed", ["unknown"],

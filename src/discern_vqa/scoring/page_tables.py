@@ -76,17 +76,19 @@ class Table:
                 for cells in columns]  # fmt: skip
 
 
+def in_percent(
+    share: float | None, ends: Sequence[float] | None = None, n: int | None = None, signed: bool = False
+) -> Figure | None:
+    """A share, or the difference of two, in % with the ends of its interval; None for nothing."""
+    if share is None:
+        return None
+    low, high = (100 * end for end in ends) if ends else (None, None)
+    return Figure(100 * share, low, high, n, signed=signed)
+
+
 def percent(figure: Mapping[str, Any] | None) -> Figure | None:
     """A figure of `scores.json` in %; None for nothing."""
-    if not figure or figure.get("accuracy") is None:
-        return None
-    low, high = figure.get("ci95") or (None, None)
-    return Figure(
-        100 * figure["accuracy"],
-        None if low is None else 100 * low,
-        None if high is None else 100 * high,
-        figure.get("n"),
-    )
+    return in_percent(figure.get("accuracy"), figure.get("ci95"), figure.get("n")) if figure else None
 
 
 def said(cell: Cell) -> str:

@@ -33,43 +33,24 @@ _MOST_OTHERS = 10**9  # no table is longer, and what is reckoned with must fit i
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """One question, its true answer and the answer that was given.
+    """One question, its true answer and the answer that was given; "" is none."""
 
-    Args:
-        id: the question's, unique in its file.
-        image: the image's identity; intervals are clustered by it.
-        gold: the true answer, as the data set has it.
-        answer_type: "open", "closed", or "" where the data set does not say.
-        prediction: the answer given, "" for none (which is never right).
-        question: as asked.
-        question_type: the primary one, "" for none.
-        organ: "" for none.
-        score: in [0, 1]; None where the program that answered has none.
-        alternatives: the best answers with their scores, best first, the given one included.
-        twin: id of the pair of questions that this one belongs to, "" for none.
-        phrase_type: "freeform", "para", "frame" or "".
-        mask: path of the finding's mask, relative to the data set's root, "" for none.
-        others: how many further answers share what the alternatives leave of 1; None where the file does not say.
-        mode: the way of answering that gave the answer, "" where there is only one.
-        accepted: further answers that are as true as `gold`, where the data set has such.
-    """
-
-    id: str
-    image: str
-    gold: str
-    answer_type: str
-    prediction: str
+    id: str  # unique in its file
+    image: str  # its identity; intervals are clustered by it
+    gold: str  # the true answer, as the data set has it
+    answer_type: str  # "open", "closed", or "" where the data set does not say
+    prediction: str  # an empty answer is never right
     question: str = ""
-    question_type: str = ""
+    question_type: str = ""  # the primary one
     organ: str = ""
-    score: float | None = None
-    alternatives: tuple[tuple[str, float], ...] = ()
-    twin: str = ""
-    phrase_type: str = ""
-    mask: str = ""
-    others: int | None = None
-    mode: str = ""
-    accepted: tuple[str, ...] = ()
+    score: float | None = None  # in [0, 1]
+    alternatives: tuple[tuple[str, float], ...] = ()  # answers with their scores, best first, the given one included
+    twin: str = ""  # id of the pair of questions that this one belongs to
+    phrase_type: str = ""  # "freeform", "para" or "frame"
+    mask: str = ""  # path of the finding's mask, relative to the data set's root
+    others: int | None = None  # how many further answers share what the alternatives leave of 1; None: not known
+    mode: str = ""  # the way of answering, where there are several
+    accepted: tuple[str, ...] = ()  # further answers that are as true as `gold`
 
     @property
     def truths(self) -> tuple[str, ...]:
@@ -96,7 +77,7 @@ def from_answers(samples: Sequence[Sample], answers: Sequence[Answer]) -> list[P
             mask=sample.mask,
             others=answer.others,
             mode=answer.mode,
-            accepted=tuple(one for one in sample.extra.get("accepted", ()) if one != sample.answer),
+            accepted=tuple(text for text in sample.extra.get("accepted", ()) if text != sample.answer),
         )
         for sample, answer in zip(samples, answers, strict=True)
     ]
@@ -191,8 +172,8 @@ def _parse(line: str, where: str) -> Prediction:
     fields["alternatives"] = _alternatives(fields.get("alternatives") or [], where)
     fields["others"] = _others(fields.get("others"), where)
     fields["accepted"] = _accepted(fields.get("accepted") or [], where)
-    kept = (*_TEXT, "score", "alternatives", "others", "accepted")
-    return Prediction(**{key: fields[key] for key in kept if key in fields})
+    keys = (*_TEXT, "score", "alternatives", "others", "accepted")
+    return Prediction(**{key: fields[key] for key in keys if key in fields})
 
 
 def _accepted(value: Any, where: str) -> tuple[str, ...]:

@@ -102,26 +102,15 @@ def snapped(said: str, true: str, part: str, answers: tuple[str, ...]) -> float:
 
 @dataclass(frozen=True)
 class Protocol:
-    """One way of scoring.
+    """One way of scoring."""
 
-    Args:
-        what: it does, in a line.
-        programs: that score so.
-        cleaning: of both answers, a name in CLEANING.
-        credit: how much of an answer is right.
-        asked: which questions are taken.
-        part: what counts as open and closed.
-        needs: what the file must say ("phrase_type", "answer_type"), or the user must give: "answers", where only
-            questions whose true answer is among them are taken.
-    """
-
-    what: str
-    programs: str
-    cleaning: str = "m3ae"
+    what: str  # it does, in a line
+    programs: str  # that score so
+    cleaning: str = "m3ae"  # of both answers, a name in CLEANING
     credit: Credit = exact
-    asked: Callable[[Prediction], bool] = _all
-    part: Callable[[Prediction], str] = _flag
-    needs: tuple[str, ...] = ()
+    asked: Callable[[Prediction], bool] = _all  # which questions are taken
+    part: Callable[[Prediction], str] = _flag  # what counts as open and closed
+    needs: tuple[str, ...] = ()  # "phrase_type", "answer_type": of the file; "answers", to take questions with these
 
 
 PROTOCOLS: Mapping[str, Protocol] = {
@@ -199,8 +188,6 @@ def score_protocols(
     ["unknown"]}}, or {name: {"what", "programs", "skipped": why}}.
 
     Args:
-        rows: all lines of one file.
-        names: of the presets.
         answers: the answers that the model can give. Presets that snap to known answers take the true answers of the
             file without them, as programs do whose lists hold test answers.
     """
@@ -229,24 +216,14 @@ def as_table(scores: dict[str, Any]) -> str:
 
 
 def _lacking(protocol: Protocol, rows: Sequence[Prediction], answers: Sequence[str] | None) -> str:
-    """Why a preset cannot be applied to these rows, "" when it can."""
+    """What a preset needs and is not there, "" when nothing is."""
     for need in protocol.needs:
         if need == "answers":
             if not answers:
                 return "it needs the list of answers that the model can give: --answers RUN, or a file"
-            continue
-        silent = sum(not getattr(row, need) for row in rows)
-        if silent:
+        elif silent := sum(not getattr(row, need) for row in rows):
             return f"{silent:,} of {len(rows):,} lines have no {need}"
-    clean = CLEANING[protocol.cleaning]
-    known = {clean(answer) for answer in answers or []}
-    if not any(protocol.asked(row) and ("answers" not in protocol.needs or _known(row, clean, known)) for row in rows):
-        return "no line is a question that it takes"
     return ""
-
-
-def _known(row: Prediction, clean: Callable[[str], str], known: set[str]) -> bool:
-    return not known.isdisjoint(map(clean, row.truths))
 
 
 def _figures(protocol: Protocol, rows: Sequence[Prediction], answers: Sequence[str] | None) -> dict[str, Any]:
@@ -254,7 +231,10 @@ def _figures(protocol: Protocol, rows: Sequence[Prediction], answers: Sequence[s
     known = tuple(dict.fromkeys(clean(answer) for answer in (answers or [row.gold for row in rows])))
     taken = [row for row in rows if protocol.asked(row)]
     if "answers" in protocol.needs:
-        taken = [row for row in taken if _known(row, clean, set(known))]
+        givable = set(known)
+        taken = [row for row in taken if not givable.isdisjoint(map(clean, row.truths))]
+    if not taken:
+        return {"skipped": "no line is a question that it takes"}
     parts = np.array([protocol.part(row) for row in taken], dtype=str)
     images = np.array([row.image for row in taken], dtype=str)
     credit = np.array(

@@ -101,19 +101,15 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over questions and seeds, with what another draw of images *and* of seeds would do to it.
-
-    mean; error: its standard error; freedom: degrees of freedom (Welch and Satterthwaite); low, high: 95 %;
-    sd: spread of the single seeds' means (ddof 1), None for one seed; seeds: each seed's mean.
-    """
+    """A mean over questions and seeds, with what another draw of images *and* of seeds would do to it."""
 
     mean: float
-    error: float
-    freedom: float
-    low: float
+    error: float  # standard error
+    freedom: float  # degrees of freedom (Welch and Satterthwaite)
+    low: float  # of the 95 % interval
     high: float
-    sd: float | None
-    seeds: tuple[float, ...]
+    sd: float | None  # spread of the single seeds' means (ddof 1); None for one seed
+    seeds: tuple[float, ...]  # each seed's mean
 
     @property
     def p(self) -> float:
@@ -150,13 +146,13 @@ def combined(mean_of_each: np.ndarray, clusters: Sequence[str], groups: Sequence
     freedom = variance**2 / spread if 0 < spread < np.inf else max(images - 1, 1)
     error = float(np.sqrt(variance))
     half = float(stats.t.ppf(0.975, freedom)) * error if error > 0 else 0.0
-    own = groups[0] if len(groups) == 1 else np.array([])
+    means = groups[0] if len(groups) == 1 else np.array([])
     return Estimate(
         mean=mean,
         error=error,
         freedom=float(freedom),
         low=mean - half,
         high=mean + half,
-        sd=float(np.std(own, ddof=1)) if len(own) > 1 else None,
-        seeds=tuple(float(one) for one in own),
+        sd=float(np.std(means, ddof=1)) if len(means) > 1 else None,
+        seeds=tuple(float(mean_of_seed) for mean_of_seed in means),
     )

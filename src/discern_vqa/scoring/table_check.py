@@ -69,8 +69,8 @@ def check_table(path: Path, counts: str | None = None) -> dict[str, Any]:
     Raises:
         DataError with file and line for a table that cannot be read, ConfigError for counts that are none.
     """
-    given = _counts(counts) if counts else None
-    rows = [_check(row, given) for row in _read(Path(path), given)]
+    sizes = _counts(counts) if counts else None
+    rows = [_check(row, sizes) for row in _read(Path(path), sizes)]
     verdicts = [row["verdict"] for row in rows]
     return {"table": Path(path).name, "rows": rows} | {
         verdict: verdicts.count(verdict) for verdict in (IMPOSSIBLE, ODD, FINE, UNCHECKED)
@@ -114,8 +114,8 @@ def _read(path: Path, given: tuple[int, int] | None) -> list[dict[str, Any]]:
         lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except csv.Error as error:
         raise DataError(f"{path}:{reader.line_num}: not CSV: {error}", hint=hint) from None
-    place = {figure: next((i for i, name in enumerate(header) if name in _SAME[figure]), -1) for figure in FIGURES}
-    missing = [figure for figure, column in place.items() if column < 0]
+    columns = {figure: next((i for i, name in enumerate(header) if name in _SAME[figure]), -1) for figure in FIGURES}
+    missing = [figure for figure, column in columns.items() if column < 0]
     if missing:
         raise DataError(f"{path}:1: no column named {', '.join(missing)}", hint=hint)
     sizes = [header.index(name) if name in header else -1 for name in ("n_open", "n_closed")]
@@ -124,13 +124,13 @@ def _read(path: Path, given: tuple[int, int] | None) -> list[dict[str, Any]]:
             f"{path} does not say how many questions are open and closed",
             hint="--counts OPEN/CLOSED (VQA-RAD 179/272, SLAKE in English 645/416), or columns n_open and n_closed",
         )
-    label = max(1, min(place.values()))
+    label = max(1, min(columns.values()))
     if not lines:
         raise DataError(f"{path} holds no rows", hint=hint)
     printed = {
         (line, figure): _number(cells, column, f"{path}:{line}: column {column + 1} ({header[column]})")
         for line, cells in lines
-        for figure, column in place.items()
+        for figure, column in columns.items()
     }
     scale = 100 if any(Fraction(text) > 1 for text in printed.values() if text) else 1
     rows = []
@@ -204,7 +204,7 @@ def _check(row: dict[str, Any], given: tuple[int, int] | None) -> dict[str, Any]
             k = math.floor(figure.value * sizes[name])
             near = " and ".join(f"{100 * (k + i) / sizes[name]:.2f} ({k + i})" for i in (0, 1) if k + i <= sizes[name])
             findings.append(f"{name} {figure.text} is no k/{sizes[name]}; the nearest are {near}")
-    counts = {name: one.counts(sizes[name]) for name, one in figures.items() if one}
+    counts = {name: figure.counts(sizes[name]) for name, figure in figures.items() if figure}
     checked = gap is not None or bool(counts)
     verdict = IMPOSSIBLE if impossible else ODD if findings else FINE if checked else UNCHECKED
     return {

@@ -6,11 +6,11 @@ from typing import Any
 GAP = "  "
 
 
-def cell(figure: Mapping[str, Any] | None) -> str:
-    """One figure as text: accuracy in % and its interval; a dash for nothing."""
-    if not figure or figure.get("accuracy") is None:
+def cell(figure: Mapping[str, Any] | None, value: str = "accuracy") -> str:
+    """One figure as text: its value in % and its interval; a dash for nothing."""
+    if not figure or figure.get(value) is None:
         return "-"
-    text = f"{100 * figure['accuracy']:.1f}"
+    text = f"{100 * figure[value]:.1f}"
     if figure.get("ci95"):
         text += f" [{100 * figure['ci95'][0]:.1f}, {100 * figure['ci95'][1]:.1f}]"
     return text

@@ -65,13 +65,12 @@ def selective(
 
 @dataclass(frozen=True)
 class Bar:
-    """From which confidence up an answer is given: threshold (None: none reaches the target), the accuracy aimed at,
-    and what the questions that it was chosen on gave: accuracy of the answers, share of questions answered."""
+    """From which confidence up an answer is given."""
 
-    threshold: float | None
-    target: float
-    accuracy: float | None
-    coverage: float
+    threshold: float | None  # None: none reaches the target
+    target: float  # the accuracy aimed at
+    accuracy: float | None  # of the answers given, on the questions that it was chosen on
+    coverage: float  # the share of those that was answered
 
 
 def choose(confidence: np.ndarray, right: np.ndarray, target: float | None = None) -> Bar:

@@ -18,17 +18,17 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import ConfigDict, Field
 
 from discern_vqa.data.answers import Answer, Judged, normaliser
+from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError, RunError
 from discern_vqa.files import atomic_write_text
 from discern_vqa.scoring.metrics import rights
 from discern_vqa.scoring.predictions import Prediction
-from discern_vqa.scoring.stored import Stored, as_shape, read_object
+from discern_vqa.scoring.stored import own_file, read_object
 from discern_vqa.trust import abstention, confidence, conformal
 
 FILE = "calibration.json"
@@ -36,59 +36,6 @@ VERSION = 1
 COVERAGE = 0.9
 FEWEST = 50
 """Held-out questions below which nothing is calibrated: a threshold of ten questions promises nothing."""
-
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-
-
-class _Promise(Stored):
-    coverage: Fraction
-    threshold: float | None
-
-
-class _Group(Stored):
-    n: int
-    threshold: float | None
-    reachable: Fraction
-    instead: _Promise | None = None
-
-
-class _Everything(Stored):
-    all: _Group
-
-
-class _Sets(Stored):
-    coverage: Fraction
-    levels: dict[Annotated[str, Field(pattern=r"^0\.\d{1,6}$")], float | None]
-    all: _Everything
-    answer_type: dict[str, _Group] = {}
-    answer_form: dict[str, _Group]
-
-
-class _Bar(Stored):
-    model_config = ConfigDict(extra="forbid")
-
-    threshold: float | None
-    target: float
-    accuracy: float | None
-    coverage: float
-
-
-class _Fitted(Stored):
-    n: int
-    images: int
-    accuracy: Fraction
-
-
-class _File(Stored):
-    """What may be believed; a temperature below zero would turn every confidence round."""
-
-    normaliser: str
-    kind: Literal["distribution", "confidence"]
-    temperature: float = Field(gt=0, allow_inf_nan=False)
-    fitted_on: _Fitted
-    sets: _Sets
-    abstention: _Bar
 
 
 @dataclass(frozen=True)
@@ -120,7 +67,6 @@ class Calibration:
 
         Args:
             rows: predictions on questions that the model did not learn from, with scores.
-            normalise: the normaliser of answers.
             coverage: how often an answer set shall hold the true answer.
             target: accuracy of the answers given; none: half the errors of answering everything.
             about: what the questions are, for the file: {"what", "file"}.
@@ -141,7 +87,7 @@ class Calibration:
         temperature = confidence.fit_temperature(rows, right, normalise, kind)
         truth = confidence.truth_scores(rows, normalise, temperature, kind)
         sure = confidence.confidences(rows, temperature, kind)
-        levels = {str(one): conformal.threshold(truth, one) for one in conformal.LEVELS}
+        levels = {str(level): conformal.threshold(truth, level) for level in conformal.LEVELS}
         fitted_on = {"n": len(rows), "images": len({row.image for row in rows}), "accuracy": float(right.mean())}
         return cls(
             normaliser=normalise,
@@ -209,27 +155,19 @@ class Calibration:
     @classmethod
     def read(cls, path: Path) -> "Calibration":
         """Reads the file. Raises RunError when it is broken or of another version."""
-        hint = "write it anew with discern calibrate, or remove it"
-        try:
+        hint = "make it anew with discern calibrate, or remove it"
+        with own_file(path, hint):
             content = read_object(path, hint)
-        except FileNotFoundError:
-            raise RunError(f"there is no {path}", hint="discern calibrate RUN makes one") from None
-        if content.get("version") != VERSION:
-            version = str(content.get("version"))[:40]
-            raise RunError(f"{path} is of version {version}; this program reads {VERSION}", hint=hint)
-        as_shape(content, _File, str(path), hint)
-        made = cls(
-            normaliser=content["normaliser"],
-            kind=content["kind"],
-            temperature=float(content["temperature"]),
-            fitted_on=content["fitted_on"],
-            sets=content["sets"],
-            bar=abstention.Bar(**content["abstention"]),
-        )
-        try:
-            normaliser(made.normaliser)
-        except ConfigError as error:
-            raise RunError(f"{path} is broken: {error}", hint=hint) from error
+            if content["version"] != VERSION:
+                raise ValueError(f"it is of version {content['version']}; this program reads {VERSION}")
+            made = cls(
+                normaliser=content["normaliser"],
+                kind=content["kind"],
+                temperature=float(content["temperature"]),
+                fitted_on=content["fitted_on"],
+                sets=content["sets"],
+                bar=abstention.Bar(**content["abstention"]),
+            )
         return made
 
 
@@ -256,10 +194,15 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
+def count_shared(rows: Sequence[Prediction], others: Sequence[Prediction | Sample]) -> int:
+    """How many of the questions are among the others."""
+    known = {(other.id, other.image, other.question) for other in others}
+    return sum((row.id, row.image, row.question) in known for row in rows)
+
+
 def refuse_shared(rows: Sequence[Prediction], judged: Sequence[Prediction], what: str) -> None:
     """Raises DataError when questions that are fitted on would be measured on too."""
-    asked = {(row.id, row.image, row.question) for row in judged}
-    shared = sum((row.id, row.image, row.question) in asked for row in rows)
+    shared = count_shared(rows, judged)
     if shared:
         raise DataError(
             f"{shared:,} of {len(rows):,} questions to be calibrated on are among {what}: what is measured there"

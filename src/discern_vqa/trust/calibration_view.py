@@ -12,7 +12,9 @@ from discern_vqa.scoring.tables import aligned, cell
 from discern_vqa.trust.calibration import Calibration
 from discern_vqa.trust.confidence import CONFIDENCE
 
-_GROUPING = {"all": "", "answer_type": "answer type: ", "answer_form": "answer given: "}
+_PROMISED = {"all": "", "answer_type": "answer type: ", "answer_form": "answer given: "}
+_GROUPINGS = {"all": "all", "answer_type": "by answer type", "answer_form": "by answer form"}
+_SET_COLUMNS = ["answer sets", "stated", "measured", "n", "mean size", "one answer", "empty", "any answer"]
 
 
 def as_text(made: Calibration) -> str:
@@ -27,7 +29,7 @@ def as_text(made: Calibration) -> str:
         _abstention(made),
         f"answer sets that hold the true answer {100 * made.sets['coverage']:.0f} % of the time:",
     ]
-    for grouping, title in _GROUPING.items():
+    for grouping, title in _PROMISED.items():
         lines += [f"  {title}{group}: {_promise(one)}" for group, one in made.sets.get(grouping, {}).items()]
     return "\n".join(lines)
 
@@ -36,27 +38,27 @@ def measured_text(measured: Mapping[str, Any], raw: Mapping[str, Any] | None, na
     """What it does on the questions of `name`; `raw`: the same before the temperature."""
     after = measured["confidence"]
     columns = ["", *(["as given"] if raw else []), "calibrated"]
-    both = [one for one in (raw, after) if one]
+    columns_of = [figures for figures in (raw, after) if figures]
     rows = [
         columns,
-        ["confidence, mean", *(f"{100 * one['mean_confidence']:.1f}" for one in both)],
-        ["calibration error", *(f"{100 * one['ece']:.1f}" for one in both)],
-        ["  by chance alone", *(f"{100 * one['ece_by_chance']:.1f}" for one in both)],
-        ["Brier score", *(f"{one['brier']:.3f}" for one in both)],
-        ["AURC", *(f"{100 * one['risk']['aurc']:.1f}" for one in both)],
-        ["surer half, right", *(cell(one["surer_half"]) for one in both)],
-        ["  gain over all", *(f"{100 * one['surer_half']['gain']:+.1f}" for one in both)],
+        ["confidence, mean", *(f"{100 * figures['mean_confidence']:.1f}" for figures in columns_of)],
+        ["calibration error", *(f"{100 * figures['ece']:.1f}" for figures in columns_of)],
+        ["  by chance alone", *(f"{100 * figures['ece_by_chance']:.1f}" for figures in columns_of)],
+        ["Brier score", *(f"{figures['brier']:.3f}" for figures in columns_of)],
+        ["AURC", *(f"{100 * figures['risk']['aurc']:.1f}" for figures in columns_of)],
+        ["surer half, right", *(cell(figures["surer_half"]) for figures in columns_of)],
+        ["  gain over all", *(f"{100 * figures['surer_half']['gain']:+.1f}" for figures in columns_of)],
     ]
-    given = measured["abstention"]
+    answered = measured["abstention"]
     lines = [
         f"{name}: {after['n']:,} questions, {100 * after['accuracy']:.1f} % right; in %",
         "",
         *aligned(rows),
         "",
-        f"{100 * given['coverage']:.1f} % are answered, {cell(given)} of those right; "
-        f"aimed at {100 * given['target']:.1f}",
+        f"{100 * answered['coverage']:.1f} % are answered, {cell(answered)} of those right; "
+        f"aimed at {100 * answered['target']:.1f}",
         "",
-        *aligned(_sets(measured["sets"])),
+        *aligned([_SET_COLUMNS, *(_set_row(*row) for row in set_rows(measured["sets"], _GROUPINGS, "  "))]),
     ]
     return "\n".join(lines)
 
@@ -69,22 +71,22 @@ def figure(measured: Mapping[str, Any], raw: Mapping[str, Any] | None, name: str
     drawing = Figure(figsize=(9, 4.2), layout="constrained")
     left, right = drawing.subplots(1, 2)
     left.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle="--", label="as it should be")
-    for one, color, label in ((raw, "#b26a00", "as given"), (after, "#1f5fa8", "calibrated")):
-        if one is None:
+    for figures, color, label in ((raw, "#b26a00", "as given"), (after, "#1f5fa8", "calibrated")):
+        if figures is None:
             continue
-        bins = one["bins"]
+        bins = figures["bins"]
         sure, hit = np.array([b["confidence"] for b in bins]), np.array([b["accuracy"] for b in bins])
         ends = np.array([b["ci95"] for b in bins]).T
         spread = np.clip(np.stack([hit - ends[0], ends[1] - hit]), 0, None)
-        error = f"{100 * one['ece']:.1f}"
+        error = f"{100 * figures['ece']:.1f}"
         left.errorbar(sure, hit, yerr=spread, color=color, linewidth=1.2, capsize=2, label=f"{label}, error {error}")
-        left.scatter(sure, hit, s=[12 + 120 * b["n"] / one["n"] for b in bins], color=color, zorder=3)
-        curve = np.array(one["risk"]["curve"])
-        right.plot(curve[:, 0], curve[:, 1], color=color, label=f"{label}, AURC {100 * one['risk']['aurc']:.1f}")
+        left.scatter(sure, hit, s=[12 + 120 * b["n"] / figures["n"] for b in bins], color=color, zorder=3)
+        curve = np.array(figures["risk"]["curve"])
+        right.plot(curve[:, 0], curve[:, 1], color=color, label=f"{label}, AURC {100 * figures['risk']['aurc']:.1f}")
     left.set(xlabel="confidence", ylabel="right", xlim=(0, 1), ylim=(0, 1), title="Reliability")
-    given = measured["abstention"]
-    if given["n"]:
-        right.plot(given["coverage"], given["accuracy"], "o", color="#1f5fa8", label="below this it abstains")
+    answered = measured["abstention"]
+    if answered["n"]:
+        right.plot(answered["coverage"], answered["accuracy"], "o", color="#1f5fa8", label="below this it abstains")
     right.axhline(after["accuracy"], color="0.6", linewidth=1, linestyle="--", label="all answered")
     right.set(xlabel="share answered, the surest first", ylabel="right of those", xlim=(0, 1))
     right.set_title("Selective accuracy")
@@ -119,17 +121,20 @@ def _abstention(made: Calibration) -> str:
     )
 
 
-def _sets(sets: Mapping[str, Any]) -> list[list[str]]:
+def set_rows(
+    sets: Mapping[str, Any], titles: Mapping[str, str], indent: str
+) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """(name, stated coverage in %, what was measured) of every grouping and its groups, then of all questions at the
+    other coverages. titles: of the groupings; indent: before the name of a group."""
     stated = f"{100 * sets['coverage']:.0f}"
-    rows = [["answer sets", "stated", "measured", "n", "mean size", "one answer", "empty", "any answer"]]
-    for grouping, title in _GROUPING.items():
+    rows = []
+    for grouping, title in titles.items():
         if grouping in sets:
-            one = sets[grouping]
-            rows.append(_set_row(title.rstrip(": ") and f"by {grouping.replace('_', ' ')}" or "all", stated, one))
-            rows += [_set_row(f"  {group}", stated, part) for group, part in one.get("groups", {}).items()]
-    for level, one in sets.get("levels", {}).items():
+            rows.append((title, stated, sets[grouping]))
+            rows += [(f"{indent}{group}", stated, part) for group, part in sets[grouping].get("groups", {}).items()]
+    for level, measured in sets.get("levels", {}).items():
         if float(level) != sets["coverage"]:
-            rows.append(_set_row("all", f"{100 * float(level):.0f}", one))
+            rows.append((titles["all"], f"{100 * float(level):.0f}", measured))
     return rows
 
 

@@ -94,11 +94,11 @@ def fit_temperature(rows: Sequence[Prediction], right: np.ndarray, normalise: st
     scores, named = np.zeros((len(rows), longest)), np.zeros((len(rows), longest), dtype=bool)
     same = normaliser(normalise)
     truth = np.full(len(rows), longest)  # the last column: something else
-    for place, row in enumerate(rows):
-        scores[place, : len(row.alternatives)] = [score for _, score in row.alternatives]
-        named[place, : len(row.alternatives)] = True
+    for line, row in enumerate(rows):
+        scores[line, : len(row.alternatives)] = [score for _, score in row.alternatives]
+        named[line, : len(row.alternatives)] = True
         true = {same(text) for text in row.truths}
-        truth[place] = next((k for k, (text, _) in enumerate(row.alternatives) if same(text) in true), longest)
+        truth[line] = next((k for k, (text, _) in enumerate(row.alternatives) if same(text) in true), longest)
     others = np.array([_others(row.others) for row in rows])
     logs, weights = _logs(scores, named, others)
     lines = np.arange(len(rows))
@@ -134,24 +134,24 @@ def reliability(confidence: np.ndarray, right: np.ndarray, images: Sequence[str]
         with just its confidence.
     """
     confidence, right = np.asarray(confidence, dtype=float), np.asarray(right, dtype=bool)
-    place = np.clip((confidence * bins).astype(int), 0, bins - 1)
+    bin_of = np.clip((confidence * bins).astype(int), 0, bins - 1)
     clusters = np.asarray(images, dtype=str)
-    drawn = np.random.default_rng(SEED).random((_SIMULATED, len(right))) < confidence
-    made = []
+    simulated = np.random.default_rng(SEED).random((_SIMULATED, len(right))) < confidence
+    filled = []
     for number in range(bins):
-        here = place == number
-        if here.any():
-            one = {"low": number / bins, "high": (number + 1) / bins, "n": int(here.sum())}
-            one["confidence"], one["accuracy"] = float(confidence[here].mean()), float(right[here].mean())
-            made.append(one | {"ci95": list(interval(right[here], list(clusters[here])))})
+        inside = bin_of == number
+        if inside.any():
+            figures = {"low": number / bins, "high": (number + 1) / bins, "n": int(inside.sum())}
+            figures["confidence"], figures["accuracy"] = float(confidence[inside].mean()), float(right[inside].mean())
+            filled.append(figures | {"ci95": list(interval(right[inside], list(clusters[inside])))})
     return {
         "n": len(right),
-        "ece": _ece(confidence, right[None], place, bins),
-        "ece_by_chance": _ece(confidence, drawn, place, bins),
+        "ece": _ece(confidence, right[None], bin_of, bins),
+        "ece_by_chance": _ece(confidence, simulated, bin_of, bins),
         "brier": float(np.mean((confidence - right) ** 2)),
         "mean_confidence": float(confidence.mean()),
         "accuracy": figure(right, clusters)["accuracy"],
-        "bins": made,
+        "bins": filled,
     }
 
 

@@ -59,7 +59,7 @@ def fit(truth: np.ndarray, groups: Mapping[str, Sequence[str]], coverage: float)
     """
     return {
         grouping: {
-            group: _one(truth[np.array([one == group for one in members])], coverage)
+            group: _one(truth[np.array([member == group for member in members])], coverage)
             for group in sorted(set(members) - {""})
         }
         for grouping, members in groups.items()
@@ -84,26 +84,28 @@ def measure(
     Args:
         truth: (n,) as in `threshold`, of the questions to be measured on.
         sizes: (n,) bars -> (n,) how many answers of each question have at least that score.
-        images: (n,) for the interval.
     """
-    found: dict[str, Any] = {}
+    measured: dict[str, Any] = {}
     for grouping, members in groups.items():
         known = np.array([group in thresholds.get(grouping, {}) for group in members], dtype=bool)
         if not known.any():
             continue
         bars = np.array(
-            [_bar(thresholds[grouping][group]) if ok else math.nan for group, ok in zip(members, known, strict=True)]
+            [
+                _bar(thresholds[grouping][group]["threshold"]) if ok else math.nan
+                for group, ok in zip(members, known, strict=True)
+            ]
         )
         names = np.array(members, dtype=str)
-        found[grouping] = _measured(truth, sizes, bars, known, images)
+        measured[grouping] = _measured(truth, sizes, bars, known, images)
         if not known.all():
-            found[grouping]["unknown_group"] = int((~known).sum())
+            measured[grouping]["unknown_group"] = int((~known).sum())
         if grouping != ALL:
-            found[grouping]["groups"] = {
+            measured[grouping]["groups"] = {
                 str(group): _measured(truth, sizes, bars, known & (names == group), images)
                 for group in np.unique(names[known])
             }
-    return found
+    return measured
 
 
 def measure_levels(
@@ -115,7 +117,7 @@ def measure_levels(
     """{coverage: measured} of the sets of all questions together, for each coverage in `levels` (its threshold)."""
     everyone = np.ones(len(truth), dtype=bool)
     return {
-        level: _measured(truth, sizes, np.full(len(truth), -math.inf if bar is None else bar), everyone, images)
+        level: _measured(truth, sizes, np.full(len(truth), _bar(bar)), everyone, images)
         for level, bar in levels.items()
     }
 
@@ -130,8 +132,8 @@ def _one(truth: np.ndarray, coverage: float) -> dict[str, Any]:
     return found
 
 
-def _bar(group: Mapping[str, Any]) -> float:
-    return -math.inf if group["threshold"] is None else float(group["threshold"])
+def _bar(score: float | None) -> float:
+    return -math.inf if score is None else score
 
 
 def _measured(

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save_file
 from scipy import stats
 
@@ -30,6 +30,7 @@ from discern_vqa.errors import RunError
 from discern_vqa.files import atomic_path, atomic_write_text, from_json
 from discern_vqa.scoring.intervals import wilson
 from discern_vqa.scoring.metrics import figure
+from discern_vqa.scoring.stored import own_file, read_object
 from discern_vqa.scoring.tables import cell
 from discern_vqa.trust.calibration import digest
 
@@ -43,23 +44,18 @@ FEWEST = 20
 MOST = 1000
 """Vectors kept of each kind; more add size, and little to the distance from the nearest."""
 HELD_OUT, LEFT_OUT = "held out", "learned from, each fifth left out in turn"
-KINDS = ("image", "question")
+KINDS = {"image": "images", "question": "questions"}
+"""What is judged, and many of it."""
 _HINT = "make it anew with discern calibrate, or remove it"
 
 
 @dataclass(frozen=True)
 class Known:
-    """What is like what was learned from: of images, or of questions.
+    """What is like what was learned from: of images, or of questions."""
 
-    Args:
-        vectors: (n, c) float16 of unit length.
-        inside: (m,) distances of what was held out, ascending.
-        how: where these come from.
-    """
-
-    vectors: np.ndarray
-    inside: np.ndarray
-    how: str
+    vectors: np.ndarray  # (n, c) float16 of unit length
+    inside: np.ndarray  # (m,) distances of what was held out, ascending
+    how: str  # where these come from
 
     @classmethod
     def fit(cls, learned: np.ndarray, groups: Sequence[str], held: np.ndarray | None = None) -> "Known | None":
@@ -78,7 +74,7 @@ class Known:
             return None
         names = np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1]
         fold = (np.random.default_rng(0).permutation(names.max() + 1) % FOLDS)[names]
-        inside = [_distance(vectors[fold == one], vectors[fold != one]) for one in range(FOLDS)]
+        inside = [_distance(vectors[fold == number], vectors[fold != number]) for number in range(FOLDS)]
         return cls(vectors, np.sort(np.concatenate(inside)), LEFT_OUT)
 
     @property
@@ -96,78 +92,81 @@ class Known:
         above = len(self.inside) - np.searchsorted(self.inside, distance - 1e-9, side="left")
         return np.asarray((1 + above) / (1 + len(self.inside)))
 
+    def is_outside(self, distance: np.ndarray) -> np.ndarray:
+        """(q,) bool: which of them are farther off than the threshold."""
+        return np.asarray(distance > self.threshold + 1e-9)
+
     def figures(self) -> dict[str, Any]:
         """For `ood.json`."""
-        return {
-            "n": len(self.vectors),
-            "held_out": len(self.inside),
-            "how": self.how,
-            "threshold": self.threshold,
-        }
+        n, held_out = len(self.vectors), len(self.inside)
+        return {"n": n, "held_out": held_out, "how": self.how, "threshold": self.threshold}
 
 
 @dataclass(frozen=True)
 class Detector:
-    """Images and questions; None where too few were there to tell."""
+    """known: by what of KINDS is judged, without that of which too few were there; weights: those it belongs to."""
 
-    image: Known | None
-    question: Known | None
+    known: Mapping[str, Known]
     weights: str
 
     def judge(self, image: np.ndarray | None, question: np.ndarray) -> list[Within]:
         """One for each row of the vectors (q, c) of images and (q, c') of questions."""
-        found: dict[str, list[tuple[float | None, bool]]] = {}
+        rows = range(len(question))
+        typical: dict[str, list[float | None]] = {kind: [None for _ in rows] for kind in KINDS}
+        outside = {kind: [False for _ in rows] for kind in KINDS}
         for kind, vectors in (("image", image), ("question", question)):
-            known = self.known(kind)
-            if known is None or vectors is None:
-                found[kind] = [(None, False)] * len(question)
-                continue
-            distance = known.distance(vectors)
-            far = (distance > known.threshold + 1e-9).tolist()
-            found[kind] = list(zip(known.typical(distance).tolist(), far, strict=True))
+            if kind in self.known and vectors is not None:
+                distance = self.known[kind].distance(vectors)
+                typical[kind] = self.known[kind].typical(distance).tolist()
+                outside[kind] = self.known[kind].is_outside(distance).tolist()
         return [
-            Within(one[0], other[0], tuple(kind for kind, far in zip(KINDS, (one[1], other[1]), strict=True) if far))
-            for one, other in zip(found["image"], found["question"], strict=True)
+            Within(typical["image"][row], typical["question"][row], tuple(kind for kind in KINDS if outside[kind][row]))
+            for row in rows
         ]
 
-    def known(self, kind: str) -> Known | None:
-        """`image` or `question`."""
-        return self.image if kind == "image" else self.question
-
-    def write(self, folder: Path) -> None:
-        """Both files. What was measured before on things from outside is kept where nothing else has changed."""
-        before = _measured_before(Path(folder), self)
+    def write(self, folder: Path, outside: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Writes both files and returns what `ood.json` holds. outside: what `measure` gave, by name."""
         tensors: dict[str, np.ndarray] = {}
-        header = {}
-        for kind in KINDS:
-            known = self.known(kind)
-            if known is not None:
-                tensors |= {f"{kind}.vectors": known.vectors, f"{kind}.inside": known.inside.astype(np.float64)}
-                header[kind] = known.how
-        content = {"version": VERSION, "weights": self.weights, "how": header}
+        for kind, known in self.known.items():
+            tensors |= {f"{kind}.vectors": known.vectors, f"{kind}.inside": known.inside}
+        how = {kind: known.how for kind, known in self.known.items()}
+        header = {"version": VERSION, "weights": self.weights, "how": how}
         with atomic_path(Path(folder) / FILE) as partial:
-            save_file(tensors, partial, metadata={"scope": json.dumps(content)})
-        write_figures(folder, self, before)
+            save_file(tensors, partial, metadata={"scope": json.dumps(header)})
+        content = {"version": VERSION, "accepted": ACCEPTED, "neighbours": NEIGHBOURS}
+        content |= self.figures() | {"outside": dict(outside or {})}
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        atomic_write_text(Path(folder) / FIGURES, text)
         for name in BEFORE.values():
             (Path(folder) / name).unlink(missing_ok=True)
+        return content
+
+    def figures(self) -> dict[str, Any]:
+        """What was fitted, for `ood.json`."""
+        return {kind: known.figures() for kind, known in self.known.items()}
+
+    def measured_before(self, folder: Path) -> dict[str, Any]:
+        """What a run's `ood.json` has measured outside with just this detector; {} where it was another."""
+        try:
+            content = read_figures(folder)
+        except RunError:  # none, or one that is to be written anew
+            return {}
+        same = self.figures() == {kind: content[kind] for kind in KINDS if kind in content}
+        return dict(content["outside"]) if same else {}
 
     @classmethod
     def read(cls, path: Path) -> "Detector":
         """Raises RunError when the file is broken or of another version."""
-        try:
-            with safe_open(path, framework="numpy") as file:
-                content = from_json(file.metadata()["scope"])
-                if content["version"] != VERSION:
-                    raise RunError(
-                        f"{path} is of version {content['version']}; this program reads {VERSION}", hint=_HINT
-                    )
-                known = {
-                    kind: Known(file.get_tensor(f"{kind}.vectors"), file.get_tensor(f"{kind}.inside"), str(how))
-                    for kind, how in content["how"].items()
-                }
-            return cls(known.get("image"), known.get("question"), str(content["weights"]))
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise RunError(f"{path} is no file of out-of-distribution detection: {error!r}", hint=_HINT) from error
+        with own_file(path, _HINT), safe_open(path, framework="numpy") as file:
+            content = from_json(file.metadata()["scope"])
+            if content["version"] != VERSION:
+                raise ValueError(f"it is of version {content['version']}; this program reads {VERSION}")
+            known = {
+                kind: Known(file.get_tensor(f"{kind}.vectors"), file.get_tensor(f"{kind}.inside"), how)
+                for kind, how in content["how"].items()
+            }
+            made = cls(known, content["weights"])
+        return made
 
 
 def there(folder: Path, name: str) -> Path:
@@ -202,7 +201,7 @@ def measure(known: Known, vectors: np.ndarray, names: Sequence[str], what: str) 
     """
     distance = known.distance(vectors)
     area, ends = auroc(known.inside, distance)
-    caught = figure(distance > known.threshold + 1e-9, list(names))
+    caught = figure(known.is_outside(distance), list(names))
     return {"what": what, "n": len(distance), "inside": len(known.inside), "auroc": area, "ci95": ends} | {
         "caught": caught
     }
@@ -227,34 +226,17 @@ def auroc(inside: np.ndarray, outside: np.ndarray) -> tuple[float, list[float]]:
     return area, [1 / (1 + math.exp(-(odds + sign * half))) for sign in (-1, 1)]
 
 
-def write_figures(folder: Path, made: Detector, outside: Mapping[str, Any]) -> dict[str, Any]:
-    """Writes `ood.json` and returns what it holds."""
-    sides = {kind: known.figures() for kind in KINDS if (known := made.known(kind)) is not None}
-    content = {"version": VERSION, "accepted": ACCEPTED, "neighbours": NEIGHBOURS} | sides | {"outside": dict(outside)}
-    atomic_write_text(Path(folder) / FIGURES, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    return content
-
-
 def read_figures(folder: Path) -> dict[str, Any]:
     """What `ood.json` of a run's folder holds. Raises RunError when it is broken or not there."""
-    path = there(folder, FIGURES)
-    try:
-        content = from_json(path.read_bytes())
-        if not isinstance(content["outside"], dict):
-            raise TypeError("outside is no object")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} cannot be read: {error!r}", hint=_HINT) from error
-    found: dict[str, Any] = content
-    return found
+    return read_object(there(folder, FIGURES), _HINT)
 
 
 def in_words(within: Within | None) -> str:
     """What a person is to be told; "" where nothing is out of the ordinary."""
     if within is None or not within.outside:
         return ""
-    names = {"image": "image", "question": "question"}
     shares = {"image": within.image, "question": within.question}
-    said = " and ".join(f"the {names[kind]}" for kind in within.outside)
+    said = " and ".join(f"the {kind}" for kind in within.outside)
     least = min(share for kind in within.outside if (share := shares[kind]) is not None)
     rare = "less than 1 %" if least < 0.01 else f"only {100 * least:.0f} %"
     unlike = "is" if len(within.outside) == 1 else "are"
@@ -267,22 +249,21 @@ def lines(found: Mapping[str, Any] | None) -> list[str]:
         return []
     if "missing" in found:
         return [f"what is outside the training data cannot be told: {found['missing']}"]
-    said = []
-    for kind, name in (("image", "images"), ("question", "questions")):
-        one = (found.get("split") or {}).get(kind)
-        if one and one["n"]:
-            said.append(
-                f"taken for something else than it was trained on: {one['correct']:,} of {one['n']:,} new {name} of "
-                f"this split ({cell(one)} %; {100 * (1 - found['accepted']):.0f} % by design)"
+    sentences = []
+    for kind, name in KINDS.items():
+        figures = (found.get("split") or {}).get(kind)
+        if figures and figures["n"]:
+            sentences.append(
+                f"taken for something else than it was trained on: {figures['correct']:,} of {figures['n']:,} new "
+                f"{name} of this split ({cell(figures)} %; {100 * (1 - found['accepted']):.0f} % by design)"
             )
-    for name, one in (found.get("outside") or {}).items():
-        ends = f"[{one['ci95'][0]:.3f}, {one['ci95'][1]:.3f}]"
-        what = "images" if one["what"] == "image" else "questions"
-        said.append(
-            f"told from what it was trained on: {name} ({one['n']:,} {what} against {one['inside']:,}): "
-            f"AUROC {one['auroc']:.3f} {ends}, {cell(one['caught'])} % caught"
+    for name, figures in (found.get("outside") or {}).items():
+        ends = f"[{figures['ci95'][0]:.3f}, {figures['ci95'][1]:.3f}]"
+        sentences.append(
+            f"told from what it was trained on: {name} ({figures['n']:,} {KINDS[figures['what']]} against "
+            f"{figures['inside']:,}): AUROC {figures['auroc']:.3f} {ends}, {cell(figures['caught'])} % caught"
         )
-    return said
+    return sentences
 
 
 def as_text(content: Mapping[str, Any]) -> str:
@@ -290,26 +271,10 @@ def as_text(content: Mapping[str, Any]) -> str:
     fitted = [
         f"{name}: {one['n']:,} learned from; threshold {one['threshold']:.3f}, which {100 * content['accepted']:.0f} % "
         f"of {one['held_out']:,} are within ({one['how']})"
-        for kind, name in (("image", "images"), ("question", "questions"))
+        for kind, name in KINDS.items()
         if (one := content.get(kind))
     ]
     return "\n".join([*fitted, *lines(content)])
-
-
-def _measured_before(folder: Path, made: Detector) -> dict[str, Any]:
-    """What `ood.json` has measured with just this detector; {} where it was another, or cannot be read: it is to be
-    written anew."""
-    try:
-        old, content = Detector.read(there(folder, FILE)), read_figures(folder)
-    except RunError:
-        return {}
-    pairs = [(old.known(kind), made.known(kind)) for kind in KINDS]
-    same = all(
-        (one is None and other is None)
-        or (one is not None and other is not None and np.array_equal(one.vectors, other.vectors))
-        for one, other in pairs
-    )
-    return dict(content["outside"]) if same and old.weights == made.weights else {}
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
