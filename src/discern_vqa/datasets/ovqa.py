@@ -18,27 +18,14 @@ doi 10.1145/3477495.3531724.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import DataError
 from discern_vqa.files import atomic_write_text
-from discern_vqa.reading.records import (
-    Images,
-    Problems,
-    answer_type_of,
-    near_file,
-    read_json_list,
-    require_folder,
-    require_record,
-    require_some,
-    require_split,
-    require_unique,
-    text_of,
-    tiny_image,
-)
+from discern_vqa.reading.image_files import Images, tiny_images
+from discern_vqa.reading.records import Record, collect, json_items, near_file, no_record, require_folder, require_split
 
 SUMMARY = "OVQA: 2,001 orthopaedic images from patient records, 19,020 questions from templates"
 LICENCE = "none stated; ask the authors"
@@ -67,14 +54,24 @@ def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sa
     file = folder / _FILES[split]
     inside = next((name for name in _IMAGE_FOLDERS if (folder / name).is_dir()), _IMAGE_FOLDERS[0])
     base = (folder / inside).relative_to(root).as_posix()
-    images, problems, samples = Images(root), Problems(skipped), []
-    for number, record in enumerate(read_json_list(file), start=1):
-        with problems.record():
-            source = f"{file.name}:item {number}"
-            samples.append(_sample(require_record(record, source), source, split, images, base))
-    samples = require_unique(samples, problems)
-    problems.close()
-    return require_some(samples, problems, file, split)
+    images = Images(root)
+
+    def samples(record: Record) -> Iterator[Sample]:
+        image = f"{base}/{record.text('image_name', verbatim=True)}"
+        yield Sample(
+            id=f"{split}-{record.text('qid')}",
+            split=split,
+            image=image,
+            path=images.find(image, record.source),
+            question=record.text("question"),
+            answer=record.text("answer"),
+            answer_type=record.answer_type(),
+            question_type=(record.text("question_type").upper(),),
+            organ=record.text("image_organ").lower(),
+            source=record.source,
+        )
+
+    return collect(json_items(file), samples, split, skipped, no_record(file, split))
 
 
 def present(root: Path) -> tuple[str, ...]:
@@ -90,22 +87,6 @@ def _folder(root: Path) -> Path:
             return root / inner
     raise DataError(
         f"{root} holds no OVQA: {', '.join(_FILES.values())} are not there", hint=near_file(root / "trainset.json")
-    )
-
-
-def _sample(record: Mapping[str, Any], source: str, split: str, images: Images, base: str) -> Sample:
-    image = f"{base}/{text_of(record, 'image_name', source, verbatim=True)}"
-    return Sample(
-        id=f"{split}-{text_of(record, 'qid', source)}",
-        split=split,
-        image=image,
-        path=images.find(image, source),
-        question=text_of(record, "question", source),
-        answer=text_of(record, "answer", source),
-        answer_type=answer_type_of(record, "answer_type", source),
-        question_type=(text_of(record, "question_type", source).upper(),),
-        organ=text_of(record, "image_organ", source).lower(),
-        source=source,
     )
 
 
@@ -130,8 +111,7 @@ def write_tiny(root: Path) -> None:
         ],
     }
     fields = ("image_name", "image_organ", "question", "answer", "answer_type", "question_type")
-    for number, name in enumerate(("a1.jpg", "b2.jpg", "c3.jpg", "d4.jpg", "e5.jpg")):
-        tiny_image(root / "img" / name, number)
+    tiny_images(root / "img", ("a1.jpg", "b2.jpg", "c3.jpg", "d4.jpg", "e5.jpg"))
     for split, rows in said.items():
         records = [{"qid": number, **dict(zip(fields, row, strict=True))} for number, row in enumerate(rows, start=1)]
         atomic_write_text(root / _FILES[split], json.dumps(records, indent=1))

@@ -139,7 +139,7 @@ def _about(folder: Path) -> dict[str, Any]:
             f"{folder} holds no split ({ABOUT} is not there)",
             hint=f"name one of its folds: {folder / folds[0]}" if folds else f"{_MAKE_ANEW} NAME ROOT --out {folder}",
         )
-    about = require_record(parse_json(read_text(file), str(file)), str(file))
+    about = require_record(parse_json(read_text(file), str(file)), str(file)).values
     if about.get("format") != _FORMAT or not isinstance(about.get("parts"), dict):
         raise DataError(f"{file} is no split of this program: format {shown(about.get('format'))}", hint=_MAKE_ANEW)
     return dict(about)
@@ -149,7 +149,7 @@ def _rows(file: Path) -> list[Row]:
     rows, seen = [], set()
     for number, line in numbered_lines(file):
         source = f"{file}:{number}"
-        record = require_record(parse_json(line, source, lines=False), source)
+        record = require_record(parse_json(line, source, lines=False), source).values
         row = Row(*(record.get(key) for key in ("from", "id", "split", "cluster")))  # type: ignore[arg-type]
         texts = isinstance(row.from_split, str) and isinstance(row.id, str) and isinstance(row.cluster, int)
         if not texts or row.split not in (*SPLITS, NONE):

@@ -28,7 +28,7 @@ from discern_vqa.datasets import jsonl
 from discern_vqa.datasets.phantom.findings import REGIONS as REGIONS
 from discern_vqa.errors import DataError
 from discern_vqa.imaging.regions import Region
-from discern_vqa.reading.records import numbered_lines, parse_json, require_record
+from discern_vqa.reading.records import json_lines
 
 SUMMARY = "drawn by the package: chest x-ray, head CT/MR and abdominal CT phantoms, exact answers, masks, image pairs"
 LICENCE = "Apache-2.0"
@@ -88,14 +88,13 @@ def regions(root: Path, image: str) -> list[Region]:
     Raises DataError when `root` holds no such image, or cases.jsonl is broken.
     """
     file = Path(root) / "cases.jsonl"
-    for number, line in numbered_lines(file):
-        if image not in line:
-            continue
-        case = require_record(parse_json(line, f"{file.name}:{number}", lines=False), f"{file.name}:{number}")
-        if case.get("image") == image:
-            masks: Mapping[str, str] = case.get("masks", {})
+    for case in json_lines(file):
+        if isinstance(case, DataError):
+            raise case
+        if case.values["image"] == image:
             return [
-                Region(label=label, is_finding=True, mask=Path(root) / mask) for label, mask in sorted(masks.items())
+                Region(label=label, is_finding=True, mask=Path(root) / mask)
+                for label, mask in sorted(case.values["masks"].items())
             ]
     raise DataError(f"{file} has no image {image!r}", hint="name it as the samples do")
 

@@ -33,7 +33,7 @@ Licence: CC BY 4.0, as third-party cards state it. Source: Liu et al., ISBI 2021
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,22 +44,10 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.datasets.slake.marks import FILES, boxes_of, folder_of
 from discern_vqa.datasets.slake.marks import knowledge as knowledge
 from discern_vqa.datasets.slake.marks import regions as regions
-from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.errors import ConfigError
 from discern_vqa.files import atomic_path, atomic_write_text
-from discern_vqa.reading.records import (
-    CORRECT_IT,
-    Images,
-    Problems,
-    answer_type_of,
-    read_json_list,
-    require_record,
-    require_some,
-    require_split,
-    require_unique,
-    shown,
-    text_of,
-    tiny_image,
-)
+from discern_vqa.reading.image_files import Images, tiny_image
+from discern_vqa.reading.records import Record, collect, json_items, no_record, require_split
 from discern_vqa.reading.sources import Hub
 
 SUMMARY = "SLAKE: 642 CT, MR and X-ray images, 14,028 questions in English and Chinese, organs and lesions marked"
@@ -100,20 +88,47 @@ def read(root: Path, split: str, *, language: str = "en", skipped: list[str] | N
         raise ConfigError(f"slake has no language {language!r}", hint=f"there are: {', '.join(LANGUAGES)}")
     folder = folder_of(root)
     file = _file(folder, split)
-    images, problems, samples = Images(root), Problems(skipped), []
+    images = Images(root)
+    base = (folder / "imgs").relative_to(root).as_posix()
     boxes: dict[str, list[dict[str, Any]]] = {}
-    for number, record in enumerate(read_json_list(file), start=1):
-        with problems.record():
-            source = f"{file.name}:item {number}"
-            record = require_record(record, source)
-            spoken = text_of(record, "q_lang", source)
-            if spoken not in LANGUAGES[:2]:
-                raise DataError(f"{source}: 'q_lang' is {shown(spoken)}; expected en or zh", hint=CORRECT_IT)
-            if language in (spoken, "both") and not _has_no_answer(record):
-                samples.append(_sample(record, source, split, root, folder, images, boxes))
-    samples = require_unique(samples, problems)
-    problems.close()
-    return require_some(samples, problems, file, split)
+
+    def samples(record: Record) -> Iterator[Sample]:
+        spoken = record.text("q_lang")
+        if spoken not in LANGUAGES[:2]:
+            raise record.unexpected("q_lang", spoken, "en or zh")
+        if language not in (spoken, "both") or _has_no_answer(record):
+            return
+        image = f"{base}/{record.text('img_name', verbatim=True)}"
+        path = images.find(image, record.source)
+        if image not in boxes:
+            boxes[image] = [{"label": label, "box": list(box)} for label, box in boxes_of(path.parent)]
+        triple = record.values.get("triple", _NO_TRIPLE)
+        if not isinstance(triple, list) or len(triple) != 3 or not all(isinstance(part, str) for part in triple):
+            raise record.unexpected("triple", triple, "three texts")
+        mask = path.parent / "mask.png"
+        extra = {
+            "base_type": record.text("base_type"),
+            "triple": triple if triple != _NO_TRIPLE else [],
+            "boxes": boxes[image],
+            "label_map": mask.relative_to(root).as_posix() if mask.is_file() else "",
+        }
+        yield Sample(
+            id=record.text("qid"),
+            split=split,
+            image=image,
+            path=path,
+            question=record.text("question"),
+            answer=record.text("answer"),
+            answer_type=record.answer_type(),
+            question_type=(record.text("content_type").upper(),),
+            organ=record.text("location").lower(),
+            modality=record.text("modality").lower(),
+            language=spoken,
+            source=record.source,
+            extra={key: value for key, value in extra.items() if value},
+        )
+
+    return collect(json_items(file), samples, split, skipped, no_record(file, split))
 
 
 def present(root: Path) -> tuple[str, ...]:
@@ -122,55 +137,15 @@ def present(root: Path) -> tuple[str, ...]:
     return tuple(split for split, names in FILES.items() if any((folder / name).exists() for name in names))
 
 
-def _has_no_answer(record: Mapping[str, Any]) -> bool:
+def _has_no_answer(record: Record) -> bool:
     """The one record of `LEFT_OUT`, from which nothing can be learned; any other empty answer is an error."""
-    return record.get("qid") == 1622 and record.get("answer") == "" and record.get("img_id") == 281
+    values = record.values
+    return values.get("qid") == 1622 and values.get("answer") == "" and values.get("img_id") == 281
 
 
 def _file(folder: Path, split: str) -> Path:
     candidates = [folder / name for name in FILES[split]]
     return next((file for file in candidates if file.exists()), candidates[0])
-
-
-def _sample(
-    record: Mapping[str, Any],
-    source: str,
-    split: str,
-    root: Path,
-    folder: Path,
-    images: Images,
-    boxes: dict[str, list[dict[str, Any]]],
-) -> Sample:
-    base = (folder / "imgs").relative_to(root).as_posix()
-    image = f"{base}/{text_of(record, 'img_name', source, verbatim=True)}"
-    path = images.find(image, source)
-    if image not in boxes:
-        boxes[image] = [{"label": label, "box": list(box)} for label, box in boxes_of(path.parent)]
-    triple = record.get("triple", _NO_TRIPLE)
-    if not isinstance(triple, list) or len(triple) != 3 or not all(isinstance(part, str) for part in triple):
-        raise DataError(f"{source}: 'triple' is {shown(triple)}; expected three texts", hint=CORRECT_IT)
-    mask = path.parent / "mask.png"
-    extra = {
-        "base_type": text_of(record, "base_type", source),
-        "triple": triple if triple != _NO_TRIPLE else [],
-        "boxes": boxes[image],
-        "label_map": mask.relative_to(root).as_posix() if mask.is_file() else "",
-    }
-    return Sample(
-        id=text_of(record, "qid", source),
-        split=split,
-        image=image,
-        path=path,
-        question=text_of(record, "question", source),
-        answer=text_of(record, "answer", source),
-        answer_type=answer_type_of(record, "answer_type", source),
-        question_type=(text_of(record, "content_type", source).upper(),),
-        organ=text_of(record, "location", source).lower(),
-        modality=text_of(record, "modality", source).lower(),
-        language=text_of(record, "q_lang", source),
-        source=source,
-        extra={key: value for key, value in extra.items() if value},
-    )
 
 
 def write_tiny(root: Path) -> None:

@@ -7,9 +7,9 @@ import numpy as np
 
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.imaging.regions import Box, Region, label_map
+from discern_vqa.reading.image_files import Images
 from discern_vqa.reading.records import (
     CORRECT_IT,
-    Images,
     near_file,
     numbered_lines,
     read_json_list,
@@ -48,7 +48,7 @@ def boxes_of(folder: Path) -> list[tuple[str, Box]]:
     found: list[tuple[str, Box]] = []
     for number, entry in enumerate(read_json_list(file), start=1):
         source = f"{folder.name}/{file.name}:item {number}"
-        for label, box in require_record(entry, source).items():
+        for label, box in require_record(entry, source).values.items():
             numbers = isinstance(box, list) and all(type(side) in (int, float) for side in box)
             if not numbers or len(box) != 4 or not np.isfinite(box).all() or min(box[2:]) <= 0:
                 raise DataError(

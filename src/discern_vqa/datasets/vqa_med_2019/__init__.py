@@ -46,20 +46,19 @@ from discern_vqa.datasets.vqa_med_2019.captions import caption_of as caption_of
 from discern_vqa.datasets.vqa_med_2019.captions import pretraining, with_image_facts
 from discern_vqa.errors import DataError
 from discern_vqa.files import atomic_write_text
+from discern_vqa.reading.image_files import Images, tiny_image
 from discern_vqa.reading.records import (
-    CORRECT_IT,
-    Images,
-    Problems,
+    Record,
+    collect,
     derived_answer_type,
     near_file,
+    no_record,
     numbered_lines,
     parse_json,
     read_text,
     require_folder,
-    require_some,
     require_split,
     shown,
-    tiny_image,
 )
 from discern_vqa.reading.sources import Zenodo
 
@@ -125,15 +124,15 @@ def read(root: Path, split: str, *, exclude: str | None = None, skipped: list[st
     file = _file(root, part)
     hidden, images, inside = left_out(root, exclude), Images(root), _image_folder(root, file, part)
     categories = {} if part == "test" else _category_of_line(file)
-    problems, samples = Problems(skipped), []
-    for number, line in numbered_lines(file):
-        with problems.record():
-            sample = _sample(line, f"{file.name}:{number}", number, part, inside, images, categories)
-            if Path(sample.image).name not in hidden:
-                samples.append(sample)
-    problems.close()
-    samples = with_image_facts(require_some(samples, problems, file, split))
-    return pretraining(samples) if split == "pretrain" else samples
+
+    def samples(row: Record) -> Iterator[Sample]:
+        sample = _sample(row, part, inside, images, categories)
+        if Path(sample.image).name not in hidden:
+            yield sample
+
+    rows = (Record({"line": line}, f"{file.name}:{number}", number) for number, line in numbered_lines(file))
+    found = with_image_facts(collect(rows, samples, part, skipped, no_record(file, split)))
+    return pretraining(found) if split == "pretrain" else found
 
 
 def present(root: Path) -> tuple[str, ...]:
@@ -194,38 +193,33 @@ def _category_of_line(file: Path) -> dict[str, str]:
     return categories
 
 
-def _sample(
-    line: str, source: str, number: int, split: str, folder: str, images: Images, categories: dict[str, str]
-) -> Sample:
+def _sample(row: Record, split: str, folder: str, images: Images, categories: dict[str, str]) -> Sample:
+    line = row.values["line"]
     parts = [" ".join(part.split()) for part in line.split("|")]
     expected = "image|category|question|answer" if split == "test" else "image|question|answer"
     if len(parts) != expected.count("|") + 1 or not all(parts):
-        raise DataError(f"{source}: {shown(line)}; expected {expected}, none empty", hint=CORRECT_IT)
+        raise row.broken(f"{shown(line)}; expected {expected}, none empty")
     name, question, answer = parts[0], parts[-2], parts[-1]
     kind = _TEST_CATEGORIES.get(parts[1], "") if split == "test" else categories.get(line.strip(), "")
     if not kind:
         wanted = f"has none of the categories {', '.join(_TEST_CATEGORIES)}"
-        raise DataError(
-            f"{source}: {shown(line)} {wanted if split == 'test' else 'is in no file of QAPairsByCategory'}",
-            hint=CORRECT_IT,
-        )
+        raise row.broken(f"{shown(line)} {wanted if split == 'test' else 'is in no file of QAPairsByCategory'}")
     extra: dict[str, object] = {"derived": ["answer_type", "organ", "modality"]}
     if split == "test":
         answers = _accepted(answer, kind)
         answer = answers[0]
         if len(answers) > 1:
             extra["accepted"] = answers
-    image = f"{folder}/{name}.jpg"
     return Sample(
-        id=str(number) if split == "train" else f"{split}-{number}",
+        id=str(row.number) if split == "train" else f"{split}-{row.number}",
         split=split,
-        image=image,
-        path=images.find(image, source),
+        image=f"{folder}/{name}.jpg",
+        path=images.find(f"{folder}/{name}.jpg", row.source),
         question=question,
         answer=answer,
         answer_type=derived_answer_type(question, answer),
         question_type=(kind,),
-        source=source,
+        source=row.source,
         extra=extra,
     )
 
