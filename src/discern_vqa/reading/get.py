@@ -85,12 +85,8 @@ def _read_record(root: Path) -> dict[str, Any]:
     file = root / RECORD
     try:
         record = from_json(file.read_bytes())
+        return {"files": dict(record["files"])}
     except FileNotFoundError:
         return {"files": {}}
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{file} cannot be read: {error}", hint="remove it, and everything is downloaded again"
-        ) from error
-    if not isinstance(record, dict) or not isinstance(record.get("files"), dict):
-        raise DataError(f"{file} is not what this command writes", hint="remove it, and everything is downloaded again")
-    return record
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file} cannot be read: {error}", hint="remove it: everything is downloaded again") from error

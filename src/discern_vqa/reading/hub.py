@@ -12,7 +12,7 @@ from pathlib import Path
 
 from discern_vqa.data.sample import Sample
 from discern_vqa.reading import parquet as parquet_files
-from discern_vqa.reading.image_files import tiny_image
+from discern_vqa.reading.image_files import tiny_bytes
 from discern_vqa.reading.records import Record, collect, derived_answer_type, no_record
 from discern_vqa.reading.unpacked import Unpacked
 
@@ -57,28 +57,20 @@ def write(root: Path, rows: Mapping[str, Sequence[tuple[int, str, str]]]) -> Non
     """Writes split -> (number of a tiny image, question, answer) in that layout, the first split in two files."""
     pyarrow, parquet = parquet_files.arrow()
     (root / "data").mkdir(parents=True, exist_ok=True)
-    images: dict[int, bytes] = {}
-    for number in {row[0] for part in rows.values() for row in part}:
-        file = root / f".{number}.jpg"
-        tiny_image(file, number)
-        images[number] = file.read_bytes()
-        file.unlink()
+    schema = pyarrow.schema(
+        [
+            ("image", pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])),
+            ("question", pyarrow.string()),
+            ("answer", pyarrow.string()),
+        ]
+    )
     for place, (split, part) in enumerate(rows.items()):
         half = len(part) // 2 if place == 0 else 0
         shards = [part[:half], part[half:]] if half else [part]
         for shard, some in enumerate(shards):
-            table = pyarrow.Table.from_pylist(
-                [
-                    {"image": {"bytes": images[number], "path": None}, "question": question, "answer": answer}
-                    for number, question, answer in some
-                ],
-                schema=pyarrow.schema(
-                    [
-                        ("image", pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])),
-                        ("question", pyarrow.string()),
-                        ("answer", pyarrow.string()),
-                    ]
-                ),
-            )
+            records = [
+                {"image": {"bytes": tiny_bytes(number, "JPEG"), "path": None}, "question": question, "answer": answer}
+                for number, question, answer in some
+            ]
             name = f"{split}-{shard:05}-of-{len(shards):05}-0a1b2c3d4e5f6071.parquet"
-            parquet.write_table(table, root / "data" / name)
+            parquet.write_table(pyarrow.Table.from_pylist(records, schema), root / "data" / name)

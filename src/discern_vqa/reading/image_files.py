@@ -78,11 +78,16 @@ def tiny_images(folder: Path, names: Iterable[str]) -> None:
 
 def tiny_image(path: Path, number: int) -> None:
     """Writes a grey image of 48 x 40 pixels: a shaded field with one disc, different for each `number`."""
+    atomic_write_bytes(path, tiny_bytes(number, "PNG" if path.suffix == ".png" else "JPEG"))
+
+
+def tiny_bytes(number: int, format: str) -> bytes:
+    """Such an image as the content of a file."""
     rows, columns = np.mgrid[:40, :48]
     random = np.random.default_rng(number)
     field = 40 + 40 * np.sin(columns / (4 + number % 5)) + rows + random.normal(0, 4, rows.shape)
     disc = (rows - random.integers(10, 30)) ** 2 + (columns - random.integers(10, 38)) ** 2 < random.integers(20, 80)
     image = Image.fromarray(np.clip(np.where(disc, 230, field), 0, 255).astype(np.uint8))
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG" if path.suffix == ".png" else "JPEG")
-    atomic_write_bytes(path, buffer.getvalue())
+    image.save(buffer, format)
+    return buffer.getvalue()

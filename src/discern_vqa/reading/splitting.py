@@ -87,38 +87,29 @@ def make(
     if not any(map(_may_be_evaluated, samples)):
         raise DataError("the data set has no question to test", hint="split a set that has questions")
     clusters = clusters_of(samples, settings.by, prints)
-    n = max(clusters, default=-1) + 1
-    asked = [(sample, cluster) for sample, cluster in zip(samples, clusters, strict=True) if _may_be_evaluated(sample)]
-    counts = questions_by_kind([sample for sample, _ in asked], [cluster for _, cluster in asked], n)
+    judged = [(sample, cluster) for sample, cluster in zip(samples, clusters, strict=True) if _may_be_evaluated(sample)]
+    counts = questions_by_kind([sample for sample, _ in judged], [cluster for _, cluster in judged], max(clusters) + 1)
     content = {"by": settings.by, "seed": settings.seed, "read": list(samples_by_split), **about}
     if not settings.folds:
-        shares = {
-            "train": 1 - settings.test - settings.validation,
-            "validation": settings.validation,
-            "test": settings.test,
-        }
-        part_of = assign(counts, {part: share for part, share in shares.items() if share}, settings.seed)
+        part_of = assign(
+            counts, {**_learning_shares(1 - settings.test, settings), "test": settings.test}, settings.seed
+        )
         return [_written(samples, clusters, part_of, out, content, settings)]
     folds = assign(counts, {str(fold): 1 / settings.folds for fold in range(settings.folds)}, settings.seed)
     summaries = []
     for fold in range(settings.folds):
         tested = np.array([number == str(fold) for number in folds])
-        shares = {"train": 1 - settings.validation, "validation": settings.validation}
-        rest = assign(
-            counts * ~tested[:, None], {part: share for part, share in shares.items() if share}, settings.seed
-        )
+        rest = assign(counts * ~tested[:, None], _learning_shares(1, settings), settings.seed)
         part_of = ["test" if is_test else part for is_test, part in zip(tested, rest, strict=True)]
-        summaries.append(
-            _written(
-                samples,
-                clusters,
-                part_of,
-                out / f"fold{fold}",
-                content | {"fold": fold, "folds": settings.folds},
-                settings,
-            )
-        )
+        content |= {"fold": fold, "folds": settings.folds}
+        summaries.append(_written(samples, clusters, part_of, out / f"fold{fold}", content, settings))
     return summaries
+
+
+def _learning_shares(whole: float, settings: SplitSettings) -> dict[str, float]:
+    """The shares of what is learned from, and of validation where there is one; `whole` in all."""
+    shares = {"train": whole - settings.validation, "validation": settings.validation}
+    return {part: share for part, share in shares.items() if share}
 
 
 def clusters_of(

@@ -19,13 +19,12 @@ Exactly two samples share a `twin`, one for each image of a pair; both members s
 are in "pretrain" only. Licence: Apache-2.0, like the package; no patient was involved.
 """
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from discern_vqa.data.sample import SPLITS as SPLITS
 from discern_vqa.data.sample import Sample
 from discern_vqa.datasets import jsonl
-from discern_vqa.datasets.phantom.findings import REGIONS as REGIONS
 from discern_vqa.errors import DataError
 from discern_vqa.imaging.regions import Region
 from discern_vqa.reading.records import json_lines
@@ -35,32 +34,11 @@ LICENCE = "Apache-2.0"
 PUBLISHED: dict[str, int] = {}
 
 
-def draw(
-    root: Path,
-    *,
-    images: int = 1200,
-    seed: int = 0,
-    size: int = 128,
-    splits: Mapping[str, float] | None = None,
-    counts: Mapping[str, int] | None = None,
-    twins: float = 1 / 3,
-    regions: Sequence[str] = REGIONS,
-    workers: int | None = None,
-) -> None:
-    """Draws a set into `root`; see `drawing.draw`."""
+def draw(root: Path, **arguments: Any) -> None:
+    """Draws a set into `root`; the arguments are those of `drawing.draw`."""
     from discern_vqa.datasets.phantom import drawing
 
-    drawing.draw(
-        root,
-        images=images,
-        seed=seed,
-        size=size,
-        splits=splits,
-        counts=counts,
-        twins=twins,
-        regions=regions,
-        workers=workers,
-    )
+    drawing.draw(root, **arguments)
 
 
 def contact_sheet(

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from inspect import signature
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -28,6 +29,9 @@ from discern_vqa.files import atomic_write_text, explained
 VERSION = 12  # goes up when the same seed draws other images or asks other questions
 DEFAULT_SPLITS = {"pretrain": 0.50, "train": 0.25, "validation": 0.05, "test": 0.20}
 _CHUNK = 40  # anatomies that a process draws at a time
+
+Drawn = tuple[list[dict[str, Any]], list[dict[str, Any]]]
+"""The lines of samples.jsonl and of cases.jsonl about one anatomy."""
 
 
 def draw(
@@ -68,11 +72,9 @@ def draw(
             with explained(root / kind / split):
                 (root / kind / split).mkdir(parents=True, exist_ok=True)
     workers = min(workers or os.cpu_count() or 1, len(chunks)) or 1
-    rows: list[dict[str, Any]] = []
-    cases: list[dict[str, Any]] = []
-    for chunk_rows, chunk_cases in _map(root, chunks, workers):
-        rows += chunk_rows
-        cases += chunk_cases
+    units_drawn = list(chain.from_iterable(_map(root, chunks, workers)))
+    rows = [row for unit_rows, _ in units_drawn for row in unit_rows]
+    cases = [case for _, unit_cases in units_drawn for case in unit_cases]
     about["images"], about["samples"] = len(cases), len(rows)
     atomic_write_text(root / "cases.jsonl", _lines(cases))
     atomic_write_text(root / "samples.jsonl", _lines(rows))
@@ -87,12 +89,21 @@ Arguments: Any = create_model("Arguments", __base__=Table, **cast(dict[str, Any]
 def check(asked: Any) -> dict[str, int]:
     """The images of each split that `draw` draws when it is `asked` so (Arguments). Raises DataError for what is out of
     range."""
-    counts = _checked(shared_out(asked.images, asked.splits) if asked.counts is None else asked.counts)
-    _check(asked.seed, asked.size, asked.twins)
-    unknown = [region for region in asked.regions if region not in REGIONS]
-    if unknown or not asked.regions:
+    counts = shared_out(asked.images, asked.splits) if asked.counts is None else asked.counts
+    for split, number in counts.items():
+        if split not in SPLITS:
+            raise DataError(f"there is no split {split!r} in a phantom set", hint=f"splits are: {', '.join(SPLITS)}")
+        if number < 0:
+            raise DataError(f"{number} images were asked for in split {split!r}", hint="give a number of 0 or more")
+    if asked.seed < 0:
+        raise DataError(f"a seed of {asked.seed} was given", hint="choose a whole number of 0 or more")
+    if not 32 <= asked.size <= 1024:
+        raise DataError(f"a phantom of {asked.size} pixels was asked for", hint="choose a size between 32 and 1024")
+    if not 0 <= asked.twins <= 1:
+        raise DataError(f"`twins` = {asked.twins} was given; it is the share of images in pairs", hint="choose 0 to 1")
+    if not asked.regions or not set(asked.regions) <= set(REGIONS):
         raise DataError(f"regions = {list(asked.regions)} was asked for", hint=f"choose among {', '.join(REGIONS)}")
-    return counts
+    return {split: int(counts[split]) for split in SPLITS if split in counts}
 
 
 def shared_out(images: int, splits: Mapping[str, float] | None) -> dict[str, int]:
@@ -105,24 +116,6 @@ def shared_out(images: int, splits: Mapping[str, float] | None) -> dict[str, int
         )
     ends = np.round(np.cumsum(list(shares.values())) / total * images).astype(int)
     return dict(zip(shares, np.diff([0, *ends]).tolist(), strict=True))
-
-
-def _checked(counts: Mapping[str, int]) -> dict[str, int]:
-    for split, number in counts.items():
-        if split not in SPLITS:
-            raise DataError(f"there is no split {split!r} in a phantom set", hint=f"splits are: {', '.join(SPLITS)}")
-        if number < 0:
-            raise DataError(f"{number} images were asked for in split {split!r}", hint="give a number of 0 or more")
-    return {split: int(counts[split]) for split in SPLITS if split in counts}
-
-
-def _check(seed: int, size: int, twins: float) -> None:
-    if seed < 0:
-        raise DataError(f"a seed of {seed} was given", hint="choose a whole number of 0 or more")
-    if not 32 <= size <= 1024:
-        raise DataError(f"a phantom of {size} pixels was asked for", hint="choose a size between 32 and 1024")
-    if not 0 <= twins <= 1:
-        raise DataError(f"`twins` = {twins} was given; it is the share of images in pairs", hint="choose 0 to 1")
 
 
 def _claim(root: Path, about: dict[str, Any]) -> None:
@@ -139,9 +132,7 @@ def _claim(root: Path, about: dict[str, Any]) -> None:
         raise DataError(f"{root} already holds a data set other than a phantom set", hint="draw into another folder")
 
 
-def _map(
-    root: Path, chunks: list[list[Unit]], workers: int
-) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
+def _map(root: Path, chunks: list[list[Unit]], workers: int) -> Iterator[list[Drawn]]:
     if workers <= 1:
         yield from (_draw_chunk(root, chunk) for chunk in chunks)
         return
@@ -153,19 +144,13 @@ def _lines(rows: list[dict[str, Any]]) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def _draw_chunk(root: Path, units: list[Unit]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    rows: list[dict[str, Any]] = []
-    cases: list[dict[str, Any]] = []
+def _draw_chunk(root: Path, units: list[Unit]) -> list[Drawn]:
     # On small arrays BLAS threads only wait for each other, and with two processes for a core too: 3 times as long.
     with threadpool_limits(1):
-        for unit in units:
-            unit_rows, unit_cases = _draw_unit(root, unit)
-            rows += unit_rows
-            cases += unit_cases
-    return rows, cases
+        return [_draw_unit(root, unit) for unit in units]
 
 
-def _draw_unit(root: Path, unit: Unit) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _draw_unit(root: Path, unit: Unit) -> Drawn:
     members, exposure = invent(unit)
     names = ["a", "b"] if unit.pair else [""]
     found = [candidates(case, unit.regions) for case in members]

@@ -10,7 +10,7 @@ from discern_vqa.imaging.sheet import CELL, draw_sheet
 
 
 def contact_sheet(
-    root: Path, split: str, out_png: Path, columns: int = 8, rows: int = 5, outline: bool = False, start: int = 0
+    root: Path, split: str, out_png: Path, columns: int = 8, rows: int = 5, outline: bool = False
 ) -> None:
     """Writes images of one split side by side, what each shows below it; `outline` draws the masks' borders in red.
 
@@ -22,7 +22,7 @@ def contact_sheet(
         raise DataError(f"{listing} does not exist", hint=f"discern data draw phantom {root}")
     cases = [case for line in listing.read_text("utf-8").splitlines() if (case := json.loads(line))["split"] == split]
     cells = []
-    for case in cases[start : start + columns * rows]:
+    for case in cases[: columns * rows]:
         image = Image.open(root / case["image"]).convert("RGB").resize((CELL, CELL), Image.Resampling.BICUBIC)
         if outline:
             for name in case["masks"].values():
