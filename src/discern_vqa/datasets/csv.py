@@ -60,13 +60,11 @@ def read(
 
     Args:
         root: the table, or the folder that holds `questions.csv` (or one other .csv or .tsv).
-        split: "pretrain", "train", "validation" or "test".
         columns: field -> column, where the column has another name than the field.
         images: the folder of the images, relative to the table's folder.
         use_as: the split of rows that say none.
         delimiter: what stands between columns; by default , ; tab or |, whichever the first line has most of.
         encoding: of the file.
-        skipped: given a list, broken rows are left out, and what is wrong with each is appended to it.
 
     Raises:
         DataError: the file or an image is missing, or a row breaks the format (all rows are checked first).

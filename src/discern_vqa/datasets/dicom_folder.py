@@ -65,7 +65,6 @@ def read(
 
     Args:
         root: the folder of the studies.
-        split: "pretrain", "train", "validation" or "test".
         questions: the table, relative to `root`; by default questions.csv or questions.jsonl.
         columns: field -> column, where the column has another name than the field.
         pick: which file of a series or study with several: "first", "middle" or "last".
@@ -73,7 +72,6 @@ def read(
         key: what pseudonyms are made with; by default your own key.
         keep: more columns of the table that go to `extra`.
         delimiter, encoding: of the table, see the reader `csv`.
-        skipped: given a list, broken rows are left out, and what is wrong with each is appended to it.
 
     Raises:
         DataError: a file is missing or no DICOM, a row names no image or several, or breaks the format.

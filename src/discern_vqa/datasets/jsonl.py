@@ -40,10 +40,7 @@ FILE = "samples.jsonl"
 def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sample]:
     """The samples of one split, in the file's order; none when all lines belong to other splits.
 
-    Args:
-        root: the JSONL file, or the folder that holds `samples.jsonl`.
-        split: "pretrain", "train", "validation" or "test".
-        skipped: a list to go on at broken lines: they are left out, and what is wrong with each is appended.
+    `root`: the JSONL file, or the folder that holds `samples.jsonl`.
 
     Raises:
         DataError: the file or an image is missing, the file is empty, or a line breaks the format (all are checked

@@ -82,12 +82,10 @@ def read(
 
     Args:
         root: the file, or the folder of the files.
-        split: "pretrain", "train", "validation" or "test".
         images: the folder of the images, relative to the file's folder.
         use: "questions" or "captions".
         use_as: the split of a single file, where its records say none.
         text_only: "stop" at a record without an image, or "leave_out".
-        skipped: a list to go on at broken records: they are left out, and what is wrong with each is appended.
 
     Raises:
         DataError: a file or an image is missing, or a record breaks the format (all records are checked first).

@@ -40,13 +40,9 @@ _FOLDERS, _IMAGE_FOLDERS = ("", "OVQA_publish"), ("img", "imgs", "images")
 def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sample]:
     """The questions of one split, in the file's order.
 
-    Args:
-        root: the folder that holds the JSON files and `img/`, or the folder above it.
-        split: "train", "validation" or "test".
-        skipped: a list to go on at broken records: they are left out, and what is wrong with each is appended.
+    `root`: the folder that holds the JSON files and `img/`, or the folder above it.
 
-    Raises:
-        DataError: a file or an image is missing, or a record breaks the format (all records are checked first).
+    Raises DataError: a file or an image is missing, or a record breaks the format (all records are checked first).
     """
     root = Path(root)
     require_split(split, SPLITS, "ovqa")

@@ -56,10 +56,7 @@ _OWN = {*TEXTS, *LISTS, "image", "files", "extra", "location"}
 def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sample]:
     """The samples of one split, in the order of files and rows; none when all rows belong to other splits.
 
-    Args:
-        root: a Parquet file, or a folder that holds some (or `data/` with some).
-        split: "pretrain", "train", "validation" or "test".
-        skipped: a list to go on at broken rows: they are left out, and what is wrong with each is appended.
+    `root`: a Parquet file, or a folder that holds some (or `data/` with some).
 
     Raises:
         DataError: a file is missing or damaged, or a row breaks the format (all rows are checked first).

@@ -54,9 +54,7 @@ def read(root: Path, split: str, *, edition: str | None = None, skipped: list[st
 
     Args:
         root: the folder that holds `data/`, or `images/` and `qas/`.
-        split: "train", "validation" or "test".
         edition: "hub" or "owner"; by default the one that is there.
-        skipped: a list to go on at broken records: they are left out, and what is wrong with each is appended.
 
     Raises:
         DataError: a file or an image is missing, or a record breaks the format (all records are checked first).

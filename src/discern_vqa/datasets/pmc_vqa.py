@@ -77,10 +77,8 @@ def read(
 
     Args:
         root: the folder of the tables and figures.
-        split: "train" or "test".
         version: "v2", "v1" or "v1_clean" (v1 with the checked test part); by default the first that is there.
         missing: "stop" at a row whose figure is missing, or "leave_out".
-        skipped: a list to go on at broken rows: they are left out, and what is wrong with each is appended.
 
     Raises:
         DataError: a file or a figure is missing, or a row breaks the format (all rows are checked first).

@@ -97,7 +97,6 @@ def read(
         part: of v1, "radiology" or "non-radiology".
         least_words: shorter captions are left out.
         missing: "stop" at a caption whose image is missing, or "leave_out".
-        skipped: a list to go on at broken lines: they are left out, and what is wrong with each is appended.
 
     Raises:
         DataError: a file or an image is missing, or a line breaks the format (all lines are checked first).

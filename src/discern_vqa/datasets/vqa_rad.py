@@ -73,9 +73,7 @@ def read(root: Path, split: str, *, edition: str | None = None, skipped: list[st
 
     Args:
         root: the folder that holds the JSON files and the image folder.
-        split: "train" or "test".
         edition: "common", "owner" or "hub"; by default the first of them that is there.
-        skipped: a list to go on at broken records: they are left out, and what is wrong with each is appended.
 
     Raises:
         DataError: a file or an image is missing, or a record breaks the format (all records are checked first).

@@ -59,8 +59,7 @@ def download(
         progress: called with the bytes so far.
         wait_s: before the second try at an address; twice as long before the third.
 
-    Raises:
-        DataError: no address gives the file as it should be, or there is no room for it.
+    Raises DataError: no address gives the file as it should be, or there is no room for it.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     _require_room(target, size)

@@ -32,8 +32,7 @@ def shards(root: Path, split: str, names: Sequence[str]) -> list[Path]:
         split: what it is called here, for the message.
         names: what its files may begin with.
 
-    Raises:
-        DataError: there is none, or not all of the "-of-00003" are there.
+    Raises DataError: there is none, or not all of the "-of-00003" are there.
     """
     require_folder(root)
     found: list[Path] = []
@@ -69,8 +68,7 @@ def rows(files: Sequence[Path], columns: Sequence[str], others: bool = False) ->
         columns: those that must be there.
         others: whether other columns are read, too.
 
-    Raises:
-        DataError: a file is missing, damaged, or lacks a column.
+    Raises DataError: a file is missing, damaged, or lacks a column.
     """
     _, parquet = arrow()
     number = 0

@@ -87,8 +87,7 @@ def collect(
         nothing: raised when no record is left and nothing was wrong with any.
         leave_out: kinds of problems for which a record is left out even without `skipped`.
 
-    Raises:
-        DataError: the first problem and the number of the others.
+    Raises DataError: the first problem and the number of the others.
     """
     samples: list[Sample] = []
     problems: list[DataError] = []
@@ -201,8 +200,7 @@ def parse_json(text: str, place: str, lines: bool = True, hint: str = "") -> Any
         lines: say the line within `text`.
         hint: what to do about broken JSON.
 
-    Raises:
-        DataError: it is not JSON, nested too deep, or holds a number or a character that no file can hold.
+    Raises DataError: it is not JSON, nested too deep, or holds a number or a character that no file can hold.
     """
     try:
         content = from_json(text)

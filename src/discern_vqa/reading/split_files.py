@@ -83,8 +83,7 @@ def read(reader: Reader, root: Path, folder: Path, options: Mapping[str, Any]) -
         folder: the index's.
         options: of the reader; they must be those that the index was made with.
 
-    Raises:
-        DataError: the index is not there, is broken, does not fit the samples, or has a cluster on two sides.
+    Raises DataError: the index is not there, is broken, does not fit the samples, or has a cluster on two sides.
     """
     folder = Path(folder)
     about = _about(folder)

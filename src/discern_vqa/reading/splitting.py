@@ -80,8 +80,7 @@ def make(
         For each split that was written: {"folder", "clusters", "largest", "parts": {name: {"samples", "judged",
         "images", "share"}}, "unnamed": samples without a patient or study}.
 
-    Raises:
-        DataError: there is no question, no sample names its patient or study, or a part would be empty.
+    Raises DataError: there is no question, no sample names its patient or study, or a part would be empty.
     """
     samples = [sample for rows in samples_by_split.values() for sample in rows]
     if not any(map(_may_be_evaluated, samples)):

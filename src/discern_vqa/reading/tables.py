@@ -49,8 +49,7 @@ def named_rows(file: Path, needed: Sequence[str]) -> Iterator[Record | DataError
 
     Cells that are missing at the end of a row are absent from it; the names are trimmed.
 
-    Raises:
-        DataError: as `rows`, or a needed column is missing.
+    Raises DataError: as `rows`, or a needed column is missing.
     """
     table = rows(file)
     first, names = next(table, (1, list(needed)))

@@ -74,9 +74,7 @@ def read(root: Path, split: str, *, language: str = "en", skipped: list[str] | N
 
     Args:
         root: the folder that holds the JSON files and `imgs/`, or the folder above it.
-        split: "train", "validation" or "test".
         language: "en", "zh" or "both"; of both, the splits share images.
-        skipped: a list to go on at broken records: they are left out, and what is wrong with each is appended.
 
     Raises:
         DataError: a file or an image is missing, or a record breaks the format (all records are checked first).

@@ -110,13 +110,10 @@ def read(root: Path, split: str, *, exclude: str | None = None, skipped: list[st
 
     Args:
         root: the folder above `train/`, or the folder with the files itself.
-        split: "pretrain", "train", "validation" or "test".
         exclude: a JSON file of image names to leave out (a list, or an object whose keys are the names); by default
             `overlap_with_vqa_rad.json` in `root` where it is there; "" leaves nothing out.
-        skipped: a list to go on at broken lines: they are left out, and what is wrong with each is appended.
 
-    Raises:
-        DataError: a file or an image is missing, or a line breaks the format (all lines are checked first).
+    Raises DataError: a file or an image is missing, or a line breaks the format (all lines are checked first).
     """
     root = Path(root)
     require_split(split, SPLITS, "vqa_med_2019")
