@@ -89,8 +89,7 @@ def read(
 
     hint = "expected a line of column names and a row for each question"
     nothing = DataError(f"{file} has no usable row", hint=hint)
-    rows = records(file, columns or {}, delimiter, encoding, "image")
-    return collect(rows, samples, split, skipped, nothing)
+    return collect(records(file, columns or {}, delimiter, encoding), samples, split, skipped, nothing)
 
 
 def table_of(root: Path) -> Path:
@@ -113,7 +112,6 @@ def table_of(root: Path) -> Path:
 
 def write_tiny(root: Path) -> None:
     """Eight rows about four images: semicolons, quotes, a comma in a cell, a Windows path, splits in other words."""
-    root = Path(root)
     tiny_images(root / "scans", ("a.png", "b.png", "c.png", "d.png"))
     fields = ("image", "question", "answer", "answer_type", "Split", "question_type", "choices", "patient", "ward")
     rows = [

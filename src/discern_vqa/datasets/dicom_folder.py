@@ -95,8 +95,7 @@ def read(
 
     hint = "expected a line of column names and a row for each question"
     nothing = DataError(f"{file} has no usable row", hint=hint)
-    rows = records(file, columns or {}, delimiter, encoding, "image")
-    return collect(rows, samples, split, skipped, nothing)
+    return collect(records(file, columns or {}, delimiter, encoding), samples, split, skipped, nothing)
 
 
 def _table(root: Path, questions: str) -> Path:

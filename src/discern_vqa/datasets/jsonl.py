@@ -98,10 +98,9 @@ def _line(sample: Sample, folder: Path) -> dict[str, Any]:
 
 def write_tiny(root: Path) -> None:
     """Eight lines about four images: a caption, questions of every split, one key that goes to `extra`."""
-    root = Path(root)
     images = [f"images/{name}.png" for name in ("a", "b", "c", "d")]
     tiny_images(root, images)
-    asked = [
+    questions = [
         ("train", images[0], "Is there a mass?", "yes", "closed", "PRES"),
         ("train", images[0], "Where is the mass?", "left", "open", "POS"),
         ("train", images[1], "Is there a mass?", "no", "closed", "PRES"),
@@ -114,7 +113,7 @@ def write_tiny(root: Path) -> None:
         {"id": "0", "split": "pretrain", "image": images[0], "caption": "Axial CT with a mass on the left."}
     ]
     fields = ("split", "image", "question", "answer", "answer_type", "question_type")
-    for number, row in enumerate(asked, start=1):
+    for number, row in enumerate(questions, start=1):
         lines.append({"id": str(number), **dict(zip(fields, row, strict=True)), "organ": "head", "site": "tiny"})
     with atomic_path(root / FILE) as partial:
         partial.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")

@@ -98,7 +98,7 @@ def read(
             raise ConfigError(f"{name} is {value!r}", hint=f"it is one of: {', '.join(known)}")
     file = root if _is_file(root) else _file(root, split)
     default = use_as if _is_file(root) else split
-    found = Images(file.parent)
+    image_files = Images(file.parent)
     ids: set[str] = set()
 
     def samples(record: Record) -> Iterator[Sample]:
@@ -106,7 +106,7 @@ def read(
             return
         stated = str(record.values.get("split") or default).lower()
         belongs = split_of(replace(record, values={"split": SPLITS_AS_WRITTEN.get(stated, stated)}))
-        for sample in _samples(record, split, found, images.strip("/"), use) if belongs == split else ():
+        for sample in _samples(record, split, image_files, images.strip("/"), use) if belongs == split else ():
             name = sample.id if _is_file(root) else f"{split}-{sample.id}"
             name = name if name not in ids else f"{name}@{record.number}"
             ids.add(name)
@@ -117,7 +117,6 @@ def read(
 
 def present(root: Path) -> tuple[str, ...]:
     """The splits that have a file of their own; all four for a single file. Raises DataError when there is none."""
-    root = Path(root)
     if _is_file(root):
         return SPLITS
     require_folder(root)
@@ -195,7 +194,6 @@ def _modality(domain: object) -> str:
 
 def write_tiny(root: Path) -> None:
     """Three splits: several turns, a misspelt key, another spelling of the speakers, a domain, JSON Lines."""
-    root = Path(root)
     tiny_images(root / "images", ("a.jpg", "b.jpg", "c.jpg", "d.jpg"))
 
     def turns(*texts: str, asks: str = "human", answers: str = "gpt") -> list[dict[str, str]]:

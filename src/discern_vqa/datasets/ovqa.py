@@ -22,10 +22,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from discern_vqa.data.sample import Sample
-from discern_vqa.errors import DataError
 from discern_vqa.files import atomic_write_text
 from discern_vqa.reading.image_files import Images, tiny_images
-from discern_vqa.reading.records import Record, collect, json_items, near_file, no_record, require_folder, require_split
+from discern_vqa.reading.records import (
+    Record,
+    collect,
+    folder_with,
+    json_items,
+    no_record,
+    present_files,
+    require_split,
+)
 
 SUMMARY = "OVQA: 2,001 orthopaedic images from patient records, 19,020 questions from templates"
 LICENCE = "none stated; ask the authors"
@@ -33,7 +40,7 @@ SPLITS = ("train", "validation", "test")
 PUBLISHED: dict[str, int] = {}
 SOURCE = "from its authors, who give the address in their paper (doi 10.1145/3477495.3531724): ask them, and register"
 
-_FILES = {"train": "trainset.json", "validation": "valset.json", "test": "testset.json"}
+_FILES = {"train": ("trainset.json",), "validation": ("valset.json",), "test": ("testset.json",)}
 _FOLDERS, _IMAGE_FOLDERS = ("", "OVQA_publish"), ("img", "imgs", "images")
 
 
@@ -46,8 +53,8 @@ def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sa
     """
     root = Path(root)
     require_split(split, SPLITS, "ovqa")
-    folder = _folder(root)
-    file = folder / _FILES[split]
+    folder = folder_with(root, _FOLDERS, _FILES, "OVQA")
+    file = folder / _FILES[split][0]
     inside = next((name for name in _IMAGE_FOLDERS if (folder / name).is_dir()), _IMAGE_FOLDERS[0])
     base = (folder / inside).relative_to(root).as_posix()
     images = Images(root)
@@ -72,24 +79,12 @@ def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sa
 
 def present(root: Path) -> tuple[str, ...]:
     """The splits whose files are there. Raises DataError when `root` holds no OVQA."""
-    folder = _folder(Path(root))
-    return tuple(split for split, name in _FILES.items() if (folder / name).exists())
-
-
-def _folder(root: Path) -> Path:
-    require_folder(root)
-    for inner in _FOLDERS:
-        if any((root / inner / name).exists() for name in _FILES.values()):
-            return root / inner
-    raise DataError(
-        f"{root} holds no OVQA: {', '.join(_FILES.values())} are not there", hint=near_file(root / "trainset.json")
-    )
+    return present_files(folder_with(root, _FOLDERS, _FILES, "OVQA"), _FILES)
 
 
 def write_tiny(root: Path) -> None:
     """Nine records about five images: numbers that start again in each file, spaces and spellings in the types."""
-    root = Path(root)
-    said: dict[str, list[tuple[str | int, ...]]] = {
+    rows_by_split: dict[str, list[tuple[str | int, ...]]] = {
         "train": [
             ("a1.jpg", "LEG", "Is there a fracture?", "Yes", "CLOSED", "Condition Presence"),
             ("a1.jpg", "LEG", "What is the modality?", "X-ray", "OPEN", "Modality"),
@@ -108,6 +103,6 @@ def write_tiny(root: Path) -> None:
     }
     fields = ("image_name", "image_organ", "question", "answer", "answer_type", "question_type")
     tiny_images(root / "img", ("a1.jpg", "b2.jpg", "c3.jpg", "d4.jpg", "e5.jpg"))
-    for split, rows in said.items():
+    for split, rows in rows_by_split.items():
         records = [{"qid": number, **dict(zip(fields, row, strict=True))} for number, row in enumerate(rows, start=1)]
-        atomic_write_text(root / _FILES[split], json.dumps(records, indent=1))
+        atomic_write_text(root / _FILES[split][0], json.dumps(records, indent=1))

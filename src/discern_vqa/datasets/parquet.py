@@ -136,10 +136,9 @@ def _locate(row: parquet.Row, image: str, unpacked: Unpacked) -> Path:
 
 def write_tiny(root: Path) -> None:
     """Eight rows of four splits about four images, one with a mask, in a file for each split."""
-    root = Path(root)
     images = root.parent / f".{root.name}.pictures"
     tiny_images(images, ("images/a.png", "images/b.png", "images/c.png", "images/d.png", "masks/a.png"))
-    said: list[tuple[str, str, str, str, str, dict[str, Any]]] = [
+    rows: list[tuple[str, str, str, str, str, dict[str, Any]]] = [
         ("pretrain", "a", "", "", "", {}),
         ("train", "a", "Is there a mass?", "yes", "closed", {"mask": "masks/a.png", "twin": "t1"}),
         ("train", "a", "Where is the mass?", "left", "open", {"question_type": ("POS",), "extra": {"ward": 3}}),
@@ -161,7 +160,7 @@ def write_tiny(root: Path) -> None:
             answer_type=kind,
             **more,
         )
-        for number, (split, name, question, answer, kind, more) in enumerate(said)
+        for number, (split, name, question, answer, kind, more) in enumerate(rows)
     ]
     write(samples, root)
     shutil.rmtree(images)

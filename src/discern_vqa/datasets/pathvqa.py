@@ -97,7 +97,6 @@ def read(root: Path, split: str, *, edition: str | None = None, skipped: list[st
 
 def present(root: Path) -> tuple[str, ...]:
     """The splits whose files are there. Raises DataError when `root` is no folder."""
-    root = Path(root)
     require_folder(root)
     if (root / "qas").is_dir():
         return tuple(split for split, name in _OWNERS.items() if any((root / "qas").glob(f"{name}_vqa.*")))
@@ -120,8 +119,7 @@ def _owners_file(root: Path, split: str) -> Path:
 
 def write_tiny(root: Path, edition: str = "hub") -> None:
     """Eight questions about five images, two of them asked about in several rows, in the layout of `edition`."""
-    root = Path(root)
-    said = {
+    rows_by_split = {
         "train": [
             (1, "where are liver stem cells (oval cells) located?", "in the canals of hering", "other"),
             (1, "are liver stem cells present?", "yes", "yes/no"),
@@ -132,9 +130,9 @@ def write_tiny(root: Path, edition: str = "hub") -> None:
         "test": [(4, "what is present?", "endocrine", "other"), (5, "is this kidney?", "no", "yes/no")],
     }
     if edition == "hub":
-        hub.write(root, {split: [row[:3] for row in rows] for split, rows in said.items()})
+        hub.write(root, {split: [row[:3] for row in rows] for split, rows in rows_by_split.items()})
         return
-    for place, (split, rows) in enumerate(said.items(), start=1):
+    for place, (split, rows) in enumerate(rows_by_split.items(), start=1):
         name, records = _OWNERS[split], []
         for number, (image, question, answer, kind) in enumerate(rows):
             tiny_image(root / "images" / name / f"{name}_{image:04}.jpg", image)

@@ -128,7 +128,6 @@ def read(
 
 def present(root: Path) -> tuple[str, ...]:
     """The splits of the default version whose tables are there. Raises DataError when `root` holds no PMC-VQA."""
-    root = Path(root)
     require_folder(root)
     files = _FILES[_version_of(root)]
     return tuple(split for split in SPLITS if (root / files[split]).exists())
@@ -156,7 +155,6 @@ def _choice(row: Record, letter: str) -> str:
 
 def write_tiny(root: Path, version: str = "v2") -> None:
     """Four training and three test rows about five figures in the layout of `version`, with the traps above."""
-    root = Path(root)
     train = [
         ("PMC11_F1.jpg", "What is the uptake pattern?", "Diffuse", "Focal, left", "None", "Both", "B"),
         ("PMC11_F1.jpg", "Which organ is shown?", "Breast", "Lung", "Liver", "Brain", "A"),
@@ -181,6 +179,6 @@ def write_tiny(root: Path, version: str = "v2") -> None:
             lines = ["Figure_path,Question,Anwser,Choice A,Choice B,Choice C,Choice D,Answer_label"]
             for name, question, a, b, c, d, label in rows:
                 answer = dict(zip(_LETTERS, (a, b, c, d), strict=True))[label]
-                said = "Gram stain" if answer == "Giemsa" else answer
-                lines.append(f'{name},{question},"{said}",A:{a},"B: {b}",C:{c}, D:{d},{label}')
+                stated = "Gram stain" if answer == "Giemsa" else answer
+                lines.append(f'{name},{question},"{stated}",A:{a},"B: {b}",C:{c}, D:{d},{label}')
         atomic_write_text(root / _FILES[version][split], "\n".join(lines) + "\n")

@@ -129,7 +129,6 @@ def read(
 
 def present(root: Path) -> tuple[str, ...]:
     """The splits that are there. Raises DataError when `root` holds neither ROCO nor ROCOv2."""
-    root = Path(root)
     require_folder(root)
     if _version_of(root) == "v2":
         return tuple(split for split in SPLITS if _captions_v2(root, split).exists())
@@ -242,8 +241,7 @@ def _links(folder: Path) -> dict[str, tuple[str, str]]:
 
 def write_tiny(root: Path, version: str = "v2") -> None:
     """Six captions about six images in the layout of `version`: a comma, a space in front, an image of another name."""
-    root = Path(root)
-    said = {
+    captions_by_split = {
         "pretrain": [
             "Head CT demonstrating left parotiditis.",
             "Axial T2 image, with a mass (arrow) in the left kidney.",
@@ -253,7 +251,7 @@ def write_tiny(root: Path, version: str = "v2") -> None:
         "test": ["Chest radiograph with an effusion on the right.", "Coronary angiogram after stenting."],
     }
     number = 0
-    for split, captions in said.items():
+    for split, captions in captions_by_split.items():
         names, rows, links, concepts = [], [], [], []
         name = _V2[split] if version == "v2" else _V1[split][0]
         folder = root / name if version == "v2" else root / "data" / name / "radiology"
@@ -274,4 +272,4 @@ def write_tiny(root: Path, version: str = "v2") -> None:
         else:
             atomic_write_text(folder / "captions.txt", "\n".join(rows) + "\n")
             atomic_write_text(folder / "dlinks.txt", "\n".join(links) + "\n")
-            atomic_write_text(folder / "keywords.txt", "\n".join(f"{one}\tscan\tleft" for one in names) + "\n")
+            atomic_write_text(folder / "keywords.txt", "\n".join(f"{name}\tscan\tleft" for name in names) + "\n")

@@ -176,7 +176,6 @@ def _find(root: Path, wanted: tuple[str, ...]) -> Path | None:
 
 def write_tiny(root: Path, edition: str = "common") -> None:
     """Eight training and four test records about four images, in the layout of `edition`, with the traps above."""
-    root = Path(root)
     folder = "images" if edition == "common" else "VQA_RAD Image Folder"
     names = [f"synpic{number}.jpg" for number in (101, 102, 103, 104)]
     tiny_images(root / folder, names if edition != "hub" else ())
@@ -211,8 +210,8 @@ def write_tiny(root: Path, edition: str = "common") -> None:
         row |= {"qid": number or "0", "question_rephrase": "NULL", **linked}
         if number >= len(train):
             row["phrase_type"] = f"test_{row['phrase_type']}"
-    kept = [row for row in rows if row["phrase_type"] != "frame"]
-    atomic_write_text(root / "VQA_RAD Dataset Public.json", json.dumps(kept, indent=1))
+    without_frames = [row for row in rows if row["phrase_type"] != "frame"]
+    atomic_write_text(root / "VQA_RAD Dataset Public.json", json.dumps(without_frames, indent=1))
 
 
 def _write_tiny_hub(root: Path, rows: Sequence[Mapping[str, Any]], tests: int) -> None:
@@ -221,6 +220,6 @@ def _write_tiny_hub(root: Path, rows: Sequence[Mapping[str, Any]], tests: int) -
     for place, row in enumerate(rows):
         if row["phrase_type"] != "frame":
             number = int(str(row["image_name"])[6:9])
-            said = (number, str(row["question"]).lower(), str(row["answer"]).lower())
-            parts["test" if place >= len(rows) - tests else "train"].append(said)
+            question = (number, str(row["question"]).lower(), str(row["answer"]).lower())
+            parts["test" if place >= len(rows) - tests else "train"].append(question)
     hub.write(root, parts)

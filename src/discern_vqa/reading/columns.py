@@ -17,6 +17,7 @@ from discern_vqa.reading.tables import rows
 
 _HOW_TO_DECODE = "save the file as UTF-8, or name its encoding, for example --option encoding=cp1252"
 DELIMITERS = (",", ";", "\t", "|")
+_FIELDS = {*KNOWN, "series", "frame"}
 SPLITS_AS_WRITTEN = {
     "training": "train",
     "val": "validation",
@@ -28,9 +29,7 @@ SPLITS_AS_WRITTEN = {
 """Other names of the four splits that a table may use."""
 
 
-def records(
-    file: Path, columns: Mapping[str, str], delimiter: str, encoding: str, needed: str
-) -> Iterator[Record | DataError]:
+def records(file: Path, columns: Mapping[str, str], delimiter: str, encoding: str) -> Iterator[Record | DataError]:
     """The record of each row of a CSV file, or of each line of a JSONL file; a broken one as its error.
 
     Args:
@@ -38,7 +37,6 @@ def records(
         columns: field -> column name, where they differ.
         delimiter: what separates the columns; "" for the most frequent of , ; tab | in the line of names.
         encoding: of the file.
-        needed: the field that names the image, usually "image".
 
     Raises:
         DataError: the file is missing, in another encoding, has no line of names, or lacks a needed column.
@@ -49,7 +47,7 @@ def records(
             f"columns is {shown(columns)}; expected the name of a column for each field",
             hint="for example --option columns.question=Frage",
         )
-    if unknown := sorted(columns.keys() - KNOWN - {needed, "series", "frame"}):
+    if unknown := sorted(columns.keys() - _FIELDS):
         near = get_close_matches(unknown[0], sorted(KNOWN), n=1)
         raise ConfigError(
             f"columns: there is no field {unknown[0]!r}",
@@ -69,7 +67,7 @@ def records(
     table = rows(file, delimiter, text)
     _, names = next(table, (1, []))
     names = [name.strip() for name in names]
-    row_fields = _fields(file, names, columns, needed)
+    row_fields = _fields(file, names, columns)
     for line, cells in table:
         source = f"{file.name}:{line}"
         if len(cells) != len(names):
@@ -82,7 +80,7 @@ def records(
             yield Record({field: text for field, text in texts.items() if text}, source, line)
 
 
-def _fields(file: Path, names: list[str], columns: Mapping[str, str], needed: str) -> list[str]:
+def _fields(file: Path, names: list[str], columns: Mapping[str, str]) -> list[str]:
     """The field of each column; the column's own name where it is none. No field twice."""
     if len(names) < 2:
         raise DataError(
@@ -96,13 +94,13 @@ def _fields(file: Path, names: list[str], columns: Mapping[str, str], needed: st
             hint=f"did you mean {near[0]!r}?" if near else "name one of these columns",
         )
     mapped = {column: field for field, column in columns.items()}
-    known = {field.lower(): field for field in (*KNOWN, needed, "series", "frame") if field not in columns}
+    known = {field.lower(): field for field in _FIELDS if field not in columns}
     fields = [mapped.get(name) or known.get(name.lower()) or name for name in names]
     if twice := sorted({field for field in fields if field and fields.count(field) > 1}):
         raise DataError(
             f"{file} has two columns for {twice[0]!r}", hint=f"name the right one: --option columns.{twice[0]}=NAME"
         )
-    required = (needed,) if "caption" in fields else (needed, "question", "answer")
+    required = ("image",) if "caption" in fields else ("image", "question", "answer")
     if missing := [field for field in required if field not in fields]:
         options = [f"columns.{field}=NAME" for field in missing]
         raise DataError(

@@ -153,6 +153,24 @@ def require_folder(root: Path) -> None:
         raise DataError(f"the data set's folder {root} {what}", hint=hint)
 
 
+def folder_with(root: Path, folders: Sequence[str], files: Mapping[str, Sequence[str]], name: str) -> Path:
+    """The first of the folders in `root` ("" for itself) that holds one of the files: split -> possible names.
+
+    Raises DataError when there is none.
+    """
+    require_folder(root)
+    for folder in folders:
+        if any((root / folder / file).exists() for names in files.values() for file in names):
+            return root / folder
+    expected = ", ".join(names[0] for names in files.values())
+    raise DataError(f"{root} holds no {name}: {expected} are not there", hint=near_file(root / files["train"][0]))
+
+
+def present_files(folder: Path, files: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """The splits of which one of the files is there."""
+    return tuple(split for split, names in files.items() if any((folder / name).exists() for name in names))
+
+
 def present_splits(reader: Reader, root: Path) -> tuple[str, ...]:
     """The splits of a reader's set that are in `root`: all of them, unless the reader has a `present` that says."""
     present: Callable[[Path], tuple[str, ...]] | None = getattr(reader, "present", None)

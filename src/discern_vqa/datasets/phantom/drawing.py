@@ -81,7 +81,8 @@ def draw(
     atomic_write_text(root / "phantom.json", json.dumps(about, indent=2) + "\n")
 
 
-_NAMED = {name: (one.annotation, one.default) for name, one in signature(draw).parameters.items() if name != "root"}
+_PARAMETERS = list(signature(draw).parameters.values())[1:]  # without the root
+_NAMED = {parameter.name: (parameter.annotation, parameter.default) for parameter in _PARAMETERS}
 Arguments: Any = create_model("Arguments", __base__=Table, **cast(dict[str, Any], _NAMED))
 """What a recipe's `[data] draw` may say: `draw`'s own arguments, and what each of them is."""
 
@@ -153,8 +154,8 @@ def _draw_chunk(root: Path, units: list[Unit]) -> list[Drawn]:
 def _draw_unit(root: Path, unit: Unit) -> Drawn:
     members, exposure = invent(unit)
     names = ["a", "b"] if unit.pair else [""]
-    found = [candidates(case, unit.regions) for case in members]
-    shared = _pair_questions(unit, found) if unit.pair else []
+    fitting = [candidates(case, unit.regions) for case in members]
+    shared = _pair_questions(unit, fitting) if unit.pair else []
     without = frozenset(key for key, _ in shared)
     rows, cases = [], []
     for member, (case, letter) in enumerate(zip(members, names, strict=True)):
@@ -165,21 +166,17 @@ def _draw_unit(root: Path, unit: Unit) -> Drawn:
         mask_files = {name: f"masks/{unit.split}/{stem}-{name.replace(' ', '-')}.png" for name in masks}
         for name, mask in masks.items():
             _save(mask.astype(np.uint8) * 255, root / mask_files[name], 1)
-        common = {
-            "split": unit.split,
-            "image": image,
-            "organ": case.region,
-            "modality": case.modality,
-            "group": unit.group,
-        }
+        common = {"split": unit.split, "image": image, "organ": case.region, "modality": case.modality}
+        common["group"] = unit.group
         random = unit.random(TEXT, member + 1)
-        asked = [(one, text, "") for one, text in choose(random, found[member], without)]
-        by_key = {one.key: one for one in found[member]}
-        asked += [(by_key[key], text, f"{unit.group}-{key.replace(' ', '-')}") for key, text in shared]
+        questions = [(question, text, "") for question, text in choose(random, fitting[member], without)]
+        by_key = {question.key: question for question in fitting[member]}
+        questions += [(by_key[key], text, f"{unit.group}-{key.replace(' ', '-')}") for key, text in shared]
         if unit.split == "pretrain":
             rows.append({"id": f"{unit.split}-{stem}-caption", **common, "caption": caption(random, case)})
-        for number, (one, text, twin) in enumerate(asked):
-            rows.append({"id": f"{unit.split}-{stem}-{number}", **common, **_answered(one, text, twin, mask_files)})
+        for number, (question, text, twin) in enumerate(questions):
+            fields = _answered(question, text, twin, mask_files)
+            rows.append({"id": f"{unit.split}-{stem}-{number}", **common, **fields})
         cases.append({**common, **_described(case), "masks": mask_files})
     return rows, cases
 
@@ -190,31 +187,31 @@ def _save(image: NDArray[np.uint8], path: Path, level: int) -> None:
         Image.fromarray(image).save(path, compress_level=level)
 
 
-def _answered(one: Candidate, text: str, twin: str, masks: dict[str, str]) -> dict[str, Any]:
+def _answered(question: Candidate, text: str, twin: str, masks: dict[str, str]) -> dict[str, Any]:
     """What a line of samples.jsonl says about a question; empty fields are left out."""
     row = {
         "question": text,
-        "answer": one.answer,
-        "answer_type": CLOSED if is_closed(text, one.answer) else OPEN,
-        "question_type": [one.type],
+        "answer": question.answer,
+        "answer_type": CLOSED if is_closed(text, question.answer) else OPEN,
+        "question_type": [question.type],
         "twin": twin,
-        "mask": masks.get(one.about, ""),
+        "mask": masks.get(question.about, ""),
     }
     return {key: value for key, value in row.items() if value}
 
 
 def _described(case: Case) -> dict[str, Any]:
+    properties = ("side", "zone", "size", "count")
     findings = [
-        {"kind": one.kind.name, "side": one.side, "zone": one.zone, "size": one.size, "count": one.count}
-        for one in case.findings
+        {"kind": finding.kind.name} | {name: getattr(finding, name) for name in properties} for finding in case.findings
     ]
     return {"sequence": case.sequence, "contrast": case.contrast, "marker": case.marker, "findings": findings}
 
 
-def _pair_questions(unit: Unit, found: list[list[Candidate]]) -> list[tuple[str, str]]:
+def _pair_questions(unit: Unit, fitting: list[list[Candidate]]) -> list[tuple[str, str]]:
     """One or two questions that fit both members and whose answers differ: (key, wording)."""
     random = unit.random(TEXT)
-    first, second = ({one.key: one for one in side} for side in found)
+    first, second = ({question.key: question for question in side} for side in fitting)
     differing = [
         key
         for key in first

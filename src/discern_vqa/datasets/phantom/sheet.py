@@ -35,10 +35,10 @@ def describe(case: dict) -> str:  # type: ignore[type-arg]
     """One line on what a case shows."""
     how = case["sequence"] + (" + contrast" if case["contrast"] else "")
     found = []
-    for one in case["findings"]:
-        number = f"{one['count']}x" if one["count"] > 1 else ""
-        place = [] if one["count"] > 1 else [one["side"], one["zone"]]
-        found.append(" ".join(word for word in (number, one["size"], *place, one["kind"]) if word))
+    for finding in case["findings"]:
+        number = f"{finding['count']}x" if finding["count"] > 1 else ""
+        place = [] if finding["count"] > 1 else [finding["side"], finding["zone"]]
+        found.append(" ".join(word for word in (number, finding["size"], *place, finding["kind"]) if word))
     return f"{how}: {', '.join(found) or 'normal'}"
 
 

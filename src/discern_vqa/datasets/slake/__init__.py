@@ -47,7 +47,7 @@ from discern_vqa.datasets.slake.marks import regions as regions
 from discern_vqa.errors import ConfigError
 from discern_vqa.files import atomic_path, atomic_write_text
 from discern_vqa.reading.image_files import Images, tiny_image
-from discern_vqa.reading.records import Record, collect, json_items, no_record, require_split
+from discern_vqa.reading.records import Record, collect, json_items, no_record, present_files, require_split
 from discern_vqa.reading.sources import Hub
 
 SUMMARY = "SLAKE: 642 CT, MR and X-ray images, 14,028 questions in English and Chinese, organs and lesions marked"
@@ -131,8 +131,7 @@ def read(root: Path, split: str, *, language: str = "en", skipped: list[str] | N
 
 def present(root: Path) -> tuple[str, ...]:
     """The splits whose files are there. Raises DataError when `root` holds no SLAKE."""
-    folder = folder_of(Path(root))
-    return tuple(split for split, names in FILES.items() if any((folder / name).exists() for name in names))
+    return present_files(folder_of(root), FILES)
 
 
 def _has_no_answer(record: Record) -> bool:
@@ -148,7 +147,6 @@ def _file(folder: Path, split: str) -> Path:
 
 def write_tiny(root: Path) -> None:
     """Ten records about five images in both languages, with boxes, a mask, knowledge, and the traps above."""
-    root = Path(root)
     about = {
         1: {"location": "Abdomen", "modality": "MRI"},
         2: {"location": "Lung", "modality": "X-Ray"},
@@ -167,7 +165,7 @@ def write_tiny(root: Path) -> None:
         atomic_write_text(folder / "detection.json", json.dumps(boxes[number]))
     atomic_write_text(root / "mask.txt", "70:Liver\n175:Liver Cancer\n95:Brain Edema\n")
     _tiny_mask(root / "imgs" / "xmlab1" / "mask.png")
-    said = {
+    rows_by_split = {
         "train": [
             (1, "en", "Where is the liver?", "Right", "OPEN", "Position"),
             (1, "zh", "肝脏在哪个位置?", "右侧", "OPEN", "Position"),
@@ -186,7 +184,7 @@ def write_tiny(root: Path) -> None:
         ],
     }
     number = 0
-    for name, rows in said.items():
+    for name, rows in rows_by_split.items():
         records = []
         for image, language, question, answer, answer_type, content in rows:
             knows = content == "KG"

@@ -10,10 +10,9 @@ from discern_vqa.imaging.regions import Box, Region, label_map
 from discern_vqa.reading.image_files import Images
 from discern_vqa.reading.records import (
     CORRECT_IT,
-    near_file,
+    folder_with,
     numbered_lines,
     read_json_list,
-    require_folder,
     require_record,
     shown,
 )
@@ -30,14 +29,7 @@ _ORGANS = frozenset(_ORGAN_LABELS.replace("\n", "").split(","))
 
 def folder_of(root: Path) -> Path:
     """`root` or the folder in it that holds the JSON files. Raises DataError when there is none."""
-    require_folder(root)
-    for inner in _FOLDERS:
-        if any((root / inner / name).exists() for names in FILES.values() for name in names):
-            return root / inner
-    raise DataError(
-        f"{root} holds no SLAKE: {', '.join(names[0] for names in FILES.values())} are not there",
-        hint=near_file(root / "train.json"),
-    )
+    return folder_with(root, _FOLDERS, FILES, "SLAKE")
 
 
 def boxes_of(folder: Path) -> list[tuple[str, Box]]:

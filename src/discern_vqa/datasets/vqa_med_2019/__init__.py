@@ -134,7 +134,6 @@ def read(root: Path, split: str, *, exclude: str | None = None, skipped: list[st
 
 def present(root: Path) -> tuple[str, ...]:
     """The splits whose files are there. Raises DataError when `root` holds no VQA-Med 2019."""
-    root = Path(root)
     require_folder(root)
     there = [part for part in _QUESTIONS if any(file.exists() for file in _candidates(root, part))]
     if not there:
@@ -231,8 +230,7 @@ def _accepted(answer: str, kind: str) -> list[str]:
 
 def write_tiny(root: Path) -> None:
     """Twelve questions about four training images, a list that leaves one of them out, and small other splits."""
-    root = Path(root)
-    said = {
+    training = {
         "C1_Modality": [
             ("synpic1", "what kind of image is this?", "cta - ct angiography"),
             ("synpic2", "is this a contrast or noncontrast ct?", "noncontrast"),
@@ -254,13 +252,16 @@ def write_tiny(root: Path) -> None:
             ("synpic3", "does this image look normal?", "no"),
         ],
     }
-    held = {
+    validation = {
         "C1_Modality": [("synpic5", "what modality is shown?", "us - ultrasound")],
         "C2_Plane": [("synpic5", "what plane is seen?", "transverse")],
         "C3_Organ": [("synpic5", "what organ is this image of?", "genitourinary")],
         "C4_Abnormality": [("synpic5", "is there an abnormality in the ultrasound?", "yes")],
     }
-    for folder, suffix, numbers, parts in (("train", "train", (1, 2, 3, 4), said), ("val", "val", (5,), held)):
+    for folder, suffix, numbers, parts in (
+        ("train", "train", (1, 2, 3, 4), training),
+        ("val", "val", (5,), validation),
+    ):
         for number in numbers:
             tiny_image(root / folder / f"{suffix.capitalize()}_images" / f"synpic{number}.jpg", number)
         lines = {name: ["|".join(row) for row in rows] for name, rows in parts.items()}
