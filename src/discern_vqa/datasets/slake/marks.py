@@ -8,14 +8,7 @@ import numpy as np
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.imaging.regions import Box, Region, label_map
 from discern_vqa.reading.image_files import Images
-from discern_vqa.reading.records import (
-    CORRECT_IT,
-    folder_with,
-    numbered_lines,
-    read_json_list,
-    require_record,
-    shown,
-)
+from discern_vqa.reading.records import CORRECT_IT, folder_with, numbered_lines, read_json_list, require_record, shown
 from discern_vqa.reading.tables import rows
 
 FILES = {"train": ("train.json",), "validation": ("validate.json", "validation.json"), "test": ("test.json",)}

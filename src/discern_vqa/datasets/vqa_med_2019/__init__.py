@@ -258,18 +258,15 @@ def write_tiny(root: Path) -> None:
         "C3_Organ": [("synpic5", "what organ is this image of?", "genitourinary")],
         "C4_Abnormality": [("synpic5", "is there an abnormality in the ultrasound?", "yes")],
     }
-    for folder, suffix, numbers, parts in (
-        ("train", "train", (1, 2, 3, 4), training),
-        ("val", "val", (5,), validation),
-    ):
+    for folder, numbers, parts in (("train", (1, 2, 3, 4), training), ("val", (5,), validation)):
         for number in numbers:
-            tiny_image(root / folder / f"{suffix.capitalize()}_images" / f"synpic{number}.jpg", number)
+            tiny_image(root / folder / f"{folder.capitalize()}_images" / f"synpic{number}.jpg", number)
         lines = {name: ["|".join(row) for row in rows] for name, rows in parts.items()}
         for name, some in lines.items():
-            file = root / folder / "QAPairsByCategory" / f"{name}_{suffix}.txt"
+            file = root / folder / "QAPairsByCategory" / f"{name}_{folder}.txt"
             atomic_write_text(file, "\n".join(some) + "\n")
         every = [line for some in lines.values() for line in some]
-        atomic_write_text(root / folder / f"All_QA_Pairs_{suffix}.txt", "\n".join(every))
+        atomic_write_text(root / folder / f"All_QA_Pairs_{folder}.txt", "\n".join(every))
     tests = [
         "synpic6|modality|was the ct scan taken with contrast?|yes",
         "synpic7|modality|what type of imaging modality is shown?|ct w/contrast (iv)",
