@@ -66,12 +66,7 @@ _ARTICLE = re.compile(r"PMC[0-9]+")
 
 
 def read(
-    root: Path,
-    split: str,
-    *,
-    version: str | None = None,
-    missing: str = "stop",
-    skipped: list[str] | None = None,
+    root: Path, split: str, *, version: str | None = None, missing: str = "stop", skipped: list[str] | None = None
 ) -> list[Sample]:
     """The questions of one split, in the file's order.
 

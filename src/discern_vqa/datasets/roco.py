@@ -46,7 +46,6 @@ from discern_vqa.reading.records import (
     near_file,
     no_record,
     numbered_lines,
-    read_text,
     require_folder,
     require_split,
     shown,
@@ -211,32 +210,26 @@ def _v1(root: Path, folder: Path, split: str) -> Callable[[Record], Sample]:
     return sample
 
 
-def _further(folder: Path, kind: str) -> Path | None:
-    """keywords.txt, or keywords_tp_val_revised.txt: the first that is there."""
-    return next(iter(sorted(folder.glob(f"{kind}*.txt"), key=lambda file: len(file.name))), None)
+def _columns(folder: Path, kind: str) -> list[list[str]]:
+    """The columns of keywords.txt, or keywords_tp_val_revised.txt, line by line; none where there is no such file."""
+    file = min(folder.glob(f"{kind}*.txt"), key=lambda file: len(file.name), default=None)
+    return [[part.strip() for part in line.split("\t")] for _, line in numbered_lines(file)] if file else []
 
 
 def _lists(folder: Path, kind: str) -> dict[str, list[str]]:
-    """Name -> what the file of that kind lists for it; empty where there is no such file."""
-    file = _further(folder, kind)
-    found = {}
-    for line in read_text(file).split("\n") if file else ():
-        number, *listed = (part.strip() for part in line.split("\t"))
-        if number and any(listed):
-            found[number] = [part for part in listed if part]
-    return found
+    """Name -> what the file of that kind lists for it."""
+    rows = _columns(folder, kind)
+    return {number: [part for part in listed if part] for number, *listed in rows if number and any(listed)}
 
 
 def _links(folder: Path) -> dict[str, tuple[str, str]]:
-    """Name -> (article, file name that the owners' script gives the image); empty where there are no links."""
-    file = _further(folder, "dlinks")
-    found = {}
-    for line in read_text(file).split("\n") if file else ():
-        parts = [part.strip() for part in line.split("\t")]
-        package = _PACKAGE.search(line)
+    """Name -> (article, file name that the owners' script gives the image)."""
+    links = {}
+    for parts in _columns(folder, "dlinks"):
+        package = _PACKAGE.search("\t".join(parts))
         if len(parts) >= 3 and package:
-            found[parts[0]] = (package[1], f"{package[1]}_{parts[-1]}")
-    return found
+            links[parts[0]] = (package[1], f"{package[1]}_{parts[-1]}")
+    return links
 
 
 def write_tiny(root: Path, version: str = "v2") -> None:

@@ -25,6 +25,7 @@ from typing import Any
 from discern_vqa.data.sample import SPLITS as SPLITS
 from discern_vqa.data.sample import Sample
 from discern_vqa.datasets import jsonl
+from discern_vqa.datasets.phantom.findings import REGIONS as REGIONS
 from discern_vqa.errors import DataError
 from discern_vqa.imaging.regions import Region
 from discern_vqa.reading.records import json_lines

@@ -1,7 +1,9 @@
 """A contact sheet of phantoms: what each of them shows below it, and the borders of its findings on request."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageChops, ImageFilter
 
@@ -31,7 +33,7 @@ def contact_sheet(
     draw_sheet(cells, out_png, columns, rows)
 
 
-def describe(case: dict) -> str:  # type: ignore[type-arg]
+def describe(case: Mapping[str, Any]) -> str:
     """One line on what a case shows."""
     how = case["sequence"] + (" + contrast" if case["contrast"] else "")
     found = []

@@ -32,11 +32,7 @@ def _idle(question: Candidate, regions: Sequence[str]) -> bool:
 
 def _look(case: Case) -> Iterator[Candidate]:
     if case.region == "abdomen":
-        wordings = (
-            "Was contrast given?",
-            "Is this a contrast-enhanced scan?",
-            "Has intravenous contrast been given?",
-        )
+        wordings = ("Was contrast given?", "Is this a contrast-enhanced scan?", "Has intravenous contrast been given?")
         yield Candidate("contrast", "ATTRIB", wordings, yes(case.contrast), 0.6)
         colour = (
             "What color is the aorta, white or gray?",
@@ -103,11 +99,7 @@ def _region(case: Case) -> Iterator[Candidate]:
 
 
 def _other(case: Case) -> Iterator[Candidate]:
-    wordings = (
-        "Which side marker is on the image?",
-        "What letter is on the image?",
-        "Which letter marks the side?",
-    )
+    wordings = ("Which side marker is on the image?", "What letter is on the image?", "Which letter marks the side?")
     yield Candidate("marker", "OTHER", wordings, case.marker.lower() or "none", 0.4)
     closed = ("Is there a side marker?", "Is a letter written on the image?", "Does the image carry a side marker?")
     yield Candidate("is marker", "OTHER", closed, yes(bool(case.marker)), 0.2 if case.marker else 0.4)

@@ -85,6 +85,7 @@ GET = {
     )
 }
 
+_PART = {"pretrain": "train"}
 OVERLAP = "overlap_with_vqa_rad.json"
 _CATEGORIES = {"C1_Modality": "MODALITY", "C2_Plane": "PLANE", "C3_Organ": "ORGAN", "C4_Abnormality": "ABN"}
 _TEST_CATEGORIES = {"modality": "MODALITY", "plane": "PLANE", "organ": "ORGAN", "abnormality": "ABN"}
@@ -117,8 +118,11 @@ def read(root: Path, split: str, *, exclude: str | None = None, skipped: list[st
     """
     root = Path(root)
     require_split(split, SPLITS, "vqa_med_2019")
-    part = "train" if split == "pretrain" else split
-    file = _file(root, part)
+    part = _PART.get(split, split)
+    require_folder(root)
+    file = _questions(root, part)
+    if not file.exists():
+        raise _nothing(root, part)
     hidden, images, inside = left_out(root, exclude), Images(root), _image_folder(root, file, part)
     categories = {} if part == "test" else _category_of_line(file)
 
@@ -135,22 +139,16 @@ def read(root: Path, split: str, *, exclude: str | None = None, skipped: list[st
 def present(root: Path) -> tuple[str, ...]:
     """The splits whose files are there. Raises DataError when `root` holds no VQA-Med 2019."""
     require_folder(root)
-    there = [part for part in _QUESTIONS if any(file.exists() for file in _candidates(root, part))]
+    there = {part for part in _QUESTIONS if _questions(root, part).exists()}
     if not there:
         raise _nothing(root, "train")
-    return tuple(split for split in SPLITS if split in there or (split == "pretrain" and "train" in there))
+    return tuple(split for split in SPLITS if _PART.get(split, split) in there)
 
 
-def _candidates(root: Path, part: str) -> Iterator[Path]:
-    return (root / folder / _QUESTIONS[part] for folder in _FOLDERS[part])
-
-
-def _file(root: Path, part: str) -> Path:
-    require_folder(root)
-    found = next((file for file in _candidates(root, part) if file.exists()), None)
-    if found is None:
-        raise _nothing(root, part)
-    return found
+def _questions(root: Path, part: str) -> Path:
+    """The file of the questions in the first of its possible folders that holds it; where none does, in the first."""
+    files = [root / folder / _QUESTIONS[part] for folder in _FOLDERS[part]]
+    return next((file for file in files if file.exists()), files[0])
 
 
 def _nothing(root: Path, part: str) -> DataError:
