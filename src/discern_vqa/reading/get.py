@@ -62,7 +62,9 @@ def get(
             finally:
                 target.unlink()
             for inner in file.inner:
-                _unpack_inner(folder, inner, tell)
+                for archive in sorted(folder.rglob(inner)):
+                    tell(f"{archive.name}: unpacked {unpack(archive, archive.parent):,} files")
+                    archive.unlink()
         record["files"][file.name] = {"url": url, "checksum": file.checksum}
         record["licence"] = licence
         atomic_write_text(root / RECORD, json.dumps(record, indent=2) + "\n")
@@ -73,12 +75,6 @@ def _inside(root: Path, name: str) -> Path:
     if relative.is_absolute() or ".." in relative.parts or not relative.parts:
         raise DataError(f"the service lists a file {name!r}, which leads out of {root}", hint="do not use this service")
     return root / relative
-
-
-def _unpack_inner(folder: Path, inner: str, tell: Callable[[str], None]) -> None:
-    for archive in sorted(folder.rglob(inner)):
-        tell(f"{archive.name}: unpacked {unpack(archive, archive.parent):,} files")
-        archive.unlink()
 
 
 def _read_record(root: Path) -> dict[str, Any]:

@@ -56,16 +56,10 @@ def record_of(sample: Sample) -> dict[str, Any]:
     """
     if clash := KNOWN & sample.extra.keys():
         raise ValueError(f"{sample.source}: extra has the name of a field: {', '.join(sorted(clash))}")
-    optional = {
-        "question": sample.question,
-        "answer": sample.answer,
-        "caption": sample.caption,
-        "answer_type": sample.answer_type,
-        "question_type": list(sample.question_type),
-        "choices": list(sample.choices),
-    } | {key: getattr(sample, key) for key in PLAIN}
-    record: dict[str, Any] = {"id": sample.id, "split": sample.split, "image": sample.image}
-    return record | {key: value for key, value in optional.items() if value} | dict(sample.extra)
+    names = ("question", "answer", "caption", "answer_type", "question_type", "choices", *PLAIN)
+    values = {name: getattr(sample, name) for name in names}
+    texts = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items() if value}
+    return {"id": sample.id, "split": sample.split, "image": sample.image} | texts | dict(sample.extra)
 
 
 def root_of(path: Path, image: str) -> Path:

@@ -95,14 +95,14 @@ class Hub:
         where = f"{endpoint}/api/datasets/{self.repository}/tree/{self.revision}?recursive=true"
         try:
             entries = from_json(fetch_text(where))
-            listed = {str(one["path"]): one for one in entries if one["type"] == "file"}
+            listed = {str(entry["path"]): entry for entry in entries if entry["type"] == "file"}
         except Unreachable as error:
             raise DataError(
                 f"the hub does not answer: {error}", hint="try again later, or set HF_ENDPOINT to a mirror of it"
             ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{where} is no list of files", hint="check HF_ENDPOINT") from error
-        found = []
+        files: list[File] = []
         for pattern in self.patterns:
             names = sorted(name for name in listed if fnmatch(name, pattern))
             if not names:
@@ -110,8 +110,8 @@ class Hub:
                     f"{self.repository} has no file {pattern} any more",
                     hint="look at the repository, and download the file by hand",
                 )
-            found += [self._file(name, listed[name], endpoint) for name in names]
-        return found
+            files += [self._file(name, listed[name], endpoint) for name in names]
+        return files
 
     def _file(self, name: str, about: Mapping[str, Any], endpoint: str) -> File:
         large = about.get("lfs")

@@ -36,10 +36,10 @@ PUBLISHED: dict[str, int] = {}
 
 
 def draw(root: Path, **arguments: Any) -> None:
-    """Draws a set into `root`; the arguments are those of `drawing.draw`."""
+    """Draws a set into `root` (see `drawing.draw`); the arguments are the fields of `drawing.Arguments`."""
     from discern_vqa.datasets.phantom import drawing
 
-    drawing.draw(root, **arguments)
+    drawing.draw(root, drawing.Arguments(**arguments))
 
 
 def contact_sheet(

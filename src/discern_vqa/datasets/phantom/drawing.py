@@ -4,16 +4,13 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from inspect import signature
 from itertools import chain
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import create_model
 from threadpoolctl import threadpool_limits
 
 from discern_vqa.config import Table
@@ -34,34 +31,34 @@ Drawn = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 """The lines of samples.jsonl and of cases.jsonl about one anatomy."""
 
 
-def draw(
-    root: Path,
-    *,
-    images: int = 1200,
-    seed: int = 0,
-    size: int = 128,
-    splits: Mapping[str, float] | None = None,
-    counts: Mapping[str, int] | None = None,
-    twins: float = 1 / 3,
-    regions: Sequence[str] = REGIONS,
-    workers: int | None = None,
-) -> None:
-    """Draws a phantom set into `root`.
+class Arguments(Table):
+    """What a set consists of: the arguments of `phantom.draw` and the keys of a recipe's `[data] draw`.
 
     Args:
-        root: a new or empty folder, or one that holds the same set (it is drawn again).
         images: number of images, shared out by `splits` (shares by split) unless `counts` states them.
         size: pixels along a side. The same seed gives the same bodies and questions at any size.
         twins: share of the images that are members of a pair.
         regions: which of "chest", "head" and "abdomen" are drawn, in equal shares.
         workers: processes; None for one per core. The result does not depend on it.
+    """
+
+    images: int = 1200
+    seed: int = 0
+    size: int = 128
+    splits: Mapping[str, float] | None = None
+    counts: Mapping[str, int] | None = None
+    twins: float = 1 / 3
+    regions: Sequence[str] = REGIONS
+    workers: int | None = None
+
+
+def draw(root: Path, arguments: Arguments) -> None:
+    """Draws a phantom set into `root`: a new or empty folder, or one that holds the same set (it is drawn again).
 
     Raises DataError when `root` holds something else or an argument is out of range.
     """
-    root = Path(root)
-    counts = check(
-        SimpleNamespace(images=images, seed=seed, size=size, splits=splits, counts=counts, twins=twins, regions=regions)
-    )
+    root, counts = Path(root), check(arguments)
+    seed, size, twins, regions = arguments.seed, arguments.size, arguments.twins, arguments.regions
     about: dict[str, Any] = {"version": VERSION, "seed": seed, "size": size}
     about |= {"twins": round(twins, 6), "regions": list(regions), "counts": dict(counts)}
     _claim(root, about)
@@ -71,7 +68,7 @@ def draw(
         for kind in ("images", "masks"):
             with explained(root / kind / split):
                 (root / kind / split).mkdir(parents=True, exist_ok=True)
-    workers = min(workers or os.cpu_count() or 1, len(chunks)) or 1
+    workers = min(arguments.workers or os.cpu_count() or 1, len(chunks)) or 1
     units_drawn = list(chain.from_iterable(_map(root, chunks, workers)))
     rows = [row for unit_rows, _ in units_drawn for row in unit_rows]
     cases = [case for _, unit_cases in units_drawn for case in unit_cases]
@@ -81,29 +78,23 @@ def draw(
     atomic_write_text(root / "phantom.json", json.dumps(about, indent=2) + "\n")
 
 
-_PARAMETERS = list(signature(draw).parameters.values())[1:]  # without the root
-_NAMED = {parameter.name: (parameter.annotation, parameter.default) for parameter in _PARAMETERS}
-Arguments: Any = create_model("Arguments", __base__=Table, **cast(dict[str, Any], _NAMED))
-"""What a recipe's `[data] draw` may say: `draw`'s own arguments, and what each of them is."""
-
-
-def check(asked: Any) -> dict[str, int]:
-    """The images of each split that `draw` draws when it is `asked` so (Arguments). Raises DataError for what is out of
-    range."""
-    counts = shared_out(asked.images, asked.splits) if asked.counts is None else asked.counts
+def check(arguments: Arguments) -> dict[str, int]:
+    """The images of each split that `draw` draws. Raises DataError for what is out of range."""
+    counts = shared_out(arguments.images, arguments.splits) if arguments.counts is None else arguments.counts
     for split, number in counts.items():
         if split not in SPLITS:
             raise DataError(f"there is no split {split!r} in a phantom set", hint=f"splits are: {', '.join(SPLITS)}")
         if number < 0:
             raise DataError(f"{number} images were asked for in split {split!r}", hint="give a number of 0 or more")
-    if asked.seed < 0:
-        raise DataError(f"a seed of {asked.seed} was given", hint="choose a whole number of 0 or more")
-    if not 32 <= asked.size <= 1024:
-        raise DataError(f"a phantom of {asked.size} pixels was asked for", hint="choose a size between 32 and 1024")
-    if not 0 <= asked.twins <= 1:
-        raise DataError(f"`twins` = {asked.twins} was given; it is the share of images in pairs", hint="choose 0 to 1")
-    if not asked.regions or not set(asked.regions) <= set(REGIONS):
-        raise DataError(f"regions = {list(asked.regions)} was asked for", hint=f"choose among {', '.join(REGIONS)}")
+    seed, size, twins, regions = arguments.seed, arguments.size, arguments.twins, arguments.regions
+    if seed < 0:
+        raise DataError(f"a seed of {seed} was given", hint="choose a whole number of 0 or more")
+    if not 32 <= size <= 1024:
+        raise DataError(f"a phantom of {size} pixels was asked for", hint="choose a size between 32 and 1024")
+    if not 0 <= twins <= 1:
+        raise DataError(f"`twins` = {twins} was given; it is the share of images in pairs", hint="choose 0 to 1")
+    if not regions or not set(regions) <= set(REGIONS):
+        raise DataError(f"regions = {list(regions)} was asked for", hint=f"choose among {', '.join(REGIONS)}")
     return {split: int(counts[split]) for split in SPLITS if split in counts}
 
 
