@@ -47,11 +47,8 @@ class SplitSettings:
     def __post_init__(self) -> None:
         if self.by not in WAYS:
             raise ConfigError(f"a data set cannot be split by {self.by!r}", hint=f"there are: {', '.join(WAYS)}")
-        if (
-            not 0 < self.test < 1
-            or not 0 <= self.validation < 1
-            or (not self.folds and self.test + self.validation >= 1)
-        ):
+        held_out = self.validation if self.folds else self.test + self.validation
+        if not 0 < self.test < 1 or not 0 <= self.validation < 1 or held_out >= 1:
             raise ConfigError(
                 f"test {self.test} and validation {self.validation} leave nothing for training, or are not shares",
                 hint="0.2 and 0.1 are usual",
@@ -125,7 +122,7 @@ def clusters_of(
         )
     paths = {sample.image: sample.path for sample in samples}
     images = prints(list(paths.values()))
-    place = {image: number for number, image in enumerate(paths)}
+    number_of = {image: number for number, image in enumerate(paths)}
     near = Clusters(len(paths))
     if by == "near":
         usable = np.flatnonzero(shows_something(images.thumbs[:, 0]))
@@ -134,7 +131,7 @@ def clusters_of(
     labels = near.labels().tolist()
     keys: list[list[Hashable]] = []
     for sample in samples:
-        number = place[sample.image]
+        number = number_of[sample.image]
         bonds = {
             "near": labels[number],
             "pixels": images.pixels[number],
@@ -147,7 +144,7 @@ def clusters_of(
         }
         keys.append([("image", sample.image), *((kind, key) for kind, key in bonds.items() if key not in ("", b""))])
     of_sample = [0] * len(samples)
-    units = sorted(connected(keys), key=lambda unit: min((samples[place].split, samples[place].id) for place in unit))
+    units = sorted(connected(keys), key=lambda unit: min((samples[row].split, samples[row].id) for row in unit))
     for cluster, members in enumerate(units):
         for member in members:
             of_sample[member] = cluster

@@ -1,10 +1,6 @@
 """Sentences that describe a case: captions for pre-training. Order, wording and normal remarks vary."""
 
-import numpy as np
-
-from discern_vqa.datasets.phantom.findings import Case, Finding, kinds
-
-Random = np.random.Generator
+from discern_vqa.datasets.phantom.findings import Case, Finding, Random, kinds
 
 _OPENINGS = {
     "chest": (
