@@ -42,6 +42,7 @@ from discern_vqa.reading.neutral import KNOWN, split_of
 from discern_vqa.reading.records import (
     Record,
     collect,
+    first_present,
     json_items,
     json_lines,
     near_file,
@@ -134,11 +135,10 @@ def _candidates(root: Path, split: str) -> list[Path]:
 
 def _file(root: Path, split: str) -> Path:
     require_folder(root)
-    candidates = _candidates(root, split)
-    found = next((file for file in candidates if file.exists()), None)
-    if found is None:
-        raise DataError(f"{root} has no file {candidates[0].name}", hint=near_file(candidates[0]))
-    return found
+    file = first_present(_candidates(root, split))
+    if not file.exists():
+        raise DataError(f"{root} has no file {file.name}", hint=near_file(file))
+    return file
 
 
 def _samples(record: Record, split: str, images: Images, folder: str, use: str) -> list[Sample]:

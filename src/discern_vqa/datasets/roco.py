@@ -42,6 +42,7 @@ from discern_vqa.reading.image_files import Images, MissingImage, tiny_image
 from discern_vqa.reading.records import (
     Record,
     collect,
+    first_present,
     is_file,
     near_file,
     no_record,
@@ -150,8 +151,7 @@ def _captions_v2(root: Path, split: str) -> Path:
 
 
 def _captions_v1(root: Path, split: str, part: str) -> Path:
-    folders = [root / above / name / part for above in _ABOVE for name in _V1[split]]
-    return next((folder for folder in folders if folder.is_dir()), folders[0]) / "captions.txt"
+    return first_present([root / above / name / part for above in _ABOVE for name in _V1[split]]) / "captions.txt"
 
 
 def _v2(root: Path, split: str) -> Callable[[Record], Sample]:

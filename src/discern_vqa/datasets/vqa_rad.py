@@ -88,7 +88,8 @@ def read(root: Path, split: str, *, edition: str | None = None, skipped: list[st
     if edition == "hub":
         return hub.read(root, split, (split,), "vqa_rad", skipped)
     file = root / _COMMON_FILES[split] if edition == "common" else _owner_file(root)
-    images, folder = Images(root), _image_folder(root)
+    images, images_folder = Images(root), _find(root, _IMAGE_FOLDERS)
+    folder = images_folder.name if images_folder else "images"
 
     def samples(record: Record) -> Iterator[Sample]:
         phrase_type, row_split = _phrase_type(record, edition, split)
@@ -161,11 +162,6 @@ def _owner_file(root: Path) -> Path:
             hint="fetch it from osf.io/89kps, or read the edition 'common'",
         )
     return found
-
-
-def _image_folder(root: Path) -> str:
-    found = _find(root, _IMAGE_FOLDERS)
-    return found.name if found else "images"
 
 
 def _find(root: Path, wanted: tuple[str, ...]) -> Path | None:

@@ -153,6 +153,11 @@ def require_folder(root: Path) -> None:
         raise DataError(f"the data set's folder {root} {what}", hint=hint)
 
 
+def first_present(paths: Sequence[Path]) -> Path:
+    """The first of the paths that is there; where none is, the first."""
+    return next((path for path in paths if path.exists()), paths[0])
+
+
 def folder_with(root: Path, folders: Sequence[str], files: Mapping[str, Sequence[str]], name: str) -> Path:
     """The first of the folders in `root` ("" for itself) that holds one of the files: split -> possible names.
 

@@ -47,7 +47,15 @@ from discern_vqa.datasets.slake.marks import regions as regions
 from discern_vqa.errors import ConfigError
 from discern_vqa.files import atomic_path, atomic_write_text
 from discern_vqa.reading.image_files import Images, tiny_image
-from discern_vqa.reading.records import Record, collect, json_items, no_record, present_files, require_split
+from discern_vqa.reading.records import (
+    Record,
+    collect,
+    first_present,
+    json_items,
+    no_record,
+    present_files,
+    require_split,
+)
 from discern_vqa.reading.sources import Hub
 
 SUMMARY = "SLAKE: 642 CT, MR and X-ray images, 14,028 questions in English and Chinese, organs and lesions marked"
@@ -85,7 +93,7 @@ def read(root: Path, split: str, *, language: str = "en", skipped: list[str] | N
     if language not in LANGUAGES:
         raise ConfigError(f"slake has no language {language!r}", hint=f"there are: {', '.join(LANGUAGES)}")
     folder = folder_of(root)
-    file = _file(folder, split)
+    file = first_present([folder / name for name in FILES[split]])
     images = Images(root)
     base = (folder / "imgs").relative_to(root).as_posix()
     boxes: dict[str, list[dict[str, Any]]] = {}
@@ -138,11 +146,6 @@ def _has_no_answer(record: Record) -> bool:
     """The one record of `LEFT_OUT`, from which nothing can be learned; any other empty answer is an error."""
     values = record.values
     return values.get("qid") == 1622 and values.get("answer") == "" and values.get("img_id") == 281
-
-
-def _file(folder: Path, split: str) -> Path:
-    candidates = [folder / name for name in FILES[split]]
-    return next((file for file in candidates if file.exists()), candidates[0])
 
 
 def write_tiny(root: Path) -> None:

@@ -51,6 +51,7 @@ from discern_vqa.reading.records import (
     Record,
     collect,
     derived_answer_type,
+    first_present,
     near_file,
     no_record,
     numbered_lines,
@@ -147,8 +148,7 @@ def present(root: Path) -> tuple[str, ...]:
 
 def _questions(root: Path, part: str) -> Path:
     """The file of the questions in the first of its possible folders that holds it; where none does, in the first."""
-    files = [root / folder / _QUESTIONS[part] for folder in _FOLDERS[part]]
-    return next((file for file in files if file.exists()), files[0])
+    return first_present([root / folder / _QUESTIONS[part] for folder in _FOLDERS[part]])
 
 
 def _nothing(root: Path, part: str) -> DataError:
