@@ -14,7 +14,7 @@ from discern_vqa.audit.inputs import AuditInputs
 from discern_vqa.data.sample import Sample
 from discern_vqa.datasets import jsonl, slake, vqa_rad
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.reading.records import tiny_image
+from discern_vqa.reading.image_files import tiny_image
 
 
 @pytest.fixture

@@ -89,8 +89,8 @@ def test_data_that_changed_since_is_refused(index):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "broken JSON"),
-        ("[]", "expected an object"),
+        ("{", "is no split of this program"),
+        ("[]", "is no split of this program"),
         ('{"format": "other"}', "is no split of this program"),
         ('{"format": "discern split 1", "dataset": "slake", "parts": {}}', "is a split of 'slake', not of 'jsonl'"),
     ],
@@ -100,10 +100,10 @@ def test_a_broken_index_is_refused(index, content, message):
     assert message in refused(index)
 
 
-def test_broken_lines_of_an_index_are_named(index):
+def test_an_index_with_broken_lines_is_refused(index):
     file = index.folder / split_files.ROWS
     lines = file.read_text().splitlines()
-    for line, message in (('{"id": 3}', "expected"), (lines[1], "was named before"), ("x", "broken JSON")):
+    for line, message in (('{"id": 3}', "broken line"), (lines[1], "was made for"), ("x", "broken line")):
         file.write_text("\n".join([line, *lines[1:]]) + "\n")
         assert message in refused(index)
     file.write_text("\n".join(lines[1:]) + "\n")

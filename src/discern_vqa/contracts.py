@@ -55,7 +55,10 @@ class Reader(Protocol):
 
     @property
     def read(self) -> Callable[..., list[Sample]]:
-        """(root: Path, split: str, **options) -> the samples of a split, in the file's order. Raises DataError."""
+        """(root: Path, split: str, **options) -> the samples of a split, in the file's order. Raises DataError.
+
+        All readers take `skipped`: given a list, broken records are left out, and what is wrong with each is appended.
+        """
 
     @property
     def write_tiny(self) -> Callable[..., None]:

@@ -24,7 +24,8 @@ Licence: that of your data.
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from discern_vqa.data.sample import SPLITS as ALL_SPLITS
@@ -32,17 +33,9 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import atomic_write_text
 from discern_vqa.reading.columns import records, tidied
-from discern_vqa.reading.neutral import sample_of, text
-from discern_vqa.reading.records import (
-    Images,
-    Problems,
-    near_file,
-    require_folder,
-    require_split,
-    require_unique,
-    text_of,
-    tiny_image,
-)
+from discern_vqa.reading.image_files import Images, tiny_images
+from discern_vqa.reading.neutral import sample_of
+from discern_vqa.reading.records import Record, collect, near_file, require_folder, require_split
 
 SUMMARY = "your own data: a table of questions (CSV) and a folder of images; any column names"
 LICENCE = "that of your data"
@@ -67,13 +60,11 @@ def read(
 
     Args:
         root: the table, or the folder that holds `questions.csv` (or one other .csv or .tsv).
-        split: "pretrain", "train", "validation" or "test".
         columns: field -> column, where the column has another name than the field.
         images: the folder of the images, relative to the table's folder.
         use_as: the split of rows that say none.
         delimiter: what stands between columns; by default , ; tab or |, whichever the first line has most of.
         encoding: of the file.
-        skipped: given a list, broken rows are left out, and what is wrong with each is appended to it.
 
     Raises:
         DataError: the file or an image is missing, or a row breaks the format (all rows are checked first).
@@ -84,28 +75,21 @@ def read(
         raise ConfigError(f"use_as is {use_as!r}", hint=f"it is one of: {', '.join(SPLITS)}")
     file = table_of(Path(root))
     images_below = Images(file.parent, "" if images else "images")
-    problems, samples = Problems(skipped), []
-    for number, row in records(file, columns or {}, delimiter, encoding, "image"):
-        with problems.record():
-            if isinstance(row, DataError):
-                raise row
-            source = f"{file.name}:{number}"
-            record = tidied(row, source, use_as)
-            name = text_of(record, "image", source, verbatim=True).replace("\\", "/")
-            record["image"] = f"{images.strip('/')}/{name}" if images else name
-            if record["split"] == split:
-                path = images_below.find(record["image"], source)
-                if mask := text(record, "mask", source, verbatim=True):
-                    images_below.find(mask, source)
-            else:
-                path = file.parent / record["image"]
-            samples.append(sample_of(record, source, number, path))
-    samples = require_unique(samples, problems)
-    problems.close()
-    if not samples:
-        hint = "expected a line of column names and a row for each question"
-        problems.close_empty(f"{file} has no usable row", hint=hint)
-    return [sample for sample in samples if sample.split == split]
+
+    def samples(row: Record) -> Iterator[Sample]:
+        record = tidied(row, use_as)
+        name = record.text("image", verbatim=True).replace("\\", "/")
+        image = f"{images.strip('/')}/{name}" if images else name
+        path = file.parent / image
+        if record.values["split"] == split:
+            path = images_below.find(image, record.source)
+            if mask := record.optional("mask", verbatim=True):
+                images_below.find(mask, record.source)
+        yield sample_of(replace(record, values={**record.values, "image": image}), path)
+
+    hint = "expected a line of column names and a row for each question"
+    nothing = DataError(f"{file} has no usable row", hint=hint)
+    return collect(records(file, columns or {}, delimiter, encoding), samples, split, skipped, nothing)
 
 
 def table_of(root: Path) -> Path:
@@ -128,9 +112,7 @@ def table_of(root: Path) -> Path:
 
 def write_tiny(root: Path) -> None:
     """Eight rows about four images: semicolons, quotes, a comma in a cell, a Windows path, splits in other words."""
-    root = Path(root)
-    for number, name in enumerate(("a", "b", "c", "d")):
-        tiny_image(root / "scans" / f"{name}.png", number)
+    tiny_images(root / "scans", ("a.png", "b.png", "c.png", "d.png"))
     fields = ("image", "question", "answer", "answer_type", "Split", "question_type", "choices", "patient", "ward")
     rows = [
         ("scans/a.png", "Is there a mass?", "yes", "CLOSED", "train", "PRES", "", "p1", "3"),

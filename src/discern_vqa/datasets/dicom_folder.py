@@ -26,7 +26,8 @@ Licence: that of your data.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from discern_vqa.data.sample import SPLITS as ALL_SPLITS
@@ -36,16 +37,7 @@ from discern_vqa.files import atomic_write_text
 from discern_vqa.reading.columns import records, tidied
 from discern_vqa.reading.dicom_tags import Studies, pseudonym
 from discern_vqa.reading.neutral import KNOWN, sample_of
-from discern_vqa.reading.records import (
-    CORRECT_IT,
-    Problems,
-    near_file,
-    require_folder,
-    require_split,
-    require_unique,
-    shown,
-    text_of,
-)
+from discern_vqa.reading.records import Record, collect, near_file, require_folder, require_split
 
 SUMMARY = "your own data: a folder of DICOM studies and a table of questions; no patient data is kept"
 LICENCE = "that of your data"
@@ -73,7 +65,6 @@ def read(
 
     Args:
         root: the folder of the studies.
-        split: "pretrain", "train", "validation" or "test".
         questions: the table, relative to `root`; by default questions.csv or questions.jsonl.
         columns: field -> column, where the column has another name than the field.
         pick: which file of a series or study with several: "first", "middle" or "last".
@@ -81,7 +72,6 @@ def read(
         key: what pseudonyms are made with; by default your own key.
         keep: more columns of the table that go to `extra`.
         delimiter, encoding: of the table, see the reader `csv`.
-        skipped: given a list, broken rows are left out, and what is wrong with each is appended to it.
 
     Raises:
         DataError: a file is missing or no DICOM, a row names no image or several, or breaks the format.
@@ -94,25 +84,18 @@ def read(
         raise ConfigError(f"use_as is {use_as!r}", hint=f"it is one of: {', '.join(SPLITS)}")
     file = _table(root, questions)
     studies = Studies(root, pick, key.encode() if key else own_key())
-    problems, samples = Problems(skipped), []
-    for number, row in records(file, columns or {}, delimiter, encoding, "image"):
-        with problems.record():
-            if isinstance(row, DataError):
-                raise row
-            source = f"{file.name}:{number}"
-            kept = {field: value for field, value in row.items() if field in (*KNOWN, "frame", *keep)}
-            record = tidied(kept, source, use_as)
-            if record["split"] == split:
-                samples.append(_sample(record, source, number, studies))
-            else:
-                record["image"] = text_of(record, "image", source)
-                samples.append(sample_of(record, source, number, root))
-    samples = require_unique(samples, problems)
-    problems.close()
-    if not samples:
-        hint = "expected a line of column names and a row for each question"
-        problems.close_empty(f"{file} has no usable row", hint=hint)
-    return [sample for sample in samples if sample.split == split]
+    taken = {*KNOWN, "frame", *keep}
+
+    def samples(row: Record) -> Iterator[Sample]:
+        record = tidied(replace(row, values={key: value for key, value in row.values.items() if key in taken}), use_as)
+        if record.values["split"] == split:
+            yield _sample(record, studies)
+        else:
+            yield sample_of(replace(record, values={**record.values, "image": record.text("image")}), root)
+
+    hint = "expected a line of column names and a row for each question"
+    nothing = DataError(f"{file} has no usable row", hint=hint)
+    return collect(records(file, columns or {}, delimiter, encoding), samples, split, skipped, nothing)
 
 
 def _table(root: Path, questions: str) -> Path:
@@ -125,22 +108,23 @@ def _table(root: Path, questions: str) -> Path:
     return found
 
 
-def _sample(record: dict[str, object], source: str, number: int, studies: Studies) -> Sample:
-    named = text_of(record, "image", source, verbatim=True).replace("\\", "/")
-    frame = record.pop("frame", "")
+def _sample(record: Record, studies: Studies) -> Sample:
+    name = record.text("image", verbatim=True).replace("\\", "/")
+    values = dict(record.values)
+    frame = values.pop("frame", "")
     if frame not in ("", None):
         if not str(frame).isdecimal() or str(frame) == "0":
-            raise DataError(f"{source}: 'frame' is {shown(frame)}; expected a number from 1 on", hint=CORRECT_IT)
-        named = f"{named}#frame={frame}"
-    found = studies.find(named, source)
-    record["image"] = found.image
-    for field, value in (("patient", found.patient), ("study", found.study)):
-        given = record.get(field)
-        record[field] = pseudonym(studies.key, field, str(given)) if given else value
-    record.setdefault("group", record["patient"] or record["study"])
-    for field, tag in (("modality", found.modality), ("organ", found.organ)):
-        record.setdefault(field, tag)
-    return sample_of(record, source, number, found.path)
+            raise record.unexpected("frame", frame, "a number from 1 on")
+        name = f"{name}#frame={frame}"
+    image = studies.find(name, record.source)
+    values["image"] = image.image
+    for field, tag in (("patient", image.patient), ("study", image.study)):
+        stated = values.get(field)
+        values[field] = pseudonym(studies.key, field, str(stated)) if stated else tag
+    values.setdefault("group", values["patient"] or values["study"])
+    values.setdefault("modality", image.modality)
+    values.setdefault("organ", image.organ)
+    return sample_of(replace(record, values=values), image.path)
 
 
 def own_key() -> bytes:

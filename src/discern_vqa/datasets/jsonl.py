@@ -16,7 +16,7 @@ even when they belong to different splits. Licence: that of your data.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +24,10 @@ from discern_vqa.data.sample import SPLITS as ALL_SPLITS
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import DataError
 from discern_vqa.files import atomic_path
-from discern_vqa.reading.neutral import record_of, sample_of, split_of, text
+from discern_vqa.reading.image_files import Images, tiny_images
+from discern_vqa.reading.neutral import record_of, sample_of, split_of
 from discern_vqa.reading.neutral import root_of as root_of
-from discern_vqa.reading.records import (
-    Images,
-    Problems,
-    is_file,
-    near_file,
-    numbered_lines,
-    parse_json,
-    require_folder,
-    require_record,
-    require_split,
-    require_unique,
-    text_of,
-    tiny_image,
-)
+from discern_vqa.reading.records import Record, collect, is_file, json_lines, near_file, require_folder, require_split
 
 SUMMARY = "your own data: JSON Lines with the field names of a sample (also what `discern data convert` writes)"
 LICENCE = "that of your data"
@@ -52,10 +40,7 @@ FILE = "samples.jsonl"
 def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sample]:
     """The samples of one split, in the file's order; none when all lines belong to other splits.
 
-    Args:
-        root: the JSONL file, or the folder that holds `samples.jsonl`.
-        split: "pretrain", "train", "validation" or "test".
-        skipped: a list to go on at broken lines: they are left out, and what is wrong with each is appended.
+    `root`: the JSONL file, or the folder that holds `samples.jsonl`.
 
     Raises:
         DataError: the file or an image is missing, the file is empty, or a line breaks the format (all are checked
@@ -66,41 +51,27 @@ def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sa
     if file.suffix != ".jsonl":
         require_folder(file)
         file = file / FILE
-    images, problems, samples = Images(file.parent), Problems(skipped), []
-    for number, line in numbered_lines(file):
-        with problems.record():
-            samples.append(_sample(_parse(line, f"{file.name}:{number}"), file, number, images, split))
-    samples = require_unique(samples, problems)
-    problems.close()
-    if not samples:
-        problems.close_empty(
-            f"{file} has no usable line", hint='expected {"image": ..., "split": ..., "question": ...} a line'
-        )
-    return [sample for sample in samples if sample.split == split]
+    images = Images(file.parent)
 
+    def samples(record: Record) -> Iterator[Sample]:
+        image = record.text("image", verbatim=True)
+        is_wanted = split_of(record) == split
+        yield sample_of(record, _locate(record, image, file, images) if is_wanted else file.parent / image)
 
-def _parse(line: str, source: str) -> Mapping[str, Any]:
+    hint = 'expected {"image": ..., "split": ..., "question": ...} a line'
+    nothing = DataError(f"{file} has no usable line", hint=hint)
     hint = "each line must be one whole JSON object (no list around them, no commas between them)"
-    return require_record(parse_json(line, source, lines=False, hint=hint), source)
+    return collect(json_lines(file, hint=hint), samples, split, skipped, nothing)
 
 
-def _sample(record: Mapping[str, Any], file: Path, number: int, images: Images, wanted: str) -> Sample:
-    source = f"{file.name}:{number}"
-    image = text_of(record, "image", source, verbatim=True)
-    is_wanted = split_of(record, source) == wanted
-    path = _locate(record, image, file, images, source) if is_wanted else file.parent / image
-    return sample_of(record, source, number, path)
-
-
-def _locate(record: Mapping[str, Any], image: str, file: Path, images: Images, source: str) -> Path:
+def _locate(record: Record, image: str, file: Path, images: Images) -> Path:
     """The image's file; the mask, where there is one, must be there too."""
-    elsewhere = text(record, "path", source, verbatim=True)
-    path = images.find(image, source, at=file.parent / elsewhere if elsewhere else None)
-    mask = text(record, "mask", source, verbatim=True)
-    if mask:
+    elsewhere = record.optional("path", verbatim=True)
+    path = images.find(image, record.source, at=file.parent / elsewhere if elsewhere else None)
+    if mask := record.optional("mask", verbatim=True):
         at = root_of(path, image) / mask
         if not is_file(at):
-            raise DataError(f"{source}: the mask {mask!r} is not there; expected {at}", hint=near_file(at))
+            raise DataError(f"{record.source}: the mask {mask!r} is not there; expected {at}", hint=near_file(at))
     return path
 
 
@@ -127,11 +98,9 @@ def _line(sample: Sample, folder: Path) -> dict[str, Any]:
 
 def write_tiny(root: Path) -> None:
     """Eight lines about four images: a caption, questions of every split, one key that goes to `extra`."""
-    root = Path(root)
     images = [f"images/{name}.png" for name in ("a", "b", "c", "d")]
-    for number, image in enumerate(images):
-        tiny_image(root / image, number)
-    asked = [
+    tiny_images(root, images)
+    questions = [
         ("train", images[0], "Is there a mass?", "yes", "closed", "PRES"),
         ("train", images[0], "Where is the mass?", "left", "open", "POS"),
         ("train", images[1], "Is there a mass?", "no", "closed", "PRES"),
@@ -144,7 +113,7 @@ def write_tiny(root: Path) -> None:
         {"id": "0", "split": "pretrain", "image": images[0], "caption": "Axial CT with a mass on the left."}
     ]
     fields = ("split", "image", "question", "answer", "answer_type", "question_type")
-    for number, row in enumerate(asked, start=1):
+    for number, row in enumerate(questions, start=1):
         lines.append({"id": str(number), **dict(zip(fields, row, strict=True)), "organ": "head", "site": "tiny"})
     with atomic_path(root / FILE) as partial:
         partial.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")

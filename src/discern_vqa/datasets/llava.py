@@ -27,7 +27,7 @@ Licence: that of the data (LLaVA-Med: CC BY-NC 4.0, research only).
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,22 +37,19 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import atomic_write_text
 from discern_vqa.reading.columns import SPLITS_AS_WRITTEN
-from discern_vqa.reading.neutral import published, split_of
+from discern_vqa.reading.image_files import Images, tiny_images
+from discern_vqa.reading.neutral import KNOWN, split_of
 from discern_vqa.reading.records import (
-    CORRECT_IT,
-    Images,
-    Problems,
-    answer_type_of,
+    Record,
+    collect,
+    first_present,
+    json_items,
+    json_lines,
     near_file,
-    numbered_lines,
-    parse_json,
-    read_json_list,
     require_folder,
     require_record,
     require_split,
     shown,
-    text_of,
-    tiny_image,
 )
 
 SUMMARY = "LLaVA-style conversations (JSON or JSONL): each question with its answer, or captions"
@@ -60,7 +57,7 @@ LICENCE = "that of the data (LLaVA-Med: CC BY-NC 4.0)"
 SPLITS = ALL_SPLITS
 PUBLISHED: dict[str, int] = {}
 
-USES = ("questions", "captions")
+USES, _TEXT_ONLY = ("questions", "captions"), ("stop", "leave_out")
 _NAMES = {
     "pretrain": ("pretrain", "alignment"),
     "train": ("train",),
@@ -69,7 +66,7 @@ _NAMES = {
 }
 _ASKS, _ANSWERS = ("human", "user"), ("gpt", "assistant")
 _DOMAINS = {"ct_scan": "ct", "mri": "mri", "chest_xray": "x-ray", "histology": "histology", "gross": "gross pathology"}
-_KNOWN = {"id", "image", "conversations", "conversatons", "answer_type", "domain", "split"}
+_TAKEN = {"id", "image", "conversations", "conversatons", "answer_type", "domain", "split"}
 
 
 def read(
@@ -86,12 +83,10 @@ def read(
 
     Args:
         root: the file, or the folder of the files.
-        split: "pretrain", "train", "validation" or "test".
         images: the folder of the images, relative to the file's folder.
         use: "questions" or "captions".
         use_as: the split of a single file, where its records say none.
         text_only: "stop" at a record without an image, or "leave_out".
-        skipped: a list to go on at broken records: they are left out, and what is wrong with each is appended.
 
     Raises:
         DataError: a file or an image is missing, or a record breaks the format (all records are checked first).
@@ -104,30 +99,25 @@ def read(
             raise ConfigError(f"{name} is {value!r}", hint=f"it is one of: {', '.join(known)}")
     file = root if _is_file(root) else _file(root, split)
     default = use_as if _is_file(root) else split
-    found, problems = Images(file.parent), Problems(skipped)
-    samples: dict[str, Sample] = {}
-    for source, record in _records(file, problems):
-        with problems.record():
-            record = require_record(record, source)
-            if not record.get("image") and text_only == "leave_out":
-                continue
-            said = str(record.get("split") or default).lower()
-            belongs = split_of({"split": SPLITS_AS_WRITTEN.get(said, said)}, source)
-            if belongs == split:
-                for sample in _samples(record, source, split, found, images.strip("/"), use):
-                    name = sample.id if _is_file(root) else f"{split}-{sample.id}"
-                    name = name if name not in samples else f"{name}@{_number(source)}"
-                    samples[name] = replace(sample, id=name)
-    problems.close()
-    return list(samples.values())
+    image_files = Images(file.parent)
+    ids: set[str] = set()
 
+    def samples(record: Record) -> Iterator[Sample]:
+        if not record.values.get("image") and text_only == "leave_out":
+            return
+        stated = str(record.values.get("split") or default).lower()
+        belongs = split_of(replace(record, values={"split": SPLITS_AS_WRITTEN.get(stated, stated)}))
+        for sample in _samples(record, split, image_files, images.strip("/"), use) if belongs == split else ():
+            name = sample.id if _is_file(root) else f"{split}-{sample.id}"
+            name = name if name not in ids else f"{name}@{record.number}"
+            ids.add(name)
+            yield replace(sample, id=name)
 
-_TEXT_ONLY = ("stop", "leave_out")
+    return collect(json_items(file) if file.suffix == ".json" else json_lines(file), samples, split, skipped)
 
 
 def present(root: Path) -> tuple[str, ...]:
     """The splits that have a file of their own; all four for a single file. Raises DataError when there is none."""
-    root = Path(root)
     if _is_file(root):
         return SPLITS
     require_folder(root)
@@ -145,40 +135,32 @@ def _candidates(root: Path, split: str) -> list[Path]:
 
 def _file(root: Path, split: str) -> Path:
     require_folder(root)
-    candidates = _candidates(root, split)
-    found = next((file for file in candidates if file.exists()), None)
-    if found is None:
-        raise DataError(f"{root} has no file {candidates[0].name}", hint=near_file(candidates[0]))
-    return found
+    file = first_present(_candidates(root, split))
+    if not file.exists():
+        raise DataError(f"{root} has no file {file.name}", hint=near_file(file))
+    return file
 
 
-def _records(file: Path, problems: Problems) -> Iterable[tuple[str, Any]]:
-    if file.suffix == ".json":
-        yield from ((f"{file.name}:item {number}", one) for number, one in enumerate(read_json_list(file), start=1))
-        return
-    for number, line in numbered_lines(file):
-        with problems.record():
-            yield f"{file.name}:{number}", parse_json(line, f"{file.name}:{number}", lines=False)
-
-
-def _samples(record: Mapping[str, Any], source: str, split: str, images: Images, folder: str, use: str) -> list[Sample]:
-    name = text_of(record, "image", source, verbatim=True).replace("\\", "/")
+def _samples(record: Record, split: str, images: Images, folder: str, use: str) -> list[Sample]:
+    name = record.text("image", verbatim=True).replace("\\", "/")
     image = f"{folder}/{name}" if folder else name
-    path = images.find(image, source)
-    number = text_of(record, "id", source) if "id" in record else _number(source)
-    turns = _turns(record, source)
-    common: dict[str, Any] = {"split": split, "image": image, "path": path, "modality": _modality(record)}
-    rest = published(record, _KNOWN)
+    path = images.find(image, record.source)
+    number = record.text("id") if "id" in record.values else str(record.number)
+    turns = _turns(record)
+    modality = _modality(record.values.get("domain"))
+    common: dict[str, Any] = {"split": split, "image": image, "path": path, "modality": modality}
+    common["source"] = record.source
+    rest = {key: value for key, value in record.values.items() if key not in _TAKEN and value not in ("", None)}
+    rest = {f"published_{key}" if key in KNOWN else key: value for key, value in rest.items()}
     if use == "captions":
-        return [Sample(id=f"caption-{number}", source=source, caption=turns[0][1], extra=rest, **common)]
-    kind = answer_type_of(record, "answer_type", source) if record.get("answer_type") else ""
+        return [Sample(id=f"caption-{number}", caption=turns[0][1], extra=rest, **common)]
+    kind = record.answer_type() if record.values.get("answer_type") else ""
     return [
         Sample(
             id=number if len(turns) == 1 else f"{number}-{turn}",
             question=question,
             answer=answer,
             answer_type=kind if turn == 1 else "",
-            source=source,
             extra=rest if len(turns) == 1 else {**rest, "turn": turn},
             **common,
         )
@@ -186,40 +168,33 @@ def _samples(record: Mapping[str, Any], source: str, split: str, images: Images,
     ]
 
 
-def _number(source: str) -> str:
-    return source.rsplit(":", 1)[1].removeprefix("item ")
-
-
-def _turns(record: Mapping[str, Any], source: str) -> list[tuple[str, str]]:
+def _turns(record: Record) -> list[tuple[str, str]]:
     """(question, answer) of each turn. Raises DataError when they do not take turns, or there is none."""
-    said = record.get("conversations", record.get("conversatons"))
-    if not isinstance(said, list) or not said or len(said) % 2:
-        raise DataError(
-            f"{source}: 'conversations' is {shown(said)}; expected questions and answers in turn", hint=CORRECT_IT
-        )
-    texts = []
-    for place, one in enumerate(said):
-        one = require_record(one, f"{source}, turn {place + 1}")
-        speaker = str(one.get("from", one.get("role")))
-        if speaker not in (_ANSWERS if place % 2 else _ASKS):
-            expected = _ANSWERS[0] if place % 2 else _ASKS[0]
-            raise DataError(f"{source}, turn {place + 1}: from {shown(speaker)}; expected {expected}", hint=CORRECT_IT)
-        key = "value" if "value" in one else "content"
-        plain = {key: one[key].replace("<image>", " ")} if isinstance(one.get(key), str) else one
-        texts.append(text_of(plain, key, f"{source}, turn {place + 1}"))
+    texts: list[str] = []
+    entries = record.values.get("conversations", record.values.get("conversatons"))
+    if not isinstance(entries, list) or not entries or len(entries) % 2:
+        raise record.unexpected("conversations", entries, "questions and answers in turn")
+    for place, entry in enumerate(entries):
+        turn = require_record(entry, f"{record.source}, turn {place + 1}")
+        speaker = str(turn.values.get("from", turn.values.get("role")))
+        speakers = _ANSWERS if place % 2 else _ASKS
+        if speaker not in speakers:
+            raise turn.broken(f"from {shown(speaker)}; expected {speakers[0]}")
+        key = "value" if "value" in turn.values else "content"
+        if isinstance(text := turn.values.get(key), str):
+            turn = replace(turn, values={key: text.replace("<image>", " ")})
+        texts.append(turn.text(key))
     return list(zip(texts[::2], texts[1::2], strict=True))
 
 
-def _modality(record: Mapping[str, Any]) -> str:
-    domain = record.get("domain")
-    return next((_DOMAINS[key] for key in _DOMAINS if isinstance(domain, Mapping) and domain.get(key) is True), "")
+def _modality(domain: object) -> str:
+    named = domain if isinstance(domain, Mapping) else {}
+    return next((modality for key, modality in _DOMAINS.items() if named.get(key) is True), "")
 
 
 def write_tiny(root: Path) -> None:
     """Three splits: several turns, a misspelt key, another spelling of the speakers, a domain, JSON Lines."""
-    root = Path(root)
-    for number, name in enumerate(("a.jpg", "b.jpg", "c.jpg", "d.jpg")):
-        tiny_image(root / "images" / name, number)
+    tiny_images(root / "images", ("a.jpg", "b.jpg", "c.jpg", "d.jpg"))
 
     def turns(*texts: str, asks: str = "human", answers: str = "gpt") -> list[dict[str, str]]:
         return [{"from": answers if place % 2 else asks, "value": text} for place, text in enumerate(texts)]

@@ -18,26 +18,20 @@ doi 10.1145/3477495.3531724.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from discern_vqa.data.sample import Sample
-from discern_vqa.errors import DataError
 from discern_vqa.files import atomic_write_text
+from discern_vqa.reading.image_files import Images, tiny_images
 from discern_vqa.reading.records import (
-    Images,
-    Problems,
-    answer_type_of,
-    near_file,
-    read_json_list,
-    require_folder,
-    require_record,
-    require_some,
+    Record,
+    collect,
+    folder_with,
+    json_items,
+    no_record,
+    present_files,
     require_split,
-    require_unique,
-    text_of,
-    tiny_image,
 )
 
 SUMMARY = "OVQA: 2,001 orthopaedic images from patient records, 19,020 questions from templates"
@@ -46,73 +40,51 @@ SPLITS = ("train", "validation", "test")
 PUBLISHED: dict[str, int] = {}
 SOURCE = "from its authors, who give the address in their paper (doi 10.1145/3477495.3531724): ask them, and register"
 
-_FILES = {"train": "trainset.json", "validation": "valset.json", "test": "testset.json"}
+_FILES = {"train": ("trainset.json",), "validation": ("valset.json",), "test": ("testset.json",)}
 _FOLDERS, _IMAGE_FOLDERS = ("", "OVQA_publish"), ("img", "imgs", "images")
 
 
 def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sample]:
     """The questions of one split, in the file's order.
 
-    Args:
-        root: the folder that holds the JSON files and `img/`, or the folder above it.
-        split: "train", "validation" or "test".
-        skipped: a list to go on at broken records: they are left out, and what is wrong with each is appended.
+    `root`: the folder that holds the JSON files and `img/`, or the folder above it.
 
-    Raises:
-        DataError: a file or an image is missing, or a record breaks the format (all records are checked first).
+    Raises DataError: a file or an image is missing, or a record breaks the format (all records are checked first).
     """
     root = Path(root)
     require_split(split, SPLITS, "ovqa")
-    folder = _folder(root)
-    file = folder / _FILES[split]
+    folder = folder_with(root, _FOLDERS, _FILES, "OVQA")
+    file = folder / _FILES[split][0]
     inside = next((name for name in _IMAGE_FOLDERS if (folder / name).is_dir()), _IMAGE_FOLDERS[0])
     base = (folder / inside).relative_to(root).as_posix()
-    images, problems, samples = Images(root), Problems(skipped), []
-    for number, record in enumerate(read_json_list(file), start=1):
-        with problems.record():
-            source = f"{file.name}:item {number}"
-            samples.append(_sample(require_record(record, source), source, split, images, base))
-    samples = require_unique(samples, problems)
-    problems.close()
-    return require_some(samples, problems, file, split)
+    images = Images(root)
+
+    def samples(record: Record) -> Iterator[Sample]:
+        image = f"{base}/{record.text('image_name', verbatim=True)}"
+        yield Sample(
+            id=f"{split}-{record.text('qid')}",
+            split=split,
+            image=image,
+            path=images.find(image, record.source),
+            question=record.text("question"),
+            answer=record.text("answer"),
+            answer_type=record.answer_type(),
+            question_type=(record.text("question_type").upper(),),
+            organ=record.text("image_organ").lower(),
+            source=record.source,
+        )
+
+    return collect(json_items(file), samples, split, skipped, no_record(file, split))
 
 
 def present(root: Path) -> tuple[str, ...]:
     """The splits whose files are there. Raises DataError when `root` holds no OVQA."""
-    folder = _folder(Path(root))
-    return tuple(split for split, name in _FILES.items() if (folder / name).exists())
-
-
-def _folder(root: Path) -> Path:
-    require_folder(root)
-    for inner in _FOLDERS:
-        if any((root / inner / name).exists() for name in _FILES.values()):
-            return root / inner
-    raise DataError(
-        f"{root} holds no OVQA: {', '.join(_FILES.values())} are not there", hint=near_file(root / "trainset.json")
-    )
-
-
-def _sample(record: Mapping[str, Any], source: str, split: str, images: Images, base: str) -> Sample:
-    image = f"{base}/{text_of(record, 'image_name', source, verbatim=True)}"
-    return Sample(
-        id=f"{split}-{text_of(record, 'qid', source)}",
-        split=split,
-        image=image,
-        path=images.find(image, source),
-        question=text_of(record, "question", source),
-        answer=text_of(record, "answer", source),
-        answer_type=answer_type_of(record, "answer_type", source),
-        question_type=(text_of(record, "question_type", source).upper(),),
-        organ=text_of(record, "image_organ", source).lower(),
-        source=source,
-    )
+    return present_files(folder_with(root, _FOLDERS, _FILES, "OVQA"), _FILES)
 
 
 def write_tiny(root: Path) -> None:
     """Nine records about five images: numbers that start again in each file, spaces and spellings in the types."""
-    root = Path(root)
-    said: dict[str, list[tuple[str | int, ...]]] = {
+    rows_by_split: dict[str, list[tuple[str | int, ...]]] = {
         "train": [
             ("a1.jpg", "LEG", "Is there a fracture?", "Yes", "CLOSED", "Condition Presence"),
             ("a1.jpg", "LEG", "What is the modality?", "X-ray", "OPEN", "Modality"),
@@ -130,8 +102,7 @@ def write_tiny(root: Path) -> None:
         ],
     }
     fields = ("image_name", "image_organ", "question", "answer", "answer_type", "question_type")
-    for number, name in enumerate(("a1.jpg", "b2.jpg", "c3.jpg", "d4.jpg", "e5.jpg")):
-        tiny_image(root / "img" / name, number)
-    for split, rows in said.items():
+    tiny_images(root / "img", ("a1.jpg", "b2.jpg", "c3.jpg", "d4.jpg", "e5.jpg"))
+    for split, rows in rows_by_split.items():
         records = [{"qid": number, **dict(zip(fields, row, strict=True))} for number, row in enumerate(rows, start=1)]
-        atomic_write_text(root / _FILES[split], json.dumps(records, indent=1))
+        atomic_write_text(root / _FILES[split][0], json.dumps(records, indent=1))

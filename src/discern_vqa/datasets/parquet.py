@@ -20,6 +20,7 @@ that rewrite the table without one make it much larger. Licence: that of the dat
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,22 +29,19 @@ from discern_vqa.data.sample import SPLITS as ALL_SPLITS
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import DataError
 from discern_vqa.reading import parquet
+from discern_vqa.reading.image_files import tiny_images
 from discern_vqa.reading.neutral import KNOWN, sample_of, split_of
 from discern_vqa.reading.parquet_write import LISTS, TEXTS
 from discern_vqa.reading.parquet_write import write as write
 from discern_vqa.reading.records import (
-    CORRECT_IT,
-    Problems,
+    Record,
+    collect,
     is_file,
     near_file,
     parse_json,
     require_folder,
     require_record,
     require_split,
-    require_unique,
-    shown,
-    text_of,
-    tiny_image,
 )
 from discern_vqa.reading.unpacked import Unpacked
 
@@ -58,37 +56,23 @@ _OWN = {*TEXTS, *LISTS, "image", "files", "extra", "location"}
 def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sample]:
     """The samples of one split, in the order of files and rows; none when all rows belong to other splits.
 
-    Args:
-        root: a Parquet file, or a folder that holds some (or `data/` with some).
-        split: "pretrain", "train", "validation" or "test".
-        skipped: a list to go on at broken rows: they are left out, and what is wrong with each is appended.
+    `root`: a Parquet file, or a folder that holds some (or `data/` with some).
 
     Raises:
         DataError: a file is missing or damaged, or a row breaks the format (all rows are checked first).
         ConfigError: pyarrow is not installed.
     """
     require_split(split, SPLITS, "parquet")
-    problems, samples, rows = Problems(skipped), [], 0
     files = _files(Path(root))
     unpacked = Unpacked(_folder_of(files))
-    for file in files:
-        for source, row in _rows(file):
-            rows += 1
-            with problems.record():
-                record = _record(row, source)
-                wanted = split_of(record, source) == split
-                path = _place(row, record, file, unpacked, source) if wanted else file
-                samples.append(sample_of(record, source, rows, path))
-    samples = require_unique(samples, problems)
-    problems.close()
-    if not samples:
-        problems.close_empty(f"{root} has no usable row", hint="give a file that discern data convert wrote")
-    return [sample for sample in samples if sample.split == split]
 
+    def samples(row: parquet.Row) -> Iterator[Sample]:
+        record = _record(row)
+        is_wanted = split_of(record) == split
+        yield sample_of(record, _locate(row, record.values["image"], unpacked) if is_wanted else row.file)
 
-def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    names = parquet.columns(file)
-    return parquet.rows(file, ("image", "split"), [name for name in names if name not in ("image", "split")])
+    nothing = DataError(f"{root} has no usable row", hint="give a file that discern data convert wrote")
+    return collect(parquet.rows(files, ("image", "split"), others=True), samples, split, skipped, nothing)
 
 
 def _files(root: Path) -> list[Path]:
@@ -112,19 +96,20 @@ def _folder_of(files: Sequence[Path]) -> str:
     return f"parquet/{named.hexdigest()[:20]}"
 
 
-def _record(row: Mapping[str, Any], source: str) -> dict[str, Any]:
+def _record(row: parquet.Row) -> Record:
     """The neutral record of a row: what is null or empty is left out, `extra` is taken apart."""
-    image = row["image"]
+    image, source = row.values["image"], row.source
     if not isinstance(image, Mapping) or not image.get("path"):
-        raise DataError(f"{source}: 'image' has no path, which is the image's name", hint=CORRECT_IT)
-    record = {key: row[key] for key in (*TEXTS, *LISTS) if row.get(key) not in (None, "", [])}
-    extra = parse_json(row.get("extra") or "{}", f"{source}: 'extra'", lines=False)
+        raise row.broken("'image' has no path, which is the image's name")
+    record = {key: row.values[key] for key in (*TEXTS, *LISTS) if row.values.get(key) not in (None, "", [])}
+    extra = parse_json(row.values.get("extra") or "{}", f"{source}: 'extra'", lines=False)
     if not isinstance(extra, dict):
-        raise DataError(f"{source}: 'extra' is {shown(extra)}; expected a JSON object", hint=CORRECT_IT)
-    others = {key: value for key, value in row.items() if key not in _OWN and _is_json(value)}
+        raise row.unexpected("extra", extra, "a JSON object")
+    others = {key: value for key, value in row.values.items() if key not in _OWN and _is_json(value)}
     if clash := KNOWN & {*extra, *others}:
-        raise DataError(f"{source}: 'extra' has the name of a field, {min(clash)!r}", hint=CORRECT_IT)
-    return {**others, **extra, **record, "image": text_of(image, "path", source, verbatim=True)}
+        raise row.broken(f"'extra' has the name of a field, {min(clash)!r}")
+    name = require_record(image, source).text("path", verbatim=True)
+    return Record({**others, **extra, **record, "image": name}, source, row.number)
 
 
 def _is_json(value: Any) -> bool:
@@ -135,27 +120,25 @@ def _is_json(value: Any) -> bool:
     return value is not None
 
 
-def _place(row: Mapping[str, Any], record: Mapping[str, Any], file: Path, unpacked: Unpacked, source: str) -> Path:
+def _locate(row: parquet.Row, image: str, unpacked: Unpacked) -> Path:
     """Where the row's image lies: unpacked with the row's other files, or where `location` says."""
-    for other in row.get("files") or ():
-        other = require_record(other, source)
-        name = text_of(other, "path", source, verbatim=True)
-        unpacked.by_name(name, parquet.embedded(other, source), source)
-    if row["image"].get("bytes") is None:
-        location = file.parent / str(row.get("location") or record["image"])
+    source = row.source
+    for values in row.values.get("files") or ():
+        name = require_record(values, source).text("path", verbatim=True)
+        unpacked.by_name(name, parquet.embedded(values, source), source)
+    if row.values["image"].get("bytes") is None:
+        location = row.file.parent / str(row.values.get("location") or image)
         if not is_file(location):
-            raise DataError(f"{source}: the image {record['image']!r} is not at {location}", hint=near_file(location))
+            raise DataError(f"{source}: the image {image!r} is not at {location}", hint=near_file(location))
         return location
-    return unpacked.by_name(record["image"], parquet.embedded(row["image"], source), source)
+    return unpacked.by_name(image, parquet.embedded(row.values["image"], source), source)
 
 
 def write_tiny(root: Path) -> None:
     """Eight rows of four splits about four images, one with a mask, in a file for each split."""
-    root = Path(root)
     images = root.parent / f".{root.name}.pictures"
-    for number, name in enumerate(("images/a.png", "images/b.png", "images/c.png", "images/d.png", "masks/a.png")):
-        tiny_image(images / name, number)
-    said: list[tuple[str, str, str, str, str, dict[str, Any]]] = [
+    tiny_images(images, ("images/a.png", "images/b.png", "images/c.png", "images/d.png", "masks/a.png"))
+    rows: list[tuple[str, str, str, str, str, dict[str, Any]]] = [
         ("pretrain", "a", "", "", "", {}),
         ("train", "a", "Is there a mass?", "yes", "closed", {"mask": "masks/a.png", "twin": "t1"}),
         ("train", "a", "Where is the mass?", "left", "open", {"question_type": ("POS",), "extra": {"ward": 3}}),
@@ -177,11 +160,7 @@ def write_tiny(root: Path) -> None:
             answer_type=kind,
             **more,
         )
-        for number, (split, name, question, answer, kind, more) in enumerate(said)
+        for number, (split, name, question, answer, kind, more) in enumerate(rows)
     ]
     write(samples, root)
-    for name in ("images", "masks"):
-        for file in (images / name).iterdir():
-            file.unlink()
-        (images / name).rmdir()
-    images.rmdir()
+    shutil.rmtree(images)

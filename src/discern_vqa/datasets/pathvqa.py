@@ -25,29 +25,16 @@ arXiv 2003.10286.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import atomic_write_text
 from discern_vqa.reading import hub
-from discern_vqa.reading.records import (
-    CORRECT_IT,
-    Images,
-    Problems,
-    near_file,
-    read_json_list,
-    require_folder,
-    require_record,
-    require_some,
-    require_split,
-    require_unique,
-    shown,
-    text_of,
-    tiny_image,
-)
+from discern_vqa.reading.image_files import Images, tiny_image
+from discern_vqa.reading.records import Record, collect, json_items, near_file, no_record, require_folder, require_split
 from discern_vqa.reading.sources import Hub
 
 SUMMARY = "PathVQA: 5,004 pathology images, 32,795 questions made from their captions"
@@ -67,9 +54,7 @@ def read(root: Path, split: str, *, edition: str | None = None, skipped: list[st
 
     Args:
         root: the folder that holds `data/`, or `images/` and `qas/`.
-        split: "train", "validation" or "test".
         edition: "hub" or "owner"; by default the one that is there.
-        skipped: a list to go on at broken records: they are left out, and what is wrong with each is appended.
 
     Raises:
         DataError: a file or an image is missing, or a record breaks the format (all records are checked first).
@@ -84,19 +69,34 @@ def read(root: Path, split: str, *, edition: str | None = None, skipped: list[st
     if edition == "hub":
         return hub.read(root, split, (split, _OWNERS[split]), "pathvqa", skipped)
     file = _owners_file(root, split)
-    images, problems, samples = Images(root), Problems(skipped), []
-    for number, record in enumerate(read_json_list(file), start=1):
-        with problems.record():
-            source = f"{file.name}:item {number}"
-            samples.append(_sample(require_record(record, source), source, split, images))
-    samples = require_unique(samples, problems)
-    problems.close()
-    return require_some(samples, problems, file, split)
+    images = Images(root)
+
+    def samples(record: Record) -> Iterator[Sample]:
+        image = f"images/{_OWNERS[split]}/{record.text('img_id', verbatim=True)}.jpg"
+        label = record.values.get("label")
+        if not isinstance(label, Mapping) or len(label) != 1:
+            raise record.unexpected("label", label, "one answer {answer: 1}")
+        kind = record.text("answer_type").lower()
+        if kind not in _TYPES:
+            raise record.unexpected("answer_type", kind, f"one of {', '.join(_TYPES)}")
+        yield Sample(
+            id=record.text("question_id"),
+            split=split,
+            image=image,
+            path=images.find(image, record.source),
+            question=record.text("sent"),
+            answer=replace(record, values={"label": next(iter(label))}).text("label"),
+            answer_type=_TYPES[kind],
+            question_type=(record.text("question_type").upper(),),
+            source=record.source,
+            extra={"published_answer_type": kind},
+        )
+
+    return collect(json_items(file), samples, split, skipped, no_record(file, split))
 
 
 def present(root: Path) -> tuple[str, ...]:
     """The splits whose files are there. Raises DataError when `root` is no folder."""
-    root = Path(root)
     require_folder(root)
     if (root / "qas").is_dir():
         return tuple(split for split, name in _OWNERS.items() if any((root / "qas").glob(f"{name}_vqa.*")))
@@ -117,34 +117,9 @@ def _owners_file(root: Path, split: str) -> Path:
     return file
 
 
-def _sample(record: Mapping[str, Any], source: str, split: str, images: Images) -> Sample:
-    image = f"images/{_OWNERS[split]}/{text_of(record, 'img_id', source, verbatim=True)}.jpg"
-    label = record.get("label")
-    if not isinstance(label, Mapping) or len(label) != 1:
-        raise DataError(f"{source}: 'label' is {shown(label)}; expected one answer {{answer: 1}}", hint=CORRECT_IT)
-    kind = text_of(record, "answer_type", source).lower()
-    if kind not in _TYPES:
-        raise DataError(
-            f"{source}: 'answer_type' is {shown(kind)}; expected one of {', '.join(_TYPES)}", hint=CORRECT_IT
-        )
-    return Sample(
-        id=text_of(record, "question_id", source),
-        split=split,
-        image=image,
-        path=images.find(image, source),
-        question=text_of(record, "sent", source),
-        answer=text_of({"label": next(iter(label))}, "label", source),
-        answer_type=_TYPES[kind],
-        question_type=(text_of(record, "question_type", source).upper(),),
-        source=source,
-        extra={"published_answer_type": kind},
-    )
-
-
 def write_tiny(root: Path, edition: str = "hub") -> None:
     """Eight questions about five images, two of them asked about in several rows, in the layout of `edition`."""
-    root = Path(root)
-    said = {
+    rows_by_split = {
         "train": [
             (1, "where are liver stem cells (oval cells) located?", "in the canals of hering", "other"),
             (1, "are liver stem cells present?", "yes", "yes/no"),
@@ -155,9 +130,9 @@ def write_tiny(root: Path, edition: str = "hub") -> None:
         "test": [(4, "what is present?", "endocrine", "other"), (5, "is this kidney?", "no", "yes/no")],
     }
     if edition == "hub":
-        hub.write(root, {split: [row[:3] for row in rows] for split, rows in said.items()})
+        hub.write(root, {split: [row[:3] for row in rows] for split, rows in rows_by_split.items()})
         return
-    for place, (split, rows) in enumerate(said.items(), start=1):
+    for place, (split, rows) in enumerate(rows_by_split.items(), start=1):
         name, records = _OWNERS[split], []
         for number, (image, question, answer, kind) in enumerate(rows):
             tiny_image(root / "images" / name / f"{name}_{image:04}.jpg", image)

@@ -28,26 +28,15 @@ Licence: CC BY-SA, as the set's card says; its articles are CC0 or CC BY. Source
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import atomic_write_text
-from discern_vqa.reading.records import (
-    CORRECT_IT,
-    Images,
-    MissingImage,
-    Problems,
-    near_file,
-    require_folder,
-    require_some,
-    require_split,
-    require_unique,
-    shown,
-    text_of,
-    tiny_image,
-)
+from discern_vqa.reading.image_files import Images, MissingImage, tiny_images
+from discern_vqa.reading.records import Record, collect, near_file, no_record, require_folder, require_split
 from discern_vqa.reading.sources import Hub
 from discern_vqa.reading.tables import named_rows
 
@@ -77,21 +66,14 @@ _ARTICLE = re.compile(r"PMC[0-9]+")
 
 
 def read(
-    root: Path,
-    split: str,
-    *,
-    version: str | None = None,
-    missing: str = "stop",
-    skipped: list[str] | None = None,
+    root: Path, split: str, *, version: str | None = None, missing: str = "stop", skipped: list[str] | None = None
 ) -> list[Sample]:
     """The questions of one split, in the file's order.
 
     Args:
         root: the folder of the tables and figures.
-        split: "train" or "test".
         version: "v2", "v1" or "v1_clean" (v1 with the checked test part); by default the first that is there.
         missing: "stop" at a row whose figure is missing, or "leave_out".
-        skipped: a list to go on at broken rows: they are left out, and what is wrong with each is appended.
 
     Raises:
         DataError: a file or a figure is missing, or a row breaks the format (all rows are checked first).
@@ -104,20 +86,43 @@ def read(
     if version not in VERSIONS:
         raise ConfigError(f"pmc_vqa has no version {version!r}", hint=f"there are: {', '.join(VERSIONS)}")
     file, folder = root / _FILES[version][split], _figures(root, version)
-    images, problems, samples = Images(root), Problems(skipped, leave_out=MissingImage.to_leave_out(missing)), []
-    for line, row in named_rows(file, ("Figure_path", "Question", "Choice A", "Choice B", "Choice C", "Choice D")):
-        with problems.record():
-            if isinstance(row, DataError):
-                raise row
-            samples.append(_sample(row, f"{file.name}:{line}", split, images, folder))
-    samples = require_unique(samples, problems)
-    problems.close()
-    return require_some(samples, problems, file, split)
+    images, leave_out = Images(root), MissingImage.to_leave_out(missing)
+
+    def samples(row: Record) -> Iterator[Sample]:
+        name = row.text("Figure_path", verbatim=True).strip()
+        choices = tuple(_choice(row, letter) for letter in _LETTERS)
+        published = (row.values.get("Answer") or row.values.get("Anwser") or "").strip()
+        label = (row.values.get("Answer_label") or published).strip().upper()
+        if label not in tuple(_LETTERS):
+            key = "Answer_label" if row.values.get("Answer_label") else "Answer"
+            raise row.unexpected(key, label, "one of A, B, C, D")
+        answer = choices[_LETTERS.index(label)]
+        article = _ARTICLE.match(name)
+        differs = published.upper() != label and " ".join(published.split()) != answer
+        extra = {
+            "label": label,
+            "figure_caption": " ".join((row.values.get("Caption") or "").split()),
+            "published_answer": published if differs else "",
+        }
+        yield Sample(
+            id=f"{split}-{row.values.get('index') or row.number}",
+            split=split,
+            image=f"{folder}/{name}",
+            path=images.find(f"{folder}/{name}", row.source),
+            question=row.text("Question"),
+            answer=answer,
+            choices=choices,
+            group=article[0] if article else "",
+            source=row.source,
+            extra={key: value for key, value in extra.items() if value},
+        )
+
+    rows = named_rows(file, ("Figure_path", "Question", "Choice A", "Choice B", "Choice C", "Choice D"))
+    return collect(rows, samples, split, skipped, no_record(file, split), leave_out)
 
 
 def present(root: Path) -> tuple[str, ...]:
     """The splits of the default version whose tables are there. Raises DataError when `root` holds no PMC-VQA."""
-    root = Path(root)
     require_folder(root)
     files = _FILES[_version_of(root)]
     return tuple(split for split in SPLITS if (root / files[split]).exists())
@@ -137,45 +142,14 @@ def _figures(root: Path, version: str) -> str:
     return next((place for place in there if next((root / place).glob("*.*"), None)), there[0] if there else places[0])
 
 
-def _sample(row: Mapping[str, str], source: str, split: str, images: Images, folder: str) -> Sample:
-    name = text_of(row, "Figure_path", source, verbatim=True).strip()
-    image = f"{folder}/{name}"
-    choices = tuple(_choice(row, letter, source) for letter in _LETTERS)
-    said = (row.get("Answer") or row.get("Anwser") or "").strip()
-    label = (row.get("Answer_label") or said).strip().upper()
-    if label not in tuple(_LETTERS):
-        key = "Answer_label" if row.get("Answer_label") else "Answer"
-        raise DataError(f"{source}: {key!r} is {shown(label)}; expected one of A, B, C, D", hint=CORRECT_IT)
-    answer = choices[_LETTERS.index(label)]
-    article = _ARTICLE.match(name)
-    extra = {
-        "label": label,
-        "figure_caption": " ".join((row.get("Caption") or "").split()),
-        "published_answer": said if said.upper() != label and " ".join(said.split()) != answer else "",
-    }
-    return Sample(
-        id=f"{split}-{row.get('index') or source.rsplit(':', 1)[1]}",
-        split=split,
-        image=image,
-        path=images.find(image, source),
-        question=text_of(row, "Question", source),
-        answer=answer,
-        choices=choices,
-        group=article[0] if article else "",
-        source=source,
-        extra={key: value for key, value in extra.items() if value},
-    )
-
-
-def _choice(row: Mapping[str, str], letter: str, source: str) -> str:
+def _choice(row: Record, letter: str) -> str:
     key = f"Choice {letter}"
-    plain = re.sub(rf"^\s*{letter}\s*[:.]\s*", "", row.get(key, ""))
-    return text_of({key: plain}, key, source)
+    plain = re.sub(rf"^\s*{letter}\s*[:.]\s*", "", row.values.get(key, ""))
+    return replace(row, values={key: plain}).text(key)
 
 
 def write_tiny(root: Path, version: str = "v2") -> None:
     """Four training and three test rows about five figures in the layout of `version`, with the traps above."""
-    root = Path(root)
     train = [
         ("PMC11_F1.jpg", "What is the uptake pattern?", "Diffuse", "Focal, left", "None", "Both", "B"),
         ("PMC11_F1.jpg", "Which organ is shown?", "Breast", "Lung", "Liver", "Brain", "A"),
@@ -188,8 +162,7 @@ def write_tiny(root: Path, version: str = "v2") -> None:
         ("PMC44_F1.jpg", "Which plane is it?", "Axial", "Coronal", "Sagittal", "Oblique", "C"),
     ]
     folder = "images_2" if version == "v2" else "images"
-    for number, name in enumerate(sorted({row[0] for row in train + test})):
-        tiny_image(root / folder / name, number)
+    tiny_images(root / folder, sorted({row[0] for row in train + test}))
     for split, rows in (("train", train), ("test", test)):
         if version == "v2":
             lines = ["index,Figure_path,Caption,Question,Choice A,Choice B,Choice C,Choice D,Answer,split"]
@@ -201,6 +174,6 @@ def write_tiny(root: Path, version: str = "v2") -> None:
             lines = ["Figure_path,Question,Anwser,Choice A,Choice B,Choice C,Choice D,Answer_label"]
             for name, question, a, b, c, d, label in rows:
                 answer = dict(zip(_LETTERS, (a, b, c, d), strict=True))[label]
-                said = "Gram stain" if answer == "Giemsa" else answer
-                lines.append(f'{name},{question},"{said}",A:{a},"B: {b}",C:{c}, D:{d},{label}')
+                stated = "Gram stain" if answer == "Giemsa" else answer
+                lines.append(f'{name},{question},"{stated}",A:{a},"B: {b}",C:{c}, D:{d},{label}')
         atomic_write_text(root / _FILES[version][split], "\n".join(lines) + "\n")

@@ -31,27 +31,25 @@ Rueckert et al., Scientific Data 11, 688 (2024).
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import atomic_write_text
+from discern_vqa.reading.image_files import Images, MissingImage, tiny_image
 from discern_vqa.reading.records import (
-    CORRECT_IT,
-    Images,
-    MissingImage,
-    Problems,
+    Record,
+    collect,
+    first_present,
     is_file,
     near_file,
-    read_text,
+    no_record,
+    numbered_lines,
     require_folder,
-    require_some,
     require_split,
-    require_unique,
     shown,
-    text_of,
-    tiny_image,
 )
 from discern_vqa.reading.sources import Zenodo
 from discern_vqa.reading.tables import named_rows
@@ -99,7 +97,6 @@ def read(
         part: of v1, "radiology" or "non-radiology".
         least_words: shorter captions are left out.
         missing: "stop" at a caption whose image is missing, or "leave_out".
-        skipped: a list to go on at broken lines: they are left out, and what is wrong with each is appended.
 
     Raises:
         DataError: a file or an image is missing, or a line breaks the format (all lines are checked first).
@@ -112,17 +109,26 @@ def read(
     for name, value, known in (("version", version, VERSIONS), ("part", part, PARTS)):
         if value not in known:
             raise ConfigError(f"roco has no {name} {value!r}", hint=f"there are: {', '.join(known)}")
-    problems = Problems(skipped, leave_out=MissingImage.to_leave_out(missing))
-    file = _captions_v2(root, split) if version == "v2" else _captions_v1(root, split, part)
-    lines = _v2(root, file, split, problems) if version == "v2" else _v1(root, file, split, problems)
-    samples = require_unique([one for one in lines if len(one.caption.split()) >= least_words], problems)
-    problems.close()
-    return require_some(samples, problems, file, split)
+    leave_out = MissingImage.to_leave_out(missing)
+    if version == "v2":
+        file = _captions_v2(root, split)
+        rows, sample_of = named_rows(file, ("ID", "Caption")), _v2(root, split)
+    else:
+        file = _captions_v1(root, split, part)
+        lines = numbered_lines(file)
+        rows = (Record({"line": line}, f"{file.name}:{number}", number) for number, line in lines)
+        sample_of = _v1(root, file.parent, split)
+
+    def samples(row: Record) -> Iterator[Sample]:
+        sample = sample_of(row)
+        if len(sample.caption.split()) >= least_words:
+            yield sample
+
+    return collect(rows, samples, split, skipped, no_record(file, split), leave_out)
 
 
 def present(root: Path) -> tuple[str, ...]:
     """The splits that are there. Raises DataError when `root` holds neither ROCO nor ROCOv2."""
-    root = Path(root)
     require_folder(root)
     if _version_of(root) == "v2":
         return tuple(split for split in SPLITS if _captions_v2(root, split).exists())
@@ -145,102 +151,90 @@ def _captions_v2(root: Path, split: str) -> Path:
 
 
 def _captions_v1(root: Path, split: str, part: str) -> Path:
-    folders = [root / above / name / part for above in _ABOVE for name in _V1[split]]
-    return next((folder for folder in folders if folder.is_dir()), folders[0]) / "captions.txt"
+    return first_present([root / above / name / part for above in _ABOVE for name in _V1[split]]) / "captions.txt"
 
 
-def _v2(root: Path, file: Path, split: str, problems: Problems) -> Iterator[Sample]:
-    name = _V2[split]
+def _v2(root: Path, split: str) -> Callable[[Record], Sample]:
+    name, images = _V2[split], Images(root)
     concepts: dict[str, list[str]] = {}
     table = root / f"{name}_concepts.csv"
-    for _, row in named_rows(table, ("ID", "CUIs")) if table.exists() else ():
-        if not isinstance(row, DataError):
-            concepts[row["ID"].strip()] = [cui.strip() for cui in row.get("CUIs", "").split(";") if cui.strip()]
+    for row in named_rows(table, ("ID", "CUIs")) if table.exists() else ():
+        if isinstance(row, Record):
+            cuis = row.values.get("CUIs", "").split(";")
+            concepts[row.values["ID"].strip()] = [cui.strip() for cui in cuis if cui.strip()]
     places = (name, f"{name}_images", f"{name}_images/{name}", "images")
     folder = next((place for place in places if (root / place).is_dir()), name)
-    images = Images(root)
-    for line, row in named_rows(file, ("ID", "Caption")):
-        with problems.record():
-            if isinstance(row, DataError):
-                raise row
-            source = f"{file.name}:{line}"
-            number = text_of(row, "ID", source)
-            cuis = concepts.get(number, [])
-            image = f"{folder}/{number}.jpg"
-            yield Sample(
-                id=number,
-                split=split,
-                image=image,
-                path=images.find(image, source),
-                caption=text_of(row, "Caption", source),
-                modality=next((_MODALITIES[cui] for cui in cuis if cui in _MODALITIES), ""),
-                source=source,
-                extra={"cuis": cuis} if cuis else {},
-            )
+
+    def sample(row: Record) -> Sample:
+        number = row.text("ID")
+        cuis = concepts.get(number, [])
+        return Sample(
+            id=number,
+            split=split,
+            image=f"{folder}/{number}.jpg",
+            path=images.find(f"{folder}/{number}.jpg", row.source),
+            caption=row.text("Caption"),
+            modality=next((_MODALITIES[cui] for cui in cuis if cui in _MODALITIES), ""),
+            source=row.source,
+            extra={"cuis": cuis} if cuis else {},
+        )
+
+    return sample
 
 
-def _v1(root: Path, file: Path, split: str, problems: Problems) -> Iterator[Sample]:
-    further = {kind: _lists(file.parent, kind) for kind in ("keywords", "cuis", "semtypes")}
-    links = _links(file.parent)
-    images, base = Images(root), file.parent.relative_to(root).as_posix()
-    for line, text in enumerate(read_text(file).split("\n"), start=1):
-        if not text.strip():
-            continue
-        with problems.record():
-            source = f"{file.name}:{line}"
-            number, tab, caption = text.partition("\t")
-            number = number.strip()
-            if not tab or not number:
-                raise DataError(f"{source}: {shown(text)}; expected name, tab, caption", hint=CORRECT_IT)
-            article, fetched = links.get(number, ("", ""))
-            image = f"{base}/images/{number}.jpg"
-            if fetched and not is_file(root / image):
-                image = f"{base}/images/{fetched}"
-            extra = {kind: lists[number] for kind, lists in further.items() if number in lists}
-            yield Sample(
-                id=f"{split}-{number}" if file.parent.name == PARTS[0] else f"{split}-other-{number}",
-                split=split,
-                image=image,
-                path=images.find(image, source),
-                caption=text_of({"caption": caption}, "caption", source),
-                group=article,
-                source=source,
-                extra=extra,
-            )
+def _v1(root: Path, folder: Path, split: str) -> Callable[[Record], Sample]:
+    further = {kind: _lists(folder, kind) for kind in ("keywords", "cuis", "semtypes")}
+    links, images, base = _links(folder), Images(root), folder.relative_to(root).as_posix()
+
+    def sample(row: Record) -> Sample:
+        text = row.values["line"]
+        number, tab, caption = text.partition("\t")
+        number = number.strip()
+        if not tab or not number:
+            raise row.broken(f"{shown(text)}; expected name, tab, caption")
+        article, fetched = links.get(number, ("", ""))
+        image = f"{base}/images/{number}.jpg"
+        if fetched and not is_file(root / image):
+            image = f"{base}/images/{fetched}"
+        return Sample(
+            id=f"{split}-{number}" if folder.name == PARTS[0] else f"{split}-other-{number}",
+            split=split,
+            image=image,
+            path=images.find(image, row.source),
+            caption=replace(row, values={"caption": caption}).text("caption"),
+            group=article,
+            source=row.source,
+            extra={kind: lists[number] for kind, lists in further.items() if number in lists},
+        )
+
+    return sample
 
 
-def _further(folder: Path, kind: str) -> Path | None:
-    """keywords.txt, or keywords_tp_val_revised.txt: the first that is there."""
-    return next(iter(sorted(folder.glob(f"{kind}*.txt"), key=lambda file: len(file.name))), None)
+def _columns(folder: Path, kind: str) -> list[list[str]]:
+    """The columns of keywords.txt, or keywords_tp_val_revised.txt, line by line; none where there is no such file."""
+    file = min(folder.glob(f"{kind}*.txt"), key=lambda file: len(file.name), default=None)
+    return [[part.strip() for part in line.split("\t")] for _, line in numbered_lines(file)] if file else []
 
 
 def _lists(folder: Path, kind: str) -> dict[str, list[str]]:
-    """Name -> what the file of that kind lists for it; empty where there is no such file."""
-    file = _further(folder, kind)
-    found = {}
-    for line in read_text(file).split("\n") if file else ():
-        number, *listed = (part.strip() for part in line.split("\t"))
-        if number and any(listed):
-            found[number] = [part for part in listed if part]
-    return found
+    """Name -> what the file of that kind lists for it."""
+    rows = _columns(folder, kind)
+    return {number: [part for part in listed if part] for number, *listed in rows if number and any(listed)}
 
 
 def _links(folder: Path) -> dict[str, tuple[str, str]]:
-    """Name -> (article, file name that the owners' script gives the image); empty where there are no links."""
-    file = _further(folder, "dlinks")
-    found = {}
-    for line in read_text(file).split("\n") if file else ():
-        parts = [part.strip() for part in line.split("\t")]
-        package = _PACKAGE.search(line)
+    """Name -> (article, file name that the owners' script gives the image)."""
+    links = {}
+    for parts in _columns(folder, "dlinks"):
+        package = _PACKAGE.search("\t".join(parts))
         if len(parts) >= 3 and package:
-            found[parts[0]] = (package[1], f"{package[1]}_{parts[-1]}")
-    return found
+            links[parts[0]] = (package[1], f"{package[1]}_{parts[-1]}")
+    return links
 
 
 def write_tiny(root: Path, version: str = "v2") -> None:
     """Six captions about six images in the layout of `version`: a comma, a space in front, an image of another name."""
-    root = Path(root)
-    said = {
+    captions_by_split = {
         "pretrain": [
             "Head CT demonstrating left parotiditis.",
             "Axial T2 image, with a mass (arrow) in the left kidney.",
@@ -250,7 +244,7 @@ def write_tiny(root: Path, version: str = "v2") -> None:
         "test": ["Chest radiograph with an effusion on the right.", "Coronary angiogram after stenting."],
     }
     number = 0
-    for split, captions in said.items():
+    for split, captions in captions_by_split.items():
         names, rows, links, concepts = [], [], [], []
         name = _V2[split] if version == "v2" else _V1[split][0]
         folder = root / name if version == "v2" else root / "data" / name / "radiology"
@@ -271,4 +265,4 @@ def write_tiny(root: Path, version: str = "v2") -> None:
         else:
             atomic_write_text(folder / "captions.txt", "\n".join(rows) + "\n")
             atomic_write_text(folder / "dlinks.txt", "\n".join(links) + "\n")
-            atomic_write_text(folder / "keywords.txt", "\n".join(f"{one}\tscan\tleft" for one in names) + "\n")
+            atomic_write_text(folder / "keywords.txt", "\n".join(f"{name}\tscan\tleft" for name in names) + "\n")

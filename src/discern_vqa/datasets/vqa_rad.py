@@ -29,7 +29,7 @@ Licence: CC0 1.0. Source: Lau et al., Scientific Data 5, 180251 (2018); osf.io/8
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,21 +37,8 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import atomic_write_text
 from discern_vqa.reading import hub
-from discern_vqa.reading.records import (
-    CORRECT_IT,
-    Images,
-    Problems,
-    answer_type_of,
-    read_json_list,
-    require_folder,
-    require_record,
-    require_some,
-    require_split,
-    require_unique,
-    shown,
-    text_of,
-    tiny_image,
-)
+from discern_vqa.reading.image_files import Images, tiny_images
+from discern_vqa.reading.records import Record, collect, json_items, no_record, require_folder, require_split
 from discern_vqa.reading.sources import File, Hub
 
 SUMMARY = "VQA-RAD: 315 radiology images, 3,515 questions by clinicians (common 3,064/451 pair or the owner's 2,248)"
@@ -86,9 +73,7 @@ def read(root: Path, split: str, *, edition: str | None = None, skipped: list[st
 
     Args:
         root: the folder that holds the JSON files and the image folder.
-        split: "train" or "test".
         edition: "common", "owner" or "hub"; by default the first of them that is there.
-        skipped: a list to go on at broken records: they are left out, and what is wrong with each is appended.
 
     Raises:
         DataError: a file or an image is missing, or a record breaks the format (all records are checked first).
@@ -103,53 +88,44 @@ def read(root: Path, split: str, *, edition: str | None = None, skipped: list[st
     if edition == "hub":
         return hub.read(root, split, (split,), "vqa_rad", skipped)
     file = root / _COMMON_FILES[split] if edition == "common" else _owner_file(root)
-    images, folder = Images(root), _image_folder(root)
-    problems, samples = Problems(skipped), []
-    for number, record in enumerate(read_json_list(file), start=1):
-        with problems.record():
-            source = f"{file.name}:item {number}"
-            record = require_record(record, source)
-            phrase_type, row_split = _phrase_type(record, source, edition, split)
-            if row_split == split:
-                samples.append(_sample(record, source, split, phrase_type, images, folder))
-    samples = require_unique(samples, problems)
-    problems.close()
-    return require_some(samples, problems, file, split)
+    images, images_folder = Images(root), _find(root, _IMAGE_FOLDERS)
+    folder = images_folder.name if images_folder else "images"
+
+    def samples(record: Record) -> Iterator[Sample]:
+        phrase_type, row_split = _phrase_type(record, edition, split)
+        if row_split != split:
+            return
+        image = f"{folder}/{record.text('image_name', verbatim=True)}"
+        question = _NOTE_TO_ANNOTATORS.sub("", record.text("question"))
+        if not question:
+            raise record.broken("'question' is empty but for its ending; expected text")
+        case = _optional(record, "image_case_url")
+        extra = {"case_url": case, "linked": _optional(record, "qid_linked_id")}
+        yield Sample(
+            id=record.text("qid"),
+            split=split,
+            image=image,
+            path=images.find(image, record.source),
+            question=question,
+            answer=record.text("answer"),
+            answer_type=record.answer_type(),
+            question_type=_question_types(record.text("question_type")),
+            organ=record.text("image_organ").lower(),
+            phrase_type=phrase_type,
+            group=case,
+            source=record.source,
+            extra={key: value for key, value in extra.items() if value},
+        )
+
+    return collect(json_items(file), samples, split, skipped, no_record(file, split))
 
 
-def _sample(
-    record: Mapping[str, Any], source: str, split: str, phrase_type: str, images: Images, folder: str
-) -> Sample:
-    image = f"{folder}/{text_of(record, 'image_name', source, verbatim=True)}"
-    question = _NOTE_TO_ANNOTATORS.sub("", text_of(record, "question", source))
-    if not question:
-        raise DataError(f"{source}: 'question' is empty but for its ending; expected text", hint=CORRECT_IT)
-    case = _optional(record, "image_case_url")
-    extra = {"case_url": case, "linked": _optional(record, "qid_linked_id")}
-    return Sample(
-        id=text_of(record, "qid", source),
-        split=split,
-        image=image,
-        path=images.find(image, source),
-        question=question,
-        answer=text_of(record, "answer", source),
-        answer_type=answer_type_of(record, "answer_type", source),
-        question_type=_question_types(text_of(record, "question_type", source)),
-        organ=text_of(record, "image_organ", source).lower(),
-        phrase_type=phrase_type,
-        group=case,
-        source=source,
-        extra={key: value for key, value in extra.items() if value},
-    )
-
-
-def _phrase_type(record: Mapping[str, Any], source: str, edition: str, split: str) -> tuple[str, str]:
+def _phrase_type(record: Record, edition: str, split: str) -> tuple[str, str]:
     """The phrase type without the owner's prefix "test_", and the split that it says."""
-    text = text_of(record, "phrase_type", source)
+    text = record.text("phrase_type")
     plain = text.removeprefix("test_") if edition == "owner" else text
     if plain not in PHRASE_TYPES:
-        expected = ", ".join(PHRASE_TYPES)
-        raise DataError(f"{source}: 'phrase_type' is {shown(text)}; expected one of {expected}", hint=CORRECT_IT)
+        raise record.unexpected("phrase_type", text, f"one of {', '.join(PHRASE_TYPES)}")
     if edition == "owner":
         return plain, "test" if text.startswith("test_") else "train"
     return plain, split
@@ -160,8 +136,8 @@ def _question_types(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_SPELLING.get(part, part) for part in types if part))
 
 
-def _optional(record: Mapping[str, Any], key: str) -> str:
-    value = record.get(key)
+def _optional(record: Record, key: str) -> str:
+    value = record.values.get(key)
     return value.strip() if isinstance(value, str) and value.strip() != "NULL" else ""
 
 
@@ -188,11 +164,6 @@ def _owner_file(root: Path) -> Path:
     return found
 
 
-def _image_folder(root: Path) -> str:
-    found = _find(root, _IMAGE_FOLDERS)
-    return found.name if found else "images"
-
-
 def _find(root: Path, wanted: tuple[str, ...]) -> Path | None:
     """The entry of `root` whose name, without extension, spaces, underscores and capitals, is one of `wanted`."""
     entries = {re.sub(r"[^a-z0-9]", "", entry.stem.lower()): entry for entry in sorted(root.iterdir())}
@@ -201,11 +172,9 @@ def _find(root: Path, wanted: tuple[str, ...]) -> Path | None:
 
 def write_tiny(root: Path, edition: str = "common") -> None:
     """Eight training and four test records about four images, in the layout of `edition`, with the traps above."""
-    root = Path(root)
     folder = "images" if edition == "common" else "VQA_RAD Image Folder"
     names = [f"synpic{number}.jpg" for number in (101, 102, 103, 104)]
-    for number, name in enumerate(names if edition != "hub" else ()):
-        tiny_image(root / folder / name, number)
+    tiny_images(root / folder, names if edition != "hub" else ())
     fields = ("image_name", "image_organ", "question", "answer", "answer_type", "question_type", "phrase_type")
     train = [
         (names[0], "HEAD", "Is there a mass?", "Yes", "CLOSED", "PRES", "freeform"),
@@ -237,8 +206,8 @@ def write_tiny(root: Path, edition: str = "common") -> None:
         row |= {"qid": number or "0", "question_rephrase": "NULL", **linked}
         if number >= len(train):
             row["phrase_type"] = f"test_{row['phrase_type']}"
-    kept = [row for row in rows if row["phrase_type"] != "frame"]
-    atomic_write_text(root / "VQA_RAD Dataset Public.json", json.dumps(kept, indent=1))
+    without_frames = [row for row in rows if row["phrase_type"] != "frame"]
+    atomic_write_text(root / "VQA_RAD Dataset Public.json", json.dumps(without_frames, indent=1))
 
 
 def _write_tiny_hub(root: Path, rows: Sequence[Mapping[str, Any]], tests: int) -> None:
@@ -247,6 +216,6 @@ def _write_tiny_hub(root: Path, rows: Sequence[Mapping[str, Any]], tests: int) -
     for place, row in enumerate(rows):
         if row["phrase_type"] != "frame":
             number = int(str(row["image_name"])[6:9])
-            said = (number, str(row["question"]).lower(), str(row["answer"]).lower())
-            parts["test" if place >= len(rows) - tests else "train"].append(said)
+            question = (number, str(row["question"]).lower(), str(row["answer"]).lower())
+            parts["test" if place >= len(rows) - tests else "train"].append(question)
     hub.write(root, parts)

@@ -14,16 +14,15 @@ from typing import Any
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import DataError, ImageError
 from discern_vqa.imaging.images import open_image
-from discern_vqa.reading.neutral import text
 from discern_vqa.reading.records import (
     CORRECT_IT,
+    Record,
     is_file,
     numbered_lines,
     one_line,
     parse_json,
     require_record,
     shown,
-    text_of,
 )
 from discern_vqa.reading.tables import named_rows
 
@@ -46,9 +45,10 @@ def read_questions(path: Path) -> Iterator[tuple[Sample, dict[str, Any]]]:
         for column in ("image", "question"):
             if _lacks(row, column):
                 raise DataError(f"{source}: {column!r} is missing or empty", hint=_HINT)
-        name, question = (text_of(row, column, source, verbatim=True).strip() for column in ("image", "question"))
-        elsewhere = "" if path.suffix.lower() == ".csv" else text(row, "path", source, verbatim=True)
-        key = str(line) if _lacks(row, "id") else text_of(row, "id", source, verbatim=True)
+        record = Record(row, source, line)
+        name, question = (record.text(column, verbatim=True).strip() for column in ("image", "question"))
+        elsewhere = "" if path.suffix.lower() == ".csv" else record.optional("path", verbatim=True)
+        key = str(line) if _lacks(row, "id") else record.text("id", verbatim=True)
         if key in first_line:
             raise DataError(
                 f"{source}: the id {shown(key)} stands already in line {first_line[key]}",
@@ -68,16 +68,17 @@ def _lacks(row: Mapping[str, Any], column: str) -> bool:
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for line, row in named_rows(path, needed=()):
+    for row in named_rows(path, needed=()):
         if isinstance(row, DataError):
             raise row
-        yield line, dict(row)
+        yield row.number, dict(row.values)
 
 
 def _jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for line, content in numbered_lines(path):
         source = f"{path}:{line}"
-        row = dict(require_record(parse_json(content, source, lines=False, hint="one object on each line"), source))
+        row = parse_json(content, source, lines=False, hint="one object on each line")
+        row = dict(require_record(row, source).values)
         yield line, _that_can_be_written(row, source)
 
 

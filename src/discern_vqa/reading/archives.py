@@ -33,25 +33,25 @@ def unpack(archive: Path, folder: Path) -> int:
 
 
 def _unzip(opened: zipfile.ZipFile, archive: Path, folder: Path) -> int:
-    members = [one for one in opened.infolist() if not one.is_dir() and not _is_passed_over(one.filename)]
-    _require_size(sum(one.file_size for one in members), archive, folder)
-    for one in members:
-        if (one.external_attr >> 16) & 0o170000 == 0o120000:
-            raise DataError(f"{archive} holds a link, {one.filename!r}", hint=_HINT)
-        target = _target(one.filename, archive, folder)
-        with opened.open(one) as source:
-            _copy(source, target, one.file_size, archive)
+    members = [member for member in opened.infolist() if not member.is_dir() and not _is_passed_over(member.filename)]
+    _require_size(sum(member.file_size for member in members), archive, folder)
+    for member in members:
+        if (member.external_attr >> 16) & 0o170000 == 0o120000:
+            raise DataError(f"{archive} holds a link, {member.filename!r}", hint=_HINT)
+        target = _target(member.filename, archive, folder)
+        with opened.open(member) as source:
+            _copy(source, target, member.file_size, archive)
     return len(members)
 
 
 def _untar(tape: tarfile.TarFile, archive: Path, folder: Path) -> int:
-    members = [one for one in tape.getmembers() if not one.isdir() and not _is_passed_over(one.name)]
-    _require_size(sum(one.size for one in members), archive, folder)
-    for one in members:
-        source = tape.extractfile(one) if one.isfile() else None
+    members = [member for member in tape.getmembers() if not member.isdir() and not _is_passed_over(member.name)]
+    _require_size(sum(member.size for member in members), archive, folder)
+    for member in members:
+        source = tape.extractfile(member) if member.isfile() else None
         if source is None:
-            raise DataError(f"{archive} holds a link or a device, {one.name!r}", hint=_HINT)
-        _copy(source, _target(one.name, archive, folder), one.size, archive)
+            raise DataError(f"{archive} holds a link or a device, {member.name!r}", hint=_HINT)
+        _copy(source, _target(member.name, archive, folder), member.size, archive)
     return len(members)
 
 

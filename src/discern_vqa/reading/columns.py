@@ -6,17 +6,18 @@ to `Sample.extra`. Nothing is guessed from what a column holds.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.reading.neutral import KNOWN
-from discern_vqa.reading.records import CORRECT_IT, one_line, parse_json, read_text, require_record, shown
+from discern_vqa.reading.records import Record, json_lines, one_line, parse_json, read_text, shown
 from discern_vqa.reading.tables import rows
 
 _HOW_TO_DECODE = "save the file as UTF-8, or name its encoding, for example --option encoding=cp1252"
 DELIMITERS = (",", ";", "\t", "|")
+_FIELDS = {*KNOWN, "series", "frame"}
 SPLITS_AS_WRITTEN = {
     "training": "train",
     "val": "validation",
@@ -28,17 +29,14 @@ SPLITS_AS_WRITTEN = {
 """Other names of the four splits that a table may use."""
 
 
-def records(
-    file: Path, columns: Mapping[str, str], delimiter: str, encoding: str, needed: str
-) -> Iterator[tuple[int, dict[str, Any] | DataError]]:
-    """(line, record) of each row of a CSV file, or of each line of a JSONL file; a broken one as its error.
+def records(file: Path, columns: Mapping[str, str], delimiter: str, encoding: str) -> Iterator[Record | DataError]:
+    """The record of each row of a CSV file, or of each line of a JSONL file; a broken one as its error.
 
     Args:
         file: the file; ".jsonl" is read as JSON Lines, everything else as a table with one line of names first.
         columns: field -> column name, where they differ.
         delimiter: what separates the columns; "" for the most frequent of , ; tab | in the line of names.
         encoding: of the file.
-        needed: the field that names the image, usually "image".
 
     Raises:
         DataError: the file is missing, in another encoding, has no line of names, or lacks a needed column.
@@ -49,7 +47,7 @@ def records(
             f"columns is {shown(columns)}; expected the name of a column for each field",
             hint="for example --option columns.question=Frage",
         )
-    if unknown := sorted(columns.keys() - KNOWN - {needed, "series", "frame"}):
+    if unknown := sorted(columns.keys() - _FIELDS):
         near = get_close_matches(unknown[0], sorted(KNOWN), n=1)
         raise ConfigError(
             f"columns: there is no field {unknown[0]!r}",
@@ -57,44 +55,32 @@ def records(
         )
     text = read_text(file, encoding, _HOW_TO_DECODE)
     if file.suffix == ".jsonl":
-        yield from _lines(file, text, columns)
+        fields = {column: field for field, column in columns.items()}
+        for record in json_lines(file, text):
+            if isinstance(record, Record):
+                values = {fields.get(key, key): value for key, value in record.values.items()}
+                record = replace(record, values=values)
+            yield record
         return
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = delimiter or max(DELIMITERS, key=first.count)
     table = rows(file, delimiter, text)
     _, names = next(table, (1, []))
     names = [name.strip() for name in names]
-    fields = _fields(file, names, columns, needed)
+    row_fields = _fields(file, names, columns)
     for line, cells in table:
+        source = f"{file.name}:{line}"
         if len(cells) != len(names):
-            yield (
-                line,
-                DataError(
-                    f"{file.name}:{line}: {len(cells)} columns; the line of names has {len(names)}",
-                    hint=f"columns are separated by {delimiter!r}; put quotes around a text that holds one",
-                ),
+            yield DataError(
+                f"{source}: {len(cells)} columns; the line of names has {len(names)}",
+                hint=f"columns are separated by {delimiter!r}; put quotes around a text that holds one",
             )
-            continue
-        record: dict[str, Any] = {}
-        for field, cell in zip(fields, cells, strict=True):
-            if field and cell.strip():
-                record[field] = cell.strip()
-        yield line, record
+        else:
+            texts = {field: cell.strip() for field, cell in zip(row_fields, cells, strict=True) if field}
+            yield Record({field: text for field, text in texts.items() if text}, source, line)
 
 
-def _lines(file: Path, text: str, columns: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any] | DataError]]:
-    names = {column: field for field, column in columns.items()}
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            source = f"{file.name}:{number}"
-            try:
-                record = require_record(parse_json(line, source, lines=False), source)
-                yield number, {names.get(key, key): value for key, value in record.items()}
-            except DataError as error:
-                yield number, error
-
-
-def _fields(file: Path, names: list[str], columns: Mapping[str, str], needed: str) -> list[str]:
+def _fields(file: Path, names: list[str], columns: Mapping[str, str]) -> list[str]:
     """The field of each column; the column's own name where it is none. No field twice."""
     if len(names) < 2:
         raise DataError(
@@ -108,13 +94,13 @@ def _fields(file: Path, names: list[str], columns: Mapping[str, str], needed: st
             hint=f"did you mean {near[0]!r}?" if near else "name one of these columns",
         )
     mapped = {column: field for field, column in columns.items()}
-    known = {field.lower(): field for field in (*KNOWN, needed, "series", "frame") if field not in columns}
+    known = {field.lower(): field for field in _FIELDS if field not in columns}
     fields = [mapped.get(name) or known.get(name.lower()) or name for name in names]
     if twice := sorted({field for field in fields if field and fields.count(field) > 1}):
         raise DataError(
             f"{file} has two columns for {twice[0]!r}", hint=f"name the right one: --option columns.{twice[0]}=NAME"
         )
-    required = (needed,) if "caption" in fields else (needed, "question", "answer")
+    required = ("image",) if "caption" in fields else ("image", "question", "answer")
     if missing := [field for field in required if field not in fields]:
         options = [f"columns.{field}=NAME" for field in missing]
         raise DataError(
@@ -126,19 +112,18 @@ def _fields(file: Path, names: list[str], columns: Mapping[str, str], needed: st
     return fields
 
 
-def tidied(record: Mapping[str, Any], source: str, use_as: str) -> dict[str, Any]:
+def tidied(record: Record, use_as: str) -> Record:
     """The record with its split (`use_as` where it has none), and its choices as a list.
 
     Choices may be a JSON list or texts between bars ("CT | MRI"). Raises DataError when they are neither.
     """
-    tidy = dict(record)
-    split = str(tidy.get("split", "") or use_as)
-    tidy["split"] = SPLITS_AS_WRITTEN.get(split.lower(), split.lower())
+    split = str(record.values.get("split", "") or use_as).lower()
+    tidy = {**record.values, "split": SPLITS_AS_WRITTEN.get(split, split)}
     choices = tidy.get("choices")
     if isinstance(choices, str):
         try:
-            parsed = parse_json(choices, source, lines=False) if choices.startswith("[") else choices.split("|")
+            parsed = parse_json(choices, record.source, lines=False) if choices.startswith("[") else choices.split("|")
         except DataError as error:
-            raise DataError(f"{source}: 'choices' is {shown(choices)}; expected a list", hint=CORRECT_IT) from error
+            raise record.unexpected("choices", choices, "a list") from error
         tidy["choices"] = [str(choice) for choice in parsed]
-    return tidy
+    return replace(record, values=tidy)

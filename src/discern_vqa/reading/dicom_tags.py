@@ -3,8 +3,8 @@
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -89,8 +89,7 @@ class Studies:
         except ImportError as error:
             raise ConfigError("DICOM files need pydicom", hint="pip install 'discern-vqa[dicom]'") from error
         self.root, self.pick, self.key = root, pick, key
-        self._headers: dict[Path, _Header | None] = {}
-        self._by_uid: dict[str, list[_Header]] | None = None
+        self._header = cache(_read_header)
 
     def find(self, named: str, source: str) -> FoundImage:
         """The image that `named` (a file relative to the root, or a UID; an image reference may follow) means.
@@ -110,18 +109,22 @@ class Studies:
         header = self._by_identity(uid, source)
         return self._image(header, header.path, mark + rest, source)
 
+    @cached_property
+    def _by_uid(self) -> dict[str, list[_Header]]:
+        headers: dict[str, list[_Header]] = defaultdict(list)
+        for file in sorted(self.root.rglob("*")):
+            if file.is_file() and (header := self._header(file)) is not None:
+                for uid in {header.instance, header.series, header.study} - {""}:
+                    headers[uid].append(header)
+        return headers
+
     def _by_identity(self, uid: str, source: str) -> _Header:
-        if self._by_uid is None:
-            self._by_uid = defaultdict(list)
-            for header in self._all():
-                for identity in {header.instance, header.series, header.study} - {""}:
-                    self._by_uid[identity].append(header)
         headers = self._by_uid.get(uid, [])
-        images = sorted(
-            (header for header in headers if header.has_pixels), key=lambda header: (header.order, header.path)
-        )
+        images = [header for header in headers if header.has_pixels]
+        images.sort(key=lambda header: (header.order, header.path))
         if not images:
-            what = "has no pixels" if headers else f"is in none of the {len(self._headers)} files of this folder"
+            files = self._header.cache_info().currsize
+            what = "has no pixels" if headers else f"is in none of the {files} files of this folder"
             raise DataError(f"{source}: the UID {uid[:64]} {what}", hint="name an image of this folder")
         if len(images) > 1 and not self.pick:
             raise DataError(
@@ -129,17 +132,6 @@ class Studies:
                 hint="name one of them, or choose with --option pick=middle (first, last)",
             )
         return images[{"first": 0, "last": -1}.get(self.pick, (len(images) - 1) // 2)]
-
-    def _all(self) -> Iterator[_Header]:
-        for file in sorted(self.root.rglob("*")):
-            if file.is_file() and (header := self._header(file)) is not None:
-                yield header
-
-    def _header(self, file: Path) -> _Header | None:
-        """The tags of the file; None when it is not a DICOM file."""
-        if file not in self._headers:
-            self._headers[file] = _read_header(file)
-        return self._headers[file]
 
     def _image(self, header: _Header | None, file: Path, choice: str, source: str) -> FoundImage:
         path = file.with_name(file.name + choice)
@@ -160,6 +152,7 @@ class Studies:
 
 
 def _read_header(file: Path) -> _Header | None:
+    """The tags of the file; None when it is not a DICOM file."""
     import pydicom
     from pydicom.errors import InvalidDicomError
 

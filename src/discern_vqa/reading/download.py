@@ -59,8 +59,7 @@ def download(
         progress: called with the bytes so far.
         wait_s: before the second try at an address; twice as long before the third.
 
-    Raises:
-        DataError: no address gives the file as it should be, or there is no room for it.
+    Raises DataError: no address gives the file as it should be, or there is no room for it.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     _require_room(target, size)
@@ -118,7 +117,7 @@ def _receive(url: str, part: Path, about: Path, start: int, etag: str, size: int
     if start and etag:
         headers["If-Range"] = etag
     with _open(url, headers) as answer:
-        goes_on = answer.status == 206 and _starts_at(answer, start)
+        goes_on = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {start}-")
         done = start if goes_on else 0
         announced = int(answer.headers.get("Content-Length") or 0)
         whole = size or (done + announced if announced else 0)
@@ -141,10 +140,6 @@ def _open(url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
     request = urllib.request.Request(url, headers=_AGENT | headers)
     answer: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT_S)
     return answer
-
-
-def _starts_at(answer: http.client.HTTPResponse, start: int) -> bool:
-    return str(answer.headers.get("Content-Range", "")).startswith(f"bytes {start}-")
 
 
 def _known_etag(about: Path, url: str) -> str:

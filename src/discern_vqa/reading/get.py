@@ -62,7 +62,9 @@ def get(
             finally:
                 target.unlink()
             for inner in file.inner:
-                _unpack_inner(folder, inner, tell)
+                for archive in sorted(folder.rglob(inner)):
+                    tell(f"{archive.name}: unpacked {unpack(archive, archive.parent):,} files")
+                    archive.unlink()
         record["files"][file.name] = {"url": url, "checksum": file.checksum}
         record["licence"] = licence
         atomic_write_text(root / RECORD, json.dumps(record, indent=2) + "\n")
@@ -75,22 +77,12 @@ def _inside(root: Path, name: str) -> Path:
     return root / relative
 
 
-def _unpack_inner(folder: Path, inner: str, tell: Callable[[str], None]) -> None:
-    for archive in sorted(folder.rglob(inner)):
-        tell(f"{archive.name}: unpacked {unpack(archive, archive.parent):,} files")
-        archive.unlink()
-
-
 def _read_record(root: Path) -> dict[str, Any]:
     file = root / RECORD
     try:
         record = from_json(file.read_bytes())
+        return {"files": dict(record["files"])}
     except FileNotFoundError:
         return {"files": {}}
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{file} cannot be read: {error}", hint="remove it, and everything is downloaded again"
-        ) from error
-    if not isinstance(record, dict) or not isinstance(record.get("files"), dict):
-        raise DataError(f"{file} is not what this command writes", hint="remove it, and everything is downloaded again")
-    return record
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file} cannot be read: {error}", hint="remove it: everything is downloaded again") from error

@@ -7,12 +7,13 @@ The images have no names there: equal images are one image, named after its cont
 ids: a question's id is its split and row. There are no answer types: they are derived, and `extra["derived"]` says so.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from discern_vqa.data.sample import Sample
 from discern_vqa.reading import parquet as parquet_files
-from discern_vqa.reading.records import Problems, derived_answer_type, require_some, text_of, tiny_image
+from discern_vqa.reading.image_files import tiny_bytes
+from discern_vqa.reading.records import Record, collect, derived_answer_type, no_record
 from discern_vqa.reading.unpacked import Unpacked
 
 COLUMNS = ("image", "question", "answer")
@@ -26,64 +27,50 @@ def read(root: Path, split: str, names: Sequence[str], dataset: str, skipped: li
         split: as in `Sample.split`.
         names: what the split's files may begin with.
         dataset: the data set's name; its images are unpacked below the cache under that name.
-        skipped: see `records.Problems`.
+        skipped: see `records.collect`.
 
     Raises:
         DataError: a file is missing or damaged, or a row breaks the format.
         ConfigError: pyarrow is not installed.
     """
-    unpacked, problems, samples = Unpacked(dataset), Problems(skipped), []
-    files = parquet_files.shards(root, split, names)
-    number = 0
-    for file in files:
-        for source, row in parquet_files.rows(file, COLUMNS):
-            number += 1
-            with problems.record():
-                question, answer = text_of(row, "question", source), text_of(row, "answer", source)
-                image, path = unpacked.by_content(parquet_files.embedded(row["image"], source), source)
-                samples.append(
-                    Sample(
-                        id=f"{split}-{number}",
-                        split=split,
-                        image=image,
-                        path=path,
-                        question=question,
-                        answer=answer,
-                        answer_type=derived_answer_type(question, answer),
-                        source=source,
-                        extra={"derived": ["answer_type"]},
-                    )
-                )
-    problems.close()
-    return require_some(samples, problems, files[0], split)
+    unpacked, files = Unpacked(dataset), parquet_files.shards(root, split, names)
+
+    def samples(row: Record) -> Iterator[Sample]:
+        question, answer = row.text("question"), row.text("answer")
+        image, path = unpacked.by_content(parquet_files.embedded(row.values["image"], row.source), row.source)
+        yield Sample(
+            id=f"{split}-{row.number}",
+            split=split,
+            image=image,
+            path=path,
+            question=question,
+            answer=answer,
+            answer_type=derived_answer_type(question, answer),
+            source=row.source,
+            extra={"derived": ["answer_type"]},
+        )
+
+    return collect(parquet_files.rows(files, COLUMNS), samples, split, skipped, no_record(files[0], split))
 
 
 def write(root: Path, rows: Mapping[str, Sequence[tuple[int, str, str]]]) -> None:
     """Writes split -> (number of a tiny image, question, answer) in that layout, the first split in two files."""
     pyarrow, parquet = parquet_files.arrow()
     (root / "data").mkdir(parents=True, exist_ok=True)
-    images: dict[int, bytes] = {}
-    for number in {row[0] for part in rows.values() for row in part}:
-        file = root / f".{number}.jpg"
-        tiny_image(file, number)
-        images[number] = file.read_bytes()
-        file.unlink()
+    schema = pyarrow.schema(
+        [
+            ("image", pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])),
+            ("question", pyarrow.string()),
+            ("answer", pyarrow.string()),
+        ]
+    )
     for place, (split, part) in enumerate(rows.items()):
         half = len(part) // 2 if place == 0 else 0
         shards = [part[:half], part[half:]] if half else [part]
         for shard, some in enumerate(shards):
-            table = pyarrow.Table.from_pylist(
-                [
-                    {"image": {"bytes": images[number], "path": None}, "question": question, "answer": answer}
-                    for number, question, answer in some
-                ],
-                schema=pyarrow.schema(
-                    [
-                        ("image", pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])),
-                        ("question", pyarrow.string()),
-                        ("answer", pyarrow.string()),
-                    ]
-                ),
-            )
+            records = [
+                {"image": {"bytes": tiny_bytes(number, "JPEG"), "path": None}, "question": question, "answer": answer}
+                for number, question, answer in some
+            ]
             name = f"{split}-{shard:05}-of-{len(shards):05}-0a1b2c3d4e5f6071.parquet"
-            parquet.write_table(table, root / "data" / name)
+            parquet.write_table(pyarrow.Table.from_pylist(records, schema), root / "data" / name)

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.reading.records import near_file, one_line, require_folder
+from discern_vqa.reading.records import Record, near_file, one_line, require_folder
 
 BATCH = 64
 """Rows held at once; with an image in each, that is some ten megabytes."""
@@ -31,8 +32,7 @@ def shards(root: Path, split: str, names: Sequence[str]) -> list[Path]:
         split: what it is called here, for the message.
         names: what its files may begin with.
 
-    Raises:
-        DataError: there is none, or not all of the "-of-00003" are there.
+    Raises DataError: there is none, or not all of the "-of-00003" are there.
     """
     require_folder(root)
     found: list[Path] = []
@@ -53,45 +53,40 @@ def shards(root: Path, split: str, names: Sequence[str]) -> list[Path]:
     return found
 
 
-def columns(file: Path) -> list[str]:
-    """The names of a file's columns. Raises DataError when it is missing or damaged."""
-    _, parquet = arrow()
-    with explained(file), parquet.ParquetFile(_there(file)) as opened:
-        names: list[str] = opened.schema_arrow.names
-        return names
+@dataclass(frozen=True)
+class Row(Record):
+    """A row of a Parquet file; its number counts through all files."""
+
+    file: Path
 
 
-def rows(file: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[tuple[str, dict[str, Any]]]:
-    """("file:row 7", row) for each row of a Parquet file, as Python values.
+def rows(files: Sequence[Path], columns: Sequence[str], others: bool = False) -> Iterator[Row]:
+    """Each row of the Parquet files, as Python values.
 
     Args:
-        file: the file.
-        columns: those that must be there; others are not read.
-        optional: those that are read where they are there.
+        files: the files.
+        columns: those that must be there.
+        others: whether other columns are read, too.
 
-    Raises:
-        DataError: the file is missing, damaged, or lacks a column.
+    Raises DataError: a file is missing, damaged, or lacks a column.
     """
     _, parquet = arrow()
     number = 0
-    with explained(file), parquet.ParquetFile(_there(file)) as opened:
-        there = opened.schema_arrow.names
-        if missing := [name for name in columns if name not in there]:
-            raise DataError(
-                f"{file} has no column {missing[0]!r}; there are: {one_line(', '.join(there))}",
-                hint="give the data set's own file",
-            )
-        wanted = [*columns, *(name for name in optional if name in there)]
-        for batch in opened.iter_batches(batch_size=BATCH, columns=wanted):
-            for row in batch.to_pylist():
+    for file in files:
+        if not file.is_file():
+            raise DataError(f"the file {file} is not there", hint=near_file(file))
+        with explained(file), parquet.ParquetFile(file) as opened:
+            names = opened.schema_arrow.names
+            if missing := [name for name in columns if name not in names]:
+                raise DataError(
+                    f"{file} has no column {missing[0]!r}; there are: {one_line(', '.join(names))}",
+                    hint="give the data set's own file",
+                )
+            batches = opened.iter_batches(batch_size=BATCH, columns=names if others else columns)
+            values = (row for batch in batches for row in batch.to_pylist())
+            for place, row in enumerate(values, start=1):
                 number += 1
-                yield f"{file.name}:row {number}", row
-
-
-def _there(file: Path) -> Path:
-    if not file.is_file():
-        raise DataError(f"the file {file} is not there", hint=near_file(file))
-    return file
+                yield Row(row, f"{file.name}:row {place}", number, file)
 
 
 @contextmanager

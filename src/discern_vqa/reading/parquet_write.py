@@ -125,7 +125,7 @@ def _groups(samples: Iterable[Sample], embed: bool) -> Iterator[_Group]:
                 group.held.append(_bytes(sample.path, sample))
                 size += len(group.held[-1])
             row["image"] = group.pictures[sample.path]
-        size += sum(len(one["bytes"]) for one in row["files"])
+        size += sum(len(file["bytes"]) for file in row["files"])
         group.rows.append(row)
     if group.rows:
         yield group

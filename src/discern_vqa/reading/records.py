@@ -1,25 +1,20 @@
-"""What the readers share: collecting problems, JSON errors with their place, finding images, tiny images."""
+"""What the readers share: records and what is wrong with them, JSON, files that are missing."""
 
-import glob
-import io
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path, PurePosixPath
-from typing import Any, NoReturn
-
-import numpy as np
-from PIL import Image
+from pathlib import Path
+from typing import Any, TypeVar
 
 from discern_vqa.contracts import Reader
-from discern_vqa.data.sample import Sample
+from discern_vqa.data.sample import CLOSED, OPEN, Sample
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.files import atomic_write_bytes, from_json
+from discern_vqa.files import from_json
 from discern_vqa.imaging.image_ref import split_choice
-from discern_vqa.paths import is_regular_file, names_beside, what_it_is
+from discern_vqa.paths import is_regular_file, names_beside
 
 CORRECT_IT = "correct that record, or take it out of the file"
 
@@ -27,101 +22,107 @@ MANY_FILES = 20_000
 """In a folder of more files no similar name is looked for: it would take longer than reading the set."""
 
 
-class MissingImage(DataError):
-    """A record's image is not there."""
+@dataclass(frozen=True)
+class Record:
+    """A record of a data set's file: its values by key, where it stands ("file:line"), its number from 1."""
 
-    @classmethod
-    def to_leave_out(cls, missing: str) -> tuple[type[DataError], ...]:
-        """The problems that the option `missing` of a reader leaves out: none for "stop", missing images for
-        "leave_out"."""
-        if missing not in ("stop", "leave_out"):
-            raise ConfigError(f"missing is {missing!r}", hint="choose stop or leave_out")
-        return (cls,) if missing == "leave_out" else ()
+    values: Mapping[str, Any]
+    source: str
+    number: int
 
+    def text(self, key: str, verbatim: bool = False) -> str:
+        """The text under `key`, numbers as text: white space trimmed and collapsed (tabs too) unless `verbatim`.
 
-class Problems:
-    """Collects what is wrong with the records of one file, so that the user learns of all problems at once.
-
-    `close` raises DataError with the first problem and the number of the others. When the caller gave a list
-    `skipped`, the broken records are left out instead, and each problem is appended to that list. Problems of the kinds
-    in `leave_out` are left out without a list.
-    """
-
-    def __init__(self, skipped: list[str] | None = None, leave_out: tuple[type[DataError], ...] = ()) -> None:
-        self._skipped, self._leave_out = skipped, leave_out
-        self._found: list[DataError] = []
-
-    @contextmanager
-    def record(self) -> Iterator[None]:
-        """A DataError inside the block is one problem; the record is left out."""
-        try:
-            yield
-        except DataError as error:
-            self._found.append(error)
-
-    def close(self) -> None:
-        """Call after the last record."""
-        if self._skipped is not None:
-            self._skipped.extend(str(error) for error in self._found)
-            return
-        self._stop([error for error in self._found if not isinstance(error, self._leave_out)])
-
-    def close_empty(self, message: str, hint: str) -> NoReturn:
-        """Call after `close` when no record is left. Raises DataError: the first problem, even where records were to be
-        left out; `message` where there was none."""
-        self._stop(self._found)
-        raise DataError(message, hint=hint)
-
-    @staticmethod
-    def _stop(found: Sequence[DataError]) -> None:
-        if found:
-            first, more = found[0], len(found) - 1
-            count = f" (and {more} more {'problem' if more == 1 else 'problems'} in this data set)" if more else ""
-            raise DataError(f"{first}{count}", hint=first.hint)
-
-
-class Images:
-    """The image files under `root`, each looked for once. Only existence is checked; the audit opens them."""
-
-    def __init__(self, root: Path, option: str = "") -> None:
-        """`option`: the reader's option that names the folder of the images below `root`, for hints; "": it has
-        none."""
-        self._root, self._option = root, option
-        self._known: dict[tuple[str, Path | None], Path | DataError] = {}
-        self._missing = 0
-
-    def find(self, name: str, source: str, at: Path | None = None) -> Path:
-        """Where the image `name` (relative to the root, with "/") lies: there, or at `at` when that is given.
-
-        Raises DataError when it is not there or `name` leads out of the root.
+        Raises DataError when the key is missing, null, empty or of another type.
         """
-        if (name, at) not in self._known:
-            self._known[name, at] = self._look(name, at)
-        found = self._known[name, at]
-        if isinstance(found, DataError):
-            raise type(found)(f"{source}: {found}", hint=found.hint)
-        return found
+        if key not in self.values:
+            raise self.broken(f"{key!r} is missing; there are: {one_line(', '.join(map(str, self.values)))}")
+        value = self.values[key]
+        unfit = isinstance(value, bool) or not isinstance(value, str | int | float)
+        if unfit or (isinstance(value, float) and not math.isfinite(value)):
+            raise self.broken(f"{key!r} is {_kind(value)}; expected text")
+        text = str(value) if verbatim else " ".join(str(value).split())
+        if not text.strip():
+            raise self.broken(f"{key!r} is empty; expected text")
+        return text
 
-    def _look(self, name: str, at: Path | None) -> Path | DataError:
-        relative = PurePosixPath(name)
-        if relative.is_absolute() or ".." in relative.parts:
-            return DataError(
-                f"the image {name!r} leads out of the data set's folder", hint="name it relative to that folder"
-            )
-        path = at or self._root / relative
-        if is_file(path):
-            return path
-        self._missing += 1
-        hint = self._hint(path, name) if self._missing <= 3 else "see the first of these errors"
-        return MissingImage(f"the image {name!r} {what_it_is(path)}; expected a file at {one_line(path)}", hint=hint)
+    def optional(self, key: str, verbatim: bool = False) -> str:
+        """The text under `key`; "" where it is absent or empty."""
+        return "" if self.values.get(key, "") == "" else self.text(key, verbatim)
 
-    def _hint(self, path: Path, name: str) -> str:
-        below = (
-            next((file.parent for file in self._root.glob(f"*/{glob.escape(name)}")), None) if self._option else None
-        )
-        if below is not None:
-            return f"did you mean --option {self._option}={below.relative_to(self._root).parts[0]}?"
-        return near_file(path, f"put the image into {one_line(path.parent)}, or take its records out of the file")
+    def answer_type(self) -> str:
+        """ "open" or "closed", however "answer_type" is written. Raises DataError for anything else."""
+        text = self.text("answer_type")
+        if text.lower() not in (OPEN, CLOSED):
+            raise self.unexpected("answer_type", text, "OPEN or CLOSED")
+        return text.lower()
+
+    def broken(self, message: str) -> DataError:
+        """What is wrong with the record."""
+        return DataError(f"{self.source}: {message}", hint=CORRECT_IT)
+
+    def unexpected(self, key: str, value: object, expected: str) -> DataError:
+        """What is wrong with the value under `key`."""
+        return self.broken(f"{key!r} is {shown(value)}; expected {expected}")
+
+
+R = TypeVar("R", bound=Record)
+
+
+def collect(
+    rows: Iterable[R | DataError],
+    samples_of: Callable[[R], Iterable[Sample]],
+    split: str,
+    skipped: list[str] | None,
+    nothing: DataError | None = None,
+    leave_out: tuple[type[DataError], ...] = (),
+) -> list[Sample]:
+    """The samples of a split. All records are read first, so that the user learns of all problems at once.
+
+    Args:
+        rows: the records of a file, or what is wrong with them.
+        samples_of: the samples of one record, which may belong to other splits; a DataError is one problem.
+        split: which samples are returned.
+        skipped: given a list, broken records are left out, and what is wrong with each is appended to it.
+        nothing: raised when no record is left and nothing was wrong with any.
+        leave_out: kinds of problems for which a record is left out even without `skipped`.
+
+    Raises DataError: the first problem and the number of the others.
+    """
+    samples: list[Sample] = []
+    problems: list[DataError] = []
+    for row in rows:
+        try:
+            if isinstance(row, DataError):
+                raise row
+            samples += samples_of(row)
+        except DataError as error:
+            problems.append(error)
+    first: dict[str, Sample] = {}
+    for sample in samples:
+        if first.setdefault(sample.id, sample) is not sample:
+            message = f"{sample.source}: the id {sample.id!r} was used before, by {first[sample.id].source}"
+            problems.append(DataError(message, hint="give each record an id of its own"))
+    if skipped is not None:
+        skipped += map(str, problems)
+    else:
+        _raise_first([problem for problem in problems if not isinstance(problem, leave_out)])
+    if nothing and not first:
+        _raise_first(problems)
+        raise nothing
+    return [sample for sample in first.values() if sample.split == split]
+
+
+def _raise_first(problems: Sequence[DataError]) -> None:
+    if problems:
+        first, more = problems[0], len(problems) - 1
+        count = f" (and {more} more {'problem' if more == 1 else 'problems'} in this data set)" if more else ""
+        raise DataError(f"{first}{count}", hint=first.hint)
+
+
+def no_record(file: Path, split: str) -> DataError:
+    """That a file has nothing of a split."""
+    return DataError(f"{file} has no usable record of the split {split!r}", hint="check the file and the split")
 
 
 def is_file(path: Path) -> bool:
@@ -150,6 +151,29 @@ def require_folder(root: Path) -> None:
         otherwise = "name the folder that holds the data set"
         hint = near_file(root, otherwise) if not root.exists() and root.parent.is_dir() else otherwise
         raise DataError(f"the data set's folder {root} {what}", hint=hint)
+
+
+def first_present(paths: Sequence[Path]) -> Path:
+    """The first of the paths that is there; where none is, the first."""
+    return next((path for path in paths if path.exists()), paths[0])
+
+
+def folder_with(root: Path, folders: Sequence[str], files: Mapping[str, Sequence[str]], name: str) -> Path:
+    """The first of the folders in `root` ("" for itself) that holds one of the files: split -> possible names.
+
+    Raises DataError when there is none.
+    """
+    require_folder(root)
+    for folder in folders:
+        if any((root / folder / file).exists() for names in files.values() for file in names):
+            return root / folder
+    expected = ", ".join(names[0] for names in files.values())
+    raise DataError(f"{root} holds no {name}: {expected} are not there", hint=near_file(root / files["train"][0]))
+
+
+def present_files(folder: Path, files: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """The splits of which one of the files is there."""
+    return tuple(split for split, names in files.items() if any((folder / name).exists() for name in names))
 
 
 def present_splits(reader: Reader, root: Path) -> tuple[str, ...]:
@@ -199,8 +223,7 @@ def parse_json(text: str, place: str, lines: bool = True, hint: str = "") -> Any
         lines: say the line within `text`.
         hint: what to do about broken JSON.
 
-    Raises:
-        DataError: it is not JSON, nested too deep, or holds a number or a character that no file can hold.
+    Raises DataError: it is not JSON, nested too deep, or holds a number or a character that no file can hold.
     """
     try:
         content = from_json(text)
@@ -217,10 +240,11 @@ def parse_json(text: str, place: str, lines: bool = True, hint: str = "") -> Any
     return content
 
 
-def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a text file that hold anything, with their numbers from 1. Lines end at line feeds alone:
-    `splitlines()` would cut inside a text at U+2028 and its like. Raises DataError as `read_text`."""
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
+def numbered_lines(path: Path, text: str | None = None) -> Iterator[tuple[int, str]]:
+    """The lines of a text file (of its `text`, where it was read already) that hold anything, numbered from 1. Lines
+    end at line feeds alone: `splitlines()` would cut inside a text at U+2028 and its like. Raises DataError as
+    `read_text`."""
+    for number, line in enumerate((read_text(path) if text is None else text).split("\n"), start=1):
         if line.strip():
             yield number, line
 
@@ -236,37 +260,30 @@ def read_json_list(path: Path) -> list[Any]:
     return content
 
 
-def require_record(record: Any, source: str) -> Mapping[str, Any]:
-    """`record` itself. Raises DataError when it is not a JSON object."""
-    if not isinstance(record, Mapping):
-        raise DataError(f"{source}: the record is {_kind(record)}; expected an object {{...}}", hint=CORRECT_IT)
-    return record
+def require_record(values: Any, source: str, number: int = 0) -> Record:
+    """The record that was read. Raises DataError when it is not a JSON object."""
+    if not isinstance(values, Mapping):
+        raise DataError(f"{source}: the record is {_kind(values)}; expected an object {{...}}", hint=CORRECT_IT)
+    return Record(values, source, number)
 
 
-def text_of(record: Mapping[str, Any], key: str, source: str, verbatim: bool = False) -> str:
-    """The text under `key`, numbers as text: white space trimmed and collapsed (tabs too) unless `verbatim`.
-
-    Raises DataError when the key is missing, null, empty or of another type.
-    """
-    if key not in record:
-        names = one_line(", ".join(map(str, record)))
-        raise DataError(f"{source}: {key!r} is missing; there are: {names}", hint=CORRECT_IT)
-    value = record[key]
-    unfit = isinstance(value, bool) or not isinstance(value, str | int | float)
-    if unfit or (isinstance(value, float) and not math.isfinite(value)):
-        raise DataError(f"{source}: {key!r} is {_kind(value)}; expected text", hint=CORRECT_IT)
-    text = str(value) if verbatim else " ".join(str(value).split())
-    if not text.strip():
-        raise DataError(f"{source}: {key!r} is empty; expected text", hint=CORRECT_IT)
-    return text
+def json_items(path: Path) -> Iterator[Record | DataError]:
+    """The records of a JSON file that holds one list. Raises DataError as `read_json_list`."""
+    for number, values in enumerate(read_json_list(path), start=1):
+        try:
+            yield require_record(values, f"{path.name}:item {number}", number)
+        except DataError as error:
+            yield error
 
 
-def answer_type_of(record: Mapping[str, Any], key: str, source: str) -> str:
-    """ "open" or "closed", however it is written. Raises DataError for anything else."""
-    text = text_of(record, key, source)
-    if text.lower() not in ("open", "closed"):
-        raise DataError(f"{source}: {key!r} is {shown(text)}; expected OPEN or CLOSED", hint=CORRECT_IT)
-    return text.lower()
+def json_lines(path: Path, text: str | None = None, hint: str = "") -> Iterator[Record | DataError]:
+    """The records of a file of JSON Lines (of its `text`). `hint`: what to do about a broken line."""
+    for number, line in numbered_lines(path, text):
+        source = f"{path.name}:{number}"
+        try:
+            yield require_record(parse_json(line, source, lines=False, hint=hint), source, number)
+        except DataError as error:
+            yield error
 
 
 def derived_answer_type(question: str, answer: str) -> str:
@@ -279,28 +296,6 @@ def derived_answer_type(question: str, answer: str) -> str:
     return "closed" if answer.lower() in ("yes", "no") or offers else "open"
 
 
-def require_unique(samples: Sequence[Sample], problems: Problems) -> list[Sample]:
-    """`samples` without those whose id was used before; each of these is a problem."""
-    first: dict[str, Sample] = {}
-    for sample in samples:
-        with problems.record():
-            if sample.id in first:
-                raise DataError(
-                    f"{sample.source}: the id {sample.id!r} was used before, by {first[sample.id].source}",
-                    hint="give each record an id of its own",
-                )
-            first[sample.id] = sample
-    return list(first.values())
-
-
-def require_some(samples: Sequence[Sample], problems: Problems, file: Path, split: str) -> list[Sample]:
-    """`samples` as a list. Raises DataError when there is none: the first problem, if there was one."""
-    if not samples:
-        message = f"{file} has no usable record of the split {split!r}"
-        problems.close_empty(message, hint="check the file and the split")
-    return list(samples)
-
-
 def shown(value: object) -> str:
     """A value in an error message: quoted, and cut when it is long."""
     text = repr(value)
@@ -310,18 +305,6 @@ def shown(value: object) -> str:
 def one_line(value: object) -> str:
     """A path in an error message: as it is, but for line breaks and other characters that cannot be seen."""
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in str(value))
-
-
-def tiny_image(path: Path, number: int) -> None:
-    """Writes a grey image of 48 x 40 pixels: a shaded field with one disc, different for each `number`."""
-    rows, columns = np.mgrid[:40, :48]
-    random = np.random.default_rng(number)
-    field = 40 + 40 * np.sin(columns / (4 + number % 5)) + rows + random.normal(0, 4, rows.shape)
-    disc = (rows - random.integers(10, 30)) ** 2 + (columns - random.integers(10, 38)) ** 2 < random.integers(20, 80)
-    image = Image.fromarray(np.clip(np.where(disc, 230, field), 0, 255).astype(np.uint8))
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG" if path.suffix == ".png" else "JPEG")
-    atomic_write_bytes(path, buffer.getvalue())
 
 
 def _kind(value: object) -> str:

@@ -59,29 +59,25 @@ class Zenodo:
     def files(self) -> list[File]:
         """The named files, with the sizes and checksums that the record states; without them if it does not answer."""
         try:
-            listed = _object(fetch_text(f"{self.endpoint}/api/records/{self.record}"), "Zenodo")
-            stated = {one["key"]: one for one in listed["files"]}
+            listed = from_json(fetch_text(f"{self.endpoint}/api/records/{self.record}"))
+            stated = {entry["key"]: entry for entry in listed["files"]}
         except Unreachable:
             stated = {}
-        except (KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"Zenodo's record {self.record} cannot be read", hint="try again later") from error
-        found = []
-        for name in self.names:
-            about = stated.get(name, {})
-            direct = f"{self.endpoint}/records/{self.record}/files/{quote(name)}?download=1"
-            mirror = (self.mirrors[name],) if name in self.mirrors else ()
-            found.append(
-                File(
-                    name=name,
-                    urls=(direct, *mirror),
-                    size=int(about.get("size", 0)),
-                    checksum=str(about.get("checksum", "")),
-                    unpack=name.endswith(".zip"),
-                    into=self.into.get(name, ""),
-                    inner=self.inner,
-                )
-            )
-        return found
+        return [self._file(name, stated.get(name, {})) for name in self.names]
+
+    def _file(self, name: str, about: Mapping[str, Any]) -> File:
+        direct = f"{self.endpoint}/records/{self.record}/files/{quote(name)}?download=1"
+        return File(
+            name=name,
+            urls=(direct, self.mirrors[name]) if name in self.mirrors else (direct,),
+            size=int(about.get("size", 0)),
+            checksum=str(about.get("checksum", "")),
+            unpack=name.endswith(".zip"),
+            into=self.into.get(name, ""),
+            inner=self.inner,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,14 +95,14 @@ class Hub:
         where = f"{endpoint}/api/datasets/{self.repository}/tree/{self.revision}?recursive=true"
         try:
             entries = from_json(fetch_text(where))
-            listed = {str(one["path"]): one for one in entries if one["type"] == "file"}
+            listed = {str(entry["path"]): entry for entry in entries if entry["type"] == "file"}
         except Unreachable as error:
             raise DataError(
                 f"the hub does not answer: {error}", hint="try again later, or set HF_ENDPOINT to a mirror of it"
             ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{where} is no list of files", hint="check HF_ENDPOINT") from error
-        found = []
+        files: list[File] = []
         for pattern in self.patterns:
             names = sorted(name for name in listed if fnmatch(name, pattern))
             if not names:
@@ -114,8 +110,8 @@ class Hub:
                     f"{self.repository} has no file {pattern} any more",
                     hint="look at the repository, and download the file by hand",
                 )
-            found += [self._file(name, listed[name], endpoint) for name in names]
-        return found
+            files += [self._file(name, listed[name], endpoint) for name in names]
+        return files
 
     def _file(self, name: str, about: Mapping[str, Any], endpoint: str) -> File:
         large = about.get("lfs")
@@ -133,11 +129,3 @@ class Hub:
 
 
 Source = File | Zenodo | Hub
-
-
-def _object(text: str, whose: str) -> dict[str, Any]:
-    try:
-        content = from_json(text)
-    except ValueError as error:
-        raise DataError(f"{whose} did not answer with a record", hint="try again later") from error
-    return content if isinstance(content, dict) else {}

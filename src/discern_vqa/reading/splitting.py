@@ -47,11 +47,8 @@ class SplitSettings:
     def __post_init__(self) -> None:
         if self.by not in WAYS:
             raise ConfigError(f"a data set cannot be split by {self.by!r}", hint=f"there are: {', '.join(WAYS)}")
-        if (
-            not 0 < self.test < 1
-            or not 0 <= self.validation < 1
-            or (not self.folds and self.test + self.validation >= 1)
-        ):
+        held_out = self.validation if self.folds else self.test + self.validation
+        if not 0 < self.test < 1 or not 0 <= self.validation < 1 or held_out >= 1:
             raise ConfigError(
                 f"test {self.test} and validation {self.validation} leave nothing for training, or are not shares",
                 hint="0.2 and 0.1 are usual",
@@ -80,45 +77,35 @@ def make(
         For each split that was written: {"folder", "clusters", "largest", "parts": {name: {"samples", "judged",
         "images", "share"}}, "unnamed": samples without a patient or study}.
 
-    Raises:
-        DataError: there is no question, no sample names its patient or study, or a part would be empty.
+    Raises DataError: there is no question, no sample names its patient or study, or a part would be empty.
     """
     samples = [sample for rows in samples_by_split.values() for sample in rows]
     if not any(map(_may_be_evaluated, samples)):
         raise DataError("the data set has no question to test", hint="split a set that has questions")
     clusters = clusters_of(samples, settings.by, prints)
-    n = max(clusters, default=-1) + 1
-    asked = [(sample, cluster) for sample, cluster in zip(samples, clusters, strict=True) if _may_be_evaluated(sample)]
-    counts = questions_by_kind([sample for sample, _ in asked], [cluster for _, cluster in asked], n)
+    judged = [(sample, cluster) for sample, cluster in zip(samples, clusters, strict=True) if _may_be_evaluated(sample)]
+    counts = questions_by_kind([sample for sample, _ in judged], [cluster for _, cluster in judged], max(clusters) + 1)
     content = {"by": settings.by, "seed": settings.seed, "read": list(samples_by_split), **about}
     if not settings.folds:
-        shares = {
-            "train": 1 - settings.test - settings.validation,
-            "validation": settings.validation,
-            "test": settings.test,
-        }
-        part_of = assign(counts, {part: share for part, share in shares.items() if share}, settings.seed)
+        part_of = assign(
+            counts, {**_learning_shares(1 - settings.test, settings), "test": settings.test}, settings.seed
+        )
         return [_written(samples, clusters, part_of, out, content, settings)]
     folds = assign(counts, {str(fold): 1 / settings.folds for fold in range(settings.folds)}, settings.seed)
     summaries = []
     for fold in range(settings.folds):
         tested = np.array([number == str(fold) for number in folds])
-        shares = {"train": 1 - settings.validation, "validation": settings.validation}
-        rest = assign(
-            counts * ~tested[:, None], {part: share for part, share in shares.items() if share}, settings.seed
-        )
+        rest = assign(counts * ~tested[:, None], _learning_shares(1, settings), settings.seed)
         part_of = ["test" if is_test else part for is_test, part in zip(tested, rest, strict=True)]
-        summaries.append(
-            _written(
-                samples,
-                clusters,
-                part_of,
-                out / f"fold{fold}",
-                content | {"fold": fold, "folds": settings.folds},
-                settings,
-            )
-        )
+        content |= {"fold": fold, "folds": settings.folds}
+        summaries.append(_written(samples, clusters, part_of, out / f"fold{fold}", content, settings))
     return summaries
+
+
+def _learning_shares(whole: float, settings: SplitSettings) -> dict[str, float]:
+    """The shares of what is learned from, and of validation where there is one; `whole` in all."""
+    shares = {"train": whole - settings.validation, "validation": settings.validation}
+    return {part: share for part, share in shares.items() if share}
 
 
 def clusters_of(
@@ -135,7 +122,7 @@ def clusters_of(
         )
     paths = {sample.image: sample.path for sample in samples}
     images = prints(list(paths.values()))
-    place = {image: number for number, image in enumerate(paths)}
+    number_of = {image: number for number, image in enumerate(paths)}
     near = Clusters(len(paths))
     if by == "near":
         usable = np.flatnonzero(shows_something(images.thumbs[:, 0]))
@@ -144,7 +131,7 @@ def clusters_of(
     labels = near.labels.tolist()
     keys: list[list[Hashable]] = []
     for sample in samples:
-        number = place[sample.image]
+        number = number_of[sample.image]
         bonds = {
             "near": labels[number],
             "pixels": images.pixels[number],
@@ -157,7 +144,7 @@ def clusters_of(
         }
         keys.append([("image", sample.image), *((kind, key) for kind, key in bonds.items() if key not in ("", b""))])
     of_sample = [0] * len(samples)
-    units = sorted(connected(keys), key=lambda unit: min((samples[place].split, samples[place].id) for place in unit))
+    units = sorted(connected(keys), key=lambda unit: min((samples[row].split, samples[row].id) for row in unit))
     for cluster, members in enumerate(units):
         for member in members:
             of_sample[member] = cluster

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.reading.records import CORRECT_IT, one_line, read_text, shown
+from discern_vqa.reading.records import CORRECT_IT, Record, one_line, read_text, shown
 
 MOST_CHARACTERS = 10_000_000
 """In one field; the csv module's own limit of 131,072 is too small for some captions files with a quote left open."""
@@ -44,27 +44,24 @@ def rows(file: Path, delimiter: str = ",", text: str | None = None) -> Iterator[
         line = reader.line_num + 1
 
 
-def named_rows(
-    file: Path, needed: Sequence[str], delimiter: str = ","
-) -> Iterator[tuple[int, dict[str, str] | DataError]]:
-    """(line, row) of each row of a table whose first line names its columns; for a row of too many cells its error.
+def named_rows(file: Path, needed: Sequence[str]) -> Iterator[Record | DataError]:
+    """The record of each row of a table whose first line names its columns; for a row of too many cells its error.
 
     Cells that are missing at the end of a row are absent from it; the names are trimmed.
 
-    Raises:
-        DataError: as `rows`, or a needed column is missing.
+    Raises DataError: as `rows`, or a needed column is missing.
     """
-    names: list[str] | None = None
-    for line, cells in rows(file, delimiter):
-        if names is None:
-            names = [name.strip() for name in cells]
-            if missing := [name for name in needed if name not in names]:
-                raise DataError(
-                    f"{file.name}:{line}: no column {missing[0]!r}; there are: {one_line(', '.join(names))[:200]}",
-                    hint="give the data set's own file",
-                )
-            continue
+    table = rows(file)
+    first, names = next(table, (1, list(needed)))
+    names = [name.strip() for name in names]
+    if missing := [name for name in needed if name not in names]:
+        raise DataError(
+            f"{file.name}:{first}: no column {missing[0]!r}; there are: {one_line(', '.join(names))[:200]}",
+            hint="give the data set's own file",
+        )
+    for line, cells in table:
+        source = f"{file.name}:{line}"
         if len(cells) > len(names):
-            yield line, DataError(f"{file.name}:{line}: {len(cells)} cells for {len(names)} columns", hint=CORRECT_IT)
+            yield DataError(f"{source}: {len(cells)} cells for {len(names)} columns", hint=CORRECT_IT)
         else:
-            yield line, dict(zip(names, cells, strict=False))
+            yield Record(dict(zip(names, cells, strict=False)), source, line)

@@ -19,8 +19,8 @@ Exactly two samples share a `twin`, one for each image of a pair; both members s
 are in "pretrain" only. Licence: Apache-2.0, like the package; no patient was involved.
 """
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from discern_vqa.data.sample import SPLITS as SPLITS
 from discern_vqa.data.sample import Sample
@@ -28,39 +28,18 @@ from discern_vqa.datasets import jsonl
 from discern_vqa.datasets.phantom.findings import REGIONS as REGIONS
 from discern_vqa.errors import DataError
 from discern_vqa.imaging.regions import Region
-from discern_vqa.reading.records import numbered_lines, parse_json, require_record
+from discern_vqa.reading.records import json_lines
 
 SUMMARY = "drawn by the package: chest x-ray, head CT/MR and abdominal CT phantoms, exact answers, masks, image pairs"
 LICENCE = "Apache-2.0"
 PUBLISHED: dict[str, int] = {}
 
 
-def draw(
-    root: Path,
-    *,
-    images: int = 1200,
-    seed: int = 0,
-    size: int = 128,
-    splits: Mapping[str, float] | None = None,
-    counts: Mapping[str, int] | None = None,
-    twins: float = 1 / 3,
-    regions: Sequence[str] = REGIONS,
-    workers: int | None = None,
-) -> None:
-    """Draws a set into `root`; see `drawing.draw`."""
+def draw(root: Path, **arguments: Any) -> None:
+    """Draws a set into `root` (see `drawing.draw`); the arguments are the fields of `drawing.Arguments`."""
     from discern_vqa.datasets.phantom import drawing
 
-    drawing.draw(
-        root,
-        images=images,
-        seed=seed,
-        size=size,
-        splits=splits,
-        counts=counts,
-        twins=twins,
-        regions=regions,
-        workers=workers,
-    )
+    drawing.draw(root, drawing.Arguments(**arguments))
 
 
 def contact_sheet(
@@ -88,14 +67,13 @@ def regions(root: Path, image: str) -> list[Region]:
     Raises DataError when `root` holds no such image, or cases.jsonl is broken.
     """
     file = Path(root) / "cases.jsonl"
-    for number, line in numbered_lines(file):
-        if image not in line:
-            continue
-        case = require_record(parse_json(line, f"{file.name}:{number}", lines=False), f"{file.name}:{number}")
-        if case.get("image") == image:
-            masks: Mapping[str, str] = case.get("masks", {})
+    for case in json_lines(file):
+        if isinstance(case, DataError):
+            raise case
+        if case.values["image"] == image:
             return [
-                Region(label=label, is_finding=True, mask=Path(root) / mask) for label, mask in sorted(masks.items())
+                Region(label=label, is_finding=True, mask=Path(root) / mask)
+                for label, mask in sorted(case.values["masks"].items())
             ]
     raise DataError(f"{file} has no image {image!r}", hint="name it as the samples do")
 

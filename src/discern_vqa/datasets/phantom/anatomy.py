@@ -95,12 +95,10 @@ def _image_pair(random: np.random.Generator, case: Case, available: Sequence[Kin
     rest: tuple[Finding, ...] = ()
     if way != "kind" and random.random() < 0.5:
         rest = draw_findings(random, available, 1, (subject,))[1:]
-        if other is not None and any(not cells(other).isdisjoint(cells(one)) for one in rest):
+        if other is not None and any(not cells(other).isdisjoint(cells(finding)) for finding in rest):
             return None
-    pair = [
-        replace(case, findings=(subject, *rest)),
-        replace(case, findings=(*(() if other is None else (other,)), *rest)),
-    ]
+    findings = ((subject, *rest), rest if other is None else (other, *rest))
+    pair = [replace(case, findings=of_member) for of_member in findings]
     return pair[:: 1 if random.random() < 0.5 else -1]
 
 

@@ -8,11 +8,8 @@ present one, modalities and planes evenly, and so on. The question alone then sa
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
+from discern_vqa.datasets.phantom.findings import Kind, Random
 
-from discern_vqa.datasets.phantom.findings import Kind
-
-Random = np.random.Generator
 Wordings = tuple[str, ...]
 
 _KINDS_SHOWN = 1.32  # kinds of findings in an image, on average (measured)

@@ -1,10 +1,6 @@
 """Sentences that describe a case: captions for pre-training. Order, wording and normal remarks vary."""
 
-import numpy as np
-
-from discern_vqa.datasets.phantom.findings import Case, Finding, kinds
-
-Random = np.random.Generator
+from discern_vqa.datasets.phantom.findings import Case, Finding, Random, kinds
 
 _OPENINGS = {
     "chest": (
@@ -59,9 +55,8 @@ def caption(random: Random, case: Case) -> str:
     sentences = [_sentence(random, finding) for finding in case.findings]
     if not case.abnormalities:
         sentences.append(_pick(random, ("No abnormality.", "Normal study.", "Unremarkable.")))
-    absent = [
-        kind.name for kind in kinds(case.region, case.modality) if case.find(kind.name) is None and kind.name in _NORMAL
-    ]
+    names = [kind.name for kind in kinds(case.region, case.modality)]
+    absent = [name for name in names if case.find(name) is None and name in _NORMAL]
     for k in random.permutation(len(absent))[: int(random.integers(0, 3))]:
         sentences.append(_pick(random, _NORMAL[absent[k]]))
     if case.marker and random.random() < 0.3:
@@ -78,25 +73,16 @@ def _pick(random: Random, options: tuple[str, ...]) -> str:
 def _sentence(random: Random, finding: Finding) -> str:
     kind, several = finding.kind, finding.count > 1
     if kind.name == "midline shift":
-        return _pick(
-            random, (f"Midline shift to the {finding.side}.", f"The midline is shifted to the {finding.side}.")
-        )
-    what = kind.plural if several else kind.name
-    words = [_NUMBERS[finding.count]] if several else []
-    words += [finding.size] if finding.size else []
-    words.append(what)
+        shifted = (f"Midline shift to the {finding.side}.", f"The midline is shifted to the {finding.side}.")
+        return _pick(random, shifted)
+    words = (_NUMBERS[finding.count] if several else "", finding.size, kind.plural if several else kind.name)
+    phrase = " ".join(filter(None, words))
     place = _place(random, finding) if not several else ""
-    phrase = " ".join(words)
     if random.random() < 0.3 and place:
         return f"In the {place} there is {_article(phrase)}{phrase}."
     end = f" in the {place}" if place else ""
-    return _pick(
-        random,
-        (
-            f"{phrase.capitalize()}{end}.",
-            f"There {'are' if several else 'is'} {'' if several else _article(phrase)}{phrase}{end}.",
-        ),
-    )
+    there_is = "There are " if several else f"There is {_article(phrase)}"
+    return _pick(random, (f"{phrase.capitalize()}{end}.", f"{there_is}{phrase}{end}."))
 
 
 def _article(phrase: str) -> str:
@@ -106,14 +92,11 @@ def _article(phrase: str) -> str:
 
 
 def _place(random: Random, finding: Finding) -> str:
-    kind, side = finding.kind, finding.side
+    kind, side, zone = finding.kind, finding.side, finding.zone
     if kind.organ == "lung":
-        return _pick(
-            random,
-            (f"{side} {finding.zone} zone", f"{finding.zone} zone of the {side} lung", f"{side} {finding.zone} lung"),
-        )
+        return _pick(random, (f"{side} {zone} zone", f"{zone} zone of the {side} lung", f"{side} {zone} lung"))
     if kind.organ == "brain":
-        return _pick(random, (f"{finding.zone} part of the {side} hemisphere", f"{side} {finding.zone} brain"))
+        return _pick(random, (f"{zone} part of the {side} hemisphere", f"{side} {zone} brain"))
     if not side:
         return ""
     noun = {"pleura": "pleural space", "kidney": "kidney", "": "chest wall"}[kind.organ]

@@ -2,17 +2,7 @@
 
 import numpy as np
 
-from discern_vqa.datasets.phantom.canvas import (
-    Canvas,
-    Field,
-    Mask,
-    Random,
-    polar,
-    smooth_field,
-    soft,
-    within,
-    wobble,
-)
+from discern_vqa.datasets.phantom.canvas import Canvas, Field, Mask, Random, polar, smooth_field, soft, within, wobble
 from discern_vqa.datasets.phantom.findings import SIGN, Finding, spots
 
 _ZONE_DOWN = {"upper": -0.36, "middle": 0.0, "lower": 0.33}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 
 import numpy as np
 
@@ -147,11 +148,10 @@ def cells(finding: Finding) -> set[tuple[str, str]]:
 
 def spots(finding: Finding) -> list[tuple[str, str]]:
     """The (side, zone) of each of a counted finding's members: the first as stated, the others elsewhere."""
-    others = [
-        (side, zone) for side in SIDES for zone in finding.kind.zones if (side, zone) != (finding.side, finding.zone)
-    ]
+    first = (finding.side, finding.zone)
+    others = [spot for spot in product(SIDES, finding.kind.zones) if spot != first]
     order = finding.random().permutation(len(others))
-    return [(finding.side, finding.zone)] + [others[k] for k in order[: finding.count - 1]]
+    return [first, *(others[k] for k in order[: finding.count - 1])]
 
 
 def draw_findings(

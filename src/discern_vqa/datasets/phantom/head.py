@@ -96,11 +96,7 @@ def draw(canvas: Canvas, random: Random, findings: tuple[Finding, ...], sequence
         rest = _deep(canvas, head, 0.0, scale, soft(depth - inner, 0.02))
         displaced = [*nuclei, *ventricles, *rest[0], *rest[2], *(line[0] for line in (*falx, *rest[1]))]
         masks["midline shift"] = canvas.mask(*displaced)
-    for name, paint in (
-        ("infarct", _infarct),
-        ("hemorrhage", _hemorrhage),
-        ("mass", _masses),
-    ):
+    for name, paint in (("infarct", _infarct), ("hemorrhage", _hemorrhage), ("mass", _masses)):
         if name in present:
             masks[name] = paint(canvas, present[name], grey, depth - inner)
     return masks

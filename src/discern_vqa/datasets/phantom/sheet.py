@@ -1,7 +1,9 @@
 """A contact sheet of phantoms: what each of them shows below it, and the borders of its findings on request."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageChops, ImageFilter
 
@@ -10,7 +12,7 @@ from discern_vqa.imaging.sheet import CELL, draw_sheet
 
 
 def contact_sheet(
-    root: Path, split: str, out_png: Path, columns: int = 8, rows: int = 5, outline: bool = False, start: int = 0
+    root: Path, split: str, out_png: Path, columns: int = 8, rows: int = 5, outline: bool = False
 ) -> None:
     """Writes images of one split side by side, what each shows below it; `outline` draws the masks' borders in red.
 
@@ -22,7 +24,7 @@ def contact_sheet(
         raise DataError(f"{listing} does not exist", hint=f"discern data draw phantom {root}")
     cases = [case for line in listing.read_text("utf-8").splitlines() if (case := json.loads(line))["split"] == split]
     cells = []
-    for case in cases[start : start + columns * rows]:
+    for case in cases[: columns * rows]:
         image = Image.open(root / case["image"]).convert("RGB").resize((CELL, CELL), Image.Resampling.BICUBIC)
         if outline:
             for name in case["masks"].values():
@@ -31,14 +33,14 @@ def contact_sheet(
     draw_sheet(cells, out_png, columns, rows)
 
 
-def describe(case: dict) -> str:  # type: ignore[type-arg]
+def describe(case: Mapping[str, Any]) -> str:
     """One line on what a case shows."""
     how = case["sequence"] + (" + contrast" if case["contrast"] else "")
     found = []
-    for one in case["findings"]:
-        number = f"{one['count']}x" if one["count"] > 1 else ""
-        place = [] if one["count"] > 1 else [one["side"], one["zone"]]
-        found.append(" ".join(word for word in (number, one["size"], *place, one["kind"]) if word))
+    for finding in case["findings"]:
+        number = f"{finding['count']}x" if finding["count"] > 1 else ""
+        place = [] if finding["count"] > 1 else [finding["side"], finding["zone"]]
+        found.append(" ".join(word for word in (number, finding["size"], *place, finding["kind"]) if word))
     return f"{how}: {', '.join(found) or 'normal'}"
 
 

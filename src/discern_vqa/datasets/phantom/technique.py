@@ -1,6 +1,6 @@
 """Questions about the image as an image: contrast, colours, modality, plane, region, marker, devices."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from discern_vqa.datasets.phantom.candidate import Candidate, absent_share, yes
@@ -13,48 +13,47 @@ _IDLE = 0.15  # how much less often a question is asked when every image of the 
 
 def about_image(case: Case, regions: Sequence[str] = REGIONS) -> list[Candidate]:
     """All questions that fit the image whatever its findings are, in a set that shows these regions."""
-    technique = [replace(one, weight=one.weight * _IDLE) if _idle(one, regions) else one for one in _technique(case)]
-    region = [replace(one, weight=one.weight * (_IDLE if len(regions) == 1 else 1)) for one in _region(case)]
+    technique = [
+        replace(question, weight=question.weight * _IDLE) if _idle(question, regions) else question
+        for question in _technique(case)
+    ]
+    region = list(_region(case))
+    if len(regions) == 1:
+        region = [replace(question, weight=question.weight * _IDLE) for question in region]
     return [*_look(case), *technique, *region, *_other(case)]
 
 
-def _idle(one: Candidate, regions: Sequence[str]) -> bool:
+def _idle(question: Candidate, regions: Sequence[str]) -> bool:
     """Whether a question on technique has the same answer for every image of these regions."""
-    if one.type == "PLANE":
+    if question.type == "PLANE":
         return len({_PLANES[region] for region in regions}) == 1
-    return one.key != "sequence" and len(set().union(*(_MODALITIES[region] for region in regions))) == 1
+    return question.key != "sequence" and len(set().union(*(_MODALITIES[region] for region in regions))) == 1
 
 
-def _look(case: Case) -> list[Candidate]:
-    found = []
+def _look(case: Case) -> Iterator[Candidate]:
     if case.region == "abdomen":
-        wordings = (
-            "Was contrast given?",
-            "Is this a contrast-enhanced scan?",
-            "Has intravenous contrast been given?",
-        )
-        found.append(Candidate("contrast", "ATTRIB", wordings, yes(case.contrast), 0.6))
+        wordings = ("Was contrast given?", "Is this a contrast-enhanced scan?", "Has intravenous contrast been given?")
+        yield Candidate("contrast", "ATTRIB", wordings, yes(case.contrast), 0.6)
         colour = (
             "What color is the aorta, white or gray?",
             "What color is the aorta?",
             "Which color does the aorta have?",
         )
-        found.append(Candidate("color aorta", "COLOR", colour, "white" if case.contrast else "gray", 0.35))
+        yield Candidate("color aorta", "COLOR", colour, "white" if case.contrast else "gray", 0.35)
     if case.region == "head":
         bone = ("What color is the skull?", "Is the skull black or white?", "What color does the bone have?")
         even = 0.45 if case.modality == "ct" else 0.6
-        found.append(Candidate("color bone", "COLOR", bone, "white" if case.modality == "ct" else "black", even))
+        yield Candidate("color bone", "COLOR", bone, "white" if case.modality == "ct" else "black", even)
         fluid = (
             "What color is the cerebrospinal fluid?",
             "Is the fluid in the ventricles black or white?",
             "What color are the ventricles?",
         )
         white = case.sequence == "t2"
-        found.append(Candidate("color fluid", "COLOR", fluid, "white" if white else "black", 0.9 if white else 0.15))
-    return found
+        yield Candidate("color fluid", "COLOR", fluid, "white" if white else "black", 0.9 if white else 0.15)
 
 
-def _technique(case: Case) -> list[Candidate]:
+def _technique(case: Case) -> Iterator[Candidate]:
     open_ = (
         "What modality is this?",
         "How was this image taken?",
@@ -62,12 +61,12 @@ def _technique(case: Case) -> list[Candidate]:
         "Which imaging method was used?",
     )
     weight = {"x-ray": 0.48, "ct": 0.32, "mri": 1.0}[case.modality]
-    found = [Candidate("modality", "MODALITY", open_, case.modality, weight)]
+    yield Candidate("modality", "MODALITY", open_, case.modality, weight)
     is_ct = ("Is this a ct scan?", "Is this a ct image?", "Was this taken by ct?")
-    found.append(Candidate("is ct", "MODALITY", is_ct, yes(case.modality == "ct"), 0.2))
+    yield Candidate("is ct", "MODALITY", is_ct, yes(case.modality == "ct"), 0.2)
     if case.modality == "mri":
         sequence = ("Which mr sequence is this?", "What weighting does this image have?", "Is this t1, t2 or flair?")
-        found.append(Candidate("sequence", "MODALITY", sequence, case.sequence, 0.8))
+        yield Candidate("sequence", "MODALITY", sequence, case.sequence, 0.8)
     plane = "frontal" if case.region == "chest" else "axial"
     even = 1.0 if plane == "frontal" else 0.5
     planes = (
@@ -76,48 +75,36 @@ def _technique(case: Case) -> list[Candidate]:
         "Is this an axial or a frontal image?",
         "Which plane is shown?",
     )
-    found.append(Candidate("plane", "PLANE", planes, plane, 0.65 * even))
+    yield Candidate("plane", "PLANE", planes, plane, 0.65 * even)
     axial = ("Is this an axial image?", "Is this an axial slice?", "Is the image in the axial plane?")
-    found.append(Candidate("is axial", "PLANE", axial, yes(plane == "axial"), 0.3 * even))
-    return found
+    yield Candidate("is axial", "PLANE", axial, yes(plane == "axial"), 0.3 * even)
 
 
-def _region(case: Case) -> list[Candidate]:
+def _region(case: Case) -> Iterator[Candidate]:
     parts = (
         "Which part of the body is shown?",
         "What body region is this?",
         "What part of the body was imaged?",
         "What is imaged here?",
     )
-    found = [Candidate("region", "ORGAN", parts, case.region, 0.6)]
+    yield Candidate("region", "ORGAN", parts, case.region, 0.6)
     for region in ("chest", "head", "abdomen"):
         wordings = (
             f"Is this an image of the {region}?",
             f"Is the {region} shown?",
             f"Does this image show the {region}?",
         )
-        found.append(
-            Candidate(
-                f"is {region}", "ORGAN", wordings, yes(case.region == region), 0.2 if case.region == region else 0.1
-            )
-        )
-    return found
+        here = case.region == region
+        yield Candidate(f"is {region}", "ORGAN", wordings, yes(here), 0.2 if here else 0.1)
 
 
-def _other(case: Case) -> list[Candidate]:
-    wordings = (
-        "Which side marker is on the image?",
-        "What letter is on the image?",
-        "Which letter marks the side?",
-    )
-    found = [Candidate("marker", "OTHER", wordings, case.marker.lower() or "none", 0.4)]
+def _other(case: Case) -> Iterator[Candidate]:
+    wordings = ("Which side marker is on the image?", "What letter is on the image?", "Which letter marks the side?")
+    yield Candidate("marker", "OTHER", wordings, case.marker.lower() or "none", 0.4)
     closed = ("Is there a side marker?", "Is a letter written on the image?", "Does the image carry a side marker?")
-    found.append(Candidate("is marker", "OTHER", closed, yes(bool(case.marker)), 0.2 if case.marker else 0.4))
+    yield Candidate("is marker", "OTHER", closed, yes(bool(case.marker)), 0.2 if case.marker else 0.4)
     if case.region == "chest":
         here = any(finding.kind.device for finding in case.findings)
         device = ("Is there a medical device?", "Is anything implanted?", "Is there a foreign body?")
-        share = absent_share(kinds("chest", "x-ray"))
-        found.append(
-            Candidate("device", "OTHER", device, yes(here), 0.7 * (1.0 if here else share), "pacemaker" if here else "")
-        )
-    return found
+        weight = 0.7 * (1.0 if here else absent_share(kinds("chest", "x-ray")))
+        yield Candidate("device", "OTHER", device, yes(here), weight, "pacemaker" if here else "")

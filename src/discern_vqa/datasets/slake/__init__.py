@@ -33,7 +33,7 @@ Licence: CC BY 4.0, as third-party cards state it. Source: Liu et al., ISBI 2021
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,21 +44,17 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.datasets.slake.marks import FILES, boxes_of, folder_of
 from discern_vqa.datasets.slake.marks import knowledge as knowledge
 from discern_vqa.datasets.slake.marks import regions as regions
-from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.errors import ConfigError
 from discern_vqa.files import atomic_path, atomic_write_text
+from discern_vqa.reading.image_files import Images, tiny_image
 from discern_vqa.reading.records import (
-    CORRECT_IT,
-    Images,
-    Problems,
-    answer_type_of,
-    read_json_list,
-    require_record,
-    require_some,
+    Record,
+    collect,
+    first_present,
+    json_items,
+    no_record,
+    present_files,
     require_split,
-    require_unique,
-    shown,
-    text_of,
-    tiny_image,
 )
 from discern_vqa.reading.sources import Hub
 
@@ -86,9 +82,7 @@ def read(root: Path, split: str, *, language: str = "en", skipped: list[str] | N
 
     Args:
         root: the folder that holds the JSON files and `imgs/`, or the folder above it.
-        split: "train", "validation" or "test".
         language: "en", "zh" or "both"; of both, the splits share images.
-        skipped: a list to go on at broken records: they are left out, and what is wrong with each is appended.
 
     Raises:
         DataError: a file or an image is missing, or a record breaks the format (all records are checked first).
@@ -99,83 +93,63 @@ def read(root: Path, split: str, *, language: str = "en", skipped: list[str] | N
     if language not in LANGUAGES:
         raise ConfigError(f"slake has no language {language!r}", hint=f"there are: {', '.join(LANGUAGES)}")
     folder = folder_of(root)
-    file = _file(folder, split)
-    images, problems, samples = Images(root), Problems(skipped), []
+    file = first_present([folder / name for name in FILES[split]])
+    images = Images(root)
+    base = (folder / "imgs").relative_to(root).as_posix()
     boxes: dict[str, list[dict[str, Any]]] = {}
-    for number, record in enumerate(read_json_list(file), start=1):
-        with problems.record():
-            source = f"{file.name}:item {number}"
-            record = require_record(record, source)
-            spoken = text_of(record, "q_lang", source)
-            if spoken not in LANGUAGES[:2]:
-                raise DataError(f"{source}: 'q_lang' is {shown(spoken)}; expected en or zh", hint=CORRECT_IT)
-            if language in (spoken, "both") and not _has_no_answer(record):
-                samples.append(_sample(record, source, split, root, folder, images, boxes))
-    samples = require_unique(samples, problems)
-    problems.close()
-    return require_some(samples, problems, file, split)
+
+    def samples(record: Record) -> Iterator[Sample]:
+        spoken = record.text("q_lang")
+        if spoken not in LANGUAGES[:2]:
+            raise record.unexpected("q_lang", spoken, "en or zh")
+        if language not in (spoken, "both") or _has_no_answer(record):
+            return
+        image = f"{base}/{record.text('img_name', verbatim=True)}"
+        path = images.find(image, record.source)
+        if image not in boxes:
+            boxes[image] = [{"label": label, "box": list(box)} for label, box in boxes_of(path.parent)]
+        triple = record.values.get("triple", _NO_TRIPLE)
+        if not isinstance(triple, list) or len(triple) != 3 or not all(isinstance(part, str) for part in triple):
+            raise record.unexpected("triple", triple, "three texts")
+        mask = path.parent / "mask.png"
+        extra = {
+            "base_type": record.text("base_type"),
+            "triple": triple if triple != _NO_TRIPLE else [],
+            "boxes": boxes[image],
+            "label_map": mask.relative_to(root).as_posix() if mask.is_file() else "",
+        }
+        yield Sample(
+            id=record.text("qid"),
+            split=split,
+            image=image,
+            path=path,
+            question=record.text("question"),
+            answer=record.text("answer"),
+            answer_type=record.answer_type(),
+            question_type=(record.text("content_type").upper(),),
+            organ=record.text("location").lower(),
+            modality=record.text("modality").lower(),
+            language=spoken,
+            source=record.source,
+            extra={key: value for key, value in extra.items() if value},
+        )
+
+    return collect(json_items(file), samples, split, skipped, no_record(file, split))
 
 
 def present(root: Path) -> tuple[str, ...]:
     """The splits whose files are there. Raises DataError when `root` holds no SLAKE."""
-    folder = folder_of(Path(root))
-    return tuple(split for split, names in FILES.items() if any((folder / name).exists() for name in names))
+    return present_files(folder_of(root), FILES)
 
 
-def _has_no_answer(record: Mapping[str, Any]) -> bool:
+def _has_no_answer(record: Record) -> bool:
     """The one record of `LEFT_OUT`, from which nothing can be learned; any other empty answer is an error."""
-    return record.get("qid") == 1622 and record.get("answer") == "" and record.get("img_id") == 281
-
-
-def _file(folder: Path, split: str) -> Path:
-    candidates = [folder / name for name in FILES[split]]
-    return next((file for file in candidates if file.exists()), candidates[0])
-
-
-def _sample(
-    record: Mapping[str, Any],
-    source: str,
-    split: str,
-    root: Path,
-    folder: Path,
-    images: Images,
-    boxes: dict[str, list[dict[str, Any]]],
-) -> Sample:
-    base = (folder / "imgs").relative_to(root).as_posix()
-    image = f"{base}/{text_of(record, 'img_name', source, verbatim=True)}"
-    path = images.find(image, source)
-    if image not in boxes:
-        boxes[image] = [{"label": label, "box": list(box)} for label, box in boxes_of(path.parent)]
-    triple = record.get("triple", _NO_TRIPLE)
-    if not isinstance(triple, list) or len(triple) != 3 or not all(isinstance(part, str) for part in triple):
-        raise DataError(f"{source}: 'triple' is {shown(triple)}; expected three texts", hint=CORRECT_IT)
-    mask = path.parent / "mask.png"
-    extra = {
-        "base_type": text_of(record, "base_type", source),
-        "triple": triple if triple != _NO_TRIPLE else [],
-        "boxes": boxes[image],
-        "label_map": mask.relative_to(root).as_posix() if mask.is_file() else "",
-    }
-    return Sample(
-        id=text_of(record, "qid", source),
-        split=split,
-        image=image,
-        path=path,
-        question=text_of(record, "question", source),
-        answer=text_of(record, "answer", source),
-        answer_type=answer_type_of(record, "answer_type", source),
-        question_type=(text_of(record, "content_type", source).upper(),),
-        organ=text_of(record, "location", source).lower(),
-        modality=text_of(record, "modality", source).lower(),
-        language=text_of(record, "q_lang", source),
-        source=source,
-        extra={key: value for key, value in extra.items() if value},
-    )
+    values = record.values
+    return values.get("qid") == 1622 and values.get("answer") == "" and values.get("img_id") == 281
 
 
 def write_tiny(root: Path) -> None:
     """Ten records about five images in both languages, with boxes, a mask, knowledge, and the traps above."""
-    root = Path(root)
     about = {
         1: {"location": "Abdomen", "modality": "MRI"},
         2: {"location": "Lung", "modality": "X-Ray"},
@@ -194,7 +168,7 @@ def write_tiny(root: Path) -> None:
         atomic_write_text(folder / "detection.json", json.dumps(boxes[number]))
     atomic_write_text(root / "mask.txt", "70:Liver\n175:Liver Cancer\n95:Brain Edema\n")
     _tiny_mask(root / "imgs" / "xmlab1" / "mask.png")
-    said = {
+    rows_by_split = {
         "train": [
             (1, "en", "Where is the liver?", "Right", "OPEN", "Position"),
             (1, "zh", "肝脏在哪个位置?", "右侧", "OPEN", "Position"),
@@ -213,7 +187,7 @@ def write_tiny(root: Path) -> None:
         ],
     }
     number = 0
-    for name, rows in said.items():
+    for name, rows in rows_by_split.items():
         records = []
         for image, language, question, answer, answer_type, content in rows:
             knows = content == "KG"

@@ -7,16 +7,8 @@ import numpy as np
 
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.imaging.regions import Box, Region, label_map
-from discern_vqa.reading.records import (
-    CORRECT_IT,
-    Images,
-    near_file,
-    numbered_lines,
-    read_json_list,
-    require_folder,
-    require_record,
-    shown,
-)
+from discern_vqa.reading.image_files import Images
+from discern_vqa.reading.records import CORRECT_IT, folder_with, numbered_lines, read_json_list, require_record, shown
 from discern_vqa.reading.tables import rows
 
 FILES = {"train": ("train.json",), "validation": ("validate.json", "validation.json"), "test": ("test.json",)}
@@ -30,14 +22,7 @@ _ORGANS = frozenset(_ORGAN_LABELS.replace("\n", "").split(","))
 
 def folder_of(root: Path) -> Path:
     """`root` or the folder in it that holds the JSON files. Raises DataError when there is none."""
-    require_folder(root)
-    for inner in _FOLDERS:
-        if any((root / inner / name).exists() for names in FILES.values() for name in names):
-            return root / inner
-    raise DataError(
-        f"{root} holds no SLAKE: {', '.join(names[0] for names in FILES.values())} are not there",
-        hint=near_file(root / "train.json"),
-    )
+    return folder_with(root, _FOLDERS, FILES, "SLAKE")
 
 
 def boxes_of(folder: Path) -> list[tuple[str, Box]]:
@@ -48,7 +33,7 @@ def boxes_of(folder: Path) -> list[tuple[str, Box]]:
     found: list[tuple[str, Box]] = []
     for number, entry in enumerate(read_json_list(file), start=1):
         source = f"{folder.name}/{file.name}:item {number}"
-        for label, box in require_record(entry, source).items():
+        for label, box in require_record(entry, source).values.items():
             numbers = isinstance(box, list) and all(type(side) in (int, float) for side in box)
             if not numbers or len(box) != 4 or not np.isfinite(box).all() or min(box[2:]) <= 0:
                 raise DataError(

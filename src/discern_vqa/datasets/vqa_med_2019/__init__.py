@@ -46,20 +46,20 @@ from discern_vqa.datasets.vqa_med_2019.captions import caption_of as caption_of
 from discern_vqa.datasets.vqa_med_2019.captions import pretraining, with_image_facts
 from discern_vqa.errors import DataError
 from discern_vqa.files import atomic_write_text
+from discern_vqa.reading.image_files import Images, tiny_image
 from discern_vqa.reading.records import (
-    CORRECT_IT,
-    Images,
-    Problems,
+    Record,
+    collect,
     derived_answer_type,
+    first_present,
     near_file,
+    no_record,
     numbered_lines,
     parse_json,
     read_text,
     require_folder,
-    require_some,
     require_split,
     shown,
-    tiny_image,
 )
 from discern_vqa.reading.sources import Zenodo
 
@@ -86,6 +86,7 @@ GET = {
     )
 }
 
+_PART = {"pretrain": "train"}
 OVERLAP = "overlap_with_vqa_rad.json"
 _CATEGORIES = {"C1_Modality": "MODALITY", "C2_Plane": "PLANE", "C3_Organ": "ORGAN", "C4_Abnormality": "ABN"}
 _TEST_CATEGORIES = {"modality": "MODALITY", "plane": "PLANE", "organ": "ORGAN", "abnormality": "ABN"}
@@ -111,51 +112,43 @@ def read(root: Path, split: str, *, exclude: str | None = None, skipped: list[st
 
     Args:
         root: the folder above `train/`, or the folder with the files itself.
-        split: "pretrain", "train", "validation" or "test".
         exclude: a JSON file of image names to leave out (a list, or an object whose keys are the names); by default
             `overlap_with_vqa_rad.json` in `root` where it is there; "" leaves nothing out.
-        skipped: a list to go on at broken lines: they are left out, and what is wrong with each is appended.
 
-    Raises:
-        DataError: a file or an image is missing, or a line breaks the format (all lines are checked first).
+    Raises DataError: a file or an image is missing, or a line breaks the format (all lines are checked first).
     """
     root = Path(root)
     require_split(split, SPLITS, "vqa_med_2019")
-    part = "train" if split == "pretrain" else split
-    file = _file(root, part)
+    part = _PART.get(split, split)
+    require_folder(root)
+    file = _questions(root, part)
+    if not file.exists():
+        raise _nothing(root, part)
     hidden, images, inside = left_out(root, exclude), Images(root), _image_folder(root, file, part)
     categories = {} if part == "test" else _category_of_line(file)
-    problems, samples = Problems(skipped), []
-    for number, line in numbered_lines(file):
-        with problems.record():
-            sample = _sample(line, f"{file.name}:{number}", number, part, inside, images, categories)
-            if Path(sample.image).name not in hidden:
-                samples.append(sample)
-    problems.close()
-    samples = with_image_facts(require_some(samples, problems, file, split))
-    return pretraining(samples) if split == "pretrain" else samples
+
+    def samples(row: Record) -> Iterator[Sample]:
+        sample = _sample(row, part, inside, images, categories)
+        if Path(sample.image).name not in hidden:
+            yield sample
+
+    rows = (Record({"line": line}, f"{file.name}:{number}", number) for number, line in numbered_lines(file))
+    found = with_image_facts(collect(rows, samples, part, skipped, no_record(file, split)))
+    return pretraining(found) if split == "pretrain" else found
 
 
 def present(root: Path) -> tuple[str, ...]:
     """The splits whose files are there. Raises DataError when `root` holds no VQA-Med 2019."""
-    root = Path(root)
     require_folder(root)
-    there = [part for part in _QUESTIONS if any(file.exists() for file in _candidates(root, part))]
+    there = {part for part in _QUESTIONS if _questions(root, part).exists()}
     if not there:
         raise _nothing(root, "train")
-    return tuple(split for split in SPLITS if split in there or (split == "pretrain" and "train" in there))
+    return tuple(split for split in SPLITS if _PART.get(split, split) in there)
 
 
-def _candidates(root: Path, part: str) -> Iterator[Path]:
-    return (root / folder / _QUESTIONS[part] for folder in _FOLDERS[part])
-
-
-def _file(root: Path, part: str) -> Path:
-    require_folder(root)
-    found = next((file for file in _candidates(root, part) if file.exists()), None)
-    if found is None:
-        raise _nothing(root, part)
-    return found
+def _questions(root: Path, part: str) -> Path:
+    """The file of the questions in the first of its possible folders that holds it; where none does, in the first."""
+    return first_present([root / folder / _QUESTIONS[part] for folder in _FOLDERS[part]])
 
 
 def _nothing(root: Path, part: str) -> DataError:
@@ -194,38 +187,33 @@ def _category_of_line(file: Path) -> dict[str, str]:
     return categories
 
 
-def _sample(
-    line: str, source: str, number: int, split: str, folder: str, images: Images, categories: dict[str, str]
-) -> Sample:
+def _sample(row: Record, split: str, folder: str, images: Images, categories: dict[str, str]) -> Sample:
+    line = row.values["line"]
     parts = [" ".join(part.split()) for part in line.split("|")]
     expected = "image|category|question|answer" if split == "test" else "image|question|answer"
     if len(parts) != expected.count("|") + 1 or not all(parts):
-        raise DataError(f"{source}: {shown(line)}; expected {expected}, none empty", hint=CORRECT_IT)
+        raise row.broken(f"{shown(line)}; expected {expected}, none empty")
     name, question, answer = parts[0], parts[-2], parts[-1]
     kind = _TEST_CATEGORIES.get(parts[1], "") if split == "test" else categories.get(line.strip(), "")
     if not kind:
         wanted = f"has none of the categories {', '.join(_TEST_CATEGORIES)}"
-        raise DataError(
-            f"{source}: {shown(line)} {wanted if split == 'test' else 'is in no file of QAPairsByCategory'}",
-            hint=CORRECT_IT,
-        )
+        raise row.broken(f"{shown(line)} {wanted if split == 'test' else 'is in no file of QAPairsByCategory'}")
     extra: dict[str, object] = {"derived": ["answer_type", "organ", "modality"]}
     if split == "test":
         answers = _accepted(answer, kind)
         answer = answers[0]
         if len(answers) > 1:
             extra["accepted"] = answers
-    image = f"{folder}/{name}.jpg"
     return Sample(
-        id=str(number) if split == "train" else f"{split}-{number}",
+        id=str(row.number) if split == "train" else f"{split}-{row.number}",
         split=split,
-        image=image,
-        path=images.find(image, source),
+        image=f"{folder}/{name}.jpg",
+        path=images.find(f"{folder}/{name}.jpg", row.source),
         question=question,
         answer=answer,
         answer_type=derived_answer_type(question, answer),
         question_type=(kind,),
-        source=source,
+        source=row.source,
         extra=extra,
     )
 
@@ -240,8 +228,7 @@ def _accepted(answer: str, kind: str) -> list[str]:
 
 def write_tiny(root: Path) -> None:
     """Twelve questions about four training images, a list that leaves one of them out, and small other splits."""
-    root = Path(root)
-    said = {
+    training = {
         "C1_Modality": [
             ("synpic1", "what kind of image is this?", "cta - ct angiography"),
             ("synpic2", "is this a contrast or noncontrast ct?", "noncontrast"),
@@ -263,21 +250,21 @@ def write_tiny(root: Path) -> None:
             ("synpic3", "does this image look normal?", "no"),
         ],
     }
-    held = {
+    validation = {
         "C1_Modality": [("synpic5", "what modality is shown?", "us - ultrasound")],
         "C2_Plane": [("synpic5", "what plane is seen?", "transverse")],
         "C3_Organ": [("synpic5", "what organ is this image of?", "genitourinary")],
         "C4_Abnormality": [("synpic5", "is there an abnormality in the ultrasound?", "yes")],
     }
-    for folder, suffix, numbers, parts in (("train", "train", (1, 2, 3, 4), said), ("val", "val", (5,), held)):
+    for folder, numbers, parts in (("train", (1, 2, 3, 4), training), ("val", (5,), validation)):
         for number in numbers:
-            tiny_image(root / folder / f"{suffix.capitalize()}_images" / f"synpic{number}.jpg", number)
+            tiny_image(root / folder / f"{folder.capitalize()}_images" / f"synpic{number}.jpg", number)
         lines = {name: ["|".join(row) for row in rows] for name, rows in parts.items()}
         for name, some in lines.items():
-            file = root / folder / "QAPairsByCategory" / f"{name}_{suffix}.txt"
+            file = root / folder / "QAPairsByCategory" / f"{name}_{folder}.txt"
             atomic_write_text(file, "\n".join(some) + "\n")
         every = [line for some in lines.values() for line in some]
-        atomic_write_text(root / folder / f"All_QA_Pairs_{suffix}.txt", "\n".join(every))
+        atomic_write_text(root / folder / f"All_QA_Pairs_{folder}.txt", "\n".join(every))
     tests = [
         "synpic6|modality|was the ct scan taken with contrast?|yes",
         "synpic7|modality|what type of imaging modality is shown?|ct w/contrast (iv)",

@@ -85,13 +85,13 @@ def pretraining(samples: Sequence[Sample]) -> list[Sample]:
 
 def caption_of(rows: Sequence[Sample]) -> str:
     """A caption from what the questions of one image say: modality, plane, organ, abnormality; "image" for nothing."""
-    said = {row.kind: row.answer.lower() for row in rows if not _is_yes_or_no(row)}
-    parts = [_modality_words(said.get("MODALITY", ""), rows[0].modality)]
-    if plane := said.get("PLANE", "").removeprefix("mammo - "):
+    answers = {row.kind: row.answer.lower() for row in rows if not _is_yes_or_no(row)}
+    parts = [_modality_words(answers.get("MODALITY", ""), rows[0].modality)]
+    if plane := answers.get("PLANE", "").removeprefix("mammo - "):
         parts.append(plane if plane.startswith("3d") else f"{plane} {'plane' if plane in _PLANES else 'view'}")
-    if organ := said.get("ORGAN"):
+    if organ := answers.get("ORGAN"):
         parts.append(f"of the {organ} system" if organ in _SYSTEMS else f"of the {organ}")
-    if abnormality := said.get("ABN"):
+    if abnormality := answers.get("ABN"):
         parts.append(f"showing {abnormality}")
     return ", ".join(parts)
 
