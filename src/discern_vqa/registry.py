@@ -9,7 +9,7 @@ import pkgutil
 from types import ModuleType
 from typing import cast
 
-from discern_vqa.contracts import BaselineRow, FittedBaseline, Model, Objective, Reader
+from discern_vqa.contracts import BaselineRow, ExplanationMethod, FittedBaseline, Model, Objective, Reader
 from discern_vqa.errors import ConfigError
 
 BASELINE = "baselines."
@@ -71,6 +71,11 @@ def model(name: str) -> Model:
 def objective(name: str) -> Objective:
     """The objective `name`."""
     return cast(Objective, load("objectives", name))
+
+
+def explanation(name: str) -> ExplanationMethod:
+    """The method of explanation `name`."""
+    return cast(ExplanationMethod, load("explanations", name))
 
 
 def baseline(name: str) -> BaselineRow | FittedBaseline:
