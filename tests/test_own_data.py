@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import re
 import stat
 from collections import Counter
 from pathlib import Path
@@ -244,7 +245,8 @@ def test_nothing_that_identifies_a_patient_is_kept(studies):
         for row in dicom_folder.read(studies, split):
             kept = repr({**vars(row), "path": None})
             for identity in ("4711", "4712", "Doe", "DOE", "1.2.826", "ward"):
-                assert identity not in kept
+                # Not in the middle of a pseudonym, whose digits hold any four of them now and then.
+                assert not re.search(rf"(?<![0-9a-f]){re.escape(identity)}", kept)
             assert row.patient == row.group != ""
             assert row.study
 
