@@ -2,8 +2,8 @@
 
 import json
 import os
-import shutil
 import re
+import shutil
 import stat
 from collections import Counter
 from pathlib import Path
