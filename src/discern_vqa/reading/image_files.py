@@ -3,6 +3,7 @@
 import glob
 import io
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -33,7 +34,7 @@ class Images:
         """`option`: the reader's option that names the folder of the images below `root`, for hints; "": it has
         none."""
         self._root, self._option = root, option
-        self._known: dict[tuple[str, Path | None], Path | DataError] = {}
+        self._look_once = cache(self._look)
         self._missing = 0
 
     def find(self, name: str, source: str, at: Path | None = None) -> Path:
@@ -41,12 +42,10 @@ class Images:
 
         Raises DataError when it is not there or `name` leads out of the root.
         """
-        if (name, at) not in self._known:
-            self._known[name, at] = self._look(name, at)
-        found = self._known[name, at]
-        if isinstance(found, DataError):
-            raise type(found)(f"{source}: {found}", hint=found.hint)
-        return found
+        path = self._look_once(name, at)
+        if isinstance(path, DataError):
+            raise type(path)(f"{source}: {path}", hint=path.hint)
+        return path
 
     def _look(self, name: str, at: Path | None) -> Path | DataError:
         relative = PurePosixPath(name)
@@ -62,9 +61,7 @@ class Images:
         return MissingImage(f"the image {name!r} {what_it_is(path)}; expected a file at {one_line(path)}", hint=hint)
 
     def _hint(self, path: Path, name: str) -> str:
-        below = (
-            next((file.parent for file in self._root.glob(f"*/{glob.escape(name)}")), None) if self._option else None
-        )
+        below = next(self._root.glob(f"*/{glob.escape(name)}"), None) if self._option else None
         if below is not None:
             return f"did you mean --option {self._option}={below.relative_to(self._root).parts[0]}?"
         return near_file(path, f"put the image into {one_line(path.parent)}, or take its records out of the file")

@@ -215,13 +215,8 @@ def read_text(path: Path, encoding: str = "utf-8-sig", hint: str = "save the fil
 
 
 def parse_json(text: str, place: str, lines: bool = True, hint: str = "") -> Any:
-    """The JSON value that `text` holds.
-
-    Args:
-        text: JSON.
-        place: what is read, for messages: a path, or "file:line" where `lines` is False.
-        lines: say the line within `text`.
-        hint: what to do about broken JSON.
+    """The JSON value that `text` holds. `place` is what is read, for messages: a path, to which the number of a broken
+    line is added, or (`lines=False`) "file:line". `hint`: what to do about broken JSON.
 
     Raises DataError: it is not JSON, nested too deep, or holds a number or a character that no file can hold.
     """

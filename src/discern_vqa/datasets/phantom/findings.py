@@ -111,11 +111,8 @@ class Case:
 
 def kinds(region: str, modality: str) -> tuple[Kind, ...]:
     """The kinds that a region shows in a modality, devices included."""
-    if region == "chest":
-        return CHEST
-    if region == "abdomen":
-        return ABDOMEN
-    return _HEAD_CT + _HEAD_ANY if modality == "ct" else _HEAD_ANY
+    head = _HEAD_CT + _HEAD_ANY if modality == "ct" else _HEAD_ANY
+    return {"chest": CHEST, "abdomen": ABDOMEN, "head": head}[region]
 
 
 def draw_finding(random: Random, kind: Kind) -> Finding:
