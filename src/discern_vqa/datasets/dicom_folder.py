@@ -149,16 +149,16 @@ def own_key() -> bytes:
 def write_tiny(root: Path) -> None:
     """Two patients, three studies, one with a series of three, one file of two frames, and nine questions."""
     root = Path(root)
-    uids = write_tiny_files(root)
+    write_tiny_files(root)
     rows = [
         "image,question,answer,answer_type,split,frame,ward",
         "export/DOE^JANE/ct/IM1.dcm,Is there a mass?,yes,closed,train,,3",
         "export/DOE^JANE/ct/IM2.dcm,Where is the mass?,left,open,train,,3",
-        f"{uids['ct 3']},Is there a mass?,no,closed,train,,3",
+        "1.2.826.1.1.3,Is there a mass?,no,closed,train,,3",
         "export\\DOE^JANE\\us\\CINE.dcm,Is the valve open?,yes,closed,validation,1,",
         "export/DOE^JANE/us/CINE.dcm#frame=2,Is the valve open?,no,closed,validation,,",
-        f"{uids['chest study']},Is the heart enlarged?,no,closed,test,,",
-        f"{uids['chest series']},Which projection is this?,ap,open,test,,",
-        f"{uids['chest']},CT or X-ray?,X-ray,closed,test,,4",
+        "1.2.826.3,Is the heart enlarged?,no,closed,test,,",
+        "1.2.826.3.1,Which projection is this?,ap,open,test,,",
+        "1.2.826.3.1.1,CT or X-ray?,X-ray,closed,test,,4",
     ]
     atomic_write_text(root / FILES[0], "\n".join(rows) + "\n")

@@ -31,7 +31,7 @@ Rueckert et al., Scientific Data 11, 688 (2024).
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -117,10 +117,9 @@ def read(
         rows = (Record({"line": line}, f"{file.name}:{number}", number) for number, line in numbered_lines(file))
         sample_of = _v1(root, file.parent, split)
 
-    def samples(row: Record) -> Iterator[Sample]:
+    def samples(row: Record) -> list[Sample]:
         sample = sample_of(row)
-        if len(sample.caption.split()) >= least_words:
-            yield sample
+        return [sample] if len(sample.caption.split()) >= least_words else []
 
     return collect(rows, samples, split, skipped, no_record(file, split), leave_out)
 

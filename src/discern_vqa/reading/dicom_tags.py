@@ -180,8 +180,8 @@ def _number(dataset: "Dataset", name: str) -> int:
         return 0
 
 
-def write_tiny_files(root: Path) -> dict[str, str]:
-    """Six small DICOM files of two patients below `root`; what is needed to name them by their UIDs."""
+def write_tiny_files(root: Path) -> None:
+    """Six small DICOM files of two patients below `root`."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
@@ -212,10 +212,3 @@ def write_tiny_files(root: Path) -> dict[str, str]:
     save("export/DOE^JANE/us/CINE.dcm", "1.2.826.2.1.1", "4711", "US", "HEART", 1, frames=2)
     save("export/chest/0001", "1.2.826.3.1.1", "4712", "DX", "CHEST", 1)
     save("export/chest/report", "1.2.826.3.2.1", "4712", "SR", "CHEST", 1, frames=-1)
-    return {
-        "ct 3": "1.2.826.1.1.3",
-        "ct series": "1.2.826.1.1",
-        "chest": "1.2.826.3.1.1",
-        "chest series": "1.2.826.3.1",
-        "chest study": "1.2.826.3",
-    }

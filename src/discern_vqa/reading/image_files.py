@@ -20,8 +20,7 @@ class MissingImage(DataError):
 
     @classmethod
     def to_leave_out(cls, missing: str) -> tuple[type[DataError], ...]:
-        """The problems that the option `missing` of a reader leaves out: none for "stop", missing images for
-        "leave_out"."""
+        """The problems that a reader leaves out whose option `missing` is "stop" (none) or "leave_out"."""
         if missing not in ("stop", "leave_out"):
             raise ConfigError(f"missing is {missing!r}", hint="choose stop or leave_out")
         return (cls,) if missing == "leave_out" else ()
@@ -31,8 +30,7 @@ class Images:
     """The image files under `root`, each looked for once. Only existence is checked; the audit opens them."""
 
     def __init__(self, root: Path, option: str = "") -> None:
-        """`option`: the reader's option that names the folder of the images below `root`, for hints; "": it has
-        none."""
+        """`option`: the reader's option that names a folder of images below `root`, for hints; "": it has none."""
         self._root, self._option = root, option
         self._look_once = cache(self._look)
         self._missing = 0

@@ -32,22 +32,22 @@ def shards(root: Path, split: str, names: Sequence[str]) -> list[Path]:
     Raises DataError: there is none, or not all of the "-of-00003" are there.
     """
     require_folder(root)
-    found: list[Path] = []
+    files: list[Path] = []
     for folder in (root / "data", root):
         for name in names if folder.is_dir() else ():
-            found = found or sorted({*folder.glob(f"{name}-*.parquet"), *folder.glob(f"{name}.parquet")})
-    if not found:
+            files = files or sorted({*folder.glob(f"{name}-*.parquet"), *folder.glob(f"{name}.parquet")})
+    if not files:
         raise DataError(
             f"{root} has no Parquet file of the split {split!r}", hint=near_file(root / f"{names[0]}.parquet")
         )
-    parts = found[0].stem.split("-of-")
-    expected = int(parts[1][:5]) if len(parts) == 2 and parts[1][:5].isdecimal() else len(found)
-    if len(found) != expected:
+    parts = files[0].stem.split("-of-")
+    expected = int(parts[1][:5]) if len(parts) == 2 and parts[1][:5].isdecimal() else len(files)
+    if len(files) != expected:
         raise DataError(
-            f"{found[0].parent} has {len(found)} of the {expected} Parquet files of the split {split!r}",
+            f"{files[0].parent} has {len(files)} of the {expected} Parquet files of the split {split!r}",
             hint="fetch the others; a split must be whole",
         )
-    return found
+    return files
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,6 @@ def collect(
     Args:
         rows: the records of a file, or what is wrong with them.
         samples_of: the samples of one record, which may belong to other splits; a DataError is one problem.
-        split: which samples are returned.
         skipped: given a list, broken records are left out, and what is wrong with each is appended to it.
         nothing: raised when no record is left and nothing was wrong with any.
         leave_out: kinds of problems for which a record is left out even without `skipped`.
@@ -126,10 +125,7 @@ def no_record(file: Path, split: str) -> DataError:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file, with or without an image reference (`volume.nii#slice=3`).
-
-    False for a name that no file can have.
-    """
+    """Whether there is such a file, itself or before an image reference (`volume.nii#slice=3`)."""
     return is_regular_file(path) or is_regular_file(split_choice(path)[0])
 
 

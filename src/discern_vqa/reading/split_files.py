@@ -82,20 +82,20 @@ def read(reader: Reader, root: Path, folder: Path, options: Mapping[str, Any]) -
     known = {(row.from_split, row.id): row for row in _rows(folder / ROWS)}
     read_splits = about.get("read") or present_splits(reader, root)
     samples = [sample for split in read_splits for sample in reader.read(root, split, **options)]
-    fresh = [sample for sample in samples if (sample.split, sample.id) not in known]
-    if fresh or len(samples) != len(known):
-        first = f"; the first it does not know: {fresh[0].source}" if fresh else ""
+    unknown = [sample for sample in samples if (sample.split, sample.id) not in known]
+    if unknown or len(samples) != len(known):
+        first = f"; the first it does not know: {unknown[0].source}" if unknown else ""
         raise DataError(
             f"{folder} was made for {len(known):,} samples, and {len(samples):,} are read now{first}",
             hint=f"give the reader the options {about.get('options') or 'none'}, or {_MAKE_ANEW} {name}",
         )
     rows = [known[sample.split, sample.id] for sample in samples]
     _refuse_two_sides(rows, samples, about["by"], str(folder))
-    found: dict[str, list[Sample]] = {split: [] for split in parts(folder)}
+    samples_by_split: dict[str, list[Sample]] = {split: [] for split in parts(folder)}
     for row, sample in zip(rows, samples, strict=True):
         if row.split != NONE:
-            found[row.split].append(replace(sample, split=row.split, group=f"cluster {row.cluster}"))
-    return found
+            samples_by_split[row.split].append(replace(sample, split=row.split, group=f"cluster {row.cluster}"))
+    return samples_by_split
 
 
 def _refuse_two_sides(rows: Sequence[Row], samples: Sequence[Sample], by: str, where: str) -> None:

@@ -176,8 +176,7 @@ def _other(random: Random, options: Sequence[str], than: str) -> str:
 
 def pair_differences(finding: Finding) -> list[str]:
     """The properties in which the other image of a pair may differ in this finding."""
-    kind = finding.kind
-    single = finding.count == 1
+    kind, single = finding.kind, finding.count == 1
     ways = ["presence", "presence"]
     ways += ["side"] if kind.sided and single else []
     ways += ["zone"] if kind.zones and single else []
