@@ -42,7 +42,7 @@ def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sa
 
     `root`: the JSONL file, or the folder that holds `samples.jsonl`.
 
-    Raises DataError: the file or an image is missing, or a line breaks the format (all lines are checked first).
+    Raises DataError: the file or an image is missing, no line is usable, or one is broken (all are checked).
     """
     file = Path(root)
     require_split(split, SPLITS, "jsonl")
