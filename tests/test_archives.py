@@ -1,7 +1,6 @@
 """Archives from the network: unpacked without trust."""
 
 import os
-import tarfile
 import zipfile
 
 import pytest
@@ -14,13 +13,8 @@ from discern_vqa.reading import archives
 def test_archives_are_unpacked_without_the_clutter_of_other_systems(tmp_path):
     (tmp_path / "a.zip").write_bytes(zipped({"imgs/1.jpg": b"1", "__MACOSX/imgs/1.jpg": b"", "imgs/.DS_Store": b""}))
     assert archives.unpack(tmp_path / "a.zip", tmp_path / "out") == 1
-    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tape:
-        tape.add(tmp_path / "out" / "imgs" / "1.jpg", "two/2.jpg")
-    assert archives.unpack(tmp_path / "a.tar.gz", tmp_path / "out") == 1
-    assert sorted(file.relative_to(tmp_path / "out").as_posix() for file in (tmp_path / "out").rglob("*.jpg")) == [
-        "imgs/1.jpg",
-        "two/2.jpg",
-    ]
+    files = [file for file in (tmp_path / "out").rglob("*") if file.is_file()]
+    assert files == [tmp_path / "out" / "imgs" / "1.jpg"]
 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/../../evil", "C:\\evil", "..\\evil"])
@@ -38,17 +32,11 @@ def test_links_bombs_and_damaged_archives_are_refused(tmp_path):
         archive.writestr(link, "/etc/passwd")
     with pytest.raises(DataError, match="holds a link, 'link'"):
         archives.unpack(tmp_path / "link.zip", tmp_path / "out")
-    with tarfile.open(tmp_path / "link.tar", "w") as tape:
-        one = tarfile.TarInfo("link")
-        one.type, one.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        tape.addfile(one)
-    with pytest.raises(DataError, match="holds a link or a device"):
-        archives.unpack(tmp_path / "link.tar", tmp_path / "out")
     (tmp_path / "bomb.zip").write_bytes(zipped({"zeros": bytes(50_000_000)}))
     with pytest.raises(DataError, match="would grow to 0.1 GB"):
         archives.unpack(tmp_path / "bomb.zip", tmp_path / "out")
     whole = zipped({"a": os.urandom(5000)})
-    for content in (whole[:3000], b"PK\x03\x04 nothing", whole[:100] + b"x" + whole[101:], b""):
+    for content in (whole[:3000], b"PK\x03\x04 nothing", whole[:100] + bytes([whole[100] ^ 1]) + whole[101:], b""):
         (tmp_path / "cut.zip").write_bytes(content)
         with pytest.raises(DataError, match="cannot be unpacked"):
             archives.unpack(tmp_path / "cut.zip", tmp_path / "out")

@@ -35,9 +35,9 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import atomic_write_text
 from discern_vqa.reading.columns import records, tidied
-from discern_vqa.reading.dicom_tags import Studies, pseudonym
+from discern_vqa.reading.dicom_tags import Studies, pseudonym, write_tiny_files
 from discern_vqa.reading.neutral import KNOWN, sample_of
-from discern_vqa.reading.records import Record, collect, near_file, require_folder, require_split
+from discern_vqa.reading.records import Record, collect, first_present, near_file, require_folder, require_split
 
 SUMMARY = "your own data: a folder of DICOM studies and a table of questions; no patient data is kept"
 LICENCE = "that of your data"
@@ -101,11 +101,11 @@ def read(
 def _table(root: Path, questions: str) -> Path:
     if questions:
         return root / questions
-    found = next((root / name for name in FILES if (root / name).exists()), None)
-    if found is None:
+    file = first_present([root / name for name in FILES])
+    if not file.exists():
         otherwise = "name the table of questions: --option questions=NAME"
-        raise DataError(f"{root} has no {FILES[0]} and no {FILES[1]}", hint=near_file(root / FILES[0], otherwise))
-    return found
+        raise DataError(f"{root} has no {FILES[0]} and no {FILES[1]}", hint=near_file(file, otherwise))
+    return file
 
 
 def _sample(record: Record, studies: Studies) -> Sample:
@@ -148,19 +148,17 @@ def own_key() -> bytes:
 
 def write_tiny(root: Path) -> None:
     """Two patients, three studies, one with a series of three, one file of two frames, and nine questions."""
-    from discern_vqa.reading.dicom_tags import write_tiny_files
-
     root = Path(root)
-    uids = write_tiny_files(root)
+    write_tiny_files(root)
     rows = [
         "image,question,answer,answer_type,split,frame,ward",
         "export/DOE^JANE/ct/IM1.dcm,Is there a mass?,yes,closed,train,,3",
         "export/DOE^JANE/ct/IM2.dcm,Where is the mass?,left,open,train,,3",
-        f"{uids['ct 3']},Is there a mass?,no,closed,train,,3",
+        "1.2.826.1.1.3,Is there a mass?,no,closed,train,,3",
         "export\\DOE^JANE\\us\\CINE.dcm,Is the valve open?,yes,closed,validation,1,",
         "export/DOE^JANE/us/CINE.dcm#frame=2,Is the valve open?,no,closed,validation,,",
-        f"{uids['chest study']},Is the heart enlarged?,no,closed,test,,",
-        f"{uids['chest series']},Which projection is this?,ap,open,test,,",
-        f"{uids['chest']},CT or X-ray?,X-ray,closed,test,,4",
+        "1.2.826.3,Is the heart enlarged?,no,closed,test,,",
+        "1.2.826.3.1,Which projection is this?,ap,open,test,,",
+        "1.2.826.3.1.1,CT or X-ray?,X-ray,closed,test,,4",
     ]
     atomic_write_text(root / FILES[0], "\n".join(rows) + "\n")

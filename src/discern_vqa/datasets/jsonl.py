@@ -23,7 +23,7 @@ from typing import Any
 from discern_vqa.data.sample import SPLITS as ALL_SPLITS
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import DataError
-from discern_vqa.files import atomic_path
+from discern_vqa.files import atomic_path, atomic_write_text
 from discern_vqa.reading.image_files import Images, tiny_images
 from discern_vqa.reading.neutral import record_of, sample_of, split_of
 from discern_vqa.reading.neutral import root_of as root_of
@@ -42,9 +42,7 @@ def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sa
 
     `root`: the JSONL file, or the folder that holds `samples.jsonl`.
 
-    Raises:
-        DataError: the file or an image is missing, the file is empty, or a line breaks the format (all are checked
-            first).
+    Raises DataError: the file or an image is missing, no line is usable, or one is broken (all are checked).
     """
     file = Path(root)
     require_split(split, SPLITS, "jsonl")
@@ -58,8 +56,8 @@ def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sa
         is_wanted = split_of(record) == split
         yield sample_of(record, _locate(record, image, file, images) if is_wanted else file.parent / image)
 
-    hint = 'expected {"image": ..., "split": ..., "question": ...} a line'
-    nothing = DataError(f"{file} has no usable line", hint=hint)
+    expected = 'expected {"image": ..., "split": ..., "question": ...} a line'
+    nothing = DataError(f"{file} has no usable line", hint=expected)
     hint = "each line must be one whole JSON object (no list around them, no commas between them)"
     return collect(json_lines(file, hint=hint), samples, split, skipped, nothing)
 
@@ -115,5 +113,4 @@ def write_tiny(root: Path) -> None:
     fields = ("split", "image", "question", "answer", "answer_type", "question_type")
     for number, row in enumerate(questions, start=1):
         lines.append({"id": str(number), **dict(zip(fields, row, strict=True)), "organ": "head", "site": "tiny"})
-    with atomic_path(root / FILE) as partial:
-        partial.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    atomic_write_text(root / FILE, "".join(json.dumps(line) + "\n" for line in lines))

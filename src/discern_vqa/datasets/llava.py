@@ -46,6 +46,7 @@ from discern_vqa.reading.records import (
     json_items,
     json_lines,
     near_file,
+    present_files,
     require_folder,
     require_record,
     require_split,
@@ -58,11 +59,10 @@ SPLITS = ALL_SPLITS
 PUBLISHED: dict[str, int] = {}
 
 USES, _TEXT_ONLY = ("questions", "captions"), ("stop", "leave_out")
-_NAMES = {
-    "pretrain": ("pretrain", "alignment"),
-    "train": ("train",),
-    "validation": ("validation", "val", "dev"),
-    "test": ("test",),
+_OTHER_NAMES = {"pretrain": ("alignment",), "validation": ("val", "dev")}
+_FILES = {
+    split: [name + ending for name in (split, *_OTHER_NAMES.get(split, ())) for ending in (".json", ".jsonl")]
+    for split in SPLITS
 }
 _ASKS, _ANSWERS = ("human", "user"), ("gpt", "assistant")
 _DOMAINS = {"ct_scan": "ct", "mri": "mri", "chest_xray": "x-ray", "histology": "histology", "gross": "gross pathology"}
@@ -121,21 +121,16 @@ def present(root: Path) -> tuple[str, ...]:
     if _is_file(root):
         return SPLITS
     require_folder(root)
-    there = tuple(split for split in SPLITS if any(file.exists() for file in _candidates(root, split)))
-    return there or SPLITS
+    return present_files(root, _FILES) or SPLITS
 
 
 def _is_file(root: Path) -> bool:
     return root.suffix in (".json", ".jsonl")
 
 
-def _candidates(root: Path, split: str) -> list[Path]:
-    return [root / f"{name}{ending}" for name in _NAMES[split] for ending in (".json", ".jsonl")]
-
-
 def _file(root: Path, split: str) -> Path:
     require_folder(root)
-    file = first_present(_candidates(root, split))
+    file = first_present([root / name for name in _FILES[split]])
     if not file.exists():
         raise DataError(f"{root} has no file {file.name}", hint=near_file(file))
     return file

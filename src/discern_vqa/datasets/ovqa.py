@@ -27,6 +27,7 @@ from discern_vqa.reading.image_files import Images, tiny_images
 from discern_vqa.reading.records import (
     Record,
     collect,
+    first_present,
     folder_with,
     json_items,
     no_record,
@@ -55,8 +56,7 @@ def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sa
     require_split(split, SPLITS, "ovqa")
     folder = folder_with(root, _FOLDERS, _FILES, "OVQA")
     file = folder / _FILES[split][0]
-    inside = next((name for name in _IMAGE_FOLDERS if (folder / name).is_dir()), _IMAGE_FOLDERS[0])
-    base = (folder / inside).relative_to(root).as_posix()
+    base = first_present([folder / name for name in _IMAGE_FOLDERS]).relative_to(root).as_posix()
     images = Images(root)
 
     def samples(record: Record) -> Iterator[Sample]:

@@ -122,16 +122,15 @@ def _is_json(value: Any) -> bool:
 
 def _locate(row: parquet.Row, image: str, unpacked: Unpacked) -> Path:
     """Where the row's image lies: unpacked with the row's other files, or where `location` says."""
-    source = row.source
     for values in row.values.get("files") or ():
-        name = require_record(values, source).text("path", verbatim=True)
-        unpacked.by_name(name, parquet.embedded(values, source), source)
+        name = require_record(values, row.source).text("path", verbatim=True)
+        unpacked.by_name(name, parquet.embedded(values, row.source), row.source)
     if row.values["image"].get("bytes") is None:
         location = row.file.parent / str(row.values.get("location") or image)
         if not is_file(location):
-            raise DataError(f"{source}: the image {image!r} is not at {location}", hint=near_file(location))
+            raise DataError(f"{row.source}: the image {image!r} is not at {location}", hint=near_file(location))
         return location
-    return unpacked.by_name(image, parquet.embedded(row.values["image"], source), source)
+    return unpacked.by_name(image, parquet.embedded(row.values["image"], row.source), row.source)
 
 
 def write_tiny(root: Path) -> None:

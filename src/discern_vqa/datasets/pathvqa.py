@@ -34,7 +34,7 @@ from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import atomic_write_text
 from discern_vqa.reading import hub
 from discern_vqa.reading.image_files import Images, tiny_image
-from discern_vqa.reading.records import Record, collect, json_items, near_file, no_record, require_folder, require_split
+from discern_vqa.reading.records import Record, collect, json_items, no_record, require_folder, require_split
 from discern_vqa.reading.sources import Hub
 
 SUMMARY = "PathVQA: 5,004 pathology images, 32,795 questions made from their captions"
@@ -112,8 +112,6 @@ def _owners_file(root: Path, split: str) -> Path:
             f"{file.with_suffix('.pkl')} is a pickle, which can run any program; {file.name} was expected beside it",
             hint="get the hub's Parquet copy (discern data get pathvqa), or save the pickle as JSON where you trust it",
         )
-    if not file.exists():
-        raise DataError(f"the file {file} is not there", hint=near_file(file))
     return file
 
 

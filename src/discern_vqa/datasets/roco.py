@@ -31,7 +31,7 @@ Rueckert et al., Scientific Data 11, 688 (2024).
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,19 +110,16 @@ def read(
         if value not in known:
             raise ConfigError(f"roco has no {name} {value!r}", hint=f"there are: {', '.join(known)}")
     leave_out = MissingImage.to_leave_out(missing)
+    file = _captions(root, version, split, part)
     if version == "v2":
-        file = _captions_v2(root, split)
         rows, sample_of = named_rows(file, ("ID", "Caption")), _v2(root, split)
     else:
-        file = _captions_v1(root, split, part)
-        lines = numbered_lines(file)
-        rows = (Record({"line": line}, f"{file.name}:{number}", number) for number, line in lines)
+        rows = (Record({"line": line}, f"{file.name}:{number}", number) for number, line in numbered_lines(file))
         sample_of = _v1(root, file.parent, split)
 
-    def samples(row: Record) -> Iterator[Sample]:
+    def samples(row: Record) -> list[Sample]:
         sample = sample_of(row)
-        if len(sample.caption.split()) >= least_words:
-            yield sample
+        return [sample] if len(sample.caption.split()) >= least_words else []
 
     return collect(rows, samples, split, skipped, no_record(file, split), leave_out)
 
@@ -130,27 +127,27 @@ def read(
 def present(root: Path) -> tuple[str, ...]:
     """The splits that are there. Raises DataError when `root` holds neither ROCO nor ROCOv2."""
     require_folder(root)
-    if _version_of(root) == "v2":
-        return tuple(split for split in SPLITS if _captions_v2(root, split).exists())
-    return tuple(split for split in SPLITS if _captions_v1(root, split, PARTS[0]).exists())
+    return _present(root, _version_of(root))
+
+
+def _present(root: Path, version: str) -> tuple[str, ...]:
+    return tuple(split for split in SPLITS if _captions(root, version, split).exists())
 
 
 def _version_of(root: Path) -> str:
-    if any(_captions_v2(root, split).exists() for split in SPLITS):
-        return "v2"
-    if any(_captions_v1(root, split, PARTS[0]).exists() for split in SPLITS):
-        return "v1"
+    for version in VERSIONS:
+        if _present(root, version):
+            return version
     raise DataError(
         f"{root} holds no ROCO: neither train_captions.csv nor train/radiology/captions.txt is there",
         hint=near_file(root / "train_captions.csv"),
     )
 
 
-def _captions_v2(root: Path, split: str) -> Path:
-    return root / f"{_V2[split]}_captions.csv"
-
-
-def _captions_v1(root: Path, split: str, part: str) -> Path:
+def _captions(root: Path, version: str, split: str, part: str = PARTS[0]) -> Path:
+    """The file of the captions; where it is not there, the first place in which it may lie."""
+    if version == "v2":
+        return root / f"{_V2[split]}_captions.csv"
     return first_present([root / above / name / part for above in _ABOVE for name in _V1[split]]) / "captions.txt"
 
 
@@ -162,17 +159,17 @@ def _v2(root: Path, split: str) -> Callable[[Record], Sample]:
         if isinstance(row, Record):
             cuis = row.values.get("CUIs", "").split(";")
             concepts[row.values["ID"].strip()] = [cui.strip() for cui in cuis if cui.strip()]
-    places = (name, f"{name}_images", f"{name}_images/{name}", "images")
-    folder = next((place for place in places if (root / place).is_dir()), name)
+    folder = first_present([root / inside for inside in (name, f"{name}_images", f"{name}_images/{name}", "images")])
 
     def sample(row: Record) -> Sample:
         number = row.text("ID")
         cuis = concepts.get(number, [])
+        image = (folder / f"{number}.jpg").relative_to(root).as_posix()
         return Sample(
             id=number,
             split=split,
-            image=f"{folder}/{number}.jpg",
-            path=images.find(f"{folder}/{number}.jpg", row.source),
+            image=image,
+            path=images.find(image, row.source),
             caption=row.text("Caption"),
             modality=next((_MODALITIES[cui] for cui in cuis if cui in _MODALITIES), ""),
             source=row.source,
@@ -183,15 +180,17 @@ def _v2(root: Path, split: str) -> Callable[[Record], Sample]:
 
 
 def _v1(root: Path, folder: Path, split: str) -> Callable[[Record], Sample]:
-    further = {kind: _lists(folder, kind) for kind in ("keywords", "cuis", "semtypes")}
+    further = {  # kind -> name -> what the file of that kind lists for it
+        kind: {name: [part for part in parts if part] for name, *parts in _columns(folder, kind) if name and any(parts)}
+        for kind in ("keywords", "cuis", "semtypes")
+    }
     links, images, base = _links(folder), Images(root), folder.relative_to(root).as_posix()
 
     def sample(row: Record) -> Sample:
-        text = row.values["line"]
-        number, tab, caption = text.partition("\t")
-        number = number.strip()
+        name, tab, caption = row.values["line"].partition("\t")
+        number = name.strip()
         if not tab or not number:
-            raise row.broken(f"{shown(text)}; expected name, tab, caption")
+            raise row.broken(f"{shown(row.values['line'])}; expected name, tab, caption")
         article, fetched = links.get(number, ("", ""))
         image = f"{base}/images/{number}.jpg"
         if fetched and not is_file(root / image):
@@ -214,12 +213,6 @@ def _columns(folder: Path, kind: str) -> list[list[str]]:
     """The columns of keywords.txt, or keywords_tp_val_revised.txt, line by line; none where there is no such file."""
     file = min(folder.glob(f"{kind}*.txt"), key=lambda file: len(file.name), default=None)
     return [[part.strip() for part in line.split("\t")] for _, line in numbered_lines(file)] if file else []
-
-
-def _lists(folder: Path, kind: str) -> dict[str, list[str]]:
-    """Name -> what the file of that kind lists for it."""
-    rows = _columns(folder, kind)
-    return {number: [part for part in listed if part] for number, *listed in rows if number and any(listed)}
 
 
 def _links(folder: Path) -> dict[str, tuple[str, str]]:

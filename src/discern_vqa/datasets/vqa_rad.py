@@ -29,9 +29,8 @@ Licence: CC0 1.0. Source: Lau et al., Scientific Data 5, 180251 (2018); osf.io/8
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
@@ -192,10 +191,18 @@ def write_tiny(root: Path, edition: str = "common") -> None:
         (names[2], "ABD", "Which plane is this?", "coronal", "OPEN", "PLANE", "freeform"),
         (names[3], "CHEST", "MRI or CT?", "CT", "CLOSED", "MODALITY, ATRIB", "para"),
     ]
-    rows = [dict(zip(fields, row, strict=True)) for row in train + test]
     if edition == "hub":
-        _write_tiny_hub(root, rows, len(test))
+        questions_by_split = {
+            split: [
+                (int(name[6:9]), question.lower(), str(answer).lower())
+                for name, _, question, answer, _, _, phrase_type in part
+                if phrase_type != "frame"
+            ]
+            for split, part in (("train", train), ("test", test))
+        }
+        hub.write(root, questions_by_split)
         return
+    rows = [dict(zip(fields, row, strict=True)) for row in train + test]
     if edition == "common":
         numbered = [{"qid": number, **row} for number, row in enumerate(rows, start=1)]
         atomic_write_text(root / "trainset.json", json.dumps(numbered[: len(train)], indent=1))
@@ -208,14 +215,3 @@ def write_tiny(root: Path, edition: str = "common") -> None:
             row["phrase_type"] = f"test_{row['phrase_type']}"
     without_frames = [row for row in rows if row["phrase_type"] != "frame"]
     atomic_write_text(root / "VQA_RAD Dataset Public.json", json.dumps(without_frames, indent=1))
-
-
-def _write_tiny_hub(root: Path, rows: Sequence[Mapping[str, Any]], tests: int) -> None:
-    """Those of `rows` that are no template re-phrasings, the last `tests` of them as test."""
-    parts: dict[str, list[tuple[int, str, str]]] = {"train": [], "test": []}
-    for place, row in enumerate(rows):
-        if row["phrase_type"] != "frame":
-            number = int(str(row["image_name"])[6:9])
-            question = (number, str(row["question"]).lower(), str(row["answer"]).lower())
-            parts["test" if place >= len(rows) - tests else "train"].append(question)
-    hub.write(root, parts)

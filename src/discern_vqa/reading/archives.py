@@ -1,7 +1,5 @@
 """Archives from the network, unpacked without trusting them: nothing leaves the folder, nothing fills the disk."""
 
-import shutil
-import tarfile
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -9,32 +7,34 @@ from typing import IO
 
 from discern_vqa.errors import DataError
 from discern_vqa.files import atomic_path
+from discern_vqa.reading.download import require_room
 
 MOST_TIMES_LARGER = 300
 """An archive that grows by more than this is refused: images grow by 1 to 2, JSON by 10 to 20."""
 
-_PASSED_OVER = ("__MACOSX/", ".DS_Store", "Thumbs.db")
 _HINT = "do not use this file; download it from its owners by hand and inspect it"
 
 
 def unpack(archive: Path, folder: Path) -> int:
-    """Unpacks a zip or tar file into `folder`, each file whole or not at all; returns how many files there were.
+    """Unpacks a zip file into `folder`, each file whole or not at all; returns how many files there were.
 
     Raises DataError when it is no archive, damaged, holds a name that leads out or a link, or is too large unpacked.
     """
     try:
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as opened:
-                return _unzip(opened, archive, folder)
-        with tarfile.open(archive) as tape:
-            return _untar(tape, archive, folder)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        with zipfile.ZipFile(archive) as opened:
+            return _unzip(opened, archive, folder)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{archive} cannot be unpacked: {error}", hint="it may be cut off: fetch it again") from error
 
 
 def _unzip(opened: zipfile.ZipFile, archive: Path, folder: Path) -> int:
-    members = [member for member in opened.infolist() if not member.is_dir() and not _is_passed_over(member.filename)]
-    _require_size(sum(member.file_size for member in members), archive, folder)
+    members = [member for member in opened.infolist() if not member.is_dir() and not _is_clutter(member.filename)]
+    size = sum(member.file_size for member in members)
+    if size > MOST_TIMES_LARGER * archive.stat().st_size + 1_000_000:
+        raise DataError(
+            f"{archive} would grow to {size / 1e9:.1f} GB: which is too large for an archive of images", hint=_HINT
+        )
+    require_room(archive.name, size, folder)
     for member in members:
         if (member.external_attr >> 16) & 0o170000 == 0o120000:
             raise DataError(f"{archive} holds a link, {member.filename!r}", hint=_HINT)
@@ -44,19 +44,9 @@ def _unzip(opened: zipfile.ZipFile, archive: Path, folder: Path) -> int:
     return len(members)
 
 
-def _untar(tape: tarfile.TarFile, archive: Path, folder: Path) -> int:
-    members = [member for member in tape.getmembers() if not member.isdir() and not _is_passed_over(member.name)]
-    _require_size(sum(member.size for member in members), archive, folder)
-    for member in members:
-        source = tape.extractfile(member) if member.isfile() else None
-        if source is None:
-            raise DataError(f"{archive} holds a link or a device, {member.name!r}", hint=_HINT)
-        _copy(source, _target(member.name, archive, folder), member.size, archive)
-    return len(members)
-
-
-def _is_passed_over(name: str) -> bool:
-    return name.startswith(_PASSED_OVER[0]) or name.rsplit("/", 1)[-1] in _PASSED_OVER
+def _is_clutter(name: str) -> bool:
+    """What other systems leave in archives."""
+    return name.startswith("__MACOSX/") or name.rsplit("/", 1)[-1] in (".DS_Store", "Thumbs.db")
 
 
 def _target(name: str, archive: Path, folder: Path) -> Path:
@@ -75,17 +65,3 @@ def _copy(source: IO[bytes], target: Path, size: int, archive: Path) -> None:
                 if written > size:
                     raise DataError(f"{archive} holds more bytes than it states, in {target.name!r}", hint=_HINT)
                 file.write(chunk)
-
-
-def _require_size(size: int, archive: Path, folder: Path) -> None:
-    if size > MOST_TIMES_LARGER * archive.stat().st_size + 1_000_000:
-        raise DataError(
-            f"{archive} would grow to {size / 1e9:.1f} GB: which is too large for an archive of images", hint=_HINT
-        )
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    free = shutil.disk_usage(there).free
-    if size > free:
-        raise DataError(
-            f"{archive.name} needs {size / 1e9:.1f} GB; {there} has room for {free / 1e9:.1f} GB",
-            hint="free some space, or name another folder with --out",
-        )

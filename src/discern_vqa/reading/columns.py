@@ -33,10 +33,9 @@ def records(file: Path, columns: Mapping[str, str], delimiter: str, encoding: st
     """The record of each row of a CSV file, or of each line of a JSONL file; a broken one as its error.
 
     Args:
-        file: the file; ".jsonl" is read as JSON Lines, everything else as a table with one line of names first.
+        file: ".jsonl" is read as JSON Lines, everything else as a table with one line of names first.
         columns: field -> column name, where they differ.
         delimiter: what separates the columns; "" for the most frequent of , ; tab | in the line of names.
-        encoding: of the file.
 
     Raises:
         DataError: the file is missing, in another encoding, has no line of names, or lacks a needed column.

@@ -3,10 +3,11 @@
 import hashlib
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,18 +15,13 @@ from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.imaging.image_ref import split_choice
 from discern_vqa.reading.records import is_file, near_file, one_line, shown
 
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
 PICKS = ("first", "middle", "last")
-_TAGS = (
-    "SOPInstanceUID",
-    "SeriesInstanceUID",
-    "StudyInstanceUID",
-    "PatientID",
-    "Modality",
-    "BodyPartExamined",
-    "SeriesNumber",
-    "InstanceNumber",
-    "Rows",
-)
+_UIDS = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+_TEXTS = (*_UIDS, "PatientID", "Modality", "BodyPartExamined")
+_NUMBERS = ("SeriesNumber", "InstanceNumber", "Rows")
 _MODALITIES = {
     "CT": "ct",
     "MR": "mri",
@@ -57,13 +53,10 @@ class FoundImage:
 
 @dataclass(frozen=True)
 class _Header:
+    """What a DICOM file says of itself; "" and 0 where it does not say."""
+
     path: Path
-    instance: str
-    series: str
-    study: str
-    patient: str
-    modality: str
-    organ: str
+    texts: Mapping[str, str]
     order: tuple[int, int]
     has_pixels: bool
 
@@ -114,7 +107,7 @@ class Studies:
         headers: dict[str, list[_Header]] = defaultdict(list)
         for file in sorted(self.root.rglob("*")):
             if file.is_file() and (header := self._header(file)) is not None:
-                for uid in {header.instance, header.series, header.study} - {""}:
+                for uid in {header.texts[name] for name in _UIDS} - {""}:
                     headers[uid].append(header)
         return headers
 
@@ -140,14 +133,15 @@ class Studies:
             return FoundImage(image=f"file/{pseudonym(self.key, 'file', inside)}{choice}", path=path)
         if not header.has_pixels:
             raise DataError(f"{source}: {one_line(file)} is a DICOM file without pixels", hint="name an image")
-        identity = header.instance or file.relative_to(self.root).as_posix()
+        texts = header.texts
+        identity = texts["SOPInstanceUID"] or file.relative_to(self.root).as_posix()
         return FoundImage(
             image=f"dicom/{pseudonym(self.key, 'image', identity)}{choice}",
             path=path,
-            patient=pseudonym(self.key, "patient", header.patient),
-            study=pseudonym(self.key, "study", header.study),
-            modality=_MODALITIES.get(header.modality.upper(), header.modality.lower()),
-            organ=header.organ.lower(),
+            patient=pseudonym(self.key, "patient", texts["PatientID"]),
+            study=pseudonym(self.key, "study", texts["StudyInstanceUID"]),
+            modality=_MODALITIES.get(texts["Modality"].upper(), texts["Modality"].lower()),
+            organ=texts["BodyPartExamined"].lower(),
         )
 
 
@@ -160,57 +154,41 @@ def _read_header(file: Path) -> _Header | None:
         with open(file, "rb") as opened:
             if opened.read(132)[128:] != b"DICM":
                 return None
-        dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS))
+        dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*_TEXTS, *_NUMBERS])
     except (InvalidDicomError, OSError):
         return None
     except Exception as error:  # pydicom's reader raises many kinds on damaged files; all mean the same to the user
         raise DataError(
             f"{one_line(file)} is a damaged DICOM file: {type(error).__name__}", hint="export it again, or remove it"
         ) from error
-    return _Header(
-        path=file,
-        instance=_text(dataset, "SOPInstanceUID"),
-        series=_text(dataset, "SeriesInstanceUID"),
-        study=_text(dataset, "StudyInstanceUID"),
-        patient=_text(dataset, "PatientID"),
-        modality=_text(dataset, "Modality"),
-        organ=_text(dataset, "BodyPartExamined"),
-        order=(_number(dataset, "SeriesNumber"), _number(dataset, "InstanceNumber")),
-        has_pixels=_number(dataset, "Rows") > 0,
-    )
+    series, number, rows = (_number(dataset, name) for name in _NUMBERS)
+    return _Header(file, {name: _text(dataset, name) for name in _TEXTS}, (series, number), has_pixels=rows > 0)
 
 
-def _text(dataset: Any, tag: str) -> str:
-    value = _value(dataset, tag)
+def _text(dataset: "Dataset", name: str) -> str:
+    try:
+        value = dataset.get(name)
+    except Exception:  # a value that its own type does not allow; the tag then says nothing
+        return ""
     return " ".join(str(value).split()) if isinstance(value, str) else ""
 
 
-def _number(dataset: Any, tag: str) -> int:
+def _number(dataset: "Dataset", name: str) -> int:
     try:
-        return int(_value(dataset, tag))
-    except (TypeError, ValueError):
+        return int(dataset.get(name))
+    except Exception:  # absent, several numbers, or as above
         return 0
 
 
-def _value(dataset: Any, tag: str) -> Any:
-    """The tag's value; None where it is absent or cannot be decoded."""
-    try:
-        return dataset.get(tag)
-    except Exception:  # a value that its own type does not allow; the tag then says nothing
-        return None
+def write_tiny_files(root: Path) -> None:
+    """Six small DICOM files of two patients below `root`."""
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
-
-def write_tiny_files(root: Path) -> dict[str, str]:
-    """Six small DICOM files of two patients below `root`; what is needed to name them by their UIDs."""
-    from pydicom.dataset import FileDataset, FileMetaDataset
-    from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
-
-    def save(place: str, uid: str, patient: str, modality: str, part: str, number: int, frames: int = 0) -> None:
-        meta = FileMetaDataset()
-        meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
-        meta.MediaStorageSOPInstanceUID = UID(uid)
-        meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        dataset = FileDataset(place, {}, file_meta=meta, preamble=b"\0" * 128)
+    def save(name: str, uid: str, patient: str, modality: str, part: str, number: int, frames: int = 0) -> None:
+        dataset = Dataset()
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         dataset.SOPClassUID, dataset.SOPInstanceUID = SecondaryCaptureImageStorage, uid
         dataset.SeriesInstanceUID, dataset.StudyInstanceUID = uid.rsplit(".", 1)[0], uid.rsplit(".", 2)[0]
         dataset.PatientID, dataset.PatientName = patient, "Doe^Jane"
@@ -225,7 +203,7 @@ def write_tiny_files(root: Path) -> dict[str, str]:
                 dataset.NumberOfFrames = frames
             grey = np.random.default_rng(number).integers(0, 255, (max(1, frames), 40, 48), dtype=np.uint8)
             dataset.PixelData = grey.tobytes()
-        file = root / place
+        file = root / name
         file.parent.mkdir(parents=True, exist_ok=True)
         dataset.save_as(file, enforce_file_format=True)
 
@@ -234,10 +212,3 @@ def write_tiny_files(root: Path) -> dict[str, str]:
     save("export/DOE^JANE/us/CINE.dcm", "1.2.826.2.1.1", "4711", "US", "HEART", 1, frames=2)
     save("export/chest/0001", "1.2.826.3.1.1", "4712", "DX", "CHEST", 1)
     save("export/chest/report", "1.2.826.3.2.1", "4712", "SR", "CHEST", 1, frames=-1)
-    return {
-        "ct 3": "1.2.826.1.1.3",
-        "ct series": "1.2.826.1.1",
-        "chest": "1.2.826.3.1.1",
-        "chest series": "1.2.826.3.1",
-        "chest study": "1.2.826.3",
-    }

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from discern_vqa.errors import DataError
-from discern_vqa.files import atomic_write_text, from_json
+from discern_vqa.files import atomic_write_text
 
 TIMEOUT_S = 30
 TRIES = 3
@@ -52,17 +52,15 @@ def download(
     still has the same file (its ETag) or the checksum of the file is known.
 
     Args:
-        urls: addresses, tried in order.
-        target: the file.
-        size: what it must have, in bytes; 0 for not known.
+        urls: tried in order.
+        size: in bytes; 0 for not known.
         checksum: "sha256:...", "md5:..." or "git:..."; "" for not known.
-        progress: called with the bytes so far.
         wait_s: before the second try at an address; twice as long before the third.
 
     Raises DataError: no address gives the file as it should be, or there is no room for it.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    _require_room(target, size)
+    require_room(target.name, size, target.parent)
     failures = []
     for url in urls:
         for attempt in range(TRIES):
@@ -85,7 +83,8 @@ def download(
 def _one_try(url: str, target: Path, size: int, checksum: str, progress: Progress) -> None:
     part, about = target.with_name(f".{target.name}.part"), target.with_name(f".{target.name}.part.json")
     start = part.stat().st_size if part.exists() else 0
-    etag = _known_etag(about, url)
+    known = json.loads(about.read_text("utf-8")) if about.exists() else {}
+    etag = known["etag"] if known.get("url") == url else ""  # the server's mark of the file whose beginning is there
     if start and not (etag or checksum) or (size and start > size):
         part.unlink()
         start = 0
@@ -94,22 +93,17 @@ def _one_try(url: str, target: Path, size: int, checksum: str, progress: Progres
             _receive(url, part, about, start, etag, size, progress)
         except (OSError, http.client.HTTPException) as error:
             raise Unreachable(_reason(error)) from error
-    found = part.stat().st_size
-    if size and found < size:
-        raise Unreachable(f"{found:,} bytes were received, {size:,} were expected") from ConnectionError("broke off")
-    if size and found > size:
-        _discard(part, about)
-        raise Unreachable(f"{found:,} bytes were received, {size:,} were expected")
+    received = part.stat().st_size
+    if size and received < size:
+        raise Unreachable(f"{received:,} bytes were received, {size:,} were expected") from ConnectionError("broke off")
+    about.unlink(missing_ok=True)
+    if size and received > size:
+        part.unlink()
+        raise Unreachable(f"{received:,} bytes were received, {size:,} were expected")
     if checksum and not holds(part, checksum):
-        _discard(part, about)
+        part.unlink()
         raise Unreachable("its checksum differs from the owner's")
     part.replace(target)
-    about.unlink(missing_ok=True)
-
-
-def _discard(part: Path, about: Path) -> None:
-    part.unlink(missing_ok=True)
-    about.unlink(missing_ok=True)
 
 
 def _receive(url: str, part: Path, about: Path, start: int, etag: str, size: int, progress: Progress) -> None:
@@ -142,15 +136,6 @@ def _open(url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
     return answer
 
 
-def _known_etag(about: Path, url: str) -> str:
-    """The server's mark of the file whose beginning is there, if it came from this address."""
-    try:
-        known = from_json(about.read_bytes())
-        return str(known["etag"]) if known["url"] == url else ""
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-
-
 def holds(file: Path, checksum: str) -> bool:
     """Whether a file has that checksum: "sha256:...", "md5:...", or "git:..." (SHA-1 of the git object)."""
     kind, _, expected = checksum.partition(":")
@@ -163,11 +148,13 @@ def holds(file: Path, checksum: str) -> bool:
     return found.hexdigest() == expected.lower()
 
 
-def _require_room(target: Path, size: int) -> None:
-    free = shutil.disk_usage(target.parent).free
+def require_room(name: str, size: int, folder: Path) -> None:
+    """Raises DataError when the file system of `folder`, which need not be there yet, lacks room for `size` bytes."""
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(there).free
     if size > free:
         raise DataError(
-            f"{target.name} has {size / 1e9:.1f} GB; {target.parent} has room for {free / 1e9:.1f} GB",
+            f"{name} needs {size / 1e9:.1f} GB; {there} has room for {free / 1e9:.1f} GB",
             hint="free some space, or name another folder with --out",
         )
 

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from types import ModuleType
-from typing import Any
 
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import atomic_write_text, from_json
@@ -46,10 +45,10 @@ def get(
 
     Raises DataError when a file cannot be fetched or is not what its owner states; what is there stays.
     """
-    record = _read_record(root)
+    fetched = _fetched(root)
     for file in files:
-        done = record["files"].get(file.name)
-        if done and done["checksum"] == file.checksum and (file.unpack or (root / file.name).is_file()):
+        former = fetched.get(file.name)
+        if former and former["checksum"] == file.checksum and (file.unpack or (root / file.name).is_file()):
             tell(f"{file.name}: there already")
             continue
         target = _inside(root, file.name)
@@ -65,9 +64,8 @@ def get(
                 for archive in sorted(folder.rglob(inner)):
                     tell(f"{archive.name}: unpacked {unpack(archive, archive.parent):,} files")
                     archive.unlink()
-        record["files"][file.name] = {"url": url, "checksum": file.checksum}
-        record["licence"] = licence
-        atomic_write_text(root / RECORD, json.dumps(record, indent=2) + "\n")
+        fetched[file.name] = {"url": url, "checksum": file.checksum}
+        atomic_write_text(root / RECORD, json.dumps({"files": fetched, "licence": licence}, indent=2) + "\n")
 
 
 def _inside(root: Path, name: str) -> Path:
@@ -77,12 +75,11 @@ def _inside(root: Path, name: str) -> Path:
     return root / relative
 
 
-def _read_record(root: Path) -> dict[str, Any]:
+def _fetched(root: Path) -> dict[str, dict[str, str]]:
     file = root / RECORD
+    if not file.exists():
+        return {}
     try:
-        record = from_json(file.read_bytes())
-        return {"files": dict(record["files"])}
-    except FileNotFoundError:
-        return {"files": {}}
+        return dict(from_json(file.read_bytes())["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file} cannot be read: {error}", hint="remove it: everything is downloaded again") from error

@@ -20,14 +20,8 @@ COLUMNS = ("image", "question", "answer")
 
 
 def read(root: Path, split: str, names: Sequence[str], dataset: str, skipped: list[str] | None = None) -> list[Sample]:
-    """The questions of one split, in the order of the files.
-
-    Args:
-        root: the folder that holds `data/`, or the Parquet files themselves.
-        split: as in `Sample.split`.
-        names: what the split's files may begin with.
-        dataset: the data set's name; its images are unpacked below the cache under that name.
-        skipped: see `records.collect`.
+    """The questions of one split, in the order of the files, which lie in `root` or its `data/` and begin with one of
+    `names`. The images are unpacked below the cache, under the name of the `dataset`.
 
     Raises:
         DataError: a file is missing or damaged, or a row breaks the format.
@@ -57,20 +51,13 @@ def write(root: Path, rows: Mapping[str, Sequence[tuple[int, str, str]]]) -> Non
     """Writes split -> (number of a tiny image, question, answer) in that layout, the first split in two files."""
     pyarrow, parquet = parquet_files.arrow()
     (root / "data").mkdir(parents=True, exist_ok=True)
-    schema = pyarrow.schema(
-        [
-            ("image", pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])),
-            ("question", pyarrow.string()),
-            ("answer", pyarrow.string()),
-        ]
-    )
-    for place, (split, part) in enumerate(rows.items()):
-        half = len(part) // 2 if place == 0 else 0
-        shards = [part[:half], part[half:]] if half else [part]
-        for shard, some in enumerate(shards):
+    for number_of_split, (split, questions) in enumerate(rows.items()):
+        half = len(questions) // 2 if number_of_split == 0 else 0
+        shards = [questions[:half], questions[half:]] if half else [questions]
+        for shard, shard_questions in enumerate(shards):
             records = [
                 {"image": {"bytes": tiny_bytes(number, "JPEG"), "path": None}, "question": question, "answer": answer}
-                for number, question, answer in some
+                for number, question, answer in shard_questions
             ]
             name = f"{split}-{shard:05}-of-{len(shards):05}-0a1b2c3d4e5f6071.parquet"
-            parquet.write_table(pyarrow.Table.from_pylist(records, schema), root / "data" / name)
+            parquet.write_table(pyarrow.Table.from_pylist(records), root / "data" / name)

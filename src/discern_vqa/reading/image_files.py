@@ -3,6 +3,7 @@
 import glob
 import io
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -19,8 +20,7 @@ class MissingImage(DataError):
 
     @classmethod
     def to_leave_out(cls, missing: str) -> tuple[type[DataError], ...]:
-        """The problems that the option `missing` of a reader leaves out: none for "stop", missing images for
-        "leave_out"."""
+        """The problems that a reader leaves out whose option `missing` is "stop" (none) or "leave_out"."""
         if missing not in ("stop", "leave_out"):
             raise ConfigError(f"missing is {missing!r}", hint="choose stop or leave_out")
         return (cls,) if missing == "leave_out" else ()
@@ -30,10 +30,9 @@ class Images:
     """The image files under `root`, each looked for once. Only existence is checked; the audit opens them."""
 
     def __init__(self, root: Path, option: str = "") -> None:
-        """`option`: the reader's option that names the folder of the images below `root`, for hints; "": it has
-        none."""
+        """`option`: the reader's option that names a folder of images below `root`, for hints; "": it has none."""
         self._root, self._option = root, option
-        self._known: dict[tuple[str, Path | None], Path | DataError] = {}
+        self._look_once = cache(self._look)
         self._missing = 0
 
     def find(self, name: str, source: str, at: Path | None = None) -> Path:
@@ -41,12 +40,10 @@ class Images:
 
         Raises DataError when it is not there or `name` leads out of the root.
         """
-        if (name, at) not in self._known:
-            self._known[name, at] = self._look(name, at)
-        found = self._known[name, at]
-        if isinstance(found, DataError):
-            raise type(found)(f"{source}: {found}", hint=found.hint)
-        return found
+        path = self._look_once(name, at)
+        if isinstance(path, DataError):
+            raise type(path)(f"{source}: {path}", hint=path.hint)
+        return path
 
     def _look(self, name: str, at: Path | None) -> Path | DataError:
         relative = PurePosixPath(name)
@@ -62,9 +59,7 @@ class Images:
         return MissingImage(f"the image {name!r} {what_it_is(path)}; expected a file at {one_line(path)}", hint=hint)
 
     def _hint(self, path: Path, name: str) -> str:
-        below = (
-            next((file.parent for file in self._root.glob(f"*/{glob.escape(name)}")), None) if self._option else None
-        )
+        below = next(self._root.glob(f"*/{glob.escape(name)}"), None) if self._option else None
         if below is not None:
             return f"did you mean --option {self._option}={below.relative_to(self._root).parts[0]}?"
         return near_file(path, f"put the image into {one_line(path.parent)}, or take its records out of the file")

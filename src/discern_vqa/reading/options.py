@@ -7,9 +7,6 @@ from typing import Any, get_type_hints
 
 from discern_vqa.errors import ConfigError
 
-NOT_THEIRS = ("skipped",)
-"""Arguments of `read` that a program fills (`--skip-broken`)."""
-
 
 def require_fit(
     name: str, read: Callable[..., Any], given: Mapping[str, Any], place: str, hint: str, also: Sequence[str] = ()
@@ -20,7 +17,7 @@ def require_fit(
     from pydantic import TypeAdapter, ValidationError
 
     kinds = get_type_hints(read)
-    known = [key for key in list(inspect.signature(read).parameters)[2:] if key not in NOT_THEIRS]
+    known = [key for key in list(inspect.signature(read).parameters)[2:] if key != "skipped"]  # that is --skip-broken
     for key, value in given.items():
         if key not in known:
             table = place if place.endswith(": ") else ""  # a recipe's, whose place is no part of the option's name

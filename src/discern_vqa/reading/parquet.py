@@ -1,7 +1,7 @@
 """Parquet files, read row by row with bounded memory. pyarrow is imported where it is used (extra "data")."""
 
+import itertools
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -27,30 +27,27 @@ def arrow() -> tuple[ModuleType, ModuleType]:
 def shards(root: Path, split: str, names: Sequence[str]) -> list[Path]:
     """The Parquet files of a split, as the hub lays them out: `data/train-00000-of-00003-<hash>.parquet`, sorted.
 
-    Args:
-        root: the folder, or the folder above `data/`.
-        split: what it is called here, for the message.
-        names: what its files may begin with.
+    They lie in `root` or in its `data/`, and begin with one of `names`.
 
     Raises DataError: there is none, or not all of the "-of-00003" are there.
     """
     require_folder(root)
-    found: list[Path] = []
+    files: list[Path] = []
     for folder in (root / "data", root):
         for name in names if folder.is_dir() else ():
-            found = found or sorted({*folder.glob(f"{name}-*.parquet"), *folder.glob(f"{name}.parquet")})
-    if not found:
+            files = files or sorted({*folder.glob(f"{name}-*.parquet"), *folder.glob(f"{name}.parquet")})
+    if not files:
         raise DataError(
             f"{root} has no Parquet file of the split {split!r}", hint=near_file(root / f"{names[0]}.parquet")
         )
-    parts = found[0].stem.split("-of-")
-    expected = int(parts[1][:5]) if len(parts) == 2 and parts[1][:5].isdecimal() else len(found)
-    if len(found) != expected:
+    parts = files[0].stem.split("-of-")
+    expected = int(parts[1][:5]) if len(parts) == 2 and parts[1][:5].isdecimal() else len(files)
+    if len(files) != expected:
         raise DataError(
-            f"{found[0].parent} has {len(found)} of the {expected} Parquet files of the split {split!r}",
+            f"{files[0].parent} has {len(files)} of the {expected} Parquet files of the split {split!r}",
             hint="fetch the others; a split must be whole",
         )
-    return found
+    return files
 
 
 @dataclass(frozen=True)
@@ -61,43 +58,28 @@ class Row(Record):
 
 
 def rows(files: Sequence[Path], columns: Sequence[str], others: bool = False) -> Iterator[Row]:
-    """Each row of the Parquet files, as Python values.
+    """Each row of the Parquet files, as Python values: the `columns`, and with `others` all that are there.
 
-    Args:
-        files: the files.
-        columns: those that must be there.
-        others: whether other columns are read, too.
-
-    Raises DataError: a file is missing, damaged, or lacks a column.
+    Raises DataError: a file is damaged, or lacks one of the `columns`.
     """
-    _, parquet = arrow()
-    number = 0
+    pyarrow, parquet = arrow()
+    numbers = itertools.count(1)
     for file in files:
-        if not file.is_file():
-            raise DataError(f"the file {file} is not there", hint=near_file(file))
-        with explained(file), parquet.ParquetFile(file) as opened:
-            names = opened.schema_arrow.names
-            if missing := [name for name in columns if name not in names]:
-                raise DataError(
-                    f"{file} has no column {missing[0]!r}; there are: {one_line(', '.join(names))}",
-                    hint="give the data set's own file",
-                )
-            batches = opened.iter_batches(batch_size=BATCH, columns=names if others else columns)
-            values = (row for batch in batches for row in batch.to_pylist())
-            for place, row in enumerate(values, start=1):
-                number += 1
-                yield Row(row, f"{file.name}:row {place}", number, file)
-
-
-@contextmanager
-def explained(file: Path) -> Iterator[None]:
-    """What pyarrow raises on damaged files, said in one voice."""
-    pyarrow, _ = arrow()
-    try:
-        yield
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise DataError(f"{file}: the Parquet file is damaged: {reason}", hint="fetch it again") from error
+        try:
+            with parquet.ParquetFile(file) as opened:
+                names = opened.schema_arrow.names
+                if missing := [name for name in columns if name not in names]:
+                    raise DataError(
+                        f"{file} has no column {missing[0]!r}; there are: {one_line(', '.join(names))}",
+                        hint="give the data set's own file",
+                    )
+                batches = opened.iter_batches(batch_size=BATCH, columns=names if others else columns)
+                rows_of_file = (row for batch in batches for row in batch.to_pylist())
+                for number, row in enumerate(rows_of_file, start=1):
+                    yield Row(row, f"{file.name}:row {number}", next(numbers), file)
+        except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise DataError(f"{file}: the Parquet file is damaged: {reason}", hint="fetch it again") from error
 
 
 def embedded(value: Any, source: str) -> bytes:

@@ -24,10 +24,8 @@ _BYTES_IN_GROUP = 64_000_000
 def write(samples: Sequence[Sample], path: Path, embed: bool = True) -> list[Path]:
     """Writes `samples` to Parquet; `read` gives the same samples back. Returns the files, each whole or not there.
 
-    Args:
-        samples: what to write, in that order.
-        path: a file that ends in .parquet, or a folder, in which `data/` gets a file for each split.
-        embed: put the images into the table; otherwise their places.
+    `path` ends in .parquet, or is a folder, in which `data/` gets a file for each split. With `embed=False` the
+    table says where the images lie instead of holding them.
 
     Raises:
         ConfigError: pyarrow is not installed.

@@ -82,7 +82,6 @@ def collect(
     Args:
         rows: the records of a file, or what is wrong with them.
         samples_of: the samples of one record, which may belong to other splits; a DataError is one problem.
-        split: which samples are returned.
         skipped: given a list, broken records are left out, and what is wrong with each is appended to it.
         nothing: raised when no record is left and nothing was wrong with any.
         leave_out: kinds of problems for which a record is left out even without `skipped`.
@@ -126,10 +125,7 @@ def no_record(file: Path, split: str) -> DataError:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file, with or without an image reference (`volume.nii#slice=3`).
-
-    False for a name that no file can have.
-    """
+    """Whether there is such a file, itself or before an image reference (`volume.nii#slice=3`)."""
     return is_regular_file(path) or is_regular_file(split_choice(path)[0])
 
 
@@ -215,13 +211,8 @@ def read_text(path: Path, encoding: str = "utf-8-sig", hint: str = "save the fil
 
 
 def parse_json(text: str, place: str, lines: bool = True, hint: str = "") -> Any:
-    """The JSON value that `text` holds.
-
-    Args:
-        text: JSON.
-        place: what is read, for messages: a path, or "file:line" where `lines` is False.
-        lines: say the line within `text`.
-        hint: what to do about broken JSON.
+    """The JSON value that `text` holds. `place` is what is read, for messages: a path, to which the number of a broken
+    line is added, or (`lines=False`) "file:line". `hint`: what to do about broken JSON.
 
     Raises DataError: it is not JSON, nested too deep, or holds a number or a character that no file can hold.
     """

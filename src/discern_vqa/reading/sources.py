@@ -47,11 +47,10 @@ class File:
 
 @dataclass(frozen=True, kw_only=True)
 class Zenodo:
-    """Files of a Zenodo record. `into` names the folder for archives that are unpacked elsewhere than in the root."""
+    """Files of a Zenodo record; archives among them are unpacked."""
 
     record: int
     names: Sequence[str]
-    into: Mapping[str, str] = field(default_factory=dict)
     inner: tuple[str, ...] = ()
     mirrors: Mapping[str, str] = field(default_factory=dict)
     endpoint: str = ZENODO
@@ -75,7 +74,6 @@ class Zenodo:
             size=int(about.get("size", 0)),
             checksum=str(about.get("checksum", "")),
             unpack=name.endswith(".zip"),
-            into=self.into.get(name, ""),
             inner=self.inner,
         )
 
@@ -86,7 +84,6 @@ class Hub:
 
     repository: str
     patterns: Sequence[str]
-    into: Mapping[str, str] = field(default_factory=dict)
     revision: str = "main"
 
     def files(self) -> list[File]:
@@ -114,17 +111,16 @@ class Hub:
         return files
 
     def _file(self, name: str, about: Mapping[str, Any], endpoint: str) -> File:
+        checksum = f"git:{about['oid']}" if about.get("oid") else ""
         large = about.get("lfs")
-        known = f"git:{about['oid']}" if about.get("oid") else ""
         if isinstance(large, Mapping) and large.get("oid"):
-            known = f"sha256:{large['oid']}"
+            checksum = f"sha256:{large['oid']}"
         return File(
             name=name,
             urls=(f"{endpoint}/datasets/{self.repository}/resolve/{self.revision}/{quote(name)}",),
             size=int(about.get("size", 0)),
-            checksum=known,
+            checksum=checksum,
             unpack=name.endswith(".zip"),
-            into=self.into.get(name, ""),
         )
 
 

@@ -42,13 +42,8 @@ class Row:
 
 
 def write(folder: Path, rows: Sequence[Row], samples: Sequence[Sample], about: Mapping[str, Any]) -> None:
-    """Writes both files, `split.json` last.
-
-    Args:
-        folder: where to.
-        rows: the part of each sample.
-        samples: the samples, in the order of the rows.
-        about: how the split was made; `by` is one of "image", "near", "patient", "study".
+    """Writes both files, `split.json` last. `about` says how the split was made; its "by" is one of "image", "near",
+    "patient", "study".
 
     Raises:
         DataError: a cluster, image, patient or study would be in two parts.
@@ -75,13 +70,7 @@ def parts(folder: Path) -> tuple[str, ...]:
 
 
 def read(reader: Reader, root: Path, folder: Path, options: Mapping[str, Any]) -> dict[str, list[Sample]]:
-    """The samples of each split of an index.
-
-    Args:
-        reader: the data set's module.
-        root: the data set's folder.
-        folder: the index's.
-        options: of the reader; they must be those that the index was made with.
+    """The samples of each split of the index in `folder`. The options are those that it was made with.
 
     Raises DataError: the index is not there, is broken, does not fit the samples, or has a cluster on two sides.
     """
@@ -93,20 +82,20 @@ def read(reader: Reader, root: Path, folder: Path, options: Mapping[str, Any]) -
     known = {(row.from_split, row.id): row for row in _rows(folder / ROWS)}
     read_splits = about.get("read") or present_splits(reader, root)
     samples = [sample for split in read_splits for sample in reader.read(root, split, **options)]
-    fresh = [sample for sample in samples if (sample.split, sample.id) not in known]
-    if fresh or len(samples) != len(known):
-        first = f"; the first it does not know: {fresh[0].source}" if fresh else ""
+    unknown = [sample for sample in samples if (sample.split, sample.id) not in known]
+    if unknown or len(samples) != len(known):
+        first = f"; the first it does not know: {unknown[0].source}" if unknown else ""
         raise DataError(
             f"{folder} was made for {len(known):,} samples, and {len(samples):,} are read now{first}",
             hint=f"give the reader the options {about.get('options') or 'none'}, or {_MAKE_ANEW} {name}",
         )
     rows = [known[sample.split, sample.id] for sample in samples]
     _refuse_two_sides(rows, samples, about["by"], str(folder))
-    found: dict[str, list[Sample]] = {split: [] for split in parts(folder)}
+    samples_by_split: dict[str, list[Sample]] = {split: [] for split in parts(folder)}
     for row, sample in zip(rows, samples, strict=True):
         if row.split != NONE:
-            found[row.split].append(replace(sample, split=row.split, group=f"cluster {row.cluster}"))
-    return found
+            samples_by_split[row.split].append(replace(sample, split=row.split, group=f"cluster {row.cluster}"))
+    return samples_by_split
 
 
 def _refuse_two_sides(rows: Sequence[Row], samples: Sequence[Sample], by: str, where: str) -> None:
@@ -137,11 +126,10 @@ def _about(folder: Path) -> dict[str, Any]:
         )
     try:
         about: dict[str, Any] = from_json(file.read_bytes())
-        is_split = about["format"] == _FORMAT
-    except (ValueError, KeyError, TypeError):
-        is_split = False
-    if not is_split:
-        raise DataError(f"{file} is no split of this program", hint=_MAKE_ANEW)
+        if about["format"] != _FORMAT:
+            raise ValueError("another format")
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file} is no split of this program", hint=_MAKE_ANEW) from error
     return about
 
 
@@ -149,11 +137,10 @@ def _rows(file: Path) -> list[Row]:
     try:
         lines = [from_json(line) for _, line in numbered_lines(file)]
         rows = [Row(line["from"], line["id"], line["split"], line["cluster"]) for line in lines]
-        is_split = all(row.split in (*SPLITS, NONE) for row in rows)
-    except (ValueError, KeyError, TypeError):
-        is_split = False
-    if not is_split:
-        raise DataError(f"{file} has a broken line", hint=_MAKE_ANEW)
+        if not {row.split for row in rows} <= {*SPLITS, NONE}:
+            raise ValueError("a part that does not exist")
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file} has a broken line", hint=_MAKE_ANEW) from error
     return rows
 
 

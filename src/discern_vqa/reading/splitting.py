@@ -66,12 +66,8 @@ def make(
 ) -> list[dict[str, Any]]:
     """Splits the samples and writes the index, or one for each fold into `out/fold0`, `out/fold1`, ...
 
-    Args:
-        samples_by_split: all splits of the data set.
-        settings: how to split.
-        out: a folder.
-        about: what `split.json` also holds (the data set's name, the reader's options).
-        prints: computes the fingerprints of paths.
+    `about` is what `split.json` also holds (the data set's name, the reader's options); `prints` computes the
+    fingerprints of paths.
 
     Returns:
         For each split that was written: {"folder", "clusters", "largest", "parts": {name: {"samples", "judged",
@@ -143,12 +139,9 @@ def clusters_of(
             "study": sample.study if by == "study" else "",
         }
         keys.append([("image", sample.image), *((kind, key) for kind, key in bonds.items() if key not in ("", b""))])
-    of_sample = [0] * len(samples)
     units = sorted(connected(keys), key=lambda unit: min((samples[row].split, samples[row].id) for row in unit))
-    for cluster, members in enumerate(units):
-        for member in members:
-            of_sample[member] = cluster
-    return of_sample
+    cluster_of = {row: cluster for cluster, unit in enumerate(units) for row in unit}
+    return [cluster_of[row] for row in range(len(samples))]
 
 
 def _written(
@@ -163,11 +156,15 @@ def _written(
         Row(sample.split, sample.id, _part(sample, part_of[cluster]), cluster)
         for sample, cluster in zip(samples, clusters, strict=True)
     ]
-    evaluated = Counter(row.split for row, sample in zip(rows, samples, strict=True) if _may_be_evaluated(sample))
+    members = {
+        part: [sample for row, sample in zip(rows, samples, strict=True) if row.split == part]
+        for part in ("train", "validation", "test")
+    }
+    evaluated = {part: sum(map(_may_be_evaluated, part_samples)) for part, part_samples in members.items()}
     sizes = Counter(clusters)
-    for part in ("train", "validation", "test"):
-        if not evaluated[part] and (part != "validation" or settings.validation):
-            largest = max(sizes.values(), default=0)
+    largest = max(sizes.values())
+    for part, questions in evaluated.items():
+        if not questions and (part != "validation" or settings.validation):
             ways = ["split by something narrower (--by image)"] if settings.by != "image" else []
             ways += [f"into fewer folds ({len(sizes)} at most)"] if settings.folds > 2 else []
             ways += ["without a validation part (--validation 0)"] if settings.validation else []
@@ -177,22 +174,20 @@ def _written(
                 hint=", or ".join(ways) or "add images: every part needs questions about images of its own",
             )
     split_files.write(out, rows, samples, about)
-    whole = evaluated.total() - evaluated[NONE]
-    images = {part: {s.image for row, s in zip(rows, samples, strict=True) if row.split == part} for part in evaluated}
     return {
         "folder": str(out),
         "clusters": len(sizes),
-        "largest": max(sizes.values()),
+        "largest": largest,
         "unnamed": sum(not getattr(s, settings.by) for s in samples) if settings.by in ("patient", "study") else 0,
         "parts": {
             part: {
-                "samples": sum(row.split == part for row in rows),
-                "judged": evaluated[part],
-                "images": len(images.get(part, ())),
-                "share": round(evaluated[part] / whole, 4),
+                "samples": len(members[part]),
+                "judged": questions,
+                "images": len({sample.image for sample in members[part]}),
+                "share": round(questions / sum(evaluated.values()), 4),
             }
-            for part in ("train", "validation", "test")
-            if evaluated[part]
+            for part, questions in evaluated.items()
+            if questions
         },
     }
 

@@ -1,5 +1,4 @@
-"""Stratified assignment of clusters of samples to parts of given sizes: each part gets its share of every kind. No
-torch.
+"""Stratified assignment of clusters of samples to parts of given sizes: each part gets its share of every kind.
 
 A cluster is never divided. The kinds are the pairs of answer type and organ. Counted are the questions that an
 evaluation split would ask: as people asked them, no template re-phrasings and no captions.
@@ -12,24 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discern_vqa.data.sample import Sample
-from discern_vqa.data.splits import is_evaluated
 
 
 def questions_by_kind(samples: Sequence[Sample], clusters: Sequence[int], n: int) -> NDArray[np.float64]:
-    """(n, kinds) evaluated questions of each cluster by kind; the last column counts all of them.
-
-    Args:
-        samples: all samples.
-        clusters: each sample's cluster, 0 to n - 1.
-        n: how many clusters there are.
-    """
-    names: dict[tuple[str, str], int] = {}
-    of_sample = [names.setdefault((s.answer_type, s.organ), len(names)) if is_evaluated(s) else -1 for s in samples]
-    counts = np.zeros((n, len(names) + 1))
-    for cluster, kind in zip(clusters, of_sample, strict=True):
-        if kind >= 0:
-            counts[cluster, kind] += 1
-            counts[cluster, -1] += 1
+    """(n, kinds) evaluated samples of each of the n clusters by kind; the last column counts all of them."""
+    kinds = [(sample.answer_type, sample.organ) for sample in samples]
+    column_of = {kind: column for column, kind in enumerate(dict.fromkeys(kinds))}
+    counts = np.zeros((n, len(column_of) + 1))
+    for cluster, kind in zip(clusters, kinds, strict=True):
+        counts[cluster, [column_of[kind], -1]] += 1
     return counts
 
 
@@ -38,11 +28,7 @@ def assign(counts: NDArray[np.float64], shares: Mapping[str, float], seed: int) 
 
     The largest clusters are assigned first, each to the part that lacks most of its kinds, weighted by their rarity.
     Among equal clusters the seed decides the order. Clusters without an evaluated question go to the largest part.
-
-    Args:
-        counts: (clusters, kinds), from `questions_by_kind`.
-        shares: the wanted share of each part; they sum to 1.
-        seed: another seed, another assignment.
+    `counts` is (clusters, kinds), from `questions_by_kind`; `shares` is the wanted share of each part, in all 1.
     """
     parts, wanted = list(shares), np.array(list(shares.values()))
     totals = np.maximum(counts.sum(axis=0), 1)

@@ -15,10 +15,7 @@ MOST_CHARACTERS = 10_000_000
 def rows(file: Path, delimiter: str = ",", text: str | None = None) -> Iterator[tuple[int, list[str]]]:
     """(line, fields) of each row that is not empty; quoted fields may hold delimiters and line breaks.
 
-    Args:
-        file: the file, UTF-8 with or without a byte order mark; read here unless `text` is given.
-        delimiter: what stands between fields.
-        text: the file's text, where the caller has read it already.
+    The file is UTF-8, with or without a byte order mark, unless its `text` is given.
 
     Raises:
         DataError: the file is missing, no UTF-8 text, or a row cannot be taken apart.
@@ -32,16 +29,13 @@ def rows(file: Path, delimiter: str = ",", text: str | None = None) -> Iterator[
     csv.field_size_limit(MOST_CHARACTERS)
     reader = csv.reader(io.StringIO(read_text(file) if text is None else text, newline=""), delimiter=delimiter)
     line = 1
-    while True:
-        try:
-            fields = next(reader, None)
-        except csv.Error as error:
-            raise DataError(f"{file.name}:{line}: the row cannot be read: {error}", hint=CORRECT_IT) from error
-        if fields is None:
-            return
-        if any(field.strip() for field in fields):
-            yield line, fields
-        line = reader.line_num + 1
+    try:
+        for fields in reader:
+            if any(field.strip() for field in fields):
+                yield line, fields
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{file.name}:{line}: the row cannot be read: {error}", hint=CORRECT_IT) from error
 
 
 def named_rows(file: Path, needed: Sequence[str]) -> Iterator[Record | DataError]:

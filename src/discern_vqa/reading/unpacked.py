@@ -30,8 +30,7 @@ class Unpacked:
         self._there: dict[str, int] = {}
 
     def by_content(self, data: bytes, source: str) -> tuple[str, Path]:
-        """(image, path) named after the content: equal images are one image. Raises DataError when `data` is not an
-        image."""
+        """(image, path) named after the content: equal images are one. Raises DataError when `data` is no image."""
         name = f"images/{hashlib.sha256(data).hexdigest()[:20]}.{extension(data, source)}"
         return name, self.by_name(name, data, source)
 

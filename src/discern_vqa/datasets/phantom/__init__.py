@@ -26,9 +26,10 @@ from discern_vqa.data.sample import SPLITS as SPLITS
 from discern_vqa.data.sample import Sample
 from discern_vqa.datasets import jsonl
 from discern_vqa.datasets.phantom.findings import REGIONS as REGIONS
+from discern_vqa.datasets.phantom.sheet import cases
+from discern_vqa.datasets.phantom.sheet import contact_sheet as contact_sheet
 from discern_vqa.errors import DataError
 from discern_vqa.imaging.regions import Region
-from discern_vqa.reading.records import json_lines
 
 SUMMARY = "drawn by the package: chest x-ray, head CT/MR and abdominal CT phantoms, exact answers, masks, image pairs"
 LICENCE = "Apache-2.0"
@@ -40,15 +41,6 @@ def draw(root: Path, **arguments: Any) -> None:
     from discern_vqa.datasets.phantom import drawing
 
     drawing.draw(root, drawing.Arguments(**arguments))
-
-
-def contact_sheet(
-    root: Path, split: str, out_png: Path, columns: int = 8, rows: int = 5, outline: bool = False
-) -> None:
-    """Writes a page of images with what they show; see `sheet.contact_sheet`."""
-    from discern_vqa.datasets.phantom import sheet
-
-    sheet.contact_sheet(root, split, out_png, columns, rows, outline)
 
 
 def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sample]:
@@ -64,18 +56,13 @@ def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sa
 def regions(root: Path, image: str) -> list[Region]:
     """The findings in the image `image` (as in `Sample.image`), ordered by label, each with its exact mask.
 
-    Raises DataError when `root` holds no such image, or cases.jsonl is broken.
+    Raises DataError when `root` holds no such image.
     """
-    file = Path(root) / "cases.jsonl"
-    for case in json_lines(file):
-        if isinstance(case, DataError):
-            raise case
-        if case.values["image"] == image:
-            return [
-                Region(label=label, is_finding=True, mask=Path(root) / mask)
-                for label, mask in sorted(case.values["masks"].items())
-            ]
-    raise DataError(f"{file} has no image {image!r}", hint="name it as the samples do")
+    root = Path(root)
+    masks = next((case["masks"] for case in cases(root) if case["image"] == image), None)
+    if masks is None:
+        raise DataError(f"{root / 'cases.jsonl'} has no image {image!r}", hint="name it as the samples do")
+    return [Region(label=label, is_finding=True, mask=root / mask) for label, mask in sorted(masks.items())]
 
 
 def write_tiny(root: Path) -> None:

@@ -122,8 +122,7 @@ def _exposure(unit: Unit, region: str, modality: str, marker: str) -> Exposure:
 
 
 def render(unit: Unit, case: Case, exposure: Exposure) -> tuple[NDArray[np.uint8], dict[str, Mask]]:
-    """The 8-bit image of a case and the mask of each finding. The images of a pair share everything but the
-    findings."""
+    """The 8-bit image of a case, and the mask of each finding by its kind's name."""
     random = unit.random(_ANATOMY)
     draw = random.uniform
     turn = 0.05 if case.region == "chest" else 0.09

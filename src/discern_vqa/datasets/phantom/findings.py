@@ -111,11 +111,8 @@ class Case:
 
 def kinds(region: str, modality: str) -> tuple[Kind, ...]:
     """The kinds that a region shows in a modality, devices included."""
-    if region == "chest":
-        return CHEST
-    if region == "abdomen":
-        return ABDOMEN
-    return _HEAD_CT + _HEAD_ANY if modality == "ct" else _HEAD_ANY
+    head = _HEAD_CT + _HEAD_ANY if modality == "ct" else _HEAD_ANY
+    return {"chest": CHEST, "abdomen": ABDOMEN, "head": head}[region]
 
 
 def draw_finding(random: Random, kind: Kind) -> Finding:
@@ -179,8 +176,7 @@ def _other(random: Random, options: Sequence[str], than: str) -> str:
 
 def pair_differences(finding: Finding) -> list[str]:
     """The properties in which the other image of a pair may differ in this finding."""
-    kind = finding.kind
-    single = finding.count == 1
+    kind, single = finding.kind, finding.count == 1
     ways = ["presence", "presence"]
     ways += ["side"] if kind.sided and single else []
     ways += ["zone"] if kind.zones and single else []

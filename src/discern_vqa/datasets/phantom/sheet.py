@@ -1,7 +1,8 @@
 """A contact sheet of phantoms: what each of them shows below it, and the borders of its findings on request."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,15 @@ from PIL import Image, ImageChops, ImageFilter
 
 from discern_vqa.errors import DataError
 from discern_vqa.imaging.sheet import CELL, draw_sheet
+
+
+def cases(root: Path) -> Iterator[dict[str, Any]]:
+    """What each image shows, in the order of cases.jsonl. Raises DataError when `root` holds no phantom set."""
+    listing = root / "cases.jsonl"
+    if not listing.exists():
+        raise DataError(f"{listing} does not exist", hint=f"discern data draw phantom {root}")
+    with open(listing, encoding="utf-8") as lines:
+        yield from map(json.loads, lines)
 
 
 def contact_sheet(
@@ -19,12 +29,9 @@ def contact_sheet(
     Raises DataError when `root` holds no phantom set.
     """
     root = Path(root)
-    listing = root / "cases.jsonl"
-    if not listing.exists():
-        raise DataError(f"{listing} does not exist", hint=f"discern data draw phantom {root}")
-    cases = [case for line in listing.read_text("utf-8").splitlines() if (case := json.loads(line))["split"] == split]
     cells = []
-    for case in cases[: columns * rows]:
+    cases_of_split = (case for case in cases(root) if case["split"] == split)
+    for case in islice(cases_of_split, columns * rows):
         image = Image.open(root / case["image"]).convert("RGB").resize((CELL, CELL), Image.Resampling.BICUBIC)
         if outline:
             for name in case["masks"].values():

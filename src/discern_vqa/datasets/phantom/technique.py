@@ -13,18 +13,17 @@ _IDLE = 0.15  # how much less often a question is asked when every image of the 
 
 def about_image(case: Case, regions: Sequence[str] = REGIONS) -> list[Candidate]:
     """All questions that fit the image whatever its findings are, in a set that shows these regions."""
-    technique = [
+    technique_and_region = [
         replace(question, weight=question.weight * _IDLE) if _idle(question, regions) else question
-        for question in _technique(case)
+        for question in (*_technique(case), *_region(case))
     ]
-    region = list(_region(case))
-    if len(regions) == 1:
-        region = [replace(question, weight=question.weight * _IDLE) for question in region]
-    return [*_look(case), *technique, *region, *_other(case)]
+    return [*_look(case), *technique_and_region, *_other(case)]
 
 
 def _idle(question: Candidate, regions: Sequence[str]) -> bool:
-    """Whether a question on technique has the same answer for every image of these regions."""
+    """Whether a question on technique or region has the same answer for every image of these regions."""
+    if question.type == "ORGAN":
+        return len(regions) == 1
     if question.type == "PLANE":
         return len({_PLANES[region] for region in regions}) == 1
     return question.key != "sequence" and len(set().union(*(_MODALITIES[region] for region in regions))) == 1
@@ -67,7 +66,7 @@ def _technique(case: Case) -> Iterator[Candidate]:
     if case.modality == "mri":
         sequence = ("Which mr sequence is this?", "What weighting does this image have?", "Is this t1, t2 or flair?")
         yield Candidate("sequence", "MODALITY", sequence, case.sequence, 0.8)
-    plane = "frontal" if case.region == "chest" else "axial"
+    plane = _PLANES[case.region]
     even = 1.0 if plane == "frontal" else 0.5
     planes = (
         "In what plane is this image?",
@@ -88,7 +87,7 @@ def _region(case: Case) -> Iterator[Candidate]:
         "What is imaged here?",
     )
     yield Candidate("region", "ORGAN", parts, case.region, 0.6)
-    for region in ("chest", "head", "abdomen"):
+    for region in REGIONS:
         wordings = (
             f"Is this an image of the {region}?",
             f"Is the {region} shown?",

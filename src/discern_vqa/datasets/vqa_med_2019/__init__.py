@@ -38,7 +38,6 @@ Licence: CC BY 4.0. Source: Ben Abacha et al., CLEF 2019 working notes; zenodo.o
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from discern_vqa.data.sample import Sample
@@ -127,14 +126,13 @@ def read(root: Path, split: str, *, exclude: str | None = None, skipped: list[st
     hidden, images, inside = left_out(root, exclude), Images(root), _image_folder(root, file, part)
     categories = {} if part == "test" else _category_of_line(file)
 
-    def samples(row: Record) -> Iterator[Sample]:
+    def samples(row: Record) -> list[Sample]:
         sample = _sample(row, part, inside, images, categories)
-        if Path(sample.image).name not in hidden:
-            yield sample
+        return [] if Path(sample.image).name in hidden else [sample]
 
     rows = (Record({"line": line}, f"{file.name}:{number}", number) for number, line in numbered_lines(file))
-    found = with_image_facts(collect(rows, samples, part, skipped, no_record(file, split)))
-    return pretraining(found) if split == "pretrain" else found
+    questions = with_image_facts(collect(rows, samples, part, skipped, no_record(file, split)))
+    return pretraining(questions) if split == "pretrain" else questions
 
 
 def present(root: Path) -> tuple[str, ...]:
@@ -228,43 +226,34 @@ def _accepted(answer: str, kind: str) -> list[str]:
 
 def write_tiny(root: Path) -> None:
     """Twelve questions about four training images, a list that leaves one of them out, and small other splits."""
-    training = {
-        "C1_Modality": [
-            ("synpic1", "what kind of image is this?", "cta - ct angiography"),
-            ("synpic2", "is this a contrast or noncontrast ct?", "noncontrast"),
-            ("synpic3", "is \tthis a t1 weighted image?", "no"),
-        ],
-        "C2_Plane": [
-            ("synpic1", "which plane is this image taken?", "axial"),
-            ("synpic2", "what plane is this?", "coronal"),
-            ("synpic3", "in what plane is this mri?", "sagittal"),
-            ("synpic4", "in what plane is this x-ray?", "pa"),
-        ],
-        "C3_Organ": [
-            ("synpic1", "which organ is captured by this ct scan?", "lung, mediastinum, pleura"),
-            ("synpic2", "what organ system is imaged?", "gastrointestinal"),
-            ("synpic3", "what organ system is imaged?", "skull and contents"),
-        ],
-        "C4_Abnormality": [
-            ("synpic1", "what is abnormal in the ct scan?", "pulmonary embolism"),
-            ("synpic3", "does this image look normal?", "no"),
-        ],
-    }
-    validation = {
-        "C1_Modality": [("synpic5", "what modality is shown?", "us - ultrasound")],
-        "C2_Plane": [("synpic5", "what plane is seen?", "transverse")],
-        "C3_Organ": [("synpic5", "what organ is this image of?", "genitourinary")],
-        "C4_Abnormality": [("synpic5", "is there an abnormality in the ultrasound?", "yes")],
-    }
-    for folder, numbers, parts in (("train", (1, 2, 3, 4), training), ("val", (5,), validation)):
+    training = [
+        ("C1_Modality", "synpic1|what kind of image is this?|cta - ct angiography"),
+        ("C1_Modality", "synpic2|is this a contrast or noncontrast ct?|noncontrast"),
+        ("C1_Modality", "synpic3|is \tthis a t1 weighted image?|no"),
+        ("C2_Plane", "synpic1|which plane is this image taken?|axial"),
+        ("C2_Plane", "synpic2|what plane is this?|coronal"),
+        ("C2_Plane", "synpic3|in what plane is this mri?|sagittal"),
+        ("C2_Plane", "synpic4|in what plane is this x-ray?|pa"),
+        ("C3_Organ", "synpic1|which organ is captured by this ct scan?|lung, mediastinum, pleura"),
+        ("C3_Organ", "synpic2|what organ system is imaged?|gastrointestinal"),
+        ("C3_Organ", "synpic3|what organ system is imaged?|skull and contents"),
+        ("C4_Abnormality", "synpic1|what is abnormal in the ct scan?|pulmonary embolism"),
+        ("C4_Abnormality", "synpic3|does this image look normal?|no"),
+    ]
+    validation = [
+        ("C1_Modality", "synpic5|what modality is shown?|us - ultrasound"),
+        ("C2_Plane", "synpic5|what plane is seen?|transverse"),
+        ("C3_Organ", "synpic5|what organ is this image of?|genitourinary"),
+        ("C4_Abnormality", "synpic5|is there an abnormality in the ultrasound?|yes"),
+    ]
+    for folder, numbers, rows in (("train", (1, 2, 3, 4), training), ("val", (5,), validation)):
         for number in numbers:
             tiny_image(root / folder / f"{folder.capitalize()}_images" / f"synpic{number}.jpg", number)
-        lines = {name: ["|".join(row) for row in rows] for name, rows in parts.items()}
-        for name, some in lines.items():
-            file = root / folder / "QAPairsByCategory" / f"{name}_{folder}.txt"
-            atomic_write_text(file, "\n".join(some) + "\n")
-        every = [line for some in lines.values() for line in some]
-        atomic_write_text(root / folder / f"All_QA_Pairs_{folder}.txt", "\n".join(every))
+        for category in _CATEGORIES:
+            lines = [line for name, line in rows if name == category]
+            file = root / folder / "QAPairsByCategory" / f"{category}_{folder}.txt"
+            atomic_write_text(file, "\n".join(lines) + "\n")
+        atomic_write_text(root / folder / f"All_QA_Pairs_{folder}.txt", "\n".join(line for _, line in rows))
     tests = [
         "synpic6|modality|was the ct scan taken with contrast?|yes",
         "synpic7|modality|what type of imaging modality is shown?|ct w/contrast (iv)",
