@@ -1,7 +1,6 @@
 """What is wrong with a recipe beyond a single value: tables that contradict each other, and names that do not exist.
 Also how a mistake is put into words. `config` declares the tables and calls this; it reports all mistakes at once."""
 
-import difflib
 import json
 from typing import Any, get_args
 
@@ -9,7 +8,7 @@ from pydantic import BaseModel, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
 from discern_vqa import registry
-from discern_vqa.errors import DataError
+from discern_vqa.errors import DataError, did_you_mean
 from discern_vqa.renamed_keys import advice
 
 
@@ -59,7 +58,6 @@ def unknown_names(built: dict[str, Any]) -> list[str]:
 
 
 def _impossible_drawing(data: Any) -> list[str]:
-    """Arguments that a phantom set cannot be drawn with."""
     if data.dataset != "phantom" or not data.draw:
         return []
     drawing = registry.load("datasets.phantom", "drawing")
@@ -102,5 +100,4 @@ def _keys(cls: type[BaseModel], path: list[str]) -> list[str]:
 
 def suggest(name: str, known: list[str]) -> str:
     """The nearest of the `known` names, or all of them."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else f" (there are: {', '.join(known)})"
+    return " (" + did_you_mean(name, known, f"there are: {', '.join(known)}") + ")"

@@ -41,7 +41,6 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
 
 
 def notes(found: dict[str, Any]) -> list[str]:
-    """A sentence when train does not have every answer."""
     return [
         f"{counts['only_here']:,} of {counts['questions']:,} {judged} questions have an answer that train does not "
         f"have ({counts['only_here_open']:,} of them open): a classifier with train's answers reaches at most "
@@ -52,7 +51,6 @@ def notes(found: dict[str, Any]) -> list[str]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """One line per normaliser and evaluation split."""
     return [
         f"{judged}, normaliser {name}: train has {counts['vocabulary']:,} answers, covers {counts['covered']:,} of "
         f"{whole['questions']:,} ({100 * counts['coverage']:.1f} %)"

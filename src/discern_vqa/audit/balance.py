@@ -71,7 +71,6 @@ def notes(found: dict[str, Any]) -> list[str]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """Two lines per split."""
     said = []
     for split, counts in found.items():
         most = ", ".join(f"{answer!r} {count:,}" for answer, count in counts["most_frequent"][:5])

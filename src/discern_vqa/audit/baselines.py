@@ -47,7 +47,7 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
 def _answers(inputs: AuditInputs, name: str, train: list[Sample], rows: list[Sample]) -> list[Answer]:
     vocabulary = AnswerVocabulary.from_answers((row.answer for row in train), inputs.normalise)
     more: dict[str, Any] = {}
-    if name == "thumbnail" and inputs.image_set is not None:
+    if name == "thumbnail":
         image_set = inputs.image_set
         images = {row.image for row in [*train, *rows]}
         more["thumbs"] = {image: image_set.prints.thumbs[image_set.place[image], 0] for image in images}
@@ -82,7 +82,6 @@ def _some(rows: list[Sample], most: int) -> list[Sample]:
 
 
 def notes(found: dict[str, Any]) -> list[str]:
-    """The accuracy of the best table."""
     sentences = []
     for judged, scores in found.items():
         name, best = max(scores.items(), key=lambda item: item[1]["accuracy"])
@@ -94,7 +93,6 @@ def notes(found: dict[str, Any]) -> list[str]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """A line per evaluation split and baseline."""
     said = [] if found else ["no baseline was asked for, or there is no evaluation split"]
     for judged, scores in found.items():
         for name, score in scores.items():

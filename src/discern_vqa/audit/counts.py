@@ -46,7 +46,6 @@ def notes(found: dict[str, Any]) -> list[str]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """A table: one row per split."""
     columns = ("questions", "captions", "images", "open", "closed", "frames")
     header = f"{'split':<12}" + "".join(f"{column:>11}" for column in columns)
     return [header] + [

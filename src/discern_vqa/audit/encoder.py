@@ -31,7 +31,7 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
     split.
     """
     image_set = inputs.image_set
-    if not inputs.encoder or image_set is None:
+    if not inputs.encoder:
         return {}
     vectors, numbers = _vectors(inputs)
     members = {split: mask_of(image_set, rows) for split, rows in inputs.samples.items()}
@@ -62,7 +62,6 @@ def _vectors(inputs: AuditInputs) -> tuple[NDArray[np.float32], NDArray[np.int64
     from discern_vqa.nn.encoders import EncoderConfig, image_encoder
     from discern_vqa.paths import find_weights
 
-    assert inputs.image_set is not None
     image_set = inputs.image_set
     encoder = image_encoder(EncoderConfig(kind="hf", frozen=True), 8, find_weights(inputs.encoder)).eval()
     compared = image_set.comparable
@@ -98,7 +97,6 @@ def notes(found: dict[str, Any]) -> list[str]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """A line per pair of splits."""
     if not found:
         return ["no encoder was named (--encoder NAME)"]
     return [

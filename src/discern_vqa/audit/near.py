@@ -30,13 +30,11 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
     the second and are not in it themselves, with `grey` of them by grey correlation, `numbered` of them with a
     neighbouring file number, the `questions` about them, how many of these the second split asks about the other
     image in the same words (`asked`) and answers in the same way (`answered`), and for each image its best pair.
-    `within` holds the pairs of one split that are most similar. Where images were not opened, nothing is compared.
+    `within` holds the pairs of one split that are most similar.
     """
     image_set = inputs.image_set
     found: dict[str, Any] = {"compared": 0, "above": NEAR, "same_grey": SAME_GREY, "pairs": 0, "by_grey": 0}
-    found |= {"clusters": 0, "largest": 0, "across": {}, "within": []}
-    if image_set is None:
-        return found
+    found |= {"clusters": 0, "largest": 0, "across": {}}
     members = {split: mask_of(image_set, rows) for split, rows in inputs.samples.items()}
     best = {splits: Nearest(len(image_set.first)) for splits in inputs.leaks}
     compared = image_set.comparable
@@ -165,7 +163,6 @@ def gap(one: str, other: str) -> int | None:
 
 
 def verdict(found: dict[str, Any]) -> list[str]:
-    """A sentence for each pair of splits with near-identical images."""
     sentences = []
     for pair, counts in found["across"].items():
         judged, _, known = pair.partition(" in ")
@@ -185,7 +182,6 @@ def verdict(found: dict[str, Any]) -> list[str]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """The rule, the pairs in all, then a line per pair of splits."""
     if not found["compared"]:
         return ["no image was compared"]
     return [

@@ -55,7 +55,6 @@ def _most(counts: Counter[str]) -> str:
 
 
 def notes(found: dict[str, Any]) -> list[str]:
-    """A sentence when the words of the question alone are far better than the most frequent answer."""
     return [
         f"the words of the question alone answer {100 * counts['same_question']['accuracy']:.0f} % of {judged} "
         f"(the most frequent answer: {100 * counts['majority']['accuracy']:.0f} %), without an image."
@@ -65,7 +64,6 @@ def notes(found: dict[str, Any]) -> list[str]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """Two lines per evaluation split."""
     said = []
     for judged, counts in found.items():
         answers = ", ".join(f"{kind} {answer!r}" for kind, answer in counts["answers"].items())

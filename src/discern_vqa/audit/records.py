@@ -62,7 +62,6 @@ def _is_off(counts: dict[str, Any]) -> bool:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """A line per split, then the broken records."""
     said = [
         f"{split}: {counts['read']:,} {'captions' if counts['captions'] else 'questions'} read"
         + (f", {counts['published']:,} published" if counts["published"] is not None else "")

@@ -61,7 +61,6 @@ def verdict(found: dict[str, Any]) -> list[str]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """One line per split, one for all together."""
     return [
         f"{name}: {counts['repeated_rows']:,} repeated rows, {counts['conflicting_questions']:,} questions with "
         "different answers"

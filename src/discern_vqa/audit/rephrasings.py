@@ -59,7 +59,7 @@ def _close(inputs: AuditInputs, train: Sequence[Sample], rows: Sequence[Sample])
     from discern_vqa.fitting.shared import tfidf
 
     plain, shown_image = inputs.plain, inputs.shown_image
-    about: dict[tuple[str | int, str], list[int]] = {}
+    about: dict[tuple[int, str], list[int]] = {}
     for place, row in enumerate(train):
         about.setdefault((shown_image(row), plain(row.answer)), []).append(place)
     shared = [(row, about[key]) for row in rows if (key := (shown_image(row), plain(row.answer))) in about]
@@ -109,7 +109,6 @@ def verdict(found: dict[str, Any]) -> list[str]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """Six lines per evaluation split."""
     said = []
     for judged, counts in found.items():
         total, opened = counts["questions"], counts["open_questions"]

@@ -34,7 +34,6 @@ def _kind(row: Sample) -> str:
 
 
 def notes(found: dict[str, Any]) -> list[str]:
-    """A sentence when train names sides."""
     counts = found.get("train")
     if not counts or not any(counts[kind] for kind in _KINDS):
         return []
@@ -46,7 +45,6 @@ def notes(found: dict[str, Any]) -> list[str]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """One line per split."""
     return [
         f"{split}: {percent(counts['with_side'], counts['questions'])}, in letters {counts['in_letters']:,}, asked for "
         f"{counts['asked']:,}"

@@ -176,12 +176,13 @@ def _goes_on(study: Any, space: Space, overrides: list[str], settings: Recipe, d
         "made_of": {"recipe": recipe, "data": data},
     }
     then = now | study.user_attrs
-    changed = ["another space or other --set"] if then["space"] != now["space"] else []
-    for key, what in (("recipe", "another recipe"), ("data", "other data")):
-        changed += [what] if then["made_of"].get(key) != now["made_of"][key] else []
-    if changed:
-        message = f"this study was begun with {' and '.join(changed)}"
-        raise ConfigError(message, hint="choose another --out, or another storage")
+    differs = {
+        "another space or other --set": then["space"] != now["space"],
+        "another recipe": then["made_of"].get("recipe") != recipe,
+        "other data": then["made_of"].get("data") != data,
+    }
+    if changed := " and ".join(what for what, is_so in differs.items() if is_so):
+        raise ConfigError(f"this study was begun with {changed}", hint="choose another --out, or another storage")
     for key, value in now.items():
         study.set_user_attr(key, value)
 

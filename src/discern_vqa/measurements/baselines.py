@@ -86,7 +86,6 @@ def sees(name: str, figures: Mapping[str, Any] | None = None) -> Sees:
 
 
 def lines(scores: Scores) -> list[str]:
-    """Why there are no baselines, where there are none."""
     return [f"no baselines: {scores['baselines_left_out']}"] if "baselines_left_out" in scores else []
 
 

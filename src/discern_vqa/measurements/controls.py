@@ -50,7 +50,6 @@ def measure(context: Context) -> Mapping[str, Any]:
 
 
 def lines(scores: Scores) -> list[str]:
-    """Which controls are left out, and why."""
     return [f"left out: {name}: {why}" for name, why in (scores.get("controls_left_out") or {}).items()]
 
 
@@ -72,13 +71,11 @@ def warnings(scores: Scores) -> list[str]:
 
 
 def tables(scores: Scores) -> list[Table]:
-    """Why controls are left out."""
     table = table_of("controls_left_out", "Controls that were left out", scores.get("controls_left_out") or {})
     return [table] if table else []
 
 
 def groups(scores: Scores) -> list[Group]:
-    """A row for each control."""
     members = scores.get("controls") or {}
     return [Group("control", "controls (the model, without the right image)", members, SEES)]
 

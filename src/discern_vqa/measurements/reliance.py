@@ -111,7 +111,6 @@ def gap(right: np.ndarray, wrong: Mapping[str, np.ndarray], images: Sequence[str
 
 
 def lines(scores: Scores) -> list[str]:
-    """One sentence, where a control was asked."""
     gaps = scores.get("reliance") or {}
     overall = gaps.get("overall")
     if not overall or not overall["n"]:
@@ -143,7 +142,6 @@ def warnings(scores: Scores) -> list[str]:
 
 
 def sentences(scores: Scores) -> list[str]:
-    """What the right image adds."""
     overall = (scores.get("reliance") or {}).get("overall") or {}
     if not overall.get("n"):
         return []
@@ -156,7 +154,6 @@ def sentences(scores: Scores) -> list[str]:
 
 
 def tables(scores: Scores) -> list[Table]:
-    """What the right image adds, by part, organ and question type."""
     gaps = scores.get("reliance") or {}
     parts = [(part, gaps[part]) for part in ("overall", *PARTS) if gaps.get(part)]
     for grouping, groups in (gaps.get("by") or {}).items():

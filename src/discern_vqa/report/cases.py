@@ -6,6 +6,7 @@ that the reader can take them away.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,6 @@ class Case:
 
     @property
     def tags(self) -> list[str]:
-        """What kind of question it is."""
         row = self.row
         return [tag for tag in (row.organ, row.question_type, row.answer_type, row.phrase_type) if tag]
 
@@ -106,7 +106,7 @@ def _spread(run: RunFiles, places: Sequence[int]) -> list[int]:
         if row.image not in images:
             images.add(row.image)
             by_type.setdefault(row.question_type, []).append(place)
-    return _in_turn(by_type.values())
+    return in_turn(by_type.values())
 
 
 def _spread_pairs(run: RunFiles, right: np.ndarray) -> list[list[int]]:
@@ -118,13 +118,12 @@ def _spread_pairs(run: RunFiles, right: np.ndarray) -> list[list[int]]:
         if run.rows[pair[0]].image not in images:
             images.update(run.rows[i].image for i in pair)
             kinds[bool(right[pair].all())].append(pair)
-    return _in_turn(kinds.values())
+    return in_turn(kinds.values())
 
 
-def _in_turn(piles: Iterable[list[Any]]) -> list[Any]:
-    """One of each pile, then the second of each, and so on."""
-    piles = [pile for pile in piles if pile]
-    return [pile[i] for i in range(max(map(len, piles), default=0)) for pile in piles if i < len(pile)]
+def in_turn(piles: Iterable[list[Any]]) -> list[Any]:
+    """One of each pile, then the second of each, and so on; None is in no pile."""
+    return [item for turn in zip_longest(*piles) for item in turn if item is not None]
 
 
 class _CardMaker:
@@ -159,7 +158,6 @@ class _CardMaker:
         return self.pictures[image]
 
     def _outline(self, mask: str, size: tuple[int, int]) -> str:
-        """A line around the finding."""
         opened = self._open(mask)
         if opened is None:
             return ""

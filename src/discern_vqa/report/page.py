@@ -125,15 +125,13 @@ def _by_table(group: dict[str, Any]) -> Table:
 def _audit_lines(report: dict[str, Any]) -> list[tuple[str, list[str]]]:
     """Each check of the audit with its lines, as the terminal prints them; of checks that this version has."""
     told = []
-    for check in CHECKS:
-        found = report.get(check.__name__.rpartition(".")[2])
-        if isinstance(found, dict):
+    for name, check in CHECKS.items():
+        if isinstance(figures := report.get(name), dict):
             try:
-                told.append((check.TITLE, check.lines(found)))
+                lines = check.lines(figures)
             except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError):  # of an earlier version
-                told.append(
-                    (check.TITLE, ["(figures of another version of Discern; discern evaluate writes them anew)"])
-                )
+                lines = ["(figures of another version of Discern; discern evaluate writes them anew)"]
+            told.append((check.TITLE, lines))
     return told
 
 
