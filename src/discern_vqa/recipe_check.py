@@ -22,17 +22,11 @@ def impossible(built: dict[str, Any]) -> list[str]:
         mistakes.append(f"[data] auxiliary = {data.auxiliary!r}: that is the data set itself")
     if data is not None and (odd := data.vocabulary_min_count.keys() - set(data.vocabulary_from)):
         mistakes.append(f"[data] vocabulary_min_count: {', '.join(sorted(odd))}: expected names of vocabulary_from")
-    return mistakes + _impossible_prior(built)
-
-
-def _impossible_prior(built: dict[str, Any]) -> list[str]:
-    """Cases are compared by the states of frozen encoders, and a mirrored image is no longer the case that it was."""
-    if "prior" not in built or not built["prior"].cases:
-        return []
-    mistakes = []
-    if "model" in built and not (built["model"].image.frozen and built["model"].text.frozen):
+    # Cases are compared by the states of frozen encoders, and a mirrored image is no longer the case that it was.
+    uses_cases = "prior" in built and built["prior"].cases
+    if uses_cases and "model" in built and not (built["model"].image.frozen and built["model"].text.frozen):
         mistakes.append("[prior] cases = true: needs frozen encoders, `frozen = true` in [model] image and text")
-    if "data" in built and built["data"].mirror:
+    if uses_cases and data is not None and data.mirror:
         mistakes.append("[prior] cases = true: not with [data] mirror = true, which exchanges left and right")
     return mistakes
 

@@ -35,7 +35,7 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
         return {}
     vectors, numbers = _vectors(inputs)
     members = {split: mask_of(image_set, rows) for split, rows in inputs.samples.items()}
-    found: dict[str, Any] = {"encoder": inputs.encoder, "above": ABOVE, "compared": len(numbers), "across": {}}
+    figures: dict[str, Any] = {"encoder": inputs.encoder, "above": ABOVE, "compared": len(numbers), "across": {}}
     thumbs = image_set.thumbs()
     for judged, known in inputs.leaks:
         there = members[known][numbers]
@@ -50,8 +50,8 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
             {("cosine" if key == "likeness" else key): value for key, value in pair.items()}
             for pair in nearest.described(image_set, image_set)
         ]
-        found["across"][f"{judged} in {known}"] = {"of_images": int(members[judged].sum()), "pairs": pairs}
-    return found
+        figures["across"][f"{judged} in {known}"] = {"of_images": int(members[judged].sum()), "pairs": pairs}
+    return figures
 
 
 def _vectors(inputs: AuditInputs) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

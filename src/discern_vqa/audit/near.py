@@ -1,6 +1,7 @@
 """Near-identical images: neighbouring slices and re-encoded copies, which a split by name does not keep apart."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -33,12 +34,10 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
     `within` holds the pairs of one split that are most similar.
     """
     image_set = inputs.image_set
-    found: dict[str, Any] = {"compared": 0, "above": NEAR, "same_grey": SAME_GREY, "pairs": 0, "by_grey": 0}
-    found |= {"clusters": 0, "largest": 0, "across": {}}
     members = {split: mask_of(image_set, rows) for split, rows in inputs.samples.items()}
     best = {splits: Nearest(len(image_set.first)) for splits in inputs.leaks}
     compared = image_set.comparable
-    clusters = Clusters(len(image_set.first))
+    clusters, counts = Clusters(len(image_set.first)), Counter({"pairs": 0, "by_grey": 0})
     within = Pairs(*(np.empty(0, kind) for kind in (np.int64, np.int64, np.float32, np.float32)))
     blocks = near_pairs(
         image_set.thumbs()[compared],
@@ -46,8 +45,8 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
     )
     for block in blocks:
         pairs = Pairs(compared[block.one], compared[block.other], block.likeness, block.grey)
-        found["pairs"] += len(pairs)
-        found["by_grey"] += int((pairs.grey >= SAME_GREY).sum())
+        counts["pairs"] += len(pairs)
+        counts["by_grey"] += int((pairs.grey >= SAME_GREY).sum())
         clusters.add(pairs.one, pairs.other)
         for (judged, known), nearest in best.items():
             for one, other in ((pairs.one, pairs.other), (pairs.other, pairs.one)):
@@ -56,11 +55,13 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
         in_one_split = [mask[pairs.one] & mask[pairs.other] for mask in members.values()]
         within = _most_similar(within, pairs.chosen(np.logical_or.reduce(in_one_split)))
     sizes = clusters.sizes()
-    found |= {"compared": len(compared), "clusters": len(sizes), "largest": int(sizes[0]) if len(sizes) else 0}
-    for (judged, known), nearest in best.items():
-        found["across"][f"{judged} in {known}"] = _across(inputs, image_set, judged, known, nearest)
-    found["within"] = described(image_set, image_set, within)
-    return found
+    return {
+        "compared": len(compared), "above": NEAR, "same_grey": SAME_GREY, **counts,
+        "clusters": len(sizes), "largest": int(sizes[0]) if len(sizes) else 0,
+        "across": {f"{judged} in {known}": _across(inputs, image_set, judged, known, nearest)
+                   for (judged, known), nearest in best.items()},
+        "within": described(image_set, image_set, within),
+    }  # fmt: skip
 
 
 class Nearest:

@@ -17,7 +17,7 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
     (`questions_seen` says how often they are not). `asked_most` has train's most frequent questions, how often each is
     asked, its most frequent answer and that answer's share.
     """
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     plain = inputs.plain
     for known, judged in inputs.pairs:
         by_type: dict[str, Counter[str]] = defaultdict(Counter)
@@ -33,7 +33,7 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
         majority = sum(plain(row.answer) == _most(by_type.get(row.answer_type) or overall) for row in rows)
         same = sum(plain(row.answer) == _most(by_words.get(plain(row.question)) or overall) for row in rows)
         seen = sum(plain(row.question) in by_words for row in rows)
-        found[judged] = {
+        figures[judged] = {
             "questions": len(rows),
             "majority": {"correct": majority, "accuracy": share(majority, len(rows))},
             "same_question": {"correct": same, "accuracy": share(same, len(rows))},
@@ -46,7 +46,7 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
                 if counts.total() > 1
             ],
         }
-    return found
+    return figures
 
 
 def _most(counts: Counter[str]) -> str:

@@ -19,11 +19,11 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
     `in_letters` name a side otherwise (L, RUL, left-sided), `asked` ask for one without naming it; see
     `data.laterality`.
     """
-    found = {}
+    figures = {}
     for split, rows in inputs.questions.items():
         kinds = Counter(map(_kind, rows))
-        found[split] = {"questions": len(rows)} | {kind: kinds[kind] for kind in _KINDS}
-    return found
+        figures[split] = {"questions": len(rows)} | {kind: kinds[kind] for kind in _KINDS}
+    return figures
 
 
 def _kind(row: Sample) -> str:

@@ -1,16 +1,13 @@
 """`discern score`: the figures of anybody's predictions file. No run, no torch."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from discern_vqa.commands._output import Json, Normalise, write_json
 from discern_vqa.errors import ConfigError
 from discern_vqa.paths import refuse_own_input
-
-if TYPE_CHECKING:
-    from discern_vqa.scoring.free_text import Similarity
 
 
 def score(
@@ -72,7 +69,7 @@ def score(
         scores["protocols"] = protocols.score_protocols(rows, names, known)
         tables.append(protocols.as_table(scores["protocols"]))
     if free_text or similarity is not None:
-        near: Similarity | None = None
+        near = None
         if similarity is not None:
             from discern_vqa.evaluation.similarity import similarities
 

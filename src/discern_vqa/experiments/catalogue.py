@@ -113,11 +113,11 @@ def load(name: str, seen: tuple[Path, ...] = ()) -> Experiment:
     if not isinstance(rows, dict):
         raise ConfigError(f"{path}: rows = {rows!r}: expected a table for each row", hint=SEE)
     if "rows_of" in tables:
-        read = load(str(tables.pop("rows_of")), (*seen, path.resolve())).rows
+        checked_rows = load(str(tables.pop("rows_of")), (*seen, path.resolve())).rows
     else:
-        read = tuple(_checked(path, f"rows.{name}", Row, name, row) for name, row in rows.items())
-    experiment = _checked(path, "", Experiment, path.stem, tables | {"rows": read})
-    if experiment.reference not in [row.name for row in read]:
+        checked_rows = tuple(_checked(path, f"rows.{name}", Row, name, row) for name, row in rows.items())
+    experiment = _checked(path, "", Experiment, path.stem, tables | {"rows": checked_rows})
+    if experiment.reference not in [row.name for row in checked_rows]:
         raise ConfigError(
             f"{path}: no row is named {experiment.reference!r}, its reference",
             hint="name one of the rows as `reference`",

@@ -186,11 +186,11 @@ def _differences(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _groups(rows: Sequence[Prediction], field: str) -> dict[str, list[Prediction]]:
     """The largest group first, as in `metrics`; {} where none is named."""
-    found: dict[str, list[Prediction]] = {}
+    groups: dict[str, list[Prediction]] = {}
     for row in rows:
-        found.setdefault(getattr(row, field) or NO_VALUE, []).append(row)
-    order = sorted(found, key=lambda name: (-len(found[name]), name))
-    return {} if order == [NO_VALUE] else {name: found[name] for name in order}
+        groups.setdefault(getattr(row, field) or NO_VALUE, []).append(row)
+    order = sorted(groups, key=lambda name: (-len(groups[name]), name))
+    return {} if order == [NO_VALUE] else {name: groups[name] for name in order}
 
 
 def _ends(ends: Sequence[float] | None, digits: int = 1) -> str:
