@@ -38,7 +38,7 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
     best = {splits: Nearest(len(image_set.first)) for splits in inputs.leaks}
     compared = image_set.comparable
     clusters, counts = Clusters(len(image_set.first)), Counter({"pairs": 0, "by_grey": 0})
-    within = Pairs(*(np.empty(0, kind) for kind in (np.int64, np.int64, np.float32, np.float32)))
+    within = Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.float32))
     blocks = near_pairs(
         image_set.thumbs()[compared],
         progress=lambda done, total: inputs.progress("comparing images", done, total),
