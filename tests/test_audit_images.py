@@ -199,7 +199,7 @@ def test_slakes_records_and_tables_are_as_measured(of_slake):
 def test_slakes_languages_divide_its_images_differently(real_data):
     root = real_data("slake")
     samples = {split: slake.read(root, split, language="both") for split in slake.present(root)}
-    report = audit.audit(samples, open_images=False)
+    report = audit.audit(samples)
     conflicts = {
         (one["judged"], one["language"], one["other"]): one["images"] for one in report["languages"]["conflicts"]
     }

@@ -23,7 +23,7 @@ def declarations() -> list[str]:
     """A line for each module: its import, and its assignment to its contract."""
     found = [(f"discern_vqa.{kind}", name, contract) for kind, contract in KINDS.items()
              for name in registry.names(kind)]  # fmt: skip
-    found += [("discern_vqa.audit", check.__name__.rpartition(".")[2], "AuditCheck") for check in audit.CHECKS]
+    found += [("discern_vqa.audit", name, "AuditCheck") for name in audit.CHECKS]
     for name in registry.names("baselines"):
         module = registry.load("baselines", name)
         kinds = {"BaselineRow": BaselineRow, "FittedBaseline": FittedBaseline}

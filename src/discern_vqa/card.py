@@ -9,13 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path, PureWindowsPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from discern_vqa.files import atomic_write_text
 from discern_vqa.scoring.stored import own_file, read_object
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 CARD = "README.md"
 MADE = "<!-- Written by Discern; discern evaluate writes it again. -->"
@@ -44,37 +41,36 @@ def write_card(folder: Path, judged: Judged | None = None) -> bool:
 
     Raises RunError: the folder has no readable config.json.
     """
+    from jinja2 import Environment
+
     folder, path = Path(folder), Path(folder) / CARD
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
     if before and MADE not in before:
         return False
+    template = files("discern_vqa").joinpath("card.md.j2").read_text("utf-8")
     with own_file(folder / "config.json", "train the run again"):
         config = read_object(folder / "config.json", "train the run again")
         name = str(config.get("name") or folder.resolve().name)
         head = _head(name, config["data"]["dataset"], config["model"]["name"], judged, _kept(before))
-        text = _template().render(
-            head=head,
-            made=MADE,
-            name=name,
-            quoted=f'"{name}"' if any(letter.isspace() for letter in name) else name,
-            config=config,
-            encoders=_encoders(config["model"]),
-            judged=judged,
-            facts=_facts(config),
-            has_recipe=(folder / "recipe.toml").is_file(),
-            yours=YOURS,
-            below=_below(before),
+        text = (
+            Environment(trim_blocks=True, lstrip_blocks=True)
+            .from_string(template)
+            .render(
+                head=head,
+                made=MADE,
+                name=name,
+                quoted=f'"{name}"' if any(letter.isspace() for letter in name) else name,
+                config=config,
+                encoders=_encoders(config["model"]),
+                judged=judged,
+                facts=_facts(config),
+                has_recipe=(folder / "recipe.toml").is_file(),
+                yours=YOURS,
+                below=_below(before),
+            )
         )
     atomic_write_text(path, text)
     return True
-
-
-def _template() -> "Template":
-    """`card.md.j2`, beside this file."""
-    from jinja2 import Environment
-
-    text = files("discern_vqa").joinpath("card.md.j2").read_text("utf-8")
-    return Environment(trim_blocks=True, lstrip_blocks=True).from_string(text)
 
 
 def _head(name: str, dataset: str, model: str, judged: Judged | None, kept: Mapping[str, str]) -> str:
@@ -118,7 +114,6 @@ def _kept(before: str) -> dict[str, str]:
 
 
 def _below(before: str) -> str:
-    """What the user wrote below the line."""
     below = before.partition(YOURS)[2].strip("\n")
     return f"\n{below}\n" if below else ""
 

@@ -1,8 +1,8 @@
 """What each kind of part has to have, as types that mypy checks. A part is a module of its folder, found by its name
 (`registry`): `datasets/` holds a Reader each, `models/` a Model, `objectives/` an Objective, `baselines/` a BaselineRow
-or a FittedBaseline or both, `explanations/` an ExplanationMethod, `audit/` an AuditCheck,
-`measurements/` a Measurement. docs/adding.md walks through
-each of them; `tests/test_contracts.py` holds every module that is there against its contract.
+or a FittedBaseline or both, `explanations/` an ExplanationMethod, `audit/` an AuditCheck, `measurements/` a
+Measurement. docs/adding.md walks through each of them; `tests/test_contracts.py` holds every module that is there
+against its contract.
 
 Nothing is imported here when the program runs, so that every room may use this file.
 """

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -54,13 +55,9 @@ def examine() -> dict[str, Any]:
 
 def processor_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> set[str]:
     """The processor's feature flags; empty where the system does not list them."""
-    if not cpuinfo.is_file():
-        return set()
-    for line in cpuinfo.read_text(errors="replace").splitlines():
-        key, _, value = line.partition(":")
-        if key.strip().lower() in ("flags", "features"):
-            return set(value.split())
-    return set()
+    text = cpuinfo.read_text(errors="replace") if cpuinfo.is_file() else ""
+    flags = re.search(r"^(?:flags|features)\s*:(.*)$", text, re.MULTILINE | re.IGNORECASE)
+    return set(flags[1].split()) if flags else set()
 
 
 def memory_gib() -> float | None:

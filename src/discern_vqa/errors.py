@@ -4,6 +4,15 @@ The message says what was given and what was expected; `hint` says what to type 
 one line and exits with 2. A traceback means a bug of this package, never a mistake of the user.
 """
 
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "", cutoff: float = 0.6) -> str:
+    """A hint with the nearest of the known names; `otherwise` where none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return f"did you mean {near[0]!r}?" if near else otherwise
+
 
 class DiscernError(Exception):
     """A mistake that the user can correct; `hint` says how."""

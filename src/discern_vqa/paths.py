@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from discern_vqa import registry
-from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.errors import ConfigError, DataError, did_you_mean
 
 HUB = {
     "bert-base-uncased": "google-bert/bert-base-uncased",
@@ -74,13 +74,13 @@ def find_local_data(name: str) -> Path | None:
     return next((folder for folder in folders if folder.name == name and folder.is_dir()), None)
 
 
-def find_weights(name: str, given: Path | None = None) -> Path:
+def find_weights(name: str) -> Path:
     """The folder (transformers layout) of the weights `name`: a short name, a hub id `org/name`, or a folder.
 
-    `given`, when there is one, is the only place looked at. Raises ConfigError whose hint says how to get them.
+    Raises ConfigError whose hint says how to get them.
     """
-    wanted = Path(given if given is not None else name).expanduser()
-    if given is not None or wanted.is_absolute() or name.startswith("."):
+    wanted = Path(name).expanduser()
+    if wanted.is_absolute() or name.startswith("."):
         if (found := _weights_in(wanted)) is None:
             what = "holds no weights" if wanted.is_dir() else "does not exist"
             raise ConfigError(f"the weights folder {wanted} {what}", hint=_how_to_get_weights(name))
@@ -171,8 +171,7 @@ def _from_hub(name: str) -> Path:
     repository = _hub_id(name)
     places = f"the weights {name!r} are in none of: {_listed(weights_roots())}"
     if not repository:
-        near = difflib.get_close_matches(name, HUB, n=1)
-        raise ConfigError(places, hint=f"did you mean {near[0]!r}?" if near else _how_to_get_weights(name))
+        raise ConfigError(places, hint=did_you_mean(name, HUB) or _how_to_get_weights(name))
     from huggingface_hub import snapshot_download
 
     offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
@@ -249,8 +248,8 @@ def _how_to_get_data(name: str, given: Path | None = None) -> str:
     if name == "phantom":
         return f"discern data draw phantom {given or cache_dir() / 'data' / 'phantom'}"
     known = registry.names("datasets")
-    if name not in known and (near := difflib.get_close_matches(name, known, n=1)):
-        return f"did you mean {near[0]!r}?"
+    if name not in known and (nearest := did_you_mean(name, known)):
+        return nearest
     reader = registry.load("datasets", name) if name in known else None
     source = getattr(reader, "SOURCE", "")
     where = f" (it is {source})" if source else ""

@@ -1,7 +1,6 @@
 """What is wrong with a recipe beyond a single value: tables that contradict each other, and names that do not exist.
 Also how a mistake is put into words. `config` declares the tables and calls this; it reports all mistakes at once."""
 
-import difflib
 import json
 from typing import Any, get_args
 
@@ -9,7 +8,7 @@ from pydantic import BaseModel, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
 from discern_vqa import registry
-from discern_vqa.errors import DataError
+from discern_vqa.errors import DataError, did_you_mean
 from discern_vqa.renamed_keys import advice
 
 
@@ -23,17 +22,11 @@ def impossible(built: dict[str, Any]) -> list[str]:
         mistakes.append(f"[data] auxiliary = {data.auxiliary!r}: that is the data set itself")
     if data is not None and (odd := data.vocabulary_min_count.keys() - set(data.vocabulary_from)):
         mistakes.append(f"[data] vocabulary_min_count: {', '.join(sorted(odd))}: expected names of vocabulary_from")
-    return mistakes + _impossible_prior(built)
-
-
-def _impossible_prior(built: dict[str, Any]) -> list[str]:
-    """Cases are compared by the states of frozen encoders, and a mirrored image is no longer the case that it was."""
-    if "prior" not in built or not built["prior"].cases:
-        return []
-    mistakes = []
-    if "model" in built and not (built["model"].image.frozen and built["model"].text.frozen):
+    # Cases are compared by the states of frozen encoders, and a mirrored image is no longer the case that it was.
+    uses_cases = "prior" in built and built["prior"].cases
+    if uses_cases and "model" in built and not (built["model"].image.frozen and built["model"].text.frozen):
         mistakes.append("[prior] cases = true: needs frozen encoders, `frozen = true` in [model] image and text")
-    if "data" in built and built["data"].mirror:
+    if uses_cases and data is not None and data.mirror:
         mistakes.append("[prior] cases = true: not with [data] mirror = true, which exchanges left and right")
     return mistakes
 
@@ -59,7 +52,6 @@ def unknown_names(built: dict[str, Any]) -> list[str]:
 
 
 def _impossible_drawing(data: Any) -> list[str]:
-    """Arguments that a phantom set cannot be drawn with."""
     if data.dataset != "phantom" or not data.draw:
         return []
     drawing = registry.load("datasets.phantom", "drawing")
@@ -102,5 +94,4 @@ def _keys(cls: type[BaseModel], path: list[str]) -> list[str]:
 
 def suggest(name: str, known: list[str]) -> str:
     """The nearest of the `known` names, or all of them."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else f" (there are: {', '.join(known)})"
+    return " (" + did_you_mean(name, known, f"there are: {', '.join(known)}") + ")"

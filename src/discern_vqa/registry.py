@@ -3,14 +3,13 @@
 No decorators and no list to edit: adding a model, a data set or an objective is adding a file.
 """
 
-import difflib
 import importlib
 import pkgutil
 from types import ModuleType
 from typing import cast
 
 from discern_vqa.contracts import BaselineRow, ExplanationMethod, FittedBaseline, Model, Objective, Reader
-from discern_vqa.errors import ConfigError
+from discern_vqa.errors import ConfigError, did_you_mean
 
 BASELINE = "baselines."
 
@@ -50,11 +49,8 @@ def load(kind: str, name: str) -> ModuleType:
     """The module `discern_vqa.<kind>.<name>`. Raises ConfigError that suggests the nearest name."""
     known = names(kind)
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        raise ConfigError(
-            f"there is no {name!r} among the {kind}",
-            hint=f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}",
-        )
+        hint = did_you_mean(name, known, f"there are: {', '.join(known)}")
+        raise ConfigError(f"there is no {name!r} among the {kind}", hint=hint)
     return importlib.import_module(f"discern_vqa.{kind}.{name}")
 
 

@@ -28,13 +28,7 @@ def _into_readings(names: str) -> dict[str, str]:
 
 
 MOVED: dict[str, dict[str, str]] = {
-    "data": {
-        "beside": "auxiliary",
-        "beside_missing": "auxiliary_missing",
-        "beside_outside": "auxiliary_outside",
-        "beside_limit": "auxiliary_limit",
-        "beside_share": "auxiliary_share",
-    },
+    "data": {f"beside{end}": f"auxiliary{end}" for end in ("", "_missing", "_outside", "_limit", "_share")},
     "model cmdpi": {
         "picture_size": "image_target_size",
         "picture_grey": "image_target_grey",
@@ -53,11 +47,9 @@ MOVED: dict[str, dict[str, str]] = {
 }
 
 
-def _trackers(tensorboard: Any) -> list[str]:
-    return ["tensorboard"] if tensorboard else []
-
-
-CONVERTED: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {"tensorboard": (_trackers, bool)}
+CONVERTED: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "tensorboard": (lambda is_on: ["tensorboard"] if is_on else [], bool),
+}
 """Moved keys whose value changed too: from the former value to the present one, and back."""
 
 _NO_DROPOUT = Gone(0.0, "the encoder `tiny` has no dropout")
@@ -167,7 +159,6 @@ def _move(content: Any, source: str, target: str, convert: Callable[[Any], Any] 
 
 
 def _pop(content: Any, key: str, default: Any) -> Any:
-    """Takes a key out of a table, by its dotted name."""
     *parts, last = key.split(".")
     for part in parts:
         content = content.get(part) if isinstance(content, dict) else None

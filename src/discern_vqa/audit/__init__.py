@@ -23,15 +23,14 @@ _NAMES = (
     "counts", "records", "images", "near", "encoder", "languages", "against", "rephrasings", "repetitions", "answers",
     "balance", "priors", "baselines", "sides",
 )  # fmt: skip
-CHECKS = tuple(cast(AuditCheck, registry.load("audit", name)) for name in _NAMES)
-"""In the order in which they are reported."""
+CHECKS = {name: cast(AuditCheck, registry.load("audit", name)) for name in _NAMES}
+"""By the keys of their figures in the report, in the order in which they are reported."""
 
 
 def audit(
     samples_by_split: Mapping[str, Sequence[Sample]],
     *,
     normalise: str = "m3ae",
-    open_images: bool = True,
     published: Mapping[str, int] | None = None,
     left_out: Mapping[str, str] | None = None,
     broken: Sequence[str] = (),
@@ -49,7 +48,6 @@ def audit(
     Args:
         samples_by_split: what the reader returned for each split; empty splits are passed over.
         normalise: two answers are the same when this normaliser makes them so (see `data.answers`).
-        open_images: also open, hash and compare every image file.
         published: questions by split, as the owners state them, to compare with.
         left_out: why the reader leaves some of those out, by split.
         broken: what is wrong with the records that the reader left out.
@@ -74,13 +72,11 @@ def audit(
     def look(rows: Mapping[str, Sequence[Sample]], what: str) -> ImageSet:
         return ImageSet.look(rows, workers, cache, lambda done, total: progress(what, done, total))
 
-    other = None
-    if against and open_images:
-        other = Other(*against, look(against[1], f"reading images of {against[0]}"))
+    other = Other(*against, look(against[1], f"reading images of {against[0]}")) if against else None
     inputs = AuditInputs(
         samples,
         normalise,
-        image_set=look(samples, "reading images") if open_images else None,
+        look(samples, "reading images"),
         published=published or {},
         left_out=left_out or {},
         broken=broken,
@@ -92,8 +88,8 @@ def audit(
     report: dict[str, Any] = {"normalise": normalise}
     flaws: list[str] = []
     known: list[str] = []
-    for module in CHECKS:
-        figures = report[_name(module)] = module.check(inputs)
+    for name, module in CHECKS.items():
+        figures = report[name] = module.check(inputs)
         flaws += module.verdict(figures) if isinstance(module, HasVerdict) else []
         known += module.notes(figures) if isinstance(module, HasNotes) else []
     return report | {"verdict": flaws + known, "flaws": len(flaws)}
@@ -111,13 +107,8 @@ def as_text(report: Mapping[str, Any]) -> str:
 
 def lines_by_check(report: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     """(title, lines) of each check that has lines to print."""
-    listed = [(module.TITLE, module.lines(report[_name(module)])) for module in CHECKS]
+    listed = [(module.TITLE, module.lines(report[name])) for name, module in CHECKS.items()]
     return [(title, lines) for title, lines in listed if lines]
-
-
-def _name(check: AuditCheck) -> str:
-    """The key of a check's figures in the report."""
-    return check.__name__.rpartition(".")[2]
 
 
 def _listed(sentences: Sequence[str]) -> list[str]:

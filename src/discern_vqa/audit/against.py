@@ -22,7 +22,7 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
     `by_split` counts them for each split of the other set. `same_file_names` counts images of equal names, whatever
     they show.
     """
-    if inputs.other is None or inputs.image_set is None:
+    if inputs.other is None:
         return {}
     ours, other = inputs.image_set, inputs.other
     # An exact copy replaces a near-identical entry.
@@ -91,7 +91,6 @@ def _alike(inputs: AuditInputs, ours: ImageSet, other: Other) -> list[dict[str, 
 
 
 def verdict(found: dict[str, Any]) -> list[str]:
-    """A sentence when the sets share an image."""
     if not found or not found["images"]:
         return []
     splits = ", ".join(f"{count:,} of its {split}" for split, count in sorted(found["by_split"].items()))
@@ -104,7 +103,6 @@ def verdict(found: dict[str, Any]) -> list[str]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """What was compared, and what the sets share."""
     if not found:
         return ["no other set was named (--against NAME ROOT)"]
     return [

@@ -16,7 +16,7 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
 
     `coverage` of a normaliser is the ceiling of any classifier whose answers come from train alone.
     """
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for known, judged in inputs.pairs:
         train, rows = inputs.questions[known], inputs.questions[judged]
         by_normaliser = {}
@@ -30,18 +30,17 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
             }
         vocabulary = AnswerVocabulary.from_answers((row.answer for row in train), inputs.normalise)
         strange = [row for row in rows if vocabulary.index(row.answer) < 0]
-        found[judged] = {
+        figures[judged] = {
             "questions": len(rows),
             "normalisers": by_normaliser,
             "only_here": len(strange),
             "only_here_open": sum(row.answer_type == "open" for row in strange),
             "examples": [answer for answer, _ in Counter(row.answer for row in strange).most_common(_MOST_NAMED)],
         }
-    return found
+    return figures
 
 
 def notes(found: dict[str, Any]) -> list[str]:
-    """A sentence when train does not have every answer."""
     return [
         f"{counts['only_here']:,} of {counts['questions']:,} {judged} questions have an answer that train does not "
         f"have ({counts['only_here_open']:,} of them open): a classifier with train's answers reaches at most "
@@ -52,7 +51,6 @@ def notes(found: dict[str, Any]) -> list[str]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """One line per normaliser and evaluation split."""
     return [
         f"{judged}, normaliser {name}: train has {counts['vocabulary']:,} answers, covers {counts['covered']:,} of "
         f"{whole['questions']:,} ({100 * counts['coverage']:.1f} %)"

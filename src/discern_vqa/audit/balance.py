@@ -52,32 +52,31 @@ def _of(rows: Sequence[Sample], inputs: AuditInputs) -> dict[str, Any]:
 
 def notes(found: dict[str, Any]) -> list[str]:
     """A sentence when yes or no is much more frequent than the other, and when many answers occur once."""
-    said = []
+    sentences = []
     for split, counts in found.items():
         both = counts["yes"] + counts["no"]
         if both >= _FEW and max(counts["yes"], counts["no"]) > _UNEVEN * both:
             word = "yes" if counts["yes"] > counts["no"] else "no"
-            said.append(
+            sentences.append(
                 f"of the {both:,} yes/no questions of {split}, {100 * counts[word] / both:.0f} % are answered {word!r}:"
                 " a model that always says so reaches that accuracy."
             )
     train = found.get("train")
     if train and train["once"] > max(_FEW, 0.5 * train["answers"]):
-        said.append(
+        sentences.append(
             f"{percent(train['once'], train['answers'])} different answers of train occur once: a classifier "
             "hardly learns them."
         )
-    return said
+    return sentences
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """Two lines per split."""
-    said = []
+    texts = []
     for split, counts in found.items():
         most = ", ".join(f"{answer!r} {count:,}" for answer, count in counts["most_frequent"][:5])
-        said += [
+        texts += [
             f"{split}: {counts['answers']:,} different answers to {counts['questions']:,} questions, {counts['once']:,}"
             f" given once; as hard to guess as {counts['effective']:,} equally frequent ones",
             f"  most frequent: {most}; yes {counts['yes']:,}, no {counts['no']:,}",
         ]
-    return said
+    return texts

@@ -30,24 +30,24 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
 
     `learned` and `n` are less than the splits' questions where these are many: whole images are drawn then.
     """
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     if not inputs.baselines:
-        return found
+        return figures
     for known, judged in inputs.pairs:
-        found[judged] = {}
+        figures[judged] = {}
         for name in inputs.baselines:
             inputs.progress(f"baseline {name} of {judged}", 0, 1)
             train = _some(inputs.questions[known], _LEARN.get(name, _MOST_LEARNED))
             rows = _some(inputs.questions[judged], _MOST_ASKED)
-            found[judged][name] = _score(inputs, rows, _answers(inputs, name, train, rows)) | {"learned": len(train)}
+            figures[judged][name] = _score(inputs, rows, _answers(inputs, name, train, rows)) | {"learned": len(train)}
             inputs.progress(f"baseline {name} of {judged}", 1, 1)
-    return found
+    return figures
 
 
 def _answers(inputs: AuditInputs, name: str, train: list[Sample], rows: list[Sample]) -> list[Answer]:
     vocabulary = AnswerVocabulary.from_answers((row.answer for row in train), inputs.normalise)
     more: dict[str, Any] = {}
-    if name == "thumbnail" and inputs.image_set is not None:
+    if name == "thumbnail":
         image_set = inputs.image_set
         images = {row.image for row in [*train, *rows]}
         more["thumbs"] = {image: image_set.prints.thumbs[image_set.place[image], 0] for image in images}
@@ -57,7 +57,9 @@ def _answers(inputs: AuditInputs, name: str, train: list[Sample], rows: list[Sam
 
 def _score(inputs: AuditInputs, rows: Sequence[Sample], answers: Sequence[Answer]) -> dict[str, Any]:
     plain = inputs.plain
-    right = np.array([plain(said.text) == plain(row.answer) for said, row in zip(answers, rows, strict=True)], float)
+    right = np.array(
+        [plain(answer.text) == plain(row.answer) for answer, row in zip(answers, rows, strict=True)], float
+    )
     images = np.unique([row.image for row in rows], return_inverse=True)[1]
     mean = right.mean()
     # Linearised variance of a ratio of sums over clusters: questions of one image are right and wrong together.
@@ -82,7 +84,6 @@ def _some(rows: list[Sample], most: int) -> list[Sample]:
 
 
 def notes(found: dict[str, Any]) -> list[str]:
-    """The accuracy of the best table."""
     sentences = []
     for judged, scores in found.items():
         name, best = max(scores.items(), key=lambda item: item[1]["accuracy"])
@@ -94,14 +95,13 @@ def notes(found: dict[str, Any]) -> list[str]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """A line per evaluation split and baseline."""
-    said = [] if found else ["no baseline was asked for, or there is no evaluation split"]
+    texts = [] if found else ["no baseline was asked for, or there is no evaluation split"]
     for judged, scores in found.items():
         for name, score in scores.items():
             low, high = score["ci95"]
             kinds = ", ".join(f"{kind} {100 * score[kind]:.1f}" for kind in ("open", "closed") if kind in score)
-            said.append(
+            texts.append(
                 f"{judged}, {name}: {100 * score['accuracy']:.1f} % ({100 * low:.1f} - {100 * high:.1f}) of "
                 f"{score['n']:,}{'; ' + kinds if kinds else ''}; from {score['learned']:,} training questions"
             )
-    return said
+    return texts

@@ -10,11 +10,11 @@ TITLE = "Contents"
 
 def check(inputs: AuditInputs) -> dict[str, Any]:
     """Per split: questions, captions, images, open, closed, untyped, template re-phrasings, types and organs."""
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for split, rows in inputs.samples.items():
         questions = [row for row in rows if not row.is_caption]
         types = Counter(row.answer_type for row in questions)
-        found[split] = {
+        figures[split] = {
             "questions": len(questions),
             "captions": len(rows) - len(questions),
             "images": len({row.image for row in rows}),
@@ -27,26 +27,25 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
             "question_types": dict(Counter(row.kind for row in questions if row.kind).most_common()),
             "organs": dict(Counter(row.organ for row in questions if row.organ).most_common()),
         }
-    return found
+    return figures
 
 
 def notes(found: dict[str, Any]) -> list[str]:
     """Too few questions to tell two models apart, and answer types that are missing."""
-    said = []
+    sentences = []
     for split, counts in found.items():
         if split == "test" and 0 < counts["questions"] < 1000:
             half = 100 * 1.96 * (0.25 / counts["questions"]) ** 0.5
-            said.append(
+            sentences.append(
                 f"test has {counts['questions']:,} questions about {counts['images']:,} images: an accuracy near one "
                 f"half is known to about +-{half:.1f} percentage points at best, so smaller differences mean nothing."
             )
         if counts["untyped"]:
-            said.append(f"{counts['untyped']:,} questions of {split} do not say whether they are open or closed.")
-    return said
+            sentences.append(f"{counts['untyped']:,} questions of {split} do not say whether they are open or closed.")
+    return sentences
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """A table: one row per split."""
     columns = ("questions", "captions", "images", "open", "closed", "frames")
     header = f"{'split':<12}" + "".join(f"{column:>11}" for column in columns)
     return [header] + [

@@ -31,11 +31,11 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
     split.
     """
     image_set = inputs.image_set
-    if not inputs.encoder or image_set is None:
+    if not inputs.encoder:
         return {}
     vectors, numbers = _vectors(inputs)
     members = {split: mask_of(image_set, rows) for split, rows in inputs.samples.items()}
-    found: dict[str, Any] = {"encoder": inputs.encoder, "above": ABOVE, "compared": len(numbers), "across": {}}
+    figures: dict[str, Any] = {"encoder": inputs.encoder, "above": ABOVE, "compared": len(numbers), "across": {}}
     thumbs = image_set.thumbs()
     for judged, known in inputs.leaks:
         there = members[known][numbers]
@@ -50,8 +50,8 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
             {("cosine" if key == "likeness" else key): value for key, value in pair.items()}
             for pair in nearest.described(image_set, image_set)
         ]
-        found["across"][f"{judged} in {known}"] = {"of_images": int(members[judged].sum()), "pairs": pairs}
-    return found
+        figures["across"][f"{judged} in {known}"] = {"of_images": int(members[judged].sum()), "pairs": pairs}
+    return figures
 
 
 def _vectors(inputs: AuditInputs) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -62,7 +62,6 @@ def _vectors(inputs: AuditInputs) -> tuple[NDArray[np.float32], NDArray[np.int64
     from discern_vqa.nn.encoders import EncoderConfig, image_encoder
     from discern_vqa.paths import find_weights
 
-    assert inputs.image_set is not None
     image_set = inputs.image_set
     encoder = image_encoder(EncoderConfig(kind="hf", frozen=True), 8, find_weights(inputs.encoder)).eval()
     compared = image_set.comparable
@@ -98,7 +97,6 @@ def notes(found: dict[str, Any]) -> list[str]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """A line per pair of splits."""
     if not found:
         return ["no encoder was named (--encoder NAME)"]
     return [

@@ -15,13 +15,7 @@ from discern_vqa.imaging.thumbnails import shows_something
 
 @dataclass(frozen=True)
 class ImageSet:
-    """n images by their identity within the data set.
-
-    Args:
-        names: each image once, in the order of the samples.
-        paths: where they lie.
-        prints: their fingerprints, in the same order.
-    """
+    """n images by their names within the data set, each once, in the order of the samples; paths: where they lie."""
 
     names: list[str]
     paths: list[Path]

@@ -21,32 +21,30 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
 
     `shared` has, for each pair "test in train": images of the first split, those that the second has by name, by name
     or content (SHA-256 of the file), by name or pixels (of the decoded image; content included), the samples about
-    the last, and the samples whose group, patient or study the second has. Without images opened, content and pixels
-    are not looked at. `blank` are images of one even area.
+    the last, and the samples whose group, patient or study the second has. `blank` are images of one even area.
     """
     image_set = inputs.image_set
     paths = {row.image: row.path for rows in inputs.samples.values() for row in rows}
-    found: dict[str, Any] = {"opened": image_set is not None, "shared": {}}
+    figures: dict[str, Any] = {"opened": True, "shared": {}}
     for one, other in combinations(inputs.samples, 2):
         judged, known = (one, other) if one in EVALUATED_ON and other in LEARNED_FROM else (other, one)
-        found["shared"][f"{judged} in {known}"] = _shared(inputs.samples[judged], inputs.samples[known], image_set)
-    same_bytes = _groups(image_set.names, image_set.prints.content) if image_set else []
-    same_pixels = _groups(image_set.names, image_set.prints.pixels) if image_set else []
-    found["same_bytes"] = same_bytes
-    found["same_pixels"] = [names for names in same_pixels if names not in same_bytes]
-    found["missing"] = sorted(image for image, path in paths.items() if not file_of(path).is_file())
-    found |= _opened(image_set, set(found["missing"]))
-    return found
+        figures["shared"][f"{judged} in {known}"] = _shared(inputs.samples[judged], inputs.samples[known], image_set)
+    same_bytes = _groups(image_set.names, image_set.prints.content)
+    same_pixels = _groups(image_set.names, image_set.prints.pixels)
+    figures["same_bytes"] = same_bytes
+    figures["same_pixels"] = [names for names in same_pixels if names not in same_bytes]
+    figures["missing"] = sorted(image for image, path in paths.items() if not file_of(path).is_file())
+    figures |= _opened(image_set, set(figures["missing"]))
+    return figures
 
 
-def _shared(rows: Sequence[Sample], known: Sequence[Sample], image_set: ImageSet | None) -> dict[str, int]:
+def _shared(rows: Sequence[Sample], known: Sequence[Sample], image_set: ImageSet) -> dict[str, int]:
     images, names = ({row.image for row in part} for part in (rows, known))
-    by_content, by_pixels = images & names, images & names
-    if image_set is not None:
-        content = {image_set.prints.content[image_set.place[name]] for name in names} - {b""}
-        shown = set(image_set.of(known).tolist())
-        by_content |= {name for name in images if image_set.prints.content[image_set.place[name]] in content}
-        by_pixels = by_content | {name for name in images if int(image_set.number[image_set.place[name]]) in shown}
+    content = dict(zip(image_set.names, image_set.prints.content, strict=True))
+    known_content = {content[name] for name in names} - {b""}
+    known_pixels = set(image_set.of(known).tolist())
+    by_content = {name for name in images if name in names or content[name] in known_content}
+    by_pixels = by_content | {name for name in images if int(image_set.number[image_set.place[name]]) in known_pixels}
 
     def of_both(name: str) -> int:
         theirs = {getattr(row, name) for row in known} - {""}
@@ -74,9 +72,7 @@ def _groups(names: Sequence[str], digests: Sequence[bytes]) -> list[list[str]]:
     return [sorted(group) for group in same.values() if len(group) > 1]
 
 
-def _opened(image_set: ImageSet | None, missing: set[str]) -> dict[str, Any]:
-    if image_set is None:
-        return {"unreadable": [], "blank": [], "sizes": None}
+def _opened(image_set: ImageSet, missing: set[str]) -> dict[str, Any]:
     reasons = zip(image_set.names, image_set.paths, image_set.prints.reasons, strict=True)
     broken = [
         # The path may name a patient where the image's own name is a pseudonym.
@@ -97,7 +93,7 @@ def _opened(image_set: ImageSet | None, missing: set[str]) -> dict[str, Any]:
 
 def verdict(found: dict[str, Any]) -> list[str]:
     """Shared images first: they decide what a score on this data set can mean."""
-    said = []
+    sentences = []
     for pair, counts in found["shared"].items():
         judged, _, known = pair.partition(" in ")
         if not may_leak(judged, known):
@@ -105,12 +101,12 @@ def verdict(found: dict[str, Any]) -> list[str]:
         if counts["by_name_or_pixels"]:
             hidden = counts["by_name_or_pixels"] - counts["by_name"]
             also = f"; {hidden:,} of them under another name" if hidden else ""
-            said.append(
+            sentences.append(
                 f"{counts['by_name_or_pixels']:,} of {counts['images']:,} {judged} images are also in {known} "
                 f"({counts['samples']:,} of {counts['of_samples']:,} {judged} questions{also}): a model can score by "
                 "remembering images. Use an image-disjoint split to see how it does on new ones."
             )
-        said += [
+        sentences += [
             f"{counts[f'by_{kind}']:,} of {counts['of_samples']:,} {judged} questions are about {what} that {known} "
             f"has too: split by {how}, not by image alone."
             for kind, what, how in (
@@ -121,39 +117,38 @@ def verdict(found: dict[str, Any]) -> list[str]:
             if counts[f"by_{kind}"] > counts["samples"]
         ]
     if found["missing"]:
-        said.append(f"{len(found['missing']):,} image files are missing, the first: {found['missing'][0]}.")
+        sentences.append(f"{len(found['missing']):,} image files are missing, the first: {found['missing'][0]}.")
     if found["unreadable"]:
         first = found["unreadable"][0]
-        said.append(f"{len(found['unreadable']):,} image files cannot be opened; {first['reason']}.")
+        sentences.append(f"{len(found['unreadable']):,} image files cannot be opened; {first['reason']}.")
     if found["blank"]:
-        said.append(f"{len(found['blank']):,} images show one even area and nothing else, e.g. {found['blank'][0]}.")
+        sentences.append(
+            f"{len(found['blank']):,} images show one even area and nothing else, e.g. {found['blank'][0]}."
+        )
     for key, what in (("same_bytes", "images are stored"), ("same_pixels", "images are stored in different files,")):
         if found[key]:
-            said.append(
+            sentences.append(
                 f"{len(found[key]):,} {what} under more than one name, e.g. {' = '.join(found[key][0][:3])}: "
                 "splitting by name does not keep these apart."
             )
-    return said
+    return sentences
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """Shared images per pair of splits, then what is wrong with files."""
-    said = [
+    texts = [
         f"{pair}: {counts['by_name_or_pixels']:,} of {counts['images']:,} images ({counts['by_name']:,} by name)"
         for pair, counts in found["shared"].items()
     ]
-    if not found["opened"]:
-        return [*said, f"missing files: {len(found['missing'])}; contents were not looked at"]
     if found["sizes"]:
         sizes = found["sizes"]
-        said.append(
+        texts.append(
             f"longer side: {sizes['least']} to {sizes['greatest']} pixels, half of them up to {sizes['median']}"
         )
-    said.append(
+    texts.append(
         f"missing files: {len(found['missing'])}; unreadable: {len(found['unreadable'])}; blank: {len(found['blank'])}"
     )
-    said.append(
+    texts.append(
         f"same content under several names: {len(found['same_bytes'])}; same pixels in other files: "
         f"{len(found['same_pixels'])}"
     )
-    return said + [f"  {entry['reason']}" for entry in found["unreadable"][:_MOST_NAMED]]
+    return texts + [f"  {entry['reason']}" for entry in found["unreadable"][:_MOST_NAMED]]

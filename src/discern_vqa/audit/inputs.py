@@ -26,16 +26,12 @@ class Other:
 
 @dataclass(frozen=True)
 class AuditInputs:
-    """The samples of a data set by split, captions too, and the settings of the audit; see `audit` for them.
-
-    Args:
-        image_set: the images with their fingerprints; None when they were not to be opened.
-        other: another data set, in which this one's images are looked for.
-    """
+    """The samples of a data set by split, captions too, their images with the fingerprints, and the settings of the
+    audit; see `audit` for them."""
 
     samples: Mapping[str, Sequence[Sample]]
     normalise: str
-    image_set: ImageSet | None = None
+    image_set: ImageSet
     published: Mapping[str, int] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     broken: Sequence[str] = ()
@@ -66,9 +62,9 @@ class AuditInputs:
         """The normaliser; each text is normalised once."""
         return cache(normaliser(self.normalise))
 
-    def shown_image(self, row: Sample) -> str | int:
-        """The content of the row's image: equal for copies under other names, where images were opened."""
-        return row.image if self.image_set is None else int(self.image_set.number[self.image_set.place[row.image]])
+    def shown_image(self, row: Sample) -> int:
+        """The content of the row's image: equal for copies under other names."""
+        return int(self.image_set.number[self.image_set.place[row.image]])
 
     def about(self, row: Sample) -> Hashable:
         """Image, question types and answer: equal for a question and its re-phrasing."""

@@ -32,7 +32,6 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
 
 
 def verdict(found: dict[str, Any]) -> list[str]:
-    """Each pair of languages that disagree."""
     return [
         f"the languages have different splits: {conflict['images']:,} of {conflict['of_images']:,} images that "
         f"{conflict['judged']} has in {conflict['language']!r} are in {conflict['known']} in {conflict['other']!r}. "
@@ -42,7 +41,6 @@ def verdict(found: dict[str, Any]) -> list[str]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """A line per language."""
     if not found["samples"]:
         return ["the data set does not name its languages"]
     return [

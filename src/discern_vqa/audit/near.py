@@ -1,7 +1,9 @@
 """Near-identical images: neighbouring slices and re-encoded copies, which a split by name does not keep apart."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -29,37 +31,37 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
     the second and are not in it themselves, with `grey` of them by grey correlation, `numbered` of them with a
     neighbouring file number, the `questions` about them, how many of these the second split asks about the other
     image in the same words (`asked`) and answers in the same way (`answered`), and for each image its best pair.
-    `within` holds the pairs of one split that are most similar. Where images were not opened, nothing is compared.
+    `within` holds the pairs of one split that are most similar.
     """
     image_set = inputs.image_set
-    found: dict[str, Any] = {"compared": 0, "above": NEAR, "same_grey": SAME_GREY, "pairs": 0, "by_grey": 0}
-    found |= {"clusters": 0, "largest": 0, "across": {}, "within": []}
-    if image_set is None:
-        return found
     members = {split: mask_of(image_set, rows) for split, rows in inputs.samples.items()}
     best = {splits: Nearest(len(image_set.first)) for splits in inputs.leaks}
     compared = image_set.comparable
-    clusters, within = Clusters(len(image_set.first)), _Most(_MOST_WITHIN)
+    clusters, counts = Clusters(len(image_set.first)), Counter({"pairs": 0, "by_grey": 0})
+    within = Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.float32))
     blocks = near_pairs(
         image_set.thumbs()[compared],
         progress=lambda done, total: inputs.progress("comparing images", done, total),
     )
     for block in blocks:
         pairs = Pairs(compared[block.one], compared[block.other], block.likeness, block.grey)
-        found["pairs"] += len(pairs)
-        found["by_grey"] += int((pairs.grey >= SAME_GREY).sum())
+        counts["pairs"] += len(pairs)
+        counts["by_grey"] += int((pairs.grey >= SAME_GREY).sum())
         clusters.add(pairs.one, pairs.other)
         for (judged, known), nearest in best.items():
             for one, other in ((pairs.one, pairs.other), (pairs.other, pairs.one)):
                 across = (members[judged] & ~members[known])[one] & members[known][other]
                 nearest.add(Pairs(one, other, pairs.likeness, pairs.grey), across)
-        within.add(pairs, np.logical_or.reduce([mask[pairs.one] & mask[pairs.other] for mask in members.values()]))
+        in_one_split = [mask[pairs.one] & mask[pairs.other] for mask in members.values()]
+        within = _most_similar(within, pairs.chosen(np.logical_or.reduce(in_one_split)))
     sizes = clusters.sizes()
-    found |= {"compared": len(compared), "clusters": len(sizes), "largest": int(sizes[0]) if len(sizes) else 0}
-    for (judged, known), nearest in best.items():
-        found["across"][f"{judged} in {known}"] = _across(inputs, image_set, judged, known, nearest)
-    found["within"] = described(image_set, image_set, *within.kept)
-    return found
+    return {
+        "compared": len(compared), "above": NEAR, "same_grey": SAME_GREY, **counts,
+        "clusters": len(sizes), "largest": int(sizes[0]) if len(sizes) else 0,
+        "across": {f"{judged} in {known}": _across(inputs, image_set, judged, known, nearest)
+                   for (judged, known), nearest in best.items()},
+        "within": described(image_set, image_set, within),
+    }  # fmt: skip
 
 
 class Nearest:
@@ -78,24 +80,19 @@ class Nearest:
         self.partner[place], self.likeness[place] = pairs.other[order], pairs.likeness[order]
         self.grey[place] = pairs.grey[order]
 
+    def pairs(self, numbers: NDArray[np.int64]) -> Pairs:
+        """These images with their most similar images."""
+        return Pairs(numbers, self.partner[numbers], self.likeness[numbers], self.grey[numbers])
+
     def described(self, ours: ImageSet, theirs: ImageSet) -> list[dict[str, Any]]:
         """Each image that has one, with its most similar image (see `described`)."""
-        numbers = np.flatnonzero(self.partner >= 0)
-        return described(ours, theirs, numbers, self.partner[numbers], self.likeness[numbers], self.grey[numbers])
+        return described(ours, theirs, self.pairs(np.flatnonzero(self.partner >= 0)))
 
 
-class _Most:
-    """The most similar pairs, updated as they come in."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self.kept: tuple[Any, ...] = tuple(np.empty(0, kind) for kind in (np.int64, np.int64, np.float32, np.float32))
-
-    def add(self, pairs: Pairs, which: NDArray[np.bool_]) -> None:
-        new = (pairs.one[which], pairs.other[which], pairs.likeness[which], pairs.grey[which])
-        every: list[Any] = [np.concatenate([old, more]) for old, more in zip(self.kept, new, strict=True)]
-        order = np.argsort(-every[2], kind="stable")[: self._most]
-        self.kept = tuple(column[order] for column in every)
+def _most_similar(pairs: Pairs, more: Pairs) -> Pairs:
+    """The `_MOST_WITHIN` most similar of both; of equally similar ones those that came first."""
+    both = Pairs(*(np.concatenate([getattr(part, column.name) for part in (pairs, more)]) for column in fields(Pairs)))
+    return both.chosen(np.argsort(-both.likeness, kind="stable")[:_MOST_WITHIN])
 
 
 def mask_of(image_set: ImageSet, rows: Sequence[Sample]) -> NDArray[np.bool_]:
@@ -111,9 +108,9 @@ def _across(inputs: AuditInputs, image_set: ImageSet, judged: str, known: str, n
     names = list(dict.fromkeys(row.image for row in rows))
     near = [name for name in names if nearest.partner[image_set.number[image_set.place[name]]] >= 0]
     numbers = image_set.number[[image_set.place[name] for name in near]] if near else np.empty(0, np.int64)
-    partners = nearest.partner[numbers]
-    pairs = described(image_set, image_set, numbers, partners, nearest.likeness[numbers], nearest.grey[numbers], near)
-    partner_of = dict(zip(near, partners.tolist(), strict=True))
+    nearest_pairs = nearest.pairs(numbers)
+    pairs = described(image_set, image_set, nearest_pairs, near)
+    partner_of = dict(zip(near, nearest_pairs.other.tolist(), strict=True))
     plain = inputs.plain
     answers: dict[tuple[int, str], set[str]] = {}
     for row in inputs.questions.get(known, []):
@@ -124,7 +121,7 @@ def _across(inputs: AuditInputs, image_set: ImageSet, judged: str, known: str, n
     return {
         "images": len(near),
         "of_images": len(names),
-        "grey": int((nearest.grey[numbers] >= SAME_GREY).sum()),
+        "grey": int((nearest_pairs.grey >= SAME_GREY).sum()),
         "numbered": sum(pair["gap"] is not None and pair["gap"] <= NEIGHBOURS for pair in pairs),
         "questions": len(questions),
         "asked": sum(map(bool, known_answers)),
@@ -134,28 +131,22 @@ def _across(inputs: AuditInputs, image_set: ImageSet, judged: str, known: str, n
 
 
 def described(
-    ours: ImageSet,
-    theirs: ImageSet,
-    one: NDArray[np.int64],
-    other: NDArray[np.int64],
-    likeness: NDArray[np.float32],
-    grey: NDArray[np.float32],
-    names: Sequence[str] | None = None,
+    ours: ImageSet, theirs: ImageSet, pairs: Pairs, names: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
     """Each pair of images as plain data, the most similar first; `names`: of copies, the images to name (else the
     first)."""
-    if not len(one):
+    if not len(pairs):
         return []
-    at, there = ours.first[one], theirs.first[other]
+    at, there = ours.first[pairs.one], theirs.first[pairs.other]
     bits = hash_distance(*(perceptual_hash(s.prints.thumbs[places, 0]) for s, places in ((ours, at), (theirs, there))))
-    order = np.argsort(-likeness, kind="stable").tolist()
+    order = np.argsort(-pairs.likeness, kind="stable").tolist()
     rows = [(names[k] if names is not None else ours.names[at[k]], theirs.names[there[k]], k) for k in order]
     return [
         {
             "image": image,
             "other": partner,
-            "likeness": round(float(likeness[k]), 4),
-            "grey": round(float(grey[k]), 4),
+            "likeness": round(float(pairs.likeness[k]), 4),
+            "grey": round(float(pairs.grey[k]), 4),
             "bits": int(bits[k]),
             "gap": gap(image, partner) if ours is theirs else gap(Path(image).name, Path(partner).name),
         }
@@ -173,7 +164,6 @@ def gap(one: str, other: str) -> int | None:
 
 
 def verdict(found: dict[str, Any]) -> list[str]:
-    """A sentence for each pair of splits with near-identical images."""
     sentences = []
     for pair, counts in found["across"].items():
         judged, _, known = pair.partition(" in ")
@@ -193,7 +183,6 @@ def verdict(found: dict[str, Any]) -> list[str]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """The rule, the pairs in all, then a line per pair of splits."""
     if not found["compared"]:
         return ["no image was compared"]
     return [

@@ -4,11 +4,8 @@ Filled from the findings alone (`audit` in `__init__`), and from the image files
 `SHOWN` of each kind, 200 pixels high, as data URIs. The page loads nothing from anywhere and holds no script.
 """
 
-import base64
-import io
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,7 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ImageError
 from discern_vqa.files import atomic_write_text
 from discern_vqa.imaging.images import open_image
-from discern_vqa.pages import style
+from discern_vqa.pages import data_uri, style, templates
 from discern_vqa.version import __version__
 
 SHOWN = 48
@@ -32,15 +29,7 @@ Samples = Mapping[str, Sequence[Sample]]
 def write_page(
     report: Mapping[str, Any], path: Path, name: str, samples: Samples, others: Samples | None = None
 ) -> None:
-    """Writes the page of a report.
-
-    Args:
-        report: what `audit` returned.
-        path: the HTML file.
-        name: the data set's.
-        samples: the samples that were audited, by split: where the images lie.
-        others: the samples of the set that it was compared with.
-    """
+    """Writes the page of a report of `audit` on `samples`; others: of the set that they were compared with."""
     ours, theirs = ({row.image: row.path for rows in side.values() for row in rows} for side in (samples, others or {}))
     show = cache(_shown)
     flaws = report["flaws"]
@@ -110,28 +99,20 @@ def _galleries(
 
 def fill(template: str, **content: Any) -> str:
     """A page of `templates/`, with the style sheet of both."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("discern_vqa.audit"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    css = style(files("discern_vqa.audit") / "templates" / "audit.css")
-    return environment.get_template(template).render(css=css, version=__version__, **content)
+    css = style("discern_vqa.audit", "audit.css")
+    return templates("discern_vqa.audit").get_template(template).render(css=css, version=__version__, **content)
 
 
-def data_uri(image: Image.Image, width: int, height: int) -> str:
-    """An image, at most so large, as an address that holds the image itself."""
+def small_image(image: Image.Image, width: int, height: int) -> str:
+    """An image, at most so large, as a data URI."""
     small = image.copy()
     small.thumbnail((width, height), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    small.save(buffer, format="JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return data_uri(small, quality=80)
 
 
 def _shown(path: Path | None) -> str:
     """An image file as a data URI; "" where it cannot be opened: the list of unreadable files says why."""
     try:
-        return data_uri(open_image(path), 2 * _SIDE, _SIDE) if path is not None else ""
+        return small_image(open_image(path), 2 * _SIDE, _SIDE) if path is not None else ""
     except ImageError:
         return ""

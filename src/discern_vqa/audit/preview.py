@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from discern_vqa.audit.page import data_uri, fill
+from discern_vqa.audit.page import fill, small_image
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError, ImageError
 from discern_vqa.files import atomic_write_text
@@ -32,12 +32,8 @@ def write_preview(
     """Writes `out/<kind>-<value>.png` for each value of each kind, and `out/index.html`; returns the page's path.
 
     Args:
-        samples: by split.
-        out: a folder.
-        name: the data set's.
         by: kinds, of `BY`; those of which the set says nothing are passed over.
         images: at most so many on a sheet.
-        seed: another seed, other images.
 
     Raises:
         ConfigError: there is no such kind.
@@ -101,7 +97,7 @@ def _sheet(value: str, rows: Sequence[Sample], file: Path, most: int, seed: int)
         "images": len(by_image),
         "unreadable": unreadable,
         "cells": [
-            {"uri": data_uri(image, _SIDE, _SIDE), "image": row.image, "words": row.question or row.caption}
+            {"uri": small_image(image, _SIDE, _SIDE), "image": row.image, "words": row.question or row.caption}
             | {"answer": row.answer}
             for row, image in shown
         ],

@@ -17,7 +17,7 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
     (`questions_seen` says how often they are not). `asked_most` has train's most frequent questions, how often each is
     asked, its most frequent answer and that answer's share.
     """
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     plain = inputs.plain
     for known, judged in inputs.pairs:
         by_type: dict[str, Counter[str]] = defaultdict(Counter)
@@ -33,7 +33,7 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
         majority = sum(plain(row.answer) == _most(by_type.get(row.answer_type) or overall) for row in rows)
         same = sum(plain(row.answer) == _most(by_words.get(plain(row.question)) or overall) for row in rows)
         seen = sum(plain(row.question) in by_words for row in rows)
-        found[judged] = {
+        figures[judged] = {
             "questions": len(rows),
             "majority": {"correct": majority, "accuracy": share(majority, len(rows))},
             "same_question": {"correct": same, "accuracy": share(same, len(rows))},
@@ -46,7 +46,7 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
                 if counts.total() > 1
             ],
         }
-    return found
+    return figures
 
 
 def _most(counts: Counter[str]) -> str:
@@ -55,7 +55,6 @@ def _most(counts: Counter[str]) -> str:
 
 
 def notes(found: dict[str, Any]) -> list[str]:
-    """A sentence when the words of the question alone are far better than the most frequent answer."""
     return [
         f"the words of the question alone answer {100 * counts['same_question']['accuracy']:.0f} % of {judged} "
         f"(the most frequent answer: {100 * counts['majority']['accuracy']:.0f} %), without an image."
@@ -65,7 +64,6 @@ def notes(found: dict[str, Any]) -> list[str]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """Two lines per evaluation split."""
     said = []
     for judged, counts in found.items():
         answers = ", ".join(f"{kind} {answer!r}" for kind, answer in counts["answers"].items())

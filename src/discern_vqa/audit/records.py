@@ -32,28 +32,28 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
 
 def verdict(found: dict[str, Any]) -> list[str]:
     """Broken records, and splits that are not as published."""
-    said = []
+    sentences = []
     if found["broken"]:
-        said.append(f"{found['broken']:,} records cannot be read; the first: {found['broken_named'][0]}.")
+        sentences.append(f"{found['broken']:,} records cannot be read; the first: {found['broken_named'][0]}.")
     for split, counts in found["splits"].items():
         if _is_off(counts) and counts["read"]:
-            said.append(
+            sentences.append(
                 f"{split} has {counts['read']:,} questions, and {counts['published']:,} were published: this copy is "
                 "another edition, or not whole; scores on it do not compare with published ones."
             )
-    return said
+    return sentences
 
 
 def notes(found: dict[str, Any]) -> list[str]:
     """Splits that are not there at all, or off by a record or two, and why where that is known."""
-    said = []
+    sentences = []
     for split, counts in found["splits"].items():
         if counts["published"] and not counts["read"]:
-            said.append(f"{split} ({counts['published']:,} published questions) is not here.")
+            sentences.append(f"{split} ({counts['published']:,} published questions) is not here.")
         elif counts["published"] not in (None, counts["read"]) and not _is_off(counts):
             why = f": {counts['left_out']}" if counts["left_out"] else ""
-            said.append(f"{split} has {counts['read']:,} of the {counts['published']:,} published questions{why}.")
-    return said
+            sentences.append(f"{split} has {counts['read']:,} of the {counts['published']:,} published questions{why}.")
+    return sentences
 
 
 def _is_off(counts: dict[str, Any]) -> bool:
@@ -62,10 +62,9 @@ def _is_off(counts: dict[str, Any]) -> bool:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """A line per split, then the broken records."""
-    said = [
+    texts = [
         f"{split}: {counts['read']:,} {'captions' if counts['captions'] else 'questions'} read"
         + (f", {counts['published']:,} published" if counts["published"] is not None else "")
         for split, counts in found["splits"].items()
     ]
-    return [*said, f"broken records: {found['broken']:,}", *(f"  {text}" for text in found["broken_named"])]
+    return [*texts, f"broken records: {found['broken']:,}", *(f"  {text}" for text in found["broken_named"])]

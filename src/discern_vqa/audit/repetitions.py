@@ -17,9 +17,9 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
     `conflicts` lists up to 20 of the latter with their answers and sources; a set whose questions rightly have
     several answers shows them here too.
     """
-    found = {split: _within(rows, inputs) for split, rows in inputs.questions.items()}
+    figures = {split: _within(rows, inputs) for split, rows in inputs.questions.items()}
     every = [row for rows in inputs.questions.values() for row in rows]
-    return {"splits": found, "all": _within(every, inputs)}
+    return {"splits": figures, "all": _within(every, inputs)}
 
 
 def _within(rows: Sequence[Sample], inputs: AuditInputs) -> dict[str, Any]:
@@ -45,23 +45,22 @@ def _within(rows: Sequence[Sample], inputs: AuditInputs) -> dict[str, Any]:
 
 def verdict(found: dict[str, Any]) -> list[str]:
     """Contradictions with one example, and repetitions when they are many."""
-    said = []
+    sentences = []
     whole = found["all"]
     if whole["conflicting_questions"]:
         example = whole["conflicts"][0]
         answers = " / ".join(dict.fromkeys(example["answers"]))
-        said.append(
+        sentences.append(
             f"{whole['conflicting_questions']:,} questions are asked about the same image with different answers, "
             f"e.g. {example['question']!r}: {answers} ({' and '.join(example['sources'][:2])})."
         )
     for split, counts in found["splits"].items():
         if counts["repeated_rows"]:
-            said.append(f"{counts['repeated_rows']:,} rows of {split} repeat an earlier row of it.")
-    return said
+            sentences.append(f"{counts['repeated_rows']:,} rows of {split} repeat an earlier row of it.")
+    return sentences
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """One line per split, one for all together."""
     return [
         f"{name}: {counts['repeated_rows']:,} repeated rows, {counts['conflicting_questions']:,} questions with "
         "different answers"

@@ -24,34 +24,33 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
     `close` counts those to which train has a close question (`CLOSE`) about the same image with the same answer,
     whatever it is called; `examples` are some of these, in other words first.
     """
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     plain = inputs.plain
     for known, judged in inputs.pairs:
         train, rows = inputs.questions[known], inputs.questions[judged]
         frames = [row for row in train if row.phrase_type == "frame"]
         others = [row for row in train if row.phrase_type != "frame"]
-        opened = [row for row in rows if row.answer_type == "open"]
+        open_questions = [row for row in rows if row.answer_type == "open"]
         by_frames, by_others = ({inputs.about(row) for row in part} for part in (frames, others))
         open_frames, open_others = ({(row.image, plain(row.answer)) for row in part} for part in (frames, others))
         answers_of_frames, answers_of_others = ({plain(row.answer) for row in part} for part in (frames, others))
+        only_in_frames = answers_of_frames - answers_of_others
         words = {(row.image, plain(row.question)) for row in train}
-        found[judged] = {
+        figures[judged] = {
             "questions": len(rows),
             "frames_in_train": len(frames),
             "of_train": len(train),
             "through_frames": sum(inputs.about(row) in by_frames for row in rows),
             "through_others": sum(inputs.about(row) in by_others for row in rows),
-            "open_questions": len(opened),
-            "open_through_frames": sum((row.image, plain(row.answer)) in open_frames for row in opened),
-            "open_through_others": sum((row.image, plain(row.answer)) in open_others for row in opened),
-            "answer_only_through_frames": sum(
-                plain(row.answer) in answers_of_frames - answers_of_others for row in rows
-            ),
+            "open_questions": len(open_questions),
+            "open_through_frames": sum((row.image, plain(row.answer)) in open_frames for row in open_questions),
+            "open_through_others": sum((row.image, plain(row.answer)) in open_others for row in open_questions),
+            "answer_only_through_frames": sum(plain(row.answer) in only_in_frames for row in rows),
             "verbatim": sum((row.image, plain(row.question)) in words for row in rows),
         }
-        found[judged]["share"] = share(found[judged]["through_frames"], len(rows))
-        found[judged] |= _close(inputs, train, rows)
-    return found
+        figures[judged]["share"] = share(figures[judged]["through_frames"], len(rows))
+        figures[judged] |= _close(inputs, train, rows)
+    return figures
 
 
 def _close(inputs: AuditInputs, train: Sequence[Sample], rows: Sequence[Sample]) -> dict[str, Any]:
@@ -59,7 +58,7 @@ def _close(inputs: AuditInputs, train: Sequence[Sample], rows: Sequence[Sample])
     from discern_vqa.fitting.shared import tfidf
 
     plain, shown_image = inputs.plain, inputs.shown_image
-    about: dict[tuple[str | int, str], list[int]] = {}
+    about: dict[tuple[int, str], list[int]] = {}
     for place, row in enumerate(train):
         about.setdefault((shown_image(row), plain(row.answer)), []).append(place)
     shared = [(row, about[key]) for row in rows if (key := (shown_image(row), plain(row.answer))) in about]
@@ -86,34 +85,33 @@ def _close(inputs: AuditInputs, train: Sequence[Sample], rows: Sequence[Sample])
 
 def verdict(found: dict[str, Any]) -> list[str]:
     """A sentence when a tenth of the questions are answered by re-phrasings, or repeated word for word."""
-    said = []
+    sentences = []
     for judged, counts in found.items():
         total = counts["questions"]
         if counts["through_frames"] > 0.1 * total:
-            said.append(
+            sentences.append(
                 f"{percent(counts['through_frames'], total)} {judged} questions have a template re-phrasing in train "
                 "with the same image, question type and answer: a table of image names and questions answers them "
                 "without looking. Compare every score with the baselines `lookup` and `image_identity`."
             )
         if counts["close"] > max(0.1 * total, counts["through_frames"]):
-            said.append(
+            sentences.append(
                 f"{percent(counts['close'], total)} {judged} questions have a close one in train, about the same image "
                 "and with the same answer: remembering is enough for these."
             )
         if counts["verbatim"]:
-            said.append(
+            sentences.append(
                 f"{percent(counts['verbatim'], total)} {judged} questions occur in train word for word, about the same "
                 "image."
             )
-    return said
+    return sentences
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """Six lines per evaluation split."""
-    said = []
+    texts = []
     for judged, counts in found.items():
         total, opened = counts["questions"], counts["open_questions"]
-        said += [
+        texts += [
             f"template re-phrasings among the rows of train: {percent(counts['frames_in_train'], counts['of_train'])}",
             f"{judged} questions with one of same image, type and answer: {percent(counts['through_frames'], total)}"
             f" (through other rows: {counts['through_others']:,})",
@@ -125,4 +123,4 @@ def lines(found: dict[str, Any]) -> list[str]:
             f"{percent(counts['close'], total)}",
             f"{judged} questions with any of same image and answer: {counts['same_picture_and_answer']:,}",
         ]
-    return said
+    return texts

@@ -19,11 +19,11 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
     `in_letters` name a side otherwise (L, RUL, left-sided), `asked` ask for one without naming it; see
     `data.laterality`.
     """
-    found = {}
+    figures = {}
     for split, rows in inputs.questions.items():
         kinds = Counter(map(_kind, rows))
-        found[split] = {"questions": len(rows)} | {kind: kinds[kind] for kind in _KINDS}
-    return found
+        figures[split] = {"questions": len(rows)} | {kind: kinds[kind] for kind in _KINDS}
+    return figures
 
 
 def _kind(row: Sample) -> str:
@@ -34,7 +34,6 @@ def _kind(row: Sample) -> str:
 
 
 def notes(found: dict[str, Any]) -> list[str]:
-    """A sentence when train names sides."""
     counts = found.get("train")
     if not counts or not any(counts[kind] for kind in _KINDS):
         return []
@@ -46,7 +45,6 @@ def notes(found: dict[str, Any]) -> list[str]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """One line per split."""
     return [
         f"{split}: {percent(counts['with_side'], counts['questions'])}, in letters {counts['in_letters']:,}, asked for "
         f"{counts['asked']:,}"

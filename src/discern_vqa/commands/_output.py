@@ -24,7 +24,6 @@ _EVERY_S = 10.0  # between lines of progress where the output is not a terminal
 
 
 def write_json(path: Path | None, content: dict[str, Any]) -> None:
-    """Writes the figures, where a file is named."""
     from discern_vqa.files import atomic_write_text
 
     if path is not None:

@@ -31,12 +31,8 @@ def read_set(
 ) -> "dict[str, list[Sample]]":
     """The wanted splits (all that are there, if none is named) of a data set.
 
-    Args:
-        name: of the data set.
-        root: its folder.
-        splits: names of splits.
-        options: "key=value" for the reader; `index=DIR` assigns the samples to the parts of that split.
-        skipped: given a list, broken records are left out and what is wrong with each is appended to it.
+    options: "key=value" for the reader; `index=DIR` assigns the samples to the parts of that split.
+    skipped: given a list, broken records are left out and what is wrong with each is appended to it.
     """
     from discern_vqa.reading import split_files
     from discern_vqa.reading.options import require_fit

@@ -141,7 +141,6 @@ def _show(
 
 
 def _detection(run: Path, outside: list[Path], data: Path | None, as_json: Path | None) -> str:
-    """Out-of-distribution detection of the run, fitted and measured, as text."""
     from discern_vqa.evaluation.ood_fit import fit_and_measure
     from discern_vqa.trust.ood import FIGURES, as_text
 

@@ -1,6 +1,5 @@
 """`discern data audit`, `split`, `preview`: what is wrong with a data set, how to divide it, what it looks like."""
 
-import json
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +7,7 @@ from typing import Annotated
 import typer
 
 from discern_vqa import registry
-from discern_vqa.commands._output import progress_bars
+from discern_vqa.commands._output import progress_bars, write_json
 from discern_vqa.commands._sets import (
     Name,
     Options,
@@ -48,7 +47,6 @@ def audit(
     from discern_vqa import audit
     from discern_vqa.audit.baselines import SEE
     from discern_vqa.audit.page import write_page
-    from discern_vqa.files import atomic_write_text
     from discern_vqa.imaging.fingerprint_cache import cache_file
     from discern_vqa.imaging.fingerprints import workers_here
 
@@ -79,8 +77,7 @@ def audit(
             cache=cache_file(),
             progress=progress,
         )
-    if as_json is not None:
-        atomic_write_text(as_json, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    write_json(as_json, found)
     if html is not None:
         write_page(found, html, name, samples, other[1] if other else None)
     typer.echo(audit.as_text(found))

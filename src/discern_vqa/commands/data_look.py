@@ -1,6 +1,5 @@
 """`discern data look`: one image file as a model sees it, what was done to get there, and a warning about text."""
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +20,7 @@ def look(
 
     Prints what was done (frame, slice, window), and warns when text may be burned into the image.
     """
-    from discern_vqa.files import atomic_write_bytes
+    from discern_vqa.files import atomic_path
     from discern_vqa.imaging.burned_in import text_lines
     from discern_vqa.imaging.image_ref import file_of
     from discern_vqa.imaging.images import open_recorded
@@ -38,9 +37,8 @@ def look(
             f"{first.left},{first.top} to {first.right},{first.bottom}): it may name the patient"
         )
     if out is not None:
-        buffer = io.BytesIO()
-        opened.image.save(buffer, "PNG")
-        atomic_write_bytes(out, buffer.getvalue())
+        with atomic_path(out) as partial:
+            opened.image.save(partial, "PNG")
         typer.echo(f"image: {out}")
 
 

@@ -129,12 +129,12 @@ def _typed(name: str, on: str, seeds: str, data: Path | None, split: str) -> str
 def parsed_seeds(text: str) -> list[int]:
     """`0,1,2` as numbers. Raises ConfigError."""
     try:
-        found = [int(part) for part in text.split(",")]
+        numbers = [int(part) for part in text.split(",")]
     except ValueError:
         raise ConfigError(f"--seeds {text!r}: expected whole numbers", hint="for example --seeds 0,1,2") from None
-    if min(found) < 0 or len(set(found)) < len(found):
+    if min(numbers) < 0 or len(set(numbers)) < len(numbers):
         raise ConfigError(f"--seeds {text!r}: each once, none below 0", hint="for example --seeds 0,1,2")
-    return found
+    return numbers
 
 
 @app.command()

@@ -32,10 +32,10 @@ def train(
     """
     from discern_vqa.paths import find_recipe
 
-    found = find_recipe(recipe)
+    recipe_file = find_recipe(recipe)
     from discern_vqa.training.train import train as run_training
 
-    run_training(found, data=data, from_run=from_run, overrides=overrides or [], out=out, resume=resume)
+    run_training(recipe_file, data=data, from_run=from_run, overrides=overrides or [], out=out, resume=resume)
 
 
 def evaluate(

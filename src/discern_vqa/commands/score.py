@@ -1,16 +1,13 @@
 """`discern score`: the figures of anybody's predictions file. No run, no torch."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from discern_vqa.commands._output import Json, Normalise, write_json
 from discern_vqa.errors import ConfigError
 from discern_vqa.paths import refuse_own_input
-
-if TYPE_CHECKING:
-    from discern_vqa.scoring.free_text import Similarity
 
 
 def score(
@@ -58,32 +55,21 @@ def score(
     if predictions is None:
         hint = "discern score PREDICTIONS.jsonl, or discern score --check-table table.csv"
         raise ConfigError("there is nothing to score", hint=hint)
-    typer.echo("\n\n".join(_scored(predictions, normalise, protocol, answers, free_text, similarity, as_json)))
-
-
-def _scored(
-    path: Path,
-    normalise: str,
-    protocol: str | None,
-    answers: Path | None,
-    free_text: bool,
-    similarity: str | None,
-    as_json: Path | None,
-) -> list[str]:
     from discern_vqa.report import terminal
     from discern_vqa.scoring import free_text as written
-    from discern_vqa.scoring import predictions, protocols
+    from discern_vqa.scoring import predictions as prediction_files
+    from discern_vqa.scoring import protocols
 
     names = protocols.chosen(protocol) if protocol is not None else []
-    scores = terminal.score_file(path, normalise)
+    scores = terminal.score_file(predictions, normalise)
     tables = [terminal.as_table(scores)] if not names and not free_text and similarity is None else []
-    rows = predictions.read(path)
+    rows = prediction_files.read(predictions)
     if names:
         known = protocols.read_answers(answers) if answers is not None else None
         scores["protocols"] = protocols.score_protocols(rows, names, known)
         tables.append(protocols.as_table(scores["protocols"]))
     if free_text or similarity is not None:
-        near: Similarity | None = None
+        near = None
         if similarity is not None:
             from discern_vqa.evaluation.similarity import similarities
 
@@ -91,4 +77,4 @@ def _scored(
         scores["free_text"] = written.free_text(rows, normalise, near)
         tables.append(written.as_table(scores["free_text"]))
     write_json(as_json, scores)
-    return tables
+    typer.echo("\n\n".join(tables))

@@ -14,7 +14,6 @@ unset = ["objective.optional_key"]           no_before = true           no pre-t
 printed = { open = 74.3, closed = 85.7, overall = 78.7 }                the paper's figures, in %
 """
 
-import difflib
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -22,7 +21,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
-from discern_vqa.errors import ConfigError
+from discern_vqa.errors import ConfigError, did_you_mean
 from discern_vqa.recipe_check import explain
 from discern_vqa.recipe_table import Table
 from discern_vqa.toml import read_toml
@@ -104,8 +103,8 @@ def load(name: str, seen: tuple[Path, ...] = ()) -> Experiment:
     """
     path = Path(name) if name.endswith(".toml") else folder() / f"{name}.toml"
     if not path.is_file():
-        near = difflib.get_close_matches(name, names(), n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}? (discern experiment --list)" if near else "discern experiment --list"
+        nearest = did_you_mean(name, names(), cutoff=0.4)
+        hint = f"{nearest} (discern experiment --list)" if nearest else "discern experiment --list"
         raise ConfigError(f"there is no experiment {name!r}", hint=hint)
     if path.resolve() in seen:
         raise ConfigError(f"{path} takes its rows from itself (rows_of)", hint="name another experiment, or give rows")
@@ -114,11 +113,11 @@ def load(name: str, seen: tuple[Path, ...] = ()) -> Experiment:
     if not isinstance(rows, dict):
         raise ConfigError(f"{path}: rows = {rows!r}: expected a table for each row", hint=SEE)
     if "rows_of" in tables:
-        read = load(str(tables.pop("rows_of")), (*seen, path.resolve())).rows
+        checked_rows = load(str(tables.pop("rows_of")), (*seen, path.resolve())).rows
     else:
-        read = tuple(_checked(path, f"rows.{name}", Row, name, row) for name, row in rows.items())
-    experiment = _checked(path, "", Experiment, path.stem, tables | {"rows": read})
-    if experiment.reference not in [row.name for row in read]:
+        checked_rows = tuple(_checked(path, f"rows.{name}", Row, name, row) for name, row in rows.items())
+    experiment = _checked(path, "", Experiment, path.stem, tables | {"rows": checked_rows})
+    if experiment.reference not in [row.name for row in checked_rows]:
         raise ConfigError(
             f"{path}: no row is named {experiment.reference!r}, its reference",
             hint="name one of the rows as `reference`",

@@ -25,39 +25,34 @@ def run(out: Path, recipe: Path = RECIPE) -> None:
     What is already there is kept, so a demo that was stopped goes on where it was. Raises RunError when nothing can be
     written there, or another command is at work in it: before anything is drawn.
     """
-    with locked(Path(out)):
-        _run(Path(out), recipe)
-
-
-def _run(out: Path, recipe: Path) -> None:
     started = time.monotonic()
 
     def say(text: str) -> None:
         print(f"[{time.monotonic() - started:5.0f} s] {text}", flush=True)
 
-    found = find_recipe(recipe)
+    recipe = find_recipe(recipe)
     root, folder = out / "phantom", out / "run"
-    if not (root / "samples.jsonl").is_file():
-        draw = read_recipe(found).data.draw
-        regions = ", ".join(draw.get("regions", phantom.REGIONS))
-        say(f"drawing {sum(draw['counts'].values()):,} phantoms ({regions}) with exact answers and masks")
-        phantom.draw(root, **draw)
-        phantom.contact_sheet(root, "test", out / "phantoms.png")
-    say("audit of what was drawn")
-    figures = audit({split: phantom.read(root, split) for split in ("train", "validation", "test")})
-    print(as_text(figures).split("\n\n")[0])
-    say("training CMDPI: co-regularised pre-training, then fine-tuning")
-    train(found, data=root, out=folder, resume=True)
-    say("evaluating on the test split, beside baselines and controls")
-    print(as_table(evaluate(folder, say=lambda text: None)))
-    report = write_report(folder, out / "report")
-    say(f"report: {report}")
-    _ask(folder, root)
-    say("done. Research software: not for diagnosis.")
+    with locked(out):
+        if not (root / "samples.jsonl").is_file():
+            draw = read_recipe(recipe).data.draw
+            regions = ", ".join(draw.get("regions", phantom.REGIONS))
+            say(f"drawing {sum(draw['counts'].values()):,} phantoms ({regions}) with exact answers and masks")
+            phantom.draw(root, **draw)
+            phantom.contact_sheet(root, "test", out / "phantoms.png")
+        say("audit of what was drawn")
+        figures = audit({split: phantom.read(root, split) for split in ("train", "validation", "test")})
+        print(as_text(figures).split("\n\n")[0])
+        say("training CMDPI: co-regularised pre-training, then fine-tuning")
+        train(recipe, data=root, out=folder, resume=True)
+        say("evaluating on the test split, beside baselines and controls")
+        print(as_table(evaluate(folder, say=lambda text: None)))
+        report = write_report(folder, out / "report")
+        say(f"report: {report}")
+        _ask(folder, root)
+        say("done. Research software: not for diagnosis.")
 
 
 def _ask(folder: Path, root: Path) -> None:
-    """One question about one test image, answered as `discern ask` would."""
     sample = next(sample for sample in phantom.read(root, "test") if sample.mask)
     answer = open_run(folder).ask(sample.path, sample.question)
     print(f"\n$ discern ask {folder} {sample.path} {json.dumps(sample.question)}")

@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
+from sklearn.metrics.cluster import contingency_matrix
 
 from discern_vqa.errors import ConfigError
 
+SEED = 0
 
-def clusters(points: np.ndarray, kinds: Sequence[str], seed: int = 0) -> dict[str, Any]:
+
+def clusters(points: np.ndarray, kinds: Sequence[str]) -> dict[str, Any]:
     """How far the states of one kind lie together.
 
     Args:
@@ -26,17 +29,16 @@ def clusters(points: np.ndarray, kinds: Sequence[str], seed: int = 0) -> dict[st
     if len(set(labels)) < 2:
         raise ConfigError("there are fewer than two question types", hint="choose a split with several")
     unit = points / np.linalg.norm(points, axis=1, keepdims=True).clip(1e-12)
-    found = KMeans(len(set(labels)), n_init=5, random_state=seed).fit_predict(unit)
+    found = KMeans(len(set(labels)), n_init=5, random_state=SEED).fit_predict(unit)
     return {
         "n": len(labels),
         "kinds": len(set(labels)),
         "silhouette": float(silhouette_score(points, labels, metric="cosine")),
         "purity": purity(found, labels),
-        "chance": purity(found, np.random.default_rng(seed).permutation(labels)),
+        "chance": purity(found, np.random.default_rng(SEED).permutation(labels)),
     }
 
 
 def purity(found: np.ndarray, labels: np.ndarray) -> float:
     """The share of states that are of the commonest kind in their cluster."""
-    most = [np.unique(labels[found == one], return_counts=True)[1].max() for one in np.unique(found)]
-    return float(np.sum(most) / len(labels))
+    return float(contingency_matrix(labels, found).max(axis=0).sum() / len(labels))

@@ -15,7 +15,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-from discern_vqa.config import DataConfig
 from discern_vqa.errors import DiscernError, RunError
 from discern_vqa.experiments.catalogue import Experiment
 from discern_vqa.experiments.data_digest import digest_of
@@ -63,7 +62,6 @@ class Folder:
         self._digests: dict[str, str] = {}
 
     def run(self, training: Training) -> Path:
-        """The run folder of a training."""
         return self.out / "runs" / training.key
 
     def done(self, training: Training) -> dict[str, Any] | None:
@@ -77,24 +75,15 @@ class Folder:
         _same_settings(self.run(training) / CONFIG, training)
         return content
 
-    def data_digest(self, training: Training) -> str:
-        """A digest of the data that it learns from and is chosen on; "" where they cannot be read, which its own
-        training tells."""
-        return self._digest("learned", training.recipe.data)
-
-    def asked_digest(self, training: Training) -> str:
-        """A digest of the questions that are reported, as they are now; "" where they cannot be read."""
-        return self._digest("asked", training.recipe.data)
-
-    def _digest(self, what: Literal["learned", "asked"], choice: DataConfig) -> str:
-        """Of what is learned the test split is not read."""
+    def digest(self, training: Training, what: Literal["learned", "asked"]) -> str:
+        """A digest of the data that it learns from and is chosen on, for which the test split is not read, or of the
+        questions that are reported, as they are now; "" where they cannot be read, which its own training tells."""
+        choice = training.recipe.data
         key = what + json.dumps(choice.model_dump(mode="json"), sort_keys=True)
         if key not in self._digests:
             try:
-                root = find_root(choice, self.data)
-                learned = what == "learned"
-                samples = Samples(choice, root)
-                parts = samples.learning if learned else [samples.test(self.split)]
+                samples = Samples(choice, find_root(choice, self.data))
+                parts = samples.learning if what == "learned" else [samples.test(self.split)]
                 self._digests[key] = digest_of(chain(*parts))
             except DiscernError:
                 self._digests[key] = ""
@@ -161,7 +150,7 @@ def same_data(folder: Folder, training: Training, done: dict[str, Any] | None) -
     then = str((done or {}).get("data", ""))
     if done is None and begun.is_file() and (folder.run(training) / CONFIG).is_file():
         then = begun.read_text(encoding="utf-8").strip()
-    if then and (now := folder.data_digest(training)) and now != then:
+    if then and (now := folder.digest(training, "learned")) and now != then:
         raise RunError(
             f"{folder.run(training)} was trained on other data than --data names now",
             hint="choose another --out, or give the --data that it was begun with",
@@ -173,7 +162,7 @@ def forget_other_questions(folder: Folder, labels: dict[str, tuple[Training, str
     earlier version, which says nothing of its questions, is taken as it is."""
     changed = []
     for training, _ in labels.values():
-        digest, now = folder.answered(training), folder.asked_digest(training) if folder.answers(training) else ""
+        digest, now = folder.answered(training), folder.digest(training, "asked") if folder.answers(training) else ""
         if now and digest.is_file() and digest.read_text(encoding="utf-8").strip() != now:
             changed.append(training)
     for file in [file for training in changed for file in folder.answers(training)]:

@@ -23,7 +23,6 @@ def write(report: dict[str, Any], out: Path) -> Path:
 
 
 def as_markdown(report: dict[str, Any]) -> str:
-    """The whole page."""
     seeds = ", ".join(map(str, report["seeds"]))
     lines = [
         f"# {report['title']} ({report['source']})",

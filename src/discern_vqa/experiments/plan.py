@@ -35,7 +35,6 @@ class Training:
 
     @property
     def file(self) -> str:
-        """The name of its recipe's file."""
         return f"{self.key}.toml"
 
     def text(self, label: str) -> str:

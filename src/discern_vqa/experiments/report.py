@@ -54,7 +54,6 @@ def gather(grid: Grid, folder: Folder, failed: dict[str, str], command: str, dat
 
 
 def _answers(planned: Planned, folder: Folder) -> list[list[Prediction]]:
-    """A row's predictions, of each seed that has them."""
     files = [folder.predictions(training) for training in planned.trainings]
     return [predictions.read(file) for file in files if file.is_file()]
 
@@ -62,7 +61,6 @@ def _answers(planned: Planned, folder: Folder) -> list[list[Prediction]]:
 def _row(
     planned: Planned, grid: Grid, folder: Folder, failed: dict[str, str], answers: list[list[Prediction]]
 ) -> dict[str, Any]:
-    """A row's figures."""
     row, experiment = planned.row, grid.experiment
     content: dict[str, Any] = {"name": row.name, "changes": changes(row), "printed": row.printed, "at": row.at}
     printed = next(other.printed for other in experiment.rows if other.name == experiment.reference)
@@ -143,7 +141,6 @@ def by_group(
 
 
 def _beside(grid: Grid, folder: Folder) -> dict[str, Any]:
-    """Baselines, controls and the vocabulary of the reference's first seed."""
     for path in map(folder.scores, grid.references[:1]):
         if path.is_file():
             scores = read_object(path, "remove it; the same command writes it anew")

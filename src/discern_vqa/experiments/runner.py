@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa import registry
-from discern_vqa.config import read_recipe
-from discern_vqa.errors import ConfigError, RunError
+from discern_vqa.errors import ConfigError
 from discern_vqa.experiments import catalogue
 from discern_vqa.experiments.folder import DONE, Folder, Grid, forget_other_questions, same_data
 from discern_vqa.experiments.plan import Training, base_of, plan
@@ -99,10 +98,7 @@ class _Command:
         folder, trainings = self.folder, [training for training, _ in self.labels.values()]
         missing = []
         for training, label in self.labels.values():
-            recipe = folder.out / "recipes" / training.file
-            atomic_write_text(recipe, training.text(label))
-            if read_recipe(recipe).to_json() != training.recipe.to_json() | _after(training):
-                raise RunError(f"{recipe} does not say what was meant", hint="this is a bug of ours; please report it")
+            atomic_write_text(folder.out / "recipes" / training.file, training.text(label))
             done = folder.done(training)
             same_data(folder, training, done)
             if done is None:
@@ -112,11 +108,11 @@ class _Command:
         for training in trainings if missing else ():  # phantoms are drawn here, once, and not by each worker
             find_root(training.recipe.data, folder.data)
         for training in missing:  # only now, since nothing may be refused once one of them is written
-            atomic_write_text(folder.begun_with(training), folder.data_digest(training) + "\n")
+            atomic_write_text(folder.begun_with(training), folder.digest(training, "learned") + "\n")
 
         def trained(outcome: Outcome) -> str:
             facts = {"key": outcome.task.id, "seconds": round(outcome.seconds, 1), **outcome.answer}
-            facts["data"] = folder.data_digest(self.labels[outcome.task.id][0])
+            facts["data"] = folder.digest(self.labels[outcome.task.id][0], "learned")
             atomic_write_text(folder.out / "runs" / outcome.task.id / DONE, json.dumps(facts))
             folder.note("trained", label=outcome.task.label, **facts)
             validation = f"validation {facts['validation']:.3f}, " if "validation" in facts else ""
@@ -156,7 +152,7 @@ class _Command:
 
         def answered(outcome: Outcome) -> str:
             training = self.labels[outcome.task.id][0]
-            atomic_write_text(folder.answered(training), folder.asked_digest(training) + "\n")
+            atomic_write_text(folder.answered(training), folder.digest(training, "asked") + "\n")
             return ""
 
         if tasks:
@@ -174,17 +170,12 @@ class _Command:
         self._work(list(tasks.values()), lambda outcome: "", "FAILED")
 
     def _asked_of(self, training: Training) -> dict[str, Any]:
-        """Which run answers which questions, for a request."""
         data = str(self.folder.data) if self.folder.data else None
         return {"run": str(self.folder.run(training)), "split": self.folder.split, "data": data}
 
     def _work(self, tasks: Sequence[Task], done: Callable[[Outcome], str], failing: str) -> None:
-        """Has the tasks done.
-
-        Args:
-            done: keeps what came out of a task, and returns what is to be said of it; "" for nothing.
-            failing: what a task that failed has come to, in words.
-        """
+        """Has the tasks done. done: keeps what came out of a task, and returns what is to be said of it; failing: what
+        is said of a task that failed."""
 
         def told(outcome: Outcome, number: int, total: int) -> None:
             task, error = outcome.task, outcome.error
@@ -199,11 +190,4 @@ class _Command:
 
 
 def _asking(section: str, grids: Sequence[Grid]) -> list[Grid]:
-    """Those whose report has the section."""
     return [grid for grid in grids if section in grid.experiment.sections]
-
-
-def _after(training: Training) -> dict[str, Any]:
-    """The one difference of a written recipe: the name of the file before it."""
-    run = training.recipe.to_json()["run"]
-    return {"run": run | {"after": training.before.file if training.before else ""}}

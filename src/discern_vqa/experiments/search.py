@@ -56,28 +56,28 @@ def search(
     Raises ConfigError: no Optuna, no validation to choose on, a space that fits no recipe.
     """
     optuna = _optuna()
-    found, asked = find_recipe(recipe), read_space(space)
-    settings = read_recipe(found, [*(overrides or []), *_middle(asked)])
+    recipe_file, ranges = find_recipe(recipe), read_space(space)
+    settings = read_recipe(recipe_file, [*(overrides or []), *_middle(ranges)])
     if any(fault.chooses_on_test for fault in faults_of(settings.data)):
         raise ConfigError("this recipe chooses on test (data.imitate): nothing may be sought so", hint="leave it out")
     root = find_root(settings.data, data)
     learned, held_out = Samples(settings.data, root, settings.run.seed).learning
     if not held_out:
-        raise ConfigError(f"{found} holds nothing out to choose on", hint="--set data.validation_ratio=0.1")
+        raise ConfigError(f"{recipe_file} holds nothing out to choose on", hint="--set data.validation_ratio=0.1")
     out.mkdir(parents=True, exist_ok=True)
-    study = _study(optuna, f"{found.parent.name}/{found.stem}", storage, out)
+    study = _study(optuna, f"{recipe_file.parent.name}/{recipe_file.stem}", storage, out)
     study.sampler = optuna.samplers.TPESampler(seed=_sampler_seed(seed, len(study.trials)))
-    _goes_on(study, asked, overrides or [], settings, digest_of([*learned, *held_out]))
+    _goes_on(study, ranges, overrides or [], settings, digest_of([*learned, *held_out]))
     ended = sum(trial.state.is_finished() for trial in study.trials)
     say(f"{ended} of {trials} trials are there")
 
     def measured(trial: Any) -> float:
-        chosen = {key: _suggest(trial, key, values) for key, values in asked.items()}
+        chosen = {key: _suggest(trial, key, values) for key, values in ranges.items()}
         folder = out / "trials" / f"{trial.number:04d}"
         shutil.rmtree(folder, ignore_errors=True)
         changes = [*(overrides or []), *as_sets(chosen)]
         try:
-            return _trial(trial, found, root, changes, folder, optuna.TrialPruned)
+            return _trial(trial, recipe_file, root, changes, folder, optuna.TrialPruned)
         except DiscernError as error:
             trial.set_user_attr("error", str(error))
             raise
@@ -88,7 +88,7 @@ def search(
         say(f"[{trial.number + 1:3d}/{trials}] {trial.state.name.lower()}, validation {value}, {trial.params}{why}")
 
     study.optimize(measured, n_trials=max(0, trials - ended), callbacks=[told], catch=(DiscernError,))
-    return _written(study, found, out)
+    return _written(study, recipe_file, out)
 
 
 def read_space(path: Path) -> Space:
@@ -176,12 +176,13 @@ def _goes_on(study: Any, space: Space, overrides: list[str], settings: Recipe, d
         "made_of": {"recipe": recipe, "data": data},
     }
     then = now | study.user_attrs
-    changed = ["another space or other --set"] if then["space"] != now["space"] else []
-    for key, what in (("recipe", "another recipe"), ("data", "other data")):
-        changed += [what] if then["made_of"].get(key) != now["made_of"][key] else []
-    if changed:
-        message = f"this study was begun with {' and '.join(changed)}"
-        raise ConfigError(message, hint="choose another --out, or another storage")
+    differs = {
+        "another space or other --set": then["space"] != now["space"],
+        "another recipe": then["made_of"].get("recipe") != recipe,
+        "other data": then["made_of"].get("data") != data,
+    }
+    if changed := " and ".join(what for what, is_so in differs.items() if is_so):
+        raise ConfigError(f"this study was begun with {changed}", hint="choose another --out, or another storage")
     for key, value in now.items():
         study.set_user_attr(key, value)
 

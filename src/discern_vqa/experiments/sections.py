@@ -5,7 +5,6 @@ Each is a function from a grid to {"title", "lines", "figures"}; lines are Markd
 """
 
 from collections.abc import Callable, Sequence
-from itertools import chain, zip_longest
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from discern_vqa.experiments.page import markdown_table, shown
 from discern_vqa.experiments.plan import Training
 from discern_vqa.experiments.report import spread
 from discern_vqa.recipe_samples import Samples, find_root
+from discern_vqa.report.cases import in_turn
 from discern_vqa.run import SIMILAR
 from discern_vqa.scoring import metrics, predictions
 from discern_vqa.scoring.literature import CAVEAT, literature
@@ -46,7 +46,7 @@ def neighbours(grid: Grid, folder: Folder) -> Section:
 
 
 def features(grid: Grid, folder: Folder) -> Section:
-    """How the states that are answered from lie, by question type (`_features`)."""
+    """How the states that are answered from lie, by question type (`experiments.features`)."""
     figures = {}
     for row, trainings in _finished(grid, folder):
         files = [folder.states(training) for training in trainings]
@@ -93,7 +93,6 @@ def cases(grid: Grid, folder: Folder) -> Section:
 
 
 def modes(grid: Grid, folder: Folder) -> Section:
-    """Every way of answering of every row, from one model."""
     figures: dict[str, dict[str, Any]] = {}
     for row, trainings in _finished(grid, folder):
         for mode in ("classify", "classify_typed", "generate", "rank", "hybrid"):
@@ -105,7 +104,6 @@ def modes(grid: Grid, folder: Folder) -> Section:
 
 
 def published(grid: Grid, folder: Folder) -> Section:
-    """What others printed on this data set."""
     dataset = grid.trainings[0].recipe.data.dataset
     rows = literature(dataset)
     table = [["model, as printed", "open", "closed", "overall", "known against it"]]
@@ -191,13 +189,11 @@ def extras(grid: Grid, folder: Folder) -> list[Section]:
 
 
 def _finished(grid: Grid, folder: Folder) -> list[tuple[Row, tuple[Training, ...]]]:
-    """The rows of which every seed has its answers."""
     rows = [(planned.row, planned.trainings) for planned in grid.planned if planned.trainings]
     return [(row, made) for row, made in rows if all(folder.predictions(training).is_file() for training in made)]
 
 
 def _accuracy(trainings: Sequence[Training], folder: Folder, mode: str = "") -> dict[str, Any] | None:
-    """A row's accuracy over its seeds."""
     normalise = trainings[0].recipe.data.normaliser
     files = [folder.predictions(training, mode) for training in trainings]
     return spread([float(metrics.rights(predictions.read(file), normalise).mean()) for file in files])
@@ -208,5 +204,4 @@ def _spread_over(rows: Sequence[Prediction], places: Sequence[int]) -> list[int]
     by_type: dict[str, list[int]] = {}
     for row, place in zip(rows, places, strict=True):
         by_type.setdefault(row.question_type, []).append(int(place))
-    turns = chain.from_iterable(zip_longest(*by_type.values()))
-    return [place for place in turns if place is not None][:CASES]
+    return in_turn(by_type.values())[:CASES]

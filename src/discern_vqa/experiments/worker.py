@@ -41,7 +41,6 @@ def serve() -> None:
 
 
 def answered(request: dict[str, Any]) -> dict[str, Any]:
-    """The answer to one request."""
     try:
         return DO[request["do"]](request)
     except DiscernError as error:

@@ -42,6 +42,10 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.one)
 
+    def chosen(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "Pairs":
+        """Some of the pairs, by a mask (n,) or by their numbers."""
+        return Pairs(self.one[rows], self.other[rows], self.likeness[rows], self.grey[rows])
+
 
 def near_pairs(
     thumbs: NDArray[np.uint8],
@@ -76,7 +80,7 @@ def near_pairs(
             pairs = in_full(sides[0], sides[-1], one, other)
             keep = (pairs.likeness >= above) | (pairs.grey >= same_grey)
             if keep.any():
-                yield Pairs(pairs.one[keep], pairs.other[keep], pairs.likeness[keep], pairs.grey[keep])
+                yield pairs.chosen(keep)
         progress(done, len(blocks))
 
 

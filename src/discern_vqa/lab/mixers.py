@@ -7,6 +7,7 @@ below are where each rule is known from; the words and the code are ours.
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +39,9 @@ class _Pair(nn.Module):
 
 
 class _Exchange(_Pair):
-    """Two scans, each driven in part by the other stream."""
+    """Two scans, each driven in part by the other stream: by the fields `swapped` of what drives its scan."""
+
+    swapped: ClassVar[tuple[str, ...]]
 
     def forward(self, x: Tensor, y: Tensor, keep_x: Tensor, keep_y: Tensor) -> Streams:
         blocks, keeps = (self.text, self.image), (keep_x, keep_y)
@@ -48,49 +51,42 @@ class _Exchange(_Pair):
             for block, (inner, _), keep in zip(blocks, halves, keeps, strict=True)
         ]
         added = []
-        for own, other in ((0, 1), (1, 0)):
+        for stream, other in ((0, 1), (1, 0)):
             u = [
-                way.scan(self.exchange(mine, theirs, keeps[other], keeps[own]))
-                for way, mine, theirs in zip(blocks[own].directions, driven[own], driven[other], strict=True)
+                way.scan(self.exchange(mine, theirs, keeps[other], keeps[stream]))
+                for way, mine, theirs in zip(blocks[stream].directions, driven[stream], driven[other], strict=True)
             ]
-            scanned = self.leave(torch.stack(u).mean(0), halves[own][1], own)
-            added.append(blocks[own].out(scanned, keeps[own]))
+            scanned = self.leave(torch.stack(u).mean(0), halves[stream][1], stream)
+            added.append(blocks[stream].out(scanned, keeps[stream]))
         return x + added[0], y + added[1]
 
     def exchange(self, mine: Driven, theirs: Driven, keep_theirs: Tensor, keep: Tensor) -> Driven:
         """What drives the scan of a stream, in part from the other."""
-        raise NotImplementedError
+        return replace(mine, **{name: self.over(getattr(theirs, name), keep_theirs, keep) for name in self.swapped})
 
-    def leave(self, u: Tensor, z: Tensor, own: int) -> Tensor:
-        """What W_out reads, from the scan u and the half z of stream `own` (0 text, 1 image), (B, L, E) each."""
-        raise NotImplementedError
+    def leave(self, u: Tensor, z: Tensor, stream: int) -> Tensor:
+        """What W_out reads, from the scan u and the half z of a stream (0 text, 1 image), (B, L, E) each."""
+        return u * F.silu(z)
 
 
 class SwapC(_Exchange):
     """Each stream's scan reads its state with the *other* stream's C; no z half (Sigma's cross Mamba block)."""
 
     gate = False
+    swapped = ("C",)
 
     def __init__(self, config: CifrConfig, width: int) -> None:
         super().__init__(config, width)
         self.after = nn.ModuleList(nn.LayerNorm(config.expand * width) for _ in range(2))
 
-    def exchange(self, mine: Driven, theirs: Driven, keep_theirs: Tensor, keep: Tensor) -> Driven:
-        return replace(mine, C=self.over(theirs.C, keep_theirs, keep))
-
-    def leave(self, u: Tensor, z: Tensor, own: int) -> Tensor:
-        return self.after[own](u)
+    def leave(self, u: Tensor, z: Tensor, stream: int) -> Tensor:
+        return self.after[stream](u)
 
 
 class SwapAll(_Exchange):
     """Value and z from the own stream; dt, B and C from the other (COMO's and FusionMamba's exchange)."""
 
-    def exchange(self, mine: Driven, theirs: Driven, keep_theirs: Tensor, keep: Tensor) -> Driven:
-        dt, B, C = (self.over(part, keep_theirs, keep) for part in (theirs.dt, theirs.B, theirs.C))
-        return replace(mine, dt=dt, B=B, C=C)
-
-    def leave(self, u: Tensor, z: Tensor, own: int) -> Tensor:
-        return u * F.silu(z)
+    swapped = ("dt", "B", "C")
 
 
 class Concat(nn.Module):

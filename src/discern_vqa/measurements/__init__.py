@@ -130,22 +130,18 @@ def _collected(what: str, scores: Scores) -> list[Any]:
 
 
 def lines(scores: Scores) -> list[str]:
-    """For the terminal, a sentence each."""
     return _collected("lines", scores)
 
 
 def warnings(scores: Scores) -> list[str]:
-    """What a reader must know before believing the accuracy, a sentence each."""
     return _collected("warnings", scores)
 
 
 def sentences(scores: Scores) -> list[str]:
-    """For the summary of the report."""
     return _collected("sentences", scores)
 
 
 def tables(scores: Scores) -> list[Table]:
-    """For the report."""
     return _collected("tables", scores)
 
 

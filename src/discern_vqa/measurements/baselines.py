@@ -52,18 +52,18 @@ PRIOR_NAME = "prior_alone"
 
 def measure(context: Context) -> Mapping[str, Any]:
     """{"baselines": {name: figures and "sees"}}, and "baselines_left_out": why there are none, where there are none."""
-    found: dict[str, Any] = {"baselines": {}}
+    content: dict[str, Any] = {"baselines": {}}
     if context.asker.no_baselines:
         context.say(f"no baselines: {context.asker.no_baselines}")
-        found["baselines_left_out"] = context.asker.no_baselines
+        content["baselines_left_out"] = context.asker.no_baselines
     for name in context.asker.baselines:
         context.say(f"baseline: {name}")
-        found["baselines"][name] = _row(context.asker.baseline(name), sees(name), context.normalise)
+        content["baselines"][name] = _row(context.asker.baseline(name), sees(name), context.normalise)
     if context.run.recipe.prior.on:
         rows = predictions.from_answers(context.samples, context.asker.prior_answers())
         predictions.write(context.folder / "baselines" / f"{PRIOR_NAME}.{context.split}.jsonl", rows)
-        found["baselines"][PRIOR_NAME] = _row(rows, PRIOR, context.normalise)
-    return found
+        content["baselines"][PRIOR_NAME] = _row(rows, PRIOR, context.normalise)
+    return content
 
 
 def _row(rows: Sequence[Prediction], seen: Sees, normalise: str) -> dict[str, Any]:
@@ -86,7 +86,6 @@ def sees(name: str, figures: Mapping[str, Any] | None = None) -> Sees:
 
 
 def lines(scores: Scores) -> list[str]:
-    """Why there are no baselines, where there are none."""
     return [f"no baselines: {scores['baselines_left_out']}"] if "baselines_left_out" in scores else []
 
 
@@ -105,12 +104,12 @@ def groups(scores: Scores) -> list[Group]:
 
 def strongest(scores: Scores, group: str = "") -> str:
     """The baseline with the best overall accuracy (of one group by what it sees), "" where there is none."""
-    found = {
+    accuracies = {
         name: figures["overall"]["accuracy"]
         for name, figures, seen in _sorted(scores)
         if figures["overall"]["accuracy"] is not None and (not group or seen.group == group)
     }
-    return max(sorted(found), key=lambda name: found[name]) if found else ""
+    return max(sorted(accuracies), key=lambda name: accuracies[name]) if accuracies else ""
 
 
 def warnings(scores: Scores) -> list[str]:

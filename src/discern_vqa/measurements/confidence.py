@@ -16,7 +16,6 @@ def measure(context: Context) -> Mapping[str, Any]:
 
 
 def lines(scores: Scores) -> list[str]:
-    """One sentence, where the answers have scores."""
     return reliability_lines("scores", scores.get("confidence"))
 
 

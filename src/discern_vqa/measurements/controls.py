@@ -50,7 +50,6 @@ def measure(context: Context) -> Mapping[str, Any]:
 
 
 def lines(scores: Scores) -> list[str]:
-    """Which controls are left out, and why."""
     return [f"left out: {name}: {why}" for name, why in (scores.get("controls_left_out") or {}).items()]
 
 
@@ -72,13 +71,11 @@ def warnings(scores: Scores) -> list[str]:
 
 
 def tables(scores: Scores) -> list[Table]:
-    """Why controls are left out."""
     table = table_of("controls_left_out", "Controls that were left out", scores.get("controls_left_out") or {})
     return [table] if table else []
 
 
 def groups(scores: Scores) -> list[Group]:
-    """A row for each control."""
     members = scores.get("controls") or {}
     return [Group("control", "controls (the model, without the right image)", members, SEES)]
 
@@ -96,10 +93,12 @@ class Control:
 def controls(samples: Sequence[Sample], seed: int = 0) -> dict[str, Control]:
     """Every control of these questions, by name; one without places is left out."""
     everyone, asked = tuple(range(len(samples))), tuple(samples)
+    no_other = Control((), (), missing="the split has one image, and so no other to show")
+    has_other = len({sample.image for sample in samples}) > 1
     return {
         "blank_image": Control(everyone, asked, "blank"),
         "noise_image": Control(everyone, asked, "noise"),
-        "shuffled_image": _shuffled(samples, seed),
+        "shuffled_image": Control(everyone, tuple(shuffled(samples, seed))) if has_other else no_other,
         "wrong_organ_image": _wrong_organ(samples, seed),
     }
 
@@ -137,12 +136,6 @@ def wrong_organ(samples: Sequence[Sample], seed: int) -> dict[int, Sample]:
         for position, sample in enumerate(samples)
         if sample.image in replacement
     }
-
-
-def _shuffled(samples: Sequence[Sample], seed: int) -> Control:
-    if len({sample.image for sample in samples}) < 2:
-        return Control((), (), missing="the split has one image, and so no other to show")
-    return Control(tuple(range(len(samples))), tuple(shuffled(samples, seed)))
 
 
 def _wrong_organ(samples: Sequence[Sample], seed: int) -> Control:

@@ -16,5 +16,4 @@ def measure(context: Context) -> Mapping[str, Any]:
 
 
 def warnings(scores: Scores) -> list[str]:
-    """A sentence for each fault."""
     return [f"this run {fault}" for fault in scores.get("imitates") or []]

@@ -38,7 +38,6 @@ class Turned:
 
 
 def measure(context: Context) -> Mapping[str, Any]:
-    """See `compared`, for each group."""
     vocabulary = context.run.vocabulary
     return {
         "mirror": {
@@ -134,7 +133,6 @@ def lines(scores: Scores) -> list[str]:
 
 
 def sentences(scores: Scores) -> list[str]:
-    """The lines, as sentences."""
     return [f"{line[0].upper()}{line[1:]}." for line in lines(scores)]
 
 
@@ -150,7 +148,6 @@ def warnings(scores: Scores) -> list[str]:
 
 
 def tables(scores: Scores) -> list[Table]:
-    """A row for each group."""
     note = (
         "The image is mirrored, and left and right must change places. Accuracies in %; both: right before and after;"
         " followed: of the answers given, right or wrong, those that did what the image did"

@@ -22,5 +22,4 @@ def lines(scores: Scores) -> list[str]:
 
 
 def sentences(scores: Scores) -> list[str]:
-    """The same."""
     return [f"{line[0].upper()}{line[1:]}." for line in lines(scores)]

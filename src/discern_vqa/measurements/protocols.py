@@ -16,7 +16,6 @@ def measure(context: Context) -> Mapping[str, Any]:
 
 
 def tables(scores: Scores) -> list[Table]:
-    """A row for each protocol that could be applied."""
     rows: list[list[Cell]] = [
         [name, one.get("n"), *(percent(one.get(part)) for part in ("overall", "open", "closed"))]
         for name, one in (scores.get("protocols") or {}).items()

@@ -111,7 +111,6 @@ def gap(right: np.ndarray, wrong: Mapping[str, np.ndarray], images: Sequence[str
 
 
 def lines(scores: Scores) -> list[str]:
-    """One sentence, where a control was asked."""
     gaps = scores.get("reliance") or {}
     overall = gaps.get("overall")
     if not overall or not overall["n"]:
@@ -143,7 +142,6 @@ def warnings(scores: Scores) -> list[str]:
 
 
 def sentences(scores: Scores) -> list[str]:
-    """What the right image adds."""
     overall = (scores.get("reliance") or {}).get("overall") or {}
     if not overall.get("n"):
         return []
@@ -156,7 +154,6 @@ def sentences(scores: Scores) -> list[str]:
 
 
 def tables(scores: Scores) -> list[Table]:
-    """What the right image adds, by part, organ and question type."""
     gaps = scores.get("reliance") or {}
     parts = [(part, gaps[part]) for part in ("overall", *PARTS) if gaps.get(part)]
     for grouping, groups in (gaps.get("by") or {}).items():
@@ -189,11 +186,11 @@ def _differences(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _groups(rows: Sequence[Prediction], field: str) -> dict[str, list[Prediction]]:
     """The largest group first, as in `metrics`; {} where none is named."""
-    found: dict[str, list[Prediction]] = {}
+    groups: dict[str, list[Prediction]] = {}
     for row in rows:
-        found.setdefault(getattr(row, field) or NO_VALUE, []).append(row)
-    order = sorted(found, key=lambda name: (-len(found[name]), name))
-    return {} if order == [NO_VALUE] else {name: found[name] for name in order}
+        groups.setdefault(getattr(row, field) or NO_VALUE, []).append(row)
+    order = sorted(groups, key=lambda name: (-len(groups[name]), name))
+    return {} if order == [NO_VALUE] else {name: groups[name] for name in order}
 
 
 def _ends(ends: Sequence[float] | None, digits: int = 1) -> str:

@@ -39,10 +39,8 @@ def ceiling(scores: Scores) -> str:
 
 
 def lines(scores: Scores) -> list[str]:
-    """See `ceiling`."""
     return [f"vocabulary: {sentence}" for sentence in [ceiling(scores)] if sentence]
 
 
 def sentences(scores: Scores) -> list[str]:
-    """See `ceiling`."""
     return [f"{sentence[0].upper()}{sentence[1:]}." for sentence in [ceiling(scores)] if sentence]

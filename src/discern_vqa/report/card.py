@@ -25,7 +25,8 @@ def write_judged_card(folder: Path, split: str) -> bool:
     accuracy is no result: a run that was judged on train alone has the card of one that was not evaluated.
     """
     folder = Path(folder)
-    published = next((one for one in (*PUBLISHED, split) if _was_judged(folder, one)), split)
+    answered = [name for name in (*PUBLISHED, split) if (folder / f"predictions.{name}.jsonl").is_file()]
+    published = next((name for name in answered if (folder / f"scores.{name}.json").is_file()), split)
     if published == "train":
         return write_card(folder)
     run = read_run(folder, published)
@@ -41,7 +42,3 @@ def write_judged_card(folder: Path, split: str) -> bool:
         flaws=run.audit.get("verdict") or [],
     )
     return write_card(folder, judged)
-
-
-def _was_judged(folder: Path, split: str) -> bool:
-    return all((folder / name).is_file() for name in (f"scores.{split}.json", f"predictions.{split}.jsonl"))

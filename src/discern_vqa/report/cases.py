@@ -4,10 +4,9 @@ Images are at most 320 pixels wide and high. Heat maps and outlines are layers o
 that the reader can take them away.
 """
 
-import base64
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from PIL import Image, ImageFilter
 from discern_vqa.data.answers import normaliser
 from discern_vqa.errors import ImageError
 from discern_vqa.imaging.images import open_image
+from discern_vqa.pages import data_uri
 from discern_vqa.report.read import RunFiles
 from discern_vqa.scoring.metrics import rights, twin_pairs
 from discern_vqa.scoring.predictions import Prediction
@@ -41,7 +41,6 @@ class Case:
 
     @property
     def tags(self) -> list[str]:
-        """What kind of question it is."""
         row = self.row
         return [tag for tag in (row.organ, row.question_type, row.answer_type, row.phrase_type) if tag]
 
@@ -107,7 +106,7 @@ def _spread(run: RunFiles, places: Sequence[int]) -> list[int]:
         if row.image not in images:
             images.add(row.image)
             by_type.setdefault(row.question_type, []).append(place)
-    return _in_turn(by_type.values())
+    return in_turn(by_type.values())
 
 
 def _spread_pairs(run: RunFiles, right: np.ndarray) -> list[list[int]]:
@@ -119,13 +118,12 @@ def _spread_pairs(run: RunFiles, right: np.ndarray) -> list[list[int]]:
         if run.rows[pair[0]].image not in images:
             images.update(run.rows[i].image for i in pair)
             kinds[bool(right[pair].all())].append(pair)
-    return _in_turn(kinds.values())
+    return in_turn(kinds.values())
 
 
-def _in_turn(piles: Iterable[list[Any]]) -> list[Any]:
-    """One of each pile, then the second of each, and so on."""
-    piles = [pile for pile in piles if pile]
-    return [pile[i] for i in range(max(map(len, piles), default=0)) for pile in piles if i < len(pile)]
+def in_turn(piles: Iterable[list[Any]]) -> list[Any]:
+    """One of each pile, then the second of each, and so on; None is in no pile."""
+    return [item for turn in zip_longest(*piles) for item in turn if item is not None]
 
 
 class _CardMaker:
@@ -156,11 +154,10 @@ class _CardMaker:
             opened = self._open(image)
             if opened is not None:
                 opened.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-            self.pictures[image] = (_uri(opened, "JPEG"), opened.size) if opened is not None else ("", (0, 0))
+            self.pictures[image] = ("", (0, 0)) if opened is None else (data_uri(opened, quality=85), opened.size)
         return self.pictures[image]
 
     def _outline(self, mask: str, size: tuple[int, int]) -> str:
-        """A line around the finding."""
         opened = self._open(mask)
         if opened is None:
             return ""
@@ -171,7 +168,7 @@ class _CardMaker:
         rim = np.asarray(inside.filter(ImageFilter.MaxFilter(5))) > np.asarray(inside)
         layer = np.zeros((*rim.shape, 4), dtype=np.uint8)
         layer[rim] = _OUTLINE
-        return _uri(Image.fromarray(layer), "PNG")
+        return data_uri(Image.fromarray(layer), "PNG", optimize=True)
 
     def _open(self, relative: str) -> Image.Image | None:
         """The file under the data set's folder; None where it is missing, unreadable, or not under that folder."""
@@ -203,13 +200,4 @@ def _heat(grid: list[list[float]], size: tuple[int, int]) -> str:
     layer = np.empty((height, width, 4), dtype=np.uint8)
     layer[..., :3] = _COOL + shown[..., None] * (_HOT - _COOL)
     layer[..., 3] = 190 * shown**1.2
-    return _uri(Image.fromarray(layer), "PNG")
-
-
-def _uri(picture: Image.Image, kind: str) -> str:
-    buffer = io.BytesIO()
-    if kind == "JPEG":
-        picture.save(buffer, "JPEG", quality=85)
-    else:
-        picture.save(buffer, "PNG", optimize=True)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    return data_uri(Image.fromarray(layer), "PNG", optimize=True)

@@ -4,8 +4,8 @@ The first run is the reference, as in `discern compare`. Runs that answer other 
 table, but are not tested. No torch.
 """
 
-from collections import Counter
 from collections.abc import Sequence
+from itertools import compress
 from typing import Any
 
 from discern_vqa.report.cases import disagreements
@@ -23,11 +23,10 @@ def comparison(runs: Sequence[RunFiles], names: Sequence[str], cases: int = 6) -
 
     names: what each run is called on the page; no two are the same.
     """
-    ids = {row.id: row.image for row in runs[0].rows}
-    paired = [
-        (run, name) for run, name in zip(runs, names, strict=True) if {row.id: row.image for row in run.rows} == ids
-    ]
-    left = [name for run, name in zip(runs, names, strict=True) if all(run is not other for other, _ in paired)]
+    asked = [{row.id: row.image for row in run.rows} for run in runs]
+    are_same = [questions == asked[0] for questions in asked]
+    paired = list(compress(zip(runs, names, strict=True), are_same))
+    left = [name for name, is_same in zip(names, are_same, strict=True) if not is_same]
     tables = [_models(runs, names), *_by(runs, names)]
     if len(paired) < 2:
         return {"words": [], "tables": tables, "groups": [], "left": left, "alone": True, "seeds": ""}
@@ -46,13 +45,11 @@ def comparison(runs: Sequence[RunFiles], names: Sequence[str], cases: int = 6) -
 
 def unique_names(runs: Sequence[RunFiles]) -> list[str]:
     """Each run's name, with a number where two have the same."""
-    counts = Counter(run.name for run in runs)
-    seen: Counter[str] = Counter()
-    names = []
-    for run in runs:
-        seen[run.name] += 1
-        names.append(f"{run.name} ({seen[run.name]})" if counts[run.name] > 1 else run.name)
-    return names
+    names = [run.name for run in runs]
+    return [
+        f"{name} ({names[:place].count(name) + 1})" if names.count(name) > 1 else name
+        for place, name in enumerate(names)
+    ]
 
 
 def _models(runs: Sequence[RunFiles], names: Sequence[str]) -> Table:

@@ -16,9 +16,8 @@ Curve = tuple[str, list[float], list[float]]  # label, steps, values
 def curves(lines: Sequence[dict[str, Any]], name: str = "") -> list[dict[str, Any]]:
     """The drawings for one stage of learning: [{"title", "svg", "words"}], of which `words` says it without eyes.
 
-    Args:
-        name: of the run and stage, which no other on the page has.
-        lines: of `metrics.jsonl`. Every number that is not known to be something else is taken for a loss.
+    lines: of `metrics.jsonl`, where every number that is not known to be something else is taken for a loss; name: of
+    the run and stage, which no other on the page has.
     """
     parts = [key for key in _numbers(lines, "train") if key != "loss" and not _NO_LOSS.search(key)]
     accuracies = [key for key in _numbers(lines, "validation") if key.startswith("accuracy")]
@@ -37,7 +36,6 @@ def curves(lines: Sequence[dict[str, Any]], name: str = "") -> list[dict[str, An
 
 
 def _accuracy(lines: Sequence[dict[str, Any]], key: str) -> Curve:
-    """In %, under the name of its part."""
     steps, values = _series(lines, "validation", key)
     return key.removeprefix("accuracy").strip("_") or "overall", steps, [100 * value for value in values]
 
@@ -71,11 +69,9 @@ def _last(series: Sequence[Curve]) -> str:
 
 def _smooth(values: list[float]) -> list[float]:
     """A running mean over a fiftieth of the curve; what was logged stays visible behind it."""
-    window = max(1, len(values) // 50)
-    return [
-        sum(values[max(0, i - window) : i + window + 1]) / len(values[max(0, i - window) : i + window + 1])
-        for i in range(len(values))
-    ]
+    width = max(1, len(values) // 50)
+    windows = [values[max(0, place - width) : place + width + 1] for place in range(len(values))]
+    return [sum(window) / len(window) for window in windows]
 
 
 def _draw(series: Sequence[Curve], name: str, is_loss: bool) -> str:

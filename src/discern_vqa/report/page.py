@@ -12,16 +12,13 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from discern_vqa.audit import CHECKS
 from discern_vqa.errors import RunError
 from discern_vqa.files import atomic_write_text
-from discern_vqa.pages import style
+from discern_vqa.pages import style, templates
 from discern_vqa.report.cases import gallery
 from discern_vqa.report.compare import comparison, unique_names
 from discern_vqa.report.confusion import confusions
@@ -36,7 +33,6 @@ from discern_vqa.scoring.page_tables import Figure, Table, said
 from discern_vqa.version import __version__
 
 CASES = 24
-_TEMPLATES = files("discern_vqa.report") / "templates"
 
 
 def write_report(run: Path, out: Path) -> Path:
@@ -129,15 +125,13 @@ def _by_table(group: dict[str, Any]) -> Table:
 def _audit_lines(report: dict[str, Any]) -> list[tuple[str, list[str]]]:
     """Each check of the audit with its lines, as the terminal prints them; of checks that this version has."""
     told = []
-    for check in CHECKS:
-        found = report.get(check.__name__.rpartition(".")[2])
-        if isinstance(found, dict):
+    for name, check in CHECKS.items():
+        if isinstance(figures := report.get(name), dict):
             try:
-                told.append((check.TITLE, check.lines(found)))
+                lines = check.lines(figures)
             except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError):  # of an earlier version
-                told.append(
-                    (check.TITLE, ["(figures of another version of Discern; discern evaluate writes them anew)"])
-                )
+                lines = ["(figures of another version of Discern; discern evaluate writes them anew)"]
+            told.append((check.TITLE, lines))
     return told
 
 
@@ -165,14 +159,7 @@ def _as_json(table: Table) -> dict[str, Any]:
 
 
 def _filled(name: str, autoescape: bool, **page: Any) -> str:
-    environment = Environment(
-        loader=PackageLoader("discern_vqa.report"),
-        autoescape=autoescape,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates("discern_vqa.report", autoescape=autoescape)
     environment.filters |= {"said": said, "markdown": as_markdown}
     environment.tests["figure"] = lambda cell: isinstance(cell, Figure)
-    css = style(_TEMPLATES / "report.css")
-    return environment.get_template(name).render(**page, css=css)
+    return environment.get_template(name).render(**page, css=style("discern_vqa.report", "report.css"))

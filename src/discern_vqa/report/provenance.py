@@ -16,10 +16,7 @@ def facts(run: RunFiles) -> list[tuple[str, str]]:
     machine = [str(environment[key]) for key in ("system", "machine") if environment.get(key)]
     if environment.get("threads"):
         machine.append(f"{environment['threads']} thread{'s' if environment['threads'] != 1 else ''}")
-    ran = [
-        (BEFORE, "the stage before"),
-        ("", "this training" if run.learning.get(BEFORE) else "training"),
-    ]
+    ran = [(BEFORE, "the stage before"), ("", "this training" if run.learning.get(BEFORE) else "training")]
     times = [f"{label} {_spent(run.learning[stage])}" for stage, label in ran if _spent(run.learning.get(stage, []))]
     lines = [
         ("data", f"{data.get('dataset', '')} {data.get('protocol', '')}".strip()),
@@ -66,13 +63,8 @@ def beside_literature(run: RunFiles) -> Table | None:
 
 def settings(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The resolved config as tables of name and value; nested names are joined with dots, folders left out."""
-    tables = []
-    for title, content in config.items():
-        if isinstance(content, dict):
-            rows = _flat(content)
-            if rows:
-                tables.append({"title": title, "rows": rows})
-    return tables
+    tables = {title: _flat(content) for title, content in config.items() if isinstance(content, dict)}
+    return [{"title": title, "rows": rows} for title, rows in tables.items() if rows]
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

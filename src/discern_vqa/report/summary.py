@@ -57,6 +57,6 @@ def _answered(scores: Mapping[str, Any]) -> str:
 
 
 def _share(figure: Mapping[str, Any]) -> str:
-    low, high = figure.get("ci95") or (None, None)
-    interval = f" (95 % interval {100 * low:.1f} to {100 * high:.1f})" if low is not None and high is not None else ""
+    ends = figure.get("ci95")
+    interval = f" (95 % interval {100 * ends[0]:.1f} to {100 * ends[1]:.1f})" if ends else ""
     return f"{100 * figure['accuracy']:.1f} %{interval}"

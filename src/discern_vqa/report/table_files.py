@@ -9,15 +9,8 @@ from pathlib import Path
 from discern_vqa.files import atomic_write_text
 from discern_vqa.scoring.page_tables import Cell, Figure, Table, said
 
-_LATEX = {
+_LATEX = {letter: f"\\{letter}" for letter in "{}&%$#_"} | {
     "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",

@@ -115,16 +115,9 @@ def _risk(both: Mapping[str, Any], measured: Mapping[str, Any] | None, name: str
         for (label, figures), color, line in styles:
             curve = np.array(figures["risk"]["curve"])
             axes.plot(curve[:, 0], curve[:, 1], color=color, linewidth=1.8, linestyle=line, label=label)
-        answered = measured["abstention"] if measured else None
-        if answered and answered["n"]:
-            axes.plot(
-                answered["coverage"],
-                answered["accuracy"],
-                "o",
-                color=SERIES[0],
-                markersize=7,
-                label="abstains beyond",
-            )
+        if measured and (answered := measured["abstention"])["n"]:
+            style = {"color": SERIES[0], "marker": "o", "markersize": 7}
+            axes.plot(answered["coverage"], answered["accuracy"], label="abstains beyond", linestyle="", **style)
         low = min(float(np.array(figures["risk"]["curve"])[:, 1].min()) for figures in both.values())
         axes.set(xlabel="share answered, the surest first", ylabel="share right of those", xlim=(0, 1.02))
         floor = max(0.0, min(low, last["accuracy"]) - 0.06)

@@ -29,35 +29,31 @@ def view(run: RunFiles) -> dict[str, Any]:
     Raises RunError where the scores lack what they are shown by: a damaged file, or another version's.
     """
     with own_file(f"a file of {run.folder}", evaluate_anew(run.folder)):
-        return _view(run)
-
-
-def _view(run: RunFiles) -> dict[str, Any]:
-    tested = paired_tests(run.rows, run.baselines, run.scores.get("normaliser", "m3ae"))
-    scores = run.scores | {"paired": tested}
-    columns = [column for column in COLUMNS if (scores.get(column) or {}).get("n")]
-    beside = strongest(scores, NO_PIXELS) or strongest(scores)
-    rows, measured = _rows(run, columns, tested), measurements.tables(scores)
-    return {
-        "name": run.name,
-        "split": run.split,
-        "model": (run.config.get("model") or {}).get("name", "model"),
-        "dataset": (run.config.get("data") or {}).get("dataset", "data set not named"),
-        "protocol": scores.get("protocol", ""),
-        "n": scores["n"],
-        "images": scores.get("images"),
-        "normaliser": scores.get("normaliser", ""),
-        "vocabulary": scores.get("vocabulary"),
-        "columns": [{"key": key, "title": TITLES[key], "n": scores[key]["n"]} for key in columns],
-        "cards": [_card(key, scores, beside) for key in columns],
-        "rows": rows,
-        "warnings": measurements.warnings(scores),
-        "summary": summary(run, scores),
-        "beside": beside,
-        "by": _groups(run, beside),
-        "tables": [_table(rows, columns, scores), *measured, *_explained(run.explained)],
-        "measured": measured,
-    }
+        tested = paired_tests(run.rows, run.baselines, run.scores.get("normaliser", "m3ae"))
+        scores = run.scores | {"paired": tested}
+        columns = [column for column in COLUMNS if (scores.get(column) or {}).get("n")]
+        beside = strongest(scores, NO_PIXELS) or strongest(scores)
+        rows, measured = _rows(run, columns, tested), measurements.tables(scores)
+        return {
+            "name": run.name,
+            "split": run.split,
+            "model": (run.config.get("model") or {}).get("name", "model"),
+            "dataset": (run.config.get("data") or {}).get("dataset", "data set not named"),
+            "protocol": scores.get("protocol", ""),
+            "n": scores["n"],
+            "images": scores.get("images"),
+            "normaliser": scores.get("normaliser", ""),
+            "vocabulary": scores.get("vocabulary"),
+            "columns": [{"key": key, "title": TITLES[key], "n": scores[key]["n"]} for key in columns],
+            "cards": [_card(key, scores, beside) for key in columns],
+            "rows": rows,
+            "warnings": measurements.warnings(scores),
+            "summary": summary(run, scores),
+            "beside": beside,
+            "by": _groups(run, beside),
+            "tables": [_table(rows, columns, scores), *measured, *_explained(run.explained)],
+            "measured": measured,
+        }
 
 
 def _rows(run: RunFiles, columns: list[str], tested: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -79,7 +75,6 @@ def _rows(run: RunFiles, columns: list[str], tested: Mapping[str, Any]) -> list[
 
 
 def _table(rows: list[dict[str, Any]], columns: list[str], scores: Mapping[str, Any]) -> Table:
-    """The rows as a table for files."""
     paired = any(row["difference"] for row in rows)
     cells: list[list[Cell]] = []
     for row in rows:
