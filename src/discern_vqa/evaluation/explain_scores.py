@@ -32,12 +32,9 @@ from discern_vqa.run import WEIGHTS
 from discern_vqa.scoring.intervals import interval
 from discern_vqa.trust.calibration import digest
 
-LIMIT = 400
-"""Questions; whole images, drawn by a fixed rule."""
-CURVES = 64
-"""Of them so many for insertion and deletion, which cost 2 x 21 answers for each question and method."""
-SEED = 0
-"""Of the random weights."""
+LIMIT = 400  # questions; whole images, drawn by a fixed rule
+CURVES = 64  # of them so many for insertion and deletion, which cost 2 x 21 answers for each question and method
+SEED = 0  # of the random weights
 
 Figures = dict[str, list[float]]
 

@@ -15,8 +15,7 @@ from discern_vqa.scoring.tables import aligned, cell
 DISCLAIMER = "Research software: not for diagnosis."
 BLIND = {"centre": "the middle of the image", "contrast": "its sharpest contrast"}
 """Baselines that are better than chance without a look at the model; a map has to beat them too."""
-HALF = 0.5
-"""The contour encloses what has more than this share of the greatest weight."""
+HALF = 0.5  # the contour encloses what has more than this share of the greatest weight
 MISSING = "\N{WHITE SQUARE}"
 _PLACEHOLDER = "Last Resort"  # matplotlib's font that has every letter and shows none
 

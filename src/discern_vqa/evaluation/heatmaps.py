@@ -15,12 +15,9 @@ Mask = NDArray[np.bool_]
 
 TOLERANCE = 0.03
 """Of the image's longer side. The pointing game's own 15 pixels are 3 % of the photographs it was made for."""
-CANVAS = 256
-"""Larger images are judged at this longer side."""
-STEPS = 20
-"""Of a curve."""
-KEPT = 24
-"""Side of the maps that are kept in files."""
+CANVAS = 256  # larger images are judged at this longer side
+STEPS = 20  # of a curve
+KEPT = 24  # side of the maps that are kept in files
 
 
 def canvas(width: int, height: int) -> tuple[int, int]:

@@ -27,8 +27,7 @@ T = TypeVar("T", str, tuple[str, Path])
 NOISE = "noise"
 IMAGE_FILES = frozenset(".png .jpg .jpeg .tif .tiff .bmp .gif .webp .dcm .nii .gz".split())
 """Endings of the files of a folder that are taken for images; whichever cannot be read stops the work."""
-_NOISY = 100
-"""So many held-out images are turned into noise, to see whether that is told."""
+_NOISY = 100  # so many held-out images are turned into noise, to see whether that is told
 
 
 def fit_run(predictor: Predictor, train: Sequence[Sample], validation: Sequence[Sample]) -> Detector | None:

@@ -20,8 +20,7 @@ from discern_vqa.recipe_samples import Samples
 from discern_vqa.run import WEIGHTS
 from discern_vqa.trust.calibration import digest
 
-WEIGHT = 1.0
-"""What the images' similarity counts beside the words', where no vote says: as much."""
+WEIGHT = 1.0  # what the images' similarity counts beside the words', where no vote says: as much
 FACTS, ARRAYS = "cases.json", "cases.safetensors"
 
 

@@ -17,18 +17,15 @@ from scipy import ndimage
 SIDES = (1024, 448)
 """Longest side of the copies that are looked at: small letters are found in the first, large ones in the second."""
 
-STROKE = 7
-"""Pixels: strokes thinner than this are taken away by the opening."""
+STROKE = 7  # pixels: strokes thinner than this are taken away by the opening
 
-CONTRAST = 70
-"""Of 255: how far a stroke stands out from what is around it."""
+CONTRAST = 70  # of 255: how far a stroke stands out from what is around it
 
 FEWEST, FEWEST_INSIDE = 4, 5
 """Letters in a row that are called text: near the image's edge, where text stands, and inside, where bowel and bone
 make rows of four now and then."""
 
-EDGE = 0.2
-"""Share of width and height that counts as near the edge."""
+EDGE = 0.2  # share of width and height that counts as near the edge
 
 
 @dataclass(frozen=True)

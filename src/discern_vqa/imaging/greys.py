@@ -33,8 +33,7 @@ WINDOWS: dict[str, tuple[float, float]] = {
 }
 """Centre and width in Hounsfield units, as radiology textbooks give them."""
 
-CUT = 0.5
-"""Per cent of the values that lie below and above the window where nothing names one."""
+CUT = 0.5  # per cent of the values that lie below and above the window where nothing names one
 
 _MOST_LOOKED_AT = 4_000_000
 _STRIP = 1 << 20

@@ -13,8 +13,7 @@ CELL = 256
 _TEXT, _GAP, _LINE, _LINES, _LETTERS = 58, 6, 13, 3, 38
 _LAST_DRAWN = 0x250  # the font that comes with Pillow draws Latin letters; others would be boxes
 
-Cell = tuple[Image.Image, str]
-"""An image of any size, and what is written below it."""
+Cell = tuple[Image.Image, str]  # an image of any size, and what is written below it
 
 
 def draw_sheet(cells: Sequence[Cell], out_png: Path, columns: int = 8, rows: int | None = None) -> None:

@@ -23,10 +23,8 @@ from torch import Tensor, nn
 from discern_vqa.nn.scan import selective_scan
 from discern_vqa.nn.transformer import Dropout
 
-KERNEL = 4
-"""The positions that the convolution covers."""
-DT_MIN, DT_MAX, DT_FLOOR = 1e-3, 1e-1, 1e-4
-"""Range of the first dt, the Mamba paper's."""
+KERNEL = 4  # the positions that the convolution covers
+DT_MIN, DT_MAX, DT_FLOOR = 1e-3, 1e-1, 1e-4  # range of the first dt, the Mamba paper's
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,7 @@ class Dropout(nn.Module):
         return x * mask.to(x.dtype).mul_(256 / (256 - out_of_256))
 
 
-EPS = 1e-5
-"""PyTorch's own epsilon of a LayerNorm."""
+EPS = 1e-5  # PyTorch's own epsilon of a LayerNorm
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-FEW = 2**28
-"""Bytes of states and factors that are kept rather than computed twice: 256 MiB."""
+FEW = 2**28  # bytes of states and factors that are kept rather than computed twice: 256 MiB
 
 
 def scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
