@@ -45,11 +45,8 @@ def row(
     module, path = _module(name, run), _file(run, name, split)
     states, weights = _features(run, batcher) if isinstance(module, StatesBaseline) else (None, "")
     mark, known = path.with_suffix(".learned"), _digest(module, learned, samples, run, weights)
-    if path.is_file() and mark.is_file() and mark.read_text(encoding="utf-8") == known:
-        try:
-            earlier = predictions.read(path)
-        except DataError:
-            earlier = []
+    if mark.is_file() and mark.read_text(encoding="utf-8") == known:
+        earlier = _earlier(path)
         if [prediction.id for prediction in earlier] == [sample.id for sample in samples]:
             return earlier
     needs = {"batcher": states, "learn": train_at_once} if weights else {}
@@ -74,13 +71,17 @@ def drop(split: str, run: Run, samples: Sequence[Sample]) -> None:
     asked = [(one.id, one.image, one.question, one.answer, one.answer_type) for one in samples]
     for name in run.recipe.run.baselines:
         path = _file(run, name, split)
-        try:
-            kept = predictions.read(path)
-        except DataError:  # none, or a broken one
-            kept = []
-        told = [(one.id, one.image, one.question, one.gold, one.answer_type) for one in kept]
-        if not told or told != asked:
+        answered = [(one.id, one.image, one.question, one.gold, one.answer_type) for one in _earlier(path)]
+        if not answered or answered != asked:
             path.unlink(missing_ok=True)
+
+
+def _earlier(path: Path) -> list[predictions.Prediction]:
+    """What an earlier evaluation left; nothing where there is no such file, or a broken one."""
+    try:
+        return predictions.read(path)
+    except DataError:
+        return []
 
 
 def _file(run: Run, name: str, split: str) -> Path:

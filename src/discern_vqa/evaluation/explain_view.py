@@ -5,10 +5,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
-from discern_vqa.evaluation.heatmaps import Map, canvas, on_picture
+from discern_vqa.evaluation.heatmaps import Map, canvas, on_picture, scaled
 from discern_vqa.files import atomic_path
 from discern_vqa.scoring.tables import aligned, cell
 
@@ -24,9 +23,10 @@ def measured(scores: Mapping[str, Any] | None, name: str) -> str:
     """What a method was measured to be worth, in a sentence; "" where it was not."""
     if scores is None or name not in scores["methods"]:
         return ""
+    rates = {method: figures["pointing"]["mean"] for method, figures in scores["methods"].items()}
     hit = scores["methods"][name]["pointing"]
-    blind = {one: scores["methods"][one]["pointing"]["mean"] for one in BLIND if one in scores["methods"]}
-    also = "".join(f", {BLIND[one]} in {100 * rate:.0f} %" for one, rate in blind.items())
+    blind = {what: rates[method] for method, what in BLIND.items() if method in rates}
+    also = "".join(f", {what} in {100 * rate:.0f} %" for what, rate in blind.items())
     worse = any(rate >= hit["mean"] for rate in blind.values())
     return (
         f"Measured: its hottest pixel lay in the region asked about in {100 * hit['mean']:.0f} % of {hit['n']:,} "
@@ -100,9 +100,7 @@ def figure(
         letters = "".join(letter for letter in sorted(blank) if letter.isprintable())[:20]
         say(f"{out.name} cannot show {len(blank)} characters ({letters}): no font here has them; try Noto Sans CJK")
     width, height = canvas(*picture.size)
-    values = on_picture(grid, width, height)
-    low, high = float(values.min()), float(values.max())
-    scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
+    heat = scaled(on_picture(grid, width, height))
     drawing = Figure(figsize=(10, 6), layout="constrained", facecolor="white")
     axes = drawing.subplots(1, 2)
     shown = picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
@@ -110,11 +108,11 @@ def figure(
         panel.imshow(shown)
         panel.set_axis_off()
     axes[0].set_title("picture", fontsize=10)
-    heat = axes[1].imshow(scaled, cmap="inferno", vmin=0, vmax=1, alpha=0.15 + 0.5 * scaled)
+    drawn = axes[1].imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.15 + 0.5 * heat)
     axes[1].set_title("heat map", fontsize=10)
-    if high > low:
-        axes[1].contour(scaled, levels=[HALF], colors="#22d3ee", linewidths=1.4)
-    bar = drawing.colorbar(heat, ax=axes[1], fraction=0.04, pad=0.02, ticks=[0, 1])
+    if heat.any():
+        axes[1].contour(heat, levels=[HALF], colors="#22d3ee", linewidths=1.4)
+    bar = drawing.colorbar(drawn, ax=axes[1], fraction=0.04, pad=0.02, ticks=[0, 1])
     if bar.solids is not None:
         bar.solids.set_alpha(1)
     bar.ax.set_yticklabels(["less", "more"], fontsize=8)

@@ -11,11 +11,9 @@ import numpy as np
 from discern_vqa.data.ablated_images import ShuffledImages
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import DataError, RunError
-from discern_vqa.evaluation.calibrate import held_out
 from discern_vqa.evaluation.features import image_vectors, key_of, question_vectors
-from discern_vqa.evaluation.opening import data_root, open_run
+from discern_vqa.evaluation.opening import open_run, samples_of
 from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.recipe_samples import Samples
 from discern_vqa.run import WEIGHTS
 from discern_vqa.scoring.metrics import figure
 from discern_vqa.trust import ood
@@ -82,19 +80,18 @@ def fit_and_measure(
     Returns what `ood.json` holds then.
     """
     predictor = open_run(run, calibrated=False)
-    opened = predictor.run
-    root = data_root(opened, data)
-    train, validation = Samples(opened.recipe.data, root, opened.recipe.run.seed).learning
+    folder, reading = predictor.run.folder, samples_of(predictor.run, data)
+    train, validation = reading.learning
     say(f"what it learned from: {len(_images(train)):,} images, {len(_questions(train)):,} different questions")
-    detector = fit_run(predictor, train, validation or held_out(opened, root))
+    detector = fit_run(predictor, train, validation or reading.held_out())
     if detector is None:
         why = why_not(predictor, train)
         if outside:
             raise RunError(f"{run} cannot tell what is outside: {why}", hint="give the run of a model, with more data")
         return {"missing": why}
-    figures = ood.read_figures(opened.folder)["outside"]
+    figures = ood.read_figures(folder)["outside"]
     figures |= {path.name: measure_outside(predictor, detector, path) for path in outside}
-    return detector.write(opened.folder, figures)
+    return detector.write(folder, figures)
 
 
 def measure_outside(predictor: Predictor, made: Detector, path: Path) -> dict[str, Any]:

@@ -43,21 +43,13 @@ _LEAST_INSIDE = 0.25  # of a side; if less were left inside the frame, the image
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """The fingerprints of n files, in the order of the paths.
+    """The fingerprints of n files, in the order of the paths; empty, 0 or black where one could not be decoded."""
 
-    Args:
-        content: digest of each file; b"" where there is none to read.
-        pixels: digest of what was decoded; b"" where it could not be.
-        sizes: (n, 2) width and height in pixels; 0 where it could not be decoded.
-        thumbs: (n, 2, 32, 32) 8-bit greys, of the views `VIEWS`; black where it could not be decoded.
-        reasons: why a file could not be opened; "" where it could.
-    """
-
-    content: list[bytes]
-    pixels: list[bytes]
-    sizes: NDArray[np.int32]
-    thumbs: NDArray[np.uint8]
-    reasons: list[str]
+    content: list[bytes]  # digest of each file; b"" where there is none to read
+    pixels: list[bytes]  # digest of what was decoded
+    sizes: NDArray[np.int32]  # (n, 2) width and height in pixels
+    thumbs: NDArray[np.uint8]  # (n, 2, 32, 32) 8-bit greys, of the views `VIEWS`
+    reasons: list[str]  # why a file could not be opened; "" where it could
 
     def __len__(self) -> int:
         return len(self.content)
@@ -73,14 +65,12 @@ def fingerprints(
     """The fingerprints of image files; those that cannot be opened carry the reason.
 
     Args:
-        paths: the files.
         workers: processes that decode. More than one starts new interpreters: in a script of your own, call this
             under `if __name__ == "__main__":`.
         cache: file of the cache; None keeps nothing.
         progress: called with (done, total) as it goes.
 
-    Raises:
-        DiscernError: the cache cannot be written, or a process was killed (usually for want of memory).
+    Raises DiscernError: the cache cannot be written, or a process was killed (usually for want of memory).
     """
     with Cache(cache) as known:
         prints = {place: stored for place, path in enumerate(paths) if (stored := known.get(path)) is not None}

@@ -104,10 +104,8 @@ def usual_window(
 ) -> Window:
     """The window where nothing names one: without the `CUT` per cent at either end.
 
-    Args:
-        values: the stored values, any shape.
-        transform: from stored values to what the window is about.
-        ignore: a stored value that is no measurement (padding).
+    values: as stored, any shape; transform: from these to what the window is about; ignore: a stored value that is no
+    measurement (padding).
     """
     flat = values.reshape(-1)
     seen = flat[:: max(1, flat.size // _MOST_LOOKED_AT)]

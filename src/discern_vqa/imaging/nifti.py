@@ -40,9 +40,7 @@ from discern_vqa.imaging.greys import Values, Window, to_bytes, usual_window, wa
 from discern_vqa.imaging.image_ref import AXES, Choice, refuse
 
 HEADER_BYTES = 540  # of a NIfTI-2 header; a NIfTI-1 header has 348
-
 MOST_UNPACKED = 4 << 30  # bytes that are read through to reach a slice; a second or two for each gigabyte
-
 _MOST_STRETCHED = 20.0
 _ALONG = {"axial": 2, "coronal": 1, "sagittal": 0}
 _RGB24, _RGBA32 = 128, 2304

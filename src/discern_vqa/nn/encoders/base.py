@@ -58,17 +58,11 @@ class Encoded:
 
 
 class Encoder(nn.Module):
-    """What encoders of images and of texts share.
+    """What encoders of images and of texts share."""
 
-    Attributes:
-        pretrained_parts: names of the submodules that came from elsewhere.
-        state_width: c, width of the states that may be cached.
-        random: names of the parameters that stayed random when pre-trained weights were loaded.
-    """
-
-    pretrained_parts: tuple[str, ...] = ()
-    state_width: int
-    random: list[str]
+    pretrained_parts: tuple[str, ...] = ()  # names of the submodules that came from elsewhere
+    state_width: int  # c, width of the states that may be cached
+    random: list[str]  # names of the parameters that stayed random when pre-trained weights were loaded
 
     def pretrained(self) -> list[nn.Parameter]:
         """The parameters that came from elsewhere and may want their own learning rate."""
@@ -86,17 +80,11 @@ class Encoder(nn.Module):
 
 
 class ImageEncoder(Encoder):
-    """An image encoder of a grid of cells.
+    """An image encoder of a grid of cells."""
 
-    Attributes:
-        size: side in pixels of the images it reads.
-        grid: (rows, columns) of cells; N = rows * columns.
-        trains_last: layers are trained over the states that may be cached, which are then not the encoder's last.
-    """
-
-    size: int
-    grid: tuple[int, int]
-    trains_last = False
+    size: int  # side in pixels of the images it reads
+    grid: tuple[int, int]  # (rows, columns) of cells; N = rows * columns
+    trains_last = False  # layers are trained over the states that may be cached, which are then not the encoder's last
 
     @property
     def cells(self) -> int:
