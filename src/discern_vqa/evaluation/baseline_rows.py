@@ -11,7 +11,6 @@ from typing import Any
 from discern_vqa import registry
 from discern_vqa.config import PriorConfig
 from discern_vqa.contracts import BaselineRow, StatesBaseline
-from discern_vqa.data.answers import Answer
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
@@ -34,7 +33,7 @@ def learnable(learned: Sequence[Sample], judged: Sequence[Sample], run: Run) -> 
     asked reaches the ceiling of the vocabulary, and nothing can be compared with that. The judged ones are among them
     when a validation split is judged, or where the epoch was chosen on the test split (D13)."""
     asked = {sample.id for sample in judged}  # unique over all splits
-    return [one for one in learned if one.id not in asked and run.vocabulary.index(one.answer) >= 0]
+    return [sample for sample in learned if sample.id not in asked and run.vocabulary.index(sample.answer) >= 0]
 
 
 def row(
@@ -50,9 +49,7 @@ def row(
         if [prediction.id for prediction in earlier] == [sample.id for sample in samples]:
             return earlier
     needs = {"batcher": states, "learn": train_at_once} if weights else {}
-    answers: list[Answer] = module.answer(
-        learned, samples, vocabulary=run.vocabulary, seed=run.recipe.run.seed, **needs
-    )
+    answers = module.answer(learned, samples, vocabulary=run.vocabulary, seed=run.recipe.run.seed, **needs)
     rows = predictions.from_answers(samples, answers)
     predictions.write(path, rows)
     atomic_write_text(mark, known)
@@ -68,7 +65,7 @@ def check(run: Run) -> None:
 def drop(split: str, run: Run, samples: Sequence[Sample]) -> None:
     """Takes away what an earlier evaluation left, unless it answers these very questions: the report would hold it
     against other true answers than its own."""
-    asked = [(one.id, one.image, one.question, one.answer, one.answer_type) for one in samples]
+    asked = [(sample.id, sample.image, sample.question, sample.answer, sample.answer_type) for sample in samples]
     for name in run.recipe.run.baselines:
         path = _file(run, name, split)
         answered = [(one.id, one.image, one.question, one.gold, one.answer_type) for one in _earlier(path)]

@@ -125,8 +125,7 @@ class Explainer:
 
 def read_scores(run: Run) -> dict[str, Any] | None:
     """What `discern explain RUN --score` wrote for these very weights: of the test split, else of another."""
-    files = sorted(run.folder.glob("explanation_scores.*.json"), key=lambda file: ".test." not in file.name)
-    for file in files:
+    for file in sorted(run.folder.glob("explanation_scores.*.json"), key=lambda file: ".test." not in file.name):
         content = read_object(file, f"write it anew: discern explain {run.folder} --score, or remove it")
         if content.get("weights") == digest(run.folder / WEIGHTS):
             return content

@@ -93,8 +93,8 @@ def score(
                 pairs = zip(maps, others, strict=True)
                 _add(figures[name], same_ranks=[heatmaps.rank_correlation(*pair) for pair in pairs])
             if start < curves:
-                for kind in ("insertion", "deletion"):
-                    _add(figures[name], **{kind: _curve(trained, inputs, answer, maps, kind == "deletion").tolist()})
+                insertion, deletion = (_curve(trained, inputs, answer, maps, deletes) for deletes in (False, True))
+                _add(figures[name], insertion=insertion.tolist(), deletion=deletion.tolist())
         progress(min(start + BATCH, len(samples)), len(samples))
     content = _table(samples, regions, figures, about, np.array(right)) | {
         "split": split, "asked": with_evidence, "weights": digest(opened.folder / WEIGHTS), "seed": SEED,

@@ -52,7 +52,6 @@ def as_table(scores: Mapping[str, Any]) -> str:
                 f"{again['rank_correlation']:+.2f}" if again else "-",
             ]
         )
-    tolerance = f"{100 * scores['tolerance']:.0f} %"
     by = scores["methods"][scores["best"]]["pointing"]["by"] if scores["best"] else {}
     split = [
         f"{part}: {100 * hit['mean']:.1f} (n {hit['n']:,}, chance {100 * scores['chance_by'][part]['mean']:.1f})"
@@ -66,8 +65,8 @@ def as_table(scores: Mapping[str, Any]) -> str:
             "",
             *aligned(rows),
             "",
-            f"hits it: the maximum lies in the region, or within {tolerance} of the image's longer side; "
-            f"a random pixel does in {100 * scores['chance']:.1f} %",
+            f"hits it: the maximum lies in the region, or within {100 * scores['tolerance']:.0f} % of the image's "
+            f"longer side; a random pixel does in {100 * scores['chance']:.1f} %",
             f"energy in it: the share of the weights; the regions cover {100 * scores['cover']:.1f} % of the images",
             f"insertion (more is better), deletion (less is better): area under the answer's probability, n {few:,}",
             "random weights: hits it, where the model has learned nothing; ranks kept: correlation of both maps",
@@ -85,17 +84,17 @@ def _aside(line: str) -> None:
 
 
 def figure(
-    picture: Image.Image, grid: Map, said: Mapping[str, str], out: Path, say: Callable[[str], None] = _aside
+    picture: Image.Image, grid: Map, texts: Mapping[str, str], out: Path, say: Callable[[str], None] = _aside
 ) -> None:
     """The image, and the image with its map, as PNG, SVG or PDF by the ending of `out`.
 
-    said: `question`, `answer` (with its confidence), `method`, `measured`. The map is drawn in even steps of lightness;
-    the line encloses the hottest twentieth of the image. say: gets a line where letters cannot be shown.
+    texts: `question`, `answer` (with its confidence), `method`, `measured`. say: gets a line where letters cannot be
+    shown. The map is drawn in even steps of lightness; the line encloses what has over half of its greatest weight.
     """
     from matplotlib.figure import Figure
 
-    families, blank = fonts_for("".join(said.values()))
-    said = {key: "".join(MISSING if letter in blank else letter for letter in text) for key, text in said.items()}
+    families, blank = fonts_for("".join(texts.values()))
+    texts = {key: "".join(MISSING if letter in blank else letter for letter in text) for key, text in texts.items()}
     if blank:
         letters = "".join(letter for letter in sorted(blank) if letter.isprintable())[:20]
         say(f"{out.name} cannot show {len(blank)} characters ({letters}): no font here has them; try Noto Sans CJK")
@@ -118,9 +117,9 @@ def figure(
     bar.ax.set_yticklabels(["less", "more"], fontsize=8)
     bar.set_label("weight on the answer (line: half of the most)", fontsize=8)
     words: dict[str, Any] = {"fontfamily": families, "parse_math": False}  # a question may hold $
-    drawing.suptitle(f"{said['question']}\n{said['answer']}", fontsize=13, x=0.02, ha="left", **words)
-    worth = said["measured"] or "Not measured for this model yet: discern explain RUN --score"
-    drawing.supxlabel(f"{said['method']}\n{worth}\n{DISCLAIMER}", fontsize=8.5, x=0.02, ha="left", **words)
+    drawing.suptitle(f"{texts['question']}\n{texts['answer']}", fontsize=13, x=0.02, ha="left", **words)
+    worth = texts["measured"] or "Not measured for this model yet: discern explain RUN --score"
+    drawing.supxlabel(f"{texts['method']}\n{worth}\n{DISCLAIMER}", fontsize=8.5, x=0.02, ha="left", **words)
     kind = out.suffix.lstrip(".").lower() or "png"
     with atomic_path(out) as partial:
         drawing.savefig(partial, format=kind, dpi=150)

@@ -70,9 +70,7 @@ def within_reach(mask: Mask) -> Mask:
 
 def points_into(values: Map, reach: Mask) -> bool:
     """Whether the map's greatest value lies in `reach` (of `within_reach`). A flat map hits nothing: no hit."""
-    if values.max() <= values.min():
-        return False
-    return bool(reach.flat[int(values.argmax())])
+    return bool(values.max() > values.min() and reach.flat[values.argmax()])
 
 
 def energy(values: Map, mask: Mask) -> float:

@@ -39,7 +39,8 @@ def fit_run(predictor: Predictor, train: Sequence[Sample], validation: Sequence[
     familiar = _images(train)
     learned = _sampled(familiar.items())
     held = [key for key in _sampled(_images(validation).items()) if key[0] not in familiar]
-    groups = {sample.image: _unit_of(sample) for sample in train}
+    # What images of one patient share is no proof of being usual, so they are left out together.
+    groups = {sample.image: sample.group or sample.patient or sample.study or sample.image for sample in train}
     model, batcher = predictor.model, predictor.batcher
     image = Known.fit(
         image_vectors(model, batcher, learned),
@@ -161,8 +162,3 @@ def _sampled(things: Iterable[T]) -> list[T]:
     """All of them in order, or as many as are kept; which ones follows from the list alone."""
     every = sorted(things)
     return every if len(every) <= MOST else sorted(random.Random(0).sample(every, MOST))
-
-
-def _unit_of(sample: Sample) -> str:
-    """What images of one patient share is no proof of being usual, so they are left out together."""
-    return sample.group or sample.patient or sample.study or sample.image

@@ -50,8 +50,7 @@ class Predictor:
     @property
     def modes(self) -> tuple[str, ...]:
         """The ways of answering that this model has (`answering/modes.py`)."""
-        modes: tuple[str, ...] = self.model.modes
-        return modes
+        return tuple(self.model.modes)
 
     @classmethod
     def of(cls, run: Run, device: str | None = None, calibrated: bool = True) -> "Predictor":
@@ -127,9 +126,14 @@ class Predictor:
         each: what was read, with `prediction`, `score`, `alternatives`, `others`, `mode`, and of a calibrated run
         `confidence`, `answer_set`, `set_coverage`, `abstains`, `outside`). Returns how many. Raises DataError,
         ImageError (both with the line), and ConfigError where `out` is the file of questions or one of the run's."""
-        refuse_own_input(Path(out), Path(questions))
-        _refuse_file_of(self.run.folder, Path(out))
-        rows = list(read_questions(Path(questions)))
+        questions, out = Path(questions), Path(out)
+        refuse_own_input(out, questions)
+        if out.exists() and out.resolve().is_relative_to(self.run.folder.resolve()):  # what was evaluated would be lost
+            raise ConfigError(
+                f"{out} is a file of the run folder {self.run.folder}, and would be overwritten",
+                hint="name another file to write to",
+            )
+        rows = list(read_questions(questions))
         require_images([sample for sample, _ in rows])
         lines: list[str] = []
         for start in range(0, len(rows), 64):
@@ -144,7 +148,7 @@ class Predictor:
                 lines.append(json.dumps(line, ensure_ascii=False))
             if progress:
                 progress(len(lines), len(rows))
-        atomic_write_text(Path(out), "".join(f"{line}\n" for line in lines))
+        atomic_write_text(out, "".join(f"{line}\n" for line in lines))
         return len(lines)
 
     def states(self, samples: Sequence[Sample]) -> np.ndarray | None:
@@ -155,14 +159,6 @@ class Predictor:
             self.model, self.batcher, samples, lambda inputs: (self.model.answer_state(inputs).float(),)
         )
         return states.numpy()
-
-
-def _refuse_file_of(run: Path, out: Path) -> None:
-    """Raises ConfigError where `out` is a file that lies in the run folder: what was evaluated would be lost."""
-    if out.exists() and out.resolve().is_relative_to(run.resolve()):
-        raise ConfigError(
-            f"{out} is a file of the run folder {run}, and would be overwritten", hint="name another file to write to"
-        )
 
 
 def answering_batcher(run: Run, model: Any) -> Batcher:

@@ -86,8 +86,8 @@ class Cache:
         if self._base is None:
             return
         rows = [
-            (_key(path), *state, found.content, found.pixels, *found.size, found.thumbs)
-            for path, found in prints.items()
+            (_key(path), *state, entry.content, entry.pixels, *entry.size, entry.thumbs)
+            for path, entry in prints.items()
             if (state := _state(path)) is not None
         ]
         with self._explained(), self._base:

@@ -62,15 +62,10 @@ class Window:
 
 def wanted_window(window: str, where: str, modality: str = "") -> Window | None:
     """The window that `#window=` names, by its name or as CENTRE:WIDTH; None for a number (one of the file's own) and
-    for "full" (from the least to the greatest value).
+    for "full" (from the least to the greatest value). Raises ImageError: there is no such window, its width is not
+    positive, or it has a name (these are in Hounsfield units) and the file is no CT.
 
-    Args:
-        window: as written.
-        where: the image's path, for the message.
-        modality: a named window is in Hounsfield units; refused where a file says that it is no CT.
-
-    Raises:
-        ImageError: there is no such window, its width is not positive, or the file is no CT.
+    where: the image's path, for the message; modality: as the file says, "" where it says nothing.
     """
     if window == "full" or re.fullmatch(r"[0-9]{1,3}", window):
         return None

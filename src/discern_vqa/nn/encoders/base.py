@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from discern_vqa.config import Table
 from discern_vqa.errors import RunError
+from discern_vqa.nn.resample import mean_of
 
 
 class EncoderConfig(Table):
@@ -63,10 +64,15 @@ class Encoder(nn.Module):
     pretrained_parts: tuple[str, ...] = ()  # names of the submodules that came from elsewhere
     state_width: int  # c, width of the states that may be cached
     random: list[str]  # names of the parameters that stayed random when pre-trained weights were loaded
+    mask: nn.Parameter  # the vector that stands for what is hidden; `TinyImage` has a grey instead
 
     def pretrained(self) -> list[nn.Parameter]:
         """The parameters that came from elsewhere and may want their own learning rate."""
         return [parameter for name in self.pretrained_parts for parameter in getattr(self, name).parameters()]
+
+    def covered(self, states: Tensor, hidden: Tensor | None) -> Tensor:
+        """(B, L, c) with `mask` where hidden (B, L) is True; none: nothing is hidden."""
+        return states if hidden is None else torch.where(hidden[..., None], self.mask.to(states.dtype), states)
 
     def frozen_digest(self) -> str:
         """Of what a frozen encoder's states follow from: all that is not trained. It is taken of the weights in memory,
@@ -116,8 +122,7 @@ class TextEncoder(Encoder):
     def sentence(self, states: Tensor, keep: Tensor, layers: nn.ModuleList | None = None) -> Tensor:
         """(B, M, c) cached states -> (B, c): the mean over the real tokens, once `layers` have read the states (the
         last ones as they came, where an encoder trains them)."""
-        weight = keep.to(states.dtype)[..., None]
-        return (states * weight).sum(1) / weight.sum(1).clamp(min=1)
+        return mean_of(states, keep)
 
 
 def from_folder(cls: Any, folder: Path, **settings: Any) -> tuple[nn.Module, list[str]]:

@@ -153,7 +153,7 @@ def forward(width: int) -> Kernel:
                                 h[q] = h[q].times(exp2(dt * A[q]), plus=u * B[m])
                                 out = C[m].times(h[q], plus=out)
                             row.at(s, Y, j).put(out)
-                    with kernel.when(c + 1 < chunks):
+                    with kernel.builder.if_then(c + 1 < chunks):
                         walk.put_block(walk.kept, h, b, c + 1, i, n)
                 with kernel.loop(chunk.steps) as (s, _):
                     t = walk.place_of(chunk, s)

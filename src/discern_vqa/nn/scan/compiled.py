@@ -147,5 +147,4 @@ def _code(name: str) -> Callable[[int], None]:
 
 @cache
 def _translated(name: str, width: int) -> Callable[[int], None]:
-    kernel = {"forward": _kernels.forward, "backward": _kernels.backward}[name](width)
-    return kernel.translate()
+    return {"forward": _kernels.forward, "backward": _kernels.backward}[name](width).translate()

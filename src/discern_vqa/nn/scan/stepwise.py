@@ -79,5 +79,4 @@ class _Scan(torch.autograd.Function):
 
 
 def _chunks(length: int, q: int) -> list[slice]:
-    """The places of each chunk."""
     return [slice(first, first + q) for first in range(0, length, q)]
