@@ -25,6 +25,7 @@ class Momentum(nn.Module):
 
     @torch.no_grad()
     def forward(self, *args: object, **kwargs: object) -> object:
+        """What the copy makes of the arguments, without gradients."""
         return self.twin(*args, **kwargs)
 
     @torch.no_grad()

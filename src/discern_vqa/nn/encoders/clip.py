@@ -68,6 +68,7 @@ class ClipImage(ImageEncoder):
         return self._run(image, None)
 
     def forward(self, image: Tensor, hidden: Tensor | None = None) -> Encoded:
+        """h is the class token's state; with `own_cells` H has a projection of its own."""
         states = image if image.ndim == 3 else self._run(image, hidden)
         if self.cells_alone is None:
             return Encoded(h=states[:, 0], H=states[:, 1:])
@@ -118,6 +119,7 @@ class ClipText(TextEncoder):
     def forward(
         self, tokens: Tensor, keep: Tensor, hidden: Tensor | None = None, states: Tensor | None = None
     ) -> Encoded:
+        """h is the state of the last real token, the end of the text."""
         states = self._run(tokens, keep, hidden) if states is None else states
         end = keep.sum(1) - 1
         return Encoded(h=states[torch.arange(len(states), device=states.device), end], H=states)
