@@ -3,8 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-BLUR = 6
-"""The blur averages over a square of a sixth of the image's side: a lesion is gone, the anatomy stays."""
+BLUR = 6  # the blur averages over a square of a sixth of the image's side: a lesion is gone, the anatomy stays
 
 
 def blurred(image: Tensor) -> Tensor:

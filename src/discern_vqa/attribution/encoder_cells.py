@@ -10,8 +10,7 @@ from discern_vqa.bases import ModelBase
 from discern_vqa.data.batch import Inputs
 from discern_vqa.nn.encoders import Encoded, ImageEncoder
 
-FINE = 12
-"""An inner map is fine from so many places a side: lesions are smaller than most encoders' cells."""
+FINE = 12  # an inner map is fine from so many places a side: lesions are smaller than most encoders' cells
 
 
 def at_cells(model: ModelBase, inputs: Inputs, answer: Tensor) -> tuple[Tensor, Tensor]:

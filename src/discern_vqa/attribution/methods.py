@@ -21,10 +21,8 @@ from discern_vqa.bases import ModelBase
 from discern_vqa.data.batch import Inputs
 from discern_vqa.errors import ConfigError
 
-BASELINES = ("random", "centre", "contrast")
-"""Methods that do not look at the model: what any other has to beat."""
-DEFAULT = "path_gradient"
-"""Offered by every model; what explains where nothing has been measured yet."""
+BASELINES = ("random", "centre", "contrast")  # methods that do not look at the model: what any other has to beat
+DEFAULT = "path_gradient"  # offered by every model; what explains where nothing has been measured yet
 
 
 def offered(model: ModelBase) -> list[str]:

@@ -11,7 +11,6 @@ from typing import Any
 from discern_vqa import registry
 from discern_vqa.config import PriorConfig
 from discern_vqa.contracts import BaselineRow, StatesBaseline
-from discern_vqa.data.answers import Answer
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
@@ -34,7 +33,7 @@ def learnable(learned: Sequence[Sample], judged: Sequence[Sample], run: Run) -> 
     asked reaches the ceiling of the vocabulary, and nothing can be compared with that. The judged ones are among them
     when a validation split is judged, or where the epoch was chosen on the test split (D13)."""
     asked = {sample.id for sample in judged}  # unique over all splits
-    return [one for one in learned if one.id not in asked and run.vocabulary.index(one.answer) >= 0]
+    return [sample for sample in learned if sample.id not in asked and run.vocabulary.index(sample.answer) >= 0]
 
 
 def row(
@@ -45,17 +44,12 @@ def row(
     module, path = _module(name, run), _file(run, name, split)
     states, weights = _features(run, batcher) if isinstance(module, StatesBaseline) else (None, "")
     mark, known = path.with_suffix(".learned"), _digest(module, learned, samples, run, weights)
-    if path.is_file() and mark.is_file() and mark.read_text(encoding="utf-8") == known:
-        try:
-            earlier = predictions.read(path)
-        except DataError:
-            earlier = []
+    if mark.is_file() and mark.read_text(encoding="utf-8") == known:
+        earlier = _earlier(path)
         if [prediction.id for prediction in earlier] == [sample.id for sample in samples]:
             return earlier
     needs = {"batcher": states, "learn": train_at_once} if weights else {}
-    answers: list[Answer] = module.answer(
-        learned, samples, vocabulary=run.vocabulary, seed=run.recipe.run.seed, **needs
-    )
+    answers = module.answer(learned, samples, vocabulary=run.vocabulary, seed=run.recipe.run.seed, **needs)
     rows = predictions.from_answers(samples, answers)
     predictions.write(path, rows)
     atomic_write_text(mark, known)
@@ -71,16 +65,20 @@ def check(run: Run) -> None:
 def drop(split: str, run: Run, samples: Sequence[Sample]) -> None:
     """Takes away what an earlier evaluation left, unless it answers these very questions: the report would hold it
     against other true answers than its own."""
-    asked = [(one.id, one.image, one.question, one.answer, one.answer_type) for one in samples]
+    asked = [(sample.id, sample.image, sample.question, sample.answer, sample.answer_type) for sample in samples]
     for name in run.recipe.run.baselines:
         path = _file(run, name, split)
-        try:
-            kept = predictions.read(path)
-        except DataError:  # none, or a broken one
-            kept = []
-        told = [(one.id, one.image, one.question, one.gold, one.answer_type) for one in kept]
-        if not told or told != asked:
+        answered = [(one.id, one.image, one.question, one.gold, one.answer_type) for one in _earlier(path)]
+        if not answered or answered != asked:
             path.unlink(missing_ok=True)
+
+
+def _earlier(path: Path) -> list[predictions.Prediction]:
+    """What an earlier evaluation left; nothing where there is no such file, or a broken one."""
+    try:
+        return predictions.read(path)
+    except DataError:
+        return []
 
 
 def _file(run: Run, name: str, split: str) -> Path:

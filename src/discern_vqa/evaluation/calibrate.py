@@ -6,9 +6,8 @@ from typing import Any
 
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import DataError, DiscernError, RunError
-from discern_vqa.evaluation.opening import data_root, open_run
+from discern_vqa.evaluation.opening import open_run, samples_of
 from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.recipe_samples import Samples
 from discern_vqa.run import WEIGHTS, Run
 from discern_vqa.scoring import predictions
 from discern_vqa.scoring.predictions import Prediction
@@ -45,34 +44,32 @@ def calibrate_run(
 ) -> tuple[Calibration, list[Prediction]]:
     """Fits on the run's own validation questions, or on the predictions `on`; writes `calibration.json`.
 
-    Args:
-        on: a predictions file of held-out questions, or another run's folder (its validation predictions are taken:
-            the same recipe with a validation part, for a run that learned from everything).
-        data: the data set's folder, if it moved.
+    on: a predictions file of held-out questions, or another run's folder (its validation predictions are taken: the
+    same recipe with a validation part, for a run that learned from everything). data: the data set's folder, if it
+    moved.
 
     Returns the calibration and the predictions that it was fitted on. Raises RunError where nothing was held out or the
     other run is of another recipe, DataError for too few questions, or for some of the run's own test predictions.
     """
     run = Path(run)
     if on is not None:
-        opened = Run.open(run)
+        opened, file = Run.open(run), on
+        about = {"what": "held-out", "file": file.name}
         if on.is_dir():
             _refuse_another_recipe(opened, Run.open(on))
-        file = on / VALIDATION if on.is_dir() else on
-        if on.is_dir() and not file.is_file():
-            raise RunError(f"{on} has no {VALIDATION}", hint=f"first: discern calibrate {on}")
+            file = on / VALIDATION
+            about |= {"file": VALIDATION, "borrowed_from": on.resolve().name}
+            if not file.is_file():
+                raise RunError(f"{on} has no {VALIDATION}", hint=f"first: discern calibrate {on}")
         rows = predictions.read(file)
         test = run / "predictions.test.jsonl"
         if test.is_file():
             refuse_shared(rows, predictions.read(test), f"the test questions of {run}")
         if not on.is_dir():
             _refuse_learned(opened, rows, data, say)
-        about = {"what": "held-out", "file": file.name} | ({"borrowed_from": on.resolve().name} if on.is_dir() else {})
         return _fit(run, rows, opened.recipe.data.normaliser, coverage, target, about), rows
     predictor = open_run(run, calibrated=False)  # what is there may be broken or out of date
-    opened = predictor.run
-    root = data_root(opened, data)
-    validation = held_out(opened, root)
+    validation = samples_of(predictor.run, data).held_out()
     if not validation:
         raise RunError(nothing_held_out(run), hint=what_can_be_done(run))
     say(f"{len(validation):,} validation questions")
@@ -90,17 +87,10 @@ def from_validation(
     return _fit(folder, rows, predictor.run.recipe.data.normaliser, coverage, target, about), rows
 
 
-def held_out(run: Run, root: Path) -> list[Sample]:
-    """The questions that were held out: of the training part, or the data set's own validation split."""
-    return Samples(run.recipe.data, root, run.recipe.run.seed).held_out()
-
-
 def _refuse_learned(run: Run, rows: Sequence[Prediction], data: Path | None, say: Callable[[str], None]) -> None:
     """Raises DataError when the run has learned from some of these; where its data are not at hand, it is said."""
-    config = run.recipe.data
     try:
-        root = data_root(run, data)
-        train, _ = Samples(config, root, run.recipe.run.seed).learning
+        train, _ = samples_of(run, data).learning
     except DiscernError:
         say(f"the training questions of {run.folder} are not at hand, so nobody checks that these are none of them")
         return
@@ -113,8 +103,8 @@ def _refuse_learned(run: Run, rows: Sequence[Prediction], data: Path | None, say
 
 def _refuse_another_recipe(run: Run, other: Run) -> None:
     """Raises RunError unless both are of one recipe and one vocabulary: a confidence is the model's that gave it."""
-    own, given = _flat(run.recipe.to_json()), _flat(other.recipe.to_json())
-    keys = [key for key in {**own, **given} if key not in _MAY_DIFFER and own.get(key) != given.get(key)]
+    ours, theirs = _flat(run.recipe.to_json()), _flat(other.recipe.to_json())
+    keys = [key for key in ours | theirs if key not in _MAY_DIFFER and ours.get(key) != theirs.get(key)]
     if run.vocabulary.answers != other.vocabulary.answers:
         keys.append("the answers of the vocabulary")
     if keys:
@@ -127,10 +117,10 @@ def _refuse_another_recipe(run: Run, other: Run) -> None:
 
 def _flat(table: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     """The entries of nested tables by their dotted names."""
-    found: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for key, value in table.items():
-        found |= _flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
-    return found
+        entries |= _flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
+    return entries
 
 
 def _fit(

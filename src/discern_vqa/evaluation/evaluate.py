@@ -13,11 +13,11 @@ from discern_vqa.evaluation import baseline_rows
 from discern_vqa.evaluation.asker import RunAsker
 from discern_vqa.evaluation.explain import BATCH, Explainer
 from discern_vqa.evaluation.heatmaps import kept
-from discern_vqa.evaluation.opening import data_root, open_run
+from discern_vqa.evaluation.opening import open_run, samples_of
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.files import atomic_write_text
 from discern_vqa.measurements import Context
-from discern_vqa.recipe_samples import Samples, evaluated
+from discern_vqa.recipe_samples import evaluated
 from discern_vqa.report.card import write_judged_card
 from discern_vqa.report.read import audit_file
 from discern_vqa.scoring import kept_states, metrics, predictions
@@ -39,16 +39,13 @@ def evaluate(
     `audit.<split>.json` of the others) and the model card into the run folder, and returns the scores. A run that is
     not calibrated yet is calibrated on its validation questions, where it has any.
 
-    Args:
-        data: the data set's folder; none: where it lay when the run was made, then where data is looked for.
-        baselines: also fit the baselines, on the run's training and validation questions but for those of the
-            evaluation split (cached in the run folder).
+    data: as in `data_root`. baselines: also fit the baselines, on the run's training and validation questions but for
+    those of the evaluation split (cached in the run folder).
     """
     predictor = open_run(run)
     opened = predictor.run
     config, folder = opened.recipe.data, opened.folder
-    root = data_root(opened, data)
-    reading = Samples(config, root, opened.recipe.run.seed)
+    reading = samples_of(opened, data)
     whole = reading.test(split)
     samples = evaluated(config, whole, opened.recipe.optim.batch)
     train, validation = reading.learning

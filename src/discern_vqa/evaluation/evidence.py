@@ -46,8 +46,8 @@ def finder(reader: Reader, root: Path) -> Callable[[Sample], list[Region]]:
 
 def about(question: str, answer: str, regions: Sequence[Region]) -> list[Region]:
     """The regions that a question is about (rules 2 to 4)."""
-    if found := [region for region in regions if named(region.label, question)]:
-        return found
+    if in_question := [region for region in regions if named(region.label, question)]:
+        return in_question
     if _ABNORMAL.search(question.lower()):
         return [region for region in regions if region.is_finding]
     return [region for region in regions if named(region.label, answer)]
@@ -55,26 +55,21 @@ def about(question: str, answer: str, regions: Sequence[Region]) -> list[Region]
 
 def named(label: str, text: str) -> bool:
     """Whether a text names a label: every word of it, in order, or all but its side where the text gives no side."""
-    words, said = _words(label), _words(text)
-    if _within(words, said):
+    words, text = _words(label), _words(text)
+    if words in text:
         return True
-    if words[0] not in SIDES or not _within(words[1:], said):
-        return False
-    place = next(k for k in range(len(said)) if said[k : k + len(words) - 1] == words[1:])
-    return place == 0 or said[place - 1] not in SIDES
+    side, _, rest = words.strip().partition(" ")
+    before, match, _ = text.partition(f" {rest} ")
+    return side in SIDES and match != "" and not before.endswith(tuple(f" {word}" for word in SIDES))
 
 
-def _words(text: str) -> list[str]:
-    """Lower case, without marks, in the singular."""
-    return [_singular(word) for word in re.findall(r"[a-z]+", text.lower())]
+def _words(text: str) -> str:
+    """Lower case, without marks, in the singular; a space before and behind each word."""
+    return f" {' '.join(_singular(word) for word in re.findall(r'[a-z]+', text.lower()))} "
 
 
 def _singular(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "is", "us")) else word
-
-
-def _within(words: list[str], said: list[str]) -> bool:
-    return any(said[k : k + len(words)] == words for k in range(len(said) - len(words) + 1))
 
 
 def _finding(sample: Sample) -> str:

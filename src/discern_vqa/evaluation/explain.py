@@ -20,7 +20,7 @@ from discern_vqa.errors import ConfigError
 from discern_vqa.evaluation.explain_view import measured
 from discern_vqa.evaluation.heatmaps import Map
 from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.evaluation.questions import asked
+from discern_vqa.evaluation.questions import single_question
 from discern_vqa.run import WEIGHTS, Run
 from discern_vqa.scoring.stored import read_object
 from discern_vqa.trust.calibration import digest
@@ -51,10 +51,9 @@ def explain(predictor: Predictor, image: Path, question: str, method: str = AUTO
     explainer = Explainer(predictor.run, predictor.model, predictor.batcher)
     name = explainer.choose(method)
     answer = predictor.ask(image, question)
-    (sample,) = [asked("1", Path(image), question.strip())]
-    inputs = explainer.inputs([sample])
-    place = predictor.batcher.vocabulary.index(answer.text)
-    chosen = torch.tensor([place]) if place >= 0 else explainer.chosen(inputs)
+    inputs = explainer.inputs([single_question(image, question)])
+    index = predictor.batcher.vocabulary.index(answer.text)
+    chosen = torch.tensor([index]) if index >= 0 else explainer.chosen(inputs)
     grid = explainer.maps(name, inputs, chosen)[0]
     about = predictor.batcher.vocabulary.answers[int(chosen)]
     worth = measured(read_scores(predictor.run), name)
@@ -120,14 +119,13 @@ class Explainer:
 
     def maps(self, method: str, inputs: Inputs, answer: Tensor) -> list[Map]:
         """A map for each text."""
-        made = methods.explain(method, self.model, inputs, answer.to(inputs.tokens.device)).cpu()
-        return list(made.numpy().astype(np.float64))
+        maps = methods.explain(method, self.model, inputs, answer.to(inputs.tokens.device)).cpu()
+        return list(maps.numpy().astype(np.float64))
 
 
 def read_scores(run: Run) -> dict[str, Any] | None:
     """What `discern explain RUN --score` wrote for these very weights: of the test split, else of another."""
-    files = sorted(run.folder.glob("explanation_scores.*.json"), key=lambda file: ".test." not in file.name)
-    for file in files:
+    for file in sorted(run.folder.glob("explanation_scores.*.json"), key=lambda file: ".test." not in file.name):
         content = read_object(file, f"write it anew: discern explain {run.folder} --score, or remove it")
         if content.get("weights") == digest(run.folder / WEIGHTS):
             return content

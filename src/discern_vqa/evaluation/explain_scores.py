@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from discern_vqa import registry
 from discern_vqa.attribution import methods
 from discern_vqa.attribution.blurring import blurred
 from discern_vqa.data.answers import normaliser
@@ -23,21 +22,17 @@ from discern_vqa.evaluation import heatmaps
 from discern_vqa.evaluation.evidence import finder
 from discern_vqa.evaluation.explain import BATCH, Explainer
 from discern_vqa.evaluation.heatmaps import Map, Mask
-from discern_vqa.evaluation.opening import data_root, open_run
+from discern_vqa.evaluation.opening import open_run, samples_of
 from discern_vqa.files import atomic_write_text
 from discern_vqa.imaging.images import open_image
 from discern_vqa.imaging.regions import Region
-from discern_vqa.recipe_samples import Samples
 from discern_vqa.run import WEIGHTS
 from discern_vqa.scoring.intervals import interval
 from discern_vqa.trust.calibration import digest
 
-LIMIT = 400
-"""Questions; whole images, drawn by a fixed rule."""
-CURVES = 64
-"""Of them so many for insertion and deletion, which cost 2 x 21 answers for each question and method."""
-SEED = 0
-"""Of the random weights."""
+LIMIT = 400  # questions; whole images, drawn by a fixed rule
+CURVES = 64  # of them so many for insertion and deletion, which cost 2 x 21 answers for each question and method
+SEED = 0  # of the random weights
 
 Figures = dict[str, list[float]]
 
@@ -63,9 +58,9 @@ def score(
     random = Explainer.with_random_weights(opened, SEED, str(next(predictor.model.parameters()).device))
     wanted = list(dict.fromkeys([*(trained.choose(name) for name in names or trained.methods), *methods.BASELINES]))
     config = opened.recipe.data
-    root = data_root(opened, data)
-    find = finder(registry.reader(config.dataset), root)
-    samples = Samples(config, root).test(split)
+    reading = samples_of(opened, data)
+    find = finder(reading.reader, reading.root)
+    samples = reading.test(split)
     regions = {sample.id: find(sample) for sample in samples}
     samples = [sample for sample in samples if regions[sample.id]]
     if not samples:
@@ -98,8 +93,8 @@ def score(
                 pairs = zip(maps, others, strict=True)
                 _add(figures[name], same_ranks=[heatmaps.rank_correlation(*pair) for pair in pairs])
             if start < curves:
-                for kind in ("insertion", "deletion"):
-                    _add(figures[name], **{kind: _curve(trained, inputs, answer, maps, kind == "deletion").tolist()})
+                insertion, deletion = (_curve(trained, inputs, answer, maps, deletes) for deletes in (False, True))
+                _add(figures[name], insertion=insertion.tolist(), deletion=deletion.tolist())
         progress(min(start + BATCH, len(samples)), len(samples))
     content = _table(samples, regions, figures, about, np.array(right)) | {
         "split": split, "asked": with_evidence, "weights": digest(opened.folder / WEIGHTS), "seed": SEED,
@@ -144,10 +139,10 @@ def _curve(explainer: Explainer, inputs: Inputs, answer: Tensor, maps: Sequence[
     order = np.stack([heatmaps.resized(grid, size, size).ravel() for grid in maps]).argsort(axis=1)[:, ::-1].copy()
     rank = torch.empty(len(maps), size * size, dtype=torch.int64)
     rank.scatter_(1, torch.from_numpy(order), torch.arange(size * size).expand(len(maps), -1))
-    place = rank.view(-1, 1, size, size).to(each.image.device)
+    rank = rank.view(-1, 1, size, size).to(each.image.device)
     curve = []
     for step in range(heatmaps.STEPS + 1):
-        done = place < step * size * size / heatmaps.STEPS
+        done = rank < step * size * size / heatmaps.STEPS
         image = torch.where(done, after, before)
         curve.append(methods.log_probability(explainer.model, replace(each, image=image), answer).exp().cpu())
     return heatmaps.area(torch.stack(curve, dim=-1).double().numpy())
@@ -161,13 +156,13 @@ def _add(figures: Figures, **more: Sequence[float]) -> None:
 def _table(
     samples: Sequence[Sample],
     regions: dict[str, list[Region]],
-    found: dict[str, Figures],
+    figures: dict[str, Figures],
     about: Figures,
     right: np.ndarray,
 ) -> dict[str, Any]:
     """Means with n and intervals clustered by image."""
     images = np.array([sample.image for sample in samples])
-    kinds = np.array(["finding" if any(one.is_finding for one in regions[s.id]) else "organ" for s in samples])
+    kinds = np.array(["finding" if any(region.is_finding for region in regions[s.id]) else "organ" for s in samples])
     groups = {"right": right, "wrong": ~right} | {kind: kinds == kind for kind in ("finding", "organ")}
 
     def mean(values: Sequence[float]) -> dict[str, Any]:
@@ -175,24 +170,17 @@ def _table(
         return {"n": len(values), "mean": float(np.mean(values)), "ci95": list(interval(np.array(values), of.tolist()))}
 
     def parts(values: Sequence[float]) -> dict[str, Any]:
-        array = np.array(values)
-        return {
-            name: {"n": int(rows.sum()), "mean": float(array[rows].mean())}
-            for name, rows in groups.items()
-            if rows.any()
-        }
+        members = {name: np.array(values)[rows] for name, rows in groups.items() if rows.any()}
+        return {name: {"n": len(part), "mean": float(part.mean())} for name, part in members.items()}
 
     rows: dict[str, dict[str, Any]] = {}
-    for name, figures in found.items():
-        rows[name] = {"summary": methods.summary(name)}
-        rows[name] |= {
-            key: mean(figures[key]) for key in ("pointing", "energy", "insertion", "deletion") if key in figures
-        }
-        rows[name]["pointing"]["by"] = parts(figures["pointing"])
-        if "same_ranks" in figures:
-            rows[name]["random_weights"] = {key: mean(figures[f"random_{key}"]) for key in ("pointing", "energy")} | {
-                "rank_correlation": float(np.mean(figures["same_ranks"]))
-            }
+    for name, values in figures.items():
+        measured = [key for key in ("pointing", "energy", "insertion", "deletion") if key in values]
+        rows[name] = {"summary": methods.summary(name)} | {key: mean(values[key]) for key in measured}
+        rows[name]["pointing"]["by"] = parts(values["pointing"])
+        if "same_ranks" in values:
+            random = {key: mean(values[f"random_{key}"]) for key in ("pointing", "energy")}
+            rows[name]["random_weights"] = random | {"rank_correlation": float(np.mean(values["same_ranks"]))}
     able = [name for name in rows if name not in methods.BASELINES]
     return {
         "n": len(samples),

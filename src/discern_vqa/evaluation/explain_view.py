@@ -5,18 +5,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
-from discern_vqa.evaluation.heatmaps import Map, canvas, on_picture
+from discern_vqa.evaluation.heatmaps import Map, canvas, on_picture, scaled
 from discern_vqa.files import atomic_path
 from discern_vqa.scoring.tables import aligned, cell
 
 DISCLAIMER = "Research software: not for diagnosis."
 BLIND = {"centre": "the middle of the image", "contrast": "its sharpest contrast"}
 """Baselines that are better than chance without a look at the model; a map has to beat them too."""
-HALF = 0.5
-"""The contour encloses what has more than this share of the greatest weight."""
+HALF = 0.5  # the contour encloses what has more than this share of the greatest weight
 MISSING = "\N{WHITE SQUARE}"
 _PLACEHOLDER = "Last Resort"  # matplotlib's font that has every letter and shows none
 
@@ -25,9 +23,10 @@ def measured(scores: Mapping[str, Any] | None, name: str) -> str:
     """What a method was measured to be worth, in a sentence; "" where it was not."""
     if scores is None or name not in scores["methods"]:
         return ""
+    rates = {method: figures["pointing"]["mean"] for method, figures in scores["methods"].items()}
     hit = scores["methods"][name]["pointing"]
-    blind = {one: scores["methods"][one]["pointing"]["mean"] for one in BLIND if one in scores["methods"]}
-    also = "".join(f", {BLIND[one]} in {100 * rate:.0f} %" for one, rate in blind.items())
+    blind = {what: rates[method] for method, what in BLIND.items() if method in rates}
+    also = "".join(f", {what} in {100 * rate:.0f} %" for what, rate in blind.items())
     worse = any(rate >= hit["mean"] for rate in blind.values())
     return (
         f"Measured: its hottest pixel lay in the region asked about in {100 * hit['mean']:.0f} % of {hit['n']:,} "
@@ -53,7 +52,6 @@ def as_table(scores: Mapping[str, Any]) -> str:
                 f"{again['rank_correlation']:+.2f}" if again else "-",
             ]
         )
-    tolerance = f"{100 * scores['tolerance']:.0f} %"
     by = scores["methods"][scores["best"]]["pointing"]["by"] if scores["best"] else {}
     split = [
         f"{part}: {100 * hit['mean']:.1f} (n {hit['n']:,}, chance {100 * scores['chance_by'][part]['mean']:.1f})"
@@ -67,8 +65,8 @@ def as_table(scores: Mapping[str, Any]) -> str:
             "",
             *aligned(rows),
             "",
-            f"hits it: the maximum lies in the region, or within {tolerance} of the image's longer side; "
-            f"a random pixel does in {100 * scores['chance']:.1f} %",
+            f"hits it: the maximum lies in the region, or within {100 * scores['tolerance']:.0f} % of the image's "
+            f"longer side; a random pixel does in {100 * scores['chance']:.1f} %",
             f"energy in it: the share of the weights; the regions cover {100 * scores['cover']:.1f} % of the images",
             f"insertion (more is better), deletion (less is better): area under the answer's probability, n {few:,}",
             "random weights: hits it, where the model has learned nothing; ranks kept: correlation of both maps",
@@ -86,24 +84,22 @@ def _aside(line: str) -> None:
 
 
 def figure(
-    picture: Image.Image, grid: Map, said: Mapping[str, str], out: Path, say: Callable[[str], None] = _aside
+    picture: Image.Image, grid: Map, texts: Mapping[str, str], out: Path, say: Callable[[str], None] = _aside
 ) -> None:
     """The image, and the image with its map, as PNG, SVG or PDF by the ending of `out`.
 
-    said: `question`, `answer` (with its confidence), `method`, `measured`. The map is drawn in even steps of lightness;
-    the line encloses the hottest twentieth of the image. say: gets a line where letters cannot be shown.
+    texts: `question`, `answer` (with its confidence), `method`, `measured`. say: gets a line where letters cannot be
+    shown. The map is drawn in even steps of lightness; the line encloses what has over half of its greatest weight.
     """
     from matplotlib.figure import Figure
 
-    families, blank = fonts_for("".join(said.values()))
-    said = {key: "".join(MISSING if letter in blank else letter for letter in text) for key, text in said.items()}
+    families, blank = fonts_for("".join(texts.values()))
+    texts = {key: "".join(MISSING if letter in blank else letter for letter in text) for key, text in texts.items()}
     if blank:
         letters = "".join(letter for letter in sorted(blank) if letter.isprintable())[:20]
         say(f"{out.name} cannot show {len(blank)} characters ({letters}): no font here has them; try Noto Sans CJK")
     width, height = canvas(*picture.size)
-    values = on_picture(grid, width, height)
-    low, high = float(values.min()), float(values.max())
-    scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
+    heat = scaled(on_picture(grid, width, height))
     drawing = Figure(figsize=(10, 6), layout="constrained", facecolor="white")
     axes = drawing.subplots(1, 2)
     shown = picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
@@ -111,19 +107,19 @@ def figure(
         panel.imshow(shown)
         panel.set_axis_off()
     axes[0].set_title("picture", fontsize=10)
-    heat = axes[1].imshow(scaled, cmap="inferno", vmin=0, vmax=1, alpha=0.15 + 0.5 * scaled)
+    drawn = axes[1].imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.15 + 0.5 * heat)
     axes[1].set_title("heat map", fontsize=10)
-    if high > low:
-        axes[1].contour(scaled, levels=[HALF], colors="#22d3ee", linewidths=1.4)
-    bar = drawing.colorbar(heat, ax=axes[1], fraction=0.04, pad=0.02, ticks=[0, 1])
+    if heat.any():
+        axes[1].contour(heat, levels=[HALF], colors="#22d3ee", linewidths=1.4)
+    bar = drawing.colorbar(drawn, ax=axes[1], fraction=0.04, pad=0.02, ticks=[0, 1])
     if bar.solids is not None:
         bar.solids.set_alpha(1)
     bar.ax.set_yticklabels(["less", "more"], fontsize=8)
     bar.set_label("weight on the answer (line: half of the most)", fontsize=8)
     words: dict[str, Any] = {"fontfamily": families, "parse_math": False}  # a question may hold $
-    drawing.suptitle(f"{said['question']}\n{said['answer']}", fontsize=13, x=0.02, ha="left", **words)
-    worth = said["measured"] or "Not measured for this model yet: discern explain RUN --score"
-    drawing.supxlabel(f"{said['method']}\n{worth}\n{DISCLAIMER}", fontsize=8.5, x=0.02, ha="left", **words)
+    drawing.suptitle(f"{texts['question']}\n{texts['answer']}", fontsize=13, x=0.02, ha="left", **words)
+    worth = texts["measured"] or "Not measured for this model yet: discern explain RUN --score"
+    drawing.supxlabel(f"{texts['method']}\n{worth}\n{DISCLAIMER}", fontsize=8.5, x=0.02, ha="left", **words)
     kind = out.suffix.lstrip(".").lower() or "png"
     with atomic_path(out) as partial:
         drawing.savefig(partial, format=kind, dpi=150)

@@ -14,8 +14,7 @@ from discern_vqa.data.sources import Key
 from discern_vqa.data.text import UNKNOWN, Tokens, WordTokenizer
 
 _BATCH = 32
-_UNREAD = 10.0
-"""One unknown word in ten turns a question's vector by 45 degrees."""
+_UNREAD = 10.0  # one unknown word in ten turns a question's vector by 45 degrees
 
 
 @torch.inference_mode()

@@ -15,12 +15,9 @@ Mask = NDArray[np.bool_]
 
 TOLERANCE = 0.03
 """Of the image's longer side. The pointing game's own 15 pixels are 3 % of the photographs it was made for."""
-CANVAS = 256
-"""Larger images are judged at this longer side."""
-STEPS = 20
-"""Of a curve."""
-KEPT = 24
-"""Side of the maps that are kept in files."""
+CANVAS = 256  # larger images are judged at this longer side
+STEPS = 20  # of a curve
+KEPT = 24  # side of the maps that are kept in files
 
 
 def canvas(width: int, height: int) -> tuple[int, int]:
@@ -37,16 +34,19 @@ def on_picture(grid: Map, width: int, height: int) -> Map:
     return whole[top : top + height, left : left + width]
 
 
-def resized(grid: Map, width: int, height: int) -> Map:
-    """(h, w) -> (height, width), bilinear; averaged where it shrinks."""
-    made = Image.fromarray(np.asarray(grid, dtype=np.float32)).resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(made, dtype=np.float64)
+def resized(grid: Map | Mask, width: int, height: int, how: Image.Resampling = Image.Resampling.BILINEAR) -> Map:
+    """(h, w) -> (height, width); bilinear averages where it shrinks."""
+    image = Image.fromarray(np.asarray(grid, dtype=np.float32)).resize((width, height), how)
+    return np.asarray(image, dtype=np.float64)
 
 
 def kept(grid: Map) -> Map:
-    """For files: at most 24 places a side, scaled to [0, 1]; a flat map is all 0."""
-    if max(grid.shape) > KEPT:
-        grid = resized(grid, KEPT, KEPT)
+    """For files: at most 24 cells a side, scaled to [0, 1]."""
+    return scaled(resized(grid, KEPT, KEPT) if max(grid.shape) > KEPT else grid)
+
+
+def scaled(grid: Map) -> Map:
+    """The map from 0 to 1; a flat map is all 0."""
     low, high = float(grid.min()), float(grid.max())
     return (grid - low) / (high - low) if high > low else np.zeros_like(grid)
 
@@ -55,9 +55,7 @@ def shrunk(mask: Mask, width: int, height: int) -> Mask:
     """A mask at another size: where half of a pixel is covered; any part of it where nothing else would be left."""
     if mask.shape == (height, width):
         return mask
-    share = np.asarray(
-        Image.fromarray(mask.astype(np.float32)).resize((width, height), Image.Resampling.BOX), dtype=np.float64
-    )
+    share = resized(mask, width, height, Image.Resampling.BOX)
     inside: Mask = share >= 0.5
     return inside if inside.any() else share > 0
 
@@ -72,9 +70,7 @@ def within_reach(mask: Mask) -> Mask:
 
 def points_into(values: Map, reach: Mask) -> bool:
     """Whether the map's greatest value lies in `reach` (of `within_reach`). A flat map hits nothing: no hit."""
-    if values.max() <= values.min():
-        return False
-    return bool(reach.flat[int(values.argmax())])
+    return bool(values.max() > values.min() and reach.flat[values.argmax()])
 
 
 def energy(values: Map, mask: Mask) -> float:

@@ -11,11 +11,9 @@ import numpy as np
 from discern_vqa.data.ablated_images import ShuffledImages
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import DataError, RunError
-from discern_vqa.evaluation.calibrate import held_out
 from discern_vqa.evaluation.features import image_vectors, key_of, question_vectors
-from discern_vqa.evaluation.opening import data_root, open_run
+from discern_vqa.evaluation.opening import open_run, samples_of
 from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.recipe_samples import Samples
 from discern_vqa.run import WEIGHTS
 from discern_vqa.scoring.metrics import figure
 from discern_vqa.trust import ood
@@ -27,8 +25,7 @@ T = TypeVar("T", str, tuple[str, Path])
 NOISE = "noise"
 IMAGE_FILES = frozenset(".png .jpg .jpeg .tif .tiff .bmp .gif .webp .dcm .nii .gz".split())
 """Endings of the files of a folder that are taken for images; whichever cannot be read stops the work."""
-_NOISY = 100
-"""So many held-out images are turned into noise, to see whether that is told."""
+_NOISY = 100  # so many held-out images are turned into noise, to see whether that is told
 
 
 def fit_run(predictor: Predictor, train: Sequence[Sample], validation: Sequence[Sample]) -> Detector | None:
@@ -42,7 +39,8 @@ def fit_run(predictor: Predictor, train: Sequence[Sample], validation: Sequence[
     familiar = _images(train)
     learned = _sampled(familiar.items())
     held = [key for key in _sampled(_images(validation).items()) if key[0] not in familiar]
-    groups = {sample.image: _unit_of(sample) for sample in train}
+    # What images of one patient share is no proof of being usual, so they are left out together.
+    groups = {sample.image: sample.group or sample.patient or sample.study or sample.image for sample in train}
     model, batcher = predictor.model, predictor.batcher
     image = Known.fit(
         image_vectors(model, batcher, learned),
@@ -83,19 +81,18 @@ def fit_and_measure(
     Returns what `ood.json` holds then.
     """
     predictor = open_run(run, calibrated=False)
-    opened = predictor.run
-    root = data_root(opened, data)
-    train, validation = Samples(opened.recipe.data, root, opened.recipe.run.seed).learning
+    folder, reading = predictor.run.folder, samples_of(predictor.run, data)
+    train, validation = reading.learning
     say(f"what it learned from: {len(_images(train)):,} images, {len(_questions(train)):,} different questions")
-    detector = fit_run(predictor, train, validation or held_out(opened, root))
+    detector = fit_run(predictor, train, validation or reading.held_out())
     if detector is None:
         why = why_not(predictor, train)
         if outside:
             raise RunError(f"{run} cannot tell what is outside: {why}", hint="give the run of a model, with more data")
         return {"missing": why}
-    figures = ood.read_figures(opened.folder)["outside"]
+    figures = ood.read_figures(folder)["outside"]
     figures |= {path.name: measure_outside(predictor, detector, path) for path in outside}
-    return detector.write(opened.folder, figures)
+    return detector.write(folder, figures)
 
 
 def measure_outside(predictor: Predictor, made: Detector, path: Path) -> dict[str, Any]:
@@ -165,8 +162,3 @@ def _sampled(things: Iterable[T]) -> list[T]:
     """All of them in order, or as many as are kept; which ones follows from the list alone."""
     every = sorted(things)
     return every if len(every) <= MOST else sorted(random.Random(0).sample(every, MOST))
-
-
-def _unit_of(sample: Sample) -> str:
-    """What images of one patient share is no proof of being usual, so they are left out together."""
-    return sample.group or sample.patient or sample.study or sample.image

@@ -4,18 +4,16 @@ from pathlib import Path
 
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.evaluation.predict_baseline import BaselinePredictor
-from discern_vqa.recipe_samples import find_root
+from discern_vqa.recipe_samples import Samples, find_root
 from discern_vqa.run import Run
 
 
 def open_run(folder: Path, device: str | None = None, *, calibrated: bool = True) -> Predictor:
     """Loads a finished run, with its calibration and its out-of-distribution detector if it has them.
 
-    Args:
-        device: where a network answers; None: the GPU where torch finds one, else the CPU.
-        calibrated: False leaves out `calibration.json` and the detector, which may be broken or out of date.
-
-    Raises RunError where the folder is no finished run, or one of its files is damaged.
+    device: where a network answers; None: the GPU where torch finds one, else the CPU. calibrated: False leaves out
+    `calibration.json` and the detector, which may be broken or out of date. Raises RunError where the folder is no
+    finished run, or one of its files is damaged.
     """
     run = Run.open(folder)
     kind = BaselinePredictor if run.recipe.is_baseline else Predictor
@@ -25,3 +23,8 @@ def open_run(folder: Path, device: str | None = None, *, calibrated: bool = True
 def data_root(run: Run, data: Path | None = None) -> Path:
     """The data set's folder: `data`; none: where it lay when the run was made, then where data is looked for."""
     return run.root if data is None and run.root.exists() else find_root(run.recipe.data, data)
+
+
+def samples_of(run: Run, data: Path | None = None) -> Samples:
+    """The samples of the run's recipe; `data` as in `data_root`."""
+    return Samples(run.recipe.data, data_root(run, data), run.recipe.run.seed)

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -17,9 +17,9 @@ from discern_vqa.data.answers import Answer
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import StateSource
-from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.errors import ConfigError
 from discern_vqa.evaluation.features import image_vectors, question_vectors
-from discern_vqa.evaluation.questions import asked, lines_named, read_questions, require_images
+from discern_vqa.evaluation.questions import lines_named, read_questions, require_images, single_question
 from discern_vqa.files import atomic_write_text
 from discern_vqa.measurements import Shown
 from discern_vqa.paths import refuse_own_input
@@ -36,30 +36,21 @@ class Answered(Protocol):
         """One answer for each question in this way of answering. Raises ConfigError for one that the model lacks."""
 
 
+@dataclass(eq=False)
 class Predictor:
-    """An open run with its model in memory.
+    """An open run with its model in memory."""
 
-    Attributes:
-        shows: the images that can be shown instead of the real ones.
-    """
-
-    shows: tuple[Shown, ...] = ("real", "blank", "noise")
-
-    def __init__(
-        self,
-        run: Run,
-        model: Any,
-        batcher: Any,
-        calibration: Calibration | None = None,
-        detector: Detector | None = None,
-    ) -> None:
-        self.run, self.model, self.batcher, self.calibration, self.detector = run, model, batcher, calibration, detector
+    shows: ClassVar[tuple[Shown, ...]] = ("real", "blank", "noise")  # the images that can be shown
+    run: Run
+    model: Any
+    batcher: Any
+    calibration: Calibration | None = None
+    detector: Detector | None = None
 
     @property
     def modes(self) -> tuple[str, ...]:
         """The ways of answering that this model has (`answering/modes.py`)."""
-        modes: tuple[str, ...] = self.model.modes
-        return modes
+        return tuple(self.model.modes)
 
     @classmethod
     def of(cls, run: Run, device: str | None = None, calibrated: bool = True) -> "Predictor":
@@ -76,10 +67,11 @@ class Predictor:
 
         mode: a way of answering; none: the recipe's.
         """
-        if not question.strip():
-            raise DataError("the question is empty", hint='for example: discern ask RUN IMAGE "Is there a mass?"')
-        samples = [asked("1", Path(image), question.strip())]
-        return self.placed(samples, [self.judged(answer, mode) for answer in self.answer(samples, mode=mode)])[0]
+        return self.answer_judged([single_question(image, question)], mode)[0]
+
+    def answer_judged(self, samples: Sequence[Sample], mode: str = "") -> list[Answer]:
+        """All that is known of each answer: as `answer`, `judged` and `placed`."""
+        return self.placed(samples, [self.judged(answer, mode) for answer in self.answer(samples, mode=mode)])
 
     def judged(self, answer: Answer, mode: str = "") -> Answer:
         """The answer with how far it is to be believed, as it is where the run is not calibrated. A run is calibrated
@@ -97,8 +89,8 @@ class Predictor:
         vectors = image_vectors(self.model, self.batcher, list(paths.items()))
         images = vectors[[rows[sample.image] for sample in samples]]
         texts = question_vectors(self.model, self.batcher, [sample.question for sample in samples])
-        found = self.detector.judge(images, texts)
-        return [replace(answer, within=within) for answer, within in zip(answers, found, strict=True)]
+        judged = self.detector.judge(images, texts)
+        return [replace(answer, within=within) for answer, within in zip(answers, judged, strict=True)]
 
     def answer(self, samples: Sequence[Sample], shown: Shown = "real", seed: int = 0, mode: str = "") -> list[Answer]:
         """One answer for each sample. `shown`: "blank" shows a grey image instead of each, "noise" its
@@ -115,12 +107,12 @@ class Predictor:
 
     def beforehand(self, samples: Sequence[Sample]) -> list[Answer]:
         """The answers of the run's prior alone: of a recipe with [prior] what the network has to be better than."""
-        found: list[Answer] = []
+        answers: list[Answer] = []
         for start in range(0, len(samples), 64):
             prior = self.batcher.inputs(samples[start : start + 64]).prior
             assert prior is not None
-            found += [Answer.from_scores(row, self.run.vocabulary) for row in prior.log_p.exp().tolist()]
-        return found
+            answers += [Answer.from_scores(row, self.run.vocabulary) for row in prior.log_p.exp().tolist()]
+        return answers
 
     def showing(self, source: Callable[[Any], Any]) -> Batcher:
         """The run's batcher with another source of images before its own."""
@@ -134,17 +126,21 @@ class Predictor:
         each: what was read, with `prediction`, `score`, `alternatives`, `others`, `mode`, and of a calibrated run
         `confidence`, `answer_set`, `set_coverage`, `abstains`, `outside`). Returns how many. Raises DataError,
         ImageError (both with the line), and ConfigError where `out` is the file of questions or one of the run's."""
-        refuse_own_input(Path(out), Path(questions))
-        _refuse_file_of(self.run.folder, Path(out))
-        rows = list(read_questions(Path(questions)))
+        questions, out = Path(questions), Path(out)
+        refuse_own_input(out, questions)
+        if out.exists() and out.resolve().is_relative_to(self.run.folder.resolve()):  # what was evaluated would be lost
+            raise ConfigError(
+                f"{out} is a file of the run folder {self.run.folder}, and would be overwritten",
+                hint="name another file to write to",
+            )
+        rows = list(read_questions(questions))
         require_images([sample for sample, _ in rows])
         lines: list[str] = []
         for start in range(0, len(rows), 64):
             chunk = rows[start : start + 64]
             samples = [sample for sample, _ in chunk]
             with lines_named(samples):
-                answers = [self.judged(answer, mode) for answer in self.answer(samples, mode=mode)]
-                answers = self.placed(samples, answers)
+                answers = self.answer_judged(samples, mode)
             for (sample, row), answer in zip(chunk, answers, strict=True):
                 line = row | {"id": sample.id, "prediction": answer.text, "score": round(answer.score, 4)}
                 line["alternatives"] = [[text, round(score, 4)] for text, score in answer.alternatives]
@@ -152,24 +148,17 @@ class Predictor:
                 lines.append(json.dumps(line, ensure_ascii=False))
             if progress:
                 progress(len(lines), len(rows))
-        atomic_write_text(Path(out), "".join(f"{line}\n" for line in lines))
+        atomic_write_text(out, "".join(f"{line}\n" for line in lines))
         return len(lines)
 
     def states(self, samples: Sequence[Sample]) -> np.ndarray | None:
-        """(n, w) float32: what each answer was read from (the model's `answer_state`); None for a model without one."""
-        if not hasattr(self.model, "answer_state") or not samples:
+        """(n, w) float32: what each answer was read from (the model's `answer_state`); None for a baseline."""
+        if self.batcher is None or not samples:
             return None
-        found = in_order(self.model, self.batcher, samples, lambda inputs: (self.model.answer_state(inputs).float(),))
-        states: np.ndarray = found[0].numpy()
-        return states
-
-
-def _refuse_file_of(run: Path, out: Path) -> None:
-    """Raises ConfigError where `out` is a file that lies in the run folder: what was evaluated would be lost."""
-    if out.exists() and out.resolve().is_relative_to(run.resolve()):
-        raise ConfigError(
-            f"{out} is a file of the run folder {run}, and would be overwritten", hint="name another file to write to"
+        (states,) = in_order(
+            self.model, self.batcher, samples, lambda inputs: (self.model.answer_state(inputs).float(),)
         )
+        return states.numpy()
 
 
 def answering_batcher(run: Run, model: Any) -> Batcher:

@@ -79,21 +79,15 @@ def _jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         source = f"{path}:{line}"
         row = parse_json(content, source, lines=False, hint="one object on each line")
         row = dict(require_record(row, source).values)
-        yield line, _that_can_be_written(row, source)
-
-
-def _that_can_be_written(row: dict[str, Any], source: str) -> dict[str, Any]:
-    """The row itself. Raises DataError for what Python reads as JSON and no other program does: the row is handed on
-    into the predictions."""
-    try:
-        json.dumps(row, allow_nan=False)
-    except ValueError as error:
-        raise DataError(
-            f"{source}: a number is NaN or infinite, which JSON does not have", hint="write null instead of it"
-        ) from error
-    except RecursionError as error:
-        raise DataError(f"{source}: the row is nested too deep", hint=CORRECT_IT) from error
-    return row
+        try:
+            json.dumps(row, allow_nan=False)  # the row is written into the predictions, which other programs read
+        except ValueError as error:
+            raise DataError(
+                f"{source}: a number is NaN or infinite, which JSON does not have", hint="write null instead of it"
+            ) from error
+        except RecursionError as error:
+            raise DataError(f"{source}: the row is nested too deep", hint=CORRECT_IT) from error
+        yield line, row
 
 
 def require_images(samples: Sequence[Sample]) -> None:
@@ -119,6 +113,13 @@ def _open(sample: Sample) -> None:
         open_image(sample.path)
     except ImageError as error:
         raise ImageError(f"{sample.source}: {error}", hint=error.hint) from error
+
+
+def single_question(image: Path, question: str) -> Sample:
+    """One question about one image file. Raises DataError: the question is empty, or no file can have that name."""
+    if not question.strip():
+        raise DataError("the question is empty", hint='for example: discern ask RUN IMAGE "Is there a mass?"')
+    return asked("1", Path(image), question.strip())
 
 
 def asked(key: str, path: Path, question: str, source: str = "") -> Sample:

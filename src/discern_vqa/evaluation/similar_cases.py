@@ -5,31 +5,33 @@ knows its cases; for a model they are made once from the training split and the 
 the run folder (`cases.json`, `cases.safetensors`), so that they are there where the data are not.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from discern_vqa.baselines import kernel_ridge, retrieval
-from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.evaluation.opening import data_root
+from discern_vqa.errors import ConfigError
+from discern_vqa.evaluation.opening import samples_of
 from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.evaluation.questions import asked
+from discern_vqa.evaluation.questions import single_question
 from discern_vqa.fitting.cases import Case, Cases
 from discern_vqa.fitting.features import Features
 from discern_vqa.fitting.fitted import State
 from discern_vqa.fitting.given import Given
-from discern_vqa.recipe_samples import Samples
 from discern_vqa.run import WEIGHTS
 from discern_vqa.trust.calibration import digest
 
-WEIGHT = 1.0
-"""What the images' similarity counts beside the words', where no vote says: as much."""
+WEIGHT = 1.0  # what the images' similarity counts beside the words', where no vote says: as much
 FACTS, ARRAYS = "cases.json", "cases.safetensors"
 
 
+@dataclass(frozen=True)
 class SimilarCases:
     """The cases of an open run, searched for each question. `of(predictor)` opens or makes them."""
 
-    def __init__(self, cases: Cases, features: Features, answers: tuple[str, ...], weight: float) -> None:
-        self.cases, self.features, self.answers, self.weight = cases, features, answers, weight
+    cases: Cases
+    features: Features
+    answers: tuple[str, ...]
+    weight: float
 
     @classmethod
     def of(cls, predictor: Predictor) -> "SimilarCases":
@@ -51,7 +53,7 @@ class SimilarCases:
             state = State.read(run.folder / FACTS, run.folder / ARRAYS)
             if state.facts.get("weights") == weights:
                 return cls(Cases.load(state), features, run.vocabulary.answers, WEIGHT)
-        train, _ = Samples(run.recipe.data, data_root(run), run.recipe.run.seed).learning
+        train, _ = samples_of(run).learning
         cases = Cases.of(Given.of(train, run.vocabulary), features)
         facts, arrays = cases.state()
         State(facts | {"weights": weights}, arrays).write(run.folder / FACTS, run.folder / ARRAYS)
@@ -59,9 +61,7 @@ class SimilarCases:
 
     def nearest(self, image: Path, question: str, count: int = 5) -> list[Case]:
         """The most similar cases, best first, one for each image. Raises DataError, ImageError."""
-        if not question.strip():
-            raise DataError("the question is empty", hint='for example: discern ask RUN IMAGE "Is there a mass?"')
-        (feature,) = self.features.of([asked("1", Path(image), question)])
+        (feature,) = self.features.of([single_question(image, question)])
         return self.cases.nearest(question, feature, self.answers, self.weight, count)
 
 

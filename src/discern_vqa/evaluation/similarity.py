@@ -11,6 +11,7 @@ import torch
 
 from discern_vqa.data.text import FolderTokenizer
 from discern_vqa.nn.encoders.base import from_folder
+from discern_vqa.nn.resample import mean_of
 from discern_vqa.paths import find_weights
 from discern_vqa.scoring.free_text import Similarity
 from discern_vqa.scoring.predictions import Prediction
@@ -20,13 +21,10 @@ LENGTH, BATCH = 64, 64
 
 @torch.inference_mode()
 def similarities(rows: Sequence[Prediction], encoder: str) -> Similarity:
-    """The similarity of each answer to the true one.
+    """The similarity of each answer to the true one. Raises ConfigError when there are no such weights.
 
-    Args:
-        encoder: weights of a sentence encoder: a short name (`all-minilm-l6-v2`), a hub id, or a folder. The embedding
-            is the mean of its last states over the real tokens.
-
-    Raises ConfigError when there are no such weights.
+    encoder: weights of a sentence encoder: a short name (`all-minilm-l6-v2`), a hub id, or a folder. The embedding is
+    the mean of its last states over the real tokens.
     """
     from transformers import AutoModel
 
@@ -40,8 +38,7 @@ def similarities(rows: Sequence[Prediction], encoder: str) -> Similarity:
     for start in range(0, len(texts), BATCH):
         tokens = tokenizer.encode(texts[start : start + BATCH], LENGTH)
         states = model(input_ids=tokens.ids, attention_mask=tokens.keep.long()).last_hidden_state
-        weight = tokens.keep.to(states.dtype)[..., None]
-        vectors.append(torch.nn.functional.normalize((states * weight).sum(1) / weight.sum(1).clamp(min=1), dim=-1))
+        vectors.append(torch.nn.functional.normalize(mean_of(states, tokens.keep), dim=-1))
     embedded = torch.cat(vectors).numpy()
     answers = embedded[[row_of[row.prediction.strip().lower()] for row in rows]]
     truths = embedded[[row_of[row.gold.strip().lower()] for row in rows]]

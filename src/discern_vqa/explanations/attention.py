@@ -11,7 +11,6 @@ SUMMARY = "attention of the answer slot to the image cells, mean of heads and la
 
 
 def offered(model: ModelBase) -> bool:
-    """CMDPI."""
     return isinstance(model, Model)
 
 

@@ -12,8 +12,7 @@ from discern_vqa.data.batch import Inputs
 from discern_vqa.models.cmdpi import Model
 
 SUMMARY = "difference of the reconstruction when the cells move towards those of the mirrored image"
-SHARE = 0.5
-"""epsilon of Eq. 8."""
+SHARE = 0.5  # epsilon of Eq. 8
 
 
 def offered(model: ModelBase) -> bool:

@@ -13,8 +13,7 @@ from discern_vqa.data.batch import Inputs
 
 SUMMARY = "occlusion: how much surer the model is of its answer with this part of the image in sight"
 PLACES, PART = 12, 4
-AT_ONCE = 96
-"""So many images go through the encoder together."""
+AT_ONCE = 96  # so many images go through the encoder together
 offered = every_model
 
 

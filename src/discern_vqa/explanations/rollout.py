@@ -12,7 +12,6 @@ SUMMARY = "attention of the answer slot, rolled out through all layers"
 
 
 def offered(model: ModelBase) -> bool:
-    """CMDPI."""
     return isinstance(model, Model)
 
 

@@ -17,18 +17,12 @@ from scipy import ndimage
 SIDES = (1024, 448)
 """Longest side of the copies that are looked at: small letters are found in the first, large ones in the second."""
 
-STROKE = 7
-"""Pixels: strokes thinner than this are taken away by the opening."""
-
-CONTRAST = 70
-"""Of 255: how far a stroke stands out from what is around it."""
-
+STROKE = 7  # pixels: strokes thinner than this are taken away by the opening
+CONTRAST = 70  # of 255: how far a stroke stands out from what is around it
 FEWEST, FEWEST_INSIDE = 4, 5
 """Letters in a row that are called text: near the image's edge, where text stands, and inside, where bowel and bone
 make rows of four now and then."""
-
-EDGE = 0.2
-"""Share of width and height that counts as near the edge."""
+EDGE = 0.2  # share of width and height that counts as near the edge
 
 
 @dataclass(frozen=True)
@@ -54,10 +48,11 @@ def text_lines(image: Image.Image) -> list[Line]:
         copy = grey.resize(size, Image.Resampling.BOX) if scale > 1 else grey
         values, factor = np.asarray(copy), max(1.0, scale)
         for turned in (values, 255 - values):
-            for box, letters in _rows(_pieces(turned)):
-                left, top, right, bottom = (int(at * factor) for at in box)
-                if letters >= FEWEST_INSIDE or _near_edge((left + right) / 2, (top + bottom) / 2, grey.size):
-                    lines.append(Line(left, top, right, bottom, letters))
+            for row in _rows(_pieces(turned)):
+                corners = np.concatenate([row[:, :2].min(axis=0), row[:, 2:].max(axis=0)])
+                left, top, right, bottom = (int(at * factor) for at in corners.tolist())
+                if len(row) >= FEWEST_INSIDE or _near_edge((left + right) / 2, (top + bottom) / 2, grey.size):
+                    lines.append(Line(left, top, right, bottom, len(row)))
     return sorted(lines, key=lambda line: -line.letters)
 
 
@@ -72,10 +67,8 @@ def _pieces(values: NDArray[np.uint8]) -> NDArray[np.int64]:
     if not count:
         return np.empty((0, 4), dtype=np.int64)
     area = np.bincount(labels.ravel())[1:]
-    places = ndimage.find_objects(labels)
-    boxes: NDArray[np.int64] = np.array(
-        [(across.start, down.start, across.stop, down.stop) for down, across in places], dtype=np.int64
-    )
+    slices = ndimage.find_objects(labels)
+    boxes: NDArray[np.int64] = np.array([(x.start, y.start, x.stop, y.stop) for y, x in slices], dtype=np.int64)
     width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     fill = area / (width * height)
     is_letter = (height >= 5) & (height <= 48) & (width <= 2.2 * height) & (area >= 6) & (fill > 0.15)
@@ -83,8 +76,8 @@ def _pieces(values: NDArray[np.uint8]) -> NDArray[np.int64]:
     return letters
 
 
-def _rows(boxes: NDArray[np.int64]) -> list[tuple[tuple[int, int, int, int], int]]:
-    """Pieces joined to rows: like heights, one base line, gaps no wider than a letter."""
+def _rows(boxes: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Pieces joined to rows (letters, 4): like heights, one base line, gaps no wider than a letter."""
     order = boxes[np.argsort(boxes[:, 0], kind="stable")]
     rows: list[list[NDArray[np.int64]]] = []
     for box in order:
@@ -99,7 +92,7 @@ def _rows(boxes: NDArray[np.int64]) -> list[tuple[tuple[int, int, int, int], int
             rows.append([box])
         else:
             best[1].append(box)
-    return [(_around(row), len(row)) for row in rows if _is_text(np.array(row))]
+    return [row for row in map(np.array, rows) if _is_text(row)]
 
 
 def _alike(one: NDArray[np.int64], other: NDArray[np.int64]) -> bool:
@@ -118,8 +111,3 @@ def _is_text(row: NDArray[np.int64]) -> bool:
         return False
     length = row[-1, 2] - row[0, 0]
     return bool(length >= 1.8 * typical and 0.35 <= width.sum() / length <= 1.1)
-
-
-def _around(row: list[NDArray[np.int64]]) -> tuple[int, int, int, int]:
-    boxes = np.array(row)
-    return int(boxes[:, 0].min()), int(boxes[:, 1].min()), int(boxes[:, 2].max()), int(boxes[:, 3].max())

@@ -26,24 +26,19 @@ class Limits:
 class DecodedImage:
     """An image as a model sees it (before it is fitted to a square), with what was done to get there.
 
-    Args:
-        image: "RGB" or "L", 8 bits, upright.
-        kind: "PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "DICOM" or "NIfTI".
-        steps: what was done, in words and in order.
-        facts: technical facts of the file (bits, frames, transfer syntax, modality, ...). Nothing that says who the
-            patient is, where or when: no name, number, date, place, device or free text of the file gets here.
-        warnings: what a person should look at before the image is passed on.
+    facts: bits, frames, transfer syntax, modality and the like. Nothing that says who the patient is, where or when: no
+    name, number, date, place, device or free text of the file gets here.
     """
 
-    image: Image.Image
-    kind: str
-    steps: tuple[str, ...] = ()
+    image: Image.Image  # "RGB" or "L", 8 bits, upright
+    kind: str  # "PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "DICOM" or "NIfTI"
+    steps: tuple[str, ...] = ()  # what was done, in words and in order
     facts: Mapping[str, str | int | float] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # what a person should look at before the image is passed on
 
 
+# What `decoded_once` keeps; None outside of it.
 _decoded: ContextVar[dict[Path, DecodedImage] | None] = ContextVar("_decoded", default=None)
-"""What `decoded_once` keeps; None outside of it."""
 
 
 @contextmanager
@@ -94,15 +89,11 @@ def require_extra(path: Path, what: str, module: str, extra: str) -> None:
 
 
 def pick(path: Path, chosen: int | None, count: int, usual: int, name: str, key: str = "frame") -> tuple[int, str]:
-    """Which of `count` frames (slices, pages) is shown, from 0, and the sentence about it.
+    """Which of `count` frames (slices, pages) is shown, from 0, and the sentence about it. Raises ImageError: there is
+    no such one.
 
-    Args:
-        chosen: what the path says, from 1; None: nothing, and number `usual` (from 1) is taken.
-        name: what is counted, in the plural.
-        key: the choice's key, for the messages.
-
-    Raises:
-        ImageError: there is no such one.
+    chosen: what the path says, from 1; None: nothing, and number `usual` (from 1) is taken. name: what is counted, in
+    the plural; key: the choice's key; both for the messages.
     """
     number = usual if chosen is None else chosen
     if number > count:

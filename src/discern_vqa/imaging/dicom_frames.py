@@ -53,8 +53,7 @@ class About:
     bits_stored: int
     signed: bool
     photometric: str
-    syntax: str
-    """The transfer syntax in words."""
+    syntax: str  # the transfer syntax in words
 
 
 def describe(path: Path, dataset: "FileDataset", limits: Limits) -> About:

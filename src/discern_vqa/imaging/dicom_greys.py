@@ -171,12 +171,8 @@ def _descriptor(value: bytes | Sequence[int]) -> tuple[int, int, int]:
 
 
 def _entries(data: bytes | Sequence[int] | int, count: int, wide: bool, word: str) -> NDArray[np.unsignedinteger]:
-    """The `count` entries of a table; pydicom gives numbers or, where it cannot know, bytes.
-
-    Args:
-        wide: each entry takes two bytes. True also where there are bytes enough for it.
-        word: the two bytes' order, as numpy names it.
-    """
+    """The `count` entries of a table; pydicom gives numbers or, where it cannot know, bytes. `wide`: each entry takes
+    two bytes, as it also does where there are bytes enough for it; `word`: their order, as numpy names it."""
     entries: NDArray[np.unsignedinteger]
     if not isinstance(data, bytes):
         entries = np.atleast_1d(np.asarray(data)).astype(np.uint16)

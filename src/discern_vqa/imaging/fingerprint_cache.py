@@ -17,8 +17,7 @@ from discern_vqa.errors import DiscernError
 from discern_vqa.imaging.image_ref import file_of
 from discern_vqa.paths import cache_dir
 
-VERSION = 1
-"""Raised when a fingerprint comes to mean something else: what older programs kept is then forgotten."""
+VERSION = 1  # raised when a fingerprint comes to mean something else: what older programs kept is then forgotten
 
 _WAIT_S = 60  # for another process that writes
 _TABLE = """create table if not exists prints (
@@ -87,8 +86,8 @@ class Cache:
         if self._base is None:
             return
         rows = [
-            (_key(path), *state, found.content, found.pixels, *found.size, found.thumbs)
-            for path, found in prints.items()
+            (_key(path), *state, entry.content, entry.pixels, *entry.size, entry.thumbs)
+            for path, entry in prints.items()
             if (state := _state(path)) is not None
         ]
         with self._explained(), self._base:

@@ -43,21 +43,13 @@ _LEAST_INSIDE = 0.25  # of a side; if less were left inside the frame, the image
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """The fingerprints of n files, in the order of the paths.
+    """The fingerprints of n files, in the order of the paths; empty, 0 or black where one could not be decoded."""
 
-    Args:
-        content: digest of each file; b"" where there is none to read.
-        pixels: digest of what was decoded; b"" where it could not be.
-        sizes: (n, 2) width and height in pixels; 0 where it could not be decoded.
-        thumbs: (n, 2, 32, 32) 8-bit greys, of the views `VIEWS`; black where it could not be decoded.
-        reasons: why a file could not be opened; "" where it could.
-    """
-
-    content: list[bytes]
-    pixels: list[bytes]
-    sizes: NDArray[np.int32]
-    thumbs: NDArray[np.uint8]
-    reasons: list[str]
+    content: list[bytes]  # digest of each file; b"" where there is none to read
+    pixels: list[bytes]  # digest of what was decoded
+    sizes: NDArray[np.int32]  # (n, 2) width and height in pixels
+    thumbs: NDArray[np.uint8]  # (n, 2, 32, 32) 8-bit greys, of the views `VIEWS`
+    reasons: list[str]  # why a file could not be opened; "" where it could
 
     def __len__(self) -> int:
         return len(self.content)
@@ -73,35 +65,33 @@ def fingerprints(
     """The fingerprints of image files; those that cannot be opened carry the reason.
 
     Args:
-        paths: the files.
         workers: processes that decode. More than one starts new interpreters: in a script of your own, call this
             under `if __name__ == "__main__":`.
         cache: file of the cache; None keeps nothing.
         progress: called with (done, total) as it goes.
 
-    Raises:
-        DiscernError: the cache cannot be written, or a process was killed (usually for want of memory).
+    Raises DiscernError: the cache cannot be written, or a process was killed (usually for want of memory).
     """
     with Cache(cache) as known:
-        prints = {place: stored for place, path in enumerate(paths) if (stored := known.get(path)) is not None}
-        new = [place for place in range(len(paths)) if place not in prints]
+        prints = {index: stored for index, path in enumerate(paths) if (stored := known.get(path)) is not None}
+        new = [index for index in range(len(paths)) if index not in prints]
         if prints:
             progress(len(prints), len(paths))
         chunks = [new[start : start + _CHUNK] for start in range(0, len(new), _CHUNK)]
         for chunk, decoded in zip(chunks, _decoded(paths, chunks, workers), strict=True):
-            for place, found in zip(chunk, decoded, strict=True):
-                prints[place] = found
+            for index, decoded_print in zip(chunk, decoded, strict=True):
+                prints[index] = decoded_print
                 progress(len(prints), len(paths))
             # What cannot be opened today may be tomorrow, with another decoder installed.
-            known.put({paths[place]: prints[place] for place in chunk if not prints[place].reason})
-    ordered = [prints[place] for place in range(len(paths))]
-    thumbs = bytearray().join(found.thumbs for found in ordered)
+            known.put({paths[index]: prints[index] for index in chunk if not prints[index].reason})
+    ordered = [prints[index] for index in range(len(paths))]
+    thumbs = bytearray().join(stored.thumbs for stored in ordered)
     return Fingerprints(
-        content=[found.content for found in ordered],
-        pixels=[found.pixels for found in ordered],
-        sizes=np.array([found.size for found in ordered], np.int32).reshape(-1, 2),
+        content=[stored.content for stored in ordered],
+        pixels=[stored.pixels for stored in ordered],
+        sizes=np.array([stored.size for stored in ordered], np.int32).reshape(-1, 2),
         thumbs=np.frombuffer(thumbs, np.uint8).reshape(-1, len(VIEWS), SIDE, SIDE),
-        reasons=[found.reason for found in ordered],
+        reasons=[stored.reason for stored in ordered],
     )
 
 
@@ -111,7 +101,7 @@ def workers_here() -> int:
 
 
 def _decoded(paths: Sequence[Path], chunks: list[list[int]], workers: int) -> Iterator[list[Print]]:
-    tasks: Iterable[list[Path]] = ([paths[place] for place in chunk] for chunk in chunks)
+    tasks: Iterable[list[Path]] = ([paths[index] for index in chunk] for chunk in chunks)
     if workers <= 1 or sum(map(len, chunks)) < _ENOUGH:
         yield from map(_fingerprints_of, tasks)
         return

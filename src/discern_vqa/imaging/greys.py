@@ -33,8 +33,7 @@ WINDOWS: dict[str, tuple[float, float]] = {
 }
 """Centre and width in Hounsfield units, as radiology textbooks give them."""
 
-CUT = 0.5
-"""Per cent of the values that lie below and above the window where nothing names one."""
+CUT = 0.5  # per cent of the values that lie below and above the window where nothing names one
 
 _MOST_LOOKED_AT = 4_000_000
 _STRIP = 1 << 20
@@ -63,15 +62,10 @@ class Window:
 
 def wanted_window(window: str, where: str, modality: str = "") -> Window | None:
     """The window that `#window=` names, by its name or as CENTRE:WIDTH; None for a number (one of the file's own) and
-    for "full" (from the least to the greatest value).
+    for "full" (from the least to the greatest value). Raises ImageError: there is no such window, its width is not
+    positive, or it has a name (these are in Hounsfield units) and the file is no CT.
 
-    Args:
-        window: as written.
-        where: the image's path, for the message.
-        modality: a named window is in Hounsfield units; refused where a file says that it is no CT.
-
-    Raises:
-        ImageError: there is no such window, its width is not positive, or the file is no CT.
+    where: the image's path, for the message; modality: as the file says, "" where it says nothing.
     """
     if window == "full" or re.fullmatch(r"[0-9]{1,3}", window):
         return None
@@ -105,10 +99,8 @@ def usual_window(
 ) -> Window:
     """The window where nothing names one: without the `CUT` per cent at either end.
 
-    Args:
-        values: the stored values, any shape.
-        transform: from stored values to what the window is about.
-        ignore: a stored value that is no measurement (padding).
+    values: as stored, any shape; transform: from these to what the window is about; ignore: a stored value that is no
+    measurement (padding).
     """
     flat = values.reshape(-1)
     seen = flat[:: max(1, flat.size // _MOST_LOOKED_AT)]

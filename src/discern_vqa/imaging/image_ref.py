@@ -16,7 +16,7 @@ file: what exists under the whole name is never cut. Nothing is opened here.
 """
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,7 @@ class Choice:
 
     def given(self) -> dict[str, Any]:
         """What was chosen, by key."""
-        every = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {key: value for key, value in every.items() if value is not None and value is not False}
+        return {key: value for key, value in asdict(self).items() if value is not None and value is not False}
 
 
 def file_of(path: Path) -> Path:

@@ -34,14 +34,11 @@ def load_image(path: Path, size: int, mode: str = "rgb", fit: str = "pad") -> ND
 
     Args:
         path: the image file, with choices behind its name where it holds more than one image.
-        size: side of the square, in pixels.
-        mode: "rgb" or "grey".
         fit: "pad" keeps all of the image and its proportions, with black borders; "crop" keeps the proportions and
             cuts the longer side, around the centre; "stretch" keeps all of it and bends the proportions.
 
-    Raises:
-        ImageError: the file is missing, no image, truncated, several pages, or larger than this program opens.
-        ConfigError: there is no such mode or fit.
+    Raises ImageError: the file is missing, no image, truncated, several pages, or larger than this program opens;
+    ConfigError: there is no such mode or fit.
     """
     if mode not in MODES or fit not in FITS or size < 1:
         raise ConfigError(
@@ -52,11 +49,10 @@ def load_image(path: Path, size: int, mode: str = "rgb", fit: str = "pad") -> ND
     colours = "RGB" if mode == "rgb" else "L"
     if image.mode != colours:
         image = image.convert(colours)
-    square = (size, size)
     if fit == "stretch":
-        fitted = image.resize(square, Image.Resampling.BICUBIC)
+        fitted = image.resize((size, size), Image.Resampling.BICUBIC)
     elif fit == "crop":
-        fitted = ImageOps.fit(image, square, Image.Resampling.BICUBIC)
+        fitted = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
     else:
         fitted = padded(image, size)
     array = np.asarray(fitted, dtype=np.uint8)

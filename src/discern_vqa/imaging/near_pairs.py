@@ -57,12 +57,9 @@ def near_pairs(
 ) -> Iterator[Pairs]:
     """The near-identical pairs, block by block, in a fixed order.
 
-    Args:
-        thumbs: (n, views, 32, 32), as in `Fingerprints`.
-        others: (m, views, 32, 32): pairs of one of each set; None: pairs within `thumbs`, each once, one < other.
-        above: least similarity, in any view.
-        same_grey: least grey correlation of the first view; 2 switches this rule off.
-        progress: called with (done, total) blocks.
+    thumbs (n, views, 32, 32), as in `Fingerprints`. others (m, views, 32, 32): pairs of one of each set; None: pairs
+    within `thumbs`, each once, one < other. above: least similarity, in any view. same_grey: least grey correlation of
+    the first view; 2 switches this rule off. progress: called with (done, total) blocks.
     """
     sides = [thumbs] if others is None else [thumbs, others]
     if not all(map(len, sides)):

@@ -39,12 +39,8 @@ from discern_vqa.imaging.decoded import (
 from discern_vqa.imaging.greys import Values, Window, to_bytes, usual_window, wanted_window, whole_window
 from discern_vqa.imaging.image_ref import AXES, Choice, refuse
 
-HEADER_BYTES = 540
-"""Of a NIfTI-2 header; a NIfTI-1 header has 348."""
-
-MOST_UNPACKED = 4 << 30
-"""Bytes that are read through to reach a slice; a second or two for each gigabyte."""
-
+HEADER_BYTES = 540  # of a NIfTI-2 header; a NIfTI-1 header has 348
+MOST_UNPACKED = 4 << 30  # bytes that are read through to reach a slice; a second or two for each gigabyte
 _MOST_STRETCHED = 20.0
 _ALONG = {"axial": 2, "coronal": 1, "sagittal": 0}
 _RGB24, _RGBA32 = 128, 2304
@@ -54,21 +50,16 @@ _RGB24, _RGBA32 = 128, 2304
 class Volume:
     """What the header says, checked."""
 
-    shape: tuple[int, ...]
-    """Voxels along the three axes as stored, and the number of volumes."""
+    shape: tuple[int, ...]  # voxels along the three axes as stored, and the number of volumes
     dtype: np.dtype[Any]
-    start: int
-    """The byte at which the values start."""
+    start: int  # the byte at which the values start
     slope: float
     intercept: float
     orientation: NDArray[np.float64]
     """nibabel's: for each stored axis the axis of the patient (left-right, back-front, feet-head), and 1 or -1."""
-    spacing: tuple[float, ...]
-    """Distance between voxels along the stored axes."""
-    known: bool
-    """False where the file does not say how it lies in the patient."""
-    shown: tuple[float, float]
-    """(`cal_min`, `cal_max`)."""
+    spacing: tuple[float, ...]  # distance between voxels along the stored axes
+    known: bool  # False where the file does not say how it lies in the patient
+    shown: tuple[float, float]  # (`cal_min`, `cal_max`)
 
     def stored_axis(self, axis: int) -> int:
         """Which stored axis runs along an axis of the patient."""

@@ -19,8 +19,7 @@ FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 _NAMED = "PNG, JPEG, TIFF, BMP, GIF, WebP, DICOM or NIfTI"
 
 _ORIENTATION, _PHOTOMETRIC, _WHITE_IS_ZERO = 0x0112, 262, 0
-_STRIP = 1 << 20
-"""Pixels converted at a time, so that a large image is never held three times."""
+_STRIP = 1 << 20  # pixels converted at a time, so that a large image is never held three times
 
 
 def read(path: Path, choice: Choice, limits: Limits) -> DecodedImage:

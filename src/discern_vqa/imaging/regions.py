@@ -19,21 +19,13 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Region:
-    """Everything in one image that carries one label.
+    """Everything in one image that carries one label."""
 
-    Args:
-        label: as the data set has it ("Left Kidney").
-        is_finding: a lesion or another finding, not an organ.
-        boxes: a box for each part of it; none where only the mask shows it.
-        mask: a PNG of the image's size; None where only boxes show the region.
-        value: the grey value of `mask` that is this region; 0: every pixel that is not black.
-    """
-
-    label: str
-    is_finding: bool
-    boxes: tuple[Box, ...] = ()
-    mask: Path | None = None
-    value: int = 0
+    label: str  # as the data set has it ("Left Kidney")
+    is_finding: bool  # a lesion or another finding, not an organ
+    boxes: tuple[Box, ...] = ()  # one for each part of it; none where only the mask shows it
+    mask: Path | None = None  # a PNG of the image's size; None where only boxes show the region
+    value: int = 0  # the grey value of `mask` that is this region; 0: every pixel that is not black
 
     def pixels(self, width: int, height: int) -> NDArray[np.bool_]:
         """True where the region is, (height, width): its mask, or its boxes filled where there is no mask.
@@ -48,9 +40,9 @@ class Region:
             return inside
         values = label_map(self.mask)
         if values.shape != (height, width):
-            found = f"{values.shape[1]} x {values.shape[0]}"
+            size = f"{values.shape[1]} x {values.shape[0]}"
             raise DataError(
-                f"the mask {self.mask} has {found} pixels, its image {width} x {height}", hint="fetch the mask again"
+                f"the mask {self.mask} has {size} pixels, its image {width} x {height}", hint="fetch the mask again"
             )
         return values == self.value if self.value else values > 0
 

@@ -13,18 +13,13 @@ CELL = 256
 _TEXT, _GAP, _LINE, _LINES, _LETTERS = 58, 6, 13, 3, 38
 _LAST_DRAWN = 0x250  # the font that comes with Pillow draws Latin letters; others would be boxes
 
-Cell = tuple[Image.Image, str]
-"""An image of any size, and what is written below it."""
+Cell = tuple[Image.Image, str]  # an image of any size, and what is written below it
 
 
 def draw_sheet(cells: Sequence[Cell], out_png: Path, columns: int = 8, rows: int | None = None) -> None:
     """Writes the cells side by side, row by row, each image fitted into a black square of 256 pixels.
 
-    Args:
-        cells: what is shown; those beyond `columns` x `rows` are not.
-        out_png: the PNG to write.
-        columns: images side by side.
-        rows: of the page; None for as many as there are images.
+    rows: of the page; None for as many as it takes. Cells beyond `columns` x `rows` are left out.
     """
     rows = rows if rows is not None else max(1, -(-len(cells) // columns))
     page = Image.new("RGB", (columns * (CELL + _GAP) + _GAP, rows * (CELL + _TEXT + _GAP) + _GAP), "white")

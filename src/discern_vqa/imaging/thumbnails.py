@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dctn
 
-NEAR = 0.91
-"""Similarity from which two images are called near-identical: the same image, or neighbouring slices."""
+NEAR = 0.91  # similarity from which two images are called near-identical: the same image, or neighbouring slices
 
 SAME_GREY = 0.98
 """Grey correlation from which they are called so too, whatever the similarity: the measure that others have used."""

@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FAR = -1e4
-"""What a padded word scores; not -inf, whose softmax over nothing but padding is no number."""
+FAR = -1e4  # what a padded word scores; not -inf, whose softmax over nothing but padding is no number
 
 
 def max_over_queries(queries: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,8 +18,7 @@ from discern_vqa.config import Table
 from discern_vqa.nn.encoders.base import from_folder
 from discern_vqa.nn.transformer import Attention, Dropout, FeedForward
 
-PAD, END = 0, 1
-"""T5's own ids, and those of our byte pairs."""
+PAD, END = 0, 1  # T5's own ids, and those of our byte pairs
 
 
 class GeneratorConfig(Table):

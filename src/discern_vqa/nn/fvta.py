@@ -79,22 +79,17 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Regions:
-    """FVTA. Z (B, K, d) goes on; q (U, K, e) and t (B, e): unit vectors that the alignment compares. With maps:
-    looked (B, K, 1 + N): where each region was seen; relevance (B, N): where the one that fits the question best was.
-    Without FVTA there is only Z."""
+    """FVTA. Without it there is only Z; q and t are unit vectors, the last two are there with maps."""
 
-    Z: Tensor
-    q: Tensor | None = None
-    t: Tensor | None = None
-    looked: Tensor | None = None
-    relevance: Tensor | None = None
+    Z: Tensor  # (B, K, d): what goes on
+    q: Tensor | None = None  # (U, K, e): images, as the alignment compares them
+    t: Tensor | None = None  # (B, e): texts, as the alignment compares them
+    looked: Tensor | None = None  # (B, K, 1 + N): where each region was seen
+    relevance: Tensor | None = None  # (B, N): where the region that fits the question best was seen
 
 
 class Fvta(nn.Module):
-    """See the module."""
-
-    random: list[str]
-    """Names of the parameters that stayed random, where it started from a BERT."""
+    random: list[str]  # names of the parameters that stayed random, where it started from a BERT
 
     def __init__(self, config: FvtaConfig, width: int, folder: Path | None = None) -> None:
         super().__init__()

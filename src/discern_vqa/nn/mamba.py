@@ -23,27 +23,21 @@ from torch import Tensor, nn
 from discern_vqa.nn.scan import selective_scan
 from discern_vqa.nn.transformer import Dropout
 
-KERNEL = 4
-"""The positions that the convolution covers."""
-DT_MIN, DT_MAX, DT_FLOOR = 1e-3, 1e-1, 1e-4
-"""Range of the first dt, the Mamba paper's."""
+KERNEL = 4  # the positions that the convolution covers
+DT_MIN, DT_MAX, DT_FLOOR = 1e-3, 1e-1, 1e-4  # range of the first dt, the Mamba paper's
 
 
 @dataclass(frozen=True)
 class MambaShape:
-    """Sizes and switches of a block: d `width`, E `inner`, S `states`.
+    """Sizes and switches of a block."""
 
-    `norm`: "layer", or "biasless" (CMI-MTL as released, see `BiaslessNorm`). `depth`: the number of blocks in a row, by
-    whose root the first W_out is divided.
-    """
-
-    width: int
-    inner: int
-    states: int = 16
+    width: int  # d
+    inner: int  # E
+    states: int = 16  # S
     bidirectional: bool = True
-    norm: Literal["layer", "biasless"] = "layer"
+    norm: Literal["layer", "biasless"] = "layer"  # "biasless": CMI-MTL as released, see `BiaslessNorm`
     dropout: float = 0.0
-    depth: int = 1
+    depth: int = 1  # the number of blocks in a row, by whose root the first W_out is divided
 
     @property
     def dt_rank(self) -> int:

@@ -20,13 +20,12 @@ class Momentum(nn.Module):
         self.twin.eval()
 
     def train(self, mode: bool = True) -> "Momentum":
-        """Stays in eval mode."""
         super().train(False)
         return self
 
     @torch.no_grad()
     def forward(self, *args: object, **kwargs: object) -> object:
-        """The momentum encoder's output."""
+        """What the copy makes of the arguments, without gradients."""
         return self.twin(*args, **kwargs)
 
     @torch.no_grad()

@@ -15,10 +15,8 @@ from discern_vqa.errors import ConfigError
 from discern_vqa.nn.encoders.base import from_folder
 from discern_vqa.nn.transformer import Attention, BlockShape, PostNormBlock
 
-BERT_EPS = 1e-12
-"""Epsilon of the norms of every BERT that is known here."""
-MAPS_OF = 2
-"""Relevance is averaged over so many of the last layers that look at the image."""
+BERT_EPS = 1e-12  # epsilon of the norms of every BERT that is known here
+MAPS_OF = 2  # relevance is averaged over so many of the last layers that look at the image
 
 
 class QueryBlock(PostNormBlock):

@@ -31,22 +31,20 @@ class Dropout(nn.Module):
         return x * mask.to(x.dtype).mul_(256 / (256 - out_of_256))
 
 
-EPS = 1e-5
-"""PyTorch's own epsilon of a LayerNorm."""
+EPS = 1e-5  # PyTorch's own epsilon of a LayerNorm
 
 
 @dataclass(frozen=True)
 class BlockShape:
-    """Sizes and dropouts of a `PostNormBlock`. `eps`: of the norms. `inner_dropout`: between the FFN's two layers too,
-    as PyTorch's layer has it."""
+    """Sizes and dropouts of a `PostNormBlock`."""
 
     width: int
     heads: int
     ffn: int
     dropout: float = 0.0
     attention_dropout: float = 0.0
-    eps: float = EPS
-    inner_dropout: bool = True
+    eps: float = EPS  # of the norms
+    inner_dropout: bool = True  # between the FFN's two layers too, as PyTorch's layer has it
 
 
 class PostNormBlock(nn.Module):

@@ -90,17 +90,13 @@ class Config(ObjectiveConfig):
 
 @dataclass(frozen=True)
 class Seen:
-    """The texts of a batch that are contrasted, and the distinct images that they are about.
+    """The texts of a batch that are contrasted, and the distinct images that they are about."""
 
-    texts (n,): rows of the batch; images (m,): rows of its images; image_of (n,): which of these m a text is about;
-    image_key (m,), text_key (n,): equal numbers = equal image, equal text.
-    """
-
-    texts: Tensor
-    images: Tensor
-    image_of: Tensor
-    image_key: Tensor
-    text_key: Tensor
+    texts: Tensor  # (n,): rows of the batch
+    images: Tensor  # (m,): rows of the batch's images
+    image_of: Tensor  # (n,): which of these m a text is about
+    image_key: Tensor  # (m,): equal numbers = equal image
+    text_key: Tensor  # (n,): equal numbers = equal text
 
     @classmethod
     def of(cls, batch: Batch, chosen: Tensor) -> Self:

@@ -25,12 +25,9 @@ from discern_vqa.nn.gather import gathered
 from discern_vqa.nn.losses import answer_cross_entropy
 
 PARTS = ("cls", "align", "token", "gen", "type")
-TOKEN_WEIGHT = 0.1
-"""The weight of the token term, where there is one."""
-TOKEN_TAU = 0.07
-"""The temperature of the token term."""
-SMOOTHING = 0.1
-"""Epsilon of the alignment: this much of the target is shared by the negatives of a row."""
+TOKEN_WEIGHT = 0.1  # the weight of the token term, where there is one
+TOKEN_TAU = 0.07  # the temperature of the token term
+SMOOTHING = 0.1  # epsilon of the alignment: this much of the target is shared by the negatives of a row
 
 
 class Readings(Table):

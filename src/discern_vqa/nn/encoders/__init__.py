@@ -29,14 +29,11 @@ def text_encoder(config: EncoderConfig, d: int, vocabulary: int, length: int, fo
         from discern_vqa.nn.encoders.tiny import TinyText
 
         return TinyText(config, d, vocabulary, length)
-    if config.kind == "lite" or not _is_clip(folder):
+    is_roberta = folder is None and config.architecture == "roberta-base"
+    if config.kind == "lite" or is_roberta or not _is_clip(folder):
         from discern_vqa.nn.encoders.lite import LiteText
 
         return LiteText(config, d, folder)
-    if folder is None and config.architecture == "roberta-base":
-        from discern_vqa.nn.encoders.lite import LiteText
-
-        return LiteText(config, d, None)
     from discern_vqa.nn.encoders.clip import ClipText
 
     return ClipText(config, d, length, folder)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from discern_vqa.config import Table
 from discern_vqa.errors import RunError
+from discern_vqa.nn.resample import mean_of
 
 
 class EncoderConfig(Table):
@@ -58,21 +59,20 @@ class Encoded:
 
 
 class Encoder(nn.Module):
-    """What encoders of images and of texts share.
+    """What encoders of images and of texts share."""
 
-    Attributes:
-        pretrained_parts: names of the submodules that came from elsewhere.
-        state_width: c, width of the states that may be cached.
-        random: names of the parameters that stayed random when pre-trained weights were loaded.
-    """
-
-    pretrained_parts: tuple[str, ...] = ()
-    state_width: int
-    random: list[str]
+    pretrained_parts: tuple[str, ...] = ()  # names of the submodules that came from elsewhere
+    state_width: int  # c, width of the states that may be cached
+    random: list[str]  # names of the parameters that stayed random when pre-trained weights were loaded
+    mask: nn.Parameter  # the vector that stands for what is hidden; `TinyImage` has a grey instead
 
     def pretrained(self) -> list[nn.Parameter]:
         """The parameters that came from elsewhere and may want their own learning rate."""
         return [parameter for name in self.pretrained_parts for parameter in getattr(self, name).parameters()]
+
+    def covered(self, states: Tensor, hidden: Tensor | None) -> Tensor:
+        """(B, L, c) with `mask` where hidden (B, L) is True; none: nothing is hidden."""
+        return states if hidden is None else torch.where(hidden[..., None], self.mask.to(states.dtype), states)
 
     def frozen_digest(self) -> str:
         """Of what a frozen encoder's states follow from: all that is not trained. It is taken of the weights in memory,
@@ -86,17 +86,11 @@ class Encoder(nn.Module):
 
 
 class ImageEncoder(Encoder):
-    """An image encoder of a grid of cells.
+    """An image encoder of a grid of cells."""
 
-    Attributes:
-        size: side in pixels of the images it reads.
-        grid: (rows, columns) of cells; N = rows * columns.
-        trains_last: layers are trained over the states that may be cached, which are then not the encoder's last.
-    """
-
-    size: int
-    grid: tuple[int, int]
-    trains_last = False
+    size: int  # side in pixels of the images it reads
+    grid: tuple[int, int]  # (rows, columns) of cells; N = rows * columns
+    trains_last = False  # layers are trained over the states that may be cached, which are then not the encoder's last
 
     @property
     def cells(self) -> int:
@@ -128,8 +122,7 @@ class TextEncoder(Encoder):
     def sentence(self, states: Tensor, keep: Tensor, layers: nn.ModuleList | None = None) -> Tensor:
         """(B, M, c) cached states -> (B, c): the mean over the real tokens, once `layers` have read the states (the
         last ones as they came, where an encoder trains them)."""
-        weight = keep.to(states.dtype)[..., None]
-        return (states * weight).sum(1) / weight.sum(1).clamp(min=1)
+        return mean_of(states, keep)
 
 
 def from_folder(cls: Any, folder: Path, **settings: Any) -> tuple[nn.Module, list[str]]:

@@ -68,7 +68,7 @@ class ClipImage(ImageEncoder):
         return self._run(image, None)
 
     def forward(self, image: Tensor, hidden: Tensor | None = None) -> Encoded:
-        """See ImageEncoder."""
+        """h is the class token's state; with `own_cells` H has a projection of its own."""
         states = image if image.ndim == 3 else self._run(image, hidden)
         if self.cells_alone is None:
             return Encoded(h=states[:, 0], H=states[:, 1:])
@@ -77,8 +77,7 @@ class ClipImage(ImageEncoder):
     def _run(self, image: Tensor, hidden: Tensor | None) -> Tensor:
         vision = self.tower.vision_model
         patches = vision.embeddings.patch_embedding((image - self.mean) / self.std).flatten(2).transpose(1, 2)
-        if hidden is not None:
-            patches = torch.where(hidden[..., None], self.mask.to(patches.dtype), patches)
+        patches = self.covered(patches, hidden)
         head = vision.embeddings.class_embedding.expand(len(patches), 1, -1)
         positions = vision.embeddings.position_embedding(vision.embeddings.position_ids)
         v = vision.pre_layrnorm(torch.cat([head.to(patches.dtype), patches], dim=1) + positions)
@@ -115,22 +114,19 @@ class ClipText(TextEncoder):
         self.mask = nn.Parameter(torch.randn(tower.config.hidden_size) * 0.02)
 
     def states(self, tokens: Tensor, keep: Tensor) -> Tensor:
-        """See TextEncoder."""
         return self._run(tokens, keep, None)
 
     def forward(
         self, tokens: Tensor, keep: Tensor, hidden: Tensor | None = None, states: Tensor | None = None
     ) -> Encoded:
-        """See TextEncoder."""
+        """h is the state of the last real token, the end of the text."""
         states = self._run(tokens, keep, hidden) if states is None else states
         end = keep.sum(1) - 1
         return Encoded(h=states[torch.arange(len(states), device=states.device), end], H=states)
 
     def _run(self, tokens: Tensor, keep: Tensor, hidden: Tensor | None) -> Tensor:
         text = self.tower.text_model
-        v = text.embeddings.token_embedding(tokens)
-        if hidden is not None:
-            v = torch.where(hidden[..., None], self.mask.to(v.dtype), v)
+        v = self.covered(text.embeddings.token_embedding(tokens), hidden)
         v = v + text.embeddings.position_embedding.weight[: tokens.shape[1]]
         length = tokens.shape[1]
         causal = torch.ones(length, length, dtype=torch.bool, device=tokens.device).tril()

@@ -94,7 +94,6 @@ class LiteImage(ImageEncoder):
         return _cells_of(features, 0 if self.below else self.pool)
 
     def forward(self, image: Tensor, hidden: Tensor | None = None) -> Encoded:
-        """See ImageEncoder."""
         if image.ndim == 4:
             if hidden is not None:
                 block = rearrange(hidden, "u (r c) -> u 1 r c", r=self.grid[0])
@@ -104,9 +103,7 @@ class LiteImage(ImageEncoder):
             image = self.states(image)
         if self.below:
             image, hidden = self._rise(image, hidden), None
-        cells = image[:, 1:]
-        if hidden is not None:
-            cells = torch.where(hidden[..., None], self.mask.to(cells.dtype), cells)
+        cells = self.covered(image[:, 1:], hidden)
         return Encoded(h=self.project_global(image[:, 0]), H=self.project_cells(cells))
 
     def _rise(self, states: Tensor, hidden: Tensor | None) -> Tensor:
@@ -213,7 +210,6 @@ class LiteText(TextEncoder):
         return self.backbone(input_ids=tokens, attention_mask=keep.long()).last_hidden_state
 
     def sentence(self, states: Tensor, keep: Tensor, layers: nn.ModuleList | None = None) -> Tensor:
-        """See TextEncoder."""
         return super().sentence(self._rise(states, keep, layers) if layers else states, keep)
 
     def _rise(self, states: Tensor, keep: Tensor, layers: nn.ModuleList) -> Tensor:
@@ -235,13 +231,10 @@ class LiteText(TextEncoder):
     ) -> Encoded:
         """See TextEncoder. Trained: hidden words are replaced before the backbone; frozen: in its states."""
         if states is None and hidden is not None and not self.frozen:
-            words = self.backbone.get_input_embeddings()(tokens)
-            words = torch.where(hidden[..., None], self.mask.to(words.dtype), words)
+            words = self.covered(self.backbone.get_input_embeddings()(tokens), hidden)
             states = self.backbone(inputs_embeds=words, attention_mask=keep.long()).last_hidden_state
         else:
-            states = self.states(tokens, keep) if states is None else states
-            if hidden is not None:
-                states = torch.where(hidden[..., None], self.mask.to(states.dtype), states)
+            states = self.covered(self.states(tokens, keep) if states is None else states, hidden)
             states = self._rise(states, keep, self.upper) if self.upper else states
         mean = super().sentence(states, keep)
         return Encoded(h=self.project_global(mean), H=self.project_words(states))

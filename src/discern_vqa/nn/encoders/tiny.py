@@ -98,10 +98,7 @@ class TinyText(TextEncoder):
         self, tokens: Tensor, keep: Tensor, hidden: Tensor | None = None, states: Tensor | None = None
     ) -> Encoded:
         """See TextEncoder. Padding is never attended to; every position, the answer slot too, attends to the words."""
-        v = self.embed(tokens)
-        if hidden is not None:
-            v = torch.where(hidden[..., None], self.mask.to(v.dtype), v)
-        v = self.enter(v + self.pos)
+        v = self.enter(self.covered(self.embed(tokens), hidden) + self.pos)
         for block in self.blocks:
             v = block(v, keep)
         v = self.project(v)

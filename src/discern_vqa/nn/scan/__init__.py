@@ -51,11 +51,8 @@ NEEDS = {
 
 PATHS = (*PLAIN, *FUSED)
 
-MOST_STATES = 512
-"""The compiled path's scratch memory grows with S; up to here it fits the stack of any thread (1 MiB)."""
-
-LONG = 128
-"""From this length on, log2(L) large steps cost an accelerator less than L small ones."""
+MOST_STATES = 512  # the compiled path's scratch memory grows with S; up to here it fits the stack of any thread (1 MiB)
+LONG = 128  # from this length on, log2(L) large steps cost an accelerator less than L small ones
 
 
 def selective_scan(

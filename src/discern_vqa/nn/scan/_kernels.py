@@ -25,12 +25,10 @@ from typing import NamedTuple
 
 from discern_vqa.nn.scan._language import Array, Int, Kernel, Lanes, Place, exp2
 
-STEPS = 16
-"""Places in a chunk: what a block needs of 16 places takes 20 KiB, half of a usual first-level cache."""
+STEPS = 16  # places in a chunk: what a block needs of 16 places takes 20 KiB, half of a usual first-level cache
 STATES, VECTORS = 2, 2
 """States and vectors of a block: 4 states in registers, in the backward kernel 4 gradients beside them."""
-GROUP = 256
-"""Channels of a unit: enough to make sums over channels cheap, few enough for units to outnumber threads."""
+GROUP = 256  # channels of a unit: enough to make sums over channels cheap, few enough for units to outnumber threads
 
 GIVEN = (
     "counter sequences length tiles groups S order counts x x.row x.step dt dt.row dt.step A B B.row B.step"
@@ -155,7 +153,7 @@ def forward(width: int) -> Kernel:
                                 h[q] = h[q].times(exp2(dt * A[q]), plus=u * B[m])
                                 out = C[m].times(h[q], plus=out)
                             row.at(s, Y, j).put(out)
-                    with kernel.when(c + 1 < chunks):
+                    with kernel.builder.if_then(c + 1 < chunks):
                         walk.put_block(walk.kept, h, b, c + 1, i, n)
                 with kernel.loop(chunk.steps) as (s, _):
                     t = walk.place_of(chunk, s)

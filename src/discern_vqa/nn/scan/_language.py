@@ -136,11 +136,8 @@ class Kernel:
         self.function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [POINTER]), name)
         self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
         self.lanes_type = ir.VectorType(FLOAT, width)
-        self.given = {key: Int(self, self._listed(index)) for index, key in enumerate(names)}
-
-    def _listed(self, index: int) -> Any:
-        where = self.builder.gep(self.function.args[0], [self.number(index).value], source_etype=INT64)
-        return self.builder.load(where, typ=INT64)
+        listed = Place(self, self.function.args[0])
+        self.given = {key: self.read_int(listed, self.number(index)) for index, key in enumerate(names)}
 
     def place(self, name: str) -> Place:
         """The memory whose address was given under this name."""
@@ -200,12 +197,6 @@ class Kernel:
             leaving.add_incoming(first.value, before)
             leaving.add_incoming(held[position].value, last)
             held[position] = Lanes(self, leaving)
-
-    @contextmanager
-    def when(self, condition: Any) -> Iterator[None]:
-        """`if condition:`"""
-        with self.builder.if_then(condition):
-            yield
 
     @contextmanager
     def units(self, total: Int, counter: Place) -> Iterator[Int]:

@@ -20,8 +20,7 @@ from discern_vqa.nn.scan._threads import on_threads
 
 LOG2_E = 1.4426950408889634
 
-SMALL = 2**18
-"""Up to this many state steps (B L E S) a second thread costs more than it brings."""
+SMALL = 2**18  # up to this many state steps (B L E S) a second thread costs more than it brings
 
 
 def scan(
@@ -148,5 +147,4 @@ def _code(name: str) -> Callable[[int], None]:
 
 @cache
 def _translated(name: str, width: int) -> Callable[[int], None]:
-    kernel = {"forward": _kernels.forward, "backward": _kernels.backward}[name](width)
-    return kernel.translate()
+    return {"forward": _kernels.forward, "backward": _kernels.backward}[name](width).translate()

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-FEW = 2**28
-"""Bytes of states and factors that are kept rather than computed twice: 256 MiB."""
+FEW = 2**28  # bytes of states and factors that are kept rather than computed twice: 256 MiB
 
 
 def scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
@@ -80,5 +79,4 @@ class _Scan(torch.autograd.Function):
 
 
 def _chunks(length: int, q: int) -> list[slice]:
-    """The places of each chunk."""
     return [slice(first, first + q) for first in range(0, length, q)]
