@@ -32,17 +32,11 @@ class PartConfig(Protocol):
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a model that may start from somebody else's weights.
+    """A part of a model that may start from somebody else's weights."""
 
-    Args:
-        name: what it is called in messages.
-        config: its table of the recipe.
-        foreign: its architecture is described by its folder, whose files then travel with the run.
-    """
-
-    name: str
-    config: PartConfig
-    foreign: bool = True
+    name: str  # what it is called in messages
+    config: PartConfig  # its table of the recipe
+    foreign: bool = True  # its architecture is described by its folder, whose files then travel with the run
 
 
 class ModelConfig(Profiled):

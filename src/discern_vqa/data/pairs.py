@@ -23,19 +23,13 @@ already, or only one of the same batch."""
 
 @dataclass(frozen=True)
 class Pairing:
-    """How samples are paired.
+    """How samples are paired."""
 
-    Args:
-        similar: image -> its similar images, both of the training split (Eq. 8); empty: there are no pairs.
-        paths: image -> its file.
-        choice: see `SimilarChoice`.
-        same_answer_type: partners (Eq. 11) are both open or both closed (A29).
-    """
-
+    # image -> its similar images, both of the training split (Eq. 8); empty: there are no pairs
     similar: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    paths: Mapping[str, Path] = field(default_factory=dict)
+    paths: Mapping[str, Path] = field(default_factory=dict)  # image -> its file
     choice: SimilarChoice = "batch_first"
-    same_answer_type: bool = False
+    same_answer_type: bool = False  # partners (Eq. 11) are both open or both closed (A29)
 
     @classmethod
     def of(
