@@ -18,7 +18,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Self
 
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from discern_vqa.errors import ConfigError, DataError
 
@@ -86,15 +86,6 @@ def normaliser(name: str) -> Callable[[str], str]:
 
 
 normaliser_named = normaliser  # for a function whose parameter is called `normaliser`
-
-
-class _Stored(BaseModel, strict=True):
-    """The schema of `vocabulary.json`."""
-
-    answers: list[str]
-    normaliser: str
-    kinds: list[str] = []
-    own: list[bool] = []
 
 
 @dataclass(frozen=True)
@@ -189,13 +180,12 @@ class AnswerVocabulary:
     def from_json(cls, content: Mapping[str, object]) -> Self:
         """The inverse of `to_json`. Raises DataError when a key is missing or has another type."""
         try:
-            stored = _Stored.model_validate(dict(content))
+            return TypeAdapter(cls).validate_python(dict(content))
         except ValidationError as error:
             raise DataError(
                 "this is not an answer vocabulary; expected {'normaliser': text, 'answers': [text, ...]}",
                 hint="give the vocabulary.json of a run folder, or train again",
             ) from error
-        return cls(tuple(stored.answers), stored.normaliser, tuple(stored.kinds), tuple(stored.own))
 
 
 @dataclass(frozen=True)
@@ -211,14 +201,10 @@ class Judged:
 
 @dataclass(frozen=True)
 class Within:
-    """Whether image and question resemble those that the run was trained on (out-of-distribution detection).
+    """Whether image and question resemble those that the run was trained on (out-of-distribution detection)."""
 
-    image, question: the share of training images and questions that are at least as unusual (0.5 is usual, 0.01 is
-    not); None where the run cannot tell.
-    """
-
-    image: float | None
-    question: float | None
+    image: float | None  # share of training images that are at least as unusual (0.5 is usual, 0.01 is not)
+    question: float | None  # the same of questions; None where the run cannot tell
     outside: tuple[str, ...]  # which of "image" and "question" are out of distribution
 
 

@@ -179,15 +179,11 @@ class Batcher:
         An image stays as it is when one of its texts cannot be mirrored, or would get an answer outside the vocabulary.
         """
         images = list(dict.fromkeys(sample.image for sample in samples))
-        coins = dict(zip(images, (torch.rand(len(images), generator=rng) < 0.5).tolist(), strict=True))
-        turned: dict[str, list[Sample]] = {}
-        for image in images:
-            about = [sample for sample in samples if sample.image == image]
-            copies = [copy for copy in map(laterality.mirrored, about) if copy is not None] if coins[image] else []
-            known = all(
-                copy.answer == sample.answer or self.vocabulary.index(copy.answer) >= 0
-                for copy, sample in zip(copies, about, strict=False)
-            )
-            turned[image] = copies if len(copies) == len(about) and known else about
-        rest = {image: iter(about) for image, about in turned.items()}
-        return [next(rest[sample.image]) for sample in samples]
+        coins = (torch.rand(len(images), generator=rng) < 0.5).tolist()
+        turned = {image for image, coin in zip(images, coins, strict=True) if coin}
+        copies = [laterality.mirrored(sample) if sample.image in turned else None for sample in samples]
+        for sample, copy in zip(samples, copies, strict=True):
+            if copy is None or (copy.answer != sample.answer and self.vocabulary.index(copy.answer) < 0):
+                turned.discard(sample.image)
+        pairs = zip(samples, copies, strict=True)
+        return [copy if copy is not None and sample.image in turned else sample for sample, copy in pairs]

@@ -4,7 +4,7 @@ computed once before training, exceeds 0.75. A question is paired with a partner
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import torch
@@ -30,17 +30,6 @@ class Pairing:
     paths: Mapping[str, Path] = field(default_factory=dict)  # image -> its file
     choice: SimilarChoice = "batch_first"
     same_answer_type: bool = False  # partners (Eq. 11) are both open or both closed (A29)
-
-    @classmethod
-    def of(
-        cls,
-        similar: Mapping[str, Sequence[str]],
-        samples: Sequence[Sample],
-        choice: SimilarChoice = "batch_first",
-        same_answer_type: bool = False,
-    ) -> Self:
-        """A pairing of the images of `samples`, which are the training split."""
-        return cls(similar, {sample.image: sample.path for sample in samples}, choice, same_answer_type)
 
     def similar_image(self, sample: Sample, batch_images: set[str], rng: torch.Generator) -> Key | None:
         """An image that is similar to the sample's, or None.
