@@ -160,8 +160,9 @@ class Calibration:
             content = read_object(path, hint)
             if content["version"] != VERSION:
                 raise ValueError(f"it is of version {content['version']}; this program reads {VERSION}")
-            fields = {key: content[key] for key in ("normaliser", "kind", "temperature", "fitted_on", "sets")}
-            return cls(**fields, bar=abstention.Bar(**content["abstention"]))
+            fields = {key: content[key] for key in ("normaliser", "kind", "fitted_on", "sets")}
+            temperature, bar = float(content["temperature"]), abstention.Bar(**content["abstention"])
+            return cls(**fields, temperature=temperature, bar=bar)
 
 
 def read_if_there(folder: Path, weights: Path) -> Calibration | None:
