@@ -130,7 +130,7 @@ def batcher(net: Model | None = None, similar: dict[str, list[str]] | None = Non
         picture = getattr(net.config, "image_target_size", 1), getattr(net.config, "image_target_grey", True)
     made = Batcher(TOKENIZER, VOCABULARY, LENGTH, Noise(size, *picture), writer=WRITER)
     if similar is not None:
-        made.pairing = Pairing.of(similar, [*QUESTIONS, *CAPTIONS])
+        made.pairing = Pairing(similar, {sample.image: sample.path for sample in [*QUESTIONS, *CAPTIONS]})
     return made
 
 

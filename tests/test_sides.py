@@ -199,7 +199,7 @@ def test_the_pixels_are_mirrored_with_the_answer_and_the_similar_image_too(tmp_p
     source = StateSource(pixels, lambda image: image.flatten(2), views=1) if cached else pixels
     made = learning(True, source)
     samples = asked("a", paths["a"])
-    made.pairing = Pairing.of({"a": ["b"]}, [*samples, *asked("b", paths["b"])])
+    made.pairing = Pairing({"a": ["b"]}, paths)
     seen = set()
     for seed in range(20):
         data = made.batch(samples, rng(seed))

@@ -34,8 +34,8 @@ class PartConfig(Protocol):
 class Part:
     """A part of a model that may start from somebody else's weights."""
 
-    name: str  # in messages
-    config: PartConfig
+    name: str  # what it is called in messages
+    config: PartConfig  # its table of the recipe
     foreign: bool = True  # its architecture is described by its folder, whose files then travel with the run
 
 

@@ -36,14 +36,8 @@ class Reader(Protocol):
     `regions`."""
 
     __name__: str
-
-    @property
-    def SUMMARY(self) -> str:
-        """Its name and what it holds, in one line."""
-
-    @property
-    def LICENCE(self) -> str:
-        """Under what it may be used."""
+    SUMMARY: str  # its name and what it holds, in one line
+    LICENCE: str  # under what it may be used
 
     @property
     def SPLITS(self) -> tuple[str, ...]:
@@ -111,9 +105,7 @@ class BaselineRow(Protocol):
 class StatesBaseline(BaselineRow, Protocol):
     """A baseline row that learns from the states of the run's encoders: `answer` also takes `batcher` and `learn`."""
 
-    @property
-    def NEEDS_STATES(self) -> bool:
-        """True."""
+    NEEDS_STATES: bool  # True
 
 
 @runtime_checkable
@@ -132,9 +124,7 @@ class FittedBaseline(Protocol):
 class ExplanationMethod(Protocol):
     """A way to show what an answer hangs on."""
 
-    @property
-    def SUMMARY(self) -> str:
-        """What it shows, in one line."""
+    SUMMARY: str  # what it shows, in one line
 
     def offered(self, model: ModelBase) -> bool:
         """Whether it makes sense for this model."""
@@ -147,10 +137,7 @@ class AuditCheck(Protocol):
     """A check of a data set. Optional: `verdict` and `notes`, sentences about what was found."""
 
     __name__: str
-
-    @property
-    def TITLE(self) -> str:
-        """Above its lines."""
+    TITLE: str  # above its lines
 
     def check(self, inputs: AuditInputs) -> Json:
         """The figures."""
@@ -179,9 +166,7 @@ class Measurement(Protocol):
     """Something that `discern evaluate` measures of a run (`measurements`). Optional: `lines`, `warnings`, `sentences`,
     `tables`, `groups`."""
 
-    @property
-    def ORDER(self) -> int:
-        """Its place among the others."""
+    ORDER: int  # its place among the others
 
     def measure(self, context: Context) -> Mapping[str, Any]:
         """The value of each key of `scores.json` that it fills, ready for JSON."""

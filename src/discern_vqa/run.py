@@ -70,10 +70,8 @@ class Run:
     recipe: Recipe
     vocabulary: AnswerVocabulary
     tokenizer: Tokenizer
-    root: Path
-    """Where the data lay when the run was made."""
-    writer: Writer | None = None
-    """For models that write their answers."""
+    root: Path  # where the data lay when the run was made
+    writer: Writer | None = None  # for models that write their answers
 
     def create(self, source: Path) -> Self:
         """Writes all that is known before the first step; `source` is the recipe's file. Raises RunError when the
@@ -208,8 +206,7 @@ class Run:
         path = self.folder / ANSWERING
         if path.is_file():
             return float(read_json(path).get("hybrid_below", 0.5))
-        below: float = self.recipe.model.generates_below()
-        return below
+        return float(self.recipe.model.generates_below())
 
     def cache_of_states(self, encoder: ImageEncoder) -> Path:
         """Where the states of this run's frozen image encoder are kept between commands, by its settings and weights;
@@ -252,11 +249,8 @@ def load_weights(model: torch.nn.Module, path: Path, but: Sequence[str] = ()) ->
     """Strictly: a name or shape that does not fit is a RunError which lists it. `but`: names of layers that keep what
     they have."""
     exempt = tuple(f"{name}." for name in but)
-    present = model.state_dict()
-    tensors = {
-        name: present[name] if exempt and name.startswith(exempt) else tensor
-        for name, tensor in read_tensors(path).items()
-    }
+    present = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(exempt)}
+    tensors = read_tensors(path) | present
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:

@@ -121,22 +121,13 @@ AnswerTokenizer = BytePairs | FolderAnswers
 
 @dataclass(frozen=True)
 class Writer:
-    """Answers into targets and back.
+    """Answers into targets and back."""
 
-    Args:
-        tokenizer: of the generator.
-        length: G.
-        target: "raw": an answer's own words, lower-case, white space collapsed; "normalized": what the normaliser makes
-            of it.
-        normalise: the name of that normaliser.
-        candidates: the distinct training answers in that form, for the ranking.
-    """
-
-    tokenizer: AnswerTokenizer
-    length: int
-    target: str
-    normalise: str
-    candidates: tuple[str, ...] = ()
+    tokenizer: AnswerTokenizer  # of the generator
+    length: int  # G
+    target: str  # "raw": an answer's own words as the normaliser "lower" has them; "normalized": by `normalise`
+    normalise: str  # the name of that normaliser
+    candidates: tuple[str, ...] = ()  # the distinct training answers in that form, for the ranking
 
     def encode(self, answers: Sequence[str]) -> Tensor:
         """(B, G) ids of the answers as they are learned."""

@@ -18,7 +18,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Self
 
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from discern_vqa.errors import ConfigError, DataError
 
@@ -88,29 +88,18 @@ def normaliser(name: str) -> Callable[[str], str]:
 normaliser_named = normaliser  # for a function whose parameter is called `normaliser`
 
 
-class _Stored(BaseModel, strict=True):
-    """The schema of `vocabulary.json`."""
-
-    answers: list[str]
-    normaliser: str
-    kinds: list[str] = []
-    own: list[bool] = []
-
-
 @dataclass(frozen=True)
 class AnswerVocabulary:
     """The answers that a classifier can give: normalised, distinct, the most frequent first.
 
     Built from the training split alone: an answer that occurs only in the test split cannot be given (see `coverage`).
-    `kinds` says for each answer which questions it answered there: "open" or "closed" ones, or "both"; empty: not
-    known. `own` says which answers may be chosen, where those of an auxiliary data set are in the vocabulary too;
-    empty: all. Raises DataError when it is empty, ConfigError for an unknown normaliser.
+    Raises DataError when it is empty, ConfigError for an unknown normaliser.
     """
 
     answers: tuple[str, ...]
     normaliser: str
-    kinds: tuple[str, ...] = ()
-    own: tuple[bool, ...] = ()
+    kinds: tuple[str, ...] = ()  # of the questions that each answered there: "open", "closed", "both"; empty: not known
+    own: tuple[bool, ...] = ()  # which may be chosen, where those of an auxiliary data set are there too; empty: all
 
     def __post_init__(self) -> None:
         normaliser_named(self.normaliser)
@@ -191,60 +180,45 @@ class AnswerVocabulary:
     def from_json(cls, content: Mapping[str, object]) -> Self:
         """The inverse of `to_json`. Raises DataError when a key is missing or has another type."""
         try:
-            stored = _Stored.model_validate(dict(content))
+            return TypeAdapter(cls).validate_python(dict(content))
         except ValidationError as error:
             raise DataError(
                 "this is not an answer vocabulary; expected {'normaliser': text, 'answers': [text, ...]}",
                 hint="give the vocabulary.json of a run folder, or train again",
             ) from error
-        return cls(tuple(stored.answers), stored.normaliser, tuple(stored.kinds), tuple(stored.own))
 
 
 @dataclass(frozen=True)
 class Judged:
-    """How reliable an answer is, by a calibration on questions that the run had not been trained on.
+    """How reliable an answer is, by a calibration on questions that the run had not been trained on."""
 
-    confidence: the calibrated probability that the answer is right. answer_set: answers that contain the true one with
-    probability `coverage`; None: no set of answers reaches that. abstains: the confidence is below `threshold`, so that
-    no answer should be given. threshold: None where none was chosen.
-    """
-
-    confidence: float
-    answer_set: tuple[str, ...] | None
+    confidence: float  # the calibrated probability that the answer is right
+    answer_set: tuple[str, ...] | None  # it has the true answer with probability `coverage`; None: no set reaches that
     coverage: float
-    abstains: bool
-    threshold: float | None
+    abstains: bool  # the confidence is below `threshold`, so that no answer should be given
+    threshold: float | None  # None where none was chosen
 
 
 @dataclass(frozen=True)
 class Within:
-    """Whether image and question resemble those that the run was trained on (out-of-distribution detection).
+    """Whether image and question resemble those that the run was trained on (out-of-distribution detection)."""
 
-    image, question: the share of training images and questions that are at least as unusual (0.5 is usual, 0.01 is
-    not); None where the run cannot tell. outside: which of "image" and "question" are out of distribution.
-    """
-
-    image: float | None
-    question: float | None
-    outside: tuple[str, ...]
+    image: float | None  # share of training images that are at least as unusual (0.5 is usual, 0.01 is not)
+    question: float | None  # the same of questions; None where the run cannot tell
+    outside: tuple[str, ...]  # which of "image" and "question" are out of distribution
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer with its score in [0, 1] and the next best, best first (itself included).
-
-    others: how many more answers share the rest of the probability. judged: see `Judged`; None where the run is not
-    calibrated. within: see `Within`; None where the run has no out-of-distribution detection.
-    mode: the way of answering that produced it ("classify", "generate", ...); "" where there is only one.
-    """
+    """One answer with its score in [0, 1] and the next best, best first (itself included)."""
 
     text: str
     score: float
     alternatives: tuple[tuple[str, float], ...] = ()
-    others: int | None = None
-    judged: Judged | None = None
-    mode: str = ""
-    within: Within | None = None
+    others: int | None = None  # how many more answers share the rest of the probability
+    judged: Judged | None = None  # None where the run is not calibrated
+    mode: str = ""  # the way of answering that produced it ("classify", "generate", ...); "" where there is only one
+    within: Within | None = None  # None where the run has no out-of-distribution detection
 
     @classmethod
     def from_scores(cls, scores: Sequence[float], vocabulary: AnswerVocabulary, k: int = 5) -> Self:

@@ -32,13 +32,10 @@ class _Record:
 
 @dataclass(frozen=True)
 class PriorScores(_Record):
-    """The prior's scores of each answer (`data/prior`), to which a model's scores are added.
+    """The prior's scores of each answer (`data/prior`), to which a model's scores are added."""
 
-    log_p (B, K): log-probabilities. share (B,): the weight of the prior alone in the final probabilities; None: 0.
-    """
-
-    log_p: Tensor
-    share: Tensor | None = None
+    log_p: Tensor  # (B, K) log-probabilities
+    share: Tensor | None = None  # (B,) the weight of the prior alone in the final probabilities; None: 0
 
     def add_to(self, scores: Tensor) -> Tensor:
         """(B, K) a model's scores plus the prior's, from which the loss is computed."""
@@ -55,53 +52,31 @@ class PriorScores(_Record):
 
 @dataclass(frozen=True)
 class Inputs(_Record):
-    """What a radiologist would be sent: images and questions.
+    """What a radiologist would be sent: images and questions."""
 
-    Args:
-        image: (U, 3, H, W) pixels in [0, 1], or (U, 1 + N, c) cached states of a frozen encoder (global state first).
-        which: (B,) row of `image` for each text.
-        tokens: (B, M) ids; the last slot is always padding (the answer slot).
-        keep: (B, M) True = a real token.
-        words: (B, M) True = a real token that is no special token: may be hidden and reconstructed.
-        text_states: (B, M, c) cached states of a frozen text encoder, or none.
-        prior: the prior's scores of each answer, or none.
-    """
-
-    image: Tensor
-    which: Tensor
-    tokens: Tensor
-    keep: Tensor
-    words: Tensor
-    text_states: Tensor | None = None
+    image: Tensor  # (U, 3, H, W) pixels in [0, 1], or (U, 1 + N, c) states of a frozen encoder (global state first)
+    which: Tensor  # (B,) row of `image` for each text
+    tokens: Tensor  # (B, M) ids; the last slot is always padding (the answer slot)
+    keep: Tensor  # (B, M) True = a real token
+    words: Tensor  # (B, M) True = a real token that is no special token: may be hidden and reconstructed
+    text_states: Tensor | None = None  # (B, M, c) cached states of a frozen text encoder
     prior: PriorScores | None = None
 
 
 @dataclass(frozen=True)
 class Targets(_Record):
-    """What only a loss may see.
+    """What only a loss may see."""
 
-    Args:
-        answer: (B,) class of the answer; -1: a caption, or an answer outside the vocabulary.
-        is_caption: (B,) True = a caption.
-        image: (U, C, h, w) the image to reconstruct, in [0, 1], cut into as many patches as there are cells.
-        image_key, text_key: (B,) equal numbers = equal image, equal text (false negatives of a contrast).
-        near: (B,) row of `image` that shows a similar image (Eq. 8); -1: none.
-        partner: (B,) row of the batch with the same organ and question type (Eq. 11); -1: none.
-        is_open: (B,) 1.0 an open question, 0.0 a closed one, -1.0 a caption, or the data set does not say.
-        written: (B, G) the answers as tokens for a model that writes them, or none.
-        second: another view of `image` where that is cached states, for a contrast of two views, or none.
-    """
-
-    answer: Tensor
-    is_caption: Tensor
-    image: Tensor
-    image_key: Tensor
-    text_key: Tensor
-    near: Tensor
-    partner: Tensor
-    is_open: Tensor
-    written: Tensor | None = None
-    second: Tensor | None = None
+    answer: Tensor  # (B,) class of the answer; -1: a caption, or an answer outside the vocabulary
+    is_caption: Tensor  # (B,) True = a caption
+    image: Tensor  # (U, C, h, w) the image to reconstruct, in [0, 1], cut into as many patches as there are cells
+    image_key: Tensor  # (B,) equal numbers = equal image (false negatives of a contrast)
+    text_key: Tensor  # (B,) the same of the text
+    near: Tensor  # (B,) row of `image` that shows a similar image (Eq. 8); -1: none
+    partner: Tensor  # (B,) row of the batch with the same organ and question type (Eq. 11); -1: none
+    is_open: Tensor  # (B,) 1.0 an open question, 0.0 a closed one, -1.0 a caption, or the data set does not say
+    written: Tensor | None = None  # (B, G) the answers as tokens, for a model that writes them
+    second: Tensor | None = None  # another view of `image` where that is cached states, for a contrast of two views
 
 
 @dataclass(frozen=True)
@@ -115,11 +90,10 @@ class Batch(_Record):
 
 @dataclass(frozen=True)
 class Decision:
-    """What a model decides: scores (B, K) before the softmax, one column for each answer of the vocabulary; openness
-    (B,): logit of "the answer is open" where the model has a head for it."""
+    """What a model decides."""
 
-    scores: Tensor
-    openness: Tensor | None = None
+    scores: Tensor  # (B, K) before the softmax, one column for each answer of the vocabulary
+    openness: Tensor | None = None  # (B,) logit of "the answer is open", where the model has a head for it
 
 
 IS_OPEN = {OPEN: 1.0, CLOSED: 0.0}
@@ -127,25 +101,18 @@ IS_OPEN = {OPEN: 1.0, CLOSED: 0.0}
 
 @dataclass(eq=False)
 class Batcher:
-    """Turns samples into batches; holds what that needs (tokenizer, vocabulary, source of the images).
-
-    `mirror`: half of the images are mirrored for learning, where all texts about them allow it (`laterality`).
-    `writer`: for models that write their answers; none: there are no such targets.
-    `prior`: the source of the prior's scores; none: there is no prior.
-    `pairing`, to be set: which similar images and partners travel along.
-    `second_view`, to be set: batches bring another view of cached images.
-    """
+    """Turns samples into batches; holds what that needs."""
 
     tokenizer: Tokenizer
     vocabulary: AnswerVocabulary
     length: int
     images: ImageSource
     texts: TextSource | None = None
-    mirror: bool = False
-    writer: Writer | None = None
+    mirror: bool = False  # half of the images are mirrored for learning, where all texts about them allow it
+    writer: Writer | None = None  # for models that write their answers
     prior: PriorSource | None = None
-    pairing: Pairing = field(default_factory=Pairing)
-    second_view: bool = False
+    pairing: Pairing = field(default_factory=Pairing)  # to be set: which similar images and partners travel along
+    second_view: bool = False  # to be set: batches bring another view of cached images
 
     def images_of(self, samples: Sequence[Sample], view: int = 0) -> tuple[Tensor, list[str]]:
         """The distinct images of the samples as a model sees them, and their names in the same order."""
@@ -212,15 +179,11 @@ class Batcher:
         An image stays as it is when one of its texts cannot be mirrored, or would get an answer outside the vocabulary.
         """
         images = list(dict.fromkeys(sample.image for sample in samples))
-        coins = dict(zip(images, (torch.rand(len(images), generator=rng) < 0.5).tolist(), strict=True))
-        turned: dict[str, list[Sample]] = {}
-        for image in images:
-            about = [sample for sample in samples if sample.image == image]
-            copies = [copy for copy in map(laterality.mirrored, about) if copy is not None] if coins[image] else []
-            known = all(
-                copy.answer == sample.answer or self.vocabulary.index(copy.answer) >= 0
-                for copy, sample in zip(copies, about, strict=False)
-            )
-            turned[image] = copies if len(copies) == len(about) and known else about
-        rest = {image: iter(about) for image, about in turned.items()}
-        return [next(rest[sample.image]) for sample in samples]
+        coins = (torch.rand(len(images), generator=rng) < 0.5).tolist()
+        turned = {image for image, coin in zip(images, coins, strict=True) if coin}
+        copies = [laterality.mirrored(sample) if sample.image in turned else None for sample in samples]
+        for sample, copy in zip(samples, copies, strict=True):
+            if copy is None or (copy.answer != sample.answer and self.vocabulary.index(copy.answer) < 0):
+                turned.discard(sample.image)
+        pairs = zip(samples, copies, strict=True)
+        return [copy if copy is not None and sample.image in turned else sample for sample, copy in pairs]

@@ -4,7 +4,7 @@ computed once before training, exceeds 0.75. A question is paired with a partner
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,30 +23,13 @@ already, or only one of the same batch."""
 
 @dataclass(frozen=True)
 class Pairing:
-    """How samples are paired.
+    """How samples are paired."""
 
-    Args:
-        similar: image -> its similar images, both of the training split (Eq. 8); empty: there are no pairs.
-        paths: image -> its file.
-        choice: see `SimilarChoice`.
-        same_answer_type: partners (Eq. 11) are both open or both closed (A29).
-    """
-
+    # image -> its similar images, both of the training split (Eq. 8); empty: there are no pairs
     similar: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    paths: Mapping[str, Path] = field(default_factory=dict)
+    paths: Mapping[str, Path] = field(default_factory=dict)  # image -> its file
     choice: SimilarChoice = "batch_first"
-    same_answer_type: bool = False
-
-    @classmethod
-    def of(
-        cls,
-        similar: Mapping[str, Sequence[str]],
-        samples: Sequence[Sample],
-        choice: SimilarChoice = "batch_first",
-        same_answer_type: bool = False,
-    ) -> Self:
-        """A pairing of the images of `samples`, which are the training split."""
-        return cls(similar, {sample.image: sample.path for sample in samples}, choice, same_answer_type)
+    same_answer_type: bool = False  # partners (Eq. 11) are both open or both closed (A29)
 
     def similar_image(self, sample: Sample, batch_images: set[str], rng: torch.Generator) -> Key | None:
         """An image that is similar to the sample's, or None.

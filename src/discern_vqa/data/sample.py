@@ -12,56 +12,35 @@ OPEN, CLOSED = "open", "closed"
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One question about one image (with its answer), or one caption of one image.
+    """One question about one image (with its answer), or one caption of one image. A text is "" where the data set does
+    not say."""
 
-    Args:
-        id: unique within the data set, over all splits.
-        split: "pretrain", "train", "validation" or "test".
-        image: the image's identity within the data set: its path relative to the data set's root, with "/".
-            Intervals are clustered and splits are made by it.
-        path: where that image lies on this machine.
-        question: as the data set has it, white space trimmed; empty for a caption.
-        answer: as the data set has it (never normalised here; see `data.answers`); empty for a caption.
-        caption: for a caption sample; empty for a question.
-        answer_type: "open", "closed", or "" where the data set does not say.
-        question_type: the data set's own types, spelling repaired, upper-case as published; the first is the
-            primary one; empty where there is none.
-        organ: the data set's own organ or region, lower-case; "" where there is none.
-        modality: lower-case; "" where the data set does not say.
-        language: of question and answer, as a two-letter code ("en", "zh"); "" where the data set has but one.
-        choices: the answers that are offered, in their order; empty where none are.
-        phrase_type: "freeform", "para" or "frame" (VQA-RAD's terms); "" elsewhere.
-        group: what else must not be divided by a disjoint split (patient, study, anatomy); "" for none.
-        patient: whose image it is, as a pseudonym or a hash, never a name or a number of the clinic; "" if not known.
-        study: the examination that the image belongs to, as a pseudonym or a hash; "" if not known.
-        twin: id of the image pair that this sample belongs to: two images that differ in one finding, the same
-            question, two different answers; "" for none.
-        mask: path relative to the root of a PNG whose non-zero pixels are the finding asked about; "" for none.
-        source: "file:line" or "file:item", for error messages.
-        extra: more fields of the source, kept for conversion (`linked`, `triple`, `boxes`, ...); JSON values.
-            `derived` lists the fields that the reader worked out where the data set does not state them.
-    """
-
-    id: str
-    split: str
+    id: str  # unique within the data set, over all splits
+    split: str  # one of SPLITS
+    # The image's identity within the data set: its path relative to the data set's root, with "/". Intervals are
+    # clustered and splits are made by it.
     image: str
-    path: Path
-    question: str = ""
-    answer: str = ""
-    caption: str = ""
-    answer_type: str = ""
-    question_type: tuple[str, ...] = ()
-    organ: str = ""
-    modality: str = ""
-    language: str = ""
-    choices: tuple[str, ...] = ()
-    phrase_type: str = ""
-    group: str = ""
-    patient: str = ""
-    study: str = ""
+    path: Path  # where that image lies on this machine
+    question: str = ""  # as the data set has it, white space trimmed; empty for a caption
+    answer: str = ""  # as the data set has it (never normalised here; see `data.answers`); empty for a caption
+    caption: str = ""  # for a caption sample; empty for a question
+    answer_type: str = ""  # "open" or "closed"
+    question_type: tuple[str, ...] = ()  # the data set's types, upper-case, spelling repaired, the primary one first
+    organ: str = ""  # the data set's own organ or region, lower-case
+    modality: str = ""  # lower-case
+    language: str = ""  # of question and answer, as a two-letter code ("en", "zh"); "" where the data set has but one
+    choices: tuple[str, ...] = ()  # the answers that are offered, in their order; empty where none are
+    phrase_type: str = ""  # "freeform", "para" or "frame" (VQA-RAD's terms)
+    group: str = ""  # what else must not be divided by a disjoint split (patient, study, anatomy)
+    patient: str = ""  # whose image it is, as a pseudonym or a hash, never a name or a number of the clinic
+    study: str = ""  # the examination that the image belongs to, as a pseudonym or a hash
+    # Id of the image pair that this sample belongs to: two images that differ in one finding, the same question, two
+    # different answers.
     twin: str = ""
-    mask: str = ""
-    source: str = ""
+    mask: str = ""  # path relative to the root of a PNG whose non-zero pixels are the finding asked about
+    source: str = ""  # "file:line" or "file:item", for error messages
+    # More fields of the source, kept for conversion (`linked`, `triple`, `boxes`, ...); JSON values. `derived` lists
+    # the fields that the reader worked out where the data set does not state them.
     extra: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     @property

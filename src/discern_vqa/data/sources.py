@@ -38,8 +38,8 @@ class PixelSource:
 
     views = 1
 
-    def __init__(self, size: int, picture_size: int, grey: bool, augment: bool, fit: str = "pad") -> None:
-        self.size, self.picture_size, self.grey, self.augment, self.fit = size, picture_size, grey, augment, fit
+    def __init__(self, size: int, picture_size: int, grey: bool, augment: bool) -> None:
+        self.size, self.picture_size, self.grey, self.augment = size, picture_size, grey, augment
         self._pixels: dict[str, Tensor] = {}
 
     def get(self, keys: Sequence[Key], rng: torch.Generator | None = None, view: int = 0) -> tuple[Tensor, Tensor]:
@@ -58,7 +58,7 @@ class PixelSource:
 
     def _load(self, key: str, path: Path) -> Tensor:
         if key not in self._pixels:
-            array = torch.from_numpy(load_image(path, self.size, "rgb", self.fit).copy()).permute(2, 0, 1)
+            array = torch.from_numpy(load_image(path, self.size, "rgb").copy()).permute(2, 0, 1)
             # Three equal channels are kept as one: a third of the memory for radiographs.
             same = bool((array[0] == array[1]).all() and (array[0] == array[2]).all())
             self._pixels[key] = (array[:1] if same else array).contiguous()

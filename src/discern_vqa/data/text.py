@@ -22,12 +22,11 @@ PAD, UNKNOWN, BEGIN, END = range(4)
 
 @dataclass(frozen=True)
 class Tokens:
-    """Texts as ids. ids (B, M) int64; keep (B, M) True = a real token (specials included); words (B, M) True = a
-    real token that may be masked and reconstructed (neither special nor padding)."""
+    """Texts as ids."""
 
-    ids: Tensor
-    keep: Tensor
-    words: Tensor
+    ids: Tensor  # (B, M) int64
+    keep: Tensor  # (B, M) True = a real token (specials included)
+    words: Tensor  # (B, M) True = a real token that may be masked and reconstructed (neither special nor padding)
 
 
 def plain(text: str) -> str:

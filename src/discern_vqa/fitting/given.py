@@ -22,25 +22,15 @@ Setting = TypeVar("Setting")
 
 @dataclass(frozen=True)
 class Given:
-    """What a baseline learns from.
+    """What a baseline learns from."""
 
-    Args:
-        rows: training questions whose answer is in the vocabulary.
-        places: (n,) the answers' places in it.
-        vocabulary: the answers that can be given.
-        by: how a validation part is held out of the rows to choose settings on: single questions, or whole images.
-        held_out: questions to choose settings on instead, where the recipe holds some out.
-        seed: of the random choice.
-        weights: the folder of a pre-trained image encoder, for baselines that see images.
-    """
-
-    rows: list[Sample]
-    places: NDArray[np.int64]
+    rows: list[Sample]  # training questions whose answer is in the vocabulary
+    places: NDArray[np.int64]  # (n,) the answers' places in it
     vocabulary: AnswerVocabulary
-    by: Literal["question", "image"] = "image"
-    held_out: tuple[Sample, ...] = ()
+    by: Literal["question", "image"] = "image"  # what a validation part that is held out of the rows consists of
+    held_out: tuple[Sample, ...] = ()  # questions to choose settings on instead, where the recipe holds some out
     seed: int = 0
-    weights: Path | None = None
+    weights: Path | None = None  # the folder of a pre-trained image encoder, for baselines that see images
 
     @classmethod
     def of(cls, train: Sequence[Sample], vocabulary: AnswerVocabulary) -> Self:

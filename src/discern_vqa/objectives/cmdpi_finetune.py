@@ -125,7 +125,7 @@ class Objective(ObjectiveBase[Config, Model]):
         readings = self.config.readings
         choice: SimilarChoice = "uniform" if readings.similar_uniform else "batch_first"
         choice = "batch_only" if readings.similar_in_batch else choice
-        return Pairing.of(similar, samples, choice=choice, same_answer_type=readings.same_answer_type)
+        return Pairing(similar, {sample.image: sample.path for sample in samples}, choice, readings.same_answer_type)
 
     def forward(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
         """Parts: mix (Eq. 12), diff_img and diff_txt (Eq. 10)."""

@@ -18,7 +18,7 @@ from discern_vqa.data.sample import CLOSED, OPEN
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.scoring import predictions
 from discern_vqa.scoring.intervals import clustered_bootstrap
-from discern_vqa.scoring.metrics import figure, rights
+from discern_vqa.scoring.metrics import figure, part_masks, rights
 from discern_vqa.scoring.predictions import Prediction
 from discern_vqa.scoring.statistics import ALPHA, combined, detectable, estimate, holm, mcnemar, permutation
 from discern_vqa.scoring.tables import aligned, cell
@@ -83,9 +83,8 @@ def compare(answerers: Sequence[Answerer], normalise: str = "m3ae") -> dict[str,
         model.name: np.stack([_right(model, seed, rows, normalise) for seed in model.seeds]) for model in answerers
     }
     images = np.array([row.image for row in rows], dtype=str)
-    kinds = np.array([row.answer_type for row in rows], dtype=str)
-    parts = {"overall": np.ones(len(rows), dtype=bool), OPEN: kinds == OPEN, CLOSED: kinds == CLOSED}
-    parts = {name: chosen for name, chosen in parts.items() if chosen.any()}
+    masks = part_masks([row.answer_type for row in rows])
+    parts = {part: masks[part] for part in PARTS if masks[part].any()}
     reference = answerers[0].name
     tests = [
         _test(right[model.name][:, chosen], right[reference][:, chosen], images[chosen])
@@ -118,20 +117,19 @@ def as_text(compared: dict[str, Any]) -> str:
     """The figures, the tests and what they mean, as lines of plain text."""
     parts = [part for part in PARTS if part in compared["models"][0]]
     seeds = any(model["seeds"] > 1 for model in compared["models"])
-    table = [["", *(["seeds"] if seeds else []), *parts]]
-    table.append(["n", *([""] if seeds else []), *(f"{compared['models'][0][part]['n']:,}" for part in parts)])
-    for model in compared["models"]:
-        several = [str(model["seeds"])] if seeds else []
-        table.append([model["name"], *several, *(_cell(model[part]) for part in parts)])
+    models = compared["models"]
+    table = [["", "seeds", *parts], ["n", "", *(f"{models[0][part]['n']:,}" for part in parts)]]
+    table += [[model["name"], str(model["seeds"]), *(_cell(model[part]) for part in parts)] for model in models]
+    if not seeds:
+        table = [[name, *cells] for name, _, *cells in table]
     tests = [["against " + compared["reference"], "part", "points", "95 %", "McNemar", "p", "p, Holm", "detectable"]]
     for test in compared["tests"]:
-        low, high = test["ci95"] if test["ci95"] else (None, None)
         tests.append(
             [
                 test["name"],
                 test["part"],
                 f"{100 * test['difference']:+.1f}",
-                f"{100 * low:+.1f} to {100 * high:+.1f}" if low is not None and high is not None else "-",
+                " to ".join(f"{100 * end:+.1f}" for end in test["ci95"] or ()) or "-",
                 f"{test['mcnemar']['p']:.3g}" if test["mcnemar"] else "-",
                 f"{test['p']:.3g}",
                 f"{test['p_holm']:.3g}",
@@ -184,14 +182,14 @@ def _name(path: Path, split: str) -> str:
     return stem.removesuffix(f".{split}")
 
 
-def _right(one: Answerer, seed: list[Prediction], rows: list[Prediction], normalise: str) -> np.ndarray:
+def _right(model: Answerer, seed: list[Prediction], rows: list[Prediction], normalise: str) -> np.ndarray:
     """(n,) bool in the order of `rows`. Raises DataError unless `seed` answers the same questions."""
     theirs = {row.id: row for row in seed}
     missing = [row.id for row in rows if row.id not in theirs]
     extra = len(theirs) - (len(rows) - len(missing))
     if missing or extra:
         raise DataError(
-            f"{one.name} answers other questions: {len(missing):,} of {len(rows):,} are missing"
+            f"{model.name} answers other questions: {len(missing):,} of {len(rows):,} are missing"
             + (f" (the first is {missing[0]!r})" if missing else "")
             + f", {extra:,} are more",
             hint="compare predictions on one split of one data set, or cut the files to the questions they share",
@@ -200,7 +198,7 @@ def _right(one: Answerer, seed: list[Prediction], rows: list[Prediction], normal
     for row in rows:
         if theirs[row.id].image != row.image or set(map(same, theirs[row.id].truths)) != set(map(same, row.truths)):
             raise DataError(
-                f"{one.name}: the question {row.id!r} has another image or another true answer there",
+                f"{model.name}: the question {row.id!r} has another image or another true answer there",
                 hint="the two files are of two data sets, or number their questions differently",
             )
     return rights([theirs[row.id] for row in rows], normalise)
@@ -220,8 +218,8 @@ def _figure(right: np.ndarray, images: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _cell(one: dict[str, Any]) -> str:
-    return cell(one) + (f" (sd {100 * one['sd']:.1f})" if one.get("sd") is not None else "")
+def _cell(scored: dict[str, Any]) -> str:
+    return cell(scored) + (f" (sd {100 * scored['sd']:.1f})" if scored.get("sd") is not None else "")
 
 
 def _test(other: np.ndarray, reference: np.ndarray, images: np.ndarray) -> dict[str, Any]:

@@ -14,9 +14,11 @@ import numpy as np
 from discern_vqa.data.answers import normaliser
 from discern_vqa.data.sample import CLOSED, OPEN
 from discern_vqa.scoring.intervals import interval, resampled_sums
+from discern_vqa.scoring.metrics import part_masks
 from discern_vqa.scoring.predictions import Prediction
 from discern_vqa.scoring.tables import aligned, cell
 
+PARTS = ("overall", OPEN, CLOSED)
 ORDERS = (1, 2, 3, 4)
 METRICS = ("exact", "token_precision", "token_recall", "token_f1", *(f"bleu_{order}" for order in ORDERS), "rouge_l")
 TITLES = {
@@ -34,11 +36,10 @@ Figure = dict[str, Any]
 
 @dataclass(frozen=True)
 class Similarity:
-    """each: (n,) cosines in [-1, 1] of the answer given and the true one, 0 where none was given; chance: the mean
-    cosine of an answer given and the true answer of *any* question of the file, which is far from 0."""
+    """How near the answers are in the space of an embedding."""
 
-    each: np.ndarray
-    chance: float
+    each: np.ndarray  # (n,) cosines of the answer given and the true one, 0 where none was given
+    chance: float  # mean cosine of an answer given and the true answer of *any* question, which is far from 0
 
 
 def free_text(
@@ -55,21 +56,21 @@ def free_text(
         ["similarity_by_chance"]}.
     """
     same = normaliser(normalise)
-    given = [same(row.prediction).split() for row in rows]
-    truths = [
-        _nearest(answer, [same(text).split() for text in row.truths]) for answer, row in zip(given, rows, strict=True)
-    ]
+    answers = [same(row.prediction).split() for row in rows]
+    accepted = [[same(text).split() for text in row.truths] for row in rows]
+    truths = [_nearest(*pair) for pair in zip(answers, accepted, strict=True)]
+    pairs = list(zip(answers, truths, strict=True))
     images = np.array([row.image for row in rows], dtype=str)
-    each = {"exact": np.array([bool(a) and a == b for a, b in zip(given, truths, strict=True)], dtype=float)}
-    shared = np.array([overlap(a, b) for a, b in zip(given, truths, strict=True)]).reshape(-1, 3)
+    each = {"exact": np.array([bool(answer) and answer == true for answer, true in pairs], dtype=float)}
+    shared = np.array([overlap(answer, true) for answer, true in pairs]).reshape(-1, 3)
     each |= {name: shared[:, column] for column, name in enumerate(METRICS[1:4])}
-    each["rouge_l"] = np.array([rouge_l(a, b) for a, b in zip(given, truths, strict=True)])
+    each["rouge_l"] = np.array([rouge_l(answer, true) for answer, true in pairs])
     if similarity is not None:
         each["similarity"] = similarity.each
-    counts = np.array([ngram_counts(a, b) for a, b in zip(given, truths, strict=True)], dtype=float)
-    kinds = np.array([row.answer_type for row in rows], dtype=str)
-    parts = {"overall": np.ones(len(rows), dtype=bool), OPEN: kinds == OPEN, CLOSED: kinds == CLOSED}
-    lengths = {"gold": _mean_length(truths), "prediction": _mean_length(given)}
+    counts = np.array([ngram_counts(answer, true) for answer, true in pairs], dtype=float)
+    masks = part_masks([row.answer_type for row in rows])
+    parts = {part: masks[part] for part in PARTS}
+    lengths = {"gold": _mean_length(truths), "prediction": _mean_length(answers)}
     scores: dict[str, Any] = {"normaliser": normalise, "tokens": lengths}
     for name in (*METRICS, *(["similarity"] if similarity is not None else [])):
         if name.startswith("bleu_"):
@@ -84,7 +85,7 @@ def free_text(
 
 def _nearest(said: Sequence[str], truths: Sequence[list[str]]) -> list[str]:
     """Of several true answers the one that shares most with what was said (F1), of equal ones the first."""
-    return max(truths, key=lambda one: overlap(said, one)[2])
+    return max(truths, key=lambda true: overlap(said, true)[2])
 
 
 def overlap(said: Sequence[str], true: Sequence[str]) -> tuple[float, float, float]:
@@ -126,7 +127,7 @@ def bleu(counts: np.ndarray, order: int) -> np.ndarray:
 
 def as_table(scores: dict[str, Any]) -> str:
     """The free-text figures as lines of plain text, in %."""
-    parts = [part for part in ("overall", OPEN, CLOSED) if scores["exact"][part]["n"]]
+    parts = [part for part in PARTS if scores["exact"][part]["n"]]
     rows = [["", *parts], ["n", *(f"{scores['exact'][part]['n']:,}" for part in parts)]]
     for name, title in TITLES.items():
         if name in scores:

@@ -16,49 +16,38 @@ _CELLS = 4_000_000  # drawn indices held in memory at once (32 MB)
 _Z95 = 1.959963984540054
 
 
-def wilson(correct: float, n: float, z: float = _Z95) -> tuple[float, float]:
+def wilson(correct: float, n: float) -> tuple[float, float]:
     """Wilson's score interval for `correct` of `n` independent trials (Wilson 1927); both ends lie in [0, 1].
 
     `correct` may be a fraction of a trial, so that an accuracy can be taken over fewer, effective trials.
     """
     if not (n > 0 and 0 <= correct <= n):
         raise ValueError(f"wilson needs 0 <= correct <= n and n > 0, got correct={correct}, n={n}")
-    share = correct / n
+    share, z = correct / n, _Z95
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def clustered_bootstrap(
-    right: Sequence[bool] | np.ndarray,
-    clusters: Sequence[str],
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
-    level: float = 0.95,
+    right: Sequence[bool] | np.ndarray, clusters: Sequence[str], seed: int = SEED
 ) -> tuple[float, float]:
-    """Percentile bootstrap of a mean that draws whole clusters with replacement (ratio of two sums).
+    """The ends of the 95 % percentile bootstrap of a mean that draws whole clusters with replacement.
 
     Args:
         right: (n,) whether each question was answered right; or, for two answers to the same questions, the
             difference of the two (-1, 0 or 1), which gives the interval of a paired difference.
         clusters: (n,) the cluster of each question, as a rule its image.
         seed: of the draws; the same file always gives the same interval.
-        level: the share of the draws between the two ends.
-
-    Returns:
-        The two ends, as fractions.
     """
     values = np.asarray(right, dtype=float)
-    sums = resampled_sums(np.stack([values, np.ones_like(values)], axis=1), clusters, resamples, seed)
-    tail = (1 - level) / 2
-    low, high = np.quantile(sums[:, 0] / sums[:, 1], [tail, 1 - tail])
+    sums = resampled_sums(np.stack([values, np.ones_like(values)], axis=1), clusters, seed)
+    low, high = np.quantile(sums[:, 0] / sums[:, 1], [0.025, 0.975])
     return float(low), float(high)
 
 
-def resampled_sums(
-    values: np.ndarray, clusters: Sequence[str] | np.ndarray, resamples: int = RESAMPLES, seed: int = SEED
-) -> np.ndarray:
-    """(resamples, k): the sums of k quantities over whole clusters drawn with replacement, for any ratio of them.
+def resampled_sums(values: np.ndarray, clusters: Sequence[str] | np.ndarray, seed: int = SEED) -> np.ndarray:
+    """(RESAMPLES, k): the sums of k quantities over whole clusters drawn with replacement, for any ratio of them.
 
     Args:
         values: (n, k), what each question adds to each sum.
@@ -69,8 +58,8 @@ def resampled_sums(
     rng = np.random.default_rng(seed)
     step = max(1, _CELLS // n_clusters)
     sums = []
-    for start in range(0, resamples, step):
-        draws = rng.integers(0, n_clusters, size=(min(step, resamples - start), n_clusters))
+    for start in range(0, RESAMPLES, step):
+        draws = rng.integers(0, n_clusters, size=(min(step, RESAMPLES - start), n_clusters))
         sums.append(np.stack([column[draws].sum(axis=1) for column in totals.T], axis=1))
     return np.concatenate(sums)
 

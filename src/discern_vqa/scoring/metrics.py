@@ -39,16 +39,13 @@ def score(rows: Sequence[Prediction], normalise: str = "m3ae") -> dict[str, Any]
         raise DataError("two predictions have the same id", hint="every question is answered once")
     right = rights(rows, normalise)
     images = np.array([row.image for row in rows], dtype=str)
-    parts = np.array([row.answer_type or "unknown" for row in rows], dtype=str)
+    parts = part_masks([row.answer_type for row in rows])
     scores: dict[str, Any] = {
         "n": len(rows),
         "images": len(set(images)),
         "normaliser": normalise,
-        "overall": figure(right, images),
+        **{part: figure(right[mask], images[mask]) for part, mask in parts.items()},
     }
-    for part in PARTS:
-        if part != "unknown" or (parts == part).any():
-            scores[part] = figure(right[parts == part], images[parts == part])
     scores["by"] = {
         "organ": _by(right, images, [row.organ for row in rows]),
         "question_type": _by(right, images, [row.question_type for row in rows]),
@@ -64,6 +61,14 @@ def brief(rows: Sequence[Prediction], normalise: str) -> dict[str, Any]:
     """Of `score` the figures by answer type and of image pairs: what a row of a table needs."""
     full = score(rows, normalise)
     return {key: full[key] for key in ("n", "overall", *PARTS, "twins") if key in full}
+
+
+def part_masks(answer_types: Sequence[str]) -> dict[str, np.ndarray]:
+    """Which questions (n,) are in "overall", "open" and "closed", and in "unknown" where some are neither."""
+    types = np.array(answer_types, dtype=str)
+    masks = {"overall": np.ones(len(types), dtype=bool), OPEN: types == OPEN, CLOSED: types == CLOSED}
+    unknown = ~(masks[OPEN] | masks[CLOSED])
+    return masks | ({"unknown": unknown} if unknown.any() else {})
 
 
 def rights(rows: Sequence[Prediction], normalise: str = "m3ae") -> np.ndarray:

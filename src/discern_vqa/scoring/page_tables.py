@@ -13,17 +13,14 @@ from discern_vqa.scoring.stored import is_number
 
 @dataclass(frozen=True)
 class Figure:
-    """A value with the ends of its 95 % interval and the questions it rests on; None where nothing is known.
-
-    signed: a difference, which is written with its sign.
-    """
+    """A value with the ends of its 95 % interval and the questions it rests on; None where nothing is known."""
 
     value: float
     low: float | None = None
     high: float | None = None
     n: int | None = None
     digits: int = 1
-    signed: bool = False
+    signed: bool = False  # a difference, which is written with its sign
 
     @property
     def middle(self) -> str:

@@ -28,6 +28,7 @@ REQUIRED = ("id", "image", "gold", "answer_type", "prediction")
 _TEXT = (*REQUIRED, "question", "question_type", "organ", "twin", "phrase_type", "mask", "mode")
 _ONLY_WHEN_SET = ("twin", "phrase_type", "mask", "others", "mode", "accepted")
 _ANSWER_TYPES = (OPEN, CLOSED, "")
+_ONE_A_LINE = "one object a line, not one list: jq -c '.[]' FILE > FILE.jsonl"
 _MOST_OTHERS = 10**9  # no table is longer, and what is reckoned with must fit into a float
 
 
@@ -102,18 +103,11 @@ def as_text(rows: Iterable[Prediction]) -> str:
 def read(path: Path) -> list[Prediction]:
     """Reads the file. Raises DataError with file and line at the first line that is not as the schema says."""
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")  # splitlines() would cut inside a text at U+2028
-    except FileNotFoundError:
-        raise DataError(
-            f"there is no file {path}", hint="`discern evaluate RUN` writes predictions.<split>.jsonl"
-        ) from None
-    except IsADirectoryError:
-        raise DataError(f"{path} is a folder; a predictions file is expected", hint=_inside(path)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"cannot read {path}: {error}", hint="a predictions file is UTF-8 text, one object a line"
-        ) from error
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; a predictions file is expected", hint=_inside(path))
+    absent = "`discern evaluate RUN` writes predictions.<split>.jsonl"
+    text = read_text_of(path, hint="a predictions file is UTF-8 text, one object a line", absent=absent)
+    lines = text.split("\n")  # splitlines() would cut inside a text at U+2028
     rows: list[Prediction] = []
     first_line: dict[str, int] = {}
     for number, line in enumerate(lines, start=1):
@@ -132,6 +126,16 @@ def read(path: Path) -> list[Prediction]:
     return rows
 
 
+def read_text_of(path: Path, hint: str, absent: str = "") -> str:
+    """The text of a file that the user names. Raises DataError with `hint`; where there is no file, with `absent`."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"there is no file {path}", hint=absent or hint) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path}: {error}", hint=hint) from error
+
+
 def _inside(folder: Path) -> str:
     """Which file of a folder is meant, or what makes it."""
     file = folder / "predictions.test.jsonl"
@@ -146,19 +150,15 @@ def _line(row: Prediction) -> str:
 
 def _parse(line: str, where: str) -> Prediction:
     whole = line.lstrip().startswith("[") or line.strip() == "{"
-    hint = "one object a line, not one list: jq -c '.[]' FILE > FILE.jsonl" if whole else "each line is one object"
-    fields = parse_json(line, where, lines=False, hint=hint)
+    fields = parse_json(line, where, lines=False, hint=_ONE_A_LINE if whole else "each line is one object")
     if not isinstance(fields, dict):
-        raise DataError(
-            f"{where}: expected an object {{...}}, found {_what(fields)}",
-            hint="one object a line, not one list: jq -c '.[]' FILE > FILE.jsonl",
-        )
+        raise DataError(f"{where}: expected an object {{...}}, found {_what(fields)}", hint=_ONE_A_LINE)
     missing = [key for key in REQUIRED if key not in fields]
     if missing:
         raise DataError(f"{where}: missing {', '.join(missing)}", hint=f"every line needs {', '.join(REQUIRED)}")
     for key in _TEXT:
         if not isinstance(fields.get(key, ""), str):
-            raise DataError(f"{where}: {key} must be text, found {_what(fields[key])}", hint='put it in quotes: "..."')
+            raise _unfit(where, key, "text", fields[key], 'put it in quotes: "..."')
     for key in ("id", "image"):
         if not fields[key]:
             raise DataError(f"{where}: {key} is empty", hint="it names the question, or the image, in every figure")
@@ -178,10 +178,8 @@ def _parse(line: str, where: str) -> Prediction:
 
 def _accepted(value: Any, where: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(text, str) and text.strip() for text in value):
-        raise DataError(
-            f"{where}: accepted must be a list of answers, found {_what(value)}",
-            hint='further true answers beside gold: ["ct", "ct scan"]; leave it out if there are none',
-        )
+        hint = 'further true answers beside gold: ["ct", "ct scan"]; leave it out if there are none'
+        raise _unfit(where, "accepted", "a list of answers", value, hint)
     return tuple(value)
 
 
@@ -189,9 +187,7 @@ def _score(value: Any, where: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1 + 1e-6:
-        raise DataError(
-            f"{where}: score must be a number in [0, 1], found {_what(value)}", hint="leave it out if there is none"
-        )
+        raise _unfit(where, "score", "a number in [0, 1]", value, "leave it out if there is none")
     return min(1.0, float(value))  # a softmax in single precision can end a hair above one
 
 
@@ -199,20 +195,20 @@ def _alternatives(value: Any, where: str) -> tuple[tuple[str, float], ...]:
     pairs: list[Any] = value if isinstance(value, list) else [None]
     for pair in pairs:
         if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) and pair[1] is not None):
-            raise DataError(
-                f"{where}: alternatives must be a list of [answer, score], found {_what(value)}",
-                hint='for example [["no", 0.93], ["yes", 0.06]]; leave it out if there are none',
-            )
+            hint = 'for example [["no", 0.93], ["yes", 0.06]]; leave it out if there are none'
+            raise _unfit(where, "alternatives", "a list of [answer, score]", value, hint)
     return tuple((text, _score(score, where) or 0.0) for text, score in pairs)
 
 
 def _others(value: Any, where: str) -> int | None:
     number = isinstance(value, int) and not isinstance(value, bool)
     if value is not None and not (number and 0 <= value <= _MOST_OTHERS):
-        raise DataError(
-            f"{where}: others must be a number of answers, found {_what(value)}", hint="leave it out if not known"
-        )
+        raise _unfit(where, "others", "a number of answers", value, "leave it out if not known")
     return None if value is None else int(value)
+
+
+def _unfit(where: str, key: str, expected: str, value: Any, hint: str) -> DataError:
+    return DataError(f"{where}: {key} must be {expected}, found {_what(value)}", hint=hint)
 
 
 def _what(value: Any) -> str:

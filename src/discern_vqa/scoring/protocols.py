@@ -21,8 +21,8 @@ from discern_vqa.data.answers import NORMALISERS, AnswerVocabulary
 from discern_vqa.data.sample import CLOSED, OPEN
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.reading.records import parse_json
-from discern_vqa.scoring.metrics import PARTS, figure
-from discern_vqa.scoring.predictions import Prediction
+from discern_vqa.scoring.metrics import PARTS, figure, part_masks
+from discern_vqa.scoring.predictions import Prediction, read_text_of
 from discern_vqa.scoring.tables import aligned, cell
 
 _MUMC_MARKS = str.maketrans("", "", ",.'!?\"()*#:;~")
@@ -164,12 +164,7 @@ def read_answers(path: Path) -> list[str]:
     """
     file = path / "vocabulary.json" if path.is_dir() else path
     hint = "a run folder, its vocabulary.json, or a text file with one answer a line"
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(f"there is no file {file}", hint=hint) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {file}: {error}", hint=hint) from error
+    text = read_text_of(file, hint)
     if file.suffix == ".json":
         try:
             return list(AnswerVocabulary.from_json(parse_json(text, str(file), hint=hint)["answers"]).givable)
@@ -202,16 +197,16 @@ def score_protocols(
 
 def as_table(scores: dict[str, Any]) -> str:
     """A line for each preset that was applied, what each does, and which were not applied and why."""
-    applied = {name: one for name, one in scores.items() if "skipped" not in one}
-    parts = [part for part in PARTS if any(part in one for one in applied.values())]
+    applied = {name: figures for name, figures in scores.items() if "skipped" not in figures}
+    parts = [part for part in PARTS if any(part in figures for figures in applied.values())]
     table = [["protocol", "n", "overall", *(text for part in parts for text in (f"n {part}", part))]]
-    for name, one in applied.items():
-        cells = [(f"{one[part]['n']:,}", cell(one[part])) if part in one else ("-", "-") for part in parts]
-        table.append([name, f"{one['n']:,}", cell(one["overall"]), *(text for pair in cells for text in pair)])
+    for name, figures in applied.items():
+        cells = [(f"{figures[part]['n']:,}", cell(figures[part])) if part in figures else ("-", "-") for part in parts]
+        table.append([name, f"{figures['n']:,}", cell(figures["overall"]), *(text for pair in cells for text in pair)])
     lines = ["the same answers under each protocol, in % [95 % interval, clustered by image]", "", *aligned(table)]
-    described = [[name, one["what"], one["programs"]] for name, one in applied.items()]
+    described = [[name, figures["what"], figures["programs"]] for name, figures in applied.items()]
     lines += ["", *aligned(described)] if described else []
-    lines += [f"not applied: {name}: {one['skipped']}" for name, one in scores.items() if "skipped" in one]
+    lines += [f"not applied: {name}: {figures['skipped']}" for name, figures in scores.items() if "skipped" in figures]
     return "\n".join(lines)
 
 
@@ -235,23 +230,20 @@ def _figures(protocol: Protocol, rows: Sequence[Prediction], answers: Sequence[s
         taken = [row for row in taken if not givable.isdisjoint(map(clean, row.truths))]
     if not taken:
         return {"skipped": "no line is a question that it takes"}
-    parts = np.array([protocol.part(row) for row in taken], dtype=str)
+    parts = [protocol.part(row) for row in taken]
     images = np.array([row.image for row in taken], dtype=str)
     credit = np.array(
         [
             max(protocol.credit(clean(row.prediction), clean(true), part, known) for true in row.truths)
             if row.prediction.strip()
             else 0.0
-            for row, part in zip(taken, parts.tolist(), strict=True)
+            for row, part in zip(taken, parts, strict=True)
         ]
     )
     if np.isin(credit, (0.0, 1.0)).all():
         credit = credit.astype(bool)
-    figures: dict[str, Any] = {"cleaning": protocol.cleaning, "n": len(taken), "overall": figure(credit, images)}
-    for part in PARTS:
-        if part != "unknown" or (parts == part).any():
-            figures[part] = figure(credit[parts == part], images[parts == part])
-    return figures
+    figures = {part: figure(credit[mask], images[mask]) for part, mask in part_masks(parts).items()}
+    return {"cleaning": protocol.cleaning, "n": len(taken), **figures}
 
 
 def _llava_recall(said: str, true: str) -> float:

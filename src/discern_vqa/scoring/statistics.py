@@ -80,13 +80,9 @@ def standard_error(values: np.ndarray, clusters: Sequence[str]) -> float:
     return float(np.sqrt(count / (count - 1) * np.sum(rest**2)) / len(values))
 
 
-def detectable(error: float, alpha: float = ALPHA, power: float = POWER) -> float:
-    """The smallest true difference that a two-sided test at `alpha` would find with probability `power`.
-
-    Args:
-        error: the standard error of the difference.
-    """
-    return float((stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)) * error)
+def detectable(error: float) -> float:
+    """The smallest true difference, of this standard error, that a two-sided test finds with probability POWER."""
+    return float((stats.norm.ppf(1 - ALPHA / 2) + stats.norm.ppf(POWER)) * error)
 
 
 def holm(ps: Sequence[float]) -> list[float]:

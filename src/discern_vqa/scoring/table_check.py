@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.scoring.predictions import read_text_of
 from discern_vqa.scoring.tables import aligned
 
 FIGURES = ("open", "closed", "overall")
@@ -70,7 +71,7 @@ def check_table(path: Path, counts: str | None = None) -> dict[str, Any]:
         DataError with file and line for a table that cannot be read, ConfigError for counts that are none.
     """
     sizes = _counts(counts) if counts else None
-    rows = [_check(row, sizes) for row in _read(Path(path), sizes)]
+    rows = [_check(row) for row in _read(Path(path), sizes)]
     verdicts = [row["verdict"] for row in rows]
     return {"table": Path(path).name, "rows": rows} | {
         verdict: verdicts.count(verdict) for verdict in (IMPOSSIBLE, ODD, FINE, UNCHECKED)
@@ -102,12 +103,7 @@ def as_text(checked: dict[str, Any]) -> str:
 
 def _read(path: Path, given: tuple[int, int] | None) -> list[dict[str, Any]]:
     hint = "a CSV with the columns open, closed and overall"
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(f"there is no file {path}", hint=hint) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error}", hint=hint) from error
+    text = read_text_of(path, hint)
     reader = csv.reader(io.StringIO(text))
     try:
         header = [name.strip().lower() for name in next(reader, [])]
@@ -148,11 +144,11 @@ def _number(cells: Sequence[str], column: int, where: str) -> str:
     text = cells[column].strip() if column < len(cells) else ""
     if text.lower() in _NOTHING:
         return ""
-    found = _NUMBER.fullmatch(text)
-    if not found:
-        said = text if len(text) <= 40 else f"{text[:40]}..."
-        raise DataError(f"{where}: {said!r} is no number", hint="74.3, 74.3 %, 74.3 ± 0.2 or 0.743; a dash for nothing")
-    return found[1]
+    number = _NUMBER.fullmatch(text)
+    if not number:
+        cell = text if len(text) <= 40 else f"{text[:40]}..."
+        raise DataError(f"{where}: {cell!r} is no number", hint="74.3, 74.3 %, 74.3 ± 0.2 or 0.743; a dash for nothing")
+    return number[1]
 
 
 def _figure(text: str, scale: int, where: str, name: str) -> Figure | None:
@@ -181,42 +177,34 @@ def _counts(text: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
-def _check(row: dict[str, Any], given: tuple[int, int] | None) -> dict[str, Any]:
+def _check(row: dict[str, Any]) -> dict[str, Any]:
     n_open, n_closed = row["n"]
     sizes = {"open": n_open, "closed": n_closed, "overall": n_open + n_closed}
     findings, impossible, gap, weighted = [], False, None, None
-    figures: dict[str, Figure | None] = {name: row[name] for name in FIGURES}
-    open_, closed, overall = (figures[name] for name in FIGURES)
-    if overall and open_ and closed:
+    figures: dict[str, Figure] = {name: row[name] for name in FIGURES if row[name]}
+    if len(figures) == len(FIGURES):
+        open_, closed, overall = (figures[name] for name in FIGURES)
         low, middle, high = (
             (n_open * getattr(open_, end) + n_closed * getattr(closed, end)) / (n_open + n_closed)
             for end in ("low", "value", "high")
         )
         gap, weighted = float(100 * (overall.value - middle)), float(100 * middle)
-        if overall.high < low or overall.low > high:
-            impossible = True
+        impossible = overall.high < low or overall.low > high
+        if impossible:
             findings.append(
                 f"overall {overall.text} is not the weighted mean of its parts, {weighted:.1f} ({gap:+.1f}); "
                 + _other_counts(open_, closed, overall, n_open / (n_open + n_closed))
             )
-    for name, figure in figures.items():
-        if figure and not figure.counts(sizes[name]):
-            k = math.floor(figure.value * sizes[name])
-            near = " and ".join(f"{100 * (k + i) / sizes[name]:.2f} ({k + i})" for i in (0, 1) if k + i <= sizes[name])
-            findings.append(f"{name} {figure.text} is no k/{sizes[name]}; the nearest are {near}")
-    counts = {name: figure.counts(sizes[name]) for name, figure in figures.items() if figure}
-    checked = gap is not None or bool(counts)
-    verdict = IMPOSSIBLE if impossible else ODD if findings else FINE if checked else UNCHECKED
-    return {
-        "row": row["row"],
-        "line": row["line"],
-        "verdict": verdict,
-        "findings": findings,
-        "gap": gap,
-        "weighted": weighted,
-        "n": sizes,
-        "counts": counts,
-    }
+    counts = {name: figure.counts(sizes[name]) for name, figure in figures.items()}
+    for name, possible in counts.items():
+        if not possible:
+            n, figure = sizes[name], figures[name]
+            k = math.floor(figure.value * n)
+            near = " and ".join(f"{100 * (k + i) / n:.2f} ({k + i})" for i in (0, 1) if k + i <= n)
+            findings.append(f"{name} {figure.text} is no k/{n}; the nearest are {near}")
+    verdict = IMPOSSIBLE if impossible else ODD if findings else FINE if counts else UNCHECKED
+    about = {"row": row["row"], "line": row["line"], "verdict": verdict, "findings": findings}
+    return about | {"gap": gap, "weighted": weighted, "n": sizes, "counts": counts}
 
 
 def _other_counts(open_: Figure, closed: Figure, overall: Figure, share: float) -> str:
@@ -228,8 +216,8 @@ def _other_counts(open_: Figure, closed: Figure, overall: Figure, share: float) 
 
 
 def _attained(row: dict[str, Any]) -> str:
-    said = [f"{found[0]}/{row['n'][name]}" for name, found in row["counts"].items() if found]
-    return f"for example {name_list(said)}" if said else "no figures"
+    shares = [f"{possible[0]}/{row['n'][name]}" for name, possible in row["counts"].items() if possible]
+    return f"for example {name_list(shares)}" if shares else "no figures"
 
 
 def name_list(names: Sequence[str]) -> str:

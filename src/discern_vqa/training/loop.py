@@ -36,19 +36,14 @@ LOG_EVERY = 10
 
 @dataclass(frozen=True)
 class Work:
-    """What the loop runs on.
-
-    batches: epoch number -> the rows of each batch; batch: rows and a generator -> a Batch;
-    validate: () -> figures of the model as it stands ("accuracy" decides), or none; conclude: called once with the
-    model as it will be kept, before it is kept.
-    """
+    """What the loop runs on."""
 
     model: ModelBase
     objective: ObjectiveBase[Any, Any]
-    batches: Callable[[int], list[list[int]]]
+    batches: Callable[[int], list[list[int]]]  # epoch number -> the rows of each batch
     batch: Callable[[list[int], torch.Generator], Batch]
-    validate: Callable[[], dict[str, float]] | None
-    conclude: Callable[[], None] | None = None
+    validate: Callable[[], dict[str, float]] | None  # figures of the model as it stands ("accuracy" decides)
+    conclude: Callable[[], None] | None = None  # called once with the model as it will be kept, before it is kept
 
 
 class Display:

@@ -159,9 +159,8 @@ def _with_auxiliary_folder(
         return settings, None
     alone = settings.model_copy(update={"data": settings.data.model_copy(update={"auxiliary": ""})})
     may_miss = settings.data.auxiliary_missing == "without"
-    if may_miss and resume and (out / CONFIG).is_file():
-        if not Run.open(out, finished=False).recipe.data.auxiliary:
-            return alone, None
+    if may_miss and resume and (out / CONFIG).is_file() and not Run.open(out, finished=False).recipe.data.auxiliary:
+        return alone, None
     try:
         way_out = "learn without it: --set data.auxiliary="
         return settings, other_folder(settings.data.auxiliary, root, "auxiliary", way_out)

@@ -22,16 +22,14 @@ from discern_vqa.run import read_tensors
 
 @dataclass
 class Progress:
-    """Counters of a training. `step`: optimiser and batch steps done; `best`: best validation figure so far."""
+    """Counters of a training."""
 
-    step: int = 0
+    step: int = 0  # optimiser and batch steps done
     epoch: int = 0
-    batch: int = 0
-    """Batches of `epoch` that are done."""
-    best: float = -1.0
+    batch: int = 0  # batches of `epoch` that are done
+    best: float = -1.0  # best validation figure so far
     best_epoch: int = -1
-    stale: int = 0
-    """Validations since the best one."""
+    stale: int = 0  # validations since the best one
     ended: bool = False
 
 

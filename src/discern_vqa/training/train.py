@@ -90,7 +90,6 @@ def train(
 def _learn(
     start: Start, out: Path, resume: bool, quiet: bool, say: Say, validated: Callable[[dict[str, float]], None] | None
 ) -> Progress:
-    """Runs the training loop to its end."""
     run, model, batcher, validation = start.run, start.model, start.batcher, start.validation
     settings = run.recipe
 

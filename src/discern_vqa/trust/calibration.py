@@ -160,15 +160,9 @@ class Calibration:
             content = read_object(path, hint)
             if content["version"] != VERSION:
                 raise ValueError(f"it is of version {content['version']}; this program reads {VERSION}")
-            made = cls(
-                normaliser=content["normaliser"],
-                kind=content["kind"],
-                temperature=float(content["temperature"]),
-                fitted_on=content["fitted_on"],
-                sets=content["sets"],
-                bar=abstention.Bar(**content["abstention"]),
-            )
-        return made
+            fields = {key: content[key] for key in ("normaliser", "kind", "fitted_on", "sets")}
+            temperature, bar = float(content["temperature"]), abstention.Bar(**content["abstention"])
+            return cls(**fields, temperature=temperature, bar=bar)
 
 
 def read_if_there(folder: Path, weights: Path) -> Calibration | None:
@@ -180,12 +174,16 @@ def read_if_there(folder: Path, weights: Path) -> Calibration | None:
     if not path.is_file():
         return None
     made = Calibration.read(path)
-    if made.fitted_on.get("weights") not in (None, digest(weights)):
-        raise RunError(
-            f"{path} was made for other weights than {weights.name} holds now",
-            hint=f"make it anew with discern calibrate {folder}, or remove it",
-        )
+    if fitted := made.fitted_on.get("weights"):
+        refuse_other_weights(path, fitted, weights)
     return made
+
+
+def refuse_other_weights(path: Path, fitted: str, weights: Path) -> None:
+    """Raises RunError when the file `path` of a run's folder was made for weights of another digest than `weights`."""
+    if fitted != digest(weights):
+        hint = f"make it anew with discern calibrate {path.parent}, or remove it"
+        raise RunError(f"{path} was made for other weights than {weights.name} holds now", hint=hint)
 
 
 def digest(path: Path) -> str:

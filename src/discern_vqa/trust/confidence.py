@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
+from scipy.special import expit, logit, logsumexp
 
 from discern_vqa.data.answers import normaliser
 from discern_vqa.errors import DataError
@@ -50,12 +51,12 @@ def tempered(pairs: Pairs, others: int | None, temperature: float, kind: str) ->
         return list(pairs)
     scores = np.array([score for _, score in pairs])
     if kind == CONFIDENCE:
-        clipped = np.clip(scores, _SMALLEST, 1 - _SMALLEST)
-        found = 1 / (1 + np.exp(-np.log(clipped / (1 - clipped)) / temperature))
+        changed = expit(logit(np.clip(scores, _SMALLEST, 1 - _SMALLEST)) / temperature)
     else:
         logs, weights = _logs(scores[None], np.ones((1, len(scores)), dtype=bool), np.array([_others(others)]))
-        found = _softmax(logs / temperature, weights)[0, :-1]
-    return [(text, float(score)) for (text, _), score in zip(pairs, found, strict=True)]
+        shares = np.exp(logs / temperature)  # no underflow: scores from 1e-12 up, temperatures from 0.1 up
+        changed = (shares / (weights * shares).sum())[0, :-1]
+    return [(text, float(score)) for (text, _), score in zip(pairs, changed, strict=True)]
 
 
 def confidences(rows: Sequence[Prediction], temperature: float = 1.0, kind: str | None = None) -> np.ndarray:
@@ -86,8 +87,7 @@ def fit_temperature(rows: Sequence[Prediction], right: np.ndarray, normalise: st
         right: (n,) bool, which answers are right; used for lone scores.
     """
     if kind == CONFIDENCE:
-        clipped = np.clip(confidences(rows, kind=kind), _SMALLEST, 1 - _SMALLEST)
-        odds = np.log(clipped / (1 - clipped))
+        odds = logit(np.clip(confidences(rows, kind=kind), _SMALLEST, 1 - _SMALLEST))
         signs = np.where(right, 1.0, -1.0)
         return _best(lambda beta: float(np.logaddexp(0, -signs * beta * odds).mean()))
     longest = max(len(row.alternatives) for row in rows)
@@ -105,10 +105,7 @@ def fit_temperature(rows: Sequence[Prediction], right: np.ndarray, normalise: st
     own_log, own_weight = logs[lines, truth], weights[lines, truth]
 
     def loss(beta: float) -> float:
-        scaled = np.where(weights > 0, beta * logs, -np.inf)
-        top = scaled.max(axis=1)
-        total = top + np.log((weights * np.exp(scaled - top[:, None])).sum(axis=1))
-        return float((total - beta * own_log - np.log(own_weight)).mean())
+        return float((logsumexp(beta * logs, axis=1, b=weights) - beta * own_log - np.log(own_weight)).mean())
 
     return _best(loss)
 
@@ -167,7 +164,7 @@ def _is_distribution(row: Prediction) -> bool:
         bool(scores)
         and row.alternatives[0][0] == row.prediction
         and sum(scores) <= 1 + 1e-3
-        and all(one >= other for one, other in zip(scores, scores[1:], strict=False))
+        and scores == sorted(scores, reverse=True)
     )
 
 
@@ -188,12 +185,6 @@ def _logs(scores: np.ndarray, named: np.ndarray, others: np.ndarray) -> tuple[np
     rest = np.maximum(1 - scores.sum(axis=1), _SMALLEST) / np.maximum(others, 1)
     logs = np.log(np.concatenate([np.maximum(scores, 1e-12), rest[:, None]], axis=1))
     return logs, np.concatenate([named.astype(float), others[:, None]], axis=1)
-
-
-def _softmax(logs: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    logs = np.where(weights > 0, logs, -np.inf)
-    shares = np.exp(logs - logs.max(axis=1, keepdims=True))
-    return np.asarray(shares / (weights * shares).sum(axis=1, keepdims=True))
 
 
 def _best(loss: Callable[[float], float]) -> float:

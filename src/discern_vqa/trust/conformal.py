@@ -19,9 +19,6 @@ import numpy as np
 from discern_vqa.scoring.metrics import figure
 
 ALL, YES_NO, OTHER = "all", "yes/no", "other"
-GROUPS = ("all", "answer_type", "answer_form")
-"""How questions are grouped, each group with a threshold of its own: together, by the file's answer type, or by the
-form of the answer given."""
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Coverages whose sets are measured beside the one that was asked for."""
 _STEP = 0.05  # what is promised instead of an unreachable coverage is rounded down to this
@@ -42,15 +39,16 @@ def threshold(truth: np.ndarray, coverage: float) -> float | None:
     allowed = math.floor((len(truth) + 1) * (1 - coverage) + 1e-9)  # true answers that may fall below
     if allowed < 1:
         return None
-    found = float(np.sort(truth)[allowed - 1])
-    return found if math.isfinite(found) else None
+    lowest = float(np.sort(truth)[allowed - 1])
+    return lowest if math.isfinite(lowest) else None
 
 
 def fit(truth: np.ndarray, groups: Mapping[str, Sequence[str]], coverage: float) -> dict[str, Any]:
     """The thresholds of every group.
 
     Args:
-        groups: for each name in GROUPS the group of each question, "" for none.
+        groups: for each grouping (together, by answer type, by the form of the answer given) the group of each
+            question, "" for none.
 
     Returns:
         {grouping: {group: {"n", "threshold", "reachable", ["instead"]}}}; `reachable` is the highest coverage that a
@@ -87,15 +85,11 @@ def measure(
     """
     measured: dict[str, Any] = {}
     for grouping, members in groups.items():
-        known = np.array([group in thresholds.get(grouping, {}) for group in members], dtype=bool)
+        bar_of = {group: _bar(fitted["threshold"]) for group, fitted in thresholds.get(grouping, {}).items()}
+        known = np.array([group in bar_of for group in members], dtype=bool)
         if not known.any():
             continue
-        bars = np.array(
-            [
-                _bar(thresholds[grouping][group]["threshold"]) if ok else math.nan
-                for group, ok in zip(members, known, strict=True)
-            ]
-        )
+        bars = np.array([bar_of.get(group, math.nan) for group in members])
         names = np.array(members, dtype=str)
         measured[grouping] = _measured(truth, sizes, bars, known, images)
         if not known.all():
@@ -125,11 +119,11 @@ def measure_levels(
 def _one(truth: np.ndarray, coverage: float) -> dict[str, Any]:
     unnamed = int(np.sum(~np.isfinite(truth)))
     reachable = max(0.0, 1 - (unnamed + 1) / (len(truth) + 1))
-    found: dict[str, Any] = {"n": len(truth), "threshold": threshold(truth, coverage), "reachable": reachable}
+    fitted: dict[str, Any] = {"n": len(truth), "threshold": threshold(truth, coverage), "reachable": reachable}
     lower = round(math.floor(reachable / _STEP + 1e-9) * _STEP, 2)
-    if found["threshold"] is None and lower >= 0.5:
-        found["instead"] = {"coverage": lower, "threshold": threshold(truth, lower)}
-    return found
+    if fitted["threshold"] is None and lower >= 0.5:
+        fitted["instead"] = {"coverage": lower, "threshold": threshold(truth, lower)}
+    return fitted
 
 
 def _bar(score: float | None) -> float:

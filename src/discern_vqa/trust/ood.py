@@ -32,7 +32,7 @@ from discern_vqa.scoring.intervals import wilson
 from discern_vqa.scoring.metrics import figure
 from discern_vqa.scoring.stored import own_file, read_object
 from discern_vqa.scoring.tables import cell
-from discern_vqa.trust.calibration import digest
+from discern_vqa.trust.calibration import refuse_other_weights
 
 FILE, FIGURES = "ood.safetensors", "ood.json"
 BEFORE = {FILE: "scope.safetensors", FIGURES: "scope.json"}
@@ -165,8 +165,7 @@ class Detector:
                 kind: Known(file.get_tensor(f"{kind}.vectors"), file.get_tensor(f"{kind}.inside"), how)
                 for kind, how in content["how"].items()
             }
-            made = cls(known, content["weights"])
-        return made
+            return cls(known, content["weights"])
 
 
 def there(folder: Path, name: str) -> Path:
@@ -181,11 +180,7 @@ def read_if_there(folder: Path, weights: Path) -> Detector | None:
     if not path.is_file():
         return None
     made = Detector.read(path)
-    if made.weights != digest(weights):
-        raise RunError(
-            f"{path} was made for other weights than {weights.name} holds now",
-            hint=f"make it anew with discern calibrate {folder}, or remove it",
-        )
+    refuse_other_weights(path, made.weights, weights)
     return made
 
 

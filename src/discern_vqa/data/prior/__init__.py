@@ -27,18 +27,14 @@ _NEAR = 0.01
 
 @dataclass(frozen=True)
 class Cases:
-    """The training questions, n of them about U images.
+    """The training questions, n of them about U images."""
 
-    question (n, c), image (U, k): unit vectors, their means taken away; which (n,): row of `image`; answer (n,): place
-    in the vocabulary, -1: outside; question_mean (c,), image_mean (k,): what was taken away.
-    """
-
-    question: Tensor
-    image: Tensor
-    which: Tensor
-    answer: Tensor
-    question_mean: Tensor
-    image_mean: Tensor
+    question: Tensor  # (n, c) unit vectors, their mean taken away
+    image: Tensor  # (U, k) the same
+    which: Tensor  # (n,) row of `image`
+    answer: Tensor  # (n,) place in the vocabulary, -1: outside
+    question_mean: Tensor  # (c,) what was taken away
+    image_mean: Tensor  # (k,) the same
 
     @classmethod
     def of(cls, question: Tensor, image: Tensor, which: Tensor, answer: Tensor) -> Self:
@@ -62,18 +58,14 @@ class Cases:
 
 @dataclass(frozen=True)
 class Prior:
-    """A fitted prior over K answers.
+    """A fitted prior over K answers. votes, floor and reach are unused without `cases`."""
 
-    clues (C,): w; rate (): r; share (K,): log f; votes (), floor (), reach (3,): m, e and (t, i, s), unused without
-    `cases`.
-    """
-
-    clues: Tensor
-    rate: Tensor
-    share: Tensor
-    votes: Tensor
-    floor: Tensor
-    reach: Tensor
+    clues: Tensor  # (C,) w
+    rate: Tensor  # () r
+    share: Tensor  # (K,) log f
+    votes: Tensor  # () m
+    floor: Tensor  # () e
+    reach: Tensor  # (3,) t, i, s
     cases: Cases | None = None
 
     def scores(
