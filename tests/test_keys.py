@@ -23,7 +23,7 @@ COMMON = {"data": DataConfig, "prior": PriorConfig, "optim": OptimConfig, "run":
 Table = type[BaseModel]
 Key = tuple[Table, str]
 NEEDED = {
-    "DataConfig": "exclude folds index limit min_count mirror options root",  # own data, and quick looks at any
+    "DataConfig": "exclude folds index limit mirror options root",  # own data, and quick looks at any
     "EncoderConfig": "width heads",  # sizes of the small encoder
     "FvtaConfig": "eps",  # a BERT with another epsilon is refused with this key
     "GeneratorConfig": "beams",  # how long an answer takes to be written

@@ -144,7 +144,7 @@ def set_up(
         warm_states(run, model, batcher, [*learned, *validation], say)
         run.learn_prior(batcher, samples)
     objective = registry.objective(settings.objective.name).Objective(settings.objective, model)
-    batcher.second_view = objective.second_view
+    batcher.second_view, batcher.statements = objective.second_view, objective.statements
     if objective.finds_similar:
         with among.main_process_first():
             say(use_similar(run, objective, [samples, *sets], batcher))
