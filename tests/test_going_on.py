@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from discern_vqa import recipe_samples
+from discern_vqa.auxiliary_sets import refuse_leak
 from discern_vqa.config import DataConfig
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.splits import image_disjoint
@@ -15,7 +16,7 @@ from discern_vqa.datasets import jsonl, phantom, pmc_vqa, roco, slake, vqa_rad
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation.explain import Explainer
 from discern_vqa.evaluation.opening import open_run
-from discern_vqa.recipe_samples import Samples, refuse_leak
+from discern_vqa.recipe_samples import Samples
 from discern_vqa.run import WEIGHTS, Run, read_tensors
 from discern_vqa.scoring.protocols import read_answers
 from discern_vqa.training.train import train
@@ -52,7 +53,6 @@ DISJOINT = {"protocol": "image_disjoint", "fold": 1}
         ({"dataset": "vqa_rad", **DISJOINT}, {}, "learned from questions"),
         ({"dataset": "vqa_rad", **DISJOINT, "fold": 2}, DISJOINT, "learned from questions"),
         ({"dataset": "vqa_rad"}, {"index": "split"}, "learned from questions"),
-        ({"dataset": "slake", "auxiliary": "vqa_rad"}, DISJOINT, "learned from questions"),
     ],
 )
 def test_a_run_that_has_seen_what_is_tested_on_is_refused_with_the_way_out(before, now, what):
@@ -60,6 +60,21 @@ def test_a_run_that_has_seen_what_is_tested_on_is_refused_with_the_way_out(befor
         refuse_leak(DataConfig(dataset="vqa_rad", **now), DataConfig(**before), BEFORE, takes_table=True)
     assert "--set data.protocol=" in caught.value.hint
     assert ("run.answer_head=per_dataset" in caught.value.hint) is (what == "vocabulary")
+
+
+@pytest.mark.parametrize("now", [DISJOINT, {"index": "split"}, {"validation_ratio": 0.1}])
+def test_a_pretraining_that_read_a_whole_training_set_is_refused_where_some_of_it_is_judged(now):
+    before = DataConfig(dataset="vqa_med_2019", split="pretrain", auxiliary=["jsonl:pairs", "vqa_rad"])
+    with pytest.raises(ConfigError, match="was learned from .*questions") as caught:
+        refuse_leak(DataConfig(dataset="vqa_rad", **now), before, BEFORE, takes_table=False)
+    assert "without vqa_rad" in caught.value.hint
+
+
+def test_a_set_with_a_validation_part_of_its_own_may_be_read_before_and_chosen_on():
+    before = DataConfig(dataset="vqa_med_2019", split="pretrain", auxiliary=["slake"])
+    refuse_leak(DataConfig(dataset="slake"), before, BEFORE, takes_table=False)
+    with pytest.raises(ConfigError, match="holds some out to choose on"):
+        refuse_leak(DataConfig(dataset="slake", validation_from="train"), before, BEFORE, takes_table=False)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +85,8 @@ def test_a_run_that_has_seen_what_is_tested_on_is_refused_with_the_way_out(befor
         ({"dataset": "vqa_med_2019", "vocabulary_from": ["vqa_rad"], **DISJOINT}, DISJOINT, True),
         ({"dataset": "vqa_rad", **DISJOINT}, DISJOINT, True),
         ({"dataset": "slake"}, DISJOINT, True),
-        ({"dataset": "slake", "auxiliary": "vqa_rad"}, {}, True),
+        ({"dataset": "slake", "auxiliary": ["vqa_rad"]}, {"validation_ratio": 0}, True),
+        ({"dataset": "vqa_med_2019", "split": "pretrain", "auxiliary": ["slake"]}, DISJOINT, False),
     ],
 )
 def test_a_run_that_has_not_is_taken(before, now, takes_table):

@@ -27,6 +27,7 @@ FLOORS = [
     {"reading", "models", "parts", "answering", "fitting", "attribution"},
     {"datasets", "scoring", "objectives", "run", "baselines", "explanations"},
     {"recipe_samples", "trust", "audit", "card"},
+    {"auxiliary_sets"},
     {"measurements"},
     {"report"},
     {"training"},

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from _tiny import CAPTIONS, QUESTIONS, batch, model, pretraining, rng, value
+from _tiny import CAPTIONS, QUESTIONS, batch, batcher, model, pretraining, rng, value
 
 from discern_vqa.models.cmdpi import Model
 from discern_vqa.nn.losses import contrast, total
@@ -89,6 +89,46 @@ def test_questions_contribute_nothing_to_the_contrast_unless_asked():
         torch.testing.assert_close(
             pretraining(net)(mixed, rng())[part], pretraining(net)(captions, rng())[part], atol=1e-5, rtol=1e-5
         )
+
+
+def test_a_question_joins_the_contrast_with_its_answer():
+    net = model()
+    told = batcher(net)
+    told.statements = True
+    data = told.batch(QUESTIONS, rng())
+    texts = [f"{sample.question} {sample.answer}" for sample in QUESTIONS]
+    ids = told.tokenizer.encode(texts, told.length).ids
+    assert torch.equal(data.targets.statement.tokens, ids)
+    assert not torch.equal(data.inputs.tokens, ids)
+    objective = pretraining(net, contra_vqa=True, mask_duplicates=False, tau=0.2)
+    assert objective.statements
+    assert not pretraining(net, contra_vqa=True, contra_text="question").statements
+    assert not pretraining(net).statements
+    parts = objective(data, rng())
+    h_img = net.encode(data.inputs).h_img
+    h_txt = net.encode_text(data.targets.statement).h
+    torch.testing.assert_close(parts["inter"], contrast(h_img, h_txt, 0.2) + contrast(h_txt, h_img, 0.2))
+    images = data.inputs.which.unique()
+    slow_img = objective.image_ema(data.inputs.image).h[images]
+    statement = data.targets.statement
+    slow_txt = objective.text_ema(statement.tokens, statement.keep).h
+    own = net.image(data.inputs.image).h[images]
+    torch.testing.assert_close(parts["intra"], contrast(own, slow_img, 0.2) + contrast(h_txt, slow_txt, 0.2))
+    # The reconstruction reads the question without its answer all the same.
+    without = pretraining(net, contra_vqa=True, contra_text="question")(batch(QUESTIONS, net), rng())
+    torch.testing.assert_close(parts["ans"], without["ans"])
+
+
+def test_two_questions_with_different_answers_are_different_statements():
+    told = batcher(model())
+    first = QUESTIONS[0]
+    asked = [first, replace(first, id="other", answer=QUESTIONS[1].answer)]
+    assert asked[0].answer != asked[1].answer
+    same = told.batch(asked, rng()).targets.text_key
+    assert same[0] == same[1]
+    told.statements = True
+    differ = told.batch(asked, rng()).targets.text_key
+    assert differ[0] != differ[1]
 
 
 def test_the_contrast_is_eq_6_of_the_unmasked_features():

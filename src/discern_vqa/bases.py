@@ -162,6 +162,11 @@ class ObjectiveBase(nn.Module, Generic[ConfigT, ModelT]):
         """Whether batches hold a second cached view of each image (`Targets.second`)."""
         return False
 
+    @property
+    def statements(self) -> bool:
+        """Whether batches hold the questions with their answers as texts (`Targets.statement`)."""
+        return False
+
     def forward(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
         """The parts of the loss: one number each."""
         raise NotImplementedError

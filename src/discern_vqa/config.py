@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from discern_vqa import registry
 from discern_vqa.errors import ConfigError
@@ -31,6 +31,16 @@ from discern_vqa.toml import override, read_tables
 TABLES = ("data", "model", "prior", "objective", "optim", "run")
 LEARNING = ("prior", "objective", "optim")
 """Tables that the recipe of a baseline does not have."""
+
+
+def _names(given: Any) -> Any:
+    """A list of names, of which one may be written as a text."""
+    return ([given] if given else []) if isinstance(given, str) else given
+
+
+def auxiliary_name(entry: str) -> str:
+    """The folder's name of an entry of `data.auxiliary`: "slake" of "slake", "pairs" of "jsonl:pairs"."""
+    return entry.rpartition(":")[2]
 
 
 class DataConfig(Table):
@@ -70,18 +80,19 @@ class DataConfig(Table):
     `protocol`, `folds` and `fold` apply to them too, so that no answer about a test image of the fold joins."""
     vocabulary_min_count: dict[str, int] = {}
     """How often an answer must occur in one of these sets to join, as in {pmc_vqa = 5} (A11); elsewhere once."""
-    auxiliary: str = ""
-    """An auxiliary data set, whose training questions are learned from too. Results are never measured on it. It is
-    looked for next to this data set, and where `paths.find_data` looks."""
+    auxiliary: Annotated[list[str], BeforeValidator(_names)] = []
+    """Auxiliary data sets, which are learned from too. Results are never measured on them. Each is looked for next to
+    this data set, and where `paths.find_data` looks: "slake", or "jsonl:FOLDER" for a folder in the neutral format. A
+    set is read at `split` if it has a split of that name, else its training questions are."""
     auxiliary_missing: Literal["refuse", "without"] = "refuse"
-    """What happens where the auxiliary set cannot be found: an error, or a training without it. The second gives a
-    warning, and leaves `auxiliary` empty in the run folder."""
+    """What happens where an auxiliary set cannot be found: an error, or a training without it. The second gives a
+    warning, and leaves the set out of `auxiliary` in the run folder."""
     auxiliary_outside: Literal["keep", "drop"] = "keep"
     """Auxiliary questions whose answer is not in the vocabulary are kept for all losses but the answer's (A12), or
     dropped."""
     auxiliary_limit: int = Field(0, ge=0)
-    """The largest number of auxiliary questions; 0: all. Questions whose answer is in the vocabulary come first, the
-    others are drawn at random. The run folder lists those that were taken."""
+    """The largest number of questions of each auxiliary set; 0: all. Questions whose answer is in the vocabulary come
+    first, the others are drawn at random. The run folder lists those that were taken."""
     auxiliary_share: float = Field(0.5, gt=0)
     """The number of auxiliary questions in an epoch, relative to the main set's; each epoch draws them anew."""
     exclude: list[str] = []
@@ -95,8 +106,9 @@ class DataConfig(Table):
     limit: int = Field(0, ge=0)
     """The largest number of samples of each split (0: all), for a quick look."""
     train_share: float = Field(1.0, gt=0, le=1)
-    """The share of the training images that is learned from, for curves over the size of the data. The images are the
-    same for every seed, a smaller share is part of a larger one, and the vocabulary stays that of the whole set."""
+    """The share of the training images that is learned from (of auxiliary sets too), for curves over the size of the
+    data. The images are the same for every seed, a smaller share is part of a larger one, and the vocabulary stays that
+    of the whole set."""
     views: int = Field(1, ge=1)
     """With a frozen image encoder: the number of cached views of each image, the first of them not augmented."""
     augment: bool = False

@@ -18,8 +18,8 @@ def impossible(built: dict[str, Any]) -> list[str]:
     data = built.get("data")
     if data is not None and data.fold >= data.folds:
         mistakes.append(f"[data] fold = {data.fold}: expected less than folds = {data.folds}")
-    if data is not None and data.auxiliary == data.dataset:
-        mistakes.append(f"[data] auxiliary = {data.auxiliary!r}: that is the data set itself")
+    if data is not None and data.dataset in data.auxiliary:
+        mistakes.append(f"[data] auxiliary: {data.dataset!r} is the data set itself")
     if data is not None and (odd := data.vocabulary_min_count.keys() - set(data.vocabulary_from)):
         mistakes.append(f"[data] vocabulary_min_count: {', '.join(sorted(odd))}: expected names of vocabulary_from")
     # Cases are compared by the states of frozen encoders, and a mirrored image is no longer the case that it was.
@@ -37,7 +37,7 @@ def unknown_names(built: dict[str, Any]) -> list[str]:
     if "data" in built:
         data, sets = built["data"], registry.names("datasets")
         keys = [("dataset", data.dataset), *(("vocabulary_from", name) for name in data.vocabulary_from)]
-        keys += [("auxiliary", data.auxiliary)] if data.auxiliary else []
+        keys += [("auxiliary", entry.partition(":")[0]) for entry in data.auxiliary]
         named += [(f"[data] {key}", name, sets) for key, name in keys]
         named += [("[data] imitate", name, list(registry.load("lab", "faults").FAULTS)) for name in data.imitate]
         named.append(("[data] normaliser", data.normaliser, list(registry.load("data", "answers").NORMALISERS)))

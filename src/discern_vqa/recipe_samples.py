@@ -3,11 +3,9 @@ alone; learning gets train and validation, and nothing else leaves this file."""
 
 import hashlib
 import json
-import random
 import shutil
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,9 +22,6 @@ from discern_vqa.paths import cache_dir, find_data
 from discern_vqa.reading import split_files
 from discern_vqa.reading.options import require_fit
 from discern_vqa.reading.records import parse_json, present_splits, read_text
-
-_NAMES = ("id", "image", "group", "patient", "study", "twin", "source")
-"""What of a sample names something of its set."""
 
 
 def find_root(choice: DataConfig, given: Path | None = None) -> Path:
@@ -70,7 +65,7 @@ class Samples:
             if not validation:
                 ratio, by = choice.validation_ratio, choice.validation_by
                 train, validation = hold_out_validation(train, ratio, by, self.seed)
-        return _part(train, choice.train_share)[: self._limit], _questions(validation)[: self._limit]
+        return part_of_images(train, choice.train_share)[: self._limit], _questions(validation)[: self._limit]
 
     def held_out(self) -> list[Sample]:
         """The questions that are not learned from: those of validation, or, where a recipe holds none out, the data
@@ -185,31 +180,6 @@ def _frequent(samples: list[Sample], least: int, normaliser: str) -> list[Sample
     return [sample for sample in questions if counts[normalise(sample.answer)] >= least]
 
 
-def refuse_leak(choice: DataConfig, before: DataConfig, from_run: Path, takes_table: bool) -> None:
-    """Raises ConfigError where an earlier run, from which this recipe goes on, has seen what this recipe tests on: it
-    learned from the same data set, or (where its vocabulary is taken over) from that set's answers, and
-    the set in another way."""
-    name = choice.dataset
-    learned = name == before.auxiliary or (name == before.dataset and before.split == "train")
-    in_table = takes_table and name in (before.dataset, *before.vocabulary_from)
-    if not (learned or in_table):
-        return
-    usual = choice.protocol == "usual" and not choice.index
-    keys = ("protocol", "index") if usual else ("protocol", "index", "folds", "fold")
-    different = [key for key in keys if getattr(choice, key) != getattr(before, key)]
-    if name == before.auxiliary and not usual:  # an auxiliary set is split as it was published
-        different = ["protocol"]
-    if different:
-        wanted = " ".join(f"--set data.{key}={getattr(choice, key)}" for key in keys if getattr(choice, key) != "")
-        what = "was learned from questions" if learned else "has a vocabulary with answers"
-        or_else = "" if learned else ", or begin the vocabulary anew: --set run.answer_head=per_dataset"
-        raise ConfigError(
-            f"{from_run} {what} about images that this recipe tests on: there {name} is split in another way "
-            f"({', '.join(f'[data] {key}' for key in different)})",
-            hint=f"train it anew with {wanted}{or_else}",
-        )
-
-
 def other_folder(name: str, root: Path, key: str, way_out: str) -> Path:
     """The folder of another data set: in the folder in which `root` lies, or wherever data lies.
 
@@ -221,34 +191,6 @@ def other_folder(name: str, root: Path, key: str, way_out: str) -> Path:
     except DataError as error:
         hint = f"put it into {near}, or its parent folder into DISCERN_DATA; or {way_out}"
         raise DataError(f"[data] {key} = {name!r}: {error}", hint=hint) from error
-
-
-def auxiliary_samples(choice: DataConfig, folder: Path, answers: AnswerVocabulary) -> list[Sample]:
-    """The training questions of the auxiliary data set in `folder`, as many and which the recipe says. Their names
-    (images, patients, questions) get the set's name in front, so that no two sets' are taken for one.
-
-    Raises DataError when no answer is in the vocabulary.
-    """
-    name, excluded = choice.auxiliary, excluded_images(choice)
-    samples = registry.load("datasets", name).read(folder, "train")
-    questions = [sample for sample in _questions(samples) if Path(sample.image).name not in excluded]
-    known = [answers.index(sample.answer) >= 0 for sample in questions]
-    if not any(known):
-        raise DataError(
-            f"{folder}: none of its training questions has an answer that is in the vocabulary of {choice.dataset}",
-            hint="take data.auxiliary out of the recipe",
-        )
-    rows = [row for row, is_known in enumerate(known) if is_known or choice.auxiliary_outside == "keep"]
-    if choice.auxiliary_limit:
-        # Known answers first, then the rest, each in an order drawn once and for all. The word is part of the seed.
-        drawn = random.Random("beside").sample(rows, len(rows))
-        rows = sorted(sorted(drawn, key=lambda row: not known[row])[: choice.auxiliary_limit])
-    return [_named_after(name, questions[row]) for row in rows]
-
-
-def _named_after(name: str, sample: Sample) -> Sample:
-    changes: dict[str, Any] = {key: f"{name}:{value}" for key in _NAMES if (value := getattr(sample, key))}
-    return replace(sample, **changes)
 
 
 def faults_of(choice: DataConfig) -> list[Fault]:
@@ -268,7 +210,7 @@ def evaluated(choice: DataConfig, samples: list[Sample], batch: int) -> list[Sam
     return samples
 
 
-def _part(samples: list[Sample], share: float) -> list[Sample]:
+def part_of_images(samples: list[Sample], share: float) -> list[Sample]:
     """The samples of this share of the images (at least one), chosen by digests of their names."""
     if share == 1:
         return samples

@@ -77,6 +77,7 @@ class Targets(_Record):
     is_open: Tensor  # (B,) 1.0 an open question, 0.0 a closed one, -1.0 a caption, or the data set does not say
     written: Tensor | None = None  # (B, G) the answers as tokens, for a model that writes them
     second: Tensor | None = None  # another view of `image` where that is cached states, for a contrast of two views
+    statement: Inputs | None = None  # captions, and questions with their answers, as texts; text_key is then of these
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ class Batcher:
     prior: PriorSource | None = None
     pairing: Pairing = field(default_factory=Pairing)  # to be set: which similar images and partners travel along
     second_view: bool = False  # to be set: batches bring another view of cached images
+    statements: bool = False  # to be set: batches bring the questions with their answers as texts too
 
     def images_of(self, samples: Sequence[Sample], view: int = 0) -> tuple[Tensor, list[str]]:
         """The distinct images of the samples as a model sees them, and their names in the same order."""
@@ -148,12 +150,15 @@ class Batcher:
             is_caption=torch.tensor([s.is_caption for s in samples]),
             image=target,
             image_key=torch.tensor([stable_hash(s.image) for s in samples]),
-            text_key=torch.tensor([stable_hash(plain(s.text)) for s in samples]),
+            text_key=torch.tensor([stable_hash(plain(s.statement if self.statements else s.text)) for s in samples]),
             near=torch.tensor([-1 if key is None else rows[key[0]] for key in similar]),
             partner=choose_partners(samples, rng, self.pairing.same_answer_type),
             is_open=torch.tensor([IS_OPEN.get(s.answer_type, -1.0) for s in samples]),
             written=None if self.writer is None else self.writer.encode([s.answer for s in samples]),
             second=second,
+            statement=self._inputs(samples, image, list(paths), [s.statement for s in samples])
+            if self.statements
+            else None,
         )
         inputs = self._inputs(samples, image, list(paths))
         if self.prior is not None:
@@ -161,9 +166,11 @@ class Batcher:
             inputs = replace(inputs, prior=PriorScores(self.prior.training_scores(samples)))
         return Batch(inputs, targets, tuple(sample.id for sample in samples))
 
-    def _inputs(self, samples: Sequence[Sample], image: Tensor, keys: list[str]) -> Inputs:
+    def _inputs(
+        self, samples: Sequence[Sample], image: Tensor, keys: list[str], texts: Sequence[str] | None = None
+    ) -> Inputs:
         rows = {key: row for row, key in enumerate(keys)}
-        tokens = self.tokenizer.encode([sample.text for sample in samples], self.length)
+        tokens = self.tokenizer.encode(texts or [sample.text for sample in samples], self.length)
         return Inputs(
             image=image,
             which=torch.tensor([rows[sample.image] for sample in samples]),

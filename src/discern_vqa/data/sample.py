@@ -54,6 +54,11 @@ class Sample:
         return self.question or self.caption
 
     @property
+    def statement(self) -> str:
+        """What the text says of the image: a caption, or a question with its answer."""
+        return f"{self.question} {self.answer}" if self.question else self.caption
+
+    @property
     def kind(self) -> str:
         """The primary question type, or ""."""
         return self.question_type[0] if self.question_type else ""

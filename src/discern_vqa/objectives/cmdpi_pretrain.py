@@ -5,7 +5,7 @@ Savings that equal the slow way: an image is encoded once for all texts about it
 h_F and the contrast; global and local RecNet run as one batch of 2B; FFN_T runs only where the loss looks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
 import torch
@@ -47,6 +47,8 @@ class Readings(Table):
     """A19: the input of the momentum encoders. `same`: unchanged (paper). `augmented`: a tenth of the words hidden, and
     the image turned, moved and exposed otherwise, or another view of cached states (robust). `brightness`: a tenth of
     the words hidden, and the image brighter or darker."""
+    contra_text: Literal["statement", "question"] = "statement"
+    """What joins the contrast where questions do (`contra_vqa`): the question with its answer (Fig. 6), or alone."""
     mask_duplicates: bool = True
     """A21: equal images and equal texts are not negatives of each other."""
 
@@ -65,7 +67,7 @@ class Config(ObjectiveConfig):
     intra_contrast: bool = True
     """C_intra of Eq. 6 is learned."""
     contra_vqa: bool = False
-    """Questions join the contrast (Fig. 6, "Contra.QA")."""
+    """Questions with their answers join the contrast (Fig. 6, "Contra.QA")."""
     weights: dict[str, float] = {"img": 1.0, "txt": 1.0, "ans": 1.0, "inter": 0.5, "intra": 1.0}
     """The weights of Eq. 5 (1, 1, 1) and Eq. 6 (alpha = 0.5, alpha' = 1)."""
     readings: Readings = Readings()
@@ -134,6 +136,11 @@ class Objective(ObjectiveBase[Config, Model]):
         """Whether batches must bring a second view of their cached images (`Targets.second`)."""
         return self.config.intra_contrast and self.config.readings.intra_view == "augmented"
 
+    @property
+    def statements(self) -> bool:
+        """Whether batches must bring the questions with their answers as texts (`Targets.statement`)."""
+        return self.config.contra_vqa and self.config.readings.contra_text == "statement"
+
     def forward(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
         """Parts: img, txt, ans (each the sum of the global and the local pass), inter, intra."""
         inputs, targets, model = batch.inputs, batch.targets, self.model
@@ -144,6 +151,8 @@ class Objective(ObjectiveBase[Config, Model]):
         plain = model.align(picture, model.encode_text(inputs), inputs.which)
         masked = model.encode(inputs, hidden_cells, hidden_words)
         parts = self._reconstruct(batch, plain, masked, hidden_cells, hidden_words)
+        if targets.statement is not None:  # from here on the contrast alone
+            plain = replace(plain, h_txt=model.encode_text(targets.statement).h)
         chosen = targets.is_caption | self.config.contra_vqa
         # Without the batch's own features: a pair must not be a negative of itself.
         held = self.queue.held() if self.config.readings.queue else {}
@@ -217,8 +226,8 @@ class Objective(ObjectiveBase[Config, Model]):
 
     def slow(self, batch: Batch, seen: Seen, rng: torch.Generator) -> Slow:
         """h^_I, h^_T of Eq. 6: what the momentum encoders make of the batch, or of a second view of it (A19)."""
-        inputs, view = batch.inputs, self.config.readings.intra_view
-        image = inputs.image[seen.images]
+        inputs, view = batch.targets.statement or batch.inputs, self.config.readings.intra_view
+        image = batch.inputs.image[seen.images]
         hidden = None if view == "same" else hide_words(inputs.words, 0.1, rng)
         if view == "augmented" and image.ndim == 4:
             image = augment(image, rng)

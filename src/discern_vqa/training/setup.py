@@ -15,8 +15,9 @@ from accelerate import PartialState
 from safetensors.torch import save_file
 
 from discern_vqa import registry
+from discern_vqa.auxiliary_sets import auxiliary_samples, folder_of, refuse_leak
 from discern_vqa.bases import ModelBase, ObjectiveBase
-from discern_vqa.config import Recipe
+from discern_vqa.config import Recipe, auxiliary_name
 from discern_vqa.data.batch import Batch, Batcher
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sampling import epoch_batches, with_auxiliary
@@ -27,13 +28,10 @@ from discern_vqa.nn.precision import computed
 from discern_vqa.parts import make_tokenizer, make_writer
 from discern_vqa.recipe_samples import (
     Samples,
-    auxiliary_samples,
     evaluated,
     excluded_images,
     faults_of,
     imitated,
-    other_folder,
-    refuse_leak,
 )
 from discern_vqa.run import AUXILIARY, CONFIG, SIMILAR, WEIGHTS, Run, load_weights, read_tensors
 from discern_vqa.training.optim import check_factors
@@ -95,7 +93,7 @@ def set_up(
     """
     # cuDNN's attention plans anew for every length of text that it meets, in 0.1 to 1 s; the other ways need no plan.
     torch.backends.cuda.enable_cudnn_sdp(False)
-    settings, auxiliary_folder = _with_auxiliary_folder(settings, root, out, resume, say)
+    settings, auxiliary_folders = _with_auxiliary_folders(settings, root, out, resume, say)
     reading = Samples(settings.data, root, settings.run.seed)
     samples, validation = reading.learning
     validation = evaluated(settings.data, validation, settings.optim.batch)
@@ -107,7 +105,7 @@ def set_up(
             run = Run.open(out, finished=False)
             same_recipe(run.recipe, settings, out)
         else:
-            run = _new_run(out, recipe, settings, reading, from_run)
+            run = _new_run(out, recipe, settings, reading, from_run, auxiliary_folders)
     model = run.build_model(pretrained=from_run is None).to(among.device)
     if from_run is not None:
         heads = model.answer_layers if settings.run.answer_head == "per_dataset" else ()
@@ -132,46 +130,50 @@ def set_up(
         f"{sum(p.numel() for p in model.parameters() if p.requires_grad):,} trained parameters"
     )
     batcher = run.batcher(model)
-    auxiliary = auxiliary_samples(settings.data, auxiliary_folder, run.vocabulary) if auxiliary_folder else []
+    sets = [
+        auxiliary_samples(settings.data, entry, folder, run.vocabulary) for entry, folder in auxiliary_folders.items()
+    ]
+    auxiliary = [sample for part in sets for sample in part]
     if settings.data.auxiliary_limit and among.is_main_process:
         atomic_write_text(run.folder / AUXILIARY, "".join(f"{sample.id}\n" for sample in auxiliary))
-    if auxiliary:
-        images = len({sample.image for sample in auxiliary})
-        say(f"auxiliary: {len(auxiliary):,} questions about {images:,} images of {settings.data.auxiliary}")
+    for entry, part in zip(auxiliary_folders, sets, strict=True):
+        images = len({sample.image for sample in part})
+        say(f"auxiliary: {len(part):,} samples of {images:,} images of {auxiliary_name(entry)}")
     learned = [*samples, *auxiliary]
     with among.main_process_first():
         warm_states(run, model, batcher, [*learned, *validation], say)
         run.learn_prior(batcher, samples)
     objective = registry.objective(settings.objective.name).Objective(settings.objective, model)
-    batcher.second_view = objective.second_view
+    batcher.second_view, batcher.statements = objective.second_view, objective.statements
     if objective.finds_similar:
         with among.main_process_first():
-            say(use_similar(run, objective, [samples, auxiliary], batcher))
+            say(use_similar(run, objective, [samples, *sets], batcher))
     return Start(run, model, objective, batcher, learned, len(samples), validation)
 
 
-def _with_auxiliary_folder(
+def _with_auxiliary_folders(
     settings: Recipe, root: Path, out: Path, resume: bool, say: Say
-) -> tuple[Recipe, Path | None]:
-    """The recipe, and the folder of its auxiliary set. Without that set where a run that goes on began so,
-    or where it is nowhere and the recipe can do without it."""
-    if not settings.data.auxiliary:
-        return settings, None
-    alone = settings.model_copy(update={"data": settings.data.model_copy(update={"auxiliary": ""})})
+) -> tuple[Recipe, dict[str, Path]]:
+    """The recipe, and the folder of each auxiliary set. Without the sets that a run which goes on began without, and
+    those that are nowhere and that the recipe can do without."""
+    wanted, folders = settings.data.auxiliary, {}
     may_miss = settings.data.auxiliary_missing == "without"
-    if may_miss and resume and (out / CONFIG).is_file() and not Run.open(out, finished=False).recipe.data.auxiliary:
-        return alone, None
-    try:
-        way_out = "learn without it: --set data.auxiliary="
-        return settings, other_folder(settings.data.auxiliary, root, "auxiliary", way_out)
-    except DataError as error:
-        if not may_miss:
-            raise
-        say(f"WARNING: {error}; learned without it. The recipe's figures were measured with it ({error.hint})")
-        return alone, None
+    if may_miss and resume and (out / CONFIG).is_file():
+        began_with = Run.open(out, finished=False).recipe.data.auxiliary
+        wanted = [entry for entry in wanted if entry in began_with]
+    for entry in wanted:
+        try:
+            folders[entry] = folder_of(entry, root)
+        except DataError as error:
+            if not may_miss:
+                raise
+            say(f"WARNING: {error}; learned without it. The recipe's figures were measured with it ({error.hint})")
+    return settings.model_copy(update={"data": settings.data.model_copy(update={"auxiliary": [*folders]})}), folders
 
 
-def _new_run(out: Path, source: Path, settings: Recipe, reading: Samples, from_run: Path | None) -> Run:
+def _new_run(
+    out: Path, source: Path, settings: Recipe, reading: Samples, from_run: Path | None, auxiliary: dict[str, Path]
+) -> Run:
     shares_vocabulary = settings.run.answer_head == "shared"
     before = Run.open(from_run) if from_run is not None else None
     if before is not None and from_run is not None:
@@ -190,7 +192,11 @@ def _new_run(out: Path, source: Path, settings: Recipe, reading: Samples, from_r
         tokenizer, writer = before.tokenizer, before.writer
     else:
         samples = reading.vocabulary()
-        tokenizer = make_tokenizer(settings, [sample.text for sample in samples])
+        texts = [sample.text for sample in samples]
+        if settings.data.split == "pretrain":  # the words of auxiliary captions are to be reconstructed too
+            sets = (auxiliary_samples(settings.data, *item, vocabulary) for item in auxiliary.items())
+            texts += [sample.text for part in sets for sample in part]
+        tokenizer = make_tokenizer(settings, texts)
         writer = make_writer(settings, [sample.answer for sample in samples if not sample.is_caption])
     return Run(out, settings, vocabulary, tokenizer, reading.root, writer).create(source)
 
@@ -203,8 +209,8 @@ def _differences(before: Recipe, now: Recipe) -> str:
 def same_recipe(before: Recipe, now: Recipe, out: Path) -> None:
     """What was begun in `out` must go on with its own recipe; only the data folder may have moved. Raises RunError."""
     old, new = before.to_json(), now.to_json()
-    if now.data.auxiliary_missing == "without" and not before.data.auxiliary:
-        new["data"]["auxiliary"] = ""  # it was nowhere when the run began
+    if now.data.auxiliary_missing == "without":  # some may have been nowhere when the run began
+        new["data"]["auxiliary"] = [entry for entry in now.data.auxiliary if entry in before.data.auxiliary]
     for tables in (old, new):
         tables["data"].pop("root")
     keys = [(table, key) for table in old for key in old[table]]
