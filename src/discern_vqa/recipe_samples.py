@@ -85,7 +85,7 @@ class Samples:
             raise ConfigError(f"{choice.dataset} has no split {split!r}", hint=f"it has: {', '.join(known)}")
         if split == "validation" and choice.refit != "none":
             raise ConfigError(
-                f"the split {split!r} was learned from ([data] refit = {choice.refit!r}); nothing can be measured on it",
+                f"the split {split!r} was learned from ([data] refit = {choice.refit!r}): nothing is measured on it",
                 hint="evaluate a run of the same recipe with --set data.refit=none",
             )
         if choice.protocol == "image_disjoint" and split == "test":
