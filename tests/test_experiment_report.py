@@ -25,6 +25,7 @@ from discern_vqa.experiments import (
 )
 from discern_vqa.experiments.features import clusters, purity
 from discern_vqa.scoring import predictions
+from discern_vqa.scoring.intervals import clustered_bootstrap
 from discern_vqa.scoring.predictions import Prediction
 
 QUESTIONS = 20  # two an image; even ones are open
@@ -89,6 +90,16 @@ def test_means_and_spreads_are_those_of_the_seeds(report):
     assert (report["n"], report["images"], report["seeds"]) == (20, 10, SEEDS)
 
 
+def test_a_row_s_interval_is_that_of_its_mean_over_the_seeds_and_of_whole_images(report):
+    first, second = (np.array([number in right for number in range(QUESTIONS)]) for right in GIVEN["without mixup"])
+    images = [f"i{number // 2}.png" for number in range(QUESTIONS)]
+    figures = row(report, "without mixup")["figures"]
+    assert figures["overall"]["ci95"] == pytest.approx(clustered_bootstrap((first * 1.0 + second) / 2, images))
+    even = np.arange(QUESTIONS) % 2 == 0
+    of_open = clustered_bootstrap(((first * 1.0 + second) / 2)[even], np.array(images)[even])
+    assert figures["open"]["ci95"] == pytest.approx(of_open)
+
+
 def test_differences_are_paired_and_stand_beside_the_printed_ones(report):
     test = next(one for one in report["tests"] if (one["name"], one["part"]) == ("without mixup", "overall"))
     assert test["difference"] == pytest.approx(0.45 - 0.85)
@@ -141,6 +152,9 @@ def test_the_page_holds_what_was_counted_and_no_path(report, made, tmp_path):
     )
     assert "`objective.mixup` false" in text
     assert "| 40.5 / 70.0 / 55.0 | -5.0 |" in text
+    assert "![Accuracy of each row with its interval](chart.png)" in text
+    assert (tmp_path / "page" / "chart.png").is_file()
+    assert (tmp_path / "page" / "chart.svg").is_file()
     assert "20 questions about 10 images" in text
     assert "discern experiment tiny" in text
     assert str(tmp_path) not in text + (tmp_path / "page" / "report.json").read_text(encoding="utf-8")

@@ -71,6 +71,9 @@ class DataConfig(Table):
     validation_from: Literal["own", "train"] = "own"
     """`own`: the validation split of the data set is used where it has one. `train`: validation is always held out of
     train, so that results on the data set's own validation split can be reported."""
+    refit: Literal["none", "train+validation"] = "none"
+    """`train+validation`: once settings and epochs are chosen, the data set's own validation split is learned from too,
+    and nothing is held out. Such a run is not evaluated on validation."""
     normaliser: str = "m3ae"
     """The rule by which two answers count as the same (`data/answers.py`)."""
     min_count: int = Field(1, ge=1)

@@ -22,6 +22,15 @@ def impossible(built: dict[str, Any]) -> list[str]:
         mistakes.append(f"[data] auxiliary: {data.dataset!r} is the data set itself")
     if data is not None and (odd := data.vocabulary_min_count.keys() - set(data.vocabulary_from)):
         mistakes.append(f"[data] vocabulary_min_count: {', '.join(sorted(odd))}: expected names of vocabulary_from")
+    if (
+        data is not None
+        and data.refit != "none"
+        and {"objective", "run"} <= built.keys()
+        and built["run"].select == "best"
+    ):
+        mistakes.append(
+            '[data] refit: nothing is left to choose the best epoch on, so [run] select = "last" is expected'
+        )
     # Cases are compared by the states of frozen encoders, and a mirrored image is no longer the case that it was.
     uses_cases = "prior" in built and built["prior"].cases
     if uses_cases and "model" in built and not (built["model"].image.frozen and built["model"].text.frozen):

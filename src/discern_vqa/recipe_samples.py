@@ -58,7 +58,7 @@ class Samples:
         validation: list[Sample] = []
         if any(fault.chooses_on_test for fault in self.faults):
             validation = self.test("test")
-        elif choice.validation_ratio and any(not sample.is_caption for sample in train):
+        elif choice.refit == "none" and choice.validation_ratio and any(not sample.is_caption for sample in train):
             usual = choice.protocol == "usual" and choice.split == "train"
             if usual and choice.validation_from == "own" and "validation" in self._present():
                 validation = self.read("validation")
@@ -72,7 +72,8 @@ class Samples:
         set's own validation split. None where the set has none: no such part of its index, no such files, no such
         row."""
         _, validation = self.learning
-        if validation or self.choice.protocol != "usual" or "validation" not in self._present():
+        elsewhere = self.choice.protocol == "usual" and self.choice.refit == "none" and "validation" in self._present()
+        if validation or not elsewhere:
             return validation
         return _questions(self.read("validation"))[: self._limit]
 
@@ -82,6 +83,11 @@ class Samples:
         split_files.require_no_protocol(choice.protocol, choice.index)
         if split not in (known := self._known()):
             raise ConfigError(f"{choice.dataset} has no split {split!r}", hint=f"it has: {', '.join(known)}")
+        if split == "validation" and choice.refit != "none":
+            raise ConfigError(
+                f"the split {split!r} was learned from ([data] refit = {choice.refit!r}): nothing is measured on it",
+                hint="evaluate a run of the same recipe with --set data.refit=none",
+            )
         if choice.protocol == "image_disjoint" and split == "test":
             _, samples = image_disjoint(self._pooled(), choice.folds, choice.fold, seed=0)
         else:
@@ -93,7 +99,10 @@ class Samples:
     @cached_property
     def learnable(self) -> list[Sample]:
         """All that may be learned from, before validation is held out of it."""
-        return self._learnable(self.choice.split)
+        samples = self._learnable(self.choice.split)
+        if self.choice.refit != "none" and self.choice.protocol == "usual" and "validation" in self._present():
+            samples = samples + self.read("validation")
+        return samples
 
     def vocabulary(self) -> list[Sample]:
         """The samples whose answers and words make the vocabularies: the whole training split (what is held out of it

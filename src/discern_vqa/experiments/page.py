@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from discern_vqa.experiments import chart
 from discern_vqa.experiments.report import PARTS
 from discern_vqa.files import atomic_write_text
 from discern_vqa.scoring.tables import cell
@@ -15,14 +16,16 @@ NOT_TOLD = "not distinguishable"
 
 
 def write(report: dict[str, Any], out: Path) -> Path:
-    """report.md, report.json and rows.csv in `out`; returns the Markdown's path."""
+    """report.md, report.json, rows.csv, chart.png and chart.svg in `out`; returns the Markdown's path."""
     atomic_write_text(out / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     atomic_write_text(out / "rows.csv", as_csv(report))
-    atomic_write_text(out / "report.md", as_markdown(report))
+    charts = chart.draw(report, out)
+    atomic_write_text(out / "report.md", as_markdown(report, [file.name for file in charts]))
     return out / "report.md"
 
 
-def as_markdown(report: dict[str, Any]) -> str:
+def as_markdown(report: dict[str, Any], charts: Sequence[str] = ()) -> str:
+    """The page; `charts`: names of image files beside it, of which the first is shown."""
     seeds = ", ".join(map(str, report["seeds"]))
     lines = [
         f"# {report['title']} ({report['source']})",
@@ -37,6 +40,8 @@ def as_markdown(report: dict[str, Any]) -> str:
     ]
     if report["claim"]:
         lines += [f"In print: {report['claim']}.", ""]
+    if charts:
+        lines += [f"![Accuracy of each row with its interval]({charts[0]})", ""]
     lines += _main_table(report)
     lines += ["", *_verdicts(report)]
     for section, groups in report.get("by", {}).items():

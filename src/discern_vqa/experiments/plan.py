@@ -79,10 +79,11 @@ def base_of(experiment: Experiment, on: str = "") -> Base:
             f"{path} is a recipe of {family}, and {experiment.name} is about {experiment.family}",
             hint=f"choose one of recipes/{experiment.family}/ with --on",
         )
-    dataset = main.get("data", {}).get("dataset")
-    if experiment.dataset and dataset != experiment.dataset:
+    dataset, protocol = (main.get("data", {}).get(key, "usual") for key in ("dataset", "protocol"))
+    if experiment.dataset and (dataset, protocol) != (experiment.dataset, "usual"):
+        split = "" if protocol == "usual" else f" ({protocol})"
         raise ConfigError(
-            f"{path} is a recipe for {dataset}, and {experiment.name} reports {experiment.dataset}",
+            f"{path} is a recipe for {dataset}{split}; {experiment.name} reports {experiment.dataset}'s usual split",
             hint=f"leave out --on: {experiment.name} then takes recipes/{experiment.family}/{experiment.base}.toml",
         )
     main.pop("prior", None)  # the papers have neither: their mechanisms are measured without ours

@@ -17,6 +17,7 @@ from discern_vqa.experiments.folder import Folder, Grid
 from discern_vqa.experiments.plan import Planned, changes
 from discern_vqa.scoring import metrics, predictions
 from discern_vqa.scoring.compare import Answerer, compare
+from discern_vqa.scoring.intervals import interval
 from discern_vqa.scoring.predictions import Prediction
 from discern_vqa.scoring.statistics import ALPHA, holm
 from discern_vqa.scoring.stored import read_object
@@ -76,16 +77,30 @@ def _row(
         return content
     seeds = zip(grid.seeds, planned.trainings, strict=True)
     answered = [(seed, training) for seed, training in seeds if folder.predictions(training).is_file()]
-    scores = [metrics.score(rows, planned.trainings[0].recipe.data.normaliser) for rows in answers]
+    normalise = planned.trainings[0].recipe.data.normaliser
+    scores = [metrics.score(rows, normalise) for rows in answers]
     done = [folder.done(training) or {} for _, training in answered]
     return content | {
         "keys": [training.key for _, training in answered],
         "seeds": [seed for seed, _ in answered],
-        "figures": {part: spread([score[part]["accuracy"] for score in scores]) for part in PARTS
+        "figures": {part: _figure(answers, scores, part, normalise) for part in PARTS
                     if all(score.get(part, {}).get("n") for score in scores)},
         "validation": spread([facts["validation"] for facts in done if "validation" in facts]),
         "seconds": spread([facts["seconds"] for facts in done if "seconds" in facts]),
     }  # fmt: skip
+
+
+def _figure(
+    answers: list[list[Prediction]], scores: Sequence[dict[str, Any]], part: str, normalise: str
+) -> dict[str, Any]:
+    """The seeds' accuracies, and the interval over images of their mean (none of image pairs)."""
+    figure = spread([score[part]["accuracy"] for score in scores]) or {}
+    if part == "twins":
+        return figure
+    inside = [part in ("overall", row.answer_type) for row in answers[0]]
+    rights = np.mean([metrics.rights(rows, normalise) for rows in answers], axis=0)[inside]
+    images = [row.image for row, is_inside in zip(answers[0], inside, strict=True) if is_inside]
+    return figure | {"ci95": list(interval(rights, images))}
 
 
 def spread(values: Sequence[float]) -> dict[str, Any] | None:
