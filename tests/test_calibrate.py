@@ -149,6 +149,12 @@ def test_a_file_that_is_no_calibration_is_two_lines(tmp_path, damage):
     ("key", "value", "said"),
     [
         ("temperature", "high", "could not convert string to float: 'high'"),
+        ("temperature", 0, "its temperature is 0"),
+        ("temperature", -5, "its temperature is -5"),
+        ("kind", "x", "its kind 'x'"),
+        ("normaliser", "x", "normaliser"),
+        ("sets", {}, "it lacks 'answer_form'"),
+        ("fitted_on", None, "'NoneType' object has no attribute 'get'"),
         ("abstention", {"threshold": 0.5}, "missing 3 required positional arguments"),
         ("version", 2, "it is of version 2; this program reads 1"),
     ],

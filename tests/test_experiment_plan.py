@@ -9,7 +9,7 @@ from _experiment import recipes, rows
 from discern_vqa.config import check_recipe, read_recipe
 from discern_vqa.errors import ConfigError
 from discern_vqa.experiments import catalogue
-from discern_vqa.experiments.plan import apply, base_of, changes, plan
+from discern_vqa.experiments.plan import apply, base_of, changes, meant, plan
 from discern_vqa.experiments.runner import labelled, prepare
 from discern_vqa.paths import find_recipe
 
@@ -104,6 +104,14 @@ def test_a_row_that_changes_the_pretraining_has_one_of_its_own(tmp_path):
     assert changes(words.row) == {"before: objective.weights.txt": "x 0.5"}
 
 
+def test_a_training_with_one_auxiliary_set_is_the_one_that_named_it_as_a_text():
+    recipe = read_recipe(find_recipe(Path("cmdpi/vqa_rad_lite.toml")))
+    assert recipe.data.auxiliary == ["slake"]
+    assert meant(recipe)["data"]["beside"] == "slake"
+    two = read_recipe(find_recipe(Path("cmdpi/vqa_rad_lite.toml")), ['data.auxiliary=["slake", "ovqa"]'])
+    assert meant(two)["data"]["beside"] == ["slake", "ovqa"]
+
+
 def test_a_training_that_says_its_profiles_choice_aloud_is_the_same_training(tmp_path):
     text = Path(rows(tmp_path)).read_text() + '\n[rows.aloud]\nset = { "objective.readings.eps_min" = 0.0 }\n'
     planned = plan(
@@ -144,7 +152,10 @@ def test_the_papers_mechanisms_are_measured_without_our_prior():
         ("title = 3\n", "title = 3: input should be a valid string"),
         ('sections = "organ"\n', 'sections = "organ": input should be a valid list'),
         ("rows = 3\n", "expected a table for each row"),
-        ("[rows]\nfull = 1\n", r"\[rows.full\] = 1: input should be a valid dictionary"),
+        ("[rows]\nfull = 1\n", "rows.full = 1: expected a table"),
+        ("[rows.full]\nname = 'x'\n", "unknown key rows.full.name"),
+        ('name = "x"\n[rows.full]\n', "unknown key name"),
+        ("rows_of = 3\n", "rows_of = 3: expected the name of an experiment"),
         ("[rows.full]\nset = 3\n", r"\[rows.full\] set = 3: input should be a valid dictionary"),
         ("[rows.full]\nset = { run = 3 }\n", "expected a dotted key of a recipe"),
         ('[rows.full]\nscale = { "optim.lr" = "a" }\n', r"\[rows.full\] scale.optim.lr = \"a\": .* a valid number"),

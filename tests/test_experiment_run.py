@@ -190,6 +190,10 @@ def test_a_run_of_another_recipe_is_not_taken_for_done(tmp_path):
     made["data"]["root"] = "elsewhere"
     (run / "config.json").write_text(json.dumps(made))
     assert folder.done(training) == {"key": training.key}
+    assert made["data"]["auxiliary"] == []
+    made["data"]["auxiliary"] = ""  # as versions wrote it that knew one auxiliary set
+    (run / "config.json").write_text(json.dumps(made))
+    assert folder.done(training) == {"key": training.key}
     made["optim"]["clip"] = 7.0
     (run / "config.json").write_text(json.dumps(made))
     with pytest.raises(RunError, match=r"other settings: \[optim\] clip"):

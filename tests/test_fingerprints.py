@@ -147,6 +147,17 @@ def test_a_damaged_cache_is_begun_anew(tmp_path):
         assert known.get(file) is not None
 
 
+def test_a_cache_whose_later_pages_are_spoilt_is_begun_anew(tmp_path):
+    cache, file = tmp_path / "c.sqlite", save(tmp_path, "a.png", picture(1))
+    fingerprints([file], cache=cache)
+    whole = cache.read_bytes()
+    assert len(whole) > 4096
+    cache.write_bytes(whole[:4096] + b"x" * (len(whole) - 4096))
+    fingerprints([file], cache=cache)
+    with Cache(cache) as known:
+        assert known.get(file) is not None
+
+
 def test_a_cache_of_another_version_is_forgotten(tmp_path):
     cache, file = tmp_path / "c.sqlite", save(tmp_path, "a.png", picture(1))
     fingerprints([file], cache=cache)

@@ -129,6 +129,11 @@ def test_a_file_that_is_not_there_or_empty_or_not_text_is_said(tmp_path: Path) -
         predictions.read(tmp_path / "binary")
 
 
+def test_a_name_that_is_too_long_for_a_file_is_no_traceback():
+    with pytest.raises(DataError, match="File name too long"):
+        predictions.read(Path("x" * 300))
+
+
 def test_two_rows_with_one_id_are_not_written(tmp_path: Path) -> None:
     row = Prediction(id="1", image="a", gold="b", answer_type="", prediction="b")
     with pytest.raises(DataError, match="'1'"):

@@ -92,7 +92,12 @@ def test_data_that_changed_since_is_refused(index):
         ("{", "is no split of this program"),
         ("[]", "is no split of this program"),
         ('{"format": "other"}', "is no split of this program"),
-        ('{"format": "discern split 1", "dataset": "slake", "parts": {}}', "is a split of 'slake', not of 'jsonl'"),
+        ('{"format": "discern split 1", "dataset": "jsonl", "by": "near"}', "is no split of this program"),
+        ('{"format": "discern split 1", "dataset": "jsonl", "by": "near", "parts": 3}', "is no split of this program"),
+        (
+            '{"format": "discern split 1", "dataset": "slake", "by": "near", "parts": {}}',
+            "is a split of 'slake', not of 'jsonl'",
+        ),
     ],
 )
 def test_a_broken_index_is_refused(index, content, message):
@@ -100,12 +105,22 @@ def test_a_broken_index_is_refused(index, content, message):
     assert message in refused(index)
 
 
-def test_an_index_with_broken_lines_is_refused(index):
+def test_broken_lines_of_an_index_are_named(index):
     file = index.folder / split_files.ROWS
     lines = file.read_text().splitlines()
-    for line, message in (('{"id": 3}', "broken line"), (lines[1], "was made for"), ("x", "broken line")):
+    whole = json.loads(lines[0])
+    for line, message in (
+        ('{"id": 3}', "split.jsonl:1: "),
+        ("x", "split.jsonl:1: "),
+        (json.dumps({"split": "trian"} | whole | {"split": "trian"}), "trian"),
+        (json.dumps(whole | {"id": ["2"]}), 'expected {"from": ..., "id": ..., "split": ..., "cluster": 0}'),
+        (json.dumps(whole | {"cluster": None}), 'expected {"from": ...'),
+        (lines[1], "split.jsonl:2: the sample"),
+    ):
         file.write_text("\n".join([line, *lines[1:]]) + "\n")
         assert message in refused(index)
+    file.write_text("\n".join([*lines, json.dumps(whole | {"split": "test"})]) + "\n")
+    assert "was named before" in refused(index)
     file.write_text("\n".join(lines[1:]) + "\n")
     assert "was made for 159 samples, and 160 are read now" in refused(index)
 

@@ -88,9 +88,9 @@ def read_json(path: Path) -> dict[str, Any]:
         if not isinstance(content, dict):
             raise ValueError("expected an object")
     except (OSError, ValueError) as error:
-        raise RunError(
-            f"{path} is broken: {error}", hint="restore the file, or train again: discern train RECIPE --out RUN"
-        ) from error
+        problem = f"there is no {path}" if isinstance(error, FileNotFoundError) else f"{path} is broken: {error}"
+        hint = "restore the file, or train again: discern train RECIPE --out RUN"
+        raise RunError(problem, hint=hint) from error
     return content
 
 

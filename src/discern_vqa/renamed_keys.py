@@ -136,6 +136,8 @@ def former(tables: Tables, model: str, objective: str) -> Tables:
                 _move(content, new, old, *CONVERTED.get(old, ())[1:])
         if not content.get("readings", True):
             del content["readings"]
+    if len(names := made.get("data", {}).get("beside", [])) == 1:  # it was the name of one set
+        made["data"]["beside"] = names[0]
     return made
 
 

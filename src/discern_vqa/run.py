@@ -105,10 +105,17 @@ class Run:
         """Reads a run folder. Raises RunError: not a run, half written, or (when `finished`) without weights."""
         folder = Path(folder)
         if not (folder / CONFIG).is_file():
-            problem = f"{folder} is no run folder: it has no {CONFIG}" if folder.is_dir() else f"there is no {folder}"
+            problem = (
+                f"{folder} is no run folder: it has no {CONFIG}"
+                if folder.is_dir()
+                else f"there is no run folder {folder}"
+            )
             raise RunError(problem, hint="discern train RECIPE --out RUN makes one")
         config, content = read_json(folder / CONFIG), read_json(folder / VOCABULARY)
-        if (version := config.get("version", VERSION)) > VERSION:  # it may mean something else by the same keys
+        if type(version := config.get("version", VERSION)) is not int or version < 1:
+            hint = "restore the file, or train again"
+            raise RunError(f"{folder / CONFIG} is broken: its version is {version!r}", hint=hint)
+        if version > VERSION:  # it may mean something else by the same keys
             raise RunError(
                 f"{folder / CONFIG} was written by a newer discern: it is of version {version}, this program reads "
                 f"{VERSION}",
@@ -254,7 +261,7 @@ def load_weights(model: torch.nn.Module, path: Path, but: Sequence[str] = ()) ->
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
-        problem = f"{path} does not fit the model: {shorten(str(error), 500)}"
+        problem = f"{path} does not fit the model: {shorten(str(error), 200)}"
         raise RunError(problem, hint="use the recipe it was trained with") from error
 
 

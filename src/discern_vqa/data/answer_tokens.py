@@ -51,7 +51,10 @@ class BytePairs:
     def from_json(cls, content: Mapping[str, Any]) -> "BytePairs":
         if "vocabulary" not in content:
             return cls(_model_of_version_0_1_0(content["merges"]))
-        return cls(models.BPE(content["vocabulary"], [(left, right) for left, right in content["merges"]]))
+        try:
+            return cls(models.BPE(content["vocabulary"], [(left, right) for left, right in content["merges"]]))
+        except Exception as error:  # the package raises nothing narrower
+            raise ValueError(f"these are no byte pairs: {error}") from error
 
     @property
     def size(self) -> int:

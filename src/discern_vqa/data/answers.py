@@ -105,6 +105,10 @@ class AnswerVocabulary:
         normaliser_named(self.normaliser)
         if not self.answers:
             raise DataError("the answer vocabulary is empty", hint="build it from a training split that has answers")
+        count = len(self.answers)
+        whole = len(set(self.answers)) == count and {len(self.kinds), len(self.own)} <= {0, count}
+        if not whole or (self.own and not any(self.own)):
+            raise DataError("the answer vocabulary is damaged", hint="train again")
 
     @cached_property
     def _places(self) -> dict[str, int]:

@@ -22,7 +22,7 @@ from discern_vqa.evaluation.heatmaps import Map
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.evaluation.questions import single_question
 from discern_vqa.run import WEIGHTS, Run
-from discern_vqa.scoring.stored import read_object
+from discern_vqa.scoring.stored import own_file, read_object
 from discern_vqa.trust.calibration import digest
 
 AUTO = "auto"
@@ -56,7 +56,8 @@ def explain(predictor: Predictor, image: Path, question: str, method: str = AUTO
     chosen = torch.tensor([index]) if index >= 0 else explainer.chosen(inputs)
     grid = explainer.maps(name, inputs, chosen)[0]
     about = predictor.batcher.vocabulary.answers[int(chosen)]
-    worth = measured(read_scores(predictor.run), name)
+    with own_file("the explanation scores of the run", "write them anew: discern explain RUN --score, or remove them"):
+        worth = measured(read_scores(predictor.run), name)
     return Explained(answer, about, name, methods.summary(name), grid, worth, explainer.words(inputs)[0])
 
 

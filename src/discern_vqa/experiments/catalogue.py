@@ -113,7 +113,9 @@ def load(name: str, seen: tuple[Path, ...] = ()) -> Experiment:
     if not isinstance(rows, dict):
         raise ConfigError(f"{path}: rows = {rows!r}: expected a table for each row", hint=SEE)
     if "rows_of" in tables:
-        checked_rows = load(str(tables.pop("rows_of")), (*seen, path.resolve())).rows
+        if not isinstance(other := tables.pop("rows_of"), str):
+            raise ConfigError(f"{path}: rows_of = {other!r}: expected the name of an experiment", hint=SEE)
+        checked_rows = load(other, (*seen, path.resolve())).rows
     else:
         checked_rows = tuple(_checked(path, f"rows.{name}", Row, name, row) for name, row in rows.items())
     experiment = _checked(path, "", Experiment, path.stem, tables | {"rows": checked_rows})
@@ -127,8 +129,12 @@ def load(name: str, seen: tuple[Path, ...] = ()) -> Experiment:
 
 def _checked(path: Path, table: str, cls: type[TableT], name: str, content: Any) -> TableT:
     """What a table of the file says; "" is the file's own. Raises ConfigError with all mistakes in it."""
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: {table} = {content!r}: expected a table", hint=SEE)
+    if "name" in content:  # it is the file's or the table's
+        raise ConfigError(f"{path}: unknown key {f'{table}.name' if table else 'name'}", hint=SEE)
     try:
-        return cls.model_validate(content | {"name": name} if isinstance(content, dict) else content)
+        return cls.model_validate(content | {"name": name})
     except ValidationError as error:
         mistakes = [explain(table, "", cls, detail)[0].removeprefix("[] ") for detail in error.errors()]
         raise ConfigError(f"{path}: {'; '.join(mistakes)}", hint=SEE) from None

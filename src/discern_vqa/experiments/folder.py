@@ -130,6 +130,8 @@ def _same_settings(config: Path, training: Training) -> None:
     """Raises RunError when a finished run was made with other settings than its recipe means now: a default has
     changed since."""
     made, meant = translated(read_object(config, ANEW), str(config)), training.recipe.to_json()
+    if isinstance(name := made.get("data", {}).get("auxiliary"), str):  # it was the name of one set
+        made["data"]["auxiliary"] = [name] if name else []
     changed = [
         f"[{table}] {key}"
         for table, settings in meant.items()

@@ -1,6 +1,6 @@
 """What every baseline is, once it has learned: an answerer of questions that is kept as arrays and plain facts.
 
-    model = Model.fit(Config(), Given.of(train, vocabulary))
+    model = Model.fit(Config(name="baselines.lookup"), Given.of(train, vocabulary))
     model.answers(samples) -> one Answer each
     model.state() -> State                      Model.load(config, state, vocabulary, folder) -> the same answers
 

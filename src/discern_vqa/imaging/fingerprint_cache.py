@@ -114,6 +114,7 @@ def _opened(file: Path) -> sqlite3.Connection:
                 base.execute("drop table if exists prints")
                 base.execute(_TABLE)
                 base.execute(f"pragma user_version = {VERSION}")
+        base.execute("select count(*) from (select 1 from prints limit 1)").fetchone()  # a spoilt page shows here
     except (OSError, sqlite3.Error):
         base.close()
         raise

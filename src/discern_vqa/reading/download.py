@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from discern_vqa.errors import DataError
-from discern_vqa.files import atomic_write_text
+from discern_vqa.files import atomic_write_text, from_json
 
 TIMEOUT_S = 30
 TRIES = 3
@@ -83,8 +83,11 @@ def download(
 def _one_try(url: str, target: Path, size: int, checksum: str, progress: Progress) -> None:
     part, about = target.with_name(f".{target.name}.part"), target.with_name(f".{target.name}.part.json")
     start = part.stat().st_size if part.exists() else 0
-    known = json.loads(about.read_text("utf-8")) if about.exists() else {}
-    etag = known["etag"] if known.get("url") == url else ""  # the server's mark of the file whose beginning is there
+    try:  # the server's mark of the file whose beginning is there
+        known = from_json(about.read_bytes())
+        etag = known["etag"] if known["url"] == url else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        etag = ""
     if start and not (etag or checksum) or (size and start > size):
         part.unlink()
         start = 0

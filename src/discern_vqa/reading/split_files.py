@@ -126,22 +126,31 @@ def _about(folder: Path) -> dict[str, Any]:
         )
     try:
         about: dict[str, Any] = from_json(file.read_bytes())
-        if about["format"] != _FORMAT:
+        is_whole = isinstance(about["parts"], dict) and {"dataset", "by"} <= about.keys()
+        if about["format"] != _FORMAT or not is_whole:
             raise ValueError("another format")
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file} is no split of this program", hint=_MAKE_ANEW) from error
     return about
 
 
 def _rows(file: Path) -> list[Row]:
-    try:
-        lines = [from_json(line) for _, line in numbered_lines(file)]
-        rows = [Row(line["from"], line["id"], line["split"], line["cluster"]) for line in lines]
-        if not {row.split for row in rows} <= {*SPLITS, NONE}:
-            raise ValueError("a part that does not exist")
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file} has a broken line", hint=_MAKE_ANEW) from error
-    return rows
+    rows: dict[tuple[str, str], Row] = {}
+    for number, line in numbered_lines(file):
+        try:
+            values = from_json(line)
+            row = Row(values["from"], values["id"], values["split"], values["cluster"])
+            is_text = isinstance(row.from_split, str) and isinstance(row.id, str)
+            if not is_text or type(row.cluster) is not int or row.split not in (*SPLITS, NONE):
+                raise ValueError("another form")
+        except (ValueError, KeyError, TypeError) as error:
+            form = '{"from": ..., "id": ..., "split": ..., "cluster": 0}'
+            raise DataError(f"{file}:{number}: {shown(line)}; expected {form}", hint=_MAKE_ANEW) from error
+        if (row.from_split, row.id) in rows:
+            problem = f"the sample {row.id!r} of {row.from_split} was named before"
+            raise DataError(f"{file}:{number}: {problem}", hint=_MAKE_ANEW)
+        rows[row.from_split, row.id] = row
+    return list(rows.values())
 
 
 def require_no_protocol(protocol: str, index: str) -> None:

@@ -25,11 +25,12 @@ from discern_vqa.report.confusion import confusions
 from discern_vqa.report.feature_map import feature_map
 from discern_vqa.report.figures import best_epoch, curves
 from discern_vqa.report.provenance import beside_literature, facts, settings
-from discern_vqa.report.read import BEFORE, RunFiles, read_run
+from discern_vqa.report.read import BEFORE, RunFiles, evaluate_anew, read_run
 from discern_vqa.report.table_files import as_markdown, write_tables
 from discern_vqa.report.trust import trust
 from discern_vqa.report.view import view
 from discern_vqa.scoring.page_tables import Figure, Table, said
+from discern_vqa.scoring.stored import own_file
 from discern_vqa.version import __version__
 
 CASES = 24
@@ -50,10 +51,10 @@ def write_reports(runs: Sequence[Path], out: Path) -> Path:
     read = [read_run(Path(run)) for run in runs]
     names = unique_names(read)
     single = len(read) == 1
-    shown = [
-        _show(run, name, number, CASES if single else max(6, CASES // len(read)))
-        for number, (run, name) in enumerate(zip(read, names, strict=True), start=1)
-    ]
+    shown = []
+    for number, (files, name) in enumerate(zip(read, names, strict=True), start=1):
+        with own_file(f"a file of {files.folder}", evaluate_anew(files.folder)):
+            shown.append(_show(files, name, number, CASES if single else max(6, CASES // len(read))))
     compared = None if single else comparison(read, names)
     page: dict[str, Any] = {
         "title": names[0] if single else f"{len(read)} runs compared",

@@ -60,6 +60,7 @@ def read_run(folder: Path, split: str = "") -> RunFiles:
     with stored.own_file(config_file, TRAIN_AGAIN):
         config = stored.read_object(config_file, TRAIN_AGAIN)
         root = (config.get("data") or {}).get("root")
+        known = [folder, folder.resolve(), *([Path(root)] if root else []), Path.home()]
     with stored.own_file(recipe, "restore it as UTF-8 text, or remove it"):
         recipe_text = recipe.read_text(encoding="utf-8") if recipe.is_file() else ""
     split = split or _evaluated(folder)
@@ -69,7 +70,6 @@ def read_run(folder: Path, split: str = "") -> RunFiles:
     with stored.own_file(scores_file, anew):
         scores = stored.read_object(scores_file, anew)
         check_parts(scores, str(scores_file))
-    known = [folder, folder.resolve(), *([Path(root)] if root else []), Path.home()]
 
     def read_if_there(path: Path, hint: str) -> dict[str, Any]:
         content: dict[str, Any] = without_paths(stored.read_object(path, hint), known) if path.is_file() else {}

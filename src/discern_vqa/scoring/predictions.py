@@ -13,6 +13,7 @@ share what the alternatives leave of 1.
 """
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -103,7 +104,7 @@ def as_text(rows: Iterable[Prediction]) -> str:
 def read(path: Path) -> list[Prediction]:
     """Reads the file. Raises DataError with file and line at the first line that is not as the schema says."""
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):  # where Path.is_dir may raise, as for a name that is too long
         raise DataError(f"{path} is a folder; a predictions file is expected", hint=_inside(path))
     absent = "`discern evaluate RUN` writes predictions.<split>.jsonl"
     text = read_text_of(path, hint="a predictions file is UTF-8 text, one object a line", absent=absent)

@@ -50,6 +50,8 @@ def read_lines(path: Path, hint: str) -> list[dict[str, Any]]:
         try:
             if line.strip():
                 objects.append(from_json(line.decode("utf-8")))
+                if not isinstance(objects[-1], dict):
+                    raise ValueError(f"expected an object, found {line.decode()[:40]}")
         except ValueError as error:
             if number < len(lines) or not isinstance(error, JSONDecodeError | UnicodeDecodeError):
                 raise RunError(f"{path}:{number} is broken: {error}", hint=hint) from error

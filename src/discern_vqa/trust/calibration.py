@@ -15,6 +15,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from discern_vqa.data.answers import Answer, Judged, normaliser
+from discern_vqa.data.answers import NORMALISERS, Answer, Judged, normaliser
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError, RunError
 from discern_vqa.files import atomic_write_text
@@ -162,7 +163,14 @@ class Calibration:
                 raise ValueError(f"it is of version {content['version']}; this program reads {VERSION}")
             fields = {key: content[key] for key in ("normaliser", "kind", "fitted_on", "sets")}
             temperature, bar = float(content["temperature"]), abstention.Bar(**content["abstention"])
-            return cls(**fields, temperature=temperature, bar=bar)
+            made = cls(**fields, temperature=temperature, bar=bar)
+            known = made.kind in ("distribution", "confidence") and made.normaliser in NORMALISERS
+            if not (0 < temperature < math.inf and known):
+                told = f"its temperature is {temperature:g}, its kind {made.kind!r}, its normaliser {made.normaliser!r}"
+                raise ValueError(told)
+            made.judge(Answer("yes", 0.5, (("yes", 0.5),)))  # what is missing for it is missing now, not at a question
+            made.fitted_on.get("weights")
+            return made
 
 
 def read_if_there(folder: Path, weights: Path) -> Calibration | None:

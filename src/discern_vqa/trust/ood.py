@@ -152,7 +152,7 @@ class Detector:
         except RunError:  # none, or one that is to be written anew
             return {}
         same = self.figures() == {kind: content[kind] for kind in KINDS if kind in content}
-        return dict(content["outside"]) if same else {}
+        return dict(content.get("outside") or {}) if same else {}
 
     @classmethod
     def read(cls, path: Path) -> "Detector":

@@ -13,12 +13,18 @@ from discern_vqa.imaging.sheet import CELL, draw_sheet
 
 
 def cases(root: Path) -> Iterator[dict[str, Any]]:
-    """What each image shows, in the order of cases.jsonl. Raises DataError when `root` holds no phantom set."""
+    """What each image shows, in the order of cases.jsonl. Raises DataError when `root` holds no whole phantom set."""
     listing = root / "cases.jsonl"
     if not listing.exists():
         raise DataError(f"{listing} does not exist", hint=f"discern data draw phantom {root}")
-    with open(listing, encoding="utf-8") as lines:
-        yield from map(json.loads, lines)
+    try:
+        with open(listing, encoding="utf-8") as lines:
+            found = [json.loads(line) for line in lines if line.strip()]
+        if not all({"image", "split", "masks"} <= case.keys() for case in found):
+            raise ValueError("an image lacks what it shows")
+    except (ValueError, AttributeError) as error:
+        raise DataError(f"{listing} is damaged: {error}", hint=f"discern data draw phantom {root}") from error
+    yield from found
 
 
 def contact_sheet(
