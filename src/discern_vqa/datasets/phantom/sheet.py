@@ -1,6 +1,5 @@
 """A contact sheet of phantoms: what each of them shows below it, and the borders of its findings on request."""
 
-import json
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from PIL import Image, ImageChops, ImageFilter
 
 from discern_vqa.errors import DataError
+from discern_vqa.files import from_json
 from discern_vqa.imaging.sheet import CELL, draw_sheet
 
 
@@ -19,10 +19,12 @@ def cases(root: Path) -> Iterator[dict[str, Any]]:
         raise DataError(f"{listing} does not exist", hint=f"discern data draw phantom {root}")
     try:
         with open(listing, encoding="utf-8") as lines:
-            found = [json.loads(line) for line in lines if line.strip()]
-        if not all({"image", "split", "masks"} <= case.keys() for case in found):
-            raise ValueError("an image lacks what it shows")
-    except (ValueError, AttributeError) as error:
+            found = [from_json(line) for line in lines if line.strip()]
+        for case in found:
+            texts = [case["image"], case["split"], *case["masks"], *case["masks"].values()]
+            if not all(isinstance(text, str) for text in texts):
+                raise ValueError("an image lacks what it shows")
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{listing} is damaged: {error}", hint=f"discern data draw phantom {root}") from error
     yield from found
 
