@@ -220,11 +220,16 @@ def test_a_pretraining_reads_the_captions_of_a_folder_in_the_neutral_format(fold
     assert question.question == "Is there an effusion?"
 
 
-def test_a_pretraining_learns_from_several_sets_and_knows_the_words_of_their_captions(folder, tmp_path, capsys):
+def test_a_pretraining_learns_from_several_sets_and_knows_the_words_of_their_captions(
+    folder, tmp_path, capsys, monkeypatch
+):
     neutral(folder / "pairs")
     recipe = pretraining(tmp_path)
     both = ['data.auxiliary=["jsonl:pairs", "slake"]', "data.auxiliary_share=99"]
+    reads, read = [], slake.read
+    monkeypatch.setattr(slake, "read", lambda root, split: reads.append(split) or read(root, split))
     run = train(recipe, data=folder / "phantoms", out=tmp_path / "run", overrides=both)
+    assert reads == ["train"], "read from disk once"
     told = capsys.readouterr().out
     assert "auxiliary: 2 samples of 2 images of pairs" in told
     assert f"auxiliary: {len(slake.read(folder / 'slake', 'train'))} samples" in told

@@ -6,6 +6,7 @@ Everything that has to be there before the first step, and nothing of the steps 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from discern_vqa import registry
 from discern_vqa.auxiliary_sets import auxiliary_samples, folder_of, refuse_leak
 from discern_vqa.bases import ModelBase, ObjectiveBase
 from discern_vqa.config import Recipe, auxiliary_name
+from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.batch import Batch, Batcher
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sampling import epoch_batches, with_auxiliary
@@ -94,6 +96,11 @@ def set_up(
     # cuDNN's attention plans anew for every length of text that it meets, in 0.1 to 1 s; the other ways need no plan.
     torch.backends.cuda.enable_cudnn_sdp(False)
     settings, auxiliary_folders = _with_auxiliary_folders(settings, root, out, resume, say)
+
+    @cache  # a new pre-training asks twice, with the same vocabulary; the sets are read from disk once
+    def auxiliary_sets(answers: AnswerVocabulary) -> list[list[Sample]]:
+        return [auxiliary_samples(settings.data, *item, answers) for item in auxiliary_folders.items()]
+
     reading = Samples(settings.data, root, settings.run.seed)
     samples, validation = reading.learning
     validation = evaluated(settings.data, validation, settings.optim.batch)
@@ -105,7 +112,7 @@ def set_up(
             run = Run.open(out, finished=False)
             same_recipe(run.recipe, settings, out)
         else:
-            run = _new_run(out, recipe, settings, reading, from_run, auxiliary_folders)
+            run = _new_run(out, recipe, settings, reading, from_run, auxiliary_sets)
     model = run.build_model(pretrained=from_run is None).to(among.device)
     if from_run is not None:
         heads = model.answer_layers if settings.run.answer_head == "per_dataset" else ()
@@ -130,9 +137,7 @@ def set_up(
         f"{sum(p.numel() for p in model.parameters() if p.requires_grad):,} trained parameters"
     )
     batcher = run.batcher(model)
-    sets = [
-        auxiliary_samples(settings.data, entry, folder, run.vocabulary) for entry, folder in auxiliary_folders.items()
-    ]
+    sets = auxiliary_sets(run.vocabulary)
     auxiliary = [sample for part in sets for sample in part]
     if settings.data.auxiliary_limit and among.is_main_process:
         atomic_write_text(run.folder / AUXILIARY, "".join(f"{sample.id}\n" for sample in auxiliary))
@@ -172,7 +177,12 @@ def _with_auxiliary_folders(
 
 
 def _new_run(
-    out: Path, source: Path, settings: Recipe, reading: Samples, from_run: Path | None, auxiliary: dict[str, Path]
+    out: Path,
+    source: Path,
+    settings: Recipe,
+    reading: Samples,
+    from_run: Path | None,
+    auxiliary_sets: Callable[[AnswerVocabulary], list[list[Sample]]],
 ) -> Run:
     shares_vocabulary = settings.run.answer_head == "shared"
     before = Run.open(from_run) if from_run is not None else None
@@ -194,8 +204,7 @@ def _new_run(
         samples = reading.vocabulary()
         texts = [sample.text for sample in samples]
         if settings.data.split == "pretrain":  # the words of auxiliary captions are to be reconstructed too
-            sets = (auxiliary_samples(settings.data, *item, vocabulary) for item in auxiliary.items())
-            texts += [sample.text for part in sets for sample in part]
+            texts += [sample.text for part in auxiliary_sets(vocabulary) for sample in part]
         tokenizer = make_tokenizer(settings, texts)
         writer = make_writer(settings, [sample.answer for sample in samples if not sample.is_caption])
     return Run(out, settings, vocabulary, tokenizer, reading.root, writer).create(source)
