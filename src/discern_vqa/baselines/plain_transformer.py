@@ -4,6 +4,7 @@ else. What the same features give without any of a paper's ideas.
 Only for runs whose two encoders are frozen: it reads their cached states, so that it costs a minute or two.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -23,7 +24,7 @@ SUBJECT = "a plain model on the same features"
 NEEDS_STATES = True
 WIDTH, HEADS, LAYERS = 256, 4, 2
 OPTIM = OptimConfig(lr=5e-4, weight_decay=0.05, batch=32, warmup=0.1, ema=0.99)
-EPOCHS = 20
+EPOCHS, LEAST_STEPS = 20, 1000  # a small set is passed over more often, until it has taken so many steps
 
 Learn = Callable[[ModelBase, OptimConfig, RunConfig, Sequence[Sample], Batcher], None]
 """`training.at_once.train_at_once`, which stands above this room."""
@@ -75,7 +76,8 @@ def answer(
     torch.manual_seed(seed)
     model = Plain(batcher.inputs(train[:1]), len(vocabulary))
     known = [sample for sample in train if vocabulary.index(sample.answer) >= 0]
-    learn(model, OPTIM, RunConfig(epochs=EPOCHS, seed=seed, precision="bf16", select="last"), known, batcher)
+    epochs = max(EPOCHS, math.ceil(LEAST_STEPS * OPTIM.batch / len(known)))
+    learn(model, OPTIM, RunConfig(epochs=epochs, seed=seed, precision="bf16", select="last"), known, batcher)
     model.eval()
     device = next(model.parameters()).device
     scores: list[Tensor] = []
