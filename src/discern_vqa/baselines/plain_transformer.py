@@ -4,7 +4,6 @@ else. What the same features give without any of a paper's ideas.
 Only for runs whose two encoders are frozen: it reads their cached states, so that it costs a minute or two.
 """
 
-import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -24,7 +23,7 @@ SUBJECT = "a plain model on the same features"
 NEEDS_STATES = True
 WIDTH, HEADS, LAYERS = 256, 4, 2
 OPTIM = OptimConfig(lr=5e-4, weight_decay=0.05, batch=32, warmup=0.1, ema=0.99)
-EPOCHS, LEAST_STEPS = 20, 1000  # a small set is passed over more often, until it has taken so many steps
+EPOCHS = 20
 
 Learn = Callable[[ModelBase, OptimConfig, RunConfig, Sequence[Sample], Batcher], None]
 """`training.at_once.train_at_once`, which stands above this room."""
@@ -76,8 +75,7 @@ def answer(
     torch.manual_seed(seed)
     model = Plain(batcher.inputs(train[:1]), len(vocabulary))
     known = [sample for sample in train if vocabulary.index(sample.answer) >= 0]
-    epochs = max(EPOCHS, math.ceil(LEAST_STEPS * OPTIM.batch / len(known)))
-    learn(model, OPTIM, RunConfig(epochs=epochs, seed=seed, precision="bf16", select="last"), known, batcher)
+    learn(model, OPTIM, RunConfig(epochs=EPOCHS, seed=seed, precision="bf16", select="last"), known, batcher)
     model.eval()
     device = next(model.parameters()).device
     scores: list[Tensor] = []
