@@ -1,11 +1,13 @@
 """Experiments whose rows are lines over the number of images: what is planned, learned from, paired and reported."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from _experiment import here, recipes, rows
+from PIL import Image
 
 from discern_vqa import cli
 from discern_vqa.datasets import phantom
@@ -15,6 +17,7 @@ from discern_vqa.experiments.folder import Folder
 from discern_vqa.recipe_samples import Samples
 from discern_vqa.scoring import predictions
 from discern_vqa.scoring.predictions import Prediction
+from discern_vqa.toml import toml_value
 
 SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)
 METHODS = {
@@ -120,6 +123,7 @@ def test_no_pretraining_of_a_curve_has_seen_the_data_set_that_is_reported():
         for training in before:
             assert training.recipe.data.dataset == "vqa_med_2019"
             assert training.recipe.data.auxiliary == ["jsonl:radiology_pairs"]
+            assert training.recipe.data.auxiliary_missing == "refuse"
             assert training.recipe.data.vocabulary_from == []
 
 
@@ -203,6 +207,34 @@ def test_a_tiny_run_from_the_command_to_the_report(tmp_path, phantoms, monkeypat
     assert cli.main(["experiment", *typed, "--seeds", "0,1"]) == 0
     assert "8 trainings, 8 of them are there already" in capsys.readouterr().out
     assert stamps == {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("*") if path.is_file()}
+
+
+def pairs(root: Path, count: int, caption: str = "A chest film.") -> None:
+    """A folder of `count` images with a caption each."""
+    root.mkdir(exist_ok=True)
+    for number in range(count):
+        Image.new("L", (32, 32), 20 * number).save(root / f"{number}.png")
+    lines = [{"image": f"{number}.png", "split": "pretrain", "caption": caption} for number in range(count)]
+    (root / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@pytest.mark.parametrize(("share", "images"), [(1.0, 12 + 4), (0.5, 6 + 2), (0.25, 3 + 1)])
+def test_the_images_of_a_pretraining_are_counted_with_those_of_its_auxiliary_sets(tmp_path, phantoms, share, images):
+    shutil.copytree(phantoms, tmp_path / "phantoms")
+    pairs(tmp_path / "pairs", 4)
+    before = {"data.auxiliary": ["jsonl:pairs"], "data.train_share": share}
+    text = f"{HEAD}[rows.full]\nbefore = {toml_value(before)}\n"
+    (training,) = runner.prepare([rows(tmp_path, text)], str(recipes(tmp_path)), [0])[0].trainings
+    folder = Folder(tmp_path / "out", tmp_path / "phantoms", "test", "phantom")
+    assert training.before is not None
+    assert folder.learned(training.before).images == images
+    first = folder.digest(training.before, "learned")
+    pairs(tmp_path / "pairs", 4, "A hand film.")
+    assert Folder(tmp_path / "out", tmp_path / "phantoms", "test").digest(training.before, "learned") != first
+    shutil.rmtree(tmp_path / "pairs")
+    assert Folder(tmp_path / "out", tmp_path / "phantoms", "test").digest(training.before, "learned") == "", (
+        "unreadable"
+    )
 
 
 def answered(right: int) -> list[Prediction]:

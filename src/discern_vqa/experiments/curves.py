@@ -64,9 +64,10 @@ def rows_table(report: dict[str, Any]) -> list[str]:
 def differences_table(report: dict[str, Any]) -> list[str]:
     """The differences as Markdown: a line for each pair, a column for each place."""
     tests: Tests = report["differences"]["tests"]
-    images = {row["at"]: f"{_images(row)} images" for row in report["rows"] if row["at"] is not None}
     places = sorted({test["at"] for test in tests})
-    table = [["difference", *(images[place] for place in places), "detectable"]]
+    heads = {test["at"]: f"{100 * test['at']:g} %" for test in tests}
+    heads |= {row["at"]: f"{_images(row)} images" for row in report["rows"] if row["images"] is not None}
+    table = [["difference", *(heads[place] for place in places), "detectable"]]
     for line, other in dict.fromkeys((test["line"], test["other"]) for test in tests):
         of_pair = {test["at"]: test for test in tests if (test["line"], test["other"]) == (line, other)}
         errors = [test["detectable"] for test in of_pair.values() if test["detectable"]]
@@ -84,7 +85,7 @@ def differences_table(report: dict[str, Any]) -> list[str]:
 
 def _images(row: dict[str, Any]) -> str:
     """How many images the row has learned from; where that is not known, its share."""
-    if row.get("images") is not None:
+    if row["images"] is not None:
         return f"{row['images']:,.0f}"
     return f"{100 * row['at']:g} %" if row["at"] is not None else "-"
 

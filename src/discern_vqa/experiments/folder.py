@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from discern_vqa.auxiliary_sets import auxiliary_samples, folder_of
-from discern_vqa.errors import DiscernError, RunError
+from discern_vqa.data.sample import Sample
+from discern_vqa.errors import DataError, DiscernError, RunError
 from discern_vqa.experiments.catalogue import Experiment
 from discern_vqa.experiments.data_digest import digest_of
 from discern_vqa.experiments.plan import NO_PART, Planned, Training
@@ -105,7 +106,10 @@ class Folder:
         if key not in self._digests:
             try:
                 samples = Samples(choice, find_root(choice, self.data_of(training)))
-                parts = samples.learning if what == "learned" else [samples.test(self.split)]
+                if what == "learned":
+                    parts = [*samples.learning, *_auxiliary(samples)]
+                else:
+                    parts = [samples.test(self.split)]
                 self._digests[key] = digest_of(chain(*parts))
             except DiscernError:
                 self._digests[key] = ""
@@ -116,12 +120,8 @@ class Folder:
         choice, seed = training.recipe.data, training.recipe.run.seed
         key = json.dumps([choice.model_dump(mode="json"), seed], sort_keys=True)
         if key not in self._counts:
-            samples = Samples(choice, root := find_root(choice, self.data_of(training)), seed)
-            sets = [samples.learning[0]]
-            for entry in choice.auxiliary:
-                answers = samples.answer_vocabulary()
-                sets.append(auxiliary_samples(choice, entry, folder_of(entry, root), answers))
-            learned = [*chain(*sets)]
+            samples = Samples(choice, find_root(choice, self.data_of(training)), seed)
+            learned = [*chain(samples.learning[0], *_auxiliary(samples))]
             self._counts[key] = Learned(len({sample.image for sample in learned}), len(learned))
         return self._counts[key]
 
@@ -170,12 +170,29 @@ class Folder:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
+def _auxiliary(samples: Samples) -> list[list[Sample]]:
+    """What is learned from of each auxiliary set that the recipe names, but for those that may be missing and are."""
+    choice, sets = samples.choice, []
+    for entry in choice.auxiliary:
+        try:
+            folder = folder_of(entry, samples.root)
+        except DataError:
+            if choice.auxiliary_missing == "without":
+                continue
+            raise
+        sets.append(auxiliary_samples(choice, entry, folder, samples.answer_vocabulary()))
+    return sets
+
+
 def _same_settings(config: Path, training: Training) -> None:
     """Raises RunError when a finished run was made with other settings than its recipe means now: a default has
     changed since."""
     made, meant = translated(read_object(config, ANEW), str(config)), training.recipe.to_json()
     if isinstance(name := made.get("data", {}).get("auxiliary"), str):  # it was the name of one set
         made["data"]["auxiliary"] = [name] if name else []
+    if training.recipe.data.auxiliary_missing == "without":  # some may have been nowhere
+        present = made.get("data", {}).get("auxiliary", [])
+        meant["data"]["auxiliary"] = [entry for entry in meant["data"]["auxiliary"] if entry in present]
     changed = [
         f"[{table}] {key}"
         for table, settings in meant.items()
