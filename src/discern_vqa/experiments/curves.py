@@ -78,8 +78,8 @@ def differences_table(report: dict[str, Any]) -> list[str]:
         "Overall accuracy in percentage points, with 95 % intervals before correction. Tests are paired (the same "
         "questions, and the same images to learn from), over images and seeds, two-sided at 5 %, corrected together: "
         f"{report['differences']['correction']}; better and worse are said after it, and hold for {told} of "
-        f"{len(tests)}. Detectable: a true difference under so many points would be missed more often than once in "
-        "five, before correction; from the smallest to the largest of the line.",
+        f"{len(tests)}. Detectable: a true difference under so many percentage points would be missed more often than "
+        "once in five, before correction; from the smallest to the largest of the line.",
     ]  # fmt: skip
 
 
