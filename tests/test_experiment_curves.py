@@ -209,6 +209,34 @@ def test_a_tiny_run_from_the_command_to_the_report(tmp_path, phantoms, monkeypat
     assert stamps == {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("*") if path.is_file()}
 
 
+def test_each_experiment_of_a_command_answers_its_own_split_after_the_last_training(tmp_path, phantoms, monkeypatch):
+    asked: list[str] = []
+
+    def watched(tasks, *given):
+        asked.extend(f"{task.request['do']} {task.request.get('split', '')}".strip() for task in tasks)
+        return here(tasks, *given)
+
+    monkeypatch.setattr(runner, "work", watched)
+    one = "[rows.full]\nno_before = true\n"
+    other = tmp_path / "other.toml"
+    other.write_text(
+        f'{HEAD}split = "validation"\n{one}[rows."half"]\nset = {{ "data.train_share" = 0.5 }}\nno_before = true\n'
+    )
+    names = [rows(tmp_path, HEAD + one), str(other)]
+    grids = runner.prepare(names, str(recipes(tmp_path)), [0])
+    assert runner.run(grids, tmp_path / "out", data=phantoms, say=lambda text: None) == {}
+    assert asked == ["train", "train", "answer test", "answer validation", "answer validation"]
+    full, half = grids[1].trainings
+    run = Folder(tmp_path / "out", phantoms, "validation").run
+    assert grids[0].trainings[0].key == full.key
+    assert {file.name for file in run(full).glob("predictions.*")} == {
+        "predictions.test.jsonl",
+        "predictions.validation.jsonl",
+    }
+    assert {file.name for file in run(half).glob("predictions.*")} == {"predictions.validation.jsonl"}
+    assert {grid.split for grid in runner.prepare(names, str(recipes(tmp_path)), [0], "test")} == {"test"}
+
+
 def pairs(root: Path, count: int, caption: str = "A chest film.") -> None:
     """A folder of `count` images with a caption each."""
     root.mkdir(exist_ok=True)

@@ -85,7 +85,7 @@ def _row(
     answered = [(seed, training) for seed, training in seeds if folder.answers_of(planned, training).is_file()]
     normalise = planned.trainings[0].recipe.data.normaliser
     scores = [metrics.score(rows, normalise) for rows in answers]
-    done = [folder.done(training) or {} for _, training in answered]
+    done = [folder.done(training) or {} for _, training in answered if not row.baseline]  # they are the network's
     return content | {
         "keys": [training.key for _, training in answered],
         "seeds": [seed for seed, _ in answered],
