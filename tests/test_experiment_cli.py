@@ -14,8 +14,8 @@ from discern_vqa.experiments import catalogue, runner
 def test_the_list_names_every_experiment(capsys):
     assert cli.main(["experiment", "--list"]) == 0
     said = capsys.readouterr().out
-    assert [line.split()[0] for line in said.splitlines()] == catalogue.names()
-    assert "CMDPI Fig. 8: Mechanisms of fine-tuning (4 rows of cmdpi/ablation)" in said
+    assert [line.split()[0] for line in said.splitlines()] == [*catalogue.names(), *catalogue.collections()]
+    assert "CMDPI Fig. 8: Mechanisms of fine-tuning (5 rows of cmdpi/ablation)" in said
     assert cli.main(["experiment"]) == 0
     assert capsys.readouterr().out == said
 
@@ -24,7 +24,7 @@ def test_a_plan_says_what_would_be_trained(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["experiment", "fig8", "fig11", "--plan", "--seeds", "0,1"]) == 0
     *trainings, last = capsys.readouterr().out.splitlines()
-    assert (len(trainings), last) == (10, "10 trainings")
+    assert (len(trainings), last) == (14, "14 trainings")
     assert not list(tmp_path.iterdir())
 
 
@@ -48,9 +48,10 @@ def test_a_mistake_is_two_lines(typed, error, hint, capsys):
 @pytest.mark.parametrize(
     ("given", "typed"),
     [
-        (("fig8", "", "0,1,2", None, "test"), "fig8 --seeds 0,1,2"),
+        (("fig8", "", "0,1,2", None, ""), "fig8 --seeds 0,1,2"),
+        (("fig8", "", "0,1,2", None, "test"), "fig8 --seeds 0,1,2 --split test"),
         (("fig8", "vqa_rad_lite", "0", None, "validation"), "fig8 --on vqa_rad_lite --seeds 0 --split validation"),
-        (("own/a b.toml", "/home/me/r.toml", "0", Path("../me/ph"), "test"),
+        (("own/a b.toml", "/home/me/r.toml", "0", Path("../me/ph"), ""),
          "'own/a b.toml' --on r.toml --data ph --seeds 0"),
     ],
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """Named experiments: every row of every one resolves, and changes exactly what it says."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -9,9 +10,10 @@ from _experiment import recipes, rows
 from discern_vqa.config import check_recipe, read_recipe
 from discern_vqa.errors import ConfigError
 from discern_vqa.experiments import catalogue
-from discern_vqa.experiments.plan import apply, base_of, changes, meant, plan
+from discern_vqa.experiments.plan import apply, base_of, changes, meant, method, plan
 from discern_vqa.experiments.runner import labelled, prepare
 from discern_vqa.paths import find_recipe
+from discern_vqa.toml import innermost
 
 NAMES = catalogue.names()
 PRINTED = ("open", "closed", "overall")
@@ -34,7 +36,14 @@ def said(row, part, base):
     told = flat(row.both | (row.set if part == "main" else row.before))
     factors = row.scale if part == "main" else row.scale_before
     told |= {key: flat(base)[key] * factor for key, factor in factors.items()}
-    return told | ({key: None for key in row.unset} if part == "main" else {})
+    plain, unset = copy.deepcopy(base), [*(row.unset if part == "main" else []), *row.unset_both]
+    for key in unset:
+        table, last = innermost(plain, key.split("."), key)
+        table.pop(last, None)
+    for key, value in resolved(plain).items():  # what is taken out has its default
+        if any(key == name or key.startswith(f"{name}.") for name in unset):
+            told[key] = value
+    return told
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -42,7 +51,8 @@ def test_every_row_changes_exactly_what_it_says(name):
     experiment = catalogue.load(name)
     base = base_of(experiment)
     for row in experiment.rows:
-        for part, tables in (("main", base.main), ("before", base.before)):
+        of_row = method(experiment, base, row)
+        for part, tables in (("main", of_row.main), ("before", of_row.before)):
             if tables is None or (part == "before" and row.no_before):
                 continue
             old, new = resolved(tables), resolved(apply(tables, row, part))
@@ -55,9 +65,33 @@ def test_every_row_changes_exactly_what_it_says(name):
 def test_every_row_is_another_training_unless_it_is_the_recipe_itself(name):
     experiment = catalogue.load(name)
     planned = plan(experiment, base_of(experiment), [0, 1])
-    keys = [tuple(training.key for training in one.trainings) for one in planned]
+    keys = [tuple(map(one.task, one.trainings)) for one in planned]
     assert all(len(set(one)) == 2 for one in keys)
     assert len(set(keys)) == len(keys), "two rows of one experiment are the same training"
+
+
+@pytest.mark.parametrize(
+    ("name", "on"), [("fig7", ""), ("fig8", ""), ("fig8", "slake_lite_pretrained"), ("fig8", "slake_lite")]
+)
+def test_the_row_of_the_papers_settings_has_nothing_of_ours_but_sizes_and_epochs(name, on):
+    experiment = catalogue.load(name)
+    full, *_, paper = plan(experiment, base_of(experiment, on), [0])
+    ours, training = full.trainings[0], paper.trainings[0]
+    assert paper.row.name == "the paper's settings"
+    objective = training.recipe.objective.resolved()
+    assert (objective.lam, objective.readings.eps_min, objective.readings.partner_deviated) == ("uniform", 0.0, False)
+    assert (objective.weights, objective.smoothing) == ({"mix": 1.0, "diff_img": 1.0, "diff_txt": 1.0}, 0.0)
+    assert (objective.readings.similar_above, objective.readings.similar_percentile) == (0.75, None)
+    parts = [(training, ours)] if on == "slake_lite" else [(training, ours), (training.before, ours.before)]
+    for theirs, own in parts:
+        assert theirs.recipe.model.resolved().readings.image_target == "pixel"
+        assert (theirs.recipe.model.profile, theirs.recipe.objective.profile) == ("paper", "paper")
+        assert (theirs.recipe.optim.optimizer, own.recipe.optim.optimizer) == ("adamw", "muon")
+        assert (theirs.recipe.model.width, theirs.recipe.run.epochs) == (own.recipe.model.width, own.recipe.run.epochs)
+    if training.before:
+        assert training.before.recipe.objective.weights == dict.fromkeys(("img", "txt", "ans", "intra"), 1.0) | {
+            "inter": 0.5
+        }
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -87,9 +121,10 @@ def test_printed_tables_3_to_5_are_those_that_the_check_of_tables_reads():
 def test_experiments_share_what_they_have_in_common():
     alone = sum(len(labelled(prepare([name], "", [0]))) for name in ("fig8", "fig11", "table4"))
     together = labelled(prepare(["fig8", "fig11", "table4"], "", [0]))
-    assert (alone, len(together)) == (5 + 5 + 5, 1 + 4 + 3)
+    # fig8 and fig11: a pre-training with four rows, and the paper's settings with a pre-training of their own.
+    assert (alone, len(together)) == (7 + 7 + 5, 1 + 4 + 2 + 3)
     seeds = labelled(prepare(["fig8"], "", [0, 1]))
-    assert len(seeds) == 2 * 5, "a pre-training belongs to its seed"
+    assert len(seeds) == 2 * 7, "a pre-training belongs to its seed"
 
 
 def test_a_row_that_changes_the_pretraining_has_one_of_its_own(tmp_path):
@@ -217,7 +252,7 @@ def test_a_recipe_of_the_other_family_is_refused(tmp_path):
 def recipes_of(family):
     """The recipes from which something can be trained to the end: not those that others go on from."""
     names = sorted(file.stem for file in (find_recipe(Path(f"{family}/base.toml")).parent).glob("*.toml"))
-    return [name for name in names if "pretrain" not in name]
+    return [name for name in names if "pretrain_" not in f"{name}_"]
 
 
 def outcome(experiment, recipe):
@@ -252,9 +287,9 @@ def test_every_experiment_is_planned_on_every_recipe_of_its_family_or_says_why_n
     assert recipes_named == set(recipes_of(experiment.family))
     for recipe in recipes_named:
         settings = read_recipe(find_recipe(Path(f"{experiment.family}/{recipe}.toml")))
-        usual = settings.data.dataset if settings.data.protocol == "usual" else ""
+        about = (experiment.dataset, experiment.protocol)
         said, cell = outcome(experiment, recipe), cells[name, recipe]
-        if experiment.dataset not in ("", usual):
+        if experiment.dataset and about != (settings.data.dataset, settings.data.protocol):
             assert said.startswith("refused: "), (name, recipe)
             assert f"is a recipe for {settings.data.dataset}" in said
             assert cell == "another set"

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,18 @@ def test_a_run_of_another_recipe_is_not_taken_for_done(tmp_path):
     made["data"]["auxiliary"] = ""  # as versions wrote it that knew one auxiliary set
     (run / "config.json").write_text(json.dumps(made))
     assert folder.done(training) == {"key": training.key}
+    wanted = training.recipe.data.model_copy(update={"auxiliary": ["jsonl:pairs"]})
+    for missing, is_done in (("refuse", False), ("without", True)):  # trained without a set that was nowhere
+        data = wanted.model_copy(update={"auxiliary_missing": missing})
+        made["data"]["auxiliary_missing"] = missing
+        (run / "config.json").write_text(json.dumps(made))
+        other = replace(training, recipe=training.recipe.model_copy(update={"data": data}))
+        if is_done:
+            assert folder.done(other) == {"key": training.key}
+        else:
+            with pytest.raises(RunError, match=r"other settings: \[data\] auxiliary"):
+                folder.done(other)
+    made["data"]["auxiliary_missing"] = "refuse"
     made["optim"]["clip"] = 7.0
     (run / "config.json").write_text(json.dumps(made))
     with pytest.raises(RunError, match=r"other settings: \[optim\] clip"):

@@ -57,7 +57,13 @@ def run(
     data: Data = None,
     seeds: Annotated[str, typer.Option(help="Seeds of the trainings, as 0,1,2.")] = "0,1,2",
     workers: Annotated[int, typer.Option(min=1, help="Trainings at a time, each on one thread.")] = 1,
-    split: Annotated[str, typer.Option(help="Which split is reported; opened after the last training.")] = "test",
+    split: Annotated[
+        str,
+        typer.Option(
+            help="Which split is reported; opened after the last training.",
+            show_default="each experiment's own, most often test",
+        ),
+    ] = "",
     plan_only: Annotated[bool, typer.Option("--plan", help="Only say what would be trained.")] = False,
 ) -> None:
     """Train all rows of experiments and report them.
@@ -70,11 +76,13 @@ def run(
         for name in catalogue.names():
             one = catalogue.load(name)
             typer.echo(f"{name:15} {one.source}: {one.title} ({len(one.rows)} rows of {one.family}/{one.base})")
+        for name, together in catalogue.collections().items():
+            typer.echo(f"{name:15} {together.source}: {together.title} (all of {', '.join(together.parts)})")
         return
     from discern_vqa.experiments import runner
 
     chosen = parsed_seeds(seeds)
-    grids = runner.prepare(names, on, chosen)
+    grids = runner.prepare(names, on, chosen, split)
     labels = runner.labelled(grids)
     if plan_only:
         for training, label in labels.values():
@@ -83,17 +91,16 @@ def run(
         return
     from discern_vqa.experiments import page, sections
     from discern_vqa.experiments import report as reporting
-    from discern_vqa.experiments.folder import Folder
 
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the workers too, as an interrupt does
     try:
-        failed = runner.run(grids, out, data=data, workers=workers, split=split, say=typer.echo)
+        failed = runner.run(grids, out, data=data, workers=workers, say=typer.echo)
     finally:
         signal.signal(signal.SIGTERM, before)
-    folder = Folder(out, data, split)
     date = time.strftime("%Y-%m-%d", time.gmtime())
     wrong = []
-    for name, grid in zip(dict.fromkeys(names), grids, strict=True):
+    for name, grid in zip(catalogue.singles(names), grids, strict=True):
+        folder = runner.open_folder(out, data, grid)
         command = _typed(name, on, seeds, data, split)
         try:
             report = reporting.gather(grid, folder, failed, command, date)
@@ -121,7 +128,7 @@ def _typed(name: str, on: str, seeds: str, data: Path | None, split: str) -> str
         return shlex.quote(path.name if tells else given)
 
     options = {"--on": shown(on) if on else "", "--data": shown(str(data)) if data else "",
-               "--seeds": shlex.quote(seeds), "--split": shown(split) if split != "test" else ""}  # fmt: skip
+               "--seeds": shlex.quote(seeds), "--split": shown(split) if split else ""}  # fmt: skip
     said = [f"{option} {value}" for option, value in options.items() if value]
     return " ".join(["discern experiment", shown(name), *said])
 

@@ -15,7 +15,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-from discern_vqa.errors import DiscernError, RunError
+from discern_vqa.auxiliary_sets import auxiliary_samples, folder_of
+from discern_vqa.data.sample import Sample
+from discern_vqa.errors import DataError, DiscernError, RunError
 from discern_vqa.experiments.catalogue import Experiment
 from discern_vqa.experiments.data_digest import digest_of
 from discern_vqa.experiments.plan import NO_PART, Planned, Training
@@ -29,6 +31,14 @@ ANEW = "remove its run folder; the same command trains it anew"
 
 
 @dataclass(frozen=True)
+class Learned:
+    """What a training learns from."""
+
+    images: int
+    texts: int
+
+
+@dataclass(frozen=True)
 class Grid:
     """An experiment with its planned rows."""
 
@@ -36,11 +46,18 @@ class Grid:
     base: str
     planned: list[Planned]
     seeds: tuple[int, ...]
+    split: str = "test"
+    """The one that is reported."""
 
     @property
     def trainings(self) -> list[Training]:
         """Those of all rows and seeds."""
         return [training for planned in self.planned for training in planned.trainings]
+
+    @property
+    def datasets(self) -> set[str]:
+        """Those that the rows are asked about."""
+        return {training.recipe.data.dataset for training in self.trainings}
 
     @property
     def normaliser(self) -> str:
@@ -55,11 +72,17 @@ class Grid:
 
 
 class Folder:
-    """OUT: where trainings are found by their keys."""
+    """OUT: where trainings are found by their keys. `data`: a folder that the command names, of the set `dataset`; a
+    pre-training on another set finds its own."""
 
-    def __init__(self, out: Path, data: Path | None, split: str) -> None:
-        self.out, self.data, self.split = out, data, split
+    def __init__(self, out: Path, data: Path | None, split: str, dataset: str = "") -> None:
+        self.out, self.data, self.split, self.dataset = out, data, split, dataset
         self._digests: dict[str, str] = {}
+        self._counts: dict[str, Learned] = {}
+
+    def data_of(self, training: Training) -> Path | None:
+        """The folder that the command names for this training's data; None: it is looked for where data lies."""
+        return self.data if self.dataset in ("", training.recipe.data.dataset) else None
 
     def run(self, training: Training) -> Path:
         return self.out / "runs" / training.key
@@ -82,12 +105,25 @@ class Folder:
         key = what + json.dumps(choice.model_dump(mode="json"), sort_keys=True)
         if key not in self._digests:
             try:
-                samples = Samples(choice, find_root(choice, self.data))
-                parts = samples.learning if what == "learned" else [samples.test(self.split)]
+                samples = Samples(choice, find_root(choice, self.data_of(training)))
+                if what == "learned":
+                    parts = [*samples.learning, *_auxiliary(samples)]
+                else:
+                    parts = [samples.test(self.split)]
                 self._digests[key] = digest_of(chain(*parts))
             except DiscernError:
                 self._digests[key] = ""
         return self._digests[key]
+
+    def learned(self, training: Training) -> "Learned":
+        """How many images and texts it learns from, those of auxiliary sets included."""
+        choice, seed = training.recipe.data, training.recipe.run.seed
+        key = json.dumps([choice.model_dump(mode="json"), seed], sort_keys=True)
+        if key not in self._counts:
+            samples = Samples(choice, find_root(choice, self.data_of(training)), seed)
+            learned = [*chain(samples.learning[0], *_auxiliary(samples))]
+            self._counts[key] = Learned(len({sample.image for sample in learned}), len(learned))
+        return self._counts[key]
 
     def begun_with(self, training: Training) -> Path:
         """Where the digest of its data stands while it is trained."""
@@ -97,14 +133,22 @@ class Folder:
         """Where the digest of the questions stands that it has answered."""
         return self.run(training) / f"answered.{self.split}.data"
 
+    def answers_of(self, planned: Planned, training: Training) -> Path:
+        """The answers of a row with one of its trainings."""
+        if planned.row.baseline:
+            return self.run(training) / "baselines" / f"{planned.row.baseline}.{self.split}.jsonl"
+        return self.predictions(training)
+
     def predictions(self, training: Training, mode: str = "") -> Path:
         """Its answers on the split that is reported; `mode`: in this way of answering, else in its recipe's."""
         return self.run(training) / f"predictions.{self.split}{mode and f'.{mode}'}.jsonl"
 
     def answers(self, training: Training) -> list[Path]:
-        """All that is there of its answers to that split, in every mode, and of what was made of them."""
+        """All answers to that split that are there, its own in every mode and those of baselines beside it, and what
+        was made of them."""
         run = self.run(training)
-        return [file for name in ("predictions", "scores", "features") for file in run.glob(f"{name}.{self.split}.*")]
+        kinds = [f"{name}.{self.split}.*" for name in ("predictions", "scores", "features")]
+        return [file for kind in (*kinds, f"baselines/*.{self.split}.jsonl") for file in run.glob(kind)]
 
     def scores(self, training: Training) -> Path:
         """Its scores, beside baselines; of the reference's first seed only."""
@@ -126,12 +170,29 @@ class Folder:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
+def _auxiliary(samples: Samples) -> list[list[Sample]]:
+    """What is learned from of each auxiliary set that the recipe names, but for those that may be missing and are."""
+    choice, sets = samples.choice, []
+    for entry in choice.auxiliary:
+        try:
+            folder = folder_of(entry, samples.root)
+        except DataError:
+            if choice.auxiliary_missing == "without":
+                continue
+            raise
+        sets.append(auxiliary_samples(choice, entry, folder, samples.answer_vocabulary()))
+    return sets
+
+
 def _same_settings(config: Path, training: Training) -> None:
     """Raises RunError when a finished run was made with other settings than its recipe means now: a default has
     changed since."""
     made, meant = translated(read_object(config, ANEW), str(config)), training.recipe.to_json()
     if isinstance(name := made.get("data", {}).get("auxiliary"), str):  # it was the name of one set
         made["data"]["auxiliary"] = [name] if name else []
+    if training.recipe.data.auxiliary_missing == "without":  # some may have been nowhere
+        present = made.get("data", {}).get("auxiliary", [])
+        meant["data"]["auxiliary"] = [entry for entry in meant["data"]["auxiliary"] if entry in present]
     changed = [
         f"[{table}] {key}"
         for table, settings in meant.items()

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from discern_vqa.experiments import chart
+from discern_vqa.experiments import chart, curves, paper_settings
+from discern_vqa.experiments.markdown import NOT_TOLD, markdown_table, shown
 from discern_vqa.experiments.report import PARTS
 from discern_vqa.files import atomic_write_text
 from discern_vqa.scoring.tables import cell
-
-NOT_TOLD = "not distinguishable"
 
 
 def write(report: dict[str, Any], out: Path) -> Path:
@@ -27,6 +26,9 @@ def write(report: dict[str, Any], out: Path) -> Path:
 def as_markdown(report: dict[str, Any], charts: Sequence[str] = ()) -> str:
     """The page; `charts`: names of image files beside it, of which the first is shown."""
     seeds = ", ".join(map(str, report["seeds"]))
+    same = "see the same images and questions"
+    if "differences" in report:
+        same = "of one size learn from the same images, and all answer the same questions"
     lines = [
         f"# {report['title']} ({report['source']})",
         "",
@@ -34,7 +36,7 @@ def as_markdown(report: dict[str, Any], charts: Sequence[str] = ()) -> str:
         f"images"
         + (f", {report['twin_pairs']:,} image pairs" if report["twin_pairs"] else "")
         + f"; answers compared by `{report['normaliser']}`. Seeds {seeds}: accuracy in %, mean +- standard deviation "
-        "over the seeds, which change the training alone (all rows see the same images and questions). The split was "
+        f"over the seeds, which change the training alone (all rows {same}). The split was "
         "opened after the last training had ended.",
         "",
     ]
@@ -42,13 +44,16 @@ def as_markdown(report: dict[str, Any], charts: Sequence[str] = ()) -> str:
         lines += [f"In print: {report['claim']}.", ""]
     if charts:
         lines += [f"![Accuracy of each row with its interval]({charts[0]})", ""]
-    lines += _main_table(report)
-    lines += ["", *_verdicts(report)]
+    if "differences" in report:
+        lines += [*curves.rows_table(report), "", *curves.differences_table(report)]
+    else:
+        lines += [*_main_table(report), "", *_verdicts(report)]
     for section, groups in report.get("by", {}).items():
         lines += ["", *_group_table(section, groups, report["reference"])]
     for extra in report.get("extra", []):
         lines += ["", f"## {extra['title']}", "", *extra["lines"]]
     lines += ["", *_baselines(report)]
+    lines += ["", *paper_settings.as_lines(report)]
     if report["note"]:
         lines += ["", report["note"]]
     versions = ", ".join(f"{name} {number}" for name, number in report["made_with"].items())
@@ -86,14 +91,6 @@ def _main_table(report: dict[str, Any]) -> list[str]:
             cells += [_printed(row["printed"]), "-" if difference is None else f"{difference:+.1f}"]
         table.append(cells)
     return markdown_table(table)
-
-
-def shown(figure: dict[str, Any] | None, scale: float = 100, digits: int = 1) -> str:
-    """A mean and its spread over seeds."""
-    if not figure:
-        return "-"
-    text = f"{scale * figure['mean']:.{digits}f}"
-    return text + (f" +- {scale * figure['sd']:.{digits}f}" if figure["sd"] is not None else "")
 
 
 def _difference(row: dict[str, Any], tests: dict[str, Any], reference: str) -> str:
@@ -170,9 +167,3 @@ def _printed(figures: dict[str, float] | None) -> str:
     if not figures:
         return "-"
     return " / ".join(f"{figures[part]:.1f}" if part in figures else "-" for part in ("open", "closed", "overall"))
-
-
-def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A table; bars within cells are escaped."""
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    return [lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]]

@@ -8,12 +8,13 @@ import copy
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from discern_vqa.config import TABLES, Profiled, Recipe, Table, check_recipe
-from discern_vqa.errors import ConfigError
+from discern_vqa import registry
+from discern_vqa.config import LEARNING, TABLES, Profiled, Recipe, Table, check_recipe
+from discern_vqa.errors import ConfigError, did_you_mean
 from discern_vqa.experiments.catalogue import Experiment, Row
 from discern_vqa.paths import find_recipe
 from discern_vqa.renamed_keys import former
@@ -22,6 +23,8 @@ from discern_vqa.toml import as_toml, innermost, read_tables
 Tables = dict[str, dict[str, Any]]
 NO_PART = ("after", "baselines", "threads", "trackers")
 """Keys of [run] that change no weight."""
+OF_THE_METHOD = ("text_length", "views", "augment", "mirror")
+"""Keys of [data] that say how a method reads its samples; all others say which samples they are."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,10 @@ class Planned:
     trainings: tuple[Training, ...] = ()
     skipped: str = ""
 
+    def task(self, training: Training) -> str:
+        """Of one of its trainings: the name of the task whose answers are the row's."""
+        return f"{training.key}:{self.row.baseline}" if self.row.baseline else training.key
+
 
 @dataclass(frozen=True)
 class Base:
@@ -72,7 +79,8 @@ def base_of(experiment: Experiment, on: str = "") -> Base:
     """
     name = on or experiment.base
     path = find_recipe(Path(name) if name.endswith(".toml") else Path(f"{experiment.family}/{name}.toml"))
-    main = read_tables(path)
+    base = _read(path)
+    main = base.main
     family = main.get("model", {}).get("name")
     if family != experiment.family:
         raise ConfigError(
@@ -80,16 +88,42 @@ def base_of(experiment: Experiment, on: str = "") -> Base:
             hint=f"choose one of recipes/{experiment.family}/ with --on",
         )
     dataset, protocol = (main.get("data", {}).get(key, "usual") for key in ("dataset", "protocol"))
-    if experiment.dataset and (dataset, protocol) != (experiment.dataset, "usual"):
+    if experiment.dataset and (dataset, protocol) != (experiment.dataset, experiment.protocol):
         split = "" if protocol == "usual" else f" ({protocol})"
+        wanted = "usual" if experiment.protocol == "usual" else experiment.protocol.replace("_", "-")
         raise ConfigError(
-            f"{path} is a recipe for {dataset}{split}; {experiment.name} reports {experiment.dataset}'s usual split",
+            f"{path} is a recipe for {dataset}{split}; {experiment.name} reports {experiment.dataset}'s {wanted} split",
             hint=f"leave out --on: {experiment.name} then takes recipes/{experiment.family}/{experiment.base}.toml",
         )
-    main.pop("prior", None)  # the papers have neither: their mechanisms are measured without ours
+    return _with_common(experiment, base)
+
+
+def _read(path: Path) -> Base:
+    """A recipe and the one before it, without what the papers do not have: their mechanisms are measured without it."""
+    main = read_tables(path)
+    main.pop("prior", None)
     main.get("data", {}).pop("auxiliary", None)
     after = main.get("run", {}).get("after", "")
     return Base(path.stem, main, read_tables(path.parent / after) if after else None)
+
+
+def _with_common(experiment: Experiment, base: Base) -> Base:
+    """With what the experiment changes in every row."""
+    if not (experiment.set or experiment.before):
+        return base
+    common = Row(name=f"all of {experiment.name}", set=experiment.set, before=experiment.before)
+    before = apply(base.before, common, "before") if base.before is not None else None
+    return replace(base, main=apply(base.main, common, "main"), before=before)
+
+
+def method(experiment: Experiment, base: Base, row: Row) -> Base:
+    """What the row changes: the base recipe, or the one that it names, which then learns from the base's samples."""
+    if not row.recipe:
+        return base
+    other = _read(find_recipe(Path(row.recipe)))
+    own = {key: value for key, value in other.main.get("data", {}).items() if key in OF_THE_METHOD}
+    shared = {key: value for key, value in base.main["data"].items() if key not in OF_THE_METHOD}
+    return _with_common(experiment, replace(other, main=other.main | {"data": shared | own}))
 
 
 def plan(experiment: Experiment, base: Base, seeds: Sequence[int]) -> list[Planned]:
@@ -117,7 +151,8 @@ def apply(tables: Tables, row: Row, part: str) -> Tables:
         number = table.get(last, default.get(last))
         if not isinstance(number, int | float):
             raise ConfigError(f"row {row.name!r}: {key} is no number in the recipe", hint="scale a number")
-        table[last] = number * factor
+        is_count = isinstance(number, int) and not isinstance(number, bool)
+        table[last] = max(1, round(number * factor)) if is_count else number * factor
     for key, value in values.items():
         table, last, _ = _table(made, key, full)
         table[last] = copy.deepcopy(value)
@@ -129,20 +164,22 @@ def apply(tables: Tables, row: Row, part: str) -> Tables:
 
 def changes(row: Row) -> dict[str, str]:
     """What a row says it changes, for people: dotted key (pre-training's with "before:") to its new value."""
-    texts: dict[str, str] = {}
+    texts = {key: name for key, name in (("recipe", row.recipe), ("baseline", row.baseline)) if name}
     for part, prefix in (("main", ""), ("before", "before: ")):
         values, factors, unset = _changes_of(row, part)
         texts |= {f"{prefix}{key}": _as_text(value) for key, value in values.items()}
         texts |= {f"{prefix}{key}": "unset" for key in unset}
         texts |= {f"{prefix}{key}": f"x {factor:g}" for key, factor in factors.items()}
+    if row.baseline:  # it learns from the same samples, and in its own way
+        return {key: text for key, text in texts.items() if key in ("recipe", "baseline") or key.startswith("data.")}
     return texts | ({"before": "none"} if row.no_before else {})
 
 
 def _changes_of(row: Row, part: str) -> tuple[dict[str, Any], dict[str, float], list[str]]:
     """(values, factors, keys to take out) of a part of the row."""
     if part == "main":
-        return row.both | row.set, row.scale, row.unset
-    return row.both | row.before, row.scale_before, []
+        return row.both | row.set, row.scale, [*row.unset, *row.unset_both]
+    return row.both | row.before, row.scale_before, row.unset_both
 
 
 def training(tables: Tables, where: str, before: Training | None = None) -> Training:
@@ -156,22 +193,26 @@ def training(tables: Tables, where: str, before: Training | None = None) -> Trai
 def meant(recipe: Recipe) -> dict[str, Any]:
     """What of a recipe makes a training another one, as plain data."""
     told: dict[str, Any] = {}
-    for name in TABLES:
+    for name in (name for name in TABLES if not (recipe.is_baseline and name in LEARNING)):
         table: Table = getattr(recipe, name)
         settled = table.resolved() if isinstance(table, Profiled) else table
         # What is at its default is left out, so that a key that recipes gain later does not make all trainings others.
         told[name] = settled.model_dump(mode="json", exclude_defaults=True)
     # The digest is of the former names of keys, so that what was trained before they were renamed is found again.
-    told = former(told, recipe.model.name, recipe.objective.name)
+    objective = "" if recipe.is_baseline else recipe.objective.name
+    told = former(told, recipe.model.name, objective)
     told["run"] = {key: value for key, value in told["run"].items() if key not in NO_PART}
-    told["names"] = [recipe.model.name, recipe.objective.name]
+    told["names"] = [recipe.model.name, objective]
     return told
 
 
 def _planned(experiment: Experiment, base: Base, row: Row, seeds: Sequence[int]) -> Planned:
+    base = method(experiment, base, row)
     if row.touches_before and base.before is None:
         return Planned(row, skipped=f"it changes the pre-training, and {base.name} has none")
     where = f"{experiment.name}, row {row.name!r}, on {base.name}"
+    if row.baseline and row.baseline not in (known := registry.names("baselines")):
+        raise ConfigError(f"{where}: there is no baseline {row.baseline!r}", hint=did_you_mean(row.baseline, known))
     made = []
     for seed in seeds:
         before = None

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 
 from discern_vqa.data.sample import CLOSED, OPEN
-from discern_vqa.errors import RunError
+from discern_vqa.errors import DiscernError, RunError
+from discern_vqa.experiments.curves import corrected, differences
 from discern_vqa.experiments.folder import Folder, Grid
+from discern_vqa.experiments.paper_settings import deviations
 from discern_vqa.experiments.plan import Planned, changes
 from discern_vqa.scoring import metrics, predictions
 from discern_vqa.scoring.compare import Answerer, compare
 from discern_vqa.scoring.intervals import interval
 from discern_vqa.scoring.predictions import Prediction
-from discern_vqa.scoring.statistics import ALPHA, holm
 from discern_vqa.scoring.stored import read_object
 from discern_vqa.version import __version__
 
@@ -43,19 +44,22 @@ def gather(grid: Grid, folder: Folder, failed: dict[str, str], command: str, dat
         "note": experiment.note, "recipe": f"{experiment.family}/{grid.base}", "split": folder.split,
         "n": len(some), "images": len({row.image for row in some}), "twin_pairs": len(metrics.twin_pairs(some)),
         "normaliser": normalise, "seeds": list(grid.seeds), "reference": experiment.reference,
-        "sections": list(experiment.sections),
+        "sections": list(experiment.sections), "axis": experiment.axis,
         "rows": [_row(planned, grid, folder, failed, answers.get(planned.row.name, [])) for planned in grid.planned],
     }  # fmt: skip
-    report |= _tests(answers, experiment.reference, normalise)
+    if experiment.compare:
+        report |= {"tests": [], "correction": "none", "differences": differences(experiment, answers, normalise)}
+    else:
+        report |= _tests(answers, experiment.reference, normalise)
     for section in ("organ", "question_type"):
         if section in experiment.sections:
             report.setdefault("by", {})[section] = by_group(answers, experiment.reference, section, normalise)
-    report |= _beside(grid, folder)
+    report |= _beside(grid, folder) | {"deviations": deviations(grid)}
     return report | {"command": command, "date": date, "machine": machine(), "made_with": made_with()}
 
 
 def _answers(planned: Planned, folder: Folder) -> list[list[Prediction]]:
-    files = [folder.predictions(training) for training in planned.trainings]
+    files = [folder.answers_of(planned, training) for training in planned.trainings]
     return [predictions.read(file) for file in files if file.is_file()]
 
 
@@ -64,6 +68,7 @@ def _row(
 ) -> dict[str, Any]:
     row, experiment = planned.row, grid.experiment
     content: dict[str, Any] = {"name": row.name, "changes": changes(row), "printed": row.printed, "at": row.at}
+    content |= {"line": row.line, "images": images_of(planned, grid, folder) if row.line else None}
     printed = next(other.printed for other in experiment.rows if other.name == experiment.reference)
     if row.printed and printed and row.name != experiment.reference:
         both = [key for key in row.printed if key in printed]
@@ -71,15 +76,16 @@ def _row(
     if planned.skipped:
         return content | {"skipped": planned.skipped}
     trainings = [*planned.trainings, *(training.before for training in planned.trainings if training.before)]
-    if errors := [failed[training.key] for training in trainings if training.key in failed]:
+    tasks = [*(training.key for training in trainings), *map(planned.task, planned.trainings)]
+    if errors := [failed[task] for task in tasks if task in failed]:
         content["failed"] = errors[0]
     if not answers:
         return content
     seeds = zip(grid.seeds, planned.trainings, strict=True)
-    answered = [(seed, training) for seed, training in seeds if folder.predictions(training).is_file()]
+    answered = [(seed, training) for seed, training in seeds if folder.answers_of(planned, training).is_file()]
     normalise = planned.trainings[0].recipe.data.normaliser
     scores = [metrics.score(rows, normalise) for rows in answers]
-    done = [folder.done(training) or {} for _, training in answered]
+    done = [folder.done(training) or {} for _, training in answered if not row.baseline]  # they are the network's
     return content | {
         "keys": [training.key for _, training in answered],
         "seeds": [seed for seed, _ in answered],
@@ -88,6 +94,19 @@ def _row(
         "validation": spread([facts["validation"] for facts in done if "validation" in facts]),
         "seconds": spread([facts["seconds"] for facts in done if "seconds" in facts]),
     }  # fmt: skip
+
+
+def images_of(planned: Planned, grid: Grid, folder: Folder) -> float | None:
+    """How many images the row has learned from, on the axis of the experiment's curve; the mean of the seeds, where
+    they hold other images out. None where that cannot be read."""
+    if not planned.trainings:
+        return None
+    before = grid.experiment.axis == "pre-training"
+    learned = [training.before if before else training for training in planned.trainings]
+    try:
+        return float(np.mean([folder.learned(training).images if training else 0 for training in learned]))
+    except DiscernError:
+        return None
 
 
 def _figure(
@@ -147,11 +166,7 @@ def by_group(
             "rows": {name: spread(values) for name, values in rights.items()},
             "tests": {test["name"]: test for test in tests if test["part"] == "overall"},
         }
-    every = [test for group in found.values() for test in group["tests"].values()]
-    for test, p in zip(every, holm([test["p"] for test in every]), strict=True):
-        test["p_holm"] = p
-        better = "better" if test["difference"] > 0 else "worse"
-        test["verdict"] = better if p < ALPHA else "not distinguishable"
+    corrected([test for group in found.values() for test in group["tests"].values()])
     return found
 
 

@@ -6,7 +6,7 @@ one that was killed goes on from its checkpoint; what failed is tried again by t
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,11 @@ from discern_vqa.reading import split_files
 from discern_vqa.recipe_samples import find_root
 
 
-def prepare(names: Sequence[str], on: str, seeds: Sequence[int]) -> list[Grid]:
-    """Every experiment's rows, resolved and checked. Raises ConfigError; nothing has started then."""
+def prepare(names: Sequence[str], on: str, seeds: Sequence[int], split: str = "") -> list[Grid]:
+    """Every experiment's rows, those of collections too, resolved and checked. split: the one that is reported; none:
+    each experiment's own. Raises ConfigError; nothing has started then."""
     grids: list[Grid] = []
-    for name in dict.fromkeys(names):
+    for name in catalogue.singles(names):
         experiment = catalogue.load(name)
         if experiment.name in [grid.experiment.name for grid in grids]:
             raise ConfigError(
@@ -33,7 +34,8 @@ def prepare(names: Sequence[str], on: str, seeds: Sequence[int]) -> list[Grid]:
                 hint="rename one of the files, or give them to two commands with an --out each",
             )
         base = base_of(experiment, on)
-        grids.append(Grid(experiment, base.name, plan(experiment, base, seeds), tuple(seeds)))
+        planned = plan(experiment, base, seeds)
+        grids.append(Grid(experiment, base.name, planned, tuple(seeds), split or experiment.split))
     return grids
 
 
@@ -43,30 +45,55 @@ def run(
     *,
     data: Path | None = None,
     workers: int = 1,
-    split: str = "test",
+    split: str = "",
     say: Callable[[str], None] = print,
 ) -> dict[str, str]:
-    """Trains, then answers `split`. Returns what failed: a training's key (with ":states": of its states) to its error.
+    """Trains, then answers `split`; none: each grid's own. Returns what failed: a training's key to its error (with
+    ":states": that of its states, with a baseline's name: that of the baseline on its features).
 
-    The split that is reported is opened after the last training of all grids has ended: nothing is chosen on it. Raises
-    ConfigError, before anything starts, when a row's data set has no such split.
+    The splits that are reported are opened after the last training of all grids has ended: nothing is chosen on them.
+    Raises ConfigError, before anything starts, when a row's data set has no such split, or `data` is one folder for
+    several data sets.
     """
-    _check_split(grids, split)
+    grids = [replace(grid, split=split or grid.split) for grid in grids]
+    for grid in grids:
+        _check_split(grid)
+    dataset = _named_by(data, grids)
     with locked(Path(out)):
-        command = _Command(Folder(Path(out), data, split), labelled(grids), workers, say)
+        splits = list(dict.fromkeys(grid.split for grid in grids))
+        command = _Command(Folder(Path(out), data, splits[0], dataset), labelled(grids), workers, say)
         command.train()
-        command.answer(grids)
-        command.find_states(grids)
+        for name in splits:
+            reported = [grid for grid in grids if grid.split == name]
+            command.folder = Folder(Path(out), data, name, dataset)
+            command.answer(reported)
+            command.find_states(reported)
     return command.failed
 
 
-def _check_split(grids: Sequence[Grid], split: str) -> None:
+def _check_split(grid: Grid) -> None:
     """Raises ConfigError when the data of a row have no such split, as far as can be told before they are opened."""
-    choices = [training.recipe.data for grid in grids for training in grid.trainings]
+    choices = [training.recipe.data for training in grid.trainings]
     for dataset, index in dict.fromkeys((choice.dataset, choice.index) for choice in choices):
         known = split_files.parts(Path(index)) if index else registry.reader(dataset).SPLITS
-        if split not in known:
-            raise ConfigError(f"--split {split!r}: {dataset} has none", hint=f"it has: {', '.join(known)}")
+        if grid.split not in known:
+            raise ConfigError(f"--split {grid.split!r}: {dataset} has none", hint=f"it has: {', '.join(known)}")
+
+
+def _named_by(data: Path | None, grids: Sequence[Grid]) -> str:
+    """The data set whose folder is `data`; "" without one."""
+    datasets = sorted(set().union(*(grid.datasets for grid in grids)))
+    if data is not None and len(datasets) > 1:
+        raise ConfigError(
+            f"--data {data} is one folder, and these experiments are about {' and '.join(datasets)}",
+            hint=f"leave out --data; put the folders {' and '.join(datasets)} into a folder that DISCERN_DATA names",
+        )
+    return datasets[0] if data is not None and datasets else ""
+
+
+def open_folder(out: Path, data: Path | None, grid: Grid) -> Folder:
+    """The folder as the report of one grid reads it."""
+    return Folder(out, data, grid.split, _named_by(data, [grid]))
 
 
 def labelled(grids: Sequence[Grid]) -> dict[str, tuple[Training, str]]:
@@ -92,6 +119,7 @@ class _Command:
     workers: int
     say: Callable[[str], None]
     failed: dict[str, str] = field(default_factory=dict)
+    trained: int = 0
 
     def train(self) -> None:
         """Trains what is not there yet."""
@@ -106,7 +134,7 @@ class _Command:
         there = len(trainings) - len(missing)
         self.say(f"{len(trainings)} trainings" + (f", {there} of them are there already" if there else ""))
         for training in trainings if missing else ():  # phantoms are drawn here, once, and not by each worker
-            find_root(training.recipe.data, folder.data)
+            find_root(training.recipe.data, folder.data_of(training))
         for training in missing:  # only now, since nothing may be refused once one of them is written
             atomic_write_text(folder.begun_with(training), folder.digest(training, "learned") + "\n")
 
@@ -119,14 +147,14 @@ class _Command:
             return f"{validation}{outcome.seconds:.0f} s"
 
         self._work([self._training_task(training) for training in missing], trained, "FAILED")
-        folder.note("opens", split=folder.split, trained=len(trainings) - len(self.failed), failed=len(self.failed))
+        self.trained = len(trainings) - len(self.failed)
 
     def _training_task(self, training: Training) -> Task:
         folder, before = self.folder, training.before
         request = {
             "do": "train",
             "recipe": str(folder.out / "recipes" / training.file),
-            "data": str(folder.data) if folder.data else None,
+            "data": _text(folder.data_of(training)),
             "from": str(folder.run(before)) if before is not None else None,
             "out": str(folder.run(training)),
         }
@@ -137,11 +165,13 @@ class _Command:
         """Answers the reported split with every finished row; the references' first seeds with baselines and
         controls."""
         folder = self.folder
+        folder.note("opens", split=folder.split, trained=self.trained, failed=len(self.labels) - self.trained)
         forget_other_questions(folder, self.labels, self.say)
         whole = {training.key for grid in grids for training in grid.references[:1]}
         modes = {training.key for grid in _asking("modes", grids) for training in grid.trainings}
         tasks = {}
-        for training in (training for grid in grids for training in grid.trainings):
+        rows = [(row, training) for grid in grids for row in grid.planned for training in row.trainings]
+        for training in (training for row, training in rows if not row.row.baseline):
             key = training.key
             files = [folder.predictions(training)]
             files += [folder.scores(training)] if key in whole else []
@@ -149,9 +179,14 @@ class _Command:
             if key not in self.failed and not all(file.is_file() for file in files):
                 request = {"do": "answer", "whole": key in whole, "modes": key in modes} | self._asked_of(training)
                 tasks[key] = Task(key, self.labels[key][1], request)
+        for row, training in rows:
+            key, name = row.task(training), row.row.baseline
+            if name and training.key not in self.failed and not folder.answers_of(row, training).is_file():
+                request = {"do": "baseline", "name": name} | self._asked_of(training)
+                tasks[key] = Task(key, f"{self.labels[training.key][1]} ({name})", request)
 
         def answered(outcome: Outcome) -> str:
-            training = self.labels[outcome.task.id][0]
+            training = self.labels[outcome.task.id.partition(":")[0]][0]
             atomic_write_text(folder.answered(training), folder.digest(training, "asked") + "\n")
             return ""
 
@@ -170,8 +205,8 @@ class _Command:
         self._work(list(tasks.values()), lambda outcome: "", "FAILED")
 
     def _asked_of(self, training: Training) -> dict[str, Any]:
-        data = str(self.folder.data) if self.folder.data else None
-        return {"run": str(self.folder.run(training)), "split": self.folder.split, "data": data}
+        folder = self.folder
+        return {"run": str(folder.run(training)), "split": folder.split, "data": _text(folder.data_of(training))}
 
     def _work(self, tasks: Sequence[Task], done: Callable[[Outcome], str], failing: str) -> None:
         """Has the tasks done. done: keeps what came out of a task, and returns what is to be said of it; failing: what
@@ -187,6 +222,10 @@ class _Command:
 
         if tasks:
             work(tasks, self.workers, self.folder.out / "logs", told)
+
+
+def _text(path: Path | None) -> str | None:
+    return str(path) if path else None
 
 
 def _asking(section: str, grids: Sequence[Grid]) -> list[Grid]:

@@ -5,6 +5,7 @@ Each is a function from a grid to {"title", "lines", "figures"}; lines are Markd
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,9 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.data.sampling import epoch_batches
 from discern_vqa.experiments.catalogue import Row
 from discern_vqa.experiments.folder import ANEW, Folder, Grid
-from discern_vqa.experiments.page import markdown_table, shown
+from discern_vqa.experiments.markdown import markdown_table, shown
 from discern_vqa.experiments.plan import Training
-from discern_vqa.experiments.report import spread
+from discern_vqa.experiments.report import images_of, spread
 from discern_vqa.recipe_samples import Samples, find_root
 from discern_vqa.report.cases import in_turn
 from discern_vqa.run import SIMILAR
@@ -97,7 +98,8 @@ def modes(grid: Grid, folder: Folder) -> Section:
     for row, trainings in _finished(grid, folder):
         for mode in ("classify", "classify_typed", "generate", "rank", "hybrid"):
             if all(folder.predictions(training, mode).is_file() for training in trainings):
-                figures.setdefault(row.name, {})[mode] = _accuracy(trainings, folder, mode)
+                files = [folder.predictions(training, mode) for training in trainings]
+                figures.setdefault(row.name, {})[mode] = _accuracy(trainings, files)
     names = list(dict.fromkeys(mode for one in figures.values() for mode in one))
     table = [["row", *names], *([row, *(shown(one.get(mode)) for mode in names)] for row, one in figures.items())]
     return {"title": "Ways of answering (the same models)", "lines": markdown_table(table), "figures": figures}
@@ -162,12 +164,17 @@ def false_negatives(samples: Sequence[Sample], batches: Sequence[Sequence[int]])
 def curve(grid: Grid, folder: Folder) -> Section:
     """The rows that have a place on a curve, as a table of share against accuracy."""
     figures: dict[str, dict[str, Any]] = {}
-    for row, trainings in _finished(grid, folder):
-        if row.at is not None:
-            line = "without pre-training" if row.no_before and row.name != "0 %" else "with pre-training"
-            figures.setdefault(line, {})[f"{row.at:g}"] = _accuracy(trainings, folder)
+    images: dict[float, float | None] = {}
+    for planned in grid.planned:
+        row, files = planned.row, [folder.answers_of(planned, training) for training in planned.trainings]
+        if row.at is not None and files and all(file.is_file() for file in files):
+            images.setdefault(row.at, images_of(planned, grid, folder) if row.line else None)
+            own = "without pre-training" if row.no_before and row.name != "0 %" else "with pre-training"
+            figures.setdefault(row.line or own, {})[f"{row.at:g}"] = _accuracy(planned.trainings, files)
     places = sorted({float(place) for one in figures.values() for place in one})
-    table = [["share of the images", *(f"{100 * place:g} %" for place in places)]]
+    counts = [f", {images[place]:,.0f} images" if images[place] is not None else "" for place in places]
+    heads = [f"{100 * place:g} %{count}" for place, count in zip(places, counts, strict=True)]
+    table = [[f"share of the images of {grid.experiment.axis}", *heads]]
     table += [[line, *(shown(one.get(f"{place:g}")) for place in places)] for line, one in figures.items()]
     return {"title": "Curve", "lines": markdown_table(table), "figures": figures}
 
@@ -189,13 +196,13 @@ def extras(grid: Grid, folder: Folder) -> list[Section]:
 
 
 def _finished(grid: Grid, folder: Folder) -> list[tuple[Row, tuple[Training, ...]]]:
-    rows = [(planned.row, planned.trainings) for planned in grid.planned if planned.trainings]
+    """The rows that are answered by their own trainings, which have ended."""
+    rows = [(one.row, one.trainings) for one in grid.planned if one.trainings and not one.row.baseline]
     return [(row, made) for row, made in rows if all(folder.predictions(training).is_file() for training in made)]
 
 
-def _accuracy(trainings: Sequence[Training], folder: Folder, mode: str = "") -> dict[str, Any] | None:
+def _accuracy(trainings: Sequence[Training], files: Sequence[Path]) -> dict[str, Any] | None:
     normalise = trainings[0].recipe.data.normaliser
-    files = [folder.predictions(training, mode) for training in trainings]
     return spread([float(metrics.rights(predictions.read(file), normalise).mean()) for file in files])
 
 

@@ -3,6 +3,7 @@
     {"do": "train", "recipe", "data", "from", "out"}        -> {"validation", "epochs"}
     {"do": "answer", "run", "data", "split", "whole", "modes"} -> {}    predictions; `whole`: scores with baselines too,
                                                                      `modes`: every way of answering
+    {"do": "baseline", "name", "run", "data", "split"}       -> {}    predictions of a baseline on the run's features
     {"do": "features", "run", "data", "split", "out"}       -> {}    how the states of questions lie
 
 What goes wrong is answered too: {"error": "message (hint)"}; a traceback of anything unexpected goes to stderr, which
@@ -21,6 +22,7 @@ import torch
 
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DiscernError
+from discern_vqa.evaluation import baseline_rows
 from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.evaluation.opening import open_run
 from discern_vqa.evaluation.predict import Predictor
@@ -57,8 +59,9 @@ def _train(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def validated(run: Path) -> dict[str, Any]:
-    """The last and the best validation accuracy of a finished training, where it has any."""
-    lines = [json.loads(line) for line in (run / METRICS).read_text(encoding="utf-8").splitlines()]
+    """The last and the best validation accuracy of a finished training, where it has any: a baseline has none."""
+    file = run / METRICS
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
     figures = [line["accuracy"] for line in lines if line["split"] == "validation"]
     return {"validation": figures[-1], "best_validation": max(figures)} if figures else {}
 
@@ -77,6 +80,21 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         predictions.write(run / f"predictions.{split}.{mode}.jsonl", rows)
     rows = predictions.from_answers(samples, answering.answers(predictor.run.recipe.run.mode))
     predictions.write(run / f"predictions.{split}.jsonl", rows)
+    return {}
+
+
+def _baseline(request: dict[str, Any]) -> dict[str, Any]:
+    data, split = _path(request["data"]), str(request["split"])
+    predictor = open_run(Path(request["run"]), calibrated=False)
+    run, recipe = predictor.run, predictor.run.recipe
+    samples = Samples(recipe.data, find_root(recipe.data, data or run.root), recipe.run.seed)
+    # As beside `discern evaluate`, so that the file is the same there.
+    learned = [sample for part in samples.learning for sample in part if not sample.is_caption]
+    whole = samples.test(split)
+    learned = baseline_rows.learnable(learned, whole, run)
+    baseline_rows.row(
+        request["name"], learned, evaluated(recipe.data, whole, recipe.optim.batch), split, run, predictor.batcher
+    )
     return {}
 
 
@@ -104,7 +122,12 @@ def _path(given: str | None) -> Path | None:
     return Path(given) if given else None
 
 
-DO: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"train": _train, "answer": _answer, "features": _features}
+DO: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "train": _train,
+    "answer": _answer,
+    "baseline": _baseline,
+    "features": _features,
+}
 
 if __name__ == "__main__":
     serve()
