@@ -3,11 +3,11 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from discern_vqa.experiments import chart
+from discern_vqa.experiments import figures as drawings
 from discern_vqa.experiments.report import PARTS
 from discern_vqa.files import atomic_write_text
 from discern_vqa.scoring.tables import cell
@@ -16,16 +16,15 @@ NOT_TOLD = "not distinguishable"
 
 
 def write(report: dict[str, Any], out: Path) -> Path:
-    """report.md, report.json, rows.csv, chart.png and chart.svg in `out`; returns the Markdown's path."""
+    """report.md, report.json, rows.csv and the figures in `out`; returns the Markdown's path."""
     atomic_write_text(out / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     atomic_write_text(out / "rows.csv", as_csv(report))
-    charts = chart.draw(report, out)
-    atomic_write_text(out / "report.md", as_markdown(report, [file.name for file in charts]))
+    atomic_write_text(out / "report.md", as_markdown(report, drawings.draw(report, out)))
     return out / "report.md"
 
 
-def as_markdown(report: dict[str, Any], charts: Sequence[str] = ()) -> str:
-    """The page; `charts`: names of image files beside it, of which the first is shown."""
+def as_markdown(report: dict[str, Any], figures: Mapping[str, str]) -> str:
+    """The page; `figures`: names of image files beside it by section (`figures.draw`)."""
     seeds = ", ".join(map(str, report["seeds"]))
     lines = [
         f"# {report['title']} ({report['source']})",
@@ -40,14 +39,13 @@ def as_markdown(report: dict[str, Any], charts: Sequence[str] = ()) -> str:
     ]
     if report["claim"]:
         lines += [f"In print: {report['claim']}.", ""]
-    if charts:
-        lines += [f"![Accuracy of each row with its interval]({charts[0]})", ""]
+    lines += drawings.shown(drawings.ROWS, figures)
     lines += _main_table(report)
     lines += ["", *_verdicts(report)]
     for section, groups in report.get("by", {}).items():
-        lines += ["", *_group_table(section, groups, report["reference"])]
+        lines += ["", *_group_table(section, groups, report["reference"], drawings.shown(section, figures))]
     for extra in report.get("extra", []):
-        lines += ["", f"## {extra['title']}", "", *extra["lines"]]
+        lines += ["", f"## {extra['title']}", "", *drawings.shown(extra["name"], figures), *extra["lines"]]
     lines += ["", *_baselines(report)]
     if report["note"]:
         lines += ["", report["note"]]
@@ -131,7 +129,7 @@ def _verdicts(report: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _group_table(section: str, groups: dict[str, Any], reference: str) -> list[str]:
+def _group_table(section: str, groups: dict[str, Any], reference: str, figure: list[str]) -> list[str]:
     names = list(next(iter(groups.values()))["rows"])
     table = [[section.replace("_", " "), "n", "images", *(f"**{one}**" if one == reference else one for one in names)]]
     for group, told in groups.items():
@@ -145,7 +143,7 @@ def _group_table(section: str, groups: dict[str, Any], reference: str) -> list[s
         table.append(cells)
     tests = sum(len(told["tests"]) for told in groups.values())
     return [
-        f"## By {section.replace('_', ' ')}", "", *markdown_table(table), "",
+        f"## By {section.replace('_', ' ')}", "", *figure, *markdown_table(table), "",
         f"In brackets the difference from {reference}; better and worse are said after correction for the {tests} "
         "tests of this table, everything else is not distinguishable.",
     ]  # fmt: skip
