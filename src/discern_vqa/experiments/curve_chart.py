@@ -1,6 +1,6 @@
 """Lines over a size: for each method its mean at each place with a 95 % interval, printed or reference values dashed.
 
-The data are plain: method -> points. Nothing here knows where they come from. No torch.
+The data are plain: a method and its `Point`s. Nothing here knows where they come from. No torch.
 """
 
 import math
@@ -38,8 +38,8 @@ def draw_curves(
 ) -> None:
     """Draws every method as a line with intervals, and every reference dashed and in grey.
 
-    Lines keep the order of `curves`, which gives them their colour and marker; points are sorted by x. A line of one
-    point is a mark. log: sizes are on a logarithmic axis; where one of them is 0, the axis is linear up to the
+    Lines keep the order of `curves`, which gives them their colour and marker. A line runs from its smallest size to its largest; of one
+    size it is a mark. log: sizes are on a logarithmic axis; where one of them is 0, the axis is linear up to the
     smallest other one. unit: what follows the numbers below the axis, as " %".
     """
     places = sorted({point.x for points in curves.values() for point in points})

@@ -47,7 +47,7 @@ def state_map(points: np.ndarray, kinds: Sequence[str]) -> dict[str, Any]:
         points: (n, d). kinds: (n,) the question type of each.
 
     Returns:
-        points (n pairs, to two decimals), question_types (n).
+        points: (n, 2), to two decimals. question_types: (n,).
     """
     if len(points) < FEWEST:
         return {}

@@ -62,8 +62,11 @@ def separation(made: Mapping[str, Any]) -> str:
 
 
 def draw_map(axes: "Axes", points: np.ndarray, kinds: Sequence[str], common: Sequence[str]) -> None:
-    """points (n, 2), each in the colour and with the marker of its question type; types that are not in `common` are
-    small and grey."""
+    """A mark for each state in the colour and with the marker of its question type; types that are not in `common` are
+    small and grey.
+
+    points: (n, 2). kinds: (n,) the type of each.
+    """
     groups = np.array([common.index(kind) if kind in common else -1 for kind in kinds])
     for number, kind in enumerate(common):
         inside = points[groups == number]
