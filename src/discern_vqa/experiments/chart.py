@@ -78,7 +78,10 @@ def _curve(axes: "Axes", rows: Sequence[Row], part: str, of_what: str) -> None:
     """A line for each kind of row over how much it learned from; printed figures dashed. of_what: `training` or
     `pre-training`."""
     counted = all(row.get("images") is not None for row in rows)
-    place = (lambda row: float(row["images"])) if counted else (lambda row: 100 * float(row["at"]))
+
+    def place(row: Row) -> float:
+        return float(row["images"]) if counted else 100 * float(row["at"])
+
     curves: dict[str, list[Point]] = {}
     for row in rows:
         if (given := row["figures"].get(part)) is not None:

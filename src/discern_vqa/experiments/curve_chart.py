@@ -38,9 +38,9 @@ def draw_curves(
 ) -> None:
     """Draws every method as a line with intervals, and every reference dashed and in grey.
 
-    Lines keep the order of `curves`, which gives them their colour and marker. A line runs from its smallest size to its largest; of one
-    size it is a mark. log: sizes are on a logarithmic axis; where one of them is 0, the axis is linear up to the
-    smallest other one. unit: what follows the numbers below the axis, as " %".
+    Lines keep the order of `curves`, which gives them their colour and marker. A line runs from its smallest size to
+    its largest; of one size it is a mark. log: sizes are on a logarithmic axis; where one of them is 0, the axis is
+    linear up to the smallest other one. unit: what follows the numbers below the axis, as " %".
     """
     places = sorted({point.x for points in curves.values() for point in points})
     if log:

@@ -29,8 +29,6 @@ SIDES = (
     (-6, -7, "right", "top"),
 )
 """Where a name may stand beside its mark, the usual place first: offsets in 1/72 inch, and how it is aligned."""
-
-
 MARK = 3.0
 """Half the width of a mark, in 1/72 inch: a name keeps this distance from it."""
 
