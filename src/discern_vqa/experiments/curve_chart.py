@@ -77,8 +77,9 @@ def draw_curves(
         if len(values) == 1:
             axes.axhline(values[0][1], color=GREY, linestyle=dashes, linewidth=1.2, zorder=1, label=name)
         else:
-            xs, ys = zip(*sorted(values), strict=True)
-            axes.plot(xs, ys, color=GREY, linestyle=dashes, linewidth=1.2, zorder=1, label=name)
+            ordered_values = sorted(values)
+            across, up = [x for x, _ in ordered_values], [y for _, y in ordered_values]
+            axes.plot(across, up, color=GREY, linestyle=dashes, linewidth=1.2, zorder=1, label=name)
     shown = _ticks(places, scaled, width)
     axes.set_xticks(shown, [f"{x:,.10g}{unit}" for x in shown])
     axes.minorticks_off()

@@ -71,10 +71,19 @@ def draw_map(axes: "Axes", points: np.ndarray, kinds: Sequence[str], common: Seq
     for number, kind in enumerate(common):
         inside = points[groups == number]
         if len(inside):
-            style = {"color": COLORS[number], "marker": MARKERS[number]}
-            axes.scatter(*inside.T, s=13, alpha=0.75, linewidths=0, label=kind or "no type", **style)
+            axes.scatter(
+                inside[:, 0],
+                inside[:, 1],
+                13,
+                COLORS[number],
+                marker=MARKERS[number],
+                alpha=0.75,
+                linewidths=0,
+                label=kind or "no type",
+            )
     if (groups < 0).any():
-        axes.scatter(*points[groups < 0].T, s=7, color=GREY, alpha=0.4, linewidths=0, label=OTHER, zorder=0)
+        rest = points[groups < 0]
+        axes.scatter(rest[:, 0], rest[:, 1], 7, GREY, alpha=0.4, linewidths=0, label=OTHER, zorder=0)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_aspect("equal", adjustable="datalim")
