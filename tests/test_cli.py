@@ -40,7 +40,7 @@ VERBS = {
     "evaluate": {"--baselines", "--data", "--no-baselines", "--split"},
     "experiment run": {"--data", "--list", "--on", "--out", "--plan", "--seeds", "--split", "--workers"},
     "experiment search": {"--data", "--out", "--recipe", "--seed", "--set", "--space", "--storage", "--trials"},
-    "explain": {"--data", "--limit", "--method", "--methods", "--out", "--score", "--split"},
+    "explain": {"--data", "--limit", "--method", "--methods", "--out", "--score", "--split", "--words"},
     "predict": {"--mode"},
     "report": {"--out"},
     "score": {

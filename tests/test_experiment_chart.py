@@ -17,7 +17,7 @@ def row(name, at=None, printed=None, changes=None, **figures):
 
 def report(*rows):
     return {"title": "Mechanisms", "source": "CMDPI Fig. 8", "recipe": "cmdpi/ablation", "split": "test", "n": 20,
-            "seeds": [0, 1], "rows": list(rows)}  # fmt: skip
+            "seeds": [0, 1], "note": "", "rows": list(rows)}  # fmt: skip
 
 
 @pytest.fixture
@@ -72,12 +72,36 @@ def test_rows_with_a_place_are_a_curve_for_each_way_of_beginning(tmp_path, drawn
     assert [container.get_label() for container in (with_, without)] == ["with pre-training", "without pre-training"]
     for container in (with_, without):
         line = container.lines[0]
-        assert list(line.get_xdata()) == pytest.approx([10, 100], abs=0.5), "in the order of the places"
+        assert list(line.get_xdata()) == pytest.approx([10, 100], abs=1), "in the order of the places"
         assert list(line.get_ydata()) == pytest.approx([30, 60])
         (bars,) = container.lines[2]
         ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
         assert ends == [pytest.approx([20, 35]), pytest.approx([55, 66])]
     assert [line.get_ydata()[0] for line in lines_of(axes, "printed in the paper")] == [78.7]
+
+
+def test_rows_of_several_methods_are_lines_over_the_number_of_images(tmp_path, drawn):
+    small, whole = FIGURE | {"mean": 0.3, "ci95": [0.2, 0.35]}, FIGURE
+    rows = [
+        row("ridge, 10 %", at=0.1, overall=small) | {"line": "ridge", "images": 45.0},
+        row("ridge, 100 %", at=1.0, overall=whole) | {"line": "ridge", "images": 450.0},
+        row("CMDPI, 100 %", at=1.0, printed={"overall": 78.7}, overall=small) | {"line": "CMDPI", "images": 450.0},
+    ]
+    chart.draw(report(*rows) | {"axis": "pre-training", "note": "A share is part of every larger one."}, tmp_path)
+    (axes,) = drawn[0].axes
+    ridge, cmdpi = axes.containers
+    assert [ridge.get_label(), cmdpi.get_label()] == ["ridge", "CMDPI"]
+    assert (axes.get_xscale(), axes.get_xlabel()) == ("log", "images of pre-training")
+    assert list(ridge.lines[0].get_xdata()) == pytest.approx([45, 450], rel=0.03)
+    assert list(ridge.lines[0].get_ydata()) == pytest.approx([30, 60])
+    assert list(cmdpi.lines[0].get_ydata()) == pytest.approx([30])
+    (printed,) = lines_of(axes, "printed in the paper")
+    assert (list(printed.get_ydata()), printed.get_linestyle()) == ([78.7, 78.7], "--")
+    assert drawn[0].legends[0].get_title().get_text() == "A share is part of every larger one."
+    chart.draw(report(rows[0], rows[1] | {"images": None}), tmp_path)
+    (axes,) = drawn[-1].axes
+    assert (axes.get_xscale(), axes.get_xlabel()) == ("linear", "share of the images")
+    assert list(axes.containers[0].lines[0].get_xdata()) == pytest.approx([10, 100])
 
 
 def test_the_files_are_images_of_one_content_and_the_same_again(tmp_path):
@@ -87,7 +111,8 @@ def test_the_files_are_images_of_one_content_and_the_same_again(tmp_path):
         chart.draw(made, tmp_path / folder)
     with Image.open(tmp_path / "a" / "chart.png") as image:
         assert image.size[0] > 500
-    assert (tmp_path / "a" / "chart.png").read_bytes() == (tmp_path / "b" / "chart.png").read_bytes()
+    for kind in ("png", "svg"):
+        assert (tmp_path / "a" / f"chart.{kind}").read_bytes() == (tmp_path / "b" / f"chart.{kind}").read_bytes()
     assert ElementTree.parse(tmp_path / "a" / "chart.svg").getroot().tag.endswith("svg")
     assert "without" in (tmp_path / "a" / "chart.svg").read_text(encoding="utf-8")
 

@@ -117,7 +117,7 @@ def test_printed_figures_of_which_some_are_missing_are_compared_where_both_are_t
     grid = runner.prepare([rows(tmp_path, text)], str(recipes(tmp_path)), SEEDS)[0]
     report = reports.gather(grid, folder, {}, "", "") | {"extra": []}
     assert row(report, "without mixup")["printed_difference"] == {"overall": -5.0}
-    page = pages.as_markdown(report)
+    page = pages.as_markdown(report, {})
     assert "| - / 70.0 / 60.0 | - |" in page
     assert "| 40.5 / - / 55.0 | -5.0 |" in page
 
@@ -125,7 +125,7 @@ def test_printed_figures_of_which_some_are_missing_are_compared_where_both_are_t
 def test_a_row_that_failed_says_so(report, made):
     assert row(report, "broken")["failed"] == "it broke"
     assert "figures" not in row(report, "broken")
-    text = pages.as_markdown(report)
+    text = pages.as_markdown(report, {})
     assert "failed: it broke" in text
     grid, folder, failed = made
     alone = folders.Grid(grid.experiment, grid.base, grid.planned[-1:], grid.seeds)

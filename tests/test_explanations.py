@@ -251,7 +251,7 @@ def test_without_query_transformer_a_region_is_its_own_cell():
 
 def test_every_method_says_what_it_shows_and_where_it_comes_from():
     names = registry.names("explanations")
-    assert set(names) == set().union(*OFFERED.values()) | {"gradient_map"}
+    assert set(names) == set().union(*OFFERED.values()) | {"gradient_map", "word_cells"}
     for name in names:
         assert methods.summary(name)
         assert registry.load("explanations", name).__doc__

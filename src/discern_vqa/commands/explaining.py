@@ -2,15 +2,18 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from discern_vqa.commands._output import Run, progress_bars
 from discern_vqa.errors import ConfigError
 
+if TYPE_CHECKING:
+    from discern_vqa.data.answers import Answer
+
 FORMATS = (".png", ".svg", ".pdf")
-ONE_ANSWER, SCORING = ("out", "method"), ("split", "methods", "limit", "data")
+ONE_ANSWER, SCORING = ("out", "method", "words"), ("split", "methods", "limit", "data")
 """The options of either form."""
 
 
@@ -21,6 +24,9 @@ def explain(
     question: Annotated[str, typer.Argument(help="A question about it, in quotes.")] = "",
     out: Annotated[Path | None, typer.Option(help="The figure to write: PNG, SVG or PDF.")] = None,
     method: Annotated[str, typer.Option(help="How; auto: the best measured one.")] = "auto",
+    words: Annotated[
+        bool, typer.Option("--words", help="Draw a map for each word of the question instead (CMI-MTL).")
+    ] = False,
     score: Annotated[bool, typer.Option("--score", help="Measure the run's heat maps instead.")] = False,
     split: Annotated[str, typer.Option(help="With --score: on which split.")] = "test",
     methods: Annotated[str, typer.Option(help="With --score: these only, with commas between.")] = "",
@@ -29,7 +35,8 @@ def explain(
 ) -> None:
     """Show what an answer rests on, or measure how far such maps can be believed.
 
-    One answer: RUN IMAGE "QUESTION" --out FILE.png draws the image with its heat map. Measuring: RUN --score holds
+    One answer: RUN IMAGE "QUESTION" --out FILE.png draws the image with its heat map, and with --words a map for each
+    word of the question. Measuring: RUN --score holds
     every method's maps against the regions that the questions are about.
     """
     if score:
@@ -51,7 +58,11 @@ def explain(
     from discern_vqa.imaging.decoded import decoded_once
 
     with decoded_once():
-        _draw(run, image, question, out, method)
+        if words:
+            _refuse_options(context, ("method",), "a heat map of the answer", f"{hint} --words")
+            _draw_words(run, image, question, out)
+        else:
+            _draw(run, image, question, out, method)
 
 
 def _refuse_options(context: typer.Context, names: tuple[str, ...], form: str, hint: str) -> None:
@@ -73,11 +84,7 @@ def _draw(run: Path, image: Path, question: str, out: Path, method: str) -> None
 
     refuse_own_input(out, file_of(image))
     made = explained(open_run(run), image, question, method)
-    judged = made.answer.judged
-    sure = judged.confidence if judged is not None else made.answer.score
-    answer = f"{made.answer.text}  (confidence {sure:.2f}{'' if judged is not None else ', not calibrated'})"
-    if judged is not None and judged.abstains:
-        answer = f"would rather not answer; best guess: {answer}"
+    answer = _with_confidence(made.answer)
     about = "" if made.explained == made.answer.text else f", of the answer {made.explained!r}"
     said = {"question": question, "answer": answer, "method": f"{made.summary}{about}", "measured": made.measured}
     if part := seen(image):
@@ -90,6 +97,37 @@ def _draw(run: Path, image: Path, question: str, out: Path, method: str) -> None
         gates = ", ".join(f"{word} {gate:.3f}" for word, gate in made.words)
         typer.echo(f"how far each word opens the gate to the image (mean of |g|): {gates}")
     typer.echo(f"figure: {out}\n{DISCLAIMER}")
+
+
+def _draw_words(run: Path, image: Path, question: str, out: Path) -> None:
+    from discern_vqa.commands.data_look import seen
+    from discern_vqa.evaluation.explain import explain_words
+    from discern_vqa.evaluation.explain_view import DISCLAIMER
+    from discern_vqa.evaluation.opening import open_run
+    from discern_vqa.evaluation.word_view import figure, times_even
+    from discern_vqa.imaging.image_ref import file_of
+    from discern_vqa.imaging.images import open_image
+    from discern_vqa.paths import refuse_own_input
+
+    refuse_own_input(out, file_of(image))
+    made = explain_words(open_run(run), image, question)
+    answer = _with_confidence(made.answer)
+    if part := seen(image):
+        typer.echo(part, err=True)
+    figure(open_image(image), made.words, {"question": question, "answer": answer, "measured": made.measured}, out)
+    peaks = ", ".join(f"{word} {times_even(grid).max():.1f}" for word, grid in made.words)
+    typer.echo(f"{answer}\nweight of each word's strongest cell, times an even share: {peaks}")
+    if made.measured:
+        typer.echo(made.measured)
+    typer.echo(f"figure: {out}\n{DISCLAIMER}")
+
+
+def _with_confidence(answer: "Answer") -> str:
+    """An answer as the figures head it."""
+    judged = answer.judged
+    sure = judged.confidence if judged is not None else answer.score
+    text = f"{answer.text}  (confidence {sure:.2f}{'' if judged is not None else ', not calibrated'})"
+    return f"would rather not answer; best guess: {text}" if judged is not None and judged.abstains else text
 
 
 def _score(run: Path, data: Path | None, split: str, names: list[str], limit: int) -> None:

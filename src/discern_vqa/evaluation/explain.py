@@ -21,6 +21,7 @@ from discern_vqa.evaluation.explain_view import measured
 from discern_vqa.evaluation.heatmaps import Map
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.evaluation.questions import single_question
+from discern_vqa.explanations import word_cells
 from discern_vqa.run import WEIGHTS, Run
 from discern_vqa.scoring.stored import own_file, read_object
 from discern_vqa.trust.calibration import digest
@@ -56,9 +57,36 @@ def explain(predictor: Predictor, image: Path, question: str, method: str = AUTO
     chosen = torch.tensor([index]) if index >= 0 else explainer.chosen(inputs)
     grid = explainer.maps(name, inputs, chosen)[0]
     about = predictor.batcher.vocabulary.answers[int(chosen)]
+    told = worth(predictor.run, name)
+    return Explained(answer, about, name, methods.summary(name), grid, told, explainer.words(inputs)[0])
+
+
+@dataclass(frozen=True)
+class ExplainedWords:
+    """One answer with a map for each word of its question."""
+
+    answer: Answer
+    words: tuple[tuple[str, Map], ...]  # each (h, w) over the square that the model looks at, summing to 1
+    measured: str  # what the mean of the maps was measured to be worth; "" where it was not
+
+
+def explain_words(predictor: Predictor, image: Path, question: str) -> ExplainedWords:
+    """The answer to one question, and where in the image each of its words is found.
+
+    Raises ConfigError where the model does not compare words with cells; DataError, ImageError, as `Predictor.ask`.
+    """
+    explainer = Explainer(predictor.run, predictor.model, predictor.batcher)
+    answer = predictor.ask(image, question)
+    words = explainer.word_maps(explainer.inputs([single_question(image, question)]))[0]
+    if not words:
+        raise ConfigError(f"the question {question!r} has no word", hint='ask in words, as in "Is there a mass?"')
+    return ExplainedWords(answer, words, worth(predictor.run, "word_cells"))
+
+
+def worth(run: Run, method: str) -> str:
+    """What a method was measured to be worth for this run, in a sentence; "" where it was not measured."""
     with own_file("the explanation scores of the run", "write them anew: discern explain RUN --score, or remove them"):
-        worth = measured(read_scores(predictor.run), name)
-    return Explained(answer, about, name, methods.summary(name), grid, worth, explainer.words(inputs)[0])
+        return measured(read_scores(run), method)
 
 
 class Explainer:
@@ -117,6 +145,25 @@ class Explainer:
         rows = zip(inputs.tokens.cpu(), inputs.words.cpu(), gates_of_words(self.model, inputs).cpu(), strict=True)
         name = self.batcher.tokenizer.names
         return [tuple(zip(name(ids[real].tolist()), gate[real].tolist(), strict=True)) for ids, real, gate in rows]
+
+    def word_maps(self, inputs: Inputs) -> list[tuple[tuple[str, Map], ...]]:
+        """The words of each text, each with its map (cmi_mtl.md F.2).
+
+        Raises ConfigError where the model does not compare single words with single cells.
+        """
+        if not word_cells.offered(self.model):
+            hint = "leave out --words, or explain a run of cmi_mtl"
+            if self.run.recipe.model.name == "cmi_mtl":
+                changes = "--set model.fvta.token=filip --set objective.weights.token=0.1"
+                hint = f"train such a model: discern train {self.run.folder / 'recipe.toml'} {changes} --out OUT"
+            raise ConfigError(
+                f"{self.run.folder}: its model compares no single words with places of the image", hint=hint
+            )
+        maps = word_cells.of_each_word(self.model, inputs).cpu().numpy().astype(np.float64)
+        name, made = self.batcher.tokenizer.names, []
+        for ids, real, each in zip(inputs.tokens.cpu(), inputs.words.cpu(), maps, strict=True):
+            made.append(tuple(zip(name(ids[real].tolist()), each[real.numpy()], strict=True)))
+        return made
 
     def maps(self, method: str, inputs: Inputs, answer: Tensor) -> list[Map]:
         """A map for each text."""

@@ -93,11 +93,7 @@ def figure(
     """
     from matplotlib.figure import Figure
 
-    families, blank = fonts_for("".join(texts.values()))
-    texts = {key: "".join(MISSING if letter in blank else letter for letter in text) for key, text in texts.items()}
-    if blank:
-        letters = "".join(letter for letter in sorted(blank) if letter.isprintable())[:20]
-        say(f"{out.name} cannot show {len(blank)} characters ({letters}): no font here has them; try Noto Sans CJK")
+    families, texts = shown_by_fonts(texts, out, say)
     width, height = canvas(*picture.size)
     heat = scaled(on_picture(grid, width, height))
     drawing = Figure(figsize=(10, 6), layout="constrained", facecolor="white")
@@ -123,6 +119,19 @@ def figure(
     kind = out.suffix.lstrip(".").lower() or "png"
     with atomic_path(out) as partial:
         drawing.savefig(partial, format=kind, dpi=150)
+
+
+def shown_by_fonts(
+    texts: Mapping[str, str], out: Path, say: Callable[[str], None] = _aside
+) -> tuple[list[str], dict[str, str]]:
+    """Font families for these texts, and the texts with a square for every letter that none of them has. say: gets a
+    line where there are such letters; out: the figure that it names."""
+    families, blank = fonts_for("".join(texts.values()))
+    if blank:
+        letters = "".join(letter for letter in sorted(blank) if letter.isprintable())[:20]
+        say(f"{out.name} cannot show {len(blank)} characters ({letters}): no font here has them; try Noto Sans CJK")
+    masked = {key: "".join(MISSING if letter in blank else letter for letter in text) for key, text in texts.items()}
+    return families, masked
 
 
 def fonts_for(text: str) -> tuple[list[str], set[str]]:

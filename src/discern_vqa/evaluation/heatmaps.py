@@ -26,10 +26,10 @@ def canvas(width: int, height: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def on_picture(grid: Map, width: int, height: int) -> Map:
-    """The map over the image alone, (height, width): enlarged bilinearly, the square's borders cut off."""
+def on_picture(grid: Map, width: int, height: int, how: Image.Resampling = Image.Resampling.BILINEAR) -> Map:
+    """The map over the image alone, (height, width): enlarged, as a rule bilinearly, the square's borders cut off."""
     side = max(width, height)
-    whole = resized(grid, side, side)
+    whole = resized(grid, side, side, how)
     left, top = (side - width) // 2, (side - height) // 2
     return whole[top : top + height, left : left + width]
 

@@ -138,7 +138,16 @@ class Experiment(Table):
     note: str = ""
     sections: list[
         Literal[
-            "organ", "question_type", "neighbours", "features", "cases", "modes", "literature", "negatives", "curve"
+            "organ",
+            "question_type",
+            "neighbours",
+            "features",
+            "cases",
+            "modes",
+            "literature",
+            "negatives",
+            "curve",
+            "sizes",
         ]
     ] = []
     set: dict[Key, Any] = {}

@@ -1,4 +1,4 @@
-"""How the states that a model answers from lie in space, by question type: CMDPI's Fig. 9 as numbers."""
+"""How the states that a model answers from lie in space, by question type: CMDPI's Fig. 9 as numbers and as a map."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +9,7 @@ from sklearn.metrics import silhouette_score
 from sklearn.metrics.cluster import contingency_matrix
 
 from discern_vqa.errors import ConfigError
+from discern_vqa.report.feature_map import FEWEST, laid_out
 
 SEED = 0
 
@@ -37,6 +38,20 @@ def clusters(points: np.ndarray, kinds: Sequence[str]) -> dict[str, Any]:
         "purity": purity(found, labels),
         "chance": purity(found, np.random.default_rng(SEED).permutation(labels)),
     }
+
+
+def state_map(points: np.ndarray, kinds: Sequence[str]) -> dict[str, Any]:
+    """Where t-SNE puts each state, as plain data: nothing of states that are too few for a map.
+
+    Args:
+        points: (n, d). kinds: (n,) the question type of each.
+
+    Returns:
+        points: (n, 2), to two decimals. question_types: (n,).
+    """
+    if len(points) < FEWEST:
+        return {}
+    return {"points": np.round(laid_out(points), 2).tolist(), "question_types": list(kinds)}
 
 
 def purity(found: np.ndarray, labels: np.ndarray) -> float:

@@ -3,11 +3,12 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from discern_vqa.experiments import chart, curves, paper_settings
+from discern_vqa.experiments import curves, paper_settings
+from discern_vqa.experiments import figures as drawings
 from discern_vqa.experiments.markdown import NOT_TOLD, markdown_table, shown
 from discern_vqa.experiments.report import PARTS
 from discern_vqa.files import atomic_write_text
@@ -15,16 +16,15 @@ from discern_vqa.scoring.tables import cell
 
 
 def write(report: dict[str, Any], out: Path) -> Path:
-    """report.md, report.json, rows.csv, chart.png and chart.svg in `out`; returns the Markdown's path."""
+    """report.md, report.json, rows.csv and the figures in `out`; returns the Markdown's path."""
     atomic_write_text(out / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     atomic_write_text(out / "rows.csv", as_csv(report))
-    charts = chart.draw(report, out)
-    atomic_write_text(out / "report.md", as_markdown(report, [file.name for file in charts]))
+    atomic_write_text(out / "report.md", as_markdown(report, drawings.draw(report, out)))
     return out / "report.md"
 
 
-def as_markdown(report: dict[str, Any], charts: Sequence[str] = ()) -> str:
-    """The page; `charts`: names of image files beside it, of which the first is shown."""
+def as_markdown(report: dict[str, Any], figures: Mapping[str, str]) -> str:
+    """The page; `figures`: names of image files beside it by section (`figures.draw`)."""
     seeds = ", ".join(map(str, report["seeds"]))
     same = "see the same images and questions"
     if "differences" in report:
@@ -42,16 +42,15 @@ def as_markdown(report: dict[str, Any], charts: Sequence[str] = ()) -> str:
     ]
     if report["claim"]:
         lines += [f"In print: {report['claim']}.", ""]
-    if charts:
-        lines += [f"![Accuracy of each row with its interval]({charts[0]})", ""]
+    lines += drawings.shown(drawings.ROWS, figures)
     if "differences" in report:
         lines += [*curves.rows_table(report), "", *curves.differences_table(report)]
     else:
         lines += [*_main_table(report), "", *_verdicts(report)]
     for section, groups in report.get("by", {}).items():
-        lines += ["", *_group_table(section, groups, report["reference"])]
+        lines += ["", *_group_table(section, groups, report["reference"], drawings.shown(section, figures))]
     for extra in report.get("extra", []):
-        lines += ["", f"## {extra['title']}", "", *extra["lines"]]
+        lines += ["", f"## {extra['title']}", "", *drawings.shown(extra["name"], figures), *extra["lines"]]
     lines += ["", *_baselines(report)]
     lines += ["", *paper_settings.as_lines(report)]
     if report["note"]:
@@ -128,7 +127,7 @@ def _verdicts(report: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _group_table(section: str, groups: dict[str, Any], reference: str) -> list[str]:
+def _group_table(section: str, groups: dict[str, Any], reference: str, figure: list[str]) -> list[str]:
     names = list(next(iter(groups.values()))["rows"])
     table = [[section.replace("_", " "), "n", "images", *(f"**{one}**" if one == reference else one for one in names)]]
     for group, told in groups.items():
@@ -142,7 +141,7 @@ def _group_table(section: str, groups: dict[str, Any], reference: str) -> list[s
         table.append(cells)
     tests = sum(len(told["tests"]) for told in groups.values())
     return [
-        f"## By {section.replace('_', ' ')}", "", *markdown_table(table), "",
+        f"## By {section.replace('_', ' ')}", "", *figure, *markdown_table(table), "",
         f"In brackets the difference from {reference}; better and worse are said after correction for the {tests} "
         "tests of this table, everything else is not distinguishable.",
     ]  # fmt: skip

@@ -145,8 +145,8 @@ def by_group(
     """Each group's figures of every row, and the tests against the reference, corrected over all groups and rows.
 
     Returns:
-        {group: {"n", "images", "rows": {row: {"mean", "sd", "values"}}, "tests": {row: a test of `compare`}}}, the
-        largest group first; p_holm and verdict hold for the whole table.
+        {group: {"n", "images", "rows": {row: {"mean", "sd", "values", "ci95"}}, "tests": {row: a test of `compare`}}},
+        the largest group first; p_holm and verdict hold for the whole table.
     """
 
     def group_of(row: Prediction) -> str:
@@ -159,15 +159,21 @@ def by_group(
             name: [[row for row in seed if group_of(row) == group] for seed in seeds] for name, seeds in answers.items()
         }
         tests = _tests(cut, reference, normalise)["tests"]
-        rights = {name: [metrics.rights(seed, normalise).mean() for seed in seeds] for name, seeds in cut.items()}
         found[group] = {
             "n": groups[group],
             "images": len({row.image for row in cut[next(iter(cut))][0]}),
-            "rows": {name: spread(values) for name, values in rights.items()},
+            "rows": {name: _of_group(seeds, normalise) for name, seeds in cut.items()},
             "tests": {test["name"]: test for test in tests if test["part"] == "overall"},
         }
     corrected([test for group in found.values() for test in group["tests"].values()])
     return found
+
+
+def _of_group(seeds: list[list[Prediction]], normalise: str) -> dict[str, Any]:
+    """A row's figures within a group, with the interval over images of their mean."""
+    rights = [metrics.rights(rows, normalise) for rows in seeds]
+    low_high = interval(np.mean(rights, axis=0), [row.image for row in seeds[0]])
+    return (spread([float(right.mean()) for right in rights]) or {}) | {"ci95": list(low_high)}
 
 
 def _beside(grid: Grid, folder: Folder) -> dict[str, Any]:

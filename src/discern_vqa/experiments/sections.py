@@ -17,6 +17,7 @@ from discern_vqa.experiments.folder import ANEW, Folder, Grid
 from discern_vqa.experiments.markdown import markdown_table, shown
 from discern_vqa.experiments.plan import Training
 from discern_vqa.experiments.report import images_of, spread
+from discern_vqa.experiments.size_section import sizes
 from discern_vqa.recipe_samples import Samples, find_root
 from discern_vqa.report.cases import in_turn
 from discern_vqa.run import SIMILAR
@@ -47,16 +48,18 @@ def neighbours(grid: Grid, folder: Folder) -> Section:
 
 
 def features(grid: Grid, folder: Folder) -> Section:
-    """How the states that are answered from lie, by question type (`experiments.features`)."""
-    figures = {}
+    """How the states that are answered from lie, by question type (`experiments.features`); a map of the first seed."""
+    figures: dict[str, dict[str, Any]] = {}
+    names = ("silhouette", "purity", "chance")
     for row, trainings in _finished(grid, folder):
         files = [folder.states(training) for training in trainings]
         made = [read_object(file, ANEW) for file in files if file.is_file()]
         if made:
-            names = ("silhouette", "purity", "chance")
             figures[row.name] = {name: spread([one[name] for one in made]) for name in names}
+            if files[0].is_file() and "points" in made[0]:  # not of few questions, nor of an earlier version's file
+                figures[row.name]["map"] = {"seed": grid.seeds[0], **made[0]}
     table = [["row", "silhouette", "purity of clusters", "... of clusters at random"]]
-    table += [[name, *(shown(one[key], 1, 3) for key in one)] for name, one in figures.items()]
+    table += [[row, *(shown(one[name], 1, 3) for name in names)] for row, one in figures.items()]
     lines = [
         *markdown_table(table), "",
         "Of the states from which the test questions are answered. Silhouette: of the question types as clusters, by "
@@ -113,7 +116,9 @@ def published(grid: Grid, folder: Folder) -> Section:
         figures = ["-" if value is None else f"{value:.1f}" for value in (one.open, one.closed, one.overall)]
         table.append([one.model, *figures, one.caveat or "-"])
     lines = [*markdown_table(table), "", CAVEAT] if rows else [f"No printed table is at hand for {dataset}."]
-    return {"title": "Printed results of others", "lines": lines, "figures": {}}
+    printed = [{"model": one.model, "open": one.open, "closed": one.closed, "overall": one.overall}
+               for one in rows if one.sees_image]  # fmt: skip
+    return {"title": "Printed results of others", "lines": lines, "figures": {"printed": printed}}
 
 
 def negatives(grid: Grid, folder: Folder) -> Section:
@@ -187,12 +192,13 @@ SECTIONS: dict[str, Callable[[Grid, Folder], Section]] = {
     "literature": published,
     "negatives": negatives,
     "curve": curve,
+    "sizes": sizes,
 }
 
 
 def extras(grid: Grid, folder: Folder) -> list[Section]:
     """The parts that the experiment asks for, in its order."""
-    return [SECTIONS[name](grid, folder) for name in grid.experiment.sections if name in SECTIONS]
+    return [{"name": name, **SECTIONS[name](grid, folder)} for name in grid.experiment.sections if name in SECTIONS]
 
 
 def _finished(grid: Grid, folder: Folder) -> list[tuple[Row, tuple[Training, ...]]]:

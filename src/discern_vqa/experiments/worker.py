@@ -99,16 +99,16 @@ def _baseline(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _features(request: dict[str, Any]) -> dict[str, Any]:
-    from discern_vqa.experiments.features import clusters
+    from discern_vqa.experiments.features import clusters, state_map
 
     predictor = open_run(Path(request["run"]), calibrated=False)
     samples = _asked(predictor, _path(request["data"]), str(request["split"]))
     states = predictor.states(samples)
     if states is None:
         raise ConfigError("this run has no state that it answers from", hint="choose the run of a network")
-    made = clusters(states, [sample.kind for sample in samples])
-    atomic_write_text(Path(request["out"]), json.dumps(made))
-    return made
+    kinds = [sample.kind for sample in samples]
+    atomic_write_text(Path(request["out"]), json.dumps(clusters(states, kinds) | state_map(states, kinds)))
+    return {}
 
 
 def _asked(predictor: Predictor, data: Path | None, split: str) -> list[Sample]:

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+TAU = 0.07  # the temperature of a term of cells and words
+GLORIA_LOCAL = 4.0  # how sharply GLoRIA's words choose among the cells
 FAR = -1e4  # what a padded word scores; not -inf, whose softmax over nothing but padding is no number
 
 
@@ -76,7 +78,7 @@ def filip(places: Tensor, texts: Tensor, words: Tensor, tau: float) -> Tensor:
 
 
 def gloria(
-    places: Tensor, texts: Tensor, words: Tensor, local: float = 4.0, soft: float = 5.0, scale: float = 10.0
+    places: Tensor, texts: Tensor, words: Tensor, local: float = GLORIA_LOCAL, soft: float = 5.0, scale: float = 10.0
 ) -> Tensor:
     """GLoRIA: every word gathers the places it fits, s_ij = scale log sum_w exp(soft cos(c_w, w)); (I, J).
 
@@ -84,7 +86,7 @@ def gloria(
     """
     places, texts = places.float(), texts.float()
     cosine = torch.einsum("ine,jme->ijnm", places, texts).masked_fill(~words[None, :, None, :], FAR)
-    weight = (local * cosine.softmax(3)).softmax(2)
+    weight = _gloria_weights(cosine, local)
     context = torch.einsum("ijnm,ine->ijme", weight, places)
     fit = (F.normalize(context, dim=-1) * texts[None]).sum(-1)
     return scale * (soft * fit).masked_fill(~words[None], FAR).logsumexp(-1)
@@ -97,12 +99,7 @@ def sparc(places: Tensor, texts: Tensor, words: Tensor, tau: float) -> Tensor:
     1/N are dropped, the rest are weights; the loss is InfoNCE of grouped places against words and back, a scalar.
     """
     places, texts = places.float(), texts.float()
-    N = places.shape[1]
-    cosine = torch.einsum("bme,bne->bmn", texts, places)
-    low, high = cosine.amin(-1, keepdim=True), cosine.amax(-1, keepdim=True)
-    weight = (cosine - low) / (high - low).clamp(min=1e-6)
-    weight = torch.where(weight < 1 / N, 0.0, weight)
-    grouped = torch.einsum("bmn,bne->bme", weight / weight.sum(-1, keepdim=True).clamp(min=1e-6), places)
+    grouped = torch.einsum("bmn,bne->bme", _sparc_weights(torch.einsum("bme,bne->bmn", texts, places)), places)
     scores = torch.einsum("bme,bve->bmv", F.normalize(grouped, dim=-1), texts) / tau  # (B M M)
     scores = scores.masked_fill(~(words[:, None, :] & words[:, :, None]), -torch.inf)  # a padded word is no candidate
     target = torch.arange(scores.shape[1], device=scores.device).expand(len(scores), -1)[words]
@@ -111,3 +108,35 @@ def sparc(places: Tensor, texts: Tensor, words: Tensor, tau: float) -> Tensor:
     there = F.cross_entropy(scores[words], target)
     back = F.cross_entropy(scores.transpose(1, 2)[words], target)
     return (there + back) / 2
+
+
+def cells_of_words(kind: str, places: Tensor, texts: Tensor, words: Tensor) -> Tensor:
+    """(B, M, N): how an alignment `kind` spreads each word over the cells of its own image, each row summing to 1; 0 of
+    a padded word.
+
+    gloria and sparc: the weights with which the loss groups the cells. filip, which takes the best cell alone: the
+    softmax over the cells at the loss's temperature, whose limit that maximum is. places (B, N, e), texts (B, M, e).
+    """
+    cosine = torch.einsum("bme,bne->bmn", texts.float(), places.float())
+    if kind == "gloria":
+        far = cosine.masked_fill(~words[..., None], FAR)
+        weight = _gloria_weights(far.mT[:, None], GLORIA_LOCAL)[:, 0].mT
+    elif kind == "sparc":
+        weight = _sparc_weights(cosine)
+    else:
+        weight = (cosine / TAU).softmax(-1)
+    return weight * words[..., None]
+
+
+def _gloria_weights(cosine: Tensor, local: float) -> Tensor:
+    """a_wp of `gloria`: (I, J, N, M) -> the same shape, summing to 1 over the places N."""
+    return (local * cosine.softmax(3)).softmax(2)
+
+
+def _sparc_weights(cosine: Tensor) -> Tensor:
+    """The weights of `sparc`: (B, M, N) -> the same shape, summing to 1 over the places N."""
+    N = cosine.shape[-1]
+    low, high = cosine.amin(-1, keepdim=True), cosine.amax(-1, keepdim=True)
+    weight = (cosine - low) / (high - low).clamp(min=1e-6)
+    weight = torch.where(weight < 1 / N, 0.0, weight)
+    return weight / weight.sum(-1, keepdim=True).clamp(min=1e-6)

@@ -162,6 +162,22 @@ class Fvta(nn.Module):
         places = F.normalize(self.to_places(tokens.V[:, 1:]), dim=-1)[tokens.which]
         return places, F.normalize(self.to_words(tokens.T), dim=-1)
 
+    @property
+    def knows_words(self) -> bool:
+        """Whether single words meet single cells: in a token term, or as queries that look at the image."""
+        return self.config.token != "none" or (self.config.kind == "qformer" and self.config.query == "text")
+
+    def cells_of_words(self, tokens: Tokens) -> Tensor:
+        """(B, M, N): the share of each cell in what a word found in its image; rows of words sum to 1, of padding to 0.
+
+        The token term's own weights; without it, where the words' queries looked. Only where `knows_words`.
+        """
+        if self.config.token != "none":
+            return alignment.cells_of_words(self.config.token, *self.places_and_words(tokens), tokens.words)
+        asked = self.qformer(tokens.V[tokens.which], self.ask(tokens.T), tokens.keep, maps=True)
+        cells = cast(Tensor, asked.word_maps)[..., 1:].float()
+        return cells / cells.sum(-1, keepdim=True) * tokens.words[..., None]
+
     @torch.no_grad()
     def clamp(self) -> None:
         """Keeps the temperature within its range; after a step."""

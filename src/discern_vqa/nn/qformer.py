@@ -47,10 +47,12 @@ class QueryBlock(PostNormBlock):
 
 @dataclass(frozen=True)
 class Queried:
-    """Z (B, K, d); maps (B, K, S): where each query looked, the mean over heads and the last layers, or none."""
+    """Z (B, K, d); maps (B, K, S) and, of queries that are words, word_maps (B, M, S): where each looked, the mean over
+    heads and the last layers, or none."""
 
     Z: Tensor
     maps: Tensor | None
+    word_maps: Tensor | None = None
 
 
 class QueryTransformer(nn.Module):
@@ -80,10 +82,13 @@ class QueryTransformer(nn.Module):
         for module in self.blocks:
             block = cast(QueryBlock, module)
             if maps and block.crosses:
-                asking = block.between(z, may)[:, :K]
+                asking = block.between(z, may)
                 looked.append(block.cross.weights(asking, block.cross.keys(seen)).mean(1))
             z = block(z, seen, may)
-        return Queried(z[:, :K], torch.stack(looked[-MAPS_OF:]).mean(0) if looked else None)
+        if not looked:
+            return Queried(z[:, :K], None)
+        maps_of_all = torch.stack(looked[-MAPS_OF:]).mean(0)
+        return Queried(z[:, :K], maps_of_all[:, :K], None if words is None else maps_of_all[:, K:])
 
 
 @torch.no_grad()

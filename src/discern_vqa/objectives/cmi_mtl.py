@@ -26,7 +26,6 @@ from discern_vqa.nn.losses import answer_cross_entropy
 
 PARTS = ("cls", "align", "token", "gen", "type")
 TOKEN_WEIGHT = 0.1  # the weight of the token term, where there is one
-TOKEN_TAU = 0.07  # the temperature of the token term
 SMOOTHING = 0.1  # epsilon of the alignment: this much of the target is shared by the negatives of a row
 
 
@@ -116,9 +115,9 @@ class Objective(ObjectiveBase[Config, Model]):
         places, texts = self.model.fvta.places_and_words(tokens)
         words = tokens.words if self.model.config.readings.mask_padding else torch.ones_like(tokens.words)
         if fvta.token == "sparc":
-            return alignment.sparc(places, texts, words, TOKEN_TAU)
+            return alignment.sparc(places, texts, words, alignment.TAU)
         if fvta.token == "filip":
-            scores = alignment.filip(places, texts, words, TOKEN_TAU)
+            scores = alignment.filip(places, texts, words, alignment.TAU)
         else:
             scores = alignment.gloria(places, texts, words)
         keys = (targets.image_key, targets.text_key)

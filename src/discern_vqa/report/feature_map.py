@@ -33,8 +33,8 @@ def feature_map(run: RunFiles, name: str) -> dict[str, Any] | None:
         return None
     states = run.states.states[places]
     shown = [rows[run.states.ids[row]] for row in places]
-    perplexity = min(PERPLEXITY, (len(shown) - 1) / 4)
-    points = _laid_out(states, perplexity)
+    perplexity = perplexity_for(len(shown))
+    points = laid_out(states)
     labels = {"question type": [row.question_type for row in shown], "organ": [row.organ for row in shown]}
     drawings = [
         _panel(points, states, kinds, title, f"{name} map {title}")
@@ -46,13 +46,18 @@ def feature_map(run: RunFiles, name: str) -> dict[str, Any] | None:
     return {"n": len(shown), "width": states.shape[1], "perplexity": perplexity, "seed": SEED, "drawings": drawings}
 
 
-def _laid_out(states: np.ndarray, perplexity: float) -> np.ndarray:
-    """(n, w) -> (n, 2), the same for the same states."""
+def perplexity_for(n: int) -> float:
+    """The perplexity of a map of n states: the usual one, less where there are few."""
+    return min(PERPLEXITY, (n - 1) / 4)
+
+
+def laid_out(states: np.ndarray) -> np.ndarray:
+    """(n, w) -> (n, 2) by t-SNE, the same for the same states."""
     from sklearn.manifold import TSNE
 
     centred = states - states.mean(axis=0)
     centred /= np.sqrt((centred**2).mean()) or 1.0
-    made = TSNE(2, perplexity=perplexity, init="pca", random_state=SEED, n_jobs=1)
+    made = TSNE(2, perplexity=perplexity_for(len(states)), init="pca", random_state=SEED, n_jobs=1)
     points: np.ndarray = made.fit_transform(np.ascontiguousarray(centred, dtype=np.float32))
     return points
 
