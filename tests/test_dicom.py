@@ -8,11 +8,11 @@ import numpy as np
 import pydicom
 import pytest
 from _medical import SYNTAXES, dicom, scene, sequence, written
+from PIL import Image
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, pixel_array
 
 from discern_vqa.errors import ImageError
-from discern_vqa.imaging import dicom as reader
-from discern_vqa.imaging import images
+from discern_vqa.imaging import dicom_file, images
 from discern_vqa.imaging.images import load_image, open_image, open_recorded
 
 LOSSY = {"jpeg", "extended", "j2k_lossy", "jpegls_lossy"}
@@ -47,6 +47,23 @@ def made(tmp_path):
 
 def by_pydicom(path: Path) -> np.ndarray | None:
     """The frame that we choose, through pydicom's functions alone; None where pydicom does not decode the file."""
+    values = stored_size_by_pydicom(path)
+    if values is None:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = pydicom.dcmread(path, stop_before_pixels=True)
+    spacing = dataset.get("PixelSpacing") or dataset.get("PixelAspectRatio") or (1, 1)
+    ratio = float(spacing[0]) / float(spacing[1])
+    if abs(ratio - 1) < 0.01:
+        return values
+    height, width = values.shape[:2]
+    size = (width, round(height * ratio)) if ratio > 1 else (round(width / ratio), height)
+    return np.asarray(Image.fromarray(values.astype(np.uint8)).resize(size, Image.Resampling.BICUBIC))
+
+
+def stored_size_by_pydicom(path: Path) -> np.ndarray | None:
+    """The same before its pixels are made square."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -301,7 +318,7 @@ def test_nothing_about_the_patient_is_kept_or_said(made):
     said = repr((opened.steps, opened.facts, opened.warnings, opened.image.info))
     assert not any(word in said for word in ("Doe", "0815", "1970", "Clinic"))
     assert opened.facts["modality"] == "CT"
-    kept = reader._header(path, images.Limits(10**6, 10**6))
+    kept = dicom_file.header(path, images.Limits(10**6, 10**6)).dataset
     assert not any(element.tag.group in (0x0008, 0x0010, 0x0020) and element.keyword != "Modality" for element in kept)
 
 

@@ -9,8 +9,7 @@ import pytest
 from _medical import nifti, written
 
 from discern_vqa.errors import ImageError
-from discern_vqa.imaging import images
-from discern_vqa.imaging import nifti as reader
+from discern_vqa.imaging import images, nifti_pair
 from discern_vqa.imaging.images import open_image, open_recorded
 
 SHAPE = (5, 6, 7)  # left to right, back to front, feet to head
@@ -175,4 +174,4 @@ def test_a_gzip_file_of_something_else_is_no_image(tmp_path):
     import gzip
 
     assert "is no image" in refused(written(tmp_path / "a.gz", gzip.compress(b"text " * 200)))
-    assert reader.is_nifti(gzip.decompress(nifti(VOLUME, packed=True))[: reader.HEADER_BYTES])
+    assert nifti_pair.is_nifti(gzip.decompress(nifti(VOLUME, packed=True))[: nifti_pair.HEADER_BYTES])
