@@ -80,7 +80,11 @@ def open_image(path: Path) -> Image.Image:
 def open_recorded(path: Path) -> DecodedImage:
     """The same image as `open_image` gives, with the record of what was done, and warnings where a model would see
     nothing in it, or no image. Raises ImageError (see `load_image`)."""
-    decoded = remembered(Path(path), _decode)
+    return remembered(Path(path), _decode_and_look, "recorded")
+
+
+def _decode_and_look(path: Path) -> DecodedImage:
+    decoded = remembered(path, _decode)
     return replace(decoded, warnings=(*decoded.warnings, *remarks(decoded.image)))
 
 

@@ -39,7 +39,9 @@ def read(path: Path, choice: Choice, limits: Limits, start: bytes = b"", packed:
 
     start, packed: the file's first bytes, unpacked where it is a gzip file, to name what is no image.
     """
-    with _explained(path, limits, start, packed), Image.open(path, formats=FORMATS) as image:
+    # Not by its path: Pillow would map an uncompressed TIFF into memory, with width and height swapped (and all pixels
+    # in disorder) where an orientation is noted.
+    with _explained(path, limits, start, packed), open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
         kind = str(image.format)
         refuse(path, choice, ("frame", "mirror"), f"a {kind} file")
         _require_size(image, path, limits)
@@ -50,10 +52,10 @@ def read(path: Path, choice: Choice, limits: Limits, start: bytes = b"", packed:
         white_is_zero = kind == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO  # type: ignore[attr-defined]
         image.load()
         plain, how = _eight_bits(image, white_is_zero)
-        # Pillow turns a TIFF while it loads it, and takes the note away; other files are turned here. What is asked
-        # is the image as it was opened: a copy in another mode has lost its metadata.
-        if (turn := _TURNS.get(image.getexif().get(_ORIENTATION, 1))) is not None:
-            plain = plain.transpose(turn)
+        # Pillow turns a TIFF while it loads it; other files are turned here. The note is taken from the image as it
+        # was opened: a copy in another mode has lost its metadata.
+        if kind != "TIFF" and noted in _TURNS:
+            plain = plain.transpose(_TURNS[noted])
         profile = colour_profile.remark(image.info.get("icc_profile") or b"", image.mode)
         plain.info = {}  # comments, dates and places of the file stay behind
         steps = (page, how, "turned upright as its camera noted" * (noted in _TURNS))
