@@ -146,11 +146,8 @@ def test_the_audit_says_what_images_warn_of_and_remembers_it(tmp_path):
         names[name] = tmp_path / f"{name}.png"
     Image.fromarray(scene(top=255)).save(tmp_path / "good.png")
     names["good"] = tmp_path / "good.png"
-    samples = {
-        "train": [
-            Sample(id=name, split="train", question="What is seen?", answer="a", image=name, path=path) for name, path in names.items()
-        ]
-    }
+    about = {"split": "train", "question": "What is seen?", "answer": "a"}
+    samples = {"train": [Sample(id=name, image=name, path=path, **about) for name, path in names.items()]}
     for _ in range(2):  # the second time from the cache
         image_set = ImageSet.look(samples, 1, tmp_path / "cache.sqlite", lambda done, total: None)
         found = audit_images.check(AuditInputs(samples, "m3ae", image_set))
@@ -191,7 +188,12 @@ ADOBE = [[0.6097, 0.2053, 0.1492], [0.3111, 0.6257, 0.0632], [0.0195, 0.0609, 0.
 
 def test_a_profile_that_changes_colours_is_said_not_to_be_applied(tmp_path):
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    for profile, said in ((primaries(2.2, ADOBE), True), (primaries(1.0, SRGB), True), (primaries(2.2, SRGB), False), (srgb, False)):
+    for profile, said in (
+        (primaries(2.2, ADOBE), True),
+        (primaries(1.0, SRGB), True),
+        (primaries(2.2, SRGB), False),
+        (srgb, False),
+    ):
         path = tmp_path / "a.png"
         colours = np.stack([scene(top=255, seed=seed) for seed in range(3)], -1)
         Image.fromarray(colours).save(path, icc_profile=profile)

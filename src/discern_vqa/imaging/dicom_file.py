@@ -159,7 +159,11 @@ def _require_small(path: Path, content: mmap.mmap, start: int, limits: Limits) -
 
 
 def _drop_empty(dataset: "Dataset") -> None:
+    """Takes out what is present and empty. Pixels are unsigned where the file does not say: without that word pydicom
+    could not read elements whose values are of the same kind as the pixels."""
     for tag in list(dataset.keys()):
-        value = dataset.get_item(tag).value
+        value = dataset.get_item(tag, keep_deferred=True).value
         if value is None or (not isinstance(value, int | float) and not len(value)):
             del dataset[tag]
+    if "PixelRepresentation" not in dataset:
+        dataset.PixelRepresentation = 0

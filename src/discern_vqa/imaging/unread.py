@@ -5,6 +5,7 @@ A file is told by its first bytes (signatures from the formats' own documents) a
 name. For a kind that another program turns into an image, the hint is the command.
 """
 
+import codecs
 import struct
 from pathlib import Path
 from shlex import quote
@@ -115,11 +116,20 @@ def _by_text(start: bytes) -> _Kind | None:
         return _Kind(0, (), "an XML document", _DATA)
     if text.startswith((b"{", b"[")):
         return _Kind(0, (), "text (JSON)", _DATA)
-    if text and not any(byte < 9 or 13 < byte < 32 for byte in start):
+    if text and _is_text(start):
         return _Kind(0, (), "text", "give an image file: open this one in a text editor to see what it says")
     if start and not any(start):
         return _Kind(0, (), "a file that starts with nothing but zero bytes", HINT_FETCH)
     return None
+
+
+def _is_text(start: bytes) -> bool:
+    """True for UTF-8 without control characters; the last character may be cut off."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return False
+    return not any(byte < 9 or 13 < byte < 32 for byte in start)
 
 
 def _unknown(path: Path, start: bytes) -> ImageError:
@@ -169,7 +179,7 @@ def unread_tiff(path: Path) -> ImageError | None:
         if not start.startswith(_TIFF):
             return None
         try:
-            tags = TiffImagePlugin.ImageFileDirectory_v2(start)
+            tags = TiffImagePlugin.ImageFileDirectory_v2(start if start[2:4] in (b"+\0", b"\0+") else start[:8])
             file.seek(tags.next)
             tags.load(file)
             bits, numbers = tags.get(TiffImagePlugin.BITSPERSAMPLE), tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,))
