@@ -189,3 +189,8 @@ def test_limits_hold_for_the_values_of_a_pair(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "MOST_BYTES", 1000)
     with pytest.raises(ImageError, match="0 MB are opened"):
         open_image(tmp_path / "a.hdr")
+
+
+def test_a_file_whose_name_is_an_ending_is_named_too(tmp_path):
+    assert "text" in str(refused(written(tmp_path / ".gitignore", b"build\n")))
+    assert " image.png" in refused(written(tmp_path / ".jp2", b"\0\0\0\x0cjP  \r\n\x87\n")).hint.replace("/", " ")

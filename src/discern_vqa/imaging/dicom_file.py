@@ -50,9 +50,12 @@ _VR = re.compile(rb"AE|AS|AT|CS|D[AST]|F[LD]|IS|L[OT]|O[BWFDLV]|PN|S[HLSTQV]|T[M
 _LONG_VR = re.compile(rb"O[BWFDLV]|SQ|S[V]|U[CNRTV]")  # with a length of four bytes behind two empty ones (PS3.5 7.1.2)
 
 
+START_BYTES = 540  # enough for the first elements of any file
+
+
 def is_dicom(start: bytes) -> bool:
-    """True for the first bytes of a DICOM file: "DICM" behind a preamble of 128 bytes (PS3.10), or two data elements
-    of the groups that come first."""
+    """True for the first `START_BYTES` of a DICOM file: "DICM" behind a preamble of 128 bytes (PS3.10), or two data
+    elements of the groups that come first."""
     return start[128:132] == b"DICM" or any(_are_elements(start, order) for order in "<>")
 
 

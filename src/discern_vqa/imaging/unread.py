@@ -200,7 +200,7 @@ def unread_tiff(path: Path) -> ImageError | None:
 
 
 def _filled(kind: _Kind, path: Path) -> str:
-    stem = path.with_name(path.name.partition(".")[0])
+    stem = path.with_name(path.name.partition(".")[0] or "image")
     png, nii = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.nii.gz")
     code = f"from PIL import Image; Image.open({str(path)!r}).save({str(png)!r})"
     words = {"file": path, "folder": path.parent, "png": png, "nii": nii, "stem": stem}
