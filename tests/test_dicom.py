@@ -1,6 +1,7 @@
 """DICOM: the values that pydicom's own pipeline gives, one frame at a time, and nothing about the patient."""
 
 import warnings
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -8,11 +9,14 @@ import numpy as np
 import pydicom
 import pytest
 from _medical import SYNTAXES, dicom, scene, sequence, written
+from PIL import Image
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement
+from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, pixel_array
 
 from discern_vqa.errors import ImageError
-from discern_vqa.imaging import dicom as reader
-from discern_vqa.imaging import images
+from discern_vqa.imaging import dicom_file, images
 from discern_vqa.imaging.images import load_image, open_image, open_recorded
 
 LOSSY = {"jpeg", "extended", "j2k_lossy", "jpegls_lossy"}
@@ -47,6 +51,23 @@ def made(tmp_path):
 
 def by_pydicom(path: Path) -> np.ndarray | None:
     """The frame that we choose, through pydicom's functions alone; None where pydicom does not decode the file."""
+    values = stored_size_by_pydicom(path)
+    if values is None:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = pydicom.dcmread(path, stop_before_pixels=True)
+    spacing = dataset.get("PixelSpacing") or dataset.get("PixelAspectRatio") or (1, 1)
+    ratio = float(spacing[0]) / float(spacing[1])
+    if abs(ratio - 1) < 0.01:
+        return values
+    height, width = values.shape[:2]
+    size = (width, round(height * ratio)) if ratio > 1 else (round(width / ratio), height)
+    return np.asarray(Image.fromarray(values.astype(np.uint8)).resize(size, Image.Resampling.BICUBIC))
+
+
+def stored_size_by_pydicom(path: Path) -> np.ndarray | None:
+    """The same before its pixels are made square."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -292,6 +313,273 @@ def test_padding_does_not_darken_the_picture(made):
     assert np.ptp(shown(made(values))[20:]) < 200
 
 
+# Optional elements that are present and empty, and windows that are made for whole numbers
+
+
+def with_empty(path, *keywords: str):
+    """The file with these elements present and empty."""
+    dataset = pydicom.dcmread(path)
+    for keyword in keywords:
+        vr = dictionary_VR(keyword)
+        dataset[keyword] = DataElement(keyword, "US" if vr == "US or SS" else vr, None)
+    dataset.save_as(path)
+    return path
+
+
+EMPTY = (
+    *("WindowCenter", "WindowWidth", "VOILUTFunction", "RescaleSlope", "RescaleIntercept", "RescaleType"),
+    *("PixelPaddingValue", "PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio", "BurnedInAnnotation", "Modality"),
+    *("ModalityLUTSequence", "VOILUTSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+    *("NumberOfFrames", "BitsStored", "HighBit", "PixelRepresentation", "ExtendedOffsetTable", "ICCProfile"),
+    *("ExtendedOffsetTableLengths", "RedPaletteColorLookupTableDescriptor", "SmallestImagePixelValue"),
+)
+
+
+@pytest.mark.parametrize("syntax", ["implicit", "explicit", "big", "deflated", "jpegls"])
+def test_optional_elements_that_are_present_and_empty_are_passed_over(made, syntax):
+    plain = shown(made(scene(), syntax))
+    assert np.array_equal(shown(with_empty(made(scene(), syntax), *EMPTY)), plain)
+
+
+@pytest.mark.parametrize("syntax", ["explicit", "rle"])
+def test_empty_elements_of_colours_are_passed_over(made, syntax):
+    colours = np.stack([scene(top=255, seed=seed) for seed in range(3)], -1)
+    path = made(colours, syntax)
+    assert np.array_equal(
+        shown(with_empty(path, "BitsStored", "HighBit", "PixelRepresentation", "ICCProfile")), colours
+    )
+    if syntax == "explicit":
+        assert np.array_equal(shown(with_empty(made(colours), "PlanarConfiguration")), colours)
+
+
+@pytest.mark.parametrize("keyword", ["ModalityLUTSequence", "VOILUTSequence"])
+def test_a_table_without_its_data_stands_for_none_and_the_next_is_taken(made, keyword):
+    plain = shown(made(scene()))
+    curve = (65535 * (np.arange(4096) / 4095) ** 2).astype("<u2").tobytes()
+    whole = {"LUTDescriptor": [4096, 0, 16], "LUTData": curve}
+    for empty in (
+        {"LUTExplanation": "none"},
+        {"LUTDescriptor": [4096, 0, 16]},
+        {"LUTDescriptor": [4096, 0, 16], "LUTData": b""},
+    ):
+        assert np.array_equal(shown(made(scene(), **{keyword: sequence(empty)})), plain), empty
+        window = {"WindowCenter": 30000, "WindowWidth": 60000}
+        both = shown(made(scene(), **{keyword: sequence(empty, whole)}, **window))
+        assert np.array_equal(both, shown(made(scene(), **{keyword: sequence(whole)}, **window))), empty
+
+
+def test_an_empty_window_of_a_frame_leaves_the_one_of_the_file(made):
+    groups = sequence({"FrameVOILUTSequence": [{"WindowCenter": None, "WindowWidth": None}]})
+    window = {"WindowCenter": 2000, "WindowWidth": 900}
+    assert np.array_equal(
+        shown(made(scene(), SharedFunctionalGroupsSequence=groups, **window)), shown(made(scene(), **window))
+    )
+
+
+@pytest.mark.parametrize("function", [None, "LINEAR"])
+def test_narrow_windows_on_fine_values_are_straight_lines(made, function):
+    """A perfusion map: stored whole numbers, a slope of a thousandth, a window of one unit."""
+    named = {"VOILUTFunction": function} if function else {}
+    fine = {"RescaleSlope": 0.001, "RescaleIntercept": 0, "WindowCenter": 2, "WindowWidth": 1, **named}
+    path = made(scene(), **fine)
+    shares = np.clip((scene() * 0.001 - 1.5) / 1, 0, 1)
+    assert np.array_equal(shown(path), np.rint(shares * 255))
+    assert len(np.unique(shown(path))) > 100
+    assert "as LINEAR_EXACT" in open_recorded(path).steps[-1]
+    half = made(scene(), **(fine | {"WindowWidth": 0.5}))
+    assert np.array_equal(shown(half), np.rint(np.clip((scene() * 0.001 - 1.75) / 0.5, 0, 1) * 255))
+
+
+def test_wide_windows_and_whole_numbers_keep_the_rule_for_whole_numbers(made):
+    for slope, centre, width in ((0.5, 1000, 1800), (1, 20, 9), (2, 3000, 100)):
+        path = made(scene(), RescaleSlope=slope, RescaleIntercept=0, WindowCenter=centre, WindowWidth=width)
+        shares = (scene() * slope - (centre - 0.5)) / (width - 1) + 0.5
+        assert np.array_equal(shown(path), np.rint(np.clip(shares, 0, 1) * 255))
+        assert "LINEAR_EXACT" not in open_recorded(path).steps[-1]
+
+
+def test_a_window_below_one_on_whole_numbers_is_passed_over_and_said(made):
+    opened = open_recorded(made(scene(), WindowCenter=[7, 2000], WindowWidth=[0.5, 900]))
+    assert opened.warnings == ("a window of the file cannot be used and is passed over: number 1 (7:0.5)",)
+    assert "window 2 of the file" in opened.steps[-1]
+    chosen = made(scene(), WindowCenter=[7, 2000], WindowWidth=[0.5, 900]).with_name("a.dcm#window=900:500")
+    assert open_recorded(chosen).warnings == ()
+
+
+# Floating point
+
+
+def floating(path: Path, values: np.ndarray, keyword: str = "FloatPixelData", **elements) -> Path:
+    """A DICOM file of floating-point values (PS3.3 C.7.6.24)."""
+    dataset = pydicom.dcmread(written(path, dicom(np.zeros(values.shape, np.uint16))))
+    del dataset.PixelData, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation
+    dataset.BitsAllocated = 8 * values.dtype.itemsize
+    setattr(dataset, keyword, values.astype(values.dtype.newbyteorder("<")).tobytes())
+    for name, value in elements.items():
+        setattr(dataset, name, value)
+    dataset.save_as(path)
+    return path
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_nan_and_infinity_are_black_and_left_out_of_the_window(tmp_path, kind, photometric):
+    keyword = "FloatPixelData" if kind is np.float32 else "DoubleFloatPixelData"
+    values = scene().astype(kind) - 6000  # 0, which NaN would be taken for, is above all of them
+    holes = np.zeros(values.shape, bool)
+    holes[:9], holes[0, 0] = True, True
+    plain = shown(floating(tmp_path / "a.dcm", values[9:], keyword, PhotometricInterpretation=photometric))
+    values[:9] = np.nan
+    values[0, :3] = np.inf, -np.inf, np.nan
+    picture = shown(floating(tmp_path / "b.dcm", values, keyword, PhotometricInterpretation=photometric))
+    assert (picture[holes] == 0).all()
+    assert np.array_equal(picture[9:], plain)
+    assert (plain.min(), plain.max()) == (0, 255)
+    full = shown(tmp_path / "b.dcm", window="full")
+    assert (full[9:].min(), full[9:].max()) == (0, 255)
+
+
+def test_narrow_windows_on_floating_point_values_are_straight_lines(tmp_path):
+    values = (scene() / 4095).astype(np.float32)
+    path = floating(tmp_path / "a.dcm", values, WindowCenter=0.5, WindowWidth=1)
+    assert np.array_equal(shown(path), np.rint(values.astype(np.float64) * 255))
+
+
+def test_nothing_but_nan_is_black(tmp_path):
+    path = floating(tmp_path / "a.dcm", np.full((20, 20), np.nan, np.float32))
+    assert shown(path).max() == 0
+
+
+# Pixels that are not square
+
+SHARED = "SharedFunctionalGroupsSequence"
+
+
+@pytest.mark.parametrize(
+    ("elements", "size", "said"),
+    [
+        ({"PixelSpacing": [2, 1]}, (48, 80), "pixels of 1 x 2 made square, as Pixel Spacing says"),
+        ({"ImagerPixelSpacing": [0.1, 0.2]}, (96, 40), "pixels of 0.2 x 0.1 made square, as Imager Pixel Spacing says"),
+        ({"NominalScannedPixelSpacing": [3, 2]}, (48, 60), "as Nominal Scanned Pixel Spacing says"),
+        ({"PixelAspectRatio": [4, 3]}, (48, 53), "pixels of 3 x 4 made square, as Pixel Aspect Ratio says"),
+        ({"PixelSpacing": [1, 1], "PixelAspectRatio": [1, 1]}, (48, 40), ""),
+        ({"PixelSpacing": [2, 1], "ImagerPixelSpacing": [1, 1]}, (48, 80), "as Pixel Spacing says"),
+        ({"PixelSpacing": [1, 1], "PixelAspectRatio": [2, 1]}, (48, 40), ""),
+        ({"PixelSpacing": [0, 1], "PixelAspectRatio": [2, 1]}, (48, 80), "as Pixel Aspect Ratio says"),
+        ({"PixelSpacing": [0.7031, 0.7031251]}, (48, 40), ""),
+        ({"PixelSpacing": [50, 1]}, (48, 40), ""),
+        (
+            {SHARED: [{"PixelMeasuresSequence": [{"PixelSpacing": [2, 1]}]}]},
+            (48, 80),
+            "as Pixel Spacing says",
+        ),
+        (
+            {
+                "SharedFunctionalGroupsSequence": [
+                    {"FramePixelDataPropertiesSequence": [{"ImagerPixelSpacing": [2, 1]}]}
+                ]
+            },
+            (48, 80),
+            "as Imager Pixel Spacing says",
+        ),
+    ],
+)
+@pytest.mark.parametrize("colour", [False, True])
+def test_pixels_are_made_square_and_it_is_said(made, elements, size, said, colour):
+    values = scene(top=255)
+    if colour:
+        values = np.stack([values, 255 - values, values // 2], -1)
+    whole = {key: sequence(*value) if "Sequence" in key else value for key, value in elements.items()}
+    opened = open_recorded(made(values, **whole))
+    assert opened.image.size == size
+    assert ("made square" in opened.steps[-1]) == bool(said)
+    assert opened.steps[-1].endswith(said)
+    expected = Image.fromarray(values)
+    if size != expected.size:
+        expected = expected.resize(size, Image.Resampling.BICUBIC)
+    assert np.array_equal(np.asarray(opened.image), np.asarray(expected))
+    apart = len({value[0] / value[1] for value in elements.values() if value[0] and "Sequence" not in str(value)}) > 1
+    assert any("twice and differently" in warning for warning in opened.warnings) == (
+        apart and len(elements) > 1 and "PixelSpacing" in elements and elements["PixelSpacing"][0] > 0
+    )
+
+
+def test_each_frame_has_its_own_spacing(made):
+    own = sequence(*({"PixelMeasuresSequence": [{"PixelSpacing": [down, 1]}]} for down in (1, 2, 3)))
+    path = made(np.stack([scene()] * 3), PerFrameFunctionalGroupsSequence=own)
+    assert [shown(path, frame=number).shape for number in (1, 2, 3)] == [(40, 48), (80, 48), (120, 48)]
+
+
+def test_a_spacing_that_cannot_be_read_costs_no_picture(made):
+    path = made(scene(), PixelSpacing=[2.5, 1.5])
+    content = path.read_bytes()
+    assert content.count(b"2.5\\1.5 ") == 1
+    assert shown(written(path, content.replace(b"2.5\\1.5 ", b"2,5\\1,5 "))).shape == (40, 48)
+
+
+# Without preamble, without file meta information, deflated frame by frame
+
+
+@pytest.mark.parametrize(
+    "syntax", ["implicit", "explicit", "big", "rle", "jpeg", "j2k", "lossless", "jpegls", "deflated"]
+)
+def test_a_file_without_preamble_is_read(made, syntax):
+    path = made(scene(top=255), syntax)
+    plain = shown(path)
+    bare = written(path.with_name("bare"), path.read_bytes()[132:])
+    assert np.array_equal(shown(bare), plain)
+
+
+@pytest.mark.parametrize("syntax", ["implicit", "explicit", "big", "rle", "jpeg", "j2k", "lossless", "jpegls"])
+def test_a_file_without_file_meta_is_read_as_its_bytes_tell(made, syntax):
+    path = made(scene(top=255), syntax)
+    plain, content = shown(path), path.read_bytes()
+    start = 144 + int.from_bytes(content[140:144], "little")
+    bare = written(path.with_name("bare"), content[start:])
+    assert np.array_equal(shown(bare), plain)
+    assert "told from its bytes, since the file does not say" in open_recorded(bare).steps[0]
+    with_preamble = written(path.with_name("preamble"), content[:132] + content[start:])
+    assert np.array_equal(shown(with_preamble), plain)
+
+
+def test_other_files_are_not_taken_for_dicom_without_preamble():
+    for start in (b"\x08\0\0\0" * 200, b"\2\0\0\0" * 200, b"\x08\0\x05\0CS" + b"text " * 100, b"\x08\0", b"\0" * 600):
+        assert not dicom_file.is_dicom(start)
+
+
+@pytest.mark.parametrize("bits", [1, 8, 16])
+def test_frames_deflated_one_by_one_are_unpacked(made, bits):
+    frames = np.stack([scene(top=2**bits - 1 if bits > 1 else 255, seed=seed) for seed in range(3)])
+    stored = [
+        np.packbits(frame > 100, axis=None, bitorder="little").tobytes() if bits == 1 else frame.tobytes()
+        for frame in frames
+    ]
+
+    def deflated(content: bytes) -> bytes:
+        packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        return packer.compress(content) + packer.flush()
+
+    def saved(contents: list[bytes]) -> Path:
+        """With a transfer syntax that pydicom does not write: another of the same length, replaced in the bytes."""
+        dataset.PixelData = encapsulate(contents)
+        dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
+        dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.50"
+        pydicom.dcmwrite(path, dataset)
+        return written(path, path.read_bytes().replace(b"1.2.840.10008.1.2.4.50", b"1.2.840.10008.1.2.8.1\0"))
+
+    dataset = pydicom.dcmread(made(frames))
+    path = made(scene()).with_name("frames.dcm")
+    if bits == 1:
+        dataset.BitsAllocated = dataset.BitsStored = 1
+        dataset.HighBit = 0
+    saved([deflated(content) for content in stored])
+    for number, frame in enumerate(frames, start=1):
+        expected = (frame > 100) * 255 if bits == 1 else shown(made(frame))
+        assert np.array_equal(shown(path, frame=number), expected)
+    assert open_recorded(path).steps[0] == "decoded from Deflated Image Frame Compression"
+    assert "or more" in refused(saved([deflated(content + b"more") for content in stored]))
+
+
 # What must not pass
 
 
@@ -301,7 +589,7 @@ def test_nothing_about_the_patient_is_kept_or_said(made):
     said = repr((opened.steps, opened.facts, opened.warnings, opened.image.info))
     assert not any(word in said for word in ("Doe", "0815", "1970", "Clinic"))
     assert opened.facts["modality"] == "CT"
-    kept = reader._header(path, images.Limits(10**6, 10**6))
+    kept = dicom_file.header(path, images.Limits(10**6, 10**6)).dataset
     assert not any(element.tag.group in (0x0008, 0x0010, 0x0020) and element.keyword != "Modality" for element in kept)
 
 

@@ -13,8 +13,7 @@ from test_dicom import made as made
 from test_dicom import refused
 
 from discern_vqa.errors import ImageError
-from discern_vqa.imaging import dicom as reader
-from discern_vqa.imaging import dicom_frames, images
+from discern_vqa.imaging import dicom_file, dicom_frames, images
 from discern_vqa.imaging.images import open_image
 
 
@@ -66,7 +65,7 @@ def test_bombs_are_refused_before_they_go_off(made, monkeypatch):
     path = made(scene()).with_name("b.dcm")
     runs.save_as(path)
     assert "run-length code" in refused(path)
-    monkeypatch.setattr(reader, "_MOST_ITEMS", 10)
+    monkeypatch.setattr(dicom_file, "_MOST_ITEMS", 10)
     assert "over 10 sequence items" in refused(made(scene(), VOILUTSequence=sequence(*[{"LUTExplanation": "x"}] * 11)))
 
 

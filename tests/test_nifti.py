@@ -9,8 +9,7 @@ import pytest
 from _medical import nifti, written
 
 from discern_vqa.errors import ImageError
-from discern_vqa.imaging import images
-from discern_vqa.imaging import nifti as reader
+from discern_vqa.imaging import images, nifti_pair
 from discern_vqa.imaging.images import open_image, open_recorded
 
 SHAPE = (5, 6, 7)  # left to right, back to front, feet to head
@@ -152,6 +151,7 @@ def test_what_claims_too_much_is_refused_before_it_is_read(made, monkeypatch):
         ({"dim": [5, 5, 6, 7, 1, 3, 1, 1]}, "is no volume"),
         ({"dim": [3, 5, -6, 7, 1, 1, 1, 1]}, "is no volume"),
         ({"magic": b"ni1\0"}, "header of a pair"),
+        ({"dim": [1, 5, 1, 1, 1, 1, 1, 1]}, "is no volume"),
     ],
 )
 def test_what_is_no_picture_is_refused(made, fields, said):
@@ -175,4 +175,108 @@ def test_a_gzip_file_of_something_else_is_no_image(tmp_path):
     import gzip
 
     assert "is no image" in refused(written(tmp_path / "a.gz", gzip.compress(b"text " * 200)))
-    assert reader.is_nifti(gzip.decompress(nifti(VOLUME, packed=True))[: reader.HEADER_BYTES])
+    assert nifti_pair.is_nifti(gzip.decompress(nifti(VOLUME, packed=True))[: nifti_pair.HEADER_BYTES])
+
+
+# What is no number
+
+
+@pytest.mark.parametrize("window", [None, "full", "-500:400"])
+@pytest.mark.parametrize("slope", [None, 2.0])
+def test_nan_and_infinity_are_black_and_left_out_of_the_window(made, window, slope):
+    """Zero, which they used to count as, would be the brightest value here."""
+    values = np.random.default_rng(0).uniform(-900, -100, (20, 20, 3)).astype(np.float32)
+    whole = shown(made(values, slope=slope), **({"window": window} if window else {}))
+    holes = np.zeros(values.shape, bool)
+    holes[:, :4] = True  # four rows of the patient's back: the lowest of the slice
+    values[holes] = np.nan
+    values[0, 0], values[1, 0] = np.inf, -np.inf
+    picture = shown(made(values, slope=slope), **({"window": window} if window else {}))
+    assert (picture[-4:] == 0).all()
+    assert picture[:-4].max() > 200
+    if window == "-500:400":
+        assert np.array_equal(picture[:-4], whole[:-4])
+    else:
+        alone = np.ascontiguousarray(values[:, 4:])
+        assert np.array_equal(picture[:-4], shown(made(alone, slope=slope), **({"window": window} if window else {})))
+
+
+def test_a_slice_of_nan_alone_is_black(made):
+    assert shown(made(np.full((9, 9, 3), np.nan, np.float32))).max() == 0
+
+
+# Header and values in two files
+
+
+def pair(folder, kind, values: np.ndarray, affine: np.ndarray, ending: str = ".hdr"):
+    """A pair of files written by nibabel; the path of the header."""
+    nibabel.save(kind(values, affine), folder / f"a{ending}")
+    return folder / f"a{ending}"
+
+
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Pair, nibabel.Nifti2Pair])
+@pytest.mark.parametrize("packed", ["", ".gz"])
+def test_a_nifti_pair_is_read_by_either_name(tmp_path, kind, packed):
+    affine = np.diag([-2.0, 2, 4, 1])
+    header = pair(tmp_path, kind, VOLUME, affine, f".hdr{packed}")
+    single = written(tmp_path / "single.nii", nifti(VOLUME, affine))
+    for path in (header, tmp_path / f"a.img{packed}"):
+        for choices in ({}, {"slice": 2}, {"axis": "coronal", "slice": 1}, {"axis": "sagittal"}):
+            assert np.array_equal(shown(path, **choices), shown(single, **choices)), (path.name, choices)
+        assert open_recorded(path).warnings == ()
+        assert open_recorded(path).kind == "NIfTI"
+
+
+@pytest.mark.parametrize("kind", [nibabel.AnalyzeImage, nibabel.Spm2AnalyzeImage])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_an_analyze_pair_is_read_and_the_doubt_about_sides_said(tmp_path, kind, order):
+    header = kind.header_class(endianness=order)
+    header.set_data_shape(SHAPE)
+    header.set_data_dtype(np.int16)
+    header.set_zooms((1, 1, 2))
+    (tmp_path / "a.hdr").write_bytes(header.binaryblock)
+    (tmp_path / "a.img").write_bytes(VOLUME.astype(f"{order}i2").tobytes(order="F"))
+    loaded = nibabel.load(tmp_path / "a.hdr")
+    canonical = np.asarray(nibabel.as_closest_canonical(loaded).dataobj)
+    for path in (tmp_path / "a.hdr", tmp_path / "a.img"):
+        picture = shown(path, slice=3, window="full")
+        assert np.array_equal(picture, eight_bits(canonical[::-1, ::-1, 2].T.astype(float)))
+        opened = open_recorded(path)
+        assert opened.kind == "Analyze"
+        assert "does not say left from right" in opened.warnings[0]
+        assert shown(path, axis="coronal").shape == (14, 5)
+
+
+def test_the_mat_file_of_spm_says_how_an_analyze_pair_lies(tmp_path):
+    image = nibabel.Spm99AnalyzeImage(VOLUME, np.diag([1.0, 1, 1, 1]))
+    nibabel.save(image, tmp_path / "a.hdr")
+    assert (tmp_path / "a.mat").exists()
+    opened = open_recorded(tmp_path / "a.hdr")
+    assert opened.warnings == ()
+    assert np.array_equal(np.asarray(opened.image), shown(written(tmp_path / "b.nii", nifti(VOLUME))))
+
+
+def test_a_header_without_its_values_and_values_cut_off_are_refused(tmp_path):
+    header = pair(tmp_path, nibabel.Nifti1Pair, VOLUME, np.eye(4))
+    content = (tmp_path / "a.img").read_bytes()
+    (tmp_path / "a.img").write_bytes(content[: len(content) // 4])
+    with pytest.raises(ImageError, match="it ends at byte"):
+        open_image(header)
+    (tmp_path / "a.img").unlink()
+    assert "the file of its values is not there" in refused(header)
+
+
+def test_two_pairs_of_one_header_are_two_images(tmp_path):
+    from discern_vqa.imaging.fingerprints import fingerprints
+
+    paths = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        paths.append(pair(tmp_path / name, nibabel.Nifti1Pair, VOLUME if name == "one" else VOLUME[::-1], np.eye(4)))
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    cache = tmp_path / "cache.sqlite"
+    assert len(set(fingerprints(paths, cache=cache).content)) == 2
+    before = fingerprints(paths, cache=cache).pixels
+    (tmp_path / "one" / "a.img").write_bytes((tmp_path / "two" / "a.img").read_bytes())
+    after = fingerprints(paths, cache=cache).pixels  # the header has not changed
+    assert before[0] != before[1] == after[0] == after[1]

@@ -169,7 +169,9 @@ def test_a_recipe_with_an_index_takes_its_validation(set_of_40, tmp_path):
 def all_different(paths):
     digests = [str(path).encode() for path in paths]
     thumbs = np.zeros((len(paths), 2, 32, 32), np.uint8)
-    return Fingerprints(digests, digests, np.ones((len(paths), 2), np.int32), thumbs, [""] * len(paths))
+    return Fingerprints(
+        digests, digests, np.ones((len(paths), 2), np.int32), thumbs, [""] * len(paths), [()] * len(paths)
+    )
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -10,6 +10,7 @@ import numpy as np
 from discern_vqa.audit.image_set import ImageSet
 from discern_vqa.audit.inputs import EVALUATED_ON, LEARNED_FROM, AuditInputs, may_leak
 from discern_vqa.data.sample import Sample
+from discern_vqa.imaging.content import NOTHING
 from discern_vqa.imaging.image_ref import file_of
 
 TITLE = "Images"
@@ -22,6 +23,8 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
     `shared` has, for each pair "test in train": images of the first split, those that the second has by name, by name
     or content (SHA-256 of the file), by name or pixels (of the decoded image; content included), the samples about
     the last, and the samples whose group, patient or study the second has. `blank` are images of one even area.
+    `warned` has, for each other warning that came up while images were opened (sides stated twice and differently, maps
+    of labels, ...), its words for the first image and the names of all.
     """
     image_set = inputs.image_set
     paths = {row.image: row.path for rows in inputs.samples.values() for row in rows}
@@ -81,10 +84,19 @@ def _opened(image_set: ImageSet, missing: set[str]) -> dict[str, Any]:
         if reason and name not in missing
     ]
     readable = np.flatnonzero(image_set.prints.sizes.all(axis=1))
+    blank = {image_set.names[place] for place in readable[~image_set.shows[readable]]}
+    warned: dict[str, dict[str, Any]] = {}
+    for name, warnings in zip(image_set.names, image_set.prints.warnings, strict=True):
+        if NOTHING in warnings:
+            blank.add(name)
+        for warning in set(warnings) - {NOTHING}:
+            # What stands behind the colon differs from image to image.
+            warned.setdefault(warning.partition(":")[0], {"warning": warning, "images": []})["images"].append(name)
     longer = np.sort(image_set.prints.sizes[readable].max(axis=1))
     return {
         "unreadable": sorted(broken, key=lambda entry: entry["image"]),
-        "blank": [image_set.names[place] for place in readable[~image_set.shows[readable]]],
+        "blank": [name for name in image_set.names if name in blank],
+        "warned": [warned[key] for key in sorted(warned)],
         "sizes": {"least": int(longer[0]), "median": int(longer[len(longer) // 2]), "greatest": int(longer[-1])}
         if len(longer)
         else None,
@@ -125,6 +137,10 @@ def verdict(found: dict[str, Any]) -> list[str]:
         sentences.append(
             f"{len(found['blank']):,} images show one even area and nothing else, e.g. {found['blank'][0]}."
         )
+    for entry in found["warned"]:
+        names = entry["images"]
+        which = f"{len(names):,} images, e.g. {names[0]}" if len(names) > 1 else names[0]
+        sentences.append(f"{which}: {entry['warning']}.")
     for key, what in (("same_bytes", "images are stored"), ("same_pixels", "images are stored in different files,")):
         if found[key]:
             sentences.append(

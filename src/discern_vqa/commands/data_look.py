@@ -8,7 +8,7 @@ import typer
 if TYPE_CHECKING:
     from discern_vqa.imaging.decoded import DecodedImage
 
-MEDICAL = ("DICOM", "NIfTI")
+MEDICAL = ("DICOM", "NIfTI", "Analyze")
 """Kinds of file of which a model sees a part: a frame, a slice, a window."""
 
 
@@ -52,8 +52,10 @@ def as_text(opened: "DecodedImage") -> str:
 
 
 def seen(image: Path) -> str:
-    """One line about the part of a medical file that is seen; "" for an ordinary image, which is seen whole."""
+    """Lines about the part of a medical file that is seen, and about what a person should look at; "" for an ordinary
+    image without warnings, which is seen whole."""
     from discern_vqa.imaging.images import open_recorded
 
     opened = open_recorded(image)
-    return f"seen: {'; '.join((*opened.steps, *opened.warnings))}" if opened.kind in MEDICAL else ""
+    part = [f"seen: {'; '.join(opened.steps)}"] if opened.kind in MEDICAL else []
+    return "\n".join([*part, *(f"warning: {one}" for one in opened.warnings)])

@@ -38,7 +38,7 @@ class DecodedImage:
 
 
 # What `decoded_once` keeps; None outside of it.
-_decoded: ContextVar[dict[Path, DecodedImage] | None] = ContextVar("_decoded", default=None)
+_decoded: ContextVar[dict[tuple[Path, str], DecodedImage] | None] = ContextVar("_decoded", default=None)
 
 
 @contextmanager
@@ -54,14 +54,15 @@ def decoded_once() -> Iterator[None]:
         _decoded.reset(token)
 
 
-def remembered(path: Path, decode: Callable[[Path], DecodedImage]) -> DecodedImage:
-    """`decode(path)`; inside of `decoded_once` at most once for each path."""
+def remembered(path: Path, decode: Callable[[Path], DecodedImage], what: str = "decoded") -> DecodedImage:
+    """`decode(path)`; inside of `decoded_once` at most once for each path and each `what`, the name of what is made."""
     known = _decoded.get()
     if known is None:
         return decode(path)
-    if path not in known:
-        known[path] = decode(path)
-    return known[path]
+    key = path, what
+    if key not in known:
+        known[key] = decode(path)
+    return known[key]
 
 
 def too_large(path: Path, size: str, limits: Limits) -> ImageError:

@@ -2,7 +2,12 @@
 
 What is shown is chosen in this order: what the user asked for (`#window=`), the file's first VOI LUT, its first window,
 all of the range for images of up to 8 bits, and else the values without the half per cent at either end. A window of
-the file whose width cannot be used is passed over.
+the file whose width cannot be used is passed over, and it is said; a table without its data stands for none.
+
+The function LINEAR takes one from the width and half from the centre, which is made for whole numbers. Where values
+lie closer together (floating point, a rescale slope below one) and the window is so narrow that this would show, its
+centre and width are taken as they are, as by LINEAR_EXACT (PS3.3 C.11.2.1.3.2); a note in the standard asks writers of
+such files to name that function, and few do.
 
 Why not `pydicom.pixels.apply_*` (3.0.2): they do not look into the functional groups of a frame; a table of 8-bit
 entries is indexed with 8 bits, so that entry 256 is entry 0; palettes of big-endian files are read as little-endian;
@@ -14,7 +19,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +33,9 @@ if TYPE_CHECKING:
 
 COLOURS = ("Red", "Green", "Blue")
 _MOST_ENTRIES = 1 << 16
+_TABLE = ("LUTDescriptor", "LUTData")
+_WIDE = 256.0
+"""Of windows at least so wide, LINEAR and LINEAR_EXACT differ by less than one grey level of the 256 shown."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,14 @@ class Sigmoid:
         return 1 / (1 + np.exp(np.clip(-4 * (values - self.centre) / self.width, -700, 700)))
 
 
+class Grey(NamedTuple):
+    """A grey frame of 8 bits (rows, columns), what was done to it, and warnings."""
+
+    values: NDArray[np.uint8]
+    how: str
+    warnings: tuple[str, ...]
+
+
 def show(
     path: Path,
     stored: NDArray[np.generic],
@@ -64,17 +80,21 @@ def show(
     index: int,
     wanted: str | None,
     modality: str,
-) -> tuple[NDArray[np.uint8], str]:
+) -> Grey:
     """A grey frame as 8 bits, and what was done to it. Raises ImageError: the wanted window is not there."""
     groups = list(_groups(dataset, index))
-    rescale, step = _modality(groups)
+    rescale, step, slope = _modality(groups)
+    windows = _windows(groups, stored.dtype.kind == "f" or abs(slope) < 1)
+    named = wanted_window(wanted, str(path), modality) if wanted else None
+    voi: Window | Table | Sigmoid | None
     if wanted == "full":
-        voi: Window | Table | Sigmoid = whole_window(stored, rescale)
+        voi = whole_window(stored, rescale)
     else:
-        named = wanted_window(wanted, str(path), modality) if wanted else None
-        voi = named or _voi(path, groups, wanted) or _usual(stored, groups[-1], about, rescale, step)
+        voi = named or _of_the_file(path, [*_tables(groups), *windows.usable], wanted)
+    warnings = () if wanted else windows.unusable
+    voi = voi or _usual(stored, groups[-1], about, rescale, step)
     shown = to_bytes(stored, lambda values: voi(rescale(values)))
-    return shown, ", ".join(filter(None, (step, voi.why)))
+    return Grey(shown, ", ".join(filter(None, (step, voi.why))), warnings)
 
 
 def _groups(dataset: "Dataset", index: int) -> Iterator["Dataset"]:
@@ -90,26 +110,40 @@ def _groups(dataset: "Dataset", index: int) -> Iterator["Dataset"]:
 
 def _first(groups: list["Dataset"], *keywords: str) -> "Dataset | None":
     """The first group that has all of the keywords, with values."""
-    return next((group for group in groups if all(group.get(key) not in (None, "") for key in keywords)), None)
+    return next((group for group in groups if all(_is_given(group, key) for key in keywords)), None)
 
 
-def _modality(groups: list["Dataset"]) -> tuple[Callable[[Values], Values], str]:
-    """From stored values to what they measure (Hounsfield units); unchanged, and "", where the file says nothing."""
-    group = _first(groups, "ModalityLUTSequence")
-    if group is not None and len(group.ModalityLUTSequence):
-        return _table(group.ModalityLUTSequence[0], ""), "modality LUT"
+def _is_given(group: "Dataset", keyword: str) -> bool:
+    """False where the element is missing, or present and empty, as the standard allows (PS3.5 7.4)."""
+    value = group.get(keyword)
+    return value is not None and (isinstance(value, int | float) or len(value) > 0)
+
+
+def _lookup_tables(groups: list["Dataset"], keyword: str) -> list["Dataset"]:
+    """The items of the first sequence of that name that has items with a description and data."""
+    sequences = (group.get(keyword) or () for group in groups)
+    filled = ([item for item in items if all(_is_given(item, key) for key in _TABLE)] for items in sequences)
+    return next((items for items in filled if items), [])
+
+
+def _modality(groups: list["Dataset"]) -> tuple[Callable[[Values], Values], str, float]:
+    """From stored values to what they measure (Hounsfield units), in words, and the slope; unchanged, "" and 1 where
+    the file says nothing."""
+    if tables := _lookup_tables(groups, "ModalityLUTSequence"):
+        return _table(tables[0], ""), "modality LUT", 1.0
     group = _first(groups, "RescaleSlope", "RescaleIntercept")
     slope, intercept = (1.0, 0.0) if group is None else (float(group.RescaleSlope), float(group.RescaleIntercept))
     if not (math.isfinite(slope) and math.isfinite(intercept)):
         raise ValueError(f"rescale by {slope} and {intercept}")
     if (slope, intercept) == (1, 0):
-        return lambda values: values, ""
-    return lambda values: values * slope + intercept, f"rescaled by {slope:g} and {intercept:g}"
+        return lambda values: values, "", slope
+    return lambda values: values * slope + intercept, f"rescaled by {slope:g} and {intercept:g}", slope
 
 
-def _voi(path: Path, groups: list["Dataset"], wanted: str | None) -> Window | Table | Sigmoid | None:
+def _of_the_file(
+    path: Path, windows: Sequence[Window | Table | Sigmoid], wanted: str | None
+) -> Window | Table | Sigmoid | None:
     """One of the windows that the file brings: the wanted number, else the first. None: it brings none."""
-    windows = [*_tables(groups), *_windows(groups)]
     number = int(wanted or 1)
     if wanted and not 1 <= number <= len(windows):
         hint = f"#window=1 to #window={len(windows)}" if windows else "#window=CENTRE:WIDTH or #window=full"
@@ -129,32 +163,46 @@ def _usual(
 
 def _tables(groups: list["Dataset"]) -> Iterator[Table]:
     """The VOI LUTs, each as shares of white."""
-    group = _first(groups, "VOILUTSequence")
-    for number, item in enumerate(group.VOILUTSequence if group is not None else (), start=1):
-        if item.get("LUTDescriptor") is not None and item.get("LUTData") is not None:
-            table = _table(item, f"VOI LUT {number}")
-            white = 2 ** _descriptor(item.LUTDescriptor)[2] - 1
-            yield replace(table, values=np.clip(table.values / white, 0, 1))
+    for number, item in enumerate(_lookup_tables(groups, "VOILUTSequence"), start=1):
+        table = _table(item, f"VOI LUT {number}")
+        white = 2 ** _descriptor(item.LUTDescriptor)[2] - 1
+        yield replace(table, values=np.clip(table.values / white, 0, 1))
 
 
-def _windows(groups: list["Dataset"]) -> Iterator[Window | Sigmoid]:
-    """The file's windows by its own function (LINEAR, LINEAR_EXACT, SIGMOID; PS3.3 C.11.2.1.2)."""
+class _Windows(NamedTuple):
+    """The windows of a file, and a sentence for each that cannot be used."""
+
+    usable: tuple[Window | Sigmoid, ...]
+    unusable: tuple[str, ...]
+
+
+def _windows(groups: list["Dataset"], is_fine: bool) -> _Windows:
+    """The file's windows by its own function (LINEAR, LINEAR_EXACT, SIGMOID; PS3.3 C.11.2.1.2).
+
+    is_fine: values may lie closer together than whole numbers.
+    """
     group = _first(groups, "WindowCenter", "WindowWidth")
     if group is None:
-        return
+        return _Windows((), ())
     function = str(group.get("VOILUTFunction") or "LINEAR").upper()
     centres, widths = (np.asarray(group[key].value, np.float64).ravel() for key in ("WindowCenter", "WindowWidth"))
+    usable, unusable = list[Window | Sigmoid](), list[str]()
     for number, (centre, width) in enumerate(zip(centres.tolist(), widths.tolist(), strict=False), start=1):
         why = f"window {number} of the file ({centre:g}:{width:g})"
-        if not (math.isfinite(centre) and math.isfinite(width)) or width < (1 if function == "LINEAR" else 0):
-            continue
-        if function == "SIGMOID":
-            if width > 0:
-                yield Sigmoid(centre, width, why + ", sigmoid")
-        elif function == "LINEAR_EXACT":
-            yield Window.around(centre, width, why)
+        is_made_exact = function not in ("LINEAR_EXACT", "SIGMOID") and is_fine and width < _WIDE
+        is_linear = function not in ("LINEAR_EXACT", "SIGMOID") and not is_made_exact
+        if not (math.isfinite(centre) and math.isfinite(width)) or width <= 0 or is_linear and width < 1:
+            unusable.append(
+                f"a window of the file cannot be used and is passed over: number {number} ({centre:g}:{width:g})"
+            )
+        elif function == "SIGMOID":
+            usable.append(Sigmoid(centre, width, why + ", sigmoid"))
+        elif is_linear:
+            usable.append(Window.around(centre - 0.5, width - 1, why))
         else:
-            yield Window.around(centre - 0.5, width - 1, why)
+            reason = ", as LINEAR_EXACT, since its values lie closer together than whole numbers" * is_made_exact
+            usable.append(Window.around(centre, width, why + reason))
+    return _Windows(tuple(usable), tuple(unusable))
 
 
 def _table(item: "Dataset", why: str) -> Table:

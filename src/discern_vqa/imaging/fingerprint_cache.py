@@ -15,14 +15,15 @@ from typing import Self
 
 from discern_vqa.errors import DiscernError
 from discern_vqa.imaging.image_ref import file_of
+from discern_vqa.imaging.nifti_pair import partner
 from discern_vqa.paths import cache_dir
 
-VERSION = 1  # raised when a fingerprint comes to mean something else: what older programs kept is then forgotten
+VERSION = 2  # raised when a fingerprint comes to mean something else: what older programs kept is then forgotten
 
 _WAIT_S = 60  # for another process that writes
 _TABLE = """create table if not exists prints (
     path blob primary key, bytes integer, changed integer,
-    content blob, pixels blob, width integer, height integer, thumbs blob)"""
+    content blob, pixels blob, width integer, height integer, thumbs blob, warnings text)"""
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Print:
     size: tuple[int, int]
     thumbs: bytes
     reason: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def cache_file() -> Path:
@@ -73,25 +75,25 @@ class Cache:
         """What is known of the file as it is now; None for a file that is new, changed or not there."""
         if self._base is None or (state := _state(path)) is None:
             return None
-        columns = "bytes, changed, content, pixels, width, height, thumbs"
+        columns = "bytes, changed, content, pixels, width, height, thumbs, warnings"
         with self._explained():
             row = self._base.execute(f"select {columns} from prints where path = ?", (_key(path),)).fetchone()
         if row is None or row[:2] != state:
             return None
-        content, pixels, width, height, thumbs = row[2:]
-        return Print(content, pixels, (width, height), thumbs)
+        content, pixels, width, height, thumbs, warnings = row[2:]
+        return Print(content, pixels, (width, height), thumbs, warnings=tuple(warnings.splitlines()))
 
     def put(self, prints: Mapping[Path, Print]) -> None:
         """Keeps what was found, all of it or nothing. Raises DiscernError when the disk is full."""
         if self._base is None:
             return
         rows = [
-            (_key(path), *state, entry.content, entry.pixels, *entry.size, entry.thumbs)
+            (_key(path), *state, entry.content, entry.pixels, *entry.size, entry.thumbs, "\n".join(entry.warnings))
             for path, entry in prints.items()
             if (state := _state(path)) is not None
         ]
         with self._explained(), self._base:
-            self._base.executemany("insert or replace into prints values (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            self._base.executemany("insert or replace into prints values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -126,8 +128,10 @@ def _key(path: Path) -> bytes:
 
 
 def _state(path: Path) -> tuple[int, int] | None:
+    """Bytes and time of change; of a pair of header and values, those of both."""
     try:
-        status = os.stat(file_of(path))
+        file = file_of(path)
+        states = [os.stat(part) for part in (file, partner(file)) if part is not None]
     except (OSError, ValueError):
         return None
-    return status.st_size, status.st_mtime_ns
+    return sum(state.st_size for state in states), max(state.st_mtime_ns for state in states)

@@ -27,7 +27,8 @@ from PIL import Image
 from discern_vqa.errors import DiscernError, ImageError
 from discern_vqa.imaging.fingerprint_cache import Cache, Print
 from discern_vqa.imaging.image_ref import split_choice
-from discern_vqa.imaging.images import open_image
+from discern_vqa.imaging.images import open_recorded
+from discern_vqa.imaging.nifti_pair import partner
 
 SIDE = 32
 VIEWS = ("whole", "inner")
@@ -50,6 +51,7 @@ class Fingerprints:
     sizes: NDArray[np.int32]  # (n, 2) width and height in pixels
     thumbs: NDArray[np.uint8]  # (n, 2, 32, 32) 8-bit greys, of the views `VIEWS`
     reasons: list[str]  # why a file could not be opened; "" where it could
+    warnings: list[tuple[str, ...]]  # what a person should look at (see `decoded.DecodedImage`)
 
     def __len__(self) -> int:
         return len(self.content)
@@ -92,6 +94,7 @@ def fingerprints(
         sizes=np.array([stored.size for stored in ordered], np.int32).reshape(-1, 2),
         thumbs=np.frombuffer(thumbs, np.uint8).reshape(-1, len(VIEWS), SIDE, SIDE),
         reasons=[stored.reason for stored in ordered],
+        warnings=[stored.warnings for stored in ordered],
     )
 
 
@@ -141,6 +144,9 @@ def _content(path: Path) -> bytes:
     file, choice = split_choice(path)
     status = file.stat()
     content = _file_digest(file, status.st_size, status.st_mtime_ns)
+    if (other := partner(file)) is not None:  # two volumes of one series may have the same header
+        status = other.stat()
+        content = hashlib.sha256(content + _file_digest(other, status.st_size, status.st_mtime_ns)).digest()
     return hashlib.sha256(content + choice.encode()).digest() if choice else content
 
 
@@ -158,16 +164,17 @@ def fingerprint(path: Path) -> Print:
     except OSError as error:
         return Print(b"", b"", (0, 0), _BLACK, f"the image {path} cannot be read: {error.strerror}")
     try:
-        image = open_image(path)
+        opened = open_recorded(path)
     except ImageError as error:
         return Print(content, b"", (0, 0), _BLACK, str(error))
+    image = opened.image
     if image.mode != "L":
         red, green, blue = image.split()
         if red.tobytes() == green.tobytes() == blue.tobytes():
             image = red
     grey = image.convert("L")
     thumbs = _small(grey) + _small(grey.crop(inner_box(grey)))
-    return Print(content, _pixel_digest(image), image.size, thumbs)
+    return Print(content, _pixel_digest(image), image.size, thumbs, warnings=opened.warnings)
 
 
 def _pixel_digest(image: Image.Image) -> bytes:

@@ -89,8 +89,10 @@ def wanted_window(window: str, where: str, modality: str = "") -> Window | None:
 
 
 def whole_window(values: NDArray[np.generic], transform: Callable[[Values], Values]) -> Window:
-    """From the least to the greatest value of an image, after `transform`."""
-    least, greatest = _looked_at(np.array([values.min(), values.max()]), transform)[[0, -1]]
+    """From the least to the greatest value of an image, after `transform`; what is no number is left out."""
+    numbers = _numbers(values)
+    ends = np.array([numbers.min(), numbers.max()]) if numbers.size else np.zeros(2)
+    least, greatest = _looked_at(ends, transform)[[0, -1]]
     return Window(float(least), float(greatest), "from its least to its greatest value")
 
 
@@ -100,35 +102,51 @@ def usual_window(
     """The window where nothing names one: without the `CUT` per cent at either end.
 
     values: as stored, any shape; transform: from these to what the window is about; ignore: a stored value that is no
-    measurement (padding).
+    measurement (padding). NaN and infinity are left out too: they stand for "not measured" in floating point.
     """
-    flat = values.reshape(-1)
+    flat = _numbers(values)
     seen = flat[:: max(1, flat.size // _MOST_LOOKED_AT)]
     if ignore is not None and (real := seen != ignore).any():
         seen = seen[real]
+    if not seen.size:
+        return whole_window(values, transform)
     low, high = np.percentile(_looked_at(seen, transform), [CUT, 100 - CUT])
     if not high > low:
         return whole_window(values, transform)
     return Window(float(low), float(high), f"without the {CUT:g} % darkest and brightest values")
 
 
+def _numbers(values: NDArray[np.generic]) -> NDArray[np.generic]:
+    """The values that are numbers, in one row."""
+    flat = values.reshape(-1)
+    if flat.dtype.kind != "f" or (finite := np.isfinite(flat)).all():
+        return flat
+    numbers: NDArray[np.generic] = flat[finite]
+    return numbers
+
+
 def _looked_at(values: NDArray[np.generic], transform: Callable[[Values], Values]) -> Values:
-    finite = transform(np.nan_to_num(values.astype(np.float64), posinf=0, neginf=0))
-    return np.sort(finite, axis=None)
+    return np.sort(transform(values.astype(np.float64)), axis=None)
 
 
 def to_bytes(values: NDArray[np.generic], show: Callable[[Values], Values]) -> NDArray[np.uint8]:
     """Stored values of any shape -> the same shape, 0-255, where `show` gives shares of white in [0, 1].
 
     `show` sees each integer that occurs once (a table), or, for values too many for a table, a strip at a time: a
-    large image is never held as 64-bit numbers. What is no number (NaN, infinite) counts as 0.
+    large image is never held as 64-bit numbers. What is no number (NaN, infinite) is black, wherever 0 lies.
     """
     if values.dtype.kind in "iub" and values.size:
         least, greatest = int(values.min()), int(values.max())
         if greatest - least < 1 << 16:
             table = _quantised(show(np.arange(least, greatest + 1, dtype=np.float64)))
             return _strips(values, lambda strip: table[strip.astype(np.int64) - least])
-    return _strips(values, lambda strip: _quantised(show(np.nan_to_num(strip.astype(np.float64), posinf=0, neginf=0))))
+
+    def shown(strip: NDArray[np.generic]) -> NDArray[np.uint8]:
+        wide = strip.astype(np.float64)
+        finite = np.isfinite(wide)
+        return _quantised(show(np.where(finite, wide, 0))) * finite
+
+    return _strips(values, shown)
 
 
 def _strips(

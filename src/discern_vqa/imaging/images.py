@@ -1,9 +1,10 @@
 """One door for pixels: a file becomes an 8-bit array of the size asked for, or a clear ImageError. No torch here.
 
-PNG, JPEG, TIFF, BMP, GIF and WebP (`raster`), DICOM (`dicom`) and NIfTI (`nifti`) are read, told apart by what they
-hold, not by their names; nothing else is tried. What is done on the way is always the same for the same path, and
-`open_recorded` says it in words: orientation, windows, which frame or slice. A choice among frames, slices and windows
-stands behind the name, `study.dcm#frame=3` (see `choice`). docs/images.md describes all of it.
+PNG, JPEG, TIFF, BMP, GIF and WebP (`raster`), DICOM (`dicom`), NIfTI and Analyze (`nifti`) are read, told apart by what
+they hold, not by their names; nothing else is tried, and other files are named for what they are (`unread`). What is
+done on the way is always the same for the same path, and `open_recorded` says it in words: orientation, windows, which
+frame or slice. A choice among frames, slices and windows stands behind the name, `study.dcm#frame=3` (see `choice`).
+docs/images.md describes all of it.
 """
 
 import gzip
@@ -12,14 +13,17 @@ import zlib
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from discern_vqa.errors import ConfigError, ImageError
-from discern_vqa.imaging import dicom, nifti, raster
+from discern_vqa.imaging import dicom, nifti, nifti_pair, raster
+from discern_vqa.imaging.content import remarks
 from discern_vqa.imaging.decoded import HINT_FETCH, DecodedImage, Limits, remembered, too_large
+from discern_vqa.imaging.dicom_file import is_dicom
 from discern_vqa.imaging.image_ref import read_choice
 from discern_vqa.paths import is_regular_file, names_beside, what_it_is
 
@@ -70,26 +74,36 @@ def padded(image: Image.Image, size: int) -> Image.Image:
 
 def open_image(path: Path) -> Image.Image:
     """The whole image, upright, as "RGB" or "L" with 8 bits. Raises ImageError (see `load_image`)."""
-    return open_recorded(path).image
+    return remembered(Path(path), _decode).image
 
 
 def open_recorded(path: Path) -> DecodedImage:
-    """The same image as `open_image` gives, with the record of what was done. Raises ImageError (see `load_image`)."""
-    return remembered(Path(path), _decode)
+    """The same image as `open_image` gives, with the record of what was done, and warnings where a model would see
+    nothing in it, or no image. Raises ImageError (see `load_image`)."""
+    return remembered(Path(path), _decode_and_look, "recorded")
+
+
+def _decode_and_look(path: Path) -> DecodedImage:
+    decoded = remembered(path, _decode)
+    return replace(decoded, warnings=(*decoded.warnings, *remarks(decoded.image)))
 
 
 def _decode(path: Path) -> DecodedImage:
     file, choice = read_choice(path)
     limits = Limits(MOST_PIXELS, MOST_BYTES)
     start, packed = _start_of(file, limits)
-    if dicom.is_dicom(start):
+    if (header := nifti_pair.header_of(file)) is not None:
+        decoded = nifti.read(file, choice, limits, header)
+    elif is_dicom(start):
         if packed:
-            raise ImageError(f"{file} is a DICOM file inside a gzip file", hint="unpack it first (gunzip)")
+            raise ImageError(
+                f"{file} is a DICOM file inside a gzip file", hint=f"unpack it first: gunzip --keep {quote(str(file))}"
+            )
         decoded = dicom.read(file, choice, limits)
-    elif nifti.is_nifti(start):
-        decoded = nifti.read(file, choice, limits, packed)
+    elif nifti_pair.is_nifti(start) or nifti_pair.is_analyze(start):
+        decoded = nifti.read(file, choice, limits)
     else:
-        decoded = raster.read(file, choice, limits)
+        decoded = raster.read(file, choice, limits, start, packed)
     if choice.mirror:
         mirrored = ImageOps.mirror(decoded.image)
         return replace(decoded, image=mirrored, steps=(*decoded.steps, "mirrored: left and right swapped"))
@@ -109,10 +123,10 @@ def _start_of(file: Path, limits: Limits) -> tuple[bytes, bool]:
         raise too_large(file, f"{size / 1e6:.0f} MB", limits)
     try:
         with open(file, "rb") as opened:
-            start = opened.read(nifti.HEADER_BYTES)
+            start = opened.read(nifti_pair.HEADER_BYTES)
             if start[:2] == b"\x1f\x8b":
                 opened.seek(0)
-                return gzip.GzipFile(fileobj=opened).read(nifti.HEADER_BYTES), True
+                return gzip.GzipFile(fileobj=opened).read(nifti_pair.HEADER_BYTES), True
     except (OSError, EOFError, zlib.error) as error:
         raise ImageError(f"the image {file} cannot be read: {error}", hint=HINT_FETCH) from error
     if not start:

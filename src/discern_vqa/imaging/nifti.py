@@ -9,15 +9,14 @@ Slices count from 1: axial from the feet, coronal from the back, sagittal from t
 first volume is shown unless the path says otherwise (`image_ref`). The window is `#window=`, else what the header gives
 (`cal_min`, `cal_max`), else the slice without its half per cent darkest and brightest values.
 
-Traps: an affine that says nothing (the order of storage is taken, and said); scaling by slope and intercept; colour
-files; a compressed file of a few bytes that claims gigabytes. Format: nifti.nimh.nih.gov, NIfTI-1 and NIfTI-2, single
-files (.nii, .nii.gz); a pair of .hdr and .img is refused.
+Traps: an affine that says nothing (the order of storage is taken, and said), or that is stated twice and differently
+(`nifti_header`); scaling by slope and intercept; NaN and infinity, which are black and left out of the window; colour
+files; a compressed file of a few bytes that claims gigabytes. Formats: nifti.nimh.nih.gov, NIfTI-1 and NIfTI-2, and
+Analyze 7.5, as single files (.nii, .nii.gz) and as pairs of .hdr and .img (`nifti_pair`).
 """
 
-import gzip
 import math
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,75 +25,40 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from discern_vqa.errors import ImageError
-from discern_vqa.imaging.decoded import (
-    HINT_FETCH,
-    DecodedImage,
-    Limits,
-    explained,
-    pick,
-    require_extra,
-    too_large,
-    undecodable,
-)
+from discern_vqa.imaging.decoded import DecodedImage, Limits, explained, pick, require_extra, too_large, undecodable
 from discern_vqa.imaging.greys import Values, Window, to_bytes, usual_window, wanted_window, whole_window
 from discern_vqa.imaging.image_ref import AXES, Choice, refuse
+from discern_vqa.imaging.nifti_header import Volume, read_header
+from discern_vqa.imaging.nifti_pair import is_packed, unpacked
+from discern_vqa.imaging.square import square_pixels
 
-HEADER_BYTES = 540  # of a NIfTI-2 header; a NIfTI-1 header has 348
 MOST_UNPACKED = 4 << 30  # bytes that are read through to reach a slice; a second or two for each gigabyte
-_MOST_STRETCHED = 20.0
 _ALONG = {"axial": 2, "coronal": 1, "sagittal": 0}
-_RGB24, _RGBA32 = 128, 2304
 
 
-@dataclass(frozen=True)
-class Volume:
-    """What the header says, checked."""
-
-    shape: tuple[int, ...]  # voxels along the three axes as stored, and the number of volumes
-    dtype: np.dtype[Any]
-    start: int  # the byte at which the values start
-    slope: float
-    intercept: float
-    orientation: NDArray[np.float64]
-    """nibabel's: for each stored axis the axis of the patient (left-right, back-front, feet-head), and 1 or -1."""
-    spacing: tuple[float, ...]  # distance between voxels along the stored axes
-    known: bool  # False where the file does not say how it lies in the patient
-    shown: tuple[float, float]  # (`cal_min`, `cal_max`)
-
-    def stored_axis(self, axis: int) -> int:
-        """Which stored axis runs along an axis of the patient."""
-        return int(np.flatnonzero(self.orientation[:, 0] == axis)[0])
-
-
-def is_nifti(start: bytes) -> bool:
-    """True for the first `HEADER_BYTES` of a NIfTI file, single or the header of a pair."""
-    return start[344:348] in (b"n+1\0", b"ni1\0") or start[4:8] in (b"n+2\0", b"ni2\0")
-
-
-def read(path: Path, choice: Choice, limits: Limits, packed: bool = False) -> DecodedImage:
-    """A slice of a NIfTI file; `packed`: a gzip file. Raises ImageError: cut off, too large, or values that are no
-    image."""
+def read(path: Path, choice: Choice, limits: Limits, header: Path | None = None) -> DecodedImage:
+    """A slice of a NIfTI or Analyze file; `header`: of a pair whose values are `path`. Raises ImageError: cut off, too
+    large, or values that are no image."""
     refuse(path, choice, ("axis", "slice", "frame", "window", "mirror"), "a NIfTI file")
     require_extra(path, "NIfTI", "nibabel", "nifti")
     axis = choice.axis or AXES[0]
-    with open(path, "rb") as file:
-        stream: IO[bytes] = gzip.GzipFile(fileobj=file) if packed else file  # type: ignore[assignment]
-        with explained(path, "the header of this NIfTI file"):
-            volume = _volume(path, stream)
-        along = volume.stored_axis(_ALONG[axis])
-        count = volume.shape[along]
-        number, which = pick(path, choice.slice, count, count // 2 + 1, f"{axis} slices", "slice")
-        time, when = pick(path, choice.frame, volume.shape[3], 1, "volumes")
-        _require_reachable(path, volume, along, time, packed, limits)
-        index = count - 1 - number if volume.orientation[along, 1] < 0 else number
-        try:
+    with explained(path, "the header of this NIfTI file"):
+        volume = read_header(header or path)
+    along = volume.stored_axis(_ALONG[axis])
+    count = volume.shape[along]
+    number, which = pick(path, choice.slice, count, count // 2 + 1, f"{axis} slices", "slice")
+    time, when = pick(path, choice.frame, volume.shape[3], 1, "volumes")
+    _require_reachable(volume, along, time, limits)
+    index = count - 1 - number if volume.orientation[along, 1] < 0 else number
+    try:
+        with unpacked(volume.values) as stream:
             stored = _slice(stream, volume, along, index, time)
-        except (OSError, EOFError, zlib.error) as error:
-            raise undecodable(path, error) from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise undecodable(path, error) from error
     stored = _upright(stored, volume, along)
     shown, how = _colours(stored) if stored.dtype.names else _greys(path, stored, volume, choice)
     across, down = (volume.spacing[volume.stored_axis(other)] for other in range(3) if other != _ALONG[axis])
-    image, squared = _square_pixels(Image.fromarray(shown), across, down)
+    image, squared = square_pixels(Image.fromarray(shown), across, down)
     unknown = "" if volume.known else "the file does not say how it lies in the patient: the order of storage is shown"
     side = unknown or "the patient's right on the left" * (axis != "sagittal")
     steps = (f"{axis} {which or 'slice 1 of 1'}", when, side, how, squared)
@@ -104,56 +68,23 @@ def read(path: Path, choice: Choice, limits: Limits, packed: bool = False) -> De
         "spacing": " x ".join(f"{side:.3g}" for side in volume.spacing),
         "values": str(volume.dtype),
     }
-    return DecodedImage(image, "NIfTI", tuple(filter(None, steps)), facts, (unknown,) if unknown else ())
+    warned = (*filter(None, (unknown,)), *volume.warnings)
+    return DecodedImage(image, volume.kind, tuple(filter(None, steps)), facts, warned)
 
 
-def _volume(path: Path, stream: IO[bytes]) -> Volume:
-    """The header, through nibabel, and checked. Leaves the stream behind it."""
-    from nibabel.nifti1 import Nifti1Header
-    from nibabel.nifti2 import Nifti2Header
-    from nibabel.orientations import io_orientation
-
-    start = stream.read(HEADER_BYTES)
-    if start[4:7] == b"ni2" or start[344:347] == b"ni1":
-        raise ImageError(f"{path} is the header of a pair of files", hint="save the pair as one .nii or .nii.gz file")
-    kind: Any = Nifti2Header if start[4:7] == b"n+2" else Nifti1Header
-    header: Any = kind(start[: kind.template_dtype.itemsize], check=False)
-    shape = [int(side) for side in header.get_data_shape()]
-    if len(shape) < 2 or min(shape) < 1 or any(side != 1 for side in shape[4:]):
-        raise ImageError(f"{path} has {' x '.join(map(str, shape))} voxels, which is no volume", hint=HINT_FETCH)
-    dtype = np.dtype(header.get_data_dtype())
-    if dtype.kind not in "iuf" and int(header["datatype"]) not in (_RGB24, _RGBA32) or dtype.itemsize > 8:
-        raise ImageError(f"{path} holds values of the kind {dtype}, which is no image", hint="save real numbers")
-    slope, intercept = header.get_slope_inter()
-    affine = np.asarray(header.get_best_affine(), dtype=np.float64)
-    known = bool(header["qform_code"] or header["sform_code"]) and bool(np.isfinite(affine).all())
-    known = known and abs(float(np.linalg.det(affine[:3, :3]))) > 1e-12
-    orientation: NDArray[np.float64] = io_orientation(affine if known else np.eye(4))  # type: ignore[no-untyped-call]
-    if sorted(orientation[:, 0]) != [0, 1, 2]:
-        raise ValueError("an affine that maps two axes onto one")
-    return Volume(
-        shape=tuple((shape + [1, 1])[:4]),
-        dtype=dtype,
-        start=max(int(header.get_data_offset()), kind.template_dtype.itemsize),
-        slope=1.0 if slope is None else float(slope),
-        intercept=0.0 if intercept is None else float(intercept),
-        orientation=orientation,
-        spacing=tuple(abs(float(side)) for side in header["pixdim"][1:4]),
-        known=known,
-        shown=(float(header["cal_min"]), float(header["cal_max"])),
-    )
-
-
-def _require_reachable(path: Path, volume: Volume, along: int, time: int, packed: bool, limits: Limits) -> None:
+def _require_reachable(volume: Volume, along: int, time: int, limits: Limits) -> None:
     """The slice may be shown, what lies before it may be read through, and a plain file is as long as it says."""
+    path = volume.values
+    if (size := path.stat().st_size) > limits.bytes:
+        raise too_large(path, f"{size / 1e6:.0f} MB", limits)
     sides = [side for axis, side in enumerate(volume.shape[:3]) if axis != along]
     if max(math.prod(sides), math.prod(volume.shape[:2])) > limits.pixels:
         raise too_large(path, f"slices of {sides[0]} x {sides[1]} pixels", limits)
     end = volume.start + math.prod(volume.shape[:3]) * volume.dtype.itemsize * (time + 1)
     if end > MOST_UNPACKED:
         raise too_large(path, f"{end / 1e9:.1f} GB to read through", limits)
-    if not packed and end > path.stat().st_size:
-        raise undecodable(path, f"it ends at byte {path.stat().st_size:,} and needs {end:,}")
+    if end > size and not is_packed(path):
+        raise undecodable(path, f"it ends at byte {size:,} and needs {end:,}")
 
 
 def _slice(stream: IO[bytes], volume: Volume, along: int, index: int, time: int) -> NDArray[Any]:
@@ -196,7 +127,7 @@ def _greys(path: Path, stored: NDArray[Any], volume: Volume, choice: Choice) -> 
         return np.nan_to_num(values * volume.slope + volume.intercept)
 
     if choice.window == "full":
-        window = whole_window(np.nan_to_num(stored, posinf=0, neginf=0), real)
+        window = whole_window(stored, real)
     elif choice.window is not None:
         named = wanted_window(choice.window, str(path))
         if named is None:
@@ -208,15 +139,3 @@ def _greys(path: Path, stored: NDArray[Any], volume: Volume, choice: Choice) -> 
         window = usual_window(stored, real)
     scaled = "" if (volume.slope, volume.intercept) == (1, 0) else "scaled, "
     return to_bytes(stored, lambda values: window(real(values))), f"{scaled}{window.why}"
-
-
-def _square_pixels(image: Image.Image, across: float, down: float) -> tuple[Image.Image, str]:
-    """The image with as many pixels to the millimetre down as across; unchanged where the spacing is absurd."""
-    ratio = down / across if across > 0 and math.isfinite(down) else math.nan
-    if not 1 / _MOST_STRETCHED < ratio < _MOST_STRETCHED or abs(ratio - 1) < 0.01:
-        return image, ""
-    width, height = image.size
-    size = (width, round(height * ratio)) if ratio > 1 else (round(width / ratio), height)
-    if math.prod(size) > 4 * 10**7:
-        return image, ""
-    return image.resize(size, Image.Resampling.BICUBIC), f"pixels of {across:.3g} x {down:.3g} made square"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.imaging.dicom_file import START_BYTES, is_dicom
 from discern_vqa.imaging.image_ref import split_choice
 from discern_vqa.reading.records import is_file, near_file, one_line, shown
 
@@ -152,9 +153,9 @@ def _read_header(file: Path) -> _Header | None:
 
     try:
         with open(file, "rb") as opened:
-            if opened.read(132)[128:] != b"DICM":
+            if not is_dicom(opened.read(START_BYTES)):
                 return None
-        dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*_TEXTS, *_NUMBERS])
+        dataset = pydicom.dcmread(file, force=True, stop_before_pixels=True, specific_tags=[*_TEXTS, *_NUMBERS])
     except (InvalidDicomError, OSError):
         return None
     except Exception as error:  # pydicom's reader raises many kinds on damaged files; all mean the same to the user

@@ -1,0 +1,77 @@
+"""What a decoded image shows at all: images of one even area, and maps of labels that were taken for images.
+
+A heuristic, so its words are "looks like". A map of labels (a segmentation, a mask) has few values, and its pixels
+mostly equal their neighbours; an image of a patient has noise. docs/images.md has the measured rates.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+EVEN = 3  # of 255: an image whose values differ by no more is one even area; JPEG leaves as much in a flat one
+NOTHING = "there is nothing to see: the whole image is one even area"
+MOST_LABELS = 64
+LEAST_EVEN = 0.6
+"""Share of the pixels beside the background that equal their right, and their lower, neighbour, from which areas are
+called even. A drawn ramp of greys is even in one of the two directions only."""
+
+_LEAST_PIXELS = 256  # fewer say nothing
+_MOST_LOOKED_AT = 1 << 18
+_BLOCK = 8  # rows
+
+
+def remarks(image: Image.Image) -> tuple[str, ...]:
+    """Sentences about an image ("RGB" or "L") in which a model can see nothing; none for others."""
+    rows = _rows(image)
+    labels = _labels(rows)
+    if labels:
+        return (
+            f"it looks like a map of labels (a segmentation or mask), not like an image: {labels} values in even areas",
+        )
+    if image.width * image.height >= _LEAST_PIXELS and is_even(rows):
+        return (NOTHING,)
+    return ()
+
+
+def is_even(values: NDArray[np.uint8]) -> bool:
+    """True where no channel of (rows, columns[, 3]) has values further apart than `EVEN`."""
+    flat = values.reshape(-1, values.shape[2] if values.ndim == 3 else 1)
+    return bool(((flat.max(axis=0).astype(np.int16) - flat.min(axis=0)) <= EVEN).all())
+
+
+def looks_like_labels(image: Image.Image) -> bool:
+    """True for an image ("RGB" or "L") of few values in even areas."""
+    return _labels(_rows(image)) > 0
+
+
+def _rows(image: Image.Image) -> NDArray[np.uint8]:
+    """The image's values; of a large one whole blocks of rows from all over it, so that neighbours stay neighbours."""
+    values: NDArray[np.uint8] = np.asarray(image)
+    step = values.shape[0] * values.shape[1] // _MOST_LOOKED_AT
+    if step < 2:
+        return values
+    some: NDArray[np.uint8] = values[np.arange(len(values)) // _BLOCK % step == 0]
+    return some
+
+
+def _labels(rows: NDArray[np.uint8]) -> int:
+    """How many values a map of labels has; 0 where this is none."""
+    if rows.ndim == 3:
+        wide = rows.astype(np.int32)
+        codes = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+    else:
+        codes = rows.astype(np.int32)
+    if codes.size < _LEAST_PIXELS:
+        return 0
+    values, counts = np.unique(codes, return_counts=True)
+    if not 2 <= len(values) <= MOST_LABELS:
+        return 0
+    inside = codes != values[counts.argmax()]
+    for first, second, part in (
+        (codes[:, :-1], codes[:, 1:], inside[:, :-1]),
+        (codes[:-1], codes[1:], inside[:-1]),
+    ):
+        equal = (first == second)[part]
+        if not equal.size or float(equal.mean()) < LEAST_EVEN:
+            return 0
+    return len(values)
