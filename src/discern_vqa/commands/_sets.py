@@ -89,12 +89,13 @@ def report_skipped(skipped: list[str]) -> None:
 
 
 def parsed(options: list[str]) -> dict[str, Any]:
-    """ "key=value" pairs: a value is read as JSON where it is JSON, else it is text; "key.field=text" fills a table."""
+    """ "key=value" pairs: a value is read as JSON where it is JSON, else it is text. "key.field=text" fills a table,
+    "key.field.written=text" a table in a table (`written` may hold dots)."""
     values: dict[str, Any] = {}
     for option in options:
         key, separator, value = option.partition("=")
-        name, dot, field = key.partition(".")
-        if not separator or not name.isidentifier() or (dot and not field):
+        name, *path = key.split(".", 2)
+        if not separator or not name.isidentifier() or not all(path):
             raise ConfigError(
                 f"--option {option!r} does not have the form key=value", hint="for example --option edition=owner"
             )
@@ -102,14 +103,16 @@ def parsed(options: list[str]) -> dict[str, Any]:
             read: Any = from_json(value)
         except ValueError:
             read = value
-        if not dot:
+        if not path:
             values[name] = read
             continue
-        table = values.setdefault(name, {})
-        if not isinstance(table, dict):
-            raise ConfigError(
-                f"--option {option!r}: {name!r} has a value already",
-                hint=f"give either {name}=VALUE or {name}.FIELD=TEXT",
-            )
-        table[field] = value
+        table = values
+        for inner in (name, *path[:-1]):
+            table = table.setdefault(inner, {})
+            if not isinstance(table, dict):
+                raise ConfigError(
+                    f"--option {option!r}: {inner!r} has a value already",
+                    hint=f"give either {inner}=VALUE or {inner}.FIELD=TEXT",
+                )
+        table[path[-1]] = value
     return values
