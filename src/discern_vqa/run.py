@@ -299,5 +299,5 @@ def _states_of(encoder: ImageEncoder | TextEncoder) -> Callable[..., torch.Tenso
 
 def _tokenizer(content: dict[str, Any], folder: Path) -> Tokenizer:
     if content["kind"] == "words":
-        return WordTokenizer(content["words"])
-    return FolderTokenizer(folder / "tokenizer", used=content["used"])
+        return WordTokenizer(content["words"], content.get("cut", "end"))
+    return FolderTokenizer(folder / "tokenizer", used=content["used"], cut=content.get("cut", "end"))

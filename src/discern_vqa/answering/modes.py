@@ -79,7 +79,7 @@ class Answering:
         for beams, chances in zip(self.generated.tokens.tolist(), self.generated.log_p.exp().tolist(), strict=True):
             texts: dict[str, float] = {}
             for ids, chance in zip(beams, chances, strict=True):
-                text = self._writer.tokenizer.decode(ids)
+                text = self._writer.spelled(self._writer.tokenizer.decode(ids))
                 texts[text] = min(1.0, texts.get(text, 0.0) + chance)
             best = sorted(texts.items(), key=lambda item: -item[1])
             answers.append(Answer(*best[0], tuple(best[:NAMED]), mode="generate"))
@@ -94,7 +94,7 @@ class Answering:
             likely = row.topk(min(4 * NAMED, len(candidates)))
             texts: dict[str, tuple[str, float]] = {}
             for chance, place in zip(likely.values.tolist(), likely.indices.tolist(), strict=True):
-                text, before = texts.get(normal(candidates[place]), (candidates[place], 0.0))
+                text, before = texts.get(normal(candidates[place]), (self._writer.spelled(candidates[place]), 0.0))
                 texts[normal(candidates[place])] = (text, min(1.0, before + chance))
             best = sorted(texts.values(), key=lambda item: -item[1])
             answers.append(Answer(*best[0], tuple(best[:NAMED]), mode="rank"))

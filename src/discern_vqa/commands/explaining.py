@@ -2,12 +2,16 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from discern_vqa.commands._output import Run, progress_bars
+from discern_vqa.data.judged import shown_share
 from discern_vqa.errors import ConfigError
+
+if TYPE_CHECKING:
+    from discern_vqa.data.answers import Answer
 
 FORMATS = (".png", ".svg", ".pdf")
 ONE_ANSWER, SCORING = ("out", "method"), ("split", "methods", "limit", "data")
@@ -73,11 +77,7 @@ def _draw(run: Path, image: Path, question: str, out: Path, method: str) -> None
 
     refuse_own_input(out, file_of(image))
     made = explained(open_run(run), image, question, method)
-    judged = made.answer.judged
-    sure = judged.confidence if judged is not None else made.answer.score
-    answer = f"{made.answer.text}  (confidence {sure:.2f}{'' if judged is not None else ', not calibrated'})"
-    if judged is not None and judged.abstains:
-        answer = f"would rather not answer; best guess: {answer}"
+    answer = _in_words(made.answer)
     about = "" if made.explained == made.answer.text else f", of the answer {made.explained!r}"
     said = {"question": question, "answer": answer, "method": f"{made.summary}{about}", "measured": made.measured}
     if part := seen(image):
@@ -86,10 +86,21 @@ def _draw(run: Path, image: Path, question: str, out: Path, method: str) -> None
     typer.echo(f"{answer}\n{made.method}: {said['method']}")
     if made.measured:
         typer.echo(made.measured)
+    for note in made.answer.notes:
+        typer.echo(f"NOTE: {note}")
     if made.words:
         gates = ", ".join(f"{word} {gate:.3f}" for word, gate in made.words)
         typer.echo(f"how far each word opens the gate to the image (mean of |g|): {gates}")
     typer.echo(f"figure: {out}\n{DISCLAIMER}")
+
+
+def _in_words(answer: "Answer") -> str:
+    """The same verdict as `ask` gives."""
+    verdict = answer.verdict
+    if verdict.abstains:
+        return verdict.in_words
+    uncalibrated = "" if verdict.is_calibrated else ", not calibrated"
+    return f"{verdict.answer}  (confidence {shown_share(verdict.confidence)}{uncalibrated})"
 
 
 def _score(run: Path, data: Path | None, split: str, names: list[str], limit: int) -> None:

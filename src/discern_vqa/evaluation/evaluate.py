@@ -70,7 +70,8 @@ def evaluate(
         scores |= measurement.measure(context)
     scores["protocol"] = config.protocol if config.protocol == "usual" else f"image_disjoint fold {config.fold}"
     _write(folder / f"scores.{split}.json", scores)
-    _write(audit_file(folder, split), audit({"train": train, "validation": validation, split: list(samples)}))
+    parts = {"train": train, "validation": validation, split: list(samples)}
+    _write(audit_file(folder, split), audit(parts, normalise=config.normaliser))
     explain(predictor, samples, folder / f"explanations.{split}.jsonl")
     keep_states(predictor, samples, folder / f"features.{split}.safetensors")
     write_judged_card(folder, split)

@@ -55,7 +55,7 @@ def explain(predictor: Predictor, image: Path, question: str, method: str = AUTO
     index = predictor.batcher.vocabulary.index(answer.text)
     chosen = torch.tensor([index]) if index >= 0 else explainer.chosen(inputs)
     grid = explainer.maps(name, inputs, chosen)[0]
-    about = predictor.batcher.vocabulary.answers[int(chosen)]
+    about = predictor.batcher.vocabulary.spelling(int(chosen))
     with own_file("the explanation scores of the run", "write them anew: discern explain RUN --score, or remove them"):
         worth = measured(read_scores(predictor.run), name)
     return Explained(answer, about, name, methods.summary(name), grid, worth, explainer.words(inputs)[0])

@@ -124,7 +124,8 @@ class Predictor:
     ) -> int:
         """Answers every line of a CSV (columns image, question) or JSONL file into `out` (a line of predictions.jsonl
         each: what was read, with `prediction`, `score`, `alternatives`, `others`, `mode`, and of a calibrated run
-        `confidence`, `answer_set`, `set_coverage`, `abstains`, `outside`). Returns how many. Raises DataError,
+        `confidence`, `answer_set`, `set_coverage`, and with it or a detector `abstains`, `reason`, `outside`; `notes`
+        where something was not read). Returns how many. Raises DataError,
         ImageError (both with the line), and ConfigError where `out` is the file of questions or one of the run's."""
         questions, out = Path(questions), Path(out)
         refuse_own_input(out, questions)
@@ -144,7 +145,7 @@ class Predictor:
             for (sample, row), answer in zip(chunk, answers, strict=True):
                 line = row | {"id": sample.id, "prediction": answer.text, "score": round(answer.score, 4)}
                 line["alternatives"] = [[text, round(score, 4)] for text, score in answer.alternatives]
-                line |= {"others": answer.others, "mode": answer.mode} | said(answer)
+                line |= {"others": answer.others, "mode": answer.mode} | trusted(answer)
                 lines.append(json.dumps(line, ensure_ascii=False))
             if progress:
                 progress(len(lines), len(rows))
@@ -169,20 +170,12 @@ def answering_batcher(run: Run, model: Any) -> Batcher:
     return batcher
 
 
-def said(answer: Answer) -> dict[str, Any]:
-    """What a calibrated run says of its answer, for a line of JSON; `answer_set` None: any answer. What it does not
-    know is not there."""
-    judged, within = answer.judged, answer.within
-    fields: dict[str, Any] = {}
-    if judged is not None:
-        fields |= {
-            "confidence": round(judged.confidence, 4),
-            "answer_set": list(judged.answer_set) if judged.answer_set is not None else None,
-            "set_coverage": judged.coverage,
-            "abstains": judged.abstains,
-        }
-    if within is not None:
+def trusted(answer: Answer) -> dict[str, Any]:
+    """How far an answer is to be believed, for a line of JSON: the fields of its verdict, `outside` and `typical` where
+    the run knows what it learned from, and `notes` where there are any. What it does not know is not there."""
+    fields = answer.verdict.fields() if answer.judged is not None or answer.within is not None else {}
+    if (within := answer.within) is not None:
         typical = {"image": within.image, "question": within.question}
         fields["outside"] = list(within.outside)
         fields["typical"] = {kind: round(share, 4) for kind, share in typical.items() if share is not None}
-    return fields
+    return fields | ({"notes": list(answer.notes)} if answer.notes else {})

@@ -9,6 +9,7 @@ from typing import Any
 
 from discern_vqa import measurements
 from discern_vqa.measurements import Scores
+from discern_vqa.measurements.merged import counted
 from discern_vqa.scoring import predictions
 from discern_vqa.scoring.metrics import check_parts, score
 from discern_vqa.scoring.tables import GAP, aligned, cell
@@ -27,6 +28,7 @@ def score_file(path: Path, normalise: str = "m3ae") -> dict[str, Any]:
     rows = predictions.read(path)
     scores = {"file": Path(path).name} | score(rows, normalise)
     check_parts(scores, str(path))
+    scores["merged"] = counted(rows, normalise)
     scores["confidence"] = describe_rows(rows, normalise)
     return scores
 

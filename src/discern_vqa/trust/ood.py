@@ -226,18 +226,6 @@ def read_figures(folder: Path) -> dict[str, Any]:
     return read_object(there(folder, FIGURES), _HINT)
 
 
-def in_words(within: Within | None) -> str:
-    """What a person is to be told; "" where nothing is out of the ordinary."""
-    if within is None or not within.outside:
-        return ""
-    shares = {"image": within.image, "question": within.question}
-    said = " and ".join(f"the {kind}" for kind in within.outside)
-    least = min(share for kind in within.outside if (share := shares[kind]) is not None)
-    rare = "less than 1 %" if least < 0.01 else f"only {100 * least:.0f} %"
-    unlike = "is" if len(within.outside) == 1 else "are"
-    return f"{said} {unlike} unlike what I was trained on ({rare} of that is so far from the rest)"
-
-
 def lines(found: Mapping[str, Any] | None) -> list[str]:
     """What `ood.json` (and `split` of `scores.json`) says, a sentence each."""
     if not found:
