@@ -108,6 +108,13 @@ def unlike(within: Within | None) -> str:
     return f"{named} {verb} unlike what I was trained on ({rare} of that is so far from the rest)"
 
 
+def shown_percent(share: float) -> str:
+    """The same in whole per cent, without the sign: ">99", never 100 for what is not certain."""
+    if share >= 0.995:
+        return ">99"
+    return "<1" if 0 < share < 0.005 else f"{100 * share:.0f}"
+
+
 def shown_share(share: float, digits: int = 2) -> str:
     """A probability as text. One that is not certain never reads as certain: ">0.99" and "<0.01", not 1.00 and 0.00."""
     step = 10.0**-digits

@@ -152,6 +152,7 @@ def by_group(
         test["p_holm"] = p
         better = "better" if test["difference"] > 0 else "worse"
         test["verdict"] = better if p < ALPHA else "not distinguishable"
+        test["ci95"] = None  # it was corrected for the tests of its own group alone
     return found
 
 

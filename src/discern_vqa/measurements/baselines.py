@@ -160,10 +160,9 @@ def _against(name: str, scores: Scores) -> str:
         "better": "distinguishable, the model is better",
         "worse": "distinguishable, the model is worse",
     }.get(test["verdict"], "not distinguishable")
-    why = f"; {test['why']}" if test.get("why") else ""
     return (
         f"{text}; the difference to it is {100 * test['points']:+.1f} percentage points{interval}: {verdict} "
-        f"({_p(test)}{why})."
+        f"({_p(test)})."
     )
 
 
@@ -175,9 +174,9 @@ def _p(test: Mapping[str, Any]) -> str:
 def paired_tests(
     rows: Sequence[Prediction], baselines: Mapping[str, Sequence[Prediction]], normalise: str
 ) -> dict[str, dict[str, Any]]:
-    """The run minus each baseline that answers the same questions: {name: {"points", "ci95", "p", "tests", "verdict",
-    "why"}}, in fractions; verdict is "better", "worse" or "not distinguishable" and speaks of the run; why: what to
-    know where the interval seems to say otherwise.
+    """The run minus each baseline that answers the same questions: {name: {"points", "ci95", "p", "tests",
+    "verdict"}}, in fractions; verdict is "better", "worse" or "not distinguishable" and speaks of the run. The interval
+    leaves out 0 just where there is a verdict (`scoring.paired`).
 
     Raises DataError: a baseline's file is of another edition of the questions.
     """
@@ -195,7 +194,6 @@ def paired_tests(
             "p": test["p_holm"],
             "tests": len(compared["tests"]),
             "verdict": turned.get(test["verdict"], test["verdict"]),
-            "why": test["why"],
         }
         for test in compared["tests"]
         if test["part"] == "overall"
