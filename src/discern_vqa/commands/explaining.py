@@ -68,6 +68,7 @@ def _refuse_options(context: typer.Context, names: tuple[str, ...], form: str, h
 
 def _draw(run: Path, image: Path, question: str, out: Path, method: str) -> None:
     from discern_vqa.commands.data_look import seen
+    from discern_vqa.evaluation.body import warning as outside
     from discern_vqa.evaluation.explain import explain as explained
     from discern_vqa.evaluation.explain_view import DISCLAIMER, figure
     from discern_vqa.evaluation.opening import open_run
@@ -82,10 +83,13 @@ def _draw(run: Path, image: Path, question: str, out: Path, method: str) -> None
     said = {"question": question, "answer": answer, "method": f"{made.summary}{about}", "measured": made.measured}
     if part := seen(image):
         typer.echo(part, err=True)
-    figure(open_image(image), made.grid, said, out)
+    picture = open_image(image)
+    if told := outside(picture, made.grid):
+        said["measured"] = f"Take care: {told}. {made.measured}".rstrip()
+    figure(picture, made.grid, said, out)
     typer.echo(f"{answer}\n{made.method}: {said['method']}")
-    if made.measured:
-        typer.echo(made.measured)
+    if said["measured"]:
+        typer.echo(said["measured"])
     for note in made.answer.notes:
         typer.echo(f"NOTE: {note}")
     if made.words:

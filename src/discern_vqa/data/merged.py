@@ -62,7 +62,7 @@ def merged(answers: Iterable[str], normalise: str) -> list[Merged]:
             continue
         spelled = [(commonest(texts), texts.total()) for texts in different.values()]
         spelled.sort(key=lambda item: (-item[1], item[0]))
-        classes.append(Merged(key, tuple(spelled), lost(different)))
+        classes.append(Merged(key, tuple(spelled), lost([text for text, _ in spelled])))
     return sorted(classes, key=lambda one: (not one.loses, -sum(count for _, count in one.spellings), one.key))
 
 

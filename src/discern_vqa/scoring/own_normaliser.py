@@ -14,5 +14,5 @@ def own_normaliser(path: Path) -> str:
     if not config.is_file():
         return PUBLISHED
     data = read_object(config, "restore it, or name a normaliser with --normalise").get("data")
-    name = data.get("normaliser") if isinstance(data, dict) else None
+    name = str(data.get("normaliser", PUBLISHED)) if isinstance(data, dict) else PUBLISHED
     return name if name in NORMALISERS else PUBLISHED
