@@ -51,19 +51,23 @@ PRIOR_NAME = "prior_alone"
 
 
 def measure(context: Context) -> Mapping[str, Any]:
-    """{"baselines": {name: figures and "sees"}}, and "baselines_left_out": why there are none, where there are none."""
+    """{"baselines": {name: figures and "sees"}, "paired": see `paired_tests`}, and "baselines_left_out": why there are
+    none, where there are none."""
     content: dict[str, Any] = {"baselines": {}}
+    answered: dict[str, list[Prediction]] = {}
     if context.asker.no_baselines:
         context.say(f"no baselines: {context.asker.no_baselines}")
         content["baselines_left_out"] = context.asker.no_baselines
     for name in context.asker.baselines:
         context.say(f"baseline: {name}")
-        content["baselines"][name] = _row(context.asker.baseline(name), sees(name), context.normalise)
+        answered[name] = context.asker.baseline(name)
+        content["baselines"][name] = _row(answered[name], sees(name), context.normalise)
     if context.run.recipe.prior.on:
         rows = predictions.from_answers(context.samples, context.asker.prior_answers())
         predictions.write(context.folder / "baselines" / f"{PRIOR_NAME}.{context.split}.jsonl", rows)
         content["baselines"][PRIOR_NAME] = _row(rows, PRIOR, context.normalise)
-    return content
+        answered[PRIOR_NAME] = rows
+    return content | {"paired": paired_tests(context.rows, answered, context.normalise)}
 
 
 def _row(rows: Sequence[Prediction], seen: Sees, normalise: str) -> dict[str, Any]:
