@@ -27,7 +27,7 @@ VERBS = {
         "--test",
     },
     "compare": {"--json", "--normalise", "--split"},
-    "data audit": {"--against", "--encoder", "--html", "--json", "--option", "--skip-broken"},
+    "data audit": {"--against", "--encoder", "--html", "--json", "--normalise", "--option", "--skip-broken"},
     "data convert": {"--embed", "--no-embed", "--option", "--skip-broken", "--split"},
     "data draw": {"--images", "--seed", "--sheet", "--size"},
     "data get": {"--accept-licence", "--dry-run", "--out", "--part"},

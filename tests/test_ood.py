@@ -10,15 +10,15 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from discern_vqa import cli
-from discern_vqa.data.answers import Within
+from discern_vqa.data.judged import Within, unlike
 from discern_vqa.datasets import phantom
 from discern_vqa.errors import DataError, RunError
 from discern_vqa.evaluation.ood_fit import fit_and_measure, fit_run, measure_outside, measure_split
 from discern_vqa.evaluation.opening import open_run
-from discern_vqa.evaluation.predict import said
+from discern_vqa.evaluation.predict import trusted
 from discern_vqa.training.train import train
 from discern_vqa.trust import ood
-from discern_vqa.trust.ood import FIGURES, FILE, Detector, Known, auroc, in_words
+from discern_vqa.trust.ood import FIGURES, FILE, Detector, Known, auroc
 
 
 def cloud(n: int, seed: int, middle: int = 0, width: int = 16) -> np.ndarray:
@@ -227,9 +227,9 @@ def test_calibrate_outside_is_for_runs_and_says_what_is_wrong(placed, tmp_path, 
 
 
 def test_a_person_is_told_in_words():
-    assert in_words(None) == in_words(Within(0.5, 0.5, ())) == ""
-    assert in_words(Within(0.001, 0.5, ("image",))).startswith("the image is unlike what I was trained on (less than")
-    both = in_words(Within(0.03, 0.04, ("image", "question")))
+    assert unlike(None) == unlike(Within(0.5, 0.5, ())) == ""
+    assert unlike(Within(0.001, 0.5, ("image",))).startswith("the image is unlike what I was trained on (less than")
+    both = unlike(Within(0.03, 0.04, ("image", "question")))
     assert both.startswith("the image and the question are unlike")
     assert "only 3 %" in both
 
@@ -237,4 +237,4 @@ def test_a_person_is_told_in_words():
 def test_what_is_not_known_is_not_said(tiny_run, tmp_path):
     plain = shutil.copytree(tiny_run, tmp_path / "run", ignore=shutil.ignore_patterns("ood.*", "calibration.json"))
     image = sorted((tiny_run.parent / "phantoms" / "images" / "test").glob("*.png"))[0]
-    assert said(open_run(plain).ask(image, "Is there a mass?")) == {}
+    assert trusted(open_run(plain).ask(image, "Is there a mass?")) == {}

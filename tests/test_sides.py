@@ -13,6 +13,7 @@ from _tiny import LENGTH, TOKENIZER, Noise, question, rng
 from discern_vqa import registry
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.batch import Batcher
+from discern_vqa.data.languages import with_languages
 from discern_vqa.data.laterality import asks_side, is_mirrored, mirrored, mirrored_text, names_side, plain_name
 from discern_vqa.data.pairs import Pairing
 from discern_vqa.data.sample import Sample
@@ -120,7 +121,7 @@ def test_no_sample_of_a_real_set_is_mirrored_with_its_words_unchanged(
     real_data, name, parts, least_changed, most_refused
 ):
     module, root = registry.load("datasets", name), real_data(name)
-    same, changed, refused = check([sample for part in parts for sample in module.read(root, part)])
+    same, changed, refused = check(with_languages([sample for part in parts for sample in module.read(root, part)]))
     print(f"{name}: {same} as they are, {changed} changed, {refused} refused")
     assert changed >= least_changed
     assert refused <= most_refused

@@ -38,6 +38,13 @@ def _names(given: Any) -> Any:
     return ([given] if given else []) if isinstance(given, str) else given
 
 
+def usual_normaliser(dataset: str) -> str:
+    """How answers to a data set's questions are compared where nothing else is said."""
+    if dataset not in registry.names("datasets"):
+        return "plain"
+    return "m3ae" if getattr(registry.reader(dataset), "SOURCE", "") else "plain"
+
+
 def auxiliary_name(entry: str) -> str:
     """The folder's name of an entry of `data.auxiliary`: "slake" of "slake", "pairs" of "jsonl:pairs"."""
     return entry.rpartition(":")[2]
@@ -74,8 +81,9 @@ class DataConfig(Table):
     refit: Literal["none", "train+validation"] = "none"
     """`train+validation`: once settings and epochs are chosen, the data set's own validation split is learned from too,
     and nothing is held out. Such a run is not evaluated on validation."""
-    normaliser: str = "m3ae"
-    """The rule by which two answers count as the same (`data/answers.py`)."""
+    normaliser: str = Field(default_factory=lambda values: usual_normaliser(str(values.get("dataset", ""))))
+    """The rule by which two answers count as the same (`data/normalisers.py`). The default is `m3ae` for a published
+    data set, as its published scores are, and else `plain`, which loses nothing that carries a meaning."""
     min_count: int = Field(1, ge=1)
     """An answer joins the vocabulary if it occurs at least this often in train."""
     vocabulary_from: list[str] = []

@@ -1,12 +1,13 @@
 """The parts of a run that come from elsewhere or follow from the training texts: weights, tokenizers, the writer."""
 
 import shutil
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from discern_vqa.bases import ModelConfig, Part, PartConfig
 from discern_vqa.config import Recipe
 from discern_vqa.data.answer_tokens import BytePairs, FolderAnswers, Writer, target_normaliser
+from discern_vqa.data.normalisers import commonest
 from discern_vqa.data.text import FolderTokenizer, Tokenizer, WordTokenizer
 from discern_vqa.nn.encoders import EncoderConfig
 from discern_vqa.paths import find_weights
@@ -40,7 +41,11 @@ def make_writer(recipe: Recipe, answers: list[str]) -> Writer | None:
     texts = [target_normaliser(target, normalise)(answer) for answer in answers]
     tokenizer = FolderAnswers(folder) if folder is not None else BytePairs.from_texts(texts, generator.symbols)
     candidates = tuple(text for text, _ in sorted(Counter(texts).items(), key=lambda item: (-item[1], item[0])))
-    return Writer(tokenizer, generator.length, target, normalise, candidates)
+    written: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for text, answer in zip(texts, answers, strict=True):
+        written[text][" ".join(answer.split())] += 1
+    spellings = tuple(commonest(written[text]) for text in candidates)
+    return Writer(tokenizer, generator.length, target, normalise, candidates, spellings)
 
 
 def make_tokenizer(recipe: Recipe, texts: list[str]) -> Tokenizer:

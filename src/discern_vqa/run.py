@@ -9,6 +9,7 @@
     prior.safetensors    of a recipe with [prior]: its weights, and vectors of the training cases
     baseline.json                                    of a baseline: what it knows besides the weights
     predictions.<split>.jsonl, scores.<split>.json, explanations.<split>.jsonl, features.<split>.safetensors,
+    within.<split>.jsonl (what the out-of-distribution detector says of each question),
     audit.json (of test), audit.<split>.json, calibration.json, ood.json, report/, README.md (the model card)
 
 Nothing here is a pickle; weights are safetensors, all else is text.
@@ -299,5 +300,5 @@ def _states_of(encoder: ImageEncoder | TextEncoder) -> Callable[..., torch.Tenso
 
 def _tokenizer(content: dict[str, Any], folder: Path) -> Tokenizer:
     if content["kind"] == "words":
-        return WordTokenizer(content["words"])
-    return FolderTokenizer(folder / "tokenizer", used=content["used"])
+        return WordTokenizer(content["words"], content.get("cut", "end"))
+    return FolderTokenizer(folder / "tokenizer", used=content["used"], cut=content.get("cut", "end"))

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from discern_vqa.answering.decisions import Decided, decide_all, in_order
-from discern_vqa.data.answer_tokens import Writer
+from discern_vqa.data.answer_tokens import END, Writer
 from discern_vqa.data.answers import Answer, normaliser
 from discern_vqa.data.batch import Batcher, Inputs
 from discern_vqa.data.sample import CLOSED, OPEN, Sample
@@ -78,11 +78,16 @@ class Answering:
         answers = []
         for beams, chances in zip(self.generated.tokens.tolist(), self.generated.log_p.exp().tolist(), strict=True):
             texts: dict[str, float] = {}
+            cut = set()  # those of full length: they came to no end, or to that of a training answer that was cut
             for ids, chance in zip(beams, chances, strict=True):
-                text = self._writer.tokenizer.decode(ids)
+                text = self._writer.spelled(self._writer.tokenizer.decode(ids))
                 texts[text] = min(1.0, texts.get(text, 0.0) + chance)
+                if END not in ids[:-1]:
+                    cut.add(text)
             best = sorted(texts.items(), key=lambda item: -item[1])
-            answers.append(Answer(*best[0], tuple(best[:NAMED]), mode="generate"))
+            note = f"the answer may be cut off: it fills all of the {self._writer.length} tokens that can be written"
+            is_cut = best[0][0] in cut
+            answers.append(Answer(*best[0], tuple(best[:NAMED]), mode="generate", notes=(note,) if is_cut else ()))
         return answers
 
     def rank(self) -> list[Answer]:
@@ -94,7 +99,7 @@ class Answering:
             likely = row.topk(min(4 * NAMED, len(candidates)))
             texts: dict[str, tuple[str, float]] = {}
             for chance, place in zip(likely.values.tolist(), likely.indices.tolist(), strict=True):
-                text, before = texts.get(normal(candidates[place]), (candidates[place], 0.0))
+                text, before = texts.get(normal(candidates[place]), (self._writer.spelled(candidates[place]), 0.0))
                 texts[normal(candidates[place])] = (text, min(1.0, before + chance))
             best = sorted(texts.values(), key=lambda item: -item[1])
             answers.append(Answer(*best[0], tuple(best[:NAMED]), mode="rank"))

@@ -21,7 +21,7 @@ from discern_vqa.errors import DataError
 
 _NAMES = (
     "counts", "records", "as_read", "images", "near", "encoder", "languages", "against", "rephrasings", "repetitions",
-    "answers", "balance", "priors", "baselines", "sides",
+    "answers", "merged", "lengths", "balance", "priors", "baselines", "sides",
 )  # fmt: skip
 CHECKS = {name: cast(AuditCheck, registry.load("audit", name)) for name in _NAMES}
 """By the keys of their figures in the report, in the order in which they are reported."""

@@ -35,14 +35,14 @@ def _of(rows: Sequence[Sample], inputs: AuditInputs) -> dict[str, Any]:
         "answers": len(answers),
         "effective": round(math.exp(entropy), 1),
         "once": sum(count == 1 for count in answers.values()),
-        "most_frequent": [[answer, count] for answer, count in answers.most_common(_MOST_NAMED)],
+        "most_frequent": [[inputs.spelled(answer), count] for answer, count in answers.most_common(_MOST_NAMED)],
         "yes": answers["yes"],
         "no": answers["no"],
         "by_type": {
             kind: {
                 "questions": counts.total(),
                 "answers": len(counts),
-                "most_frequent": counts.most_common(1)[0][0],
+                "most_frequent": inputs.spelled(counts.most_common(1)[0][0]),
                 "share": share(counts.most_common(1)[0][1], counts.total()),
             }
             for kind, counts in sorted(types.items(), key=lambda item: -item[1].total())

@@ -1,13 +1,20 @@
 """What every check receives: the questions by split, the pairs of splits to compare, and one meaning of "the same"."""
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 
-from discern_vqa.audit.image_set import ImageSet
-from discern_vqa.data.answers import normaliser
-from discern_vqa.data.sample import Sample
+from tokenizers import Tokenizer
 
+from discern_vqa.audit.image_set import ImageSet
+from discern_vqa.data.normalisers import commonest, normaliser
+from discern_vqa.data.pieces import read_tokenizer
+from discern_vqa.data.sample import Sample
+from discern_vqa.paths import find_local_weights
+
+TOKENIZERS = ("all-minilm-l6-v2", "clip_tokenizer")
+"""Of the text encoders that the recipes come with; the first is that of the small ones."""
 LEARNED_FROM = ("train", "pretrain")
 EVALUATED_ON = ("test", "validation")
 
@@ -61,6 +68,35 @@ class AuditInputs:
     def plain(self) -> Callable[[str], str]:
         """The normaliser; each text is normalised once."""
         return cache(normaliser(self.normalise))
+
+    @property
+    def tokenizer_name(self) -> str:
+        """The text encoder whose tokenizer counts `tokens`; "" where none is on this machine."""
+        return self.text_tokenizer[0] if self.text_tokenizer else ""
+
+    @cached_property
+    def text_tokenizer(self) -> tuple[str, Tokenizer] | None:
+        """A text encoder's tokenizer with its name, the first of `TOKENIZERS` that is on this machine."""
+        folders = {name: folder for name in TOKENIZERS if (folder := find_local_weights(name)) is not None}
+        read = ((name, read_tokenizer(folder)) for name, folder in folders.items())
+        return next(((name, tokenizer) for name, tokenizer in read if tokenizer is not None), None)
+
+    def tokens(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has; words where no tokenizer is on this machine."""
+        if self.text_tokenizer is None:
+            return [len(text.split()) for text in texts]
+        encodings = self.text_tokenizer[1].encode_batch(list(texts), add_special_tokens=False)
+        return [len(encoding.ids) for encoding in encodings]
+
+    @cached_property
+    def spelled(self) -> Callable[[str], str]:
+        """The most frequent spelling of what `plain` made of an answer or a question: what people are shown."""
+        spellings: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for rows in self.questions.values():
+            for row in rows:
+                for text in (row.answer, row.question):
+                    spellings[self.plain(text)][" ".join(text.split())] += 1
+        return cache(lambda key: commonest(spellings[key]) if key in spellings else key)
 
     def shown_image(self, row: Sample) -> int:
         """The content of the row's image: equal for copies under other names."""

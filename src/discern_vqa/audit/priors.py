@@ -18,7 +18,7 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
     asked, its most frequent answer and that answer's share.
     """
     figures: dict[str, Any] = {}
-    plain = inputs.plain
+    plain, spelled = inputs.plain, inputs.spelled
     for known, judged in inputs.pairs:
         by_type: dict[str, Counter[str]] = defaultdict(Counter)
         by_words: dict[str, Counter[str]] = defaultdict(Counter)
@@ -38,9 +38,9 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
             "majority": {"correct": majority, "accuracy": share(majority, len(rows))},
             "same_question": {"correct": same, "accuracy": share(same, len(rows))},
             "questions_seen": seen,
-            "answers": {kind or "untyped": _most(counts) for kind, counts in sorted(by_type.items())},
+            "answers": {kind or "untyped": spelled(_most(counts)) for kind, counts in sorted(by_type.items())},
             "asked_most": [
-                {"question": words, "n": counts.total(), "answer": _most(counts)}
+                {"question": spelled(words), "n": counts.total(), "answer": spelled(_most(counts))}
                 | {"share": share(counts[_most(counts)], counts.total())}
                 for words, counts in most_asked[:_MOST_ASKED]
                 if counts.total() > 1

@@ -52,7 +52,7 @@ class Model(SamplesBaseline[None]):
 
     def _commonest(self, counts: Counter[int]) -> Answer:
         ranked = counts.most_common(K)
-        shares = tuple((self.vocabulary.answers[place], count / counts.total()) for place, count in ranked)
+        shares = tuple((self.vocabulary.spelling(place), count / counts.total()) for place, count in ranked)
         return Answer(*shares[0], shares, others=len(self.vocabulary) - len(shares))
 
 

@@ -18,7 +18,13 @@ MovedData = Annotated[Path | None, typer.Option("--data", help="The data set's f
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Change one key of the recipe.", metavar="KEY=VALUE")
 ]
-Normalise = Annotated[str, typer.Option(help="How answers are compared: none, lower, m3ae, mevf.")]
+Normalise = Annotated[
+    str,
+    typer.Option(
+        help="How answers are compared: none, plain, lower, m3ae or mevf; default: as the run does, else m3ae.",
+        show_default=False,
+    ),
+]
 
 _EVERY_S = 10.0  # between lines of progress where the output is not a terminal
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from discern_vqa.commands._output import PrintJson, Run, progress_bars
+from discern_vqa.data.judged import shown_share
 
 if TYPE_CHECKING:
     from discern_vqa.data.answers import Answer
@@ -63,34 +64,22 @@ def _as_text(answer: "Answer", cases: "list[Case]") -> str:
 
 
 def _answered(answer: "Answer") -> list[str]:
-    from discern_vqa.trust.ood import in_words
+    verdict, how = answer.verdict, f"  ({answer.mode})" if answer.mode not in ("", "classify") else ""
+    others = [f"  {text}  {shown_share(score)}" for text, score in answer.alternatives[:SHOWN] if text != answer.text]
+    first = verdict.in_words + ("" if verdict.abstains else how)
+    return [first, *others, *([verdict.promise] if verdict.promise else []), *map(_note, answer.notes)]
 
-    others = [f"  {text}  {score:.2f}" for text, score in answer.alternatives[:SHOWN] if text != answer.text]
-    if unlike := in_words(answer.within):
-        # What is promised of answers holds for images and questions like those that were held out.
-        return [f"I would rather not answer: {unlike}. My best guess: {answer.text}", *others]
-    judged, how = answer.judged, f"  ({answer.mode})" if answer.mode not in ("", "classify") else ""
-    if judged is None:
-        return [f"{answer.text}  {answer.score:.2f}{how}", *others]
-    sure, share = f"{judged.confidence:.2f}", f"{100 * judged.coverage:.0f} %"
-    first = f"{answer.text}  {sure}{how}"
-    if judged.abstains:
-        bar = f"is below {judged.threshold:.2f}" if judged.threshold is not None else "has not been shown to mean much"
-        first = f"I would rather not answer: a confidence of {sure} {bar}. My best guess: {answer.text}"
-    promise = f"No answer stands out as the true ones do in {share} of such cases"
-    if judged.answer_set is None:
-        promise = f"No list of answers would hold the true one {share} of the time: it may be one that I cannot give"
-    elif judged.answer_set:
-        promise = f"In {share} of such cases the true answer is one of these: {', '.join(judged.answer_set)}"
-    return [first, *others, promise]
+
+def _note(text: str) -> str:
+    return f"NOTE: {text}"
 
 
 def _as_json(answer: "Answer", cases: "list[Case]") -> str:
-    from discern_vqa.evaluation.predict import said
+    from discern_vqa.evaluation.predict import trusted
 
     fields = {"answer": answer.text, "score": answer.score, "alternatives": answer.alternatives, "mode": answer.mode}
-    found = {"similar": [asdict(case) for case in cases]} if cases else {}
-    return json.dumps(fields | said(answer) | found | {"note": DISCLAIMER})
+    similar = {"similar": [asdict(case) for case in cases]} if cases else {}
+    return json.dumps(fields | trusted(answer) | similar | {"note": DISCLAIMER}, ensure_ascii=False)
 
 
 def predict(

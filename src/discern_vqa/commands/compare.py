@@ -14,7 +14,7 @@ def compare(
         list[str], typer.Argument(help="Run folders or predictions files; several seeds of one: NAME=PATH,PATH.")
     ],
     split: Annotated[str, typer.Option(help="Which predictions of a run folder.")] = "test",
-    normalise: Normalise = "m3ae",
+    normalise: Normalise = "",
     as_json: Json = None,
 ) -> None:
     """Compare models on the same questions.
@@ -23,9 +23,11 @@ def compare(
     be told apart, and what difference could have been found.
     """
     from discern_vqa.scoring import compare as comparing
+    from discern_vqa.scoring.own_normaliser import own_normaliser
 
     for path in map(Path, [*models, *(path for model in models for path in model.partition("=")[2].split(","))]):
         refuse_own_input(as_json, path, path / f"predictions.{split}.jsonl")
-    compared = comparing.compare(comparing.read_answerers(models, split), normalise)
+    first = Path(models[0]) if Path(models[0]).exists() else Path(models[0].rpartition("=")[2].split(",")[0])
+    compared = comparing.compare(comparing.read_answerers(models, split), normalise or own_normaliser(first))
     write_json(as_json, compared)
     typer.echo(comparing.as_text(compared))

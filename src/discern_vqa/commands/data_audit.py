@@ -19,6 +19,7 @@ from discern_vqa.commands._sets import (
     refuse_over_set,
     report_skipped,
 )
+from discern_vqa.config import usual_normaliser
 from discern_vqa.errors import ConfigError
 
 CLEAN, FLAWED = 0, 1
@@ -35,6 +36,9 @@ def audit(
     ] = None,
     option: Options = None,
     skip_broken: SkipBroken = False,
+    normalise: Annotated[
+        str, typer.Option(help="How answers are compared; default: m3ae for a published set, plain for your own.")
+    ] = "",
     encoder: Annotated[
         str, typer.Option(help="Compare images by this encoder's features too, e.g. mobilenet_v2_1.0_224 (slow).")
     ] = "",
@@ -67,6 +71,7 @@ def audit(
     with progress_bars() as progress:
         found = audit.audit(
             samples,
+            normalise=normalise or usual_normaliser(name),
             published={} if option else module.PUBLISHED,
             left_out={} if option else getattr(module, "LEFT_OUT", {}),
             broken=[] if skip_broken else broken,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from discern_vqa.commands._output import Run, progress_bars
+from discern_vqa.data.judged import shown_share
 from discern_vqa.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def _refuse_options(context: typer.Context, names: tuple[str, ...], form: str, h
 
 def _draw(run: Path, image: Path, question: str, out: Path, method: str) -> None:
     from discern_vqa.commands.data_look import seen
+    from discern_vqa.evaluation.body import warning as outside
     from discern_vqa.evaluation.explain import explain as explained
     from discern_vqa.evaluation.explain_view import DISCLAIMER, figure
     from discern_vqa.evaluation.opening import open_run
@@ -84,15 +86,20 @@ def _draw(run: Path, image: Path, question: str, out: Path, method: str) -> None
 
     refuse_own_input(out, file_of(image))
     made = explained(open_run(run), image, question, method)
-    answer = _with_confidence(made.answer)
+    answer = _in_words(made.answer)
     about = "" if made.explained == made.answer.text else f", of the answer {made.explained!r}"
     said = {"question": question, "answer": answer, "method": f"{made.summary}{about}", "measured": made.measured}
     if part := seen(image):
         typer.echo(part, err=True)
-    figure(open_image(image), made.grid, said, out)
+    picture = open_image(image)
+    if told := outside(picture, made.grid):
+        said["measured"] = f"Take care: {told}. {made.measured}".rstrip()
+    figure(picture, made.grid, said, out)
     typer.echo(f"{answer}\n{made.method}: {said['method']}")
-    if made.measured:
-        typer.echo(made.measured)
+    if said["measured"]:
+        typer.echo(said["measured"])
+    for note in made.answer.notes:
+        typer.echo(f"NOTE: {note}")
     if made.words:
         gates = ", ".join(f"{word} {gate:.3f}" for word, gate in made.words)
         typer.echo(f"how far each word opens the gate to the image (mean of |g|): {gates}")
@@ -111,7 +118,7 @@ def _draw_words(run: Path, image: Path, question: str, out: Path) -> None:
 
     refuse_own_input(out, file_of(image))
     made = explain_words(open_run(run), image, question)
-    answer = _with_confidence(made.answer)
+    answer = _in_words(made.answer)
     if part := seen(image):
         typer.echo(part, err=True)
     figure(open_image(image), made.words, {"question": question, "answer": answer, "measured": made.measured}, out)
@@ -122,12 +129,13 @@ def _draw_words(run: Path, image: Path, question: str, out: Path) -> None:
     typer.echo(f"figure: {out}\n{DISCLAIMER}")
 
 
-def _with_confidence(answer: "Answer") -> str:
-    """An answer as the figures head it."""
-    judged = answer.judged
-    sure = judged.confidence if judged is not None else answer.score
-    text = f"{answer.text}  (confidence {sure:.2f}{'' if judged is not None else ', not calibrated'})"
-    return f"would rather not answer; best guess: {text}" if judged is not None and judged.abstains else text
+def _in_words(answer: "Answer") -> str:
+    """The same verdict as `ask` gives."""
+    verdict = answer.verdict
+    if verdict.abstains:
+        return verdict.in_words
+    uncalibrated = "" if verdict.is_calibrated else ", not calibrated"
+    return f"{verdict.answer}  (confidence {shown_share(verdict.confidence)}{uncalibrated})"
 
 
 def _score(run: Path, data: Path | None, split: str, names: list[str], limit: int) -> None:

@@ -14,7 +14,7 @@ def score(
     predictions: Annotated[
         Path | None, typer.Argument(help="A predictions file (JSONL), yours or anybody's.", show_default=False)
     ] = None,
-    normalise: Normalise = "m3ae",
+    normalise: Normalise = "",
     protocol: Annotated[
         str | None, typer.Option(help="Score by published protocols, side by side: A,B or all.")
     ] = None,
@@ -59,7 +59,9 @@ def score(
     from discern_vqa.scoring import free_text as written
     from discern_vqa.scoring import predictions as prediction_files
     from discern_vqa.scoring import protocols
+    from discern_vqa.scoring.own_normaliser import own_normaliser
 
+    normalise = normalise or own_normaliser(predictions)
     names = protocols.chosen(protocol) if protocol is not None else []
     scores = terminal.score_file(predictions, normalise)
     tables = [terminal.as_table(scores)] if not names and not free_text and similarity is None else []

@@ -7,6 +7,7 @@ Every answer is its tokens, END, and PAD up to the constant length G. The byte p
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -131,11 +132,25 @@ class Writer:
     target: str  # "raw": an answer's own words as the normaliser "lower" has them; "normalized": by `normalise`
     normalise: str  # the name of that normaliser
     candidates: tuple[str, ...] = ()  # the distinct training answers in that form, for the ranking
+    spellings: tuple[str, ...] = ()  # of each candidate the most frequent in the training data; empty: a run of 0.1.0
 
     def encode(self, answers: Sequence[str]) -> Tensor:
         """(B, G) ids of the answers as they are learned."""
         normalise = target_normaliser(self.target, self.normalise)
         return self.tokenizer.encode([normalise(answer) for answer in answers], self.length)
+
+    def spelled(self, text: str) -> str:
+        """What people are shown of a written text: its spelling in the training data where it is a training answer."""
+        return self._spelling_of.get(text, text)
+
+    def count_cut(self) -> int:
+        """How many of the candidates are longer than the G tokens that can be learned and written."""
+        rows = self.tokenizer.encode(list(self.candidates), 1 << 12) if self.candidates else torch.zeros(0, 1)
+        return int(((rows != PAD).sum(1) > self.length).sum())
+
+    @cached_property
+    def _spelling_of(self) -> dict[str, str]:
+        return dict(zip(self.candidates, self.spellings, strict=False))
 
     def to_json(self) -> dict[str, Any]:
         """What `vocabulary.json` keeps."""
@@ -145,6 +160,7 @@ class Writer:
             "target": self.target,
             "normaliser": self.normalise,
             "candidates": list(self.candidates),
+            "spellings": list(self.spellings),
         }
 
 
@@ -157,7 +173,8 @@ def writer_from_json(content: Mapping[str, Any], folder: Path) -> Writer:
     """The inverse of `to_json`; `folder` is where a run keeps a pre-trained generator's tokenizer."""
     tokens = content["tokens"]
     tokenizer = FolderAnswers(folder) if tokens["kind"] == "folder" else BytePairs.from_json(tokens)
-    return Writer(tokenizer, content["length"], content["target"], content["normaliser"], tuple(content["candidates"]))
+    candidates, spellings = tuple(content["candidates"]), tuple(content.get("spellings", ()))
+    return Writer(tokenizer, content["length"], content["target"], content["normaliser"], candidates, spellings)
 
 
 def _padded(rows: Sequence[Sequence[int]], length: int) -> Tensor:

@@ -1,96 +1,32 @@
-"""Answers before and after the model: normalisers by name, the vocabulary, and what an answer is. No torch here.
+"""Answers before and after the model: the vocabulary, and what an answer is. No torch here.
 
-Two answers are the same when a *normaliser* maps them to the same text. Published programs use different ones, so
-the name of the normaliser belongs to every score. All are idempotent, and none maps an answer to nothing.
-
-    none    as it is
-    lower   lower-case, white space trimmed and collapsed
-    m3ae    the rule that M3AE and CMI-MTL took from METER, which took it from the VQA v2 evaluation
-    mevf    the same, and "x-ray", "x ray" and "xray" are one word (MEVF, VQAMix, M2I2)
+Which answers are the same says a normaliser (`data.normalisers`); what it returns is for comparing alone, and people
+are shown a spelling of the training data.
 """
 
 import heapq
-import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from discern_vqa.errors import ConfigError, DataError
-
-_MARKS = ';/[]"{}()=+\\_-><@`,?!'
-_THOUSANDS = re.compile(r"\d,\d")
-_FULL_STOP = re.compile(r"\.(?!\d)")  # a decimal point stays: 5.1 is not 51
-_X_RAY = re.compile(r"\bx ray")
-_ARTICLES = frozenset({"a", "an", "the"})
-_NUMBERS = {
-    word: str(number) for number, word in enumerate("zero one two three four five six seven eight nine ten".split())
-} | {"none": "0"}
-
-
-def _contractions() -> dict[str, str]:
-    """Words typed without their apostrophe; those that are words by themselves (ill, well, wed, its) are left out."""
-    negated = "ai are ca could did does do had has have is must need should was were wo would".split()
-    table = {f"{stem}nt": f"{stem}n't" for stem in negated}
-    persons = {
-        "ve": "could i might must should they we what who would you".split(),
-        "d": "he how it that there they what where who why you".split(),
-        "ll": "how it that there they what who you".split(),
-        "re": "they what who you".split(),
-        "s": "he how let she somebody someone that there what when where who why".split(),
-    }
-    table |= {f"{stem}{end}": f"{stem}'{end}" for end, stems in persons.items() for stem in stems}
-    return table | {"oclock": "o'clock", "maam": "ma'am", "yall": "y'all"}
-
-
-_CONTRACTIONS = _contractions()
-
-
-def _lower(answer: str) -> str:
-    return " ".join(answer.lower().split())
-
-
-def _m3ae(answer: str) -> str:
-    """Known oddities of the published rule are kept: signs and "<" are lost; "none" is 0; a mark next to a space is
-    removed."""
-    text = plain = _lower(answer)
-    has_thousands = bool(_THOUSANDS.search(plain))
-    for mark in _MARKS:
-        vanishes = has_thousands or f"{mark} " in plain or f" {mark}" in plain
-        text = text.replace(mark, "" if vanishes else " ")
-    words = (_NUMBERS.get(word, word) for word in _FULL_STOP.sub("", text).split())
-    content = [_CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES]
-    return " ".join(content) or plain  # the answers "A" and "?" stay what they are
-
-
-def _mevf(answer: str) -> str:
-    return _X_RAY.sub("xray", _m3ae(answer))
-
-
-NORMALISERS: Mapping[str, Callable[[str], str]] = {"none": str, "lower": _lower, "m3ae": _m3ae, "mevf": _mevf}
-
-
-def normaliser(name: str) -> Callable[[str], str]:
-    """The normaliser of that name. Raises ConfigError that suggests the nearest name."""
-    if name not in NORMALISERS:
-        near = get_close_matches(name, NORMALISERS, n=1)
-        raise ConfigError(
-            f"there is no answer normaliser {name!r}",
-            hint=f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(NORMALISERS)}",
-        )
-    return NORMALISERS[name]
-
+from discern_vqa.data.judged import Judged as Judged
+from discern_vqa.data.judged import Verdict, verdict
+from discern_vqa.data.judged import Within as Within
+from discern_vqa.data.normalisers import NORMALISERS as NORMALISERS
+from discern_vqa.data.normalisers import commonest
+from discern_vqa.data.normalisers import normaliser as normaliser
+from discern_vqa.errors import DataError
 
 normaliser_named = normaliser  # for a function whose parameter is called `normaliser`
 
 
 @dataclass(frozen=True)
 class AnswerVocabulary:
-    """The answers that a classifier can give: normalised, distinct, the most frequent first.
+    """The answers that a classifier can give: normalised, distinct, the most frequent first; and how each is shown.
 
     Built from the training split alone: an answer that occurs only in the test split cannot be given (see `coverage`).
     Raises DataError when it is empty, ConfigError for an unknown normaliser.
@@ -100,13 +36,16 @@ class AnswerVocabulary:
     normaliser: str
     kinds: tuple[str, ...] = ()  # of the questions that each answered there: "open", "closed", "both"; empty: not known
     own: tuple[bool, ...] = ()  # which may be chosen, where those of an auxiliary data set are there too; empty: all
+    # What people are shown of each answer: its most frequent spelling in the training data; empty: the answers as they
+    # are (a run of before 0.2.0).
+    spellings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         normaliser_named(self.normaliser)
         if not self.answers:
             raise DataError("the answer vocabulary is empty", hint="build it from a training split that has answers")
         count = len(self.answers)
-        whole = len(set(self.answers)) == count and {len(self.kinds), len(self.own)} <= {0, count}
+        whole = len(set(self.answers)) == count and {len(self.kinds), len(self.own), len(self.spellings)} <= {0, count}
         if not whole or (self.own and not any(self.own)):
             raise DataError("the answer vocabulary is damaged", hint="train again")
 
@@ -123,7 +62,8 @@ class AnswerVocabulary:
         `kinds`: the answer type of each of the answers, in their order; none: not known.
         """
         normalise = normaliser_named(normaliser)
-        normal = [normalise(answer) for answer in answers]
+        written = list(answers)
+        normal = [normalise(answer) for answer in written]
         counts = Counter(normal)
         kinds_of: defaultdict[str, set[str]] = defaultdict(set)
         for answer, kind in zip(normal, kinds, strict=False):
@@ -141,7 +81,8 @@ class AnswerVocabulary:
             )
         known = [kinds_of[answer] - {""} for answer in frequent]
         labels = tuple("both" if len(kinds) > 1 else "".join(kinds) for kinds in known)
-        return cls(answers=tuple(frequent), normaliser=normaliser, kinds=labels if any(labels) else ())
+        known_kinds = labels if any(labels) else ()
+        return cls(answers=tuple(frequent), normaliser=normaliser, kinds=known_kinds).respelled(written)
 
     def __len__(self) -> int:
         return len(self.answers)
@@ -150,10 +91,29 @@ class AnswerVocabulary:
         """The place of `answer` once normalised; -1 when it is not in the vocabulary."""
         return self._places.get(NORMALISERS[self.normaliser](answer), -1)
 
+    def spelling(self, place: int) -> str:
+        """What people are shown of the answer at this place."""
+        return self.spellings[place] if self.spellings else self.answers[place]
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """What people are shown of each answer, in their order."""
+        return self.spellings or self.answers
+
+    def respelled(self, answers: Iterable[str]) -> Self:
+        """The same vocabulary, with the most frequent spelling in `answers` of each class that occurs there."""
+        spelled: defaultdict[int, Counter[str]] = defaultdict(Counter)
+        for answer in answers:
+            spelled[self.index(answer)][" ".join(answer.split())] += 1
+        spellings = [
+            commonest(counts) if (counts := spelled.get(place)) else self.spelling(place) for place in range(len(self))
+        ]
+        return replace(self, spellings=tuple(spellings))
+
     @property
     def givable(self) -> tuple[str, ...]:
-        """The answers that may be chosen (`own`), in their order."""
-        return tuple(answer for place, answer in enumerate(self.answers) if self.may(place))
+        """The answers that may be chosen (`own`), in their order, as people are shown them."""
+        return tuple(self.spelling(place) for place in range(len(self)) if self.may(place))
 
     def may(self, place: int) -> bool:
         """Whether the answer at this place of the vocabulary may be chosen; False for the place -1."""
@@ -166,7 +126,7 @@ class AnswerVocabulary:
 
     def to_json(self) -> dict[str, object]:
         """What `vocabulary.json` holds."""
-        optional = {"kinds": list(self.kinds), "own": list(self.own)}
+        optional = {"kinds": list(self.kinds), "own": list(self.own), "spellings": list(self.spellings)}
         present = {key: value for key, value in optional.items() if value}
         return {"normaliser": self.normaliser, "answers": list(self.answers), **present}
 
@@ -193,26 +153,6 @@ class AnswerVocabulary:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """How reliable an answer is, by a calibration on questions that the run had not been trained on."""
-
-    confidence: float  # the calibrated probability that the answer is right
-    answer_set: tuple[str, ...] | None  # it has the true answer with probability `coverage`; None: no set reaches that
-    coverage: float
-    abstains: bool  # the confidence is below `threshold`, so that no answer should be given
-    threshold: float | None  # None where none was chosen
-
-
-@dataclass(frozen=True)
-class Within:
-    """Whether image and question resemble those that the run was trained on (out-of-distribution detection)."""
-
-    image: float | None  # share of training images that are at least as unusual (0.5 is usual, 0.01 is not)
-    question: float | None  # the same of questions; None where the run cannot tell
-    outside: tuple[str, ...]  # which of "image" and "question" are out of distribution
-
-
-@dataclass(frozen=True)
 class Answer:
     """One answer with its score in [0, 1] and the next best, best first (itself included)."""
 
@@ -223,6 +163,12 @@ class Answer:
     judged: Judged | None = None  # None where the run is not calibrated
     mode: str = ""  # the way of answering that produced it ("classify", "generate", ...); "" where there is only one
     within: Within | None = None  # None where the run has no out-of-distribution detection
+    notes: tuple[str, ...] = ()  # what was not read of the question, or not written of the answer; a sentence each
+
+    @property
+    def verdict(self) -> Verdict:
+        """What is to be told of this answer; every command and page takes it from here (`data.judged`)."""
+        return verdict(self.text, self.score, self.judged, self.within)
 
     @classmethod
     def from_scores(cls, scores: Sequence[float], vocabulary: AnswerVocabulary, k: int = 5) -> Self:
@@ -232,5 +178,5 @@ class Answer:
             raise ValueError(f"{len(scores)} scores for a vocabulary of {len(vocabulary)} answers")
         places = [place for place in range(len(scores)) if vocabulary.may(place)]
         best = heapq.nsmallest(max(k, 1), places, key=lambda index: (-scores[index], index))
-        named = tuple((vocabulary.answers[index], float(scores[index])) for index in best)
+        named = tuple((vocabulary.spelling(index), float(scores[index])) for index in best)
         return cls(text=named[0][0], score=named[0][1], alternatives=named, others=len(places) - len(named))

@@ -2,6 +2,9 @@
 
 Every text becomes M positions: at most M - 1 ids, padding, and the last slot always padding: it is reserved for the
 answer (CMDPI Eq. 4 reads index -1). The constant length makes a sample independent of its neighbours.
+
+Of a text that is longer, the middle is left out: a question often stands behind a long history, and a caption says
+first what is shown. Runs of before 0.2.0 leave out the end, as they learned it (`cut`).
 """
 
 import re
@@ -10,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -18,6 +22,9 @@ from discern_vqa.errors import ConfigError
 
 WORD = re.compile(r"[a-z0-9]+(?:[.'/-][a-z0-9]+)*|[^\sa-z0-9]")
 PAD, UNKNOWN, BEGIN, END = range(4)
+
+Cut = Literal["middle", "end"]
+"""Which part of a text is left out that is longer than the model's text length."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +47,8 @@ class WordTokenizer:
     used: tuple[int, ...] = ()
     """It is not cut down (see `FolderTokenizer`): it holds the words of the training texts alone."""
 
-    def __init__(self, words: Sequence[str]) -> None:
-        self.words = tuple(words)
+    def __init__(self, words: Sequence[str], cut: Cut = "middle") -> None:
+        self.words, self.cut = tuple(words), cut
         self._ids = {word: index + 4 for index, word in enumerate(self.words)}
         self._ids_of = cache(self._encoded)  # the same questions come again in every epoch
 
@@ -59,8 +66,22 @@ class WordTokenizer:
 
     def encode(self, texts: Sequence[str], length: int) -> Tokens:
         """`[begin, words..., end]`, cut to length - 1, padded to `length`."""
-        rows = [[BEGIN, *self._ids_of(text)[: length - 3], END] for text in texts]
+        rows = []
+        for text in texts:
+            ids = self._ids_of(text)
+            gap = left_out(len(ids), length - 3, self.cut)
+            rows.append([BEGIN, *ids[: gap.start], *ids[gap.stop :], END])
         return _pad(rows, length, PAD, {PAD, BEGIN, END})
+
+    def unread(self, text: str, length: int) -> str:
+        """The part of a text that `encode` leaves out; "" where it fits."""
+        words = list(WORD.finditer(text.lower()))
+        gap = words[left_out(len(words), length - 3, self.cut)]
+        return text[gap[0].start() : gap[-1].end()] if gap else ""
+
+    def count_cut(self, texts: Sequence[str], length: int) -> int:
+        """How many of the texts are longer than what `encode` keeps."""
+        return sum(len(self._ids_of(text)) > length - 3 for text in texts)
 
     def _encoded(self, text: str) -> list[int]:
         return [self._ids.get(word, UNKNOWN) for word in WORD.findall(text.lower())]
@@ -71,7 +92,7 @@ class WordTokenizer:
 
     def to_json(self) -> dict[str, object]:
         """What `vocabulary.json` holds."""
-        return {"kind": "words", "words": list(self.words)}
+        return {"kind": "words", "words": list(self.words), "cut": self.cut}
 
 
 class FolderTokenizer:
@@ -81,7 +102,7 @@ class FolderTokenizer:
     for each of those instead of one for each id of the tokenizer (the `compact` option of the model).
     """
 
-    def __init__(self, folder: Path, used: Sequence[int] = ()) -> None:
+    def __init__(self, folder: Path, used: Sequence[int] = (), cut: Cut = "middle") -> None:
         from transformers import AutoTokenizer
 
         self.folder = Path(folder)
@@ -90,7 +111,7 @@ class FolderTokenizer:
         if pad is None:
             raise ConfigError(f"the tokenizer in {folder} has neither a padding nor an end token", hint="name another")
         self.pad = int(pad)
-        self.used = tuple(used)
+        self.used, self.cut = tuple(used), cut
 
     @property
     def size(self) -> int:
@@ -99,8 +120,32 @@ class FolderTokenizer:
 
     def encode(self, texts: Sequence[str], length: int) -> Tokens:
         """The tokenizer's own ids with its special tokens, cut to length - 1, padded to `length`."""
-        rows = self.inner(list(texts), truncation=True, max_length=length - 1, padding=False)["input_ids"]
+        rows = []
+        for ids, inner in self._encoded(texts):
+            gap = left_out(inner.stop - inner.start, length - 1 - (len(ids) - inner.stop + inner.start), self.cut)
+            rows.append([*ids[: inner.start + gap.start], *ids[inner.start + gap.stop :]])
         return _pad(rows, length, self.pad, set(self.inner.all_special_ids) - {self.inner.unk_token_id} | {self.pad})
+
+    def unread(self, text: str, length: int) -> str:
+        """The part of a text that `encode` leaves out, as the tokenizer spells it; "" where it fits."""
+        ((ids, inner),) = self._encoded([text])
+        gap = left_out(inner.stop - inner.start, length - 1 - (len(ids) - inner.stop + inner.start), self.cut)
+        return str(self.inner.decode(ids[inner][gap])).strip()
+
+    def count_cut(self, texts: Sequence[str], length: int) -> int:
+        """How many of the texts are longer than what `encode` keeps."""
+        return sum(len(ids) > length - 1 for ids, _ in self._encoded(texts))
+
+    def _encoded(self, texts: Sequence[str]) -> list[tuple[list[int], slice]]:
+        """The ids of each text uncut, and which of them are the text's own: the tokenizer adds some before and
+        behind."""
+        encoded = self.inner(list(texts), padding=False, return_special_tokens_mask=True, verbose=False)
+        rows = []
+        for ids, added in zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True):
+            before = next((place for place, is_added in enumerate(added) if not is_added), len(ids))
+            behind = next((place for place, is_added in enumerate(reversed(added)) if not is_added), 0)
+            rows.append((ids, slice(before, len(ids) - behind)))
+        return rows
 
     def names(self, ids: Sequence[int]) -> list[str]:
         """The tokens as they are read, words or pieces of words."""
@@ -108,10 +153,19 @@ class FolderTokenizer:
 
     def to_json(self) -> dict[str, object]:
         """What `vocabulary.json` holds: no path of this machine, only the name under which weights are looked for."""
-        return {"kind": "folder", "name": self.folder.name, "used": list(self.used)}
+        return {"kind": "folder", "name": self.folder.name, "used": list(self.used), "cut": self.cut}
 
 
 Tokenizer = WordTokenizer | FolderTokenizer
+
+
+def left_out(count: int, room: int, cut: Cut) -> slice:
+    """Which of `count` ids are left out where there is room for fewer: the end, or the middle, so that as much of the
+    end as of the beginning is read (of an odd number one more of the end)."""
+    if count <= room:
+        return slice(count, count)
+    head = room if cut == "end" else room // 2
+    return slice(head, head + count - room)
 
 
 def _pad(rows: list[list[int]], length: int, pad: int, special: set[int]) -> Tokens:

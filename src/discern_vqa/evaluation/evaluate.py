@@ -21,6 +21,8 @@ from discern_vqa.recipe_samples import evaluated
 from discern_vqa.report.card import write_judged_card
 from discern_vqa.report.read import audit_file
 from discern_vqa.scoring import kept_states, metrics, predictions
+from discern_vqa.trust import ood
+from discern_vqa.trust.ood import WITHIN
 
 EXPLAINED = 60
 """So many questions get a heat map for the report (right, wrong and image pairs alike, the first of the file)."""
@@ -35,9 +37,9 @@ def evaluate(
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Answers every question of `split`; writes `predictions.<split>.jsonl`, `scores.<split>.json`,
-    `explanations.<split>.jsonl`, `features.<split>.safetensors`, the audit (`audit.json` of test,
-    `audit.<split>.json` of the others) and the model card into the run folder, and returns the scores. A run that is
-    not calibrated yet is calibrated on its validation questions, where it has any.
+    `explanations.<split>.jsonl`, `within.<split>.jsonl`, `features.<split>.safetensors`, the audit (`audit.json` of
+    test, `audit.<split>.json` of the others) and the model card into the run folder, and returns the scores. A run
+    that is not calibrated yet is calibrated on its validation questions, where it has any.
 
     data: as in `data_root`. baselines: also fit the baselines, on the run's training and validation questions but for
     those of the evaluation split (cached in the run folder).
@@ -55,7 +57,8 @@ def evaluate(
         baseline_rows.check(opened)
     say(f"{len(samples):,} questions of {len({s.image for s in samples}):,} images")
     answering, mode = predictor.answering(samples), opened.recipe.run.mode
-    rows = predictions.from_answers(samples, answering.answers(mode))
+    answers = answering.answers(mode)
+    rows = predictions.from_answers(samples, answers)
     _keep(rows, folder / f"predictions.{split}.jsonl", folder / f"scores.{split}.json")
     scores = {"split": split, "mode": mode} | metrics.score(rows, config.normaliser)
     metrics.check_parts(scores, str(run))
@@ -70,8 +73,11 @@ def evaluate(
         scores |= measurement.measure(context)
     scores["protocol"] = config.protocol if config.protocol == "usual" else f"image_disjoint fold {config.fold}"
     _write(folder / f"scores.{split}.json", scores)
-    _write(audit_file(folder, split), audit({"train": train, "validation": validation, split: list(samples)}))
+    parts = {"train": train, "validation": validation, split: list(samples)}
+    _write(audit_file(folder, split), audit(parts, normalise=config.normaliser))
     explain(predictor, samples, folder / f"explanations.{split}.jsonl")
+    placed = predictor.placed(samples, answers)
+    ood.write_within(folder / f"{WITHIN}.{split}.jsonl", [sample.id for sample in samples], placed)
     keep_states(predictor, samples, folder / f"features.{split}.safetensors")
     write_judged_card(folder, split)
     return scores

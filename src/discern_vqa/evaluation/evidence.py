@@ -20,6 +20,7 @@ from pathlib import Path
 from discern_vqa.contracts import MarksRegions, Reader
 from discern_vqa.data.sample import Sample
 from discern_vqa.imaging.regions import Region
+from discern_vqa.reading.neutral import root_of
 
 SIDES = ("left", "right")
 _ABNORMAL = re.compile(r"\b((ab)?normal\w*|diseases?|lesions?|tumou?rs?|(un)?healthy|pathology)\b")
@@ -34,7 +35,8 @@ def finder(reader: Reader, root: Path) -> Callable[[Sample], list[Region]]:
 
     def find(sample: Sample) -> list[Region]:
         if sample.mask:
-            return [Region(label=_finding(sample), is_finding=True, mask=root / sample.mask)]
+            mask = root_of(sample.path, sample.image) / sample.mask
+            return [Region(label=_finding(sample), is_finding=True, mask=mask)]
         if not isinstance(reader, MarksRegions) or sample.extra.get("triple"):
             return []
         if sample.image not in seen:

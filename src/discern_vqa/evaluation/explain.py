@@ -56,7 +56,7 @@ def explain(predictor: Predictor, image: Path, question: str, method: str = AUTO
     index = predictor.batcher.vocabulary.index(answer.text)
     chosen = torch.tensor([index]) if index >= 0 else explainer.chosen(inputs)
     grid = explainer.maps(name, inputs, chosen)[0]
-    about = predictor.batcher.vocabulary.answers[int(chosen)]
+    about = predictor.batcher.vocabulary.spelling(int(chosen))
     told = worth(predictor.run, name)
     return Explained(answer, about, name, methods.summary(name), grid, told, explainer.words(inputs)[0])
 

@@ -19,6 +19,7 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import StateSource
 from discern_vqa.errors import ConfigError
 from discern_vqa.evaluation.features import image_vectors, question_vectors
+from discern_vqa.evaluation.given_image import Given, as_file
 from discern_vqa.evaluation.questions import lines_named, read_questions, require_images, single_question
 from discern_vqa.files import atomic_write_text
 from discern_vqa.measurements import Shown
@@ -27,6 +28,9 @@ from discern_vqa.run import WEIGHTS, Run, read_tensors
 from discern_vqa.trust.calibration import Calibration, read_if_there
 from discern_vqa.trust.ood import Detector
 from discern_vqa.trust.ood import read_if_there as read_detector
+
+_QUOTED = 60
+"""So many letters at either end are quoted of what was not read."""
 
 
 class Answered(Protocol):
@@ -61,17 +65,20 @@ class Predictor:
         detector = read_detector(run.folder, run.folder / WEIGHTS) if calibrated else None
         return cls(run, model, answering_batcher(run, model), calibration, detector)
 
-    def ask(self, image: Path, question: str, mode: str = "") -> Answer:
-        """The answer to one question about one image file, judged where the run is calibrated. Raises DataError,
-        ImageError, ConfigError.
+    def ask(self, image: Given, question: str, mode: str = "") -> Answer:
+        """The answer to one question about one image; `Answer.verdict` says whether it is to be given at all. Raises
+        DataError, ImageError, ConfigError.
 
-        mode: a way of answering; none: the recipe's.
+        image: its file, an image of Pillow, or an array (`evaluation.given_image.Given`). mode: a way of answering;
+        none: the recipe's.
         """
-        return self.answer_judged([single_question(image, question)], mode)[0]
+        with as_file(image) as file:
+            return self.answer_judged([single_question(file, question)], mode)[0]
 
     def answer_judged(self, samples: Sequence[Sample], mode: str = "") -> list[Answer]:
-        """All that is known of each answer: as `answer`, `judged` and `placed`."""
-        return self.placed(samples, [self.judged(answer, mode) for answer in self.answer(samples, mode=mode)])
+        """All that is known of each answer: as `answer`, `judged`, `placed` and `noted`."""
+        judged = [self.judged(answer, mode) for answer in self.answer(samples, mode=mode)]
+        return self.noted(samples, self.placed(samples, judged))
 
     def judged(self, answer: Answer, mode: str = "") -> Answer:
         """The answer with how far it is to be believed, as it is where the run is not calibrated. A run is calibrated
@@ -91,6 +98,17 @@ class Predictor:
         texts = question_vectors(self.model, self.batcher, [sample.question for sample in samples])
         judged = self.detector.judge(images, texts)
         return [replace(answer, within=within) for answer, within in zip(answers, judged, strict=True)]
+
+    def noted(self, samples: Sequence[Sample], answers: Sequence[Answer]) -> list[Answer]:
+        """The answers with a note where a question is longer than what the model reads. A baseline reads every word."""
+        if self.batcher is None:
+            return list(answers)
+        tokenizer, length = self.batcher.tokenizer, self.batcher.length
+        unread = [tokenizer.unread(sample.question, length) for sample in samples]
+        return [
+            replace(answer, notes=(*answer.notes, _not_read(part))) if part else answer
+            for answer, part in zip(answers, unread, strict=True)
+        ]
 
     def answer(self, samples: Sequence[Sample], shown: Shown = "real", seed: int = 0, mode: str = "") -> list[Answer]:
         """One answer for each sample. `shown`: "blank" shows a grey image instead of each, "noise" its
@@ -124,7 +142,8 @@ class Predictor:
     ) -> int:
         """Answers every line of a CSV (columns image, question) or JSONL file into `out` (a line of predictions.jsonl
         each: what was read, with `prediction`, `score`, `alternatives`, `others`, `mode`, and of a calibrated run
-        `confidence`, `answer_set`, `set_coverage`, `abstains`, `outside`). Returns how many. Raises DataError,
+        `confidence`, `answer_set`, `set_coverage`, and with it or a detector `abstains`, `reason`, `outside`; `notes`
+        where something was not read). Returns how many. Raises DataError,
         ImageError (both with the line), and ConfigError where `out` is the file of questions or one of the run's."""
         questions, out = Path(questions), Path(out)
         refuse_own_input(out, questions)
@@ -144,7 +163,7 @@ class Predictor:
             for (sample, row), answer in zip(chunk, answers, strict=True):
                 line = row | {"id": sample.id, "prediction": answer.text, "score": round(answer.score, 4)}
                 line["alternatives"] = [[text, round(score, 4)] for text, score in answer.alternatives]
-                line |= {"others": answer.others, "mode": answer.mode} | said(answer)
+                line |= {"others": answer.others, "mode": answer.mode} | trusted(answer)
                 lines.append(json.dumps(line, ensure_ascii=False))
             if progress:
                 progress(len(lines), len(rows))
@@ -169,20 +188,18 @@ def answering_batcher(run: Run, model: Any) -> Batcher:
     return batcher
 
 
-def said(answer: Answer) -> dict[str, Any]:
-    """What a calibrated run says of its answer, for a line of JSON; `answer_set` None: any answer. What it does not
-    know is not there."""
-    judged, within = answer.judged, answer.within
-    fields: dict[str, Any] = {}
-    if judged is not None:
-        fields |= {
-            "confidence": round(judged.confidence, 4),
-            "answer_set": list(judged.answer_set) if judged.answer_set is not None else None,
-            "set_coverage": judged.coverage,
-            "abstains": judged.abstains,
-        }
-    if within is not None:
+def _not_read(part: str) -> str:
+    short = part if len(part) <= 2 * _QUOTED else f"{part[:_QUOTED]} ... {part[-_QUOTED:]}"
+    words = len(part.split())
+    return f"the question is longer than the model reads; {words:,} words of it were not read: {short!r}"
+
+
+def trusted(answer: Answer) -> dict[str, Any]:
+    """How far an answer is to be believed, for a line of JSON: the fields of its verdict, `outside` and `typical` where
+    the run knows what it learned from, and `notes` where there are any. What it does not know is not there."""
+    fields = answer.verdict.fields() if answer.judged is not None or answer.within is not None else {}
+    if (within := answer.within) is not None:
         typical = {"image": within.image, "question": within.question}
         fields["outside"] = list(within.outside)
         fields["typical"] = {kind: round(share, 4) for kind, share in typical.items() if share is not None}
-    return fields
+    return fields | ({"notes": list(answer.notes)} if answer.notes else {})

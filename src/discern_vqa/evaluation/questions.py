@@ -117,6 +117,9 @@ def _open(sample: Sample) -> None:
 
 def single_question(image: Path, question: str) -> Sample:
     """One question about one image file. Raises DataError: the question is empty, or no file can have that name."""
+    if not isinstance(question, str):
+        told = f"the question is given as {type(question).__name__}; expected text"
+        raise DataError(told, hint='for example: model.ask("chest.png", "Is there a mass?")')
     if not question.strip():
         raise DataError("the question is empty", hint='for example: discern ask RUN IMAGE "Is there a mass?"')
     return asked("1", Path(image), question.strip())

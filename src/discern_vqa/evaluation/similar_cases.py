@@ -39,9 +39,9 @@ class SimilarCases:
         at hand."""
         run, model = predictor.run, predictor.model
         if isinstance(model, retrieval.Model):
-            return cls(model.cases, model.features, run.vocabulary.answers, model.vote.weight)
+            return cls(model.cases, model.features, run.vocabulary.shown, model.vote.weight)
         if isinstance(model, kernel_ridge.Model):
-            return cls(model.cases, model.features, run.vocabulary.answers, WEIGHT)
+            return cls(model.cases, model.features, run.vocabulary.shown, WEIGHT)
         if run.recipe.is_baseline:
             raise ConfigError(
                 f"{run.folder} is a baseline that sees no image, so it knows no similar cases",
@@ -52,12 +52,12 @@ class SimilarCases:
         if (run.folder / ARRAYS).is_file():
             state = State.read(run.folder / FACTS, run.folder / ARRAYS)
             if state.facts.get("weights") == weights:
-                return cls(Cases.load(state), features, run.vocabulary.answers, WEIGHT)
+                return cls(Cases.load(state), features, run.vocabulary.shown, WEIGHT)
         train, _ = samples_of(run).learning
         cases = Cases.of(Given.of(train, run.vocabulary), features)
         facts, arrays = cases.state()
         State(facts | {"weights": weights}, arrays).write(run.folder / FACTS, run.folder / ARRAYS)
-        return cls(cases, features, run.vocabulary.answers, WEIGHT)
+        return cls(cases, features, run.vocabulary.shown, WEIGHT)
 
     def nearest(self, image: Path, question: str, count: int = 5) -> list[Case]:
         """The most similar cases, best first, one for each image. Raises DataError, ImageError."""

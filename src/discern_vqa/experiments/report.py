@@ -165,7 +165,10 @@ def by_group(
             "rows": {name: _of_group(seeds, normalise) for name, seeds in cut.items()},
             "tests": {test["name"]: test for test in tests if test["part"] == "overall"},
         }
-    corrected([test for group in found.values() for test in group["tests"].values()])
+    every = [test for group in found.values() for test in group["tests"].values()]
+    corrected(every)
+    for test in every:
+        test["ci95"] = None  # it was corrected for the tests of its own group alone
     return found
 
 

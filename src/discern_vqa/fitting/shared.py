@@ -50,7 +50,7 @@ def nearest_answer(similarity: np.ndarray, places: np.ndarray, vocabulary: Answe
     similarity (n,), in [0, 1]; places (n,): each row's answer."""
     best: dict[str, float] = {}
     for row in np.argsort(-similarity, kind="stable")[:_NEIGHBOURS]:
-        best.setdefault(vocabulary.answers[places[row]], float(np.clip(similarity[row], 0, 1)))
+        best.setdefault(vocabulary.spelling(int(places[row])), float(np.clip(similarity[row], 0, 1)))
     alternatives = tuple(best.items())[:K]
     return Answer(alternatives[0][0], alternatives[0][1], alternatives)
 

@@ -51,19 +51,23 @@ PRIOR_NAME = "prior_alone"
 
 
 def measure(context: Context) -> Mapping[str, Any]:
-    """{"baselines": {name: figures and "sees"}}, and "baselines_left_out": why there are none, where there are none."""
+    """{"baselines": {name: figures and "sees"}, "paired": see `paired_tests`}, and "baselines_left_out": why there are
+    none, where there are none."""
     content: dict[str, Any] = {"baselines": {}}
+    answered: dict[str, list[Prediction]] = {}
     if context.asker.no_baselines:
         context.say(f"no baselines: {context.asker.no_baselines}")
         content["baselines_left_out"] = context.asker.no_baselines
     for name in context.asker.baselines:
         context.say(f"baseline: {name}")
-        content["baselines"][name] = _row(context.asker.baseline(name), sees(name), context.normalise)
+        answered[name] = context.asker.baseline(name)
+        content["baselines"][name] = _row(answered[name], sees(name), context.normalise)
     if context.run.recipe.prior.on:
         rows = predictions.from_answers(context.samples, context.asker.prior_answers())
         predictions.write(context.folder / "baselines" / f"{PRIOR_NAME}.{context.split}.jsonl", rows)
         content["baselines"][PRIOR_NAME] = _row(rows, PRIOR, context.normalise)
-    return content
+        answered[PRIOR_NAME] = rows
+    return content | {"paired": paired_tests(context.rows, answered, context.normalise)}
 
 
 def _row(rows: Sequence[Prediction], seen: Sees, normalise: str) -> dict[str, Any]:
@@ -160,10 +164,9 @@ def _against(name: str, scores: Scores) -> str:
         "better": "distinguishable, the model is better",
         "worse": "distinguishable, the model is worse",
     }.get(test["verdict"], "not distinguishable")
-    why = f"; {test['why']}" if test.get("why") else ""
     return (
         f"{text}; the difference to it is {100 * test['points']:+.1f} percentage points{interval}: {verdict} "
-        f"({_p(test)}{why})."
+        f"({_p(test)})."
     )
 
 
@@ -175,9 +178,9 @@ def _p(test: Mapping[str, Any]) -> str:
 def paired_tests(
     rows: Sequence[Prediction], baselines: Mapping[str, Sequence[Prediction]], normalise: str
 ) -> dict[str, dict[str, Any]]:
-    """The run minus each baseline that answers the same questions: {name: {"points", "ci95", "p", "tests", "verdict",
-    "why"}}, in fractions; verdict is "better", "worse" or "not distinguishable" and speaks of the run; why: what to
-    know where the interval seems to say otherwise.
+    """The run minus each baseline that answers the same questions: {name: {"points", "ci95", "p", "tests",
+    "verdict"}}, in fractions; verdict is "better", "worse" or "not distinguishable" and speaks of the run. The interval
+    leaves out 0 just where there is a verdict (`scoring.paired`).
 
     Raises DataError: a baseline's file is of another edition of the questions.
     """
@@ -195,7 +198,6 @@ def paired_tests(
             "p": test["p_holm"],
             "tests": len(compared["tests"]),
             "verdict": turned.get(test["verdict"], test["verdict"]),
-            "why": test["why"],
         }
         for test in compared["tests"]
         if test["part"] == "overall"

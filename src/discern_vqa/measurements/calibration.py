@@ -7,6 +7,7 @@ from discern_vqa.measurements import Context, Scores
 from discern_vqa.measurements.confidence import reliability_lines
 from discern_vqa.scoring.tables import cell
 from discern_vqa.trust import calibration as calibrations
+from discern_vqa.trust.calibration_view import unkept
 from discern_vqa.trust.confidence import bound_warning
 
 ORDER = 90
@@ -43,6 +44,7 @@ def lines(scores: Scores) -> list[str]:
     return [
         *reliability_lines("calibrated", found["confidence"]),
         *([f"WARNING: {bound_warning(found['temperature'])}"] if found.get("at_bound") else []),
+        *([f"WARNING: {told}"] if (told := unkept(found["sets"])) else []),
         f"answer sets of {100 * found['sets']['coverage']:.0f} %: {cell(sets)} hold the true answer; {size}; "
         f"any answer could be true: {100 * sets['any']:.0f} %",
         f"with abstention: {100 * given['coverage']:.1f} % answered, {cell(given)} of those right",

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from discern_vqa.data.answers import normaliser
+from discern_vqa.data.languages import with_languages
 from discern_vqa.data.laterality import mirrored, mirrored_text, names_side
 from discern_vqa.data.sample import Sample
 from discern_vqa.measurements import Context, Scores
@@ -48,6 +49,7 @@ def measure(context: Context) -> Mapping[str, Any]:
                 normalise=context.normalise,
                 left_out=turned.left_out,
                 known=lambda answer: vocabulary.index(answer) >= 0,
+                languages=[sample.language for sample in turned.asked],
             )
             for group, turned in questions(context.samples).items()
         }
@@ -56,7 +58,7 @@ def measure(context: Context) -> Mapping[str, Any]:
 
 def questions(samples: Sequence[Sample]) -> dict[str, Turned]:
     """The questions of each group, mirrored."""
-    found = {}
+    found, samples = {}, with_languages(samples)
     for group in GROUPS:
         own = [place for place, sample in enumerate(samples) if _group(sample) == group]
         turned = [(place, copy) for place in own if (copy := mirrored(samples[place])) is not None]
@@ -73,6 +75,7 @@ def compared(
     normalise: str,
     left_out: int = 0,
     known: Callable[[str], bool] = lambda answer: True,
+    languages: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What the answers do when the image is mirrored.
 
@@ -80,6 +83,7 @@ def compared(
         plain: (n,) answers about the images as they are.
         turned: (n,) answers to the same questions about the mirrored images; `gold` is the mirrored true answer.
         known: whether the model can give an answer at all.
+        languages: (n,) of the texts; none: English.
 
     Returns:
         {"n", "left_out", "in_table", "plain", "mirrored", "both", "followed"}: how many mirrored true answers the model
@@ -90,7 +94,8 @@ def compared(
     same = normaliser(normalise)
     images = np.array([row.image for row in plain], dtype=str)
     before, after = rights(plain, normalise), rights(turned, normalise)
-    expected = [mirrored_text(row.prediction) for row in plain]
+    spoken = languages or ["en"] * len(plain)
+    expected = [mirrored_text(row.prediction, code or "en") for row, code in zip(plain, spoken, strict=True)]
     judged = np.array(
         [
             text is not None and bool(row.prediction) and (group == IN_QUESTION or names_side(row.prediction))

@@ -18,7 +18,7 @@ import numpy as np
 
 from discern_vqa.measurements import Context, Scores
 from discern_vqa.scoring.intervals import FEW, resampled_sums
-from discern_vqa.scoring.metrics import NO_VALUE, PARTS, rights
+from discern_vqa.scoring.metrics import NO_VALUE, PARTS, rights, shown_parts
 from discern_vqa.scoring.page_tables import Cell, Table, in_percent
 from discern_vqa.scoring.predictions import Prediction
 
@@ -124,8 +124,8 @@ def lines(scores: Scores) -> list[str]:
         sentence += f"; {share} of its right answers need the right image"
     parts = [
         f"{part} {100 * figures['points']:+.1f}{_ends(figures['ci95'])}"
-        for part in PARTS
-        if (figures := gaps.get(part)) and figures["n"]
+        for part in shown_parts(gaps)
+        if part != "overall" and (figures := gaps[part])
     ]
     return [f"{sentence}; {', '.join(parts)}" if len(parts) > 1 else sentence]
 
@@ -155,7 +155,7 @@ def sentences(scores: Scores) -> list[str]:
 
 def tables(scores: Scores) -> list[Table]:
     gaps = scores.get("reliance") or {}
-    parts = [(part, gaps[part]) for part in ("overall", *PARTS) if gaps.get(part)]
+    parts = [(part, gaps[part]) for part in shown_parts(gaps)]
     for grouping, groups in (gaps.get("by") or {}).items():
         parts += [(f"{grouping.replace('_', ' ')}: {name}", figures) for name, figures in groups.items()]
     rows: list[list[Cell]] = [

@@ -7,13 +7,16 @@ that the reader can take them away.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from discern_vqa.data.answers import normaliser
+from discern_vqa.data.answers import Answer, normaliser
+from discern_vqa.data.judged import Verdict
 from discern_vqa.errors import ImageError
+from discern_vqa.imaging.image_ref import file_of
 from discern_vqa.imaging.images import open_image
 from discern_vqa.pages import data_uri
 from discern_vqa.report.read import RunFiles
@@ -33,10 +36,12 @@ class Case:
     row: Prediction
     right: bool
     picture: str
+    gone: str  # why there is no picture, where that is known
     is_wide: bool
     heat: str
     outline: str
     bars: list[tuple[str, float, bool]]  # answer, score, whether it is the true one
+    verdict: Verdict | None = None  # None where the run is neither calibrated nor has a detector
     by: str = ""  # the run that answered, where several did
 
     @property
@@ -143,11 +148,21 @@ class _CardMaker:
             row=row,
             right=bool(self.right[place]),
             picture=picture,
+            gone="" if picture else self.run.places()[1],
             is_wide=size[0] >= size[1],
             heat=_heat(grid, size) if grid and picture else "",
             outline=self._outline(row.mask, size) if row.mask and picture else "",
             bars=[(text, score, self.same(text) in true) for text, score in row.alternatives[:4]],
+            verdict=self._verdict(row),
         )
+
+    def _verdict(self, row: Prediction) -> Verdict | None:
+        """What `ask` would say of this answer."""
+        within, calibration = self.run.within.get(row.id), self.run.calibration
+        if row.score is None or (within is None and calibration is None):
+            return None
+        answer = Answer(row.prediction, row.score, row.alternatives, row.others, mode=row.mode, within=within)
+        return (calibration.judge(answer) if calibration is not None else answer).verdict
 
     def _picture(self, image: str) -> tuple[str, tuple[int, int]]:
         if image not in self.pictures:
@@ -170,18 +185,21 @@ class _CardMaker:
         layer[rim] = _OUTLINE
         return data_uri(Image.fromarray(layer), "PNG", optimize=True)
 
-    def _open(self, relative: str) -> Image.Image | None:
-        """The file under the data set's folder; None where it is missing, unreadable, or not under that folder."""
-        root = self.run.root
-        if root is None:
-            return None
-        path = (root / relative).resolve()
-        if not path.is_relative_to(root.resolve()):
-            return None
+    def _open(self, name: str) -> Image.Image | None:
+        """An image or a mask; None where it is nowhere or unreadable: the card says why."""
         try:
-            return open_image(path)
+            path = self._below_root(name) or self.run.places()[0].get(name)
+            return open_image(path) if path is not None else None
         except ImageError:
-            return None  # the card says that the image is not there
+            return None
+
+    def _below_root(self, name: str) -> Path | None:
+        """Where most data sets have it: at its name below their folder. Nothing outside of that folder."""
+        root = self.run.root
+        if root is None or not root.is_dir():
+            return None
+        path = (root / name).resolve()
+        return path if path.is_relative_to(root.resolve()) and file_of(path).is_file() else None
 
 
 def _heat(grid: list[list[float]], size: tuple[int, int]) -> str:

@@ -9,9 +9,10 @@ from itertools import compress
 from typing import Any
 
 from discern_vqa.report.cases import disagreements
+from discern_vqa.report.question_types import legend
 from discern_vqa.report.read import RunFiles
-from discern_vqa.report.terminal import COLUMNS
 from discern_vqa.scoring.compare import Answerer, compare
+from discern_vqa.scoring.metrics import PARTS, shown_parts
 from discern_vqa.scoring.page_tables import Cell, Table, in_percent, percent
 
 MOST_CARDS = 3
@@ -53,7 +54,8 @@ def unique_names(runs: Sequence[RunFiles]) -> list[str]:
 
 
 def _models(runs: Sequence[RunFiles], names: Sequence[str]) -> Table:
-    parts = [part for part in COLUMNS if any((run.scores.get(part) or {}).get("n") for run in runs)]
+    told = [shown_parts(run.scores) for run in runs]
+    parts = [part for part in ("overall", *PARTS, "twins") if any(part in parts for parts in told)]
     rows: list[list[Cell]] = []
     for run, name in zip(runs, names, strict=True):
         config = run.config
@@ -100,5 +102,7 @@ def _by(runs: Sequence[RunFiles], names: Sequence[str]) -> list[Table]:
             for group in groups
         ]
         title = f"By {key.replace('_', ' ')}"
-        tables.append(Table(f"comparison_by_{key}", title, [key.replace("_", " "), "n", *names], rows, "Accuracy in %"))
+        told = legend(groups) if key == "question_type" else ""
+        note = "Accuracy in %" + (f". {told}" if told else "")
+        tables.append(Table(f"comparison_by_{key}", title, [key.replace("_", " "), "n", *names], rows, note))
     return tables

@@ -1,10 +1,10 @@
 """What is taken for what: the commonest true answers against the answers given. No torch."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from discern_vqa.data.answers import normaliser
+from discern_vqa.data.normalisers import commonest, normaliser
 from discern_vqa.data.sample import CLOSED, OPEN
 from discern_vqa.report.read import RunFiles
 from discern_vqa.scoring.page_tables import Cell, Table
@@ -50,6 +50,9 @@ def confusions(run: RunFiles) -> list[Confusion]:
 def _confusion(rows: Sequence[Prediction], title: str, most: int, how: str) -> Confusion:
     same = normaliser(how)
     pairs = []
+    spellings: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for row in rows:
+        spellings[same(row.gold)][" ".join(row.gold.split())] += 1
     for row in rows:  # any accepted answer counts as the first of them
         given, true = same(row.prediction), [same(text) for text in row.truths]
         pairs.append((true[0], true[0] if given in true else given))
@@ -58,4 +61,5 @@ def _confusion(rows: Sequence[Prediction], title: str, most: int, how: str) -> C
     met = Counter(pairs)
     counts = [[met[gold, given] for given in answers] for gold in answers]
     counts = [[*row, golds[gold] - sum(row)] for gold, row in zip(answers, counts, strict=True)]
-    return Confusion(title, answers, counts, len(golds), len(rows), sum(golds[text] for text in answers))
+    shown = [commonest(spellings[text]) for text in answers]
+    return Confusion(title, shown, counts, len(golds), len(rows), sum(golds[text] for text in answers))

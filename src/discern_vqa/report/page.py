@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa.audit import CHECKS
+from discern_vqa.data.judged import shown_percent, shown_share
 from discern_vqa.errors import RunError
 from discern_vqa.files import atomic_write_text
 from discern_vqa.pages import style, templates
@@ -120,7 +121,8 @@ def _by_table(group: dict[str, Any]) -> Table:
         for bar in group["bars"]
         if bar["value"] is not None
     ]
-    return Table(f"by_{group['key']}", group["title"], [group["title"][3:], "n", "accuracy"], rows, "Accuracy in %")
+    note = "Accuracy in %" + (f". {group['note']}" if group["note"] else "")
+    return Table(f"by_{group['key']}", group["title"], [group["title"][3:], "n", "accuracy"], rows, note)
 
 
 def _audit_lines(report: dict[str, Any]) -> list[tuple[str, list[str]]]:
@@ -161,6 +163,6 @@ def _as_json(table: Table) -> dict[str, Any]:
 
 def _filled(name: str, autoescape: bool, **page: Any) -> str:
     environment = templates("discern_vqa.report", autoescape=autoescape)
-    environment.filters |= {"said": said, "markdown": as_markdown}
+    environment.filters |= {"said": said, "markdown": as_markdown, "share": shown_share, "share_percent": shown_percent}
     environment.tests["figure"] = lambda cell: isinstance(cell, Figure)
     return environment.get_template(name).render(**page, css=style("discern_vqa.report", "report.css"))

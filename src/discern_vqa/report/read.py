@@ -5,18 +5,23 @@ report shows what it finds. A file that is there and broken is an error with fil
 is passed on, so of every folder that a file names only its last part is kept.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from discern_vqa.data.judged import Within
 from discern_vqa.errors import RunError
 from discern_vqa.report.clean import without_paths
+from discern_vqa.report.places import places
 from discern_vqa.scoring import kept_states, predictions, stored
 from discern_vqa.scoring.kept_states import States
 from discern_vqa.scoring.metrics import check_parts
 from discern_vqa.scoring.predictions import Prediction
 from discern_vqa.trust import calibration
 from discern_vqa.trust.calibration import Calibration
+from discern_vqa.trust.ood import WITHIN, read_within
 
 AUDIT = "audit.json"
 PREFERRED = ("test", "validation", "train")
@@ -41,8 +46,11 @@ class RunFiles:
     heat: dict[str, dict[str, Any]] = field(default_factory=dict)  # question id -> line of explanations.<split>.jsonl
     explained: dict[str, Any] = field(default_factory=dict)  # explanation_scores.<split>.json
     calibration: Calibration | None = None
+    within: dict[str, Within] = field(default_factory=dict)  # within.<split>.jsonl, by question id
     states: States | None = None  # features.<split>.safetensors
-    root: Path | None = None  # the data set's folder, if the config says one; the only path that is kept
+    root: Path | None = None  # the data set's folder or file, if the config says one
+    # Where images and masks lie, as the data set says when it is read again, and why that is not known.
+    places: Callable[[], tuple[dict[str, Path], str]] = lambda: ({}, "")
 
 
 def read_run(folder: Path, split: str = "") -> RunFiles:
@@ -94,8 +102,10 @@ def read_run(folder: Path, split: str = "") -> RunFiles:
         heat=_explanations(maps, anew) if maps.is_file() else {},
         explained=read_if_there(folder / f"explanation_scores.{split}.json", explain_anew),
         calibration=_calibration(folder),
+        within=read_within(folder / f"{WITHIN}.{split}.jsonl", anew),
         states=kept_states.read(states) if states.is_file() else None,
         root=Path(root) if root else None,
+        places=cache(partial(places, config, split, str(folder))),
     )
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from discern_vqa import measurements
 from discern_vqa.measurements import Scores
+from discern_vqa.measurements.merged import counted
 from discern_vqa.scoring import predictions
-from discern_vqa.scoring.metrics import check_parts, score
+from discern_vqa.scoring.metrics import check_parts, score, shown_parts
 from discern_vqa.scoring.tables import GAP, aligned, cell
 from discern_vqa.trust.calibration import describe_rows
 
-COLUMNS = ("overall", "open", "closed", "unknown", "twins")
 COLUMN_TITLES = {"twins": "image pairs"}
 
 
@@ -27,6 +27,7 @@ def score_file(path: Path, normalise: str = "m3ae") -> dict[str, Any]:
     rows = predictions.read(path)
     scores = {"file": Path(path).name} | score(rows, normalise)
     check_parts(scores, str(path))
+    scores["merged"] = counted(rows, normalise)
     scores["confidence"] = describe_rows(rows, normalise)
     return scores
 
@@ -34,7 +35,7 @@ def score_file(path: Path, normalise: str = "m3ae") -> dict[str, Any]:
 def as_table(scores: Scores, name: str = "model") -> str:
     """The figures as lines of plain text: a row for the model and each row of the measurements' groups; then what each
     measurement says, and the warnings."""
-    columns = [column for column in COLUMNS if (scores.get(column) or {}).get("n")]
+    columns = shown_parts(scores)
     rows: list[list[str]] = [
         ["", *(COLUMN_TITLES.get(column, column) for column in columns)],
         ["n", *(f"{scores[column]['n']:,}" for column in columns)],

@@ -13,7 +13,7 @@ from discern_vqa.report.read import RunFiles
 from discern_vqa.report.svg import INK, MARKERS, SERIES, drawing
 from discern_vqa.scoring.page_tables import Cell, Figure, Table, percent
 from discern_vqa.trust.calibration import describe_rows
-from discern_vqa.trust.calibration_view import set_rows
+from discern_vqa.trust.calibration_view import set_rows, unkept
 
 _GROUPINGS = {"all": "all questions", "answer_type": "by answer type", "answer_form": "by form of the answer given"}
 
@@ -72,6 +72,8 @@ def _sentences(both: Mapping[str, Any], measured: Mapping[str, Any] | None) -> l
             f"Answer sets that promise to hold the true answer {stated:.0f} % of the time hold it {_said(sets)} of the"
             f" time; {100 * (sets['any'] or 0):.0f} % of them are no set at all, since any answer could be true."
         )
+        if told := unkept(measured["sets"]):
+            sentences.append(f"Take care: {told}.")
         rest = f", and {_said(abstention)} of those answers are right" if abstention["n"] else ""
         sentences.append(
             f"With abstention it answers {100 * abstention['coverage']:.1f} % of the questions{rest}"

@@ -5,10 +5,11 @@ from typing import Any
 
 from discern_vqa import measurements
 from discern_vqa.measurements.baselines import NO_PIXELS, paired_tests, strongest
+from discern_vqa.report.question_types import legend
 from discern_vqa.report.read import RunFiles, evaluate_anew
 from discern_vqa.report.summary import summary
-from discern_vqa.report.terminal import COLUMNS
-from discern_vqa.scoring.metrics import rights
+from discern_vqa.report.usable import uses
+from discern_vqa.scoring.metrics import rights, shown_parts
 from discern_vqa.scoring.page_tables import Cell, Figure, Table, in_percent, table_of
 from discern_vqa.scoring.stored import own_file
 
@@ -31,7 +32,7 @@ def view(run: RunFiles) -> dict[str, Any]:
     with own_file(f"a file of {run.folder}", evaluate_anew(run.folder)):
         tested = paired_tests(run.rows, run.baselines, run.scores.get("normaliser", "m3ae"))
         scores = run.scores | {"paired": tested}
-        columns = [column for column in COLUMNS if (scores.get(column) or {}).get("n")]
+        columns = shown_parts(scores)
         beside = strongest(scores, NO_PIXELS) or strongest(scores)
         rows, measured = _rows(run, columns, tested), measurements.tables(scores)
         return {
@@ -48,6 +49,7 @@ def view(run: RunFiles) -> dict[str, Any]:
             "cards": [_card(key, scores, beside) for key in columns],
             "rows": rows,
             "warnings": measurements.warnings(scores),
+            "uses": uses(scores),
             "summary": summary(run, scores),
             "beside": beside,
             "by": _groups(run, beside),
@@ -113,7 +115,9 @@ def _groups(run: RunFiles, beside: str) -> list[dict[str, Any]]:
             bar["beside"] = 100 * float(rights(known, how).mean()) if known and len(known) == len(asked) else None
         if bars:
             titles = {"organ": "By organ", "question_type": "By question type", "phrase_type": "By phrasing"}
-            groups.append({"key": key, "title": titles.get(key, f"By {key.replace('_', ' ')}"), "bars": bars})
+            title = titles.get(key, f"By {key.replace('_', ' ')}")
+            note = legend(bar["name"] for bar in bars) if key == "question_type" else ""
+            groups.append({"key": key, "title": title, "bars": bars, "note": note})
     return groups
 
 

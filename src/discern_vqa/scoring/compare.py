@@ -1,8 +1,8 @@
 """`discern compare`: who is better on the same questions, by how much, and whether that can be told. No torch here.
 
 The first one named is the reference; each other one is tested against it, on overall, open and closed, and all tests
-of the table are corrected together (Holm). With one seed each the p value is that of the permutation over images; with
-several seeds it is that of the mean over seeds and images.
+of the table are corrected together (Holm), their intervals too. With one seed each p and interval are those of the
+permutation over images (`paired`); with several seeds the mean over seeds and images has to tell them apart as well.
 """
 
 import math
@@ -17,10 +17,10 @@ from discern_vqa.data.answers import normaliser
 from discern_vqa.data.sample import CLOSED, OPEN
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.scoring import predictions
-from discern_vqa.scoring.intervals import clustered_bootstrap
 from discern_vqa.scoring.metrics import figure, part_masks, rights
+from discern_vqa.scoring.paired import Paired, corrected
 from discern_vqa.scoring.predictions import Prediction
-from discern_vqa.scoring.statistics import ALPHA, combined, detectable, estimate, holm, mcnemar, permutation
+from discern_vqa.scoring.statistics import ALPHA, combined, detectable, estimate, mcnemar
 from discern_vqa.scoring.tables import aligned, cell
 
 PARTS = ("overall", OPEN, CLOSED)
@@ -71,9 +71,9 @@ def compare(answerers: Sequence[Answerer], normalise: str = "m3ae") -> dict[str,
 
     Returns:
         {"reference", "n", "images", "normaliser", "correction", "models": [{"name", "seeds", part: figure}], "tests":
-        [{"name", "reference", "part", "n", "difference", "ci95", "mcnemar", "permutation_p", "p", "p_holm",
-        "detectable", "verdict", "why", "words"}]}; verdict is "better", "worse" or "not distinguishable" and
-        speaks of `name`; why: what to know where the interval seems to contradict it.
+        [{"name", "reference", "part", "n", "images", "difference", "ci95", "mcnemar", "p", "p_holm", "detectable",
+        "verdict", "words"}]}; verdict is "better", "worse" or "not distinguishable" and speaks of `name`; the interval
+        is that of the same test, corrected as p_holm is, so that it leaves out 0 just where there is a verdict.
 
     Raises:
         DataError: they do not answer the same questions.
@@ -86,18 +86,21 @@ def compare(answerers: Sequence[Answerer], normalise: str = "m3ae") -> dict[str,
     masks = part_masks([row.answer_type for row in rows])
     parts = {part: masks[part] for part in PARTS if masks[part].any()}
     reference = answerers[0].name
-    tests = [
-        _test(right[model.name][:, chosen], right[reference][:, chosen], images[chosen])
-        | {"name": model.name, "reference": reference, "part": part}
+    tested = [
+        (
+            *_test(right[model.name][:, chosen], right[reference][:, chosen], images[chosen]),
+            {"name": model.name, "reference": reference, "part": part},
+        )
         for model in answerers[1:]
         for part, chosen in parts.items()
     ]
-    for test, p in zip(tests, holm([test["p"] for test in tests]), strict=True):
-        test["p_holm"] = p
+    tests = []
+    for (test, _, about), (p, ends) in zip(tested, corrected([pair for _, pair, _ in tested]), strict=True):
         better = "better" if test["difference"] > 0 else "worse"
-        test["verdict"] = better if p < ALPHA else "not distinguishable"
-        test["why"] = _why(test, len(tests))
-        test["words"] = _words(test, len(tests))
+        test |= about | {"p_holm": p, "verdict": better if p < ALPHA else "not distinguishable"}
+        test["ci95"] = ends if test["images"] > 1 else None  # of one image nothing can be told
+        test["words"] = _words(test, len(tested))
+        tests.append(test)
     return {
         "reference": reference,
         "n": len(rows),
@@ -222,55 +225,36 @@ def _cell(scored: dict[str, Any]) -> str:
     return cell(scored) + (f" (sd {100 * scored['sd']:.1f})" if scored.get("sd") is not None else "")
 
 
-def _test(other: np.ndarray, reference: np.ndarray, images: np.ndarray) -> dict[str, Any]:
+def _test(other: np.ndarray, reference: np.ndarray, images: np.ndarray) -> tuple[dict[str, Any], Paired]:
     """The difference `other` minus `reference` of (S, n) bool each, and what chance would do to it."""
     clusters = images.tolist()
     difference = other.mean(axis=0) - reference.mean(axis=0)
     spread = combined(difference, clusters, [other.mean(axis=1), reference.mean(axis=1)])
     single = len(other) == len(reference) == 1
     table = mcnemar(reference[0], other[0]) if single else None
-    p = permutation(difference, clusters)
-    interval: list[float] | None = None
-    if math.isfinite(spread.error):
-        interval = list(clustered_bootstrap(difference, clusters)) if single else [spread.low, spread.high]
-        interval = [max(-1.0, interval[0]), min(1.0, interval[1])]
-    return {
+    is_known = math.isfinite(spread.error)
+    pair = Paired.of(difference, clusters, spread if not single and is_known else None)
+    test = {
         "n": len(difference),
+        "images": len(set(clusters)),
         "difference": float(difference.mean()),
-        "ci95": interval,
         "mcnemar": {"only_reference": table.only_first, "only_this": table.only_second, "p": table.p}
         if table
         else None,
-        "permutation_p": p,
-        "p": p if single else max(p, spread.p),
-        "detectable": detectable(spread.error) if math.isfinite(spread.error) and spread.error > 0 else None,
+        "p": pair.p,
+        "detectable": detectable(spread.error) if is_known and spread.error > 0 else None,
     }
-
-
-def _why(test: dict[str, Any], tests: int) -> str:
-    """What to know where the interval seems to contradict the verdict, which is the permutation test's; else ""."""
-    ends = test["ci95"]
-    excludes_zero = bool(ends) and (ends[0] > 0 or ends[1] < 0)
-    if excludes_zero == (test["verdict"] != "not distinguishable"):
-        return ""
-    if not excludes_zero:
-        return "the verdict is the permutation test's, which the interval by itself does not show" if ends else ""
-    if test["p"] < ALPHA:
-        return f"the interval excludes 0, but it is not corrected for {tests} tests"
-    return "the interval excludes 0, but with so few images it is too narrow: the permutation test decides"
+    return test, pair
 
 
 def _words(test: dict[str, Any], tests: int) -> str:
     points = f"{100 * test['difference']:+.1f} percentage points"
     if test["ci95"]:
         points += f" ({100 * test['ci95'][0]:+.1f} to {100 * test['ci95'][1]:+.1f})"
-    corrected = f"p = {test['p_holm']:.2g}" + (f" after correction for {tests} tests" if tests > 1 else "")
-    why = f"; {test['why']}" if test["why"] else ""
+    told = f"p = {test['p_holm']:.2g}" + (f" after correction for {tests} tests" if tests > 1 else "")
     if test["verdict"] != "not distinguishable":
-        return (
-            f"{test['part']}: {test['name']} is {test['verdict']} than {test['reference']}: {points}, {corrected}{why}."
-        )
-    text = f"{test['part']}: {test['name']} and {test['reference']} are not distinguishable: {points}, {corrected}{why}"
+        return f"{test['part']}: {test['name']} is {test['verdict']} than {test['reference']}: {points}, {told}."
+    text = f"{test['part']}: {test['name']} and {test['reference']} are not distinguishable: {points}, {told}"
     if test["detectable"] is None:
         return f"{text}; they answer alike." if test["difference"] == 0 else f"{text}."
     return (

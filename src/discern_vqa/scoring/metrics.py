@@ -7,7 +7,7 @@ closed form a third part, `unknown`.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,14 @@ def score(rows: Sequence[Prediction], normalise: str = "m3ae") -> dict[str, Any]
     if any(row.twin for row in rows):
         scores["twins"] = _twins(rows, right)
     return scores
+
+
+def shown_parts(figures: Mapping[str, Any]) -> list[str]:
+    """The parts that have figures, in the order in which pages and terminal show them. Where no question's type is
+    given, `unknown` says nothing that `overall` does not, and is left out."""
+    parts = [part for part in ("overall", *PARTS, "twins") if (figures.get(part) or {}).get("n")]
+    is_all = "unknown" in parts and figures["unknown"]["n"] == (figures.get("overall") or {}).get("n")
+    return [part for part in parts if part != "unknown" or not is_all]
 
 
 def brief(rows: Sequence[Prediction], normalise: str) -> dict[str, Any]:

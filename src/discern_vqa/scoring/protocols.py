@@ -21,7 +21,7 @@ from discern_vqa.data.answers import NORMALISERS, AnswerVocabulary
 from discern_vqa.data.sample import CLOSED, OPEN
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.reading.records import parse_json
-from discern_vqa.scoring.metrics import PARTS, figure, part_masks
+from discern_vqa.scoring.metrics import PARTS, figure, part_masks, shown_parts
 from discern_vqa.scoring.predictions import Prediction, read_text_of
 from discern_vqa.scoring.tables import aligned, cell
 
@@ -198,7 +198,7 @@ def score_protocols(
 def as_table(scores: dict[str, Any]) -> str:
     """A line for each preset that was applied, what each does, and which were not applied and why."""
     applied = {name: figures for name, figures in scores.items() if "skipped" not in figures}
-    parts = [part for part in PARTS if any(part in figures for figures in applied.values())]
+    parts = [part for part in PARTS if any(part in shown_parts(figures) for figures in applied.values())]
     table = [["protocol", "n", "overall", *(text for part in parts for text in (f"n {part}", part))]]
     for name, figures in applied.items():
         cells = [(f"{figures[part]['n']:,}", cell(figures[part])) if part in figures else ("-", "-") for part in parts]

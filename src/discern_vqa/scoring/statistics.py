@@ -4,7 +4,7 @@ All of it is paired (the same questions) and, but for McNemar's test, clustered 
 not independent. Every draw has a fixed seed: one file, one figure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,15 +58,30 @@ def permutation(
     if not len(sums):
         return 1.0
     reached = abs(sums.sum()) - 1e-9
-    if len(sums) <= _EXACT_UP_TO:
-        patterns = (np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums))) & 1
-        return float(np.mean(np.abs((1 - 2 * patterns) @ sums) >= reached))
+    hits = count = 0
+    for signs in sign_patterns(len(sums), permutations=permutations, seed=seed):
+        hits, count = hits + int(np.sum(np.abs(signs @ sums) >= reached)), count + len(signs)
+    return (1 + hits) / (1 + count) if are_drawn(len(sums)) else hits / count
+
+
+def are_drawn(clusters: int) -> bool:
+    """Whether the sign patterns of so many clusters are drawn: those of up to 13 are all counted."""
+    return clusters > _EXACT_UP_TO
+
+
+def sign_patterns(
+    clusters: int, beside: int = 0, permutations: int = PERMUTATIONS, seed: int = SEED
+) -> Iterator[np.ndarray]:
+    """Which clusters change sign: (rows, clusters) of 1 and -1, in pieces. beside: columns that the caller adds, for
+    the size of a piece."""
+    if not are_drawn(clusters):
+        patterns = (np.arange(2**clusters)[:, None] >> np.arange(clusters)) & 1
+        yield 1 - 2 * patterns
+        return
     rng = np.random.default_rng(seed)
-    step, hits = max(1, _CELLS // len(sums)), 0
+    step = max(1, _CELLS // (clusters + beside))
     for start in range(0, permutations, step):
-        signs = 1 - 2 * rng.integers(0, 2, size=(min(step, permutations - start), len(sums)), dtype=np.int8)
-        hits += int(np.sum(np.abs(signs @ sums) >= reached))
-    return (1 + hits) / (1 + permutations)
+        yield 1 - 2 * rng.integers(0, 2, size=(min(step, permutations - start), clusters), dtype=np.int8)
 
 
 def standard_error(values: np.ndarray, clusters: Sequence[str]) -> float:
@@ -106,6 +121,11 @@ class Estimate:
     high: float
     sd: float | None  # spread of the single seeds' means (ddof 1); None for one seed
     seeds: tuple[float, ...]  # each seed's mean
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """The ends of the interval that leaves out so much, by Student's t."""
+        half = float(stats.t.ppf(1 - level / 2, self.freedom)) * self.error if self.error > 0 else 0.0
+        return self.mean - half, self.mean + half
 
     @property
     def p(self) -> float:

@@ -16,6 +16,7 @@ from discern_vqa.fitting.given import Given
 from discern_vqa.parts import weights_folder
 from discern_vqa.recipe_samples import Samples, find_root, imitated
 from discern_vqa.run import WEIGHTS, Run
+from discern_vqa.training.cautions import cautions
 
 
 def fit_baseline(
@@ -43,7 +44,7 @@ def fit_baseline(
         seed=settings.run.seed,
         weights=weights_folder(settings.model.image, "image") if sees else None,
     )
-    for warning in imitated(settings.data):
+    for warning in [*imitated(settings.data), *cautions(settings, samples)]:
         say(f"WARNING: {warning}")
     say(
         f"{len(given.rows):,} questions about {len({row.image for row in given.rows}):,} images, "

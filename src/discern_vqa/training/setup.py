@@ -21,6 +21,7 @@ from discern_vqa.bases import ModelBase, ObjectiveBase
 from discern_vqa.config import Recipe, auxiliary_name
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.batch import Batch, Batcher
+from discern_vqa.data.languages import with_languages
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sampling import epoch_batches, with_auxiliary
 from discern_vqa.data.sources import StateSource
@@ -36,6 +37,7 @@ from discern_vqa.recipe_samples import (
     imitated,
 )
 from discern_vqa.run import AUXILIARY, CONFIG, SIMILAR, WEIGHTS, Run, load_weights, read_tensors
+from discern_vqa.training.cautions import cautions
 from discern_vqa.training.optim import check_factors
 
 Say = Callable[[str], None]
@@ -138,6 +140,8 @@ def set_up(
     )
     batcher = run.batcher(model)
     sets = auxiliary_sets(run.vocabulary)
+    if settings.data.mirror:  # each set by itself: a short text has the language of its set
+        samples, *sets = map(with_languages, [samples, *sets])
     auxiliary = [sample for part in sets for sample in part]
     if settings.data.auxiliary_limit and among.is_main_process:
         atomic_write_text(run.folder / AUXILIARY, "".join(f"{sample.id}\n" for sample in auxiliary))
@@ -145,6 +149,8 @@ def set_up(
         images = len({sample.image for sample in part})
         say(f"auxiliary: {len(part):,} samples of {images:,} images of {auxiliary_name(entry)}")
     learned = [*samples, *auxiliary]
+    for warning in cautions(settings, learned, run.tokenizer, run.writer):
+        say(f"WARNING: {warning}")
     with among.main_process_first():
         warm_states(run, model, batcher, [*learned, *validation], say)
         run.learn_prior(batcher, samples)
@@ -194,10 +200,12 @@ def _new_run(
             )
         refuse_leak(settings.data, before.recipe.data, from_run, shares_vocabulary)
     vocabulary = before.vocabulary if before is not None and shares_vocabulary else reading.answer_vocabulary()
+    own_answers = [sample.answer for sample in reading.learnable if not sample.is_caption]
+    vocabulary = vocabulary.respelled(own_answers)  # as the data set itself writes them, not an auxiliary one
     if settings.run.restrict_labels == "none":
         vocabulary = replace(vocabulary, own=())
     else:
-        vocabulary = vocabulary.restricted(sample.answer for sample in reading.learnable if not sample.is_caption)
+        vocabulary = vocabulary.restricted(own_answers)
     if before is not None:
         tokenizer, writer = before.tokenizer, before.writer
     else:

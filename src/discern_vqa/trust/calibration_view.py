@@ -58,6 +58,7 @@ def measured_text(measured: Mapping[str, Any], raw: Mapping[str, Any] | None, na
         f"{100 * answered['coverage']:.1f} % are answered, {cell(answered)} of those right; "
         f"aimed at {100 * answered['target']:.1f}",
         "",
+        *([f"WARNING: {told}", ""] if (told := unkept(measured["sets"])) else []),
         *aligned([_SET_COLUMNS, *(_set_row(*row) for row in set_rows(measured["sets"], _GROUPINGS, "  "))]),
     ]
     return "\n".join(lines)
@@ -119,6 +120,30 @@ def _abstention(made: Calibration) -> str:
         f"answers are given from a confidence of {bar.threshold:.2f} up: {100 * bar.coverage:.1f} % of the questions, "
         f"of which {100 * bar.accuracy:.1f} % are right (aimed at {100 * bar.target:.1f})"
     )
+
+
+def unkept(sets: Mapping[str, Any]) -> str:
+    """Where answer sets hold the true answer less often than they promise, a sentence; "" where they keep the promise.
+
+    sets: of `Calibration.measure`. Of all questions together, at each coverage that was measured.
+    """
+    levels = {float(level): one for level, one in sets.get("levels", {}).items() if one["n"]}
+    if (together := sets.get("all")) and together["n"]:
+        levels[sets["coverage"]] = together
+    below = {level: one for level, one in sorted(levels.items()) if one["accuracy"] < level}
+    surely = {level: one for level, one in below.items() if one["ci95"][1] < level}
+    every = len(below) == len(levels) > 2
+    if surely:
+        named = ", ".join(f"{cell(one)} % instead of {100 * level:.0f}" for level, one in surely.items())
+        more = "; at every level that was measured it is less than stated" if every else ""
+        return f"answer sets do not keep their promise: they hold the true answer in {named}{more}"
+    if every:
+        return (
+            "answer sets hold the true answer less often than stated at every level that was measured, though at "
+            "none of "
+            "them by more than chance allows"
+        )
+    return ""
 
 
 def set_rows(

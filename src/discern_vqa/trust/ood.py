@@ -16,7 +16,7 @@ belongs to the weights it was made for. `ood.json` holds figures alone, for peop
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +25,20 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from scipy import stats
 
-from discern_vqa.data.answers import Within
+from discern_vqa.data.answers import Answer, Within
 from discern_vqa.errors import RunError
 from discern_vqa.files import atomic_path, atomic_write_text, from_json
 from discern_vqa.scoring.intervals import wilson
 from discern_vqa.scoring.metrics import figure
-from discern_vqa.scoring.stored import own_file, read_object
+from discern_vqa.scoring.stored import own_file, read_lines, read_object
 from discern_vqa.scoring.tables import cell
 from discern_vqa.trust.calibration import refuse_other_weights
 
 FILE, FIGURES = "ood.safetensors", "ood.json"
 BEFORE = {FILE: "scope.safetensors", FIGURES: "scope.json"}
 """What version 0.1.0 called these files; they are still read."""
+WITHIN = "within"
+"""`within.<split>.jsonl`: what the detector says of each question of a split that was evaluated."""
 VERSION = 1
 ACCEPTED, NEIGHBOURS, FOLDS = 0.95, 5, 5
 FEWEST = 20
@@ -184,6 +186,24 @@ def read_if_there(folder: Path, weights: Path) -> Detector | None:
     return made
 
 
+def write_within(path: Path, ids: Sequence[str], answers: Sequence[Answer]) -> None:
+    """Keeps what the detector says of a split's questions, a line each, for the report; none where it says nothing."""
+    told = [(key, answer.within) for key, answer in zip(ids, answers, strict=True) if answer.within is not None]
+    lines = [json.dumps({"id": key, **asdict(within)}) for key, within in told]
+    atomic_write_text(Path(path), "".join(f"{line}\n" for line in lines))
+
+
+def read_within(path: Path, hint: str) -> dict[str, Within]:
+    """The inverse of `write_within`: question id -> what the detector says; {} where there is no file."""
+    if not Path(path).is_file():
+        return {}
+    with own_file(path, hint):
+        return {
+            line["id"]: Within(line["image"], line["question"], tuple(line["outside"]))
+            for line in read_lines(path, hint)
+        }
+
+
 def measure(known: Known, vectors: np.ndarray, names: Sequence[str], what: str) -> dict[str, Any]:
     """How well things from outside are told from those held out.
 
@@ -224,18 +244,6 @@ def auroc(inside: np.ndarray, outside: np.ndarray) -> tuple[float, list[float]]:
 def read_figures(folder: Path) -> dict[str, Any]:
     """What `ood.json` of a run's folder holds. Raises RunError when it is broken or not there."""
     return read_object(there(folder, FIGURES), _HINT)
-
-
-def in_words(within: Within | None) -> str:
-    """What a person is to be told; "" where nothing is out of the ordinary."""
-    if within is None or not within.outside:
-        return ""
-    shares = {"image": within.image, "question": within.question}
-    said = " and ".join(f"the {kind}" for kind in within.outside)
-    least = min(share for kind in within.outside if (share := shares[kind]) is not None)
-    rare = "less than 1 %" if least < 0.01 else f"only {100 * least:.0f} %"
-    unlike = "is" if len(within.outside) == 1 else "are"
-    return f"{said} {unlike} unlike what I was trained on ({rare} of that is so far from the rest)"
 
 
 def lines(found: Mapping[str, Any] | None) -> list[str]:

@@ -1,0 +1,65 @@
+"""An image that a Python program has in memory, as the file that the rest of the program opens. No torch.
+
+A file, since every image goes one way: opened, turned upright, made 8 bits, described in words. It is written without
+loss into a folder that goes when the question is answered.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from discern_vqa.errors import ImageError
+
+Given = str | os.PathLike[str] | Image.Image | np.ndarray
+"""A path, an image of Pillow, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8, bool, or (H, W) of uint16."""
+_ARRAYS = "an array (H, W), (H, W, 3) or (H, W, 4) of uint8, or (H, W) of bool or uint16"
+
+
+@contextmanager
+def as_file(image: Given) -> Iterator[Path]:
+    """The file of an image, which is there inside the block.
+
+    Raises ImageError: it is none of `Given`, or an array of other numbers or another shape.
+    """
+    if isinstance(image, str | os.PathLike):
+        yield Path(image)
+        return
+    opened = _opened(image)
+    with tempfile.TemporaryDirectory(prefix="discern-") as folder:
+        file = Path(folder) / "image.png"
+        opened.save(file, "PNG")
+        yield file
+
+
+def _opened(image: object) -> Image.Image:
+    if isinstance(image, Image.Image):
+        upright = ImageOps.exif_transpose(image)
+        return upright if upright.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16") else _converted(upright)
+    if not isinstance(image, np.ndarray):
+        raise ImageError(
+            f"the image is given as {type(image).__name__}; expected a path, an image of Pillow, or {_ARRAYS}",
+            hint="model.ask(Path('scan.png'), 'Is there a mass?'); of a tensor: tensor.cpu().numpy()",
+        )
+    shape, kind = image.shape, image.dtype
+    is_grey = image.ndim == 2 and kind in (np.uint8, np.uint16, np.bool_)
+    is_colour = image.ndim == 3 and shape[-1] in (3, 4) and kind == np.uint8
+    if not (is_grey or is_colour) or 0 in shape:
+        raise ImageError(
+            f"the image is an array of {kind} and shape {shape}; expected {_ARRAYS}",
+            hint="scale it to 0..255 and convert it: (255 * array).round().astype('uint8')",
+        )
+    return Image.fromarray(np.ascontiguousarray(image))
+
+
+def _converted(image: Image.Image) -> Image.Image:
+    if image.mode in ("F", "I"):
+        raise ImageError(
+            f"the image has the mode {image.mode!r}, whose range of values is not known",
+            hint="scale it to 0..255 and convert it: Image.fromarray(array.round().astype('uint8'))",
+        )
+    return image.convert("RGB")

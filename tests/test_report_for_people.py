@@ -1,0 +1,153 @@
+"""What a report says to people: three lines for a clinician, promises that are not kept, codes explained, images of any
+data set, and one verdict on each answer."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from _reported import made_run, rows_of
+from PIL import Image
+
+from discern_vqa.datasets import csv as csv_reader
+from discern_vqa.measurements.baselines import paired_tests
+from discern_vqa.report.cases import gallery
+from discern_vqa.report.confusion import confusions
+from discern_vqa.report.page import write_report
+from discern_vqa.report.question_types import legend
+from discern_vqa.report.read import read_run
+from discern_vqa.report.terminal import as_table
+from discern_vqa.report.usable import NO, PARTLY, UNKNOWN, uses
+from discern_vqa.scoring import metrics, predictions
+from discern_vqa.scoring.metrics import shown_parts
+from discern_vqa.scoring.predictions import Prediction
+from discern_vqa.trust.calibration import Calibration
+from discern_vqa.trust.calibration_view import unkept
+
+
+def level(accuracy: float, low: float, high: float) -> dict[str, object]:
+    return {"n": 300, "accuracy": accuracy, "ci95": [low, high]}
+
+
+def test_a_promise_that_is_not_kept_is_said_and_chance_is_not_blamed():
+    bad = {"coverage": 0.9, "all": level(0.874, 0.854, 0.892), "levels": {"0.5": level(0.46, 0.429, 0.492)}}
+    assert unkept(bad) == (
+        "answer sets do not keep their promise: they hold the true answer in 46.0 [42.9, 49.2] % instead of 50, "
+        "87.4 [85.4, 89.2] % instead of 90"
+    )
+    good = {"coverage": 0.9, "all": level(0.91, 0.88, 0.93), "levels": {"0.5": level(0.49, 0.45, 0.53)}}
+    assert unkept(good) == ""
+    every = {str(stated): level(stated - 0.01, stated - 0.05, stated + 0.04) for stated in (0.5, 0.6, 0.7)}
+    assert "less often than stated at every level" in unkept({"coverage": 0.7, "levels": every})
+
+
+def test_the_three_lines_follow_the_tests_and_not_the_figures(tmp_path):
+    run = read_run(made_run(tmp_path / "run"))
+    paired = paired_tests(run.rows, run.baselines, "m3ae")
+    scores = run.scores | {"paired": paired, "baselines": {"image_identity": run.scores["baselines"]["image_identity"]}}
+    verdicts = {use.purpose: use for use in uses(scores)}
+    assert len(verdicts) == 3
+    first, second, third = verdicts.values()
+    assert paired["image_identity"]["verdict"] == "better"
+    assert first.why.startswith("It is right in 75 of 100 questions.")
+    worse = uses(scores | {"paired": {"image_identity": {"verdict": "not distinguishable"}}})[0]
+    assert (worse.answer, first.answer == NO) == (NO, False)
+    assert (second.answer, third.answer) == (UNKNOWN, NO)
+    gap = {"n": 40, "accuracy": 0.75, "without": 0.3, "ci95": [-0.01, 0.5]}
+    assert uses(scores | {"reliance": {"overall": gap}})[1].answer == NO
+    assert uses(scores | {"reliance": {"overall": gap | {"ci95": [0.2, 0.5]}}})[1].answer != NO
+    given = {"n": 20, "coverage": 0.5, "accuracy": 0.95, "ci95": [0.85, 1.0]}
+    assert uses(scores | {"calibration": {"abstention": given}})[2].answer == PARTLY
+    assert uses(scores | {"calibration": {"abstention": given | {"ci95": [0.7, 1.0]}}})[2].answer == NO
+
+
+def test_codes_are_explained_and_words_are_left_alone():
+    assert legend(["PRES", "Shape", "POS"]) == "PRES: whether something is present; POS: where something is"
+
+
+def untyped(count: int) -> list[Prediction]:
+    return [
+        Prediction(id=str(n), image=str(n % 12), gold="HER2+", answer_type="",
+                   prediction=("her2+", "HER2-")[n % 3 == 0],
+                   score=0.6 + n / 100, alternatives=(("HER2+", 0.6 + n / 100),), others=1, question="HER2 status?")
+        for n in range(count)
+    ]  # fmt: skip
+
+
+def test_a_set_without_answer_types_has_no_second_column_of_the_same():
+    scores = metrics.score(untyped(24), "plain")
+    assert shown_parts(scores) == ["overall"]
+    assert "unknown" not in as_table(scores)
+    mixed = metrics.score([*untyped(24), *rows_of({1, 2})], "plain")
+    assert shown_parts(mixed) == ["overall", "open", "closed", "unknown", "twins"]
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A run on a CSV file whose images lie in a folder of their own, with a mask of none."""
+    data = tmp_path / "clinic"
+    (data / "scans").mkdir(parents=True)
+    rows = untyped(12)
+    with open(data / "table.csv", "w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["image", "question", "answer", "split"])
+        for n, _ in enumerate(rows):
+            Image.fromarray(np.full((30, 40), 20 * n, np.uint8)).save(data / f"scans/{n}.png")
+            lines.writerow([f"{n}.png", "HER2 status?", "HER2+", "test"])
+    samples = csv_reader.read(data / "table.csv", "test", images="scans")
+    run = tmp_path / "run"
+    run.mkdir()
+    named = [Prediction(**{**vars(row), "image": sample.image}) for row, sample in zip(rows, samples, strict=True)]
+    predictions.write(run / "predictions.test.jsonl", named)
+    scores = {"split": "test"} | metrics.score(named, "plain")
+    (run / "scores.test.json").write_text(json.dumps(scores))
+    where = str(data / "table.csv")
+    config = {"root": where, "data": {"dataset": "csv", "root": where, "options": {"images": "scans"}}}
+    (run / "config.json").write_text(json.dumps(config | {"model": {"name": "cmdpi"}}))
+    return run
+
+
+def test_the_images_of_a_table_are_shown_with_their_pixels(own: Path, tmp_path: Path):
+    cards = [card for group in gallery(read_run(own)) for cards in group.sets for card in cards]
+    assert cards
+    assert all(card.picture and not card.gone for card in cards)
+    assert "is not where" not in write_report(own, tmp_path / "report").read_text(encoding="utf-8")
+
+
+def test_where_the_data_set_is_gone_the_card_says_why_without_the_folder(own: Path, tmp_path: Path):
+    (tmp_path / "clinic" / "table.csv").unlink()
+    page = write_report(own, tmp_path / "report").read_text(encoding="utf-8")
+    assert (
+        "The image is not where the run&#39;s config says" in page or "The image is not where the run's config" in page
+    )
+    assert str(tmp_path) not in page
+
+
+def test_a_card_gives_the_verdict_that_ask_gives(own: Path, tmp_path: Path):
+    (own / "within.test.jsonl").write_text(
+        json.dumps({"id": "1", "image": 0.001, "question": 0.4, "outside": ["image"]}) + "\n"
+        + json.dumps({"id": "2", "image": 0.5, "question": 0.4, "outside": []}) + "\n"
+    )  # fmt: skip
+    cards = [card for group in gallery(read_run(own)) for cards in group.sets for card in cards]
+    verdicts = {card.row.id: card.verdict for card in cards}
+    assert verdicts["1"].abstains
+    assert verdicts["1"].reason.startswith("the image is unlike what I was trained on")
+    assert not verdicts["2"].abstains
+    assert verdicts["3"] is None
+    page = write_report(own, tmp_path / "report").read_text(encoding="utf-8")
+    assert "I would rather not answer: the image is unlike" in page
+
+
+def test_a_calibrated_run_s_cards_abstain_below_its_threshold(own: Path):
+    rows = [Prediction(**{**vars(row), "id": f"v{n}", "image": f"v{n}"}) for n, row in enumerate(untyped(60))]
+    made = Calibration.fit(rows, "plain", target=0.999)
+    made.write(own / "calibration.json")
+    cards = [card for group in gallery(read_run(own)) for cards in group.sets for card in cards]
+    assert all(card.verdict.is_calibrated for card in cards)
+    assert all(card.verdict.abstains == (made.bar.threshold is None or card.verdict.confidence < made.bar.threshold)
+               for card in cards)  # fmt: skip
+
+
+def test_confusions_are_shown_as_people_write_them(own: Path):
+    assert confusions(read_run(own))[0].answers == ["HER2+"]
