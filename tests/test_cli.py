@@ -42,6 +42,9 @@ VERBS = {
     "experiment search": {"--data", "--out", "--recipe", "--seed", "--set", "--space", "--storage", "--trials"},
     "explain": {"--data", "--limit", "--method", "--methods", "--out", "--score", "--split"},
     "predict": {"--mode"},
+    "recipe keys": {"--format"},
+    "recipe list": set(),
+    "recipe show": {"--all"},
     "report": {"--out"},
     "score": {
         "--answers",

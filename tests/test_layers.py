@@ -17,7 +17,7 @@ LONGEST = 350
 # From the cellar to the roof. A room imports from the floors below it, never from its own floor or from above.
 FLOORS = [
     {"errors", "version", "contracts"},
-    {"files", "pages", "toml"},
+    {"files", "pages", "toml", "own_packages"},
     {"registry", "lock", "renamed_keys", "recipe_table"},
     {"paths", "recipe_check"},
     {"config", "imaging"},
@@ -26,7 +26,7 @@ FLOORS = [
     {"lab"},
     {"reading", "models", "parts", "answering", "fitting", "attribution"},
     {"datasets", "scoring", "objectives", "run", "baselines", "explanations"},
-    {"recipe_samples", "trust", "audit", "card"},
+    {"recipe_samples", "recipe_keys", "recipe_list", "trust", "audit", "card"},
     {"auxiliary_sets"},
     {"measurements"},
     {"report"},

@@ -238,6 +238,13 @@ class Recipe(Table):
         tables = [name for name in TABLES if not (self.is_baseline and name in LEARNING)]
         return {name: getattr(self, name).model_dump(mode="json") for name in tables}
 
+    def resolved_tables(self) -> dict[str, Any]:
+        """As `to_json`, with what the profiles choose, and without the keys that then stand for nothing (None), which
+        TOML cannot write."""
+        filled = {name: table.resolved() for name in ("model", "objective")
+                  if isinstance(table := getattr(self, name), Profiled)}  # fmt: skip
+        return _without_none(self.model_copy(update=filled).to_json())
+
 
 def read_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     """Reads a TOML recipe, applies `key=value` overrides, and checks everything.
@@ -275,6 +282,10 @@ def check_recipe(tables: dict[str, Any], where: str, *, kept: bool = False) -> R
             continue
         try:
             classes[name] = load(chosen).Config
+            if not issubclass(classes[name], Table if registry.is_baseline(chosen) else Profiled):
+                base = "Table" if registry.is_baseline(chosen) else f"{name.title()}Config"
+                mistakes.append(f"[{name}] the Config of {chosen!r} is not derived from {base} (docs/adding.md)")
+                del classes[name]
         except ConfigError as error:
             mistakes.append(f"[{name}] {error}; {error.hint}")
     built: dict[str, Any] = {}
@@ -299,6 +310,11 @@ def check_recipe(tables: dict[str, Any], where: str, *, kept: bool = False) -> R
         hint = "; ".join(hints) or "correct the recipe and start again"
         raise ConfigError(f"{count} in {where}: " + "; ".join(mistakes), hint=hint)
     return Recipe(**built)
+
+
+def _without_none(tables: dict[str, Any]) -> dict[str, Any]:
+    return {key: _without_none(value) if isinstance(value, dict) else value for key, value in tables.items()
+            if value is not None}  # fmt: skip
 
 
 def _name(tables: dict[str, Any], table: str) -> str:
