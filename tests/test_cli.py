@@ -41,6 +41,7 @@ VERBS = {
     "experiment run": {"--data", "--list", "--on", "--out", "--plan", "--seeds", "--split", "--workers"},
     "experiment search": {"--data", "--out", "--recipe", "--seed", "--set", "--space", "--storage", "--trials"},
     "explain": {"--data", "--limit", "--method", "--methods", "--out", "--score", "--split"},
+    "new model": {"--out"},
     "predict": {"--mode"},
     "recipe keys": {"--format"},
     "recipe list": set(),

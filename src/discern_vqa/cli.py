@@ -20,6 +20,7 @@ from discern_vqa.commands import (
     doctor,
     experiments,
     explaining,
+    new,
     recipes,
     runs,
     score,
@@ -42,6 +43,7 @@ app = typer.Typer(
 app.command()(runs.demo)
 app.add_typer(data.app, name="data")
 app.add_typer(recipes.app, name="recipe")
+app.add_typer(new.app, name="new")
 app.command()(runs.train)
 app.command()(runs.evaluate)
 app.command()(score.score)
