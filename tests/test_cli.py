@@ -19,6 +19,7 @@ VERBS = {
         "--coverage",
         "--data",
         "--figure",
+        "--folds",
         "--json",
         "--normalise",
         "--on",

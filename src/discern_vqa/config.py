@@ -22,7 +22,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from discern_vqa import registry
 from discern_vqa.errors import ConfigError
-from discern_vqa.recipe_check import explain, impossible, suggest, unknown_names
+from discern_vqa.recipe_check import explain, impossible, suggest, unknown_names, without_none
 from discern_vqa.recipe_table import Profiled as Profiled
 from discern_vqa.recipe_table import Table as Table
 from discern_vqa.renamed_keys import translated
@@ -73,7 +73,10 @@ class DataConfig(Table):
     train, so that results on the data set's own validation split can be reported."""
     refit: Literal["none", "train+validation"] = "none"
     """`train+validation`: once settings and epochs are chosen, the data set's own validation split is learned from too,
-    and nothing is held out. Such a run is not evaluated on validation."""
+    and nothing is held out. Such a run is not evaluated on validation; `discern calibrate --folds` calibrates it."""
+    out_of_fold: tuple[int, int] | None = None
+    """[i, k]: of k parts of what would be learned from, the i-th (from 0) is left out, and nothing is chosen on it. The
+    trainings of `discern calibrate RUN --folds k` have it."""
     normaliser: str = "m3ae"
     """The rule by which two answers count as the same (`data/answers.py`)."""
     min_count: int = Field(1, ge=1)
@@ -243,7 +246,7 @@ class Recipe(Table):
         TOML cannot write."""
         filled = {name: table.resolved() for name in ("model", "objective")
                   if isinstance(table := getattr(self, name), Profiled)}  # fmt: skip
-        return _without_none(self.model_copy(update=filled).to_json())
+        return without_none(self.model_copy(update=filled).to_json())
 
 
 def read_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
@@ -310,11 +313,6 @@ def check_recipe(tables: dict[str, Any], where: str, *, kept: bool = False) -> R
         hint = "; ".join(hints) or "correct the recipe and start again"
         raise ConfigError(f"{count} in {where}: " + "; ".join(mistakes), hint=hint)
     return Recipe(**built)
-
-
-def _without_none(tables: dict[str, Any]) -> dict[str, Any]:
-    return {key: _without_none(value) if isinstance(value, dict) else value for key, value in tables.items()
-            if value is not None}  # fmt: skip
 
 
 def _name(tables: dict[str, Any], table: str) -> str:
