@@ -1,5 +1,6 @@
 """The checks that every model has to pass: the shipped ones pass them, and a model that breaks one is told so."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from torch import nn
 
 from discern_vqa import model_checks, registry
 from discern_vqa.config import read_recipe
-from discern_vqa.data.batch import Decision
+from discern_vqa.data.batch import Decision, PriorScores
 from discern_vqa.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1] / "recipes"
@@ -101,17 +102,14 @@ def test_a_model_that_throws_dice_is_told(plain, changed):
         model_checks.the_same_inputs_give_the_same_answer_twice(plain)
 
 
-def test_a_model_that_forgets_the_prior_is_told(plain, monkeypatch):
-    monkeypatch.setattr(plain.model, "add_prior", lambda scores, inputs: scores)
-    with pytest.raises(AssertionError, match="add_prior"):
-        model_checks.a_prior_is_added_to_the_scores(plain)
-
-
-def test_a_model_that_adds_the_prior_without_its_share_is_told(plain, monkeypatch):
-    def added(scores, inputs):
-        return scores if inputs.prior is None else inputs.prior.add_to(scores)
-
-    monkeypatch.setattr(plain.model, "add_prior", added)
+@pytest.mark.parametrize(
+    "prior",
+    [lambda prior: None, lambda prior: prior and PriorScores(prior.log_p)],
+    ids=["none of it", "without its share"],
+)
+def test_a_model_that_does_not_add_the_prior_is_told(plain, monkeypatch, prior):
+    decide = plain.model.decide
+    monkeypatch.setattr(plain.model, "decide", lambda inputs: decide(replace(inputs, prior=prior(inputs.prior))))
     with pytest.raises(AssertionError, match="add_prior"):
         model_checks.a_prior_is_added_to_the_scores(plain)
 

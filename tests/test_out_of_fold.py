@@ -23,6 +23,7 @@ from discern_vqa.scoring import predictions
 from discern_vqa.training.train import train
 from discern_vqa.trust import ood, promises
 
+COUNTS = {"pretrain": 2, "train": 32, "validation": 6, "test": 8}
 LOOKUP = '[data]\ndataset = "phantom"\nrefit = "train+validation"\n[model]\nname = "baselines.lookup"\n[run]\n'
 
 
@@ -91,7 +92,7 @@ def test_a_fold_that_is_none_is_a_mistake_of_the_recipe(wrong):
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("folds")
-    phantom.draw(folder / "phantoms", images=60, size=64, workers=1, regions=["chest"])
+    phantom.draw(folder / "phantoms", counts=COUNTS, size=64, workers=1, regions=["chest"])
     return folder / "phantoms"
 
 

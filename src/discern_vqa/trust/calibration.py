@@ -82,7 +82,7 @@ class Calibration:
             raise DataError(
                 f"{len(rows)} held-out questions are too few to calibrate on; expected at least {FEWEST}",
                 hint="hold out more ([data] validation_ratio in the recipe), give a larger file with --on, or learn from"
-                " all of them (--set data.refit=train+validation --set run.select=last) and calibrate with --folds 5",
+                " all (--set data.refit=train+validation --set run.select=last) and calibrate with --folds 5",
             )
         kind = confidence.kind_of(rows)
         right = rights(rows, normalise)
@@ -231,8 +231,9 @@ def what_can_be_done(run: Path) -> str:
     """What to type instead."""
     return (
         f"discern calibrate {run} --folds 5 (trains it five times more, each time without a fifth, and calibrates on"
-        f" the answers to that fifth), or --on HELD_OUT.jsonl (its predictions, with gold, on {FEWEST} questions or more of"
-        " your own), or --on OTHER_RUN: the same recipe trained with --set data.validation_ratio=0.1"
+        " the answers to that fifth), or --on HELD_OUT.jsonl (its predictions, with gold, on"
+        f" {FEWEST} questions or more of your own), or --on OTHER_RUN: the same recipe trained with"
+        " --set data.validation_ratio=0.1"
     )
 
 

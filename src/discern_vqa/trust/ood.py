@@ -87,9 +87,8 @@ class Known:
             folds: of each training without a fold: the vectors of what it learned from, and of what was left out, in
                 the space of its own encoder.
         """
-        inside = [
-            _distance(_unit(out), _unit(kept).astype(np.float16)) for kept, out in folds if len(out) and len(kept)
-        ]
+        pairs = [(_unit(left_out), _unit(kept).astype(np.float16)) for kept, left_out in folds if len(left_out)]
+        inside = [_distance(left_out, kept) for left_out, kept in pairs]
         if sum(map(len, inside)) < FEWEST:
             return None
         return cls(_unit(learned).astype(np.float16), np.sort(np.concatenate(inside)), OUT_OF_FOLD)

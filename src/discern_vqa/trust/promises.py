@@ -1,7 +1,7 @@
 """How many held-out questions a promise takes, and how exact it is with as many as there are. No torch.
 
-An answer set of coverage c needs a true answer that may fall below the threshold: (n + 1)(1 - c) >= 1. Over draws of the
-n held-out questions the coverage that results has the Beta(n + 1 - l, l) distribution, l = floor((n + 1)(1 - c))
+An answer set of coverage c needs a true answer that may fall below the threshold: (n + 1)(1 - c) >= 1. Over draws of
+the n held-out questions the coverage that results has the Beta(n + 1 - l, l) distribution, l = floor((n + 1)(1 - c))
 (Vovk 2012): few questions promise the mean and say little about the set in hand. That counts questions as independent;
 several about one image say less.
 """
@@ -34,15 +34,13 @@ def realised(n: int, coverage: float) -> tuple[float, float] | None:
 
 def exactness(n: int, coverage: float) -> str:
     """A sentence about the answer sets that are fitted on `n` questions."""
-    between = realised(n, coverage)
+    between, sets = realised(n, coverage), f"answer sets of {100 * coverage:.0f} %"
     if between is None:
-        return (
-            f"answer sets of {100 * coverage:.0f} % take {questions_for(coverage)} questions to be fitted on, not {n:,}"
-        )
+        return f"{sets} take {questions_for(coverage)} questions to be fitted on"
     low, high = (100 * end for end in between)
     return (
-        f"fitted on {n:,} questions, answer sets of {100 * coverage:.0f} % hold the true answer {low:.0f} to {high:.0f} % of"
-        " the time (in 9 of 10 such calibrations)"
+        f"fitted on {n:,} questions, {sets} hold the true answer {low:.0f} to {high:.0f} % of the time (in 9 of 10 such"
+        " calibrations)"
     )
 
 
@@ -50,6 +48,6 @@ def too_few(n: int, coverage: float = COVERAGE) -> str:
     """What cannot be promised with `n` held-out questions, and what each promise takes."""
     return (
         f"{n:,} held-out questions are too few: calibrated confidence takes {FEWEST}, answer sets of"
-        f" {100 * coverage:.0f} % take {questions_for(coverage)} for each form of answer, a threshold for abstention takes"
-        f" {abstention.FEWEST} that are answered, and one for unusual images takes {ood.FEWEST} held-out images"
+        f" {100 * coverage:.0f} % take {questions_for(coverage)} for each form of answer, a threshold for abstention"
+        f" takes {abstention.FEWEST} that are answered, and one for unusual images takes {ood.FEWEST} held-out images"
     )
