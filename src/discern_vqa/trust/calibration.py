@@ -81,8 +81,8 @@ class Calibration:
         if len(rows) < FEWEST:
             raise DataError(
                 f"{len(rows)} held-out questions are too few to calibrate on; expected at least {FEWEST}",
-                hint="hold out more ([data] validation_ratio in the recipe), give a larger file with --on, or learn from"
-                " all (--set data.refit=train+validation --set run.select=last) and calibrate with --folds 5",
+                hint="hold out more ([data] validation_ratio in the recipe), give a larger file with --on, or learn"
+                " from all (--set data.refit=train+validation --set run.select=last) and calibrate with --folds 5",
             )
         kind = confidence.kind_of(rows)
         right = rights(rows, normalise)
