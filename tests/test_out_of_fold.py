@@ -150,6 +150,7 @@ def test_answers_of_the_run_itself_would_be_surer(lookup):
     assert learned > unseen + 0.1
 
 
+@pytest.mark.slow
 def test_the_report_says_how_the_confidence_was_fitted(lookup, drawn):
     assert cli.main(["evaluate", str(lookup), "--no-baselines"]) == 0
     assert cli.main(["report", str(lookup)]) == 0
@@ -167,6 +168,7 @@ def network(drawn) -> Path:
     return run
 
 
+@pytest.mark.slow
 def test_a_network_that_held_nothing_out_is_not_calibrated_and_knows_no_limits(network, capsys, tmp_path):
     run = shutil.copytree(network, tmp_path / "run")
     assert cli.main(["calibrate", str(run)]) == 2
@@ -177,12 +179,20 @@ def test_a_network_that_held_nothing_out_is_not_calibrated_and_knows_no_limits(n
     scores = json.loads((run / "scores.test.json").read_text())
     assert "held none out" in scores["calibration"]["missing"]
     assert "its encoders have learned every image" in scores["scope"]["missing"]
+    image = next((Run.open(run).root / "images" / "test").glob("*.png"))
+    capsys.readouterr()
+    assert cli.main(["ask", str(run), str(image), "Is there a mass?"]) == 0
+    told = capsys.readouterr().err
+    assert (
+        f"since the run learned from all of its data, and is no probability: discern calibrate {run} --folds 5" in told
+    )
     assert not (run / "calibration.json").exists()
     assert not (run / ood.FIGURES).exists()
     assert cli.main(["report", str(run)]) == 0
     assert "held none out" in (run / "report" / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_network_is_calibrated_fold_by_fold_and_so_are_its_limits(network, capsys, tmp_path):
     run = shutil.copytree(network, tmp_path / "run")
     assert cli.main(["calibrate", str(run), "--folds", "2"]) == 0

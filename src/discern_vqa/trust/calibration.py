@@ -227,6 +227,12 @@ def nothing_held_out(run: Path) -> str:
     )
 
 
+def not_yet(run: Path, refit: bool) -> str:
+    """What to know of the score of an answer of a run that is not calibrated. refit: whether it held nothing out."""
+    why, folds = (" since the run learned from all of its data,", " --folds 5") if refit else ("", "")
+    return f"the score is not calibrated,{why} and is no probability: discern calibrate {run}{folds}"
+
+
 def what_can_be_done(run: Path) -> str:
     """What to type instead."""
     return (
