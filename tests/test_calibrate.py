@@ -199,7 +199,7 @@ def test_evaluate_calibrates_on_validation_and_measures_on_test(folder):
 def test_too_few_validation_questions_are_said_and_nothing_is_written(folder, monkeypatch):
     monkeypatch.setattr(calibration, "FEWEST", 50)
     missing = evaluate(folder, baselines=False)["calibration"]
-    assert "19 validation questions are too few; it takes 50" in missing["missing"]
+    assert "19 held-out questions are too few: calibrated confidence takes 50" in missing["missing"]
     assert not (folder / FILE).exists()
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 from _tiny import CAPTIONS, LENGTH, QUESTIONS, TOKENIZER, VOCABULARY, batch, rng
-from pydantic import BaseModel
 
 from discern_vqa import registry
 from discern_vqa.config import read_recipe
+from discern_vqa.model_checks import shrunk
 from discern_vqa.nn.losses import total
 from discern_vqa.training.optim import make_optimizer
 
@@ -16,24 +16,6 @@ ROOT = Path(__file__).resolve().parents[1] / "recipes"
 RECIPES = sorted(ROOT.rglob("*.toml"))
 BASELINES = [path for path in RECIPES if read_recipe(path).is_baseline]
 NETWORKS = [path for path in RECIPES if path not in BASELINES]
-SMALL = {
-    "width": 16, "size": 32, "patch": 8, "channels": 4, "layers": 1, "heads": 2, "ffn": 32, "length": 8,
-    "image_target_size": 16,
-}  # fmt: skip
-"""What a size is called in any model's table, and how small it is made."""
-
-
-def shrunk(table: BaseModel, path: str = "model") -> list[str]:
-    """Overrides that make a model small: each size of SMALL that its table and the tables in it have and that is
-    larger."""
-    found = []
-    for key in type(table).model_fields:
-        value = getattr(table, key)
-        if isinstance(value, BaseModel):
-            found += shrunk(value, f"{path}.{key}")
-        elif key in SMALL and isinstance(value, int) and (value > SMALL[key] or (key == "size" and not value)):
-            found.append(f"{path}.{key}={SMALL[key]}")
-    return found
 
 
 def named(path: Path) -> str:

@@ -43,8 +43,11 @@ class ModelConfig(Profiled):
     """[model] of a recipe. A subclass sets `name` to its file's."""
 
     name: str
+    """Which model it is."""
     image: EncoderConfig = EncoderConfig()
+    """The image encoder."""
     text: EncoderConfig = EncoderConfig()
+    """The text encoder."""
 
     def parts(self) -> dict[str, Part]:
         """The parts that may be pre-trained, by the names of their attributes in the model. The model's constructor
@@ -127,7 +130,9 @@ class ObjectiveConfig(Profiled):
     the loss."""
 
     name: str
+    """Which objective it is."""
     weights: dict[str, float]
+    """The weight of each part of the loss, all of them named."""
 
     @field_validator("weights")
     @classmethod

@@ -12,7 +12,19 @@ from typing import Annotated
 
 import typer
 
-from discern_vqa.commands import answers, calibrate, compare, data, doctor, experiments, explaining, runs, score
+from discern_vqa.commands import (
+    answers,
+    calibrate,
+    compare,
+    data,
+    doctor,
+    experiments,
+    explaining,
+    new,
+    recipes,
+    runs,
+    score,
+)
 from discern_vqa.errors import DiscernError
 from discern_vqa.version import __version__
 
@@ -30,6 +42,8 @@ app = typer.Typer(
 )
 app.command()(runs.demo)
 app.add_typer(data.app, name="data")
+app.add_typer(recipes.app, name="recipe")
+app.add_typer(new.app, name="new")
 app.command()(runs.train)
 app.command()(runs.evaluate)
 app.command()(score.score)

@@ -22,7 +22,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from discern_vqa import registry
 from discern_vqa.errors import ConfigError
-from discern_vqa.recipe_check import explain, impossible, suggest, unknown_names
+from discern_vqa.recipe_check import explain, impossible, suggest, unknown_names, without_none
 from discern_vqa.recipe_table import Profiled as Profiled
 from discern_vqa.recipe_table import Table as Table
 from discern_vqa.renamed_keys import translated
@@ -80,7 +80,10 @@ class DataConfig(Table):
     train, so that results on the data set's own validation split can be reported."""
     refit: Literal["none", "train+validation"] = "none"
     """`train+validation`: once settings and epochs are chosen, the data set's own validation split is learned from too,
-    and nothing is held out. Such a run is not evaluated on validation."""
+    and nothing is held out. Such a run is not evaluated on validation; `discern calibrate --folds` calibrates it."""
+    out_of_fold: tuple[int, int] | None = None
+    """[i, k]: of k parts of what would be learned from, the i-th (from 0) is left out, and nothing is chosen on it. The
+    trainings of `discern calibrate RUN --folds k` have it."""
     normaliser: str = Field(default_factory=lambda values: usual_normaliser(str(values.get("dataset", ""))))
     """The rule by which two answers count as the same (`data/normalisers.py`). The default is `m3ae` for a published
     data set, as its published scores are, and else `plain`, which loses nothing that carries a meaning."""
@@ -246,6 +249,13 @@ class Recipe(Table):
         tables = [name for name in TABLES if not (self.is_baseline and name in LEARNING)]
         return {name: getattr(self, name).model_dump(mode="json") for name in tables}
 
+    def resolved_tables(self) -> dict[str, Any]:
+        """As `to_json`, with what the profiles choose, and without the keys that then stand for nothing (None), which
+        TOML cannot write."""
+        filled = {name: table.resolved() for name in ("model", "objective")
+                  if isinstance(table := getattr(self, name), Profiled)}  # fmt: skip
+        return without_none(self.model_copy(update=filled).to_json())
+
 
 def read_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     """Reads a TOML recipe, applies `key=value` overrides, and checks everything.
@@ -283,6 +293,10 @@ def check_recipe(tables: dict[str, Any], where: str, *, kept: bool = False) -> R
             continue
         try:
             classes[name] = load(chosen).Config
+            if not issubclass(classes[name], Table if registry.is_baseline(chosen) else Profiled):
+                base = "Table" if registry.is_baseline(chosen) else f"{name.title()}Config"
+                mistakes.append(f"[{name}] the Config of {chosen!r} is not derived from {base} (docs/adding.md)")
+                del classes[name]
         except ConfigError as error:
             mistakes.append(f"[{name}] {error}; {error.hint}")
     built: dict[str, Any] = {}

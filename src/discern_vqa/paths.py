@@ -2,7 +2,7 @@
 
     data      the given folder | a folder of DISCERN_DATA | ~/.cache/discern/data
     weights   the given folder | a folder of DISCERN_WEIGHTS | ~/.cache/discern/weights | a Python package | the hub
-    recipes   the path as given | the checkout's recipes/ | the recipes that the installed package carries
+    recipes   the path as given | the checkout's recipes/ | those that the installed package carries | own packages'
 
 DISCERN_DATA and DISCERN_WEIGHTS may name several folders, separated as in PATH. A folder of weights may have the hub's
 cache layout (`models--org--name/snapshots/<revision>/`). The error message for something
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from discern_vqa import registry
 from discern_vqa.errors import ConfigError, DataError, did_you_mean
+from discern_vqa.own_packages import package_folders
 
 HUB = {
     "bert-base-uncased": "google-bert/bert-base-uncased",
@@ -103,9 +104,10 @@ def find_local_weights(name: str) -> Path | None:
 
 
 def recipe_roots() -> list[Path]:
-    """The checkout's recipes/, or those that the wheel carries."""
+    """The checkout's recipes/, or those that the wheel carries; then those of one's own packages."""
     here = Path(__file__).resolve().parent
-    return [root for root in (here / "recipes", here.parents[1] / "recipes") if root.is_dir()]
+    own = [folder / "recipes" for folder in package_folders()]
+    return [root for root in (here / "recipes", here.parents[1] / "recipes", *own) if root.is_dir()]
 
 
 def find_recipe(path: Path) -> Path:

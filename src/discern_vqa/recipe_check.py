@@ -18,6 +18,8 @@ def impossible(built: dict[str, Any]) -> list[str]:
     data = built.get("data")
     if data is not None and data.fold >= data.folds:
         mistakes.append(f"[data] fold = {data.fold}: expected less than folds = {data.folds}")
+    if data is not None and data.out_of_fold is not None and not 0 <= data.out_of_fold[0] < data.out_of_fold[1] > 1:
+        mistakes.append(f"[data] out_of_fold = {list(data.out_of_fold)}: expected [i, k] with 0 <= i < k and k > 1")
     if data is not None and data.dataset in data.auxiliary:
         mistakes.append(f"[data] auxiliary: {data.dataset!r} is the data set itself")
     if data is not None and (odd := data.vocabulary_min_count.keys() - set(data.vocabulary_from)):
@@ -104,3 +106,9 @@ def _keys(cls: type[BaseModel], path: list[str]) -> list[str]:
 def suggest(name: str, known: list[str]) -> str:
     """The nearest of the `known` names, or all of them."""
     return " (" + did_you_mean(name, known, f"there are: {', '.join(known)}") + ")"
+
+
+def without_none(tables: dict[str, Any]) -> dict[str, Any]:
+    """Tables without the keys that stand for nothing (None), which TOML cannot write."""
+    return {key: without_none(value) if isinstance(value, dict) else value for key, value in tables.items()
+            if value is not None}  # fmt: skip

@@ -14,6 +14,7 @@ from discern_vqa import registry
 from discern_vqa.config import DataConfig
 from discern_vqa.data.answers import NORMALISERS, AnswerVocabulary
 from discern_vqa.data.fault import Fault
+from discern_vqa.data.folds import without_fold
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.splits import hold_out_validation, image_disjoint
 from discern_vqa.errors import ConfigError, DataError
@@ -52,7 +53,21 @@ class Samples:
     @cached_property
     def learning(self) -> tuple[list[Sample], list[Sample]]:
         """(train, validation): the data set's own validation split when it has one (and the recipe takes it), else held
-        out of train."""
+        out of train. Without the fold that `data.out_of_fold` leaves out, and then without a validation part."""
+        if self.choice.out_of_fold is None:
+            return self._whole_learning
+        fold, folds = self.choice.out_of_fold
+        return without_fold(self._whole_learning[0], folds, fold, self.choice.validation_by)[0], []
+
+    def fold(self) -> list[Sample]:
+        """The questions of the fold that `data.out_of_fold` leaves out; none where it leaves out none."""
+        if self.choice.out_of_fold is None:
+            return []
+        fold, folds = self.choice.out_of_fold
+        return without_fold(self._whole_learning[0], folds, fold, self.choice.validation_by)[1]
+
+    @cached_property
+    def _whole_learning(self) -> tuple[list[Sample], list[Sample]]:
         choice, excluded = self.choice, excluded_images(self.choice)
         train = [sample for sample in self.learnable if Path(sample.image).name not in excluded]
         validation: list[Sample] = []

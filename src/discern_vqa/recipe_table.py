@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 class Table(BaseModel):
     """A table of a recipe. It is frozen, and refuses unknown keys and numbers that are NaN or infinite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     def filled(self, **chosen: Any) -> Self:
         """A copy in which each key that was left open (None) has its value of `chosen`; the value for an inner table is

@@ -1,23 +1,57 @@
 """The name is the path: `load("models", "cmdpi")` is `discern_vqa/models/cmdpi.py`.
 
-No decorators and no list to edit: adding a model, a data set or an objective is adding a file.
+No decorators and no list to edit: adding a model, a data set or an objective is adding a file. The file may lie in a
+package of your own (`own_packages`): `models/toy.py` in it is the model "toy", as if it lay here.
 """
 
 import importlib
 import pkgutil
+from importlib.util import find_spec
 from types import ModuleType
 from typing import cast
 
 from discern_vqa.contracts import BaselineRow, ExplanationMethod, FittedBaseline, Model, Objective, Reader
 from discern_vqa.errors import ConfigError, did_you_mean
+from discern_vqa.own_packages import VARIABLE, import_own, package_names
 
 BASELINE = "baselines."
+OPEN = {
+    "models": ("Config", "Model"),
+    "objectives": ("Config", "Objective"),
+    "datasets": ("SUMMARY", "LICENCE", "SPLITS", "PUBLISHED", "read"),
+    "baselines": (),
+    "measurements": ("ORDER", "measure"),
+    "explanations": ("SUMMARY", "offered", "explain"),
+}
+"""The kinds that a package of one's own may add to, and what a file of each has to hold (`contracts`)."""
 
 
 def names(kind: str) -> list[str]:
-    """The modules of `discern_vqa/<kind>/`, sorted; a name with a leading underscore is machinery, not an instance."""
-    package = importlib.import_module(f"discern_vqa.{kind}")
-    return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.name.startswith("_"))
+    """The modules of `discern_vqa/<kind>/` and of the same folder in one's own packages, sorted; a name with a leading
+    underscore is machinery, not an instance.
+
+    Raises ConfigError where two packages have a module of one name.
+    """
+    return sorted(_modules(kind))
+
+
+def _modules(kind: str) -> dict[str, str]:
+    """The full name of each module of a kind, by its name."""
+    modules: dict[str, str] = {}
+    for package in ("discern_vqa", *(package_names() if kind in OPEN else ())):
+        if package != "discern_vqa":
+            import_own(package)
+        spec = find_spec(f"{package}.{kind}")
+        for module in pkgutil.iter_modules(spec.submodule_search_locations if spec is not None else []):
+            if module.name.startswith("_"):
+                continue
+            if module.name in modules:
+                raise ConfigError(
+                    f"{package}.{kind}.{module.name} has the name of {modules[module.name]}",
+                    hint=f"rename {module.name}.py in {package}/{kind}",
+                )
+            modules[module.name] = f"{package}.{kind}.{module.name}"
+    return modules
 
 
 def load_model(name: str) -> Model | FittedBaseline:
@@ -32,12 +66,16 @@ def fitted_baseline(name: str) -> FittedBaseline:
     """The baseline that a recipe calls "baselines.<name>". Raises ConfigError for one that cannot be trained."""
     module = load("baselines", name.removeprefix(BASELINE))
     if not isinstance(module, FittedBaseline):
-        known = [baseline for baseline in names("baselines") if isinstance(load("baselines", baseline), FittedBaseline)]
         raise ConfigError(
             f"{name!r} is a row of `discern evaluate` only, and cannot be trained by itself",
-            hint=f"these can: {', '.join(BASELINE + baseline for baseline in known)}",
+            hint=f"these can: {', '.join(BASELINE + baseline for baseline in trainable_baselines())}",
         )
     return module
+
+
+def trainable_baselines() -> list[str]:
+    """The baselines that have a recipe of their own, without "baselines." before their names."""
+    return [name for name in names("baselines") if isinstance(load("baselines", name), FittedBaseline)]
 
 
 def is_baseline(name: str) -> bool:
@@ -46,12 +84,24 @@ def is_baseline(name: str) -> bool:
 
 
 def load(kind: str, name: str) -> ModuleType:
-    """The module `discern_vqa.<kind>.<name>`. Raises ConfigError that suggests the nearest name."""
-    known = names(kind)
-    if name not in known:
-        hint = did_you_mean(name, known, f"there are: {', '.join(known)}")
+    """The module `<kind>/<name>.py`, of this package or of one's own. Raises ConfigError that suggests the nearest
+    name, and for a file of one's own that cannot be imported or lacks something (with file and line)."""
+    modules = _modules(kind)
+    if name not in modules:
+        hint = did_you_mean(name, modules, f"there are: {', '.join(sorted(modules))}")
+        if kind in OPEN and "did you mean" not in hint:
+            hint += f"; a package of your own is named in {VARIABLE}"
         raise ConfigError(f"there is no {name!r} among the {kind}", hint=hint)
-    return importlib.import_module(f"discern_vqa.{kind}.{name}")
+    full = modules[name]
+    if full.startswith("discern_vqa."):
+        return importlib.import_module(full)
+    module = import_own(full)
+    if lacking := [part for part in OPEN[kind] if not hasattr(module, part)]:
+        raise ConfigError(
+            f"{module.__file__} has no {', no '.join(lacking)}; {kind} have {', '.join(OPEN[kind])}",
+            hint=f"see docs/adding.md, and the files of discern_vqa/{kind}",
+        )
+    return module
 
 
 def reader(name: str) -> Reader:

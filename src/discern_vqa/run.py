@@ -74,9 +74,10 @@ class Run:
     root: Path  # where the data lay when the run was made
     writer: Writer | None = None  # for models that write their answers
 
-    def create(self, source: Path) -> Self:
-        """Writes all that is known before the first step; `source` is the recipe's file. Raises RunError when the
-        folder is another run's; of one that has kept no step there is nothing to lose, and what it left is removed."""
+    def create(self, source: Path, began_from: Path | None = None) -> Self:
+        """Writes all that is known before the first step; `source` is the recipe's file, `began_from` the run whose
+        weights are taken over. Raises RunError when the folder is another run's; of one that has kept no step there is
+        nothing to lose, and what it left is removed."""
         folder = self.folder
         if (folder / CONFIG).exists():
             if has_begun(folder):
@@ -95,6 +96,7 @@ class Run:
             "version": VERSION,
             "name": folder.name,
             "root": root,
+            "from": str(began_from.resolve()) if began_from is not None else "",
             "environment": environment(),
         }
         config["data"]["root"] = root
@@ -137,6 +139,15 @@ class Run:
         except (LookupError, TypeError, AttributeError, ValueError, OSError) as error:
             raise RunError(f"{folder} has a broken {VOCABULARY} or {CONFIG}: {error}", hint="train it again") from error
         return cls(folder, recipe, vocabulary, tokenizer, root, writer)
+
+    def began_from(self) -> Path | None:
+        """The run whose weights this one began with; None: it began with none. Runs that do not say it began with
+        their folder `before`, or with none."""
+        named = read_json(self.folder / CONFIG).get("from")
+        before = self.folder / "before"
+        if named is None:
+            return before if (before / WEIGHTS).is_file() else None
+        return Path(named) if named else None
 
     def build_model(self, *, pretrained: bool = False) -> ModelBase:
         """The model of this run: with its encoders' pre-trained weights (before training), or bare, to be loaded."""

@@ -13,6 +13,7 @@ from discern_vqa.data.judged import shown_share
 
 if TYPE_CHECKING:
     from discern_vqa.data.answers import Answer
+    from discern_vqa.evaluation.predict import Predictor
     from discern_vqa.fitting.cases import Case
 
 DISCLAIMER = "Research software: not for diagnosis."
@@ -51,7 +52,16 @@ def ask(
             cases = SimilarCases.of(predictor).nearest(image, question, similar)
     if part:
         typer.echo(part, err=True)
+    _say_if_uncalibrated(predictor)
     typer.echo(_as_json(answer, cases) if as_json else _as_text(answer, cases))
+
+
+def _say_if_uncalibrated(predictor: "Predictor") -> None:
+    from discern_vqa.trust.calibration import not_yet
+
+    if predictor.calibration is None:
+        refit = predictor.run.recipe.data.refit != "none"
+        typer.echo(not_yet(predictor.run.folder, refit), err=True)
 
 
 def _as_text(answer: "Answer", cases: "list[Case]") -> str:
@@ -94,4 +104,5 @@ def predict(
     predictor = open_run(run)
     with progress_bars() as progress:
         predictor.predict_file(questions, out, partial(progress, "answering"), mode)
+    _say_if_uncalibrated(predictor)
     typer.echo(f"predictions: {out}\n{DISCLAIMER}")

@@ -28,6 +28,15 @@ def calibrate(
     test: Annotated[
         Path | None, typer.Option(help="Measure on these predictions; for a run by default its test predictions.")
     ] = None,
+    folds: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="For a run that held nothing out: train it so many times more, each time without a part, and calibrate"
+            " on the answers to the parts left out.",
+            show_default=False,
+        ),
+    ] = 0,
     data: MovedData = None,
     coverage: Annotated[float, typer.Option(help="How often an answer set shall hold the true answer.")] = 0.9,
     accuracy: Annotated[
@@ -63,6 +72,11 @@ def calibrate(
     if figure is not None and figure.suffix.lower() not in FORMATS:
         hint = f"--figure {figure.stem}.png"
         raise ConfigError(f"--figure {figure}: expected a name in {', '.join(FORMATS)}", hint=hint)
+    if folds == 1 or (folds and (on is not None or outside or not source.is_dir())):
+        raise ConfigError(
+            "--folds is for a run folder, without --on and --outside, and there are two folds or more",
+            hint="discern calibrate RUN --folds 5",
+        )
     if outside:
         options = {"--test": test, "--accuracy": accuracy, "--out": out, "--figure": figure, "--normalise": normalise}
         _refuse_with_outside(source, on, options)
@@ -75,7 +89,7 @@ def calibrate(
             )
         from discern_vqa.evaluation.calibrate import calibrate_run
 
-        made, rows = calibrate_run(source, on=on, data=data, coverage=coverage, target=accuracy, say=_say)
+        made, rows = calibrate_run(source, on=on, data=data, coverage=coverage, target=accuracy, folds=folds, say=_say)
         own = source / "predictions.test.jsonl"
         test = test or (own if own.is_file() else None)
         _show(made, _measured_on(rows, test), test, source / FILE, figure, as_json)

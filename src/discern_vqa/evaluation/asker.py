@@ -66,8 +66,9 @@ class RunAsker:
         """A run that has no detector yet gets one."""
         predictor = self.predictor
         images = {sample.image for sample in self.samples}
+        new = [sample for sample in self.held_out if sample.image not in images]
         if predictor.detector is None and not ood_fit.fit_run(
-            predictor, self.train, [sample for sample in self.held_out if sample.image not in images]
+            predictor, self.train, new, none_held_out=not self.held_out
         ):
             return {"missing": ood_fit.why_not(predictor, self.train)}
         figures = ood.read_figures(predictor.run.folder)

@@ -6,7 +6,9 @@ from typing import Any
 
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import DataError, DiscernError, RunError
+from discern_vqa.evaluation import out_of_fold
 from discern_vqa.evaluation.opening import open_run, samples_of
+from discern_vqa.evaluation.out_of_fold import predict_out_of_fold
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.run import WEIGHTS, Run
 from discern_vqa.scoring import predictions
@@ -40,10 +42,12 @@ def calibrate_run(
     data: Path | None = None,
     coverage: float = COVERAGE,
     target: float | None = None,
+    folds: int = 0,
     say: Callable[[str], None] = lambda text: None,
 ) -> tuple[Calibration, list[Prediction]]:
     """Fits on the run's own validation questions, or on the predictions `on`; writes `calibration.json`.
 
+    folds: fits on out-of-fold predictions instead (`out_of_fold`), after so many trainings; 0: does not.
     on: a predictions file of held-out questions, or another run's folder (its validation predictions are taken: the
     same recipe with a validation part, for a run that learned from everything). data: the data set's folder, if it
     moved.
@@ -54,7 +58,7 @@ def calibrate_run(
     run = Path(run)
     if on is not None:
         opened, file = Run.open(run), on
-        about = {"what": "held-out", "file": file.name}
+        about: dict[str, Any] = {"what": "held-out", "file": file.name}
         if on.is_dir():
             _refuse_another_recipe(opened, Run.open(on))
             file = on / VALIDATION
@@ -67,6 +71,11 @@ def calibrate_run(
             refuse_shared(rows, predictions.read(test), f"the test questions of {run}")
         if not on.is_dir():
             _refuse_learned(opened, rows, data, say)
+        return _fit(run, rows, opened.recipe.data.normaliser, coverage, target, about), rows
+    if folds:
+        opened = Run.open(run)
+        rows = predict_out_of_fold(opened, folds, data, say)
+        about = {"what": "out-of-fold", "file": out_of_fold.FILE, "folds": folds}
         return _fit(run, rows, opened.recipe.data.normaliser, coverage, target, about), rows
     predictor = open_run(run, calibrated=False)  # what is there may be broken or out of date
     validation = samples_of(predictor.run, data).held_out()
@@ -124,7 +133,7 @@ def _flat(table: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
 
 def _fit(
-    folder: Path, rows: list[Prediction], normalise: str, coverage: float, target: float | None, about: dict[str, str]
+    folder: Path, rows: list[Prediction], normalise: str, coverage: float, target: float | None, about: dict[str, Any]
 ) -> Calibration:
     made = Calibration.fit(rows, normalise, coverage, target, {**about, "weights": digest(folder / WEIGHTS)})
     made.write(folder / FILE)

@@ -1,26 +1,25 @@
 """Fits the out-of-distribution detector of a run (`trust/ood.py`) on what it learned from, and measures it on what it
 did not."""
 
-import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from discern_vqa.data.ablated_images import ShuffledImages
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import DataError, RunError
+from discern_vqa.evaluation import ood_folds
 from discern_vqa.evaluation.features import image_vectors, key_of, question_vectors
+from discern_vqa.evaluation.ood_folds import images_of, questions_of, sampled, trained_encoders
 from discern_vqa.evaluation.opening import open_run, samples_of
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.run import WEIGHTS
 from discern_vqa.scoring.metrics import figure
 from discern_vqa.trust import ood
 from discern_vqa.trust.calibration import digest
-from discern_vqa.trust.ood import MOST, Detector, Known
-
-T = TypeVar("T", str, tuple[str, Path])
+from discern_vqa.trust.ood import Detector, Known
 
 NOISE = "noise"
 IMAGE_FILES = frozenset(".png .jpg .jpeg .tif .tiff .bmp .gif .webp .dcm .nii .gz".split())
@@ -28,31 +27,45 @@ IMAGE_FILES = frozenset(".png .jpg .jpeg .tif .tiff .bmp .gif .webp .dcm .nii .g
 _NOISY = 100  # so many held-out images are turned into noise, to see whether that is told
 
 
-def fit_run(predictor: Predictor, train: Sequence[Sample], validation: Sequence[Sample]) -> Detector | None:
+def fit_run(
+    predictor: Predictor, train: Sequence[Sample], validation: Sequence[Sample], *, none_held_out: bool = False
+) -> Detector | None:
     """Writes `ood.safetensors` and `ood.json` into the run's folder, and sets `predictor.detector`.
 
     Images and questions of validation that are not in train are held out; where they are too few (where validation is
     made of other questions about the same images), a fifth of train is left out in turn. None: see `why_not`.
+
+    none_held_out: the run learned from everything. An encoder that was trained has then learned every image, and a
+    fifth of them is no more like new ones than the rest: only the trainings of `out_of_fold` tell how far new ones are.
     """
     if predictor.batcher is None:
         return None
-    familiar = _images(train)
-    learned = _sampled(familiar.items())
-    held = [key for key in _sampled(_images(validation).items()) if key[0] not in familiar]
+    familiar = images_of(train)
+    learned = sampled(familiar.items())
+    held = [key for key in sampled(images_of(validation).items()) if key[0] not in familiar]
     # What images of one patient share is no proof of being usual, so they are left out together.
     groups = {sample.image: sample.group or sample.patient or sample.study or sample.image for sample in train}
     model, batcher = predictor.model, predictor.batcher
-    image = Known.fit(
-        image_vectors(model, batcher, learned),
-        [groups[name] for name, _ in learned],
-        image_vectors(model, batcher, held) if held else None,
+    trained = trained_encoders(predictor) if none_held_out else frozenset()
+    image = (
+        ood_folds.known(predictor, "image", learned)
+        if "image" in trained
+        else Known.fit(
+            image_vectors(model, batcher, learned),
+            [groups[name] for name, _ in learned],
+            image_vectors(model, batcher, held) if held else None,
+        )
     )
-    questions = _sampled(_questions(train))
-    new = _sampled(set(_questions(validation)) - set(_questions(train)))
-    question = Known.fit(
-        question_vectors(model, batcher, questions),
-        questions,
-        question_vectors(model, batcher, new) if new else None,
+    questions = sampled(questions_of(train))
+    new = sampled(set(questions_of(validation)) - set(questions_of(train)))
+    question = (
+        ood_folds.known(predictor, "question", questions)
+        if "question" in trained
+        else Known.fit(
+            question_vectors(model, batcher, questions),
+            questions,
+            question_vectors(model, batcher, new) if new else None,
+        )
     )
     known = {kind: side for kind, side in (("image", image), ("question", question)) if side is not None}
     if not known:
@@ -83,8 +96,9 @@ def fit_and_measure(
     predictor = open_run(run, calibrated=False)
     folder, reading = predictor.run.folder, samples_of(predictor.run, data)
     train, validation = reading.learning
-    say(f"what it learned from: {len(_images(train)):,} images, {len(_questions(train)):,} different questions")
-    detector = fit_run(predictor, train, validation or reading.held_out())
+    say(f"what it learned from: {len(images_of(train)):,} images, {len(questions_of(train)):,} different questions")
+    held = validation or reading.held_out()
+    detector = fit_run(predictor, train, held, none_held_out=not held)
     if detector is None:
         why = why_not(predictor, train)
         if outside:
@@ -128,14 +142,14 @@ def measure_split(predictor: Predictor, train: Sequence[Sample], samples: Sequen
     """How much of a split it takes for something else than it learned from: {"image", "question"}, each a figure of
     what was taken for such, over the different images and questions that it had not learned from."""
     known = predictor.detector.known if predictor.detector else {}
-    model, batcher, familiar = predictor.model, predictor.batcher, _images(train)
+    model, batcher, familiar = predictor.model, predictor.batcher, images_of(train)
     figures = {}
     if "image" in known:
-        new = [key for key in _images(samples).items() if key[0] not in familiar]
+        new = [key for key in images_of(samples).items() if key[0] not in familiar]
         distance = known["image"].distance(image_vectors(model, batcher, new)) if new else np.zeros(0)
         figures["image"] = figure(known["image"].is_outside(distance), [name for name, _ in new])
     if "question" in known:
-        asked = sorted(set(_questions(samples)) - set(_questions(train)))
+        asked = sorted(set(questions_of(samples)) - set(questions_of(train)))
         distance = known["question"].distance(question_vectors(model, batcher, asked)) if asked else np.zeros(0)
         figures["question"] = figure(known["question"].is_outside(distance), asked)
     return figures
@@ -145,20 +159,10 @@ def why_not(predictor: Predictor, train: Sequence[Sample]) -> str:
     """Why there is no detector."""
     if predictor.batcher is None:
         return "a baseline has no encoder that would say what is alike"
-    images, asked = len(_images(train)), len(_questions(train))
+    images, asked = len(images_of(train)), len(questions_of(train))
+    if min(images, asked) >= ood.FEWEST and trained_encoders(predictor):
+        return (
+            "it has held nothing out, and its encoders have learned every image and question: how far new ones are is"
+            f" not known (discern calibrate {predictor.run.folder} --folds 5 measures it)"
+        )
     return f"it learned from {images:,} images and {asked:,} different questions; it takes {ood.FEWEST}"
-
-
-def _images(samples: Sequence[Sample]) -> dict[str, Path]:
-    return {sample.image: sample.path for sample in samples}
-
-
-def _questions(samples: Sequence[Sample]) -> list[str]:
-    """The different questions, without regard to capitals and blanks."""
-    return sorted({" ".join(sample.question.lower().split()) for sample in samples if sample.question})
-
-
-def _sampled(things: Iterable[T]) -> list[T]:
-    """All of them in order, or as many as are kept; which ones follows from the list alone."""
-    every = sorted(things)
-    return every if len(every) <= MOST else sorted(random.Random(0).sample(every, MOST))

@@ -7,6 +7,7 @@ from discern_vqa.measurements import Context, Scores
 from discern_vqa.measurements.confidence import reliability_lines
 from discern_vqa.scoring.tables import cell
 from discern_vqa.trust import calibration as calibrations
+from discern_vqa.trust import promises
 from discern_vqa.trust.calibration_view import unkept
 from discern_vqa.trust.confidence import bound_warning
 
@@ -25,9 +26,8 @@ def _missing(context: Context) -> dict[str, str]:
         return {"missing": "these are the questions that it would be fitted on", "hint": "judge on another split"}
     if context.is_calibrated or len(held_out) >= calibrations.FEWEST:
         return {}
-    few = f"{len(held_out)} validation questions are too few; it takes {calibrations.FEWEST}"
     return {
-        "missing": few if held_out else calibrations.nothing_held_out(context.folder),
+        "missing": promises.too_few(len(held_out)) if held_out else calibrations.nothing_held_out(context.folder),
         "hint": calibrations.what_can_be_done(context.folder),
     }
 

@@ -44,6 +44,7 @@ class Config(ModelConfig):
 
     name: Literal["cmdpi"] = "cmdpi"
     profile: Literal["paper", "robust"] = "paper"
+    """`paper`: what the paper says; `robust`: other choices where its literal reading is weak (docs/options.md)."""
     image: EncoderConfig = EncoderConfig()
     text: EncoderConfig = EncoderConfig()
     width: int = Field(512, ge=8)

@@ -62,6 +62,7 @@ class Config(ObjectiveConfig):
 
     name: Literal["cmdpi_finetune"] = "cmdpi_finetune"
     profile: Literal["paper", "robust"] = "paper"
+    """`paper`: what the paper says; `robust`: other choices where its literal reading is weak (docs/options.md)."""
     deviate: bool = True
     """Image features are mixed with those of a similar image (Eq. 8); off: epsilon = 1."""
     mixup: bool = True

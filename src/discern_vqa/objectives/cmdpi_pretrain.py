@@ -58,6 +58,7 @@ class Config(ObjectiveConfig):
 
     name: Literal["cmdpi_pretrain"] = "cmdpi_pretrain"
     profile: Literal["paper", "robust"] = "paper"
+    """`paper`: what the paper says; `robust`: other choices where its literal reading is weak (docs/options.md)."""
     global_reconstruction: bool = True
     """L_rec^g of Eq. 5 is learned."""
     local_reconstruction: bool = True

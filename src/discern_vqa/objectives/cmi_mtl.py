@@ -44,6 +44,7 @@ class Config(ObjectiveConfig):
 
     name: Literal["cmi_mtl"] = "cmi_mtl"
     profile: Literal["fixed", "released"] = "fixed"
+    """`released`: as the published program computes; `fixed`: with its defects repaired (docs/options.md)."""
     loss: Literal["bce", "ce"] = "bce"
     """`bce`: one binary decision for each answer, summed (the paper); `ce`: one choice among all answers."""
     answer_smoothing: float = Field(0.0, ge=0, lt=1)

@@ -14,6 +14,7 @@ from discern_vqa.report.svg import INK, MARKERS, SERIES, drawing
 from discern_vqa.scoring.page_tables import Cell, Figure, Table, percent
 from discern_vqa.trust.calibration import describe_rows
 from discern_vqa.trust.calibration_view import set_rows, unkept
+from discern_vqa.trust.promises import exactness
 
 _GROUPINGS = {"all": "all questions", "answer_type": "by answer type", "answer_form": "by form of the answer given"}
 
@@ -36,6 +37,8 @@ def trust(run: RunFiles, name: str) -> Trust:
         return Trust(missing="The predictions have no scores, so nothing can be said about confidence.")
     measured = made.measure(run.rows) if made is not None and not missing else None
     caution = [f"Take care: {made.warning}."] if made is not None and measured and made.warning else []
+    if made is not None and measured:
+        caution += _fitted(made.fitted_on, made.sets["coverage"])
     both = {"as given": raw} | ({"calibrated": measured["confidence"]} if measured else {})
     return Trust(
         sentences=[*caution, *_sentences(both, measured)],
@@ -43,6 +46,14 @@ def trust(run: RunFiles, name: str) -> Trust:
         tables=[_figures(both), *([_sets(measured["sets"])] if measured else [])],
         missing=missing,
     )
+
+
+def _fitted(on: Mapping[str, Any], coverage: float) -> list[str]:
+    """What the calibration was fitted on, and how exact that makes it."""
+    folds = f", each left out of one of {on['folds']} trainings of the same recipe" if "folds" in on else ""
+    fitted = f"The confidence was calibrated on {on['n']:,} {on.get('what', 'held-out')} questions{folds}."
+    said = exactness(on["n"], coverage)
+    return [fitted, f"{said[0].upper()}{said[1:]}."]
 
 
 def _missing(run: RunFiles) -> str:

@@ -215,7 +215,7 @@ def _new_run(
             texts += [sample.text for part in auxiliary_sets(vocabulary) for sample in part]
         tokenizer = make_tokenizer(settings, texts)
         writer = make_writer(settings, [sample.answer for sample in samples if not sample.is_caption])
-    return Run(out, settings, vocabulary, tokenizer, reading.root, writer).create(source)
+    return Run(out, settings, vocabulary, tokenizer, reading.root, writer).create(source, from_run)
 
 
 def _differences(before: Recipe, now: Recipe) -> str:

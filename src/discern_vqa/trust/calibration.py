@@ -81,7 +81,8 @@ class Calibration:
         if len(rows) < FEWEST:
             raise DataError(
                 f"{len(rows)} held-out questions are too few to calibrate on; expected at least {FEWEST}",
-                hint="hold out more questions: [data] validation_ratio in the recipe, or --on with a larger file",
+                hint="hold out more ([data] validation_ratio in the recipe), give a larger file with --on, or learn"
+                " from all (--set data.refit=train+validation --set run.select=last) and calibrate with --folds 5",
             )
         kind = confidence.kind_of(rows)
         right = rights(rows, normalise)
@@ -220,16 +221,25 @@ def refuse_shared(rows: Sequence[Prediction], judged: Sequence[Prediction], what
 def nothing_held_out(run: Path) -> str:
     """Why a run cannot be calibrated."""
     return (
-        f"{run} learned from every training question and held none out (validation_ratio = 0), so its confidence cannot"
-        " be calibrated: on questions that it has learned it is always sure, and the test split is not for that"
+        f"{run} learned from every training question and held none out (a refit, or validation_ratio = 0), so its"
+        " confidence cannot be calibrated: on questions that it has learned it is always sure, and the test split is"
+        " not for that"
     )
+
+
+def not_yet(run: Path, refit: bool) -> str:
+    """What to know of the score of an answer of a run that is not calibrated. refit: whether it held nothing out."""
+    why, folds = (" since the run learned from all of its data,", " --folds 5") if refit else ("", "")
+    return f"the score is not calibrated,{why} and is no probability: discern calibrate {run}{folds}"
 
 
 def what_can_be_done(run: Path) -> str:
     """What to type instead."""
     return (
-        f"discern calibrate {run} --on HELD_OUT.jsonl (its predictions, with gold, on {FEWEST} questions or"
-        " more of your own), or --on OTHER_RUN: the same recipe trained with --set data.validation_ratio=0.1"
+        f"discern calibrate {run} --folds 5 (trains it five times more, each time without a fifth, and calibrates on"
+        " the answers to that fifth), or --on HELD_OUT.jsonl (its predictions, with gold, on"
+        f" {FEWEST} questions or more of your own), or --on OTHER_RUN: the same recipe trained with"
+        " --set data.validation_ratio=0.1"
     )
 
 

@@ -11,6 +11,7 @@ from discern_vqa.files import atomic_path
 from discern_vqa.scoring.tables import aligned, cell
 from discern_vqa.trust.calibration import Calibration
 from discern_vqa.trust.confidence import CONFIDENCE
+from discern_vqa.trust.promises import exactness
 
 _PROMISED = {"all": "", "answer_type": "answer type: ", "answer_form": "answer given: "}
 _GROUPINGS = {"all": "all", "answer_type": "by answer type", "answer_form": "by answer form"}
@@ -24,9 +25,11 @@ def as_text(made: Calibration) -> str:
     lines = [
         f"calibrated on {on['n']:,} {on.get('what', 'held-out')} questions about {on['images']:,} images, of which "
         f"{100 * on['accuracy']:.1f} % are answered right",
+        *([f"each was left out of one of {on['folds']} trainings, which learned from less"] if "folds" in on else []),
         f"temperature: {made.temperature:.2f}" + (lone if made.kind == CONFIDENCE else ""),
         *([f"WARNING: {made.warning}"] if made.warning else []),
         _abstention(made),
+        exactness(on["n"], made.sets["coverage"]),
         f"answer sets that hold the true answer {100 * made.sets['coverage']:.0f} % of the time:",
     ]
     for grouping, title in _PROMISED.items():

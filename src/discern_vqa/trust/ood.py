@@ -46,6 +46,7 @@ FEWEST = 20
 MOST = 1000
 """Vectors kept of each kind; more add size, and little to the distance from the nearest."""
 HELD_OUT, LEFT_OUT = "held out", "learned from, each fifth left out in turn"
+OUT_OF_FOLD = "each left out of a training of its own (discern calibrate --folds)"
 KINDS = {"image": "images", "question": "questions"}
 """What is judged, and many of it."""
 _HINT = "make it anew with discern calibrate, or remove it"
@@ -78,6 +79,21 @@ class Known:
         fold = (np.random.default_rng(0).permutation(names.max() + 1) % FOLDS)[names]
         inside = [_distance(vectors[fold == number], vectors[fold != number]) for number in range(FOLDS)]
         return cls(vectors, np.sort(np.concatenate(inside)), LEFT_OUT)
+
+    @classmethod
+    def out_of_fold(cls, learned: np.ndarray, folds: Sequence[tuple[np.ndarray, np.ndarray]]) -> "Known | None":
+        """None where too few were left out.
+
+        Args:
+            learned: (n, c) vectors of what was learned from.
+            folds: of each training without a fold: the vectors of what it learned from, and of what was left out, in
+                the space of its own encoder.
+        """
+        pairs = [(_unit(left_out), _unit(kept).astype(np.float16)) for kept, left_out in folds if len(left_out)]
+        inside = [_distance(left_out, kept) for left_out, kept in pairs]
+        if sum(map(len, inside)) < FEWEST:
+            return None
+        return cls(_unit(learned).astype(np.float16), np.sort(np.concatenate(inside)), OUT_OF_FOLD)
 
     @property
     def threshold(self) -> float:
