@@ -26,7 +26,7 @@ FLOORS = [
     {"lab"},
     {"reading", "models", "parts", "answering", "fitting", "attribution"},
     {"datasets", "scoring", "objectives", "run", "baselines", "explanations"},
-    {"recipe_samples", "trust", "audit", "card"},
+    {"recipe_samples", "trust", "audit", "card", "data_file"},
     {"auxiliary_sets"},
     {"measurements"},
     {"report"},

@@ -1,5 +1,7 @@
 """What the commands about data sets share: their arguments, and reading a set as the command line names it."""
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +14,10 @@ from discern_vqa.files import from_json
 if TYPE_CHECKING:
     from discern_vqa.data.sample import Sample
 
-Name = Annotated[str, typer.Argument(help="A data set's name; `discern data list` shows them.")]
-Root = Annotated[Path, typer.Argument(help="The folder that holds it, in its own layout.")]
+Name = Annotated[
+    str, typer.Argument(help="A data set's name (`discern data list` shows them), or a data.toml in place of both.")
+]
+Root = Annotated[Path | None, typer.Argument(help="The folder that holds it, in its own layout.", show_default=False)]
 Options = Annotated[
     list[str] | None,
     typer.Option(
@@ -24,6 +28,44 @@ Options = Annotated[
 ]
 _KINDS = "a number as text, a list, a table: --option 'KEY=\"5\"', 'KEY=[\"a\"]', KEY.name=text"
 SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Leave broken records out, and print how many.")]
+
+
+@dataclass(frozen=True)
+class Named:
+    """A data set as the command line names it: its reader, its folder, the options of both, and what pages call it."""
+
+    name: str
+    root: Path
+    options: list[str]  # "key=value"; those typed come last, and win
+    title: str
+    typed: str  # how the set is named on the command line again
+
+
+def named(name: str, root: Path | None, options: list[str] | None = None, split: bool = True) -> Named:
+    """NAME and ROOT, or a `data.toml` in place of both.
+
+    split: False leaves out the split that a data.toml names. Raises ConfigError where ROOT is missing, or is given
+    beside a data.toml; and as `data_file.read`.
+    """
+    from discern_vqa import data_file
+
+    given = options or []
+    if not data_file.is_data_file(name):
+        if root is None:
+            raise ConfigError(
+                f"{name!r} is given without the folder that holds it",
+                hint="give NAME and ROOT, for example phantom FOLDER, or a data.toml, which `discern start` writes",
+            )
+        return Named(name, root, given, name, f"{name} {root}")
+    file = Path(name)
+    if root is not None:
+        raise ConfigError(f"{file} says where the data lie, and {root} is given too", hint=f"leave out {root}")
+    content = data_file.read(file)
+    written = [f"{key}={json.dumps(value)}" for key, value in content.options.items()]
+    index = content.index_at(file)
+    if index is not None and split and not any(option.startswith("index=") for option in given):
+        written.append(f"index={index}")
+    return Named(content.reader, content.root_at(file), [*written, *given], content.title(file), name)
 
 
 def read_set(
@@ -89,12 +131,13 @@ def report_skipped(skipped: list[str]) -> None:
 
 
 def parsed(options: list[str]) -> dict[str, Any]:
-    """ "key=value" pairs: a value is read as JSON where it is JSON, else it is text; "key.field=text" fills a table."""
+    """ "key=value" pairs: a value is read as JSON where it is JSON, else it is text; "key.field=text" fills a table,
+    "key.field.text=text" a table in it. A later value replaces an earlier one of the same key and kind."""
     values: dict[str, Any] = {}
     for option in options:
         key, separator, value = option.partition("=")
-        name, dot, field = key.partition(".")
-        if not separator or not name.isidentifier() or (dot and not field):
+        name, *fields = key.split(".", 2)
+        if not separator or not name.isidentifier() or not all(fields):
             raise ConfigError(
                 f"--option {option!r} does not have the form key=value", hint="for example --option edition=owner"
             )
@@ -102,14 +145,21 @@ def parsed(options: list[str]) -> dict[str, Any]:
             read: Any = from_json(value)
         except ValueError:
             read = value
-        if not dot:
+        if not fields:
+            if isinstance(values.get(name), dict) and not isinstance(read, dict):
+                raise _taken(option, name)
             values[name] = read
             continue
         table = values.setdefault(name, {})
+        for field in fields[:-1]:
+            table = table.setdefault(field, {}) if isinstance(table, dict) else table
         if not isinstance(table, dict):
-            raise ConfigError(
-                f"--option {option!r}: {name!r} has a value already",
-                hint=f"give either {name}=VALUE or {name}.FIELD=TEXT",
-            )
-        table[field] = value
+            raise _taken(option, name)
+        table[fields[-1]] = value
     return values
+
+
+def _taken(option: str, name: str) -> ConfigError:
+    return ConfigError(
+        f"--option {option!r}: {name!r} has a value already", hint=f"give either {name}=VALUE or {name}.FIELD=TEXT"
+    )

@@ -71,10 +71,12 @@ def run(
             one = catalogue.load(name)
             typer.echo(f"{name:15} {one.source}: {one.title} ({len(one.rows)} rows of {one.family}/{one.base})")
         return
+    from discern_vqa.data_file import is_data_file
     from discern_vqa.experiments import runner
 
     chosen = parsed_seeds(seeds)
-    grids = runner.prepare(names, on, chosen)
+    own = data if is_data_file(data) else None
+    grids = runner.prepare(names, on, chosen, own)
     labels = runner.labelled(grids)
     if plan_only:
         for training, label in labels.values():
@@ -85,12 +87,13 @@ def run(
     from discern_vqa.experiments import report as reporting
     from discern_vqa.experiments.folder import Folder
 
+    folder_of_data = None if own is not None else data
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the workers too, as an interrupt does
     try:
-        failed = runner.run(grids, out, data=data, workers=workers, split=split, say=typer.echo)
+        failed = runner.run(grids, out, data=folder_of_data, workers=workers, split=split, say=typer.echo)
     finally:
         signal.signal(signal.SIGTERM, before)
-    folder = Folder(out, data, split)
+    folder = Folder(out, folder_of_data, split)
     date = time.strftime("%Y-%m-%d", time.gmtime())
     wrong = []
     for name, grid in zip(dict.fromkeys(names), grids, strict=True):

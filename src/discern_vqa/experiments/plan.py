@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa.config import TABLES, Profiled, Recipe, Table, check_recipe
+from discern_vqa.data_file import data_keys
 from discern_vqa.errors import ConfigError
 from discern_vqa.experiments.catalogue import Experiment, Row
 from discern_vqa.paths import find_recipe
@@ -65,14 +66,18 @@ class Base:
     before: Tables | None
 
 
-def base_of(experiment: Experiment, on: str = "") -> Base:
+def base_of(experiment: Experiment, on: str = "", data: Path | None = None) -> Base:
     """The recipe to start from: the experiment's own, or `on`, the name of another one of its family, or a path.
+
+    data: a data.toml, whose set the recipe then learns from; what it is pre-trained on stays.
 
     Raises ConfigError where there is none, or it is of another family.
     """
     name = on or experiment.base
     path = find_recipe(Path(name) if name.endswith(".toml") else Path(f"{experiment.family}/{name}.toml"))
     main = read_tables(path)
+    if data is not None:
+        main["data"] = main.get("data", {}) | data_keys(data)
     family = main.get("model", {}).get("name")
     if family != experiment.family:
         raise ConfigError(

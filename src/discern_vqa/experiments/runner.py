@@ -22,8 +22,9 @@ from discern_vqa.reading import split_files
 from discern_vqa.recipe_samples import find_root
 
 
-def prepare(names: Sequence[str], on: str, seeds: Sequence[int]) -> list[Grid]:
-    """Every experiment's rows, resolved and checked. Raises ConfigError; nothing has started then."""
+def prepare(names: Sequence[str], on: str, seeds: Sequence[int], data: Path | None = None) -> list[Grid]:
+    """Every experiment's rows, resolved and checked; `data`: a data.toml whose set all recipes learn from. Raises
+    ConfigError; nothing has started then."""
     grids: list[Grid] = []
     for name in dict.fromkeys(names):
         experiment = catalogue.load(name)
@@ -32,7 +33,7 @@ def prepare(names: Sequence[str], on: str, seeds: Sequence[int]) -> list[Grid]:
                 f"two experiments are named {experiment.name!r}, and their reports would be one",
                 hint="rename one of the files, or give them to two commands with an --out each",
             )
-        base = base_of(experiment, on)
+        base = base_of(experiment, on, data)
         grids.append(Grid(experiment, base.name, plan(experiment, base, seeds), tuple(seeds)))
     return grids
 
