@@ -53,6 +53,7 @@ VERBS = {
         "--protocol",
         "--similarity",
     },
+    "start": {"--minutes", "--out", "--yes"},
     "train": {"--data", "--from", "--out", "--resume", "--set"},
 }
 

@@ -33,6 +33,7 @@ FLOORS = [
     {"training"},
     {"evaluation"},
     {"experiments"},
+    {"start"},
     {"doctor"},
     {"commands"},
     {"cli"},

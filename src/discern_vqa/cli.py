@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from discern_vqa.commands import answers, calibrate, compare, data, doctor, experiments, explaining, runs, score
+from discern_vqa.commands import answers, calibrate, compare, data, doctor, experiments, explaining, runs, score, start
 from discern_vqa.errors import DiscernError
 from discern_vqa.version import __version__
 
@@ -28,6 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+app.command()(start.start)
 app.command()(runs.demo)
 app.add_typer(data.app, name="data")
 app.command()(runs.train)
