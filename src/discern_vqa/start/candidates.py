@@ -68,7 +68,7 @@ def estimated_seconds(candidate: Candidate, data: Path, probe: Path, size: Size)
     """How long a network would take here: a training of one step in the folder `probe`, which is removed, and its
     time multiplied. Rather too long than too short: the step that is measured is the first, and all epochs count."""
     started = time.monotonic()
-    short = ["run.epochs=1", "data.limit=32", "data.views=1", "optim.batch=32"]
+    short = ["run.epochs=1", "data.limit=96", "data.views=1", "optim.batch=32"]
     shutil.rmtree(probe, ignore_errors=True)
     try:
         train(find_recipe(Path(candidate.recipe)), data=data, overrides=[*HELD_OUT, *short], out=probe, quiet=True)
