@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from discern_vqa import registry
 from discern_vqa.data.sample import Sample
+from discern_vqa.reading.spellings import is_missing, is_yes_or_no
 
 NAMES = registry.names("datasets")
 LAYOUTS = [
@@ -23,12 +24,15 @@ every_layout = pytest.mark.parametrize(
     "tiny", LAYOUTS, ids=lambda layout: "-".join([layout[0], *layout[1].values()]), indirect=True
 )
 
+# Without what readers of one's own data understand: "nan" is a missing value, "yes" makes a type known.
 WORDS = (
     st.text(alphabet=st.characters(codec="utf-8"), min_size=1, max_size=20)
     .map(lambda text: " ".join(text.split()))
-    .filter(bool)
+    .filter(lambda text: not is_missing(text) and not is_yes_or_no(text))
 )
-VERBATIM = st.text(alphabet=st.characters(codec="utf-8"), max_size=9).filter(lambda text: text == "" or text.strip())
+VERBATIM = st.text(alphabet=st.characters(codec="utf-8"), max_size=9).filter(
+    lambda text: text == "" or not is_missing(text)
+)
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | WORDS, lambda inner: st.lists(inner, max_size=3))
 
 

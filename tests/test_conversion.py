@@ -167,11 +167,11 @@ def test_a_parquet_file_of_other_columns_is_taken_as_far_as_it_goes(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"image": {"path": None, "bytes": b"x"}}, "row 1: 'image' has no path"),
+        ({"image": {"path": None, "bytes": b"x"}}, "row 1: the embedded image (1 bytes) is not a PNG, JPEG"),
         ({"image": {"path": "../a.png", "bytes": b"x"}}, "row 1: '../a.png' is not a valid file name"),
         ({"image": {"path": "/a.png", "bytes": b"x"}}, "row 1: '/a.png' is not a valid file name"),
         ({"image": {"path": "a.png", "bytes": b""}}, "row 1: the image is not embedded"),
-        ({"image": {"path": "a.png", "bytes": None}}, "row 1: the image 'a.png' is not at"),
+        ({"image": {"path": "a.png", "bytes": None}}, "row 1: the image 'a.png' is not there; expected"),
         ({"extra": "{"}, "row 1: 'extra': broken JSON"),
         ({"extra": "[1]"}, "row 1: 'extra' is [1]; expected a JSON object"),
         ({"extra": '{"answer": 1}'}, "row 1: 'extra' has the name of a field, 'answer'"),

@@ -26,7 +26,8 @@ ELSEWHERE = {"dicom_folder"}
 
 def test_there_are_the_readers_that_the_documentation_names():
     public = {"ovqa", "pathvqa", "pmc_vqa", "roco", "slake", "vqa_med_2019", "vqa_rad"}
-    assert {"csv", "dicom_folder", "jsonl", "llava", "parquet", "phantom"} | public == set(NAMES)
+    own = {"coco_vqa", "csv", "dicom_folder", "json", "jsonl", "llava", "parquet", "phantom", "xlsx"}
+    assert own | public == set(NAMES)
     assert all(registry.load("datasets", name).SOURCE for name in public)
 
 
@@ -221,7 +222,7 @@ def test_a_split_may_be_empty_but_a_file_may_not(tmp_path):
     assert jsonl.read(tmp_path, "test") == []
     assert len(jsonl.read(tmp_path, "train")) == 3
     (tmp_path / "samples.jsonl").write_text("\n\n")
-    with pytest.raises(DataError, match="no usable line"):
+    with pytest.raises(DataError, match="no usable record"):
         jsonl.read(tmp_path, "test")
 
 

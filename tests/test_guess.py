@@ -9,8 +9,8 @@ import pytest
 
 from discern_vqa import registry
 from discern_vqa.errors import DataError
+from discern_vqa.reading.field_names import is_person
 from discern_vqa.reading.guess import Doubt, Guess, guess
-from discern_vqa.reading.guess_words import is_person
 from discern_vqa.reading.image_files import tiny_images
 
 QUESTIONS = ("Is there a mass?", "Where is the lesion?", "Which organ is shown?", "Is it normal?")

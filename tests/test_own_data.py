@@ -13,7 +13,7 @@ from _readers import own_folders
 
 from discern_vqa import cli
 from discern_vqa.data.splits import components
-from discern_vqa.datasets import csv, dicom_folder, llava
+from discern_vqa.datasets import csv, dicom_folder
 from discern_vqa.errors import ConfigError, DataError
 
 __all__ = ["own_folders"]  # the fixture
@@ -27,6 +27,8 @@ def table(root: Path, *lines: str, name: str = "questions.csv", encoding: str = 
     return root / name
 
 
+DERIVED = {"derived": ["answer_type"]}
+
 # Tables
 
 
@@ -34,7 +36,12 @@ def test_columns_of_other_names_are_mapped_and_the_rest_is_kept(tmp_path):
     file = table(tmp_path, "Datei;Frage;Antwort;Station", "a.png;Ist das ein CT?;ja;3")
     names = {"image": "Datei", "question": "Frage", "answer": "Antwort"}
     (row,) = csv.read(file, "train", columns=names)
-    assert (row.image, row.question, row.answer, row.extra) == ("a.png", "Ist das ein CT?", "ja", {"Station": "3"})
+    assert (row.image, row.question, row.answer, row.extra) == (
+        "a.png",
+        "Ist das ein CT?",
+        "ja",
+        {"Station": "3"} | DERIVED,
+    )
     line = ["data", "convert", "csv", str(file), str(tmp_path / "out.jsonl")]
     mapped = [f"--option=columns.{field}={column}" for field, column in names.items()]
     assert cli.main([*line, *mapped]) == 0
@@ -89,19 +96,27 @@ def test_another_encoding_is_refused_or_named_never_guessed(tmp_path):
             "leads out of the data set's folder",
             "relative to that folder",
         ),
-        (["Image,question,answer,image", "a.png,What?,a,b"], "has two columns for 'image'", "columns.image=NAME"),
+        (["Image,question,answer,image", "a.png,What?,a,b"], "has two columns for 'image'", "columns.image=Image"),
         (
             ["file,question,answer", "a.png,What?,a"],
             "has no column 'image'; its columns are: file",
-            "columns.image=NAME",
+            "columns.image=file",
         ),
         (["nothing"], "has no line of column names", "delimiter"),
         ([""], "has no line of column names", "delimiter"),
-        (["image,question,answer"], "has no usable row", "a row for each question"),
-        (["image,question,answer,split", "a.png,What?,a,tset"], "questions.csv:2: 'split' is 'tset'", "correct"),
-        (["image,question,answer,answer_type", "a.png,What?,a,maybe"], "expected OPEN or CLOSED", "correct"),
+        (["image,question,answer"], "has no usable record", "a record for each question"),
+        (
+            ["image,question,answer,split", "a.png,What?,a,tset"],
+            "questions.csv:2: 'split' is 'tset'",
+            "values.split.tset=test",
+        ),
+        (
+            ["image,question,answer,answer_type", "a.png,What?,a,maybe"],
+            "expected open or closed",
+            "answer_type.maybe=open",
+        ),
         (["image,question,answer,choices", "a.png,What?,a,[1"], "'choices' is '[1'; expected a list", "correct"),
-        (["image,question,answer,mask", "a.png,What?,a,m.png"], "the image 'm.png' is not there", "a.png"),
+        (["image,question,answer,mask", "a.png,What?,a,m.png"], "the mask 'm.png' is not there", "a.png"),
         (["id,image,question,answer", "1,a.png,What?,a", "1,a.png,Why?,a"], "csv:3: the id '1' was used", "id of its"),
     ],
 )
@@ -120,7 +135,7 @@ def test_a_column_or_field_that_does_not_exist_is_answered_with_the_nearest(tmp_
     assert caught.value.hint == "did you mean 'answer'?"
     with pytest.raises(ConfigError, match="has no column 'questoin'") as caught:
         csv.read(file, "train", columns={"question": "questoin"})
-    assert caught.value.hint == "did you mean 'question'?"
+    assert f"discern data audit csv {file} --option columns.question=question " in caught.value.hint
 
 
 def test_broken_rows_are_counted_when_asked(tmp_path):
@@ -144,86 +159,6 @@ def test_the_images_of_one_patient_hang_together(tmp_path):
     csv.write_tiny(tmp_path)
     rows = csv.read(tmp_path, "train")
     assert [sorted({rows[place].patient for place in unit}) for unit in components(rows)] == [["p1"], ["p2"]]
-
-
-# Conversations
-
-
-def test_each_question_of_a_conversation_is_a_sample(tmp_path):
-    llava.write_tiny(tmp_path)
-    rows = llava.read(tmp_path, "train")
-    assert [(row.id, row.question, row.answer) for row in rows] == [
-        ("train-r1-1", "What is shown?", "A mass."),
-        ("train-r1-2", "Where is it?", "In the left lobe."),
-        ("train-r2", "Describe it.", "An axial CT of a head."),
-        ("train-r3", "Is it normal?", "no"),
-    ]
-    assert rows[0].modality == "ct"
-    assert rows[1].extra == {"pmid": "123", "turn": 2}
-    assert rows[3].answer_type == "closed"
-    captions = llava.read(tmp_path, "pretrain", use="captions")
-    assert [row.caption for row in captions] == ["An axial CT of a head."]
-    assert all(row.is_caption for row in captions)
-
-
-def test_a_single_file_is_the_split_that_is_said(tmp_path):
-    llava.write_tiny(tmp_path)
-    assert llava.read(tmp_path / "train.json", "train")[0].id == "r1-1"
-    assert llava.read(tmp_path / "train.json", "test") == []
-    assert len(llava.read(tmp_path / "train.json", "test", use_as="test")) == 4
-    records = json.loads((tmp_path / "train.json").read_text())
-    records[0]["split"], records[1]["split"], records[2]["id"] = "dev", "test", "r1"
-    (tmp_path / "train.json").write_text(json.dumps(records))
-    assert [row.id for row in llava.read(tmp_path / "train.json", "validation")] == ["r1-1", "r1-2"]
-    assert [row.id for row in llava.read(tmp_path / "train.json", "train")] == ["r1"]
-
-
-def test_ids_that_repeat_get_the_records_number(tmp_path):
-    llava.write_tiny(tmp_path)
-    records = json.loads((tmp_path / "train.json").read_text())
-    records[1]["id"] = records[2]["id"] = "same"
-    (tmp_path / "train.json").write_text(json.dumps(records))
-    assert [row.id for row in llava.read(tmp_path, "train")][2:] == ["train-same", "train-same@3"]
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"conversations": []}, "'conversations' is []; expected questions and answers in turn"),
-        ({"conversations": [{"from": "human", "value": "?"}]}, "expected questions and answers in turn"),
-        ({"conversations": [{"from": "gpt", "value": "a"}] * 2}, "item 1, turn 1: from 'gpt'; expected human"),
-        ({"conversations": [{"from": "human", "value": "<image>"}] * 2}, "turn 1: 'value' is empty"),
-        ({"conversations": ["a", "b"]}, "turn 1: the record is text"),
-        ({"image": None}, "'image' is null"),
-        ({"image": ["images/a.jpg", "images/b.jpg"]}, "'image' is a list"),
-        ({"answer_type": "both"}, "expected OPEN or CLOSED"),
-        ({"split": "tset"}, "'split' is 'tset'"),
-    ],
-    ids=str,
-)
-def test_a_broken_conversation_stops_with_its_item(tmp_path, values, message):
-    llava.write_tiny(tmp_path)
-    records = json.loads((tmp_path / "train.json").read_text())
-    records[0] |= values
-    (tmp_path / "train.json").write_text(json.dumps(records))
-    with pytest.raises(DataError, match="^train.json:item 1") as caught:
-        llava.read(tmp_path, "train")
-    assert message in str(caught.value)
-
-
-def test_text_without_an_image_goes_only_when_asked_and_broken_lines_are_counted(tmp_path):
-    llava.write_tiny(tmp_path)
-    line = (tmp_path / "test.jsonl").read_text().strip()
-    alone = json.dumps({key: value for key, value in json.loads(line).items() if key != "image"})
-    (tmp_path / "test.jsonl").write_text(f"{line}\n{alone}\n{{\n")
-    skipped: list[str] = []
-    assert len(llava.read(tmp_path, "test", text_only="leave_out", skipped=skipped)) == 1
-    assert [one.split(": ")[0] for one in skipped] == ["test.jsonl:3"]
-    with pytest.raises(DataError, match=r"test.jsonl:2: 'image' is missing.*and 1 more problem"):
-        llava.read(tmp_path, "test")
-    for option in ({"use": "both"}, {"use_as": "all"}, {"text_only": "yes"}):
-        with pytest.raises(ConfigError, match=next(iter(option))):
-            llava.read(tmp_path, "test", **option)
 
 
 # DICOM
@@ -332,7 +267,7 @@ def test_a_damaged_dicom_file_is_said_and_other_images_are_taken_too(studies):
 def test_a_table_of_lines_and_columns_to_keep_are_read(studies):
     line = {"image": "export/chest/0001", "question": "What?", "answer": "a", "ward": 3, "PatientName": "Doe"}
     (studies / "questions.csv").unlink()
-    with pytest.raises(DataError, match="has no questions.csv and no questions.jsonl"):
+    with pytest.raises(DataError, match="has no questions.csv, and no other table"):
         dicom_folder.read(studies, "train")
     (studies / "questions.jsonl").write_text(json.dumps(line) + "\n")
     assert dicom_folder.read(studies, "train")[0].extra == {}

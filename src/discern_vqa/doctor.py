@@ -16,6 +16,7 @@ EXTRAS = {
     "dicom": ("pydicom", "imagecodecs", "pylibjpeg", "openjpeg"),
     "nifti": ("nibabel",),
     "data": ("datasets", "pyarrow"),
+    "tables": ("openpyxl",),
     "sweep": ("optuna",),
     "track": ("tensorboard",),
     "fast": ("llvmlite",),

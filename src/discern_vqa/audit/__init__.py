@@ -20,8 +20,8 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.errors import DataError
 
 _NAMES = (
-    "counts", "records", "images", "near", "encoder", "languages", "against", "rephrasings", "repetitions", "answers",
-    "balance", "priors", "baselines", "sides",
+    "counts", "records", "as_read", "images", "near", "encoder", "languages", "against", "rephrasings", "repetitions",
+    "answers", "balance", "priors", "baselines", "sides",
 )  # fmt: skip
 CHECKS = {name: cast(AuditCheck, registry.load("audit", name)) for name in _NAMES}
 """By the keys of their figures in the report, in the order in which they are reported."""

@@ -131,13 +131,13 @@ def report_skipped(skipped: list[str]) -> None:
 
 
 def parsed(options: list[str]) -> dict[str, Any]:
-    """ "key=value" pairs: a value is read as JSON where it is JSON, else it is text; "key.field=text" fills a table,
-    "key.field.text=text" a table in it. A later value replaces an earlier one of the same key and kind."""
+    """ "key=value" pairs: a value is read as JSON where it is JSON, else it is text. "key.field=text" fills a table,
+    "key.field.written=text" a table in a table (`written` may hold dots)."""
     values: dict[str, Any] = {}
     for option in options:
         key, separator, value = option.partition("=")
-        name, *fields = key.split(".", 2)
-        if not separator or not name.isidentifier() or not all(fields):
+        name, *path = key.split(".", 2)
+        if not separator or not name.isidentifier() or not all(path):
             raise ConfigError(
                 f"--option {option!r} does not have the form key=value", hint="for example --option edition=owner"
             )
@@ -145,21 +145,16 @@ def parsed(options: list[str]) -> dict[str, Any]:
             read: Any = from_json(value)
         except ValueError:
             read = value
-        if not fields:
-            if isinstance(values.get(name), dict) and not isinstance(read, dict):
-                raise _taken(option, name)
+        if not path:
             values[name] = read
             continue
-        table = values.setdefault(name, {})
-        for field in fields[:-1]:
-            table = table.setdefault(field, {}) if isinstance(table, dict) else table
-        if not isinstance(table, dict):
-            raise _taken(option, name)
-        table[fields[-1]] = value
+        table = values
+        for inner in (name, *path[:-1]):
+            table = table.setdefault(inner, {})
+            if not isinstance(table, dict):
+                raise ConfigError(
+                    f"--option {option!r}: {inner!r} has a value already",
+                    hint=f"give either {inner}=VALUE or {inner}.FIELD=TEXT",
+                )
+        table[path[-1]] = value
     return values
-
-
-def _taken(option: str, name: str) -> ConfigError:
-    return ConfigError(
-        f"--option {option!r}: {name!r} has a value already", hint=f"give either {name}=VALUE or {name}.FIELD=TEXT"
-    )

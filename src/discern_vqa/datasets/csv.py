@@ -10,32 +10,37 @@ of a sample are taken too (`split`, `answer_type`, `question_type`, `organ`, `mo
     discern data audit csv questions.csv --option columns.question=Frage --option columns.image=Datei
 
 `split` may say train, validation (val, valid, dev), test or pretrain; where there is no such column every row is
-`use_as`, and `discern data split` or a recipe splits it. `choices` are texts between bars ("CT | MRI") or a JSON list.
+`use_as`, and `discern data split` or a recipe splits it. A folder with train.csv, val.csv and test.csv is read as these
+splits. `answer_type` is understood in five languages ("close-ended", "geschlossen", "oui/non"); other words are mapped:
+`--option values.answer_type.A=open`. `choices` are texts between bars ("CT | MRI") or a JSON list. docs/formats.md has
+all options, and says how images are found.
 
-Repaired on the way: white space around cells; "\\" between folders becomes "/"; a byte order mark. The delimiter is
-the one of comma, semicolon, tab and bar that the first line has most of, or the option `delimiter`.
+Repaired on the way: white space around cells; "\\" between folders becomes "/"; a byte order mark; Excel's line
+"sep=;"; "2.0" where a program wrote whole numbers with a decimal. The delimiter is the one of comma, semicolon, tab and
+bar that the line of names has most of, or the option `delimiter`. A missing type is derived where the answer is yes or
+no, and `extra["derived"]` says so; "nan" and the like count as missing, and `extra["not_stated"]` says where.
 
-Traps: Excel's own files are not read (save as "CSV UTF-8"); older programs write another encoding, which is refused
-rather than guessed (`--option encoding=cp1252`); a cell that holds the delimiter needs quotes around it; "01" may have
-become "1" before the file was saved. Write no names of patients into `patient` or `study`: a pseudonym is enough.
+Traps: older programs write another encoding, which is refused rather than guessed (`--option encoding=cp1252`); a cell
+that holds the delimiter needs quotes around it; "01" may have become "1" before the file was saved. Write no names of
+patients into `patient` or `study`: a pseudonym is enough.
 
 Licence: that of your data.
 """
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 
 from discern_vqa.data.sample import SPLITS as ALL_SPLITS
 from discern_vqa.data.sample import Sample
-from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import atomic_write_text
-from discern_vqa.reading.columns import records, tidied
-from discern_vqa.reading.image_files import Images, tiny_images
-from discern_vqa.reading.neutral import sample_of
-from discern_vqa.reading.records import Record, collect, near_file, require_folder, require_split
+from discern_vqa.reading import own_table
+from discern_vqa.reading.encodings import DEFAULT
+from discern_vqa.reading.image_files import tiny_images
+from discern_vqa.reading.records import require_split
+from discern_vqa.reading.table_files import TEXTS
+from discern_vqa.reading.table_options import TableOptions
 
 SUMMARY = "your own data: a table of questions (CSV) and a folder of images; any column names"
 LICENCE = "that of your data"
@@ -50,20 +55,22 @@ def read(
     split: str,
     *,
     columns: Mapping[str, str] | None = None,
+    values: Mapping[str, Mapping[str, str]] | None = None,
     images: str = "",
     use_as: str = "train",
     delimiter: str = "",
-    encoding: str = "utf-8-sig",
+    encoding: str = DEFAULT,
     skipped: list[str] | None = None,
 ) -> list[Sample]:
     """The samples of one split, in the file's order; none when all rows belong to other splits.
 
     Args:
-        root: the table, or the folder that holds `questions.csv` (or one other .csv or .tsv).
+        root: the table, or the folder that holds `questions.csv`, a table for each split, or one table.
         columns: field -> column, where the column has another name than the field.
+        values: field -> {as written: as meant}.
         images: the folder of the images, relative to the table's folder.
         use_as: the split of rows that say none.
-        delimiter: what stands between columns; by default , ; tab or |, whichever the first line has most of.
+        delimiter: what stands between columns; by default , ; tab or |, whichever the line of names has most of.
         encoding: of the file.
 
     Raises:
@@ -71,43 +78,22 @@ def read(
         ConfigError: an option names a field, column, split or encoding that does not exist.
     """
     require_split(split, SPLITS, "csv")
-    if use_as not in SPLITS:
-        raise ConfigError(f"use_as is {use_as!r}", hint=f"it is one of: {', '.join(SPLITS)}")
-    file = table_of(Path(root))
-    images_below = Images(file.parent, "" if images else "images")
-
-    def samples(row: Record) -> Iterator[Sample]:
-        record = tidied(row, use_as)
-        name = record.text("image", verbatim=True).replace("\\", "/")
-        image = f"{images.strip('/')}/{name}" if images else name
-        path = file.parent / image
-        if record.values["split"] == split:
-            path = images_below.find(image, record.source)
-            if mask := record.optional("mask", verbatim=True):
-                images_below.find(mask, record.source)
-        yield sample_of(replace(record, values={**record.values, "image": image}), path)
-
-    hint = "expected a line of column names and a row for each question"
-    nothing = DataError(f"{file} has no usable row", hint=hint)
-    return collect(records(file, columns or {}, delimiter, encoding), samples, split, skipped, nothing)
+    options = TableOptions(
+        reader="csv",
+        root=Path(root),
+        columns=columns or {},
+        values=values or {},
+        images=images,
+        use_as=use_as,
+        encoding=encoding,
+        delimiter=delimiter,
+    )
+    return own_table.read(options, own_table.tables_of(options, FILE, TEXTS), split, skipped)
 
 
-def table_of(root: Path) -> Path:
-    """The table itself, or the one in a folder. Raises DataError when there is none, or more than one."""
-    if root.suffix.lower() in (".csv", ".tsv", ".txt", ".jsonl"):
-        return root
-    if root.suffix.lower() in (".xlsx", ".xls", ".ods"):
-        raise DataError(f"{root} is a spreadsheet in a binary format, which is not read", hint="save it as CSV UTF-8")
-    require_folder(root)
-    if (root / FILE).exists():
-        return root / FILE
-    tables = sorted([*root.glob("*.csv"), *root.glob("*.tsv")])
-    if len(tables) == 1:
-        return tables[0]
-    if tables:
-        names = ", ".join(table.name for table in tables[:5])
-        raise DataError(f"{root} holds {len(tables)} tables: {names}", hint=f"name one: {tables[0]}")
-    raise DataError(f"{root} holds no table (.csv or .tsv)", hint=near_file(root / FILE))
+def present(root: Path) -> tuple[str, ...]:
+    """The splits that have a table of their own; all four for a single table. Raises DataError: there is no table."""
+    return own_table.present_in("csv", root, FILE, TEXTS)
 
 
 def write_tiny(root: Path) -> None:

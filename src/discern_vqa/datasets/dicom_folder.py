@@ -1,13 +1,13 @@
 """DICOM studies of your own: a folder of files as an archive exports it, and a table of questions.
 
-    ROOT/questions.csv (or questions.jsonl)        image,question,answer,answer_type,split
+    ROOT/questions.csv (.xlsx, .json, .jsonl)      image,question,answer,answer_type,split
                                                    CT/SER1/IM003.dcm,Is there a mass?,yes,closed,train
     ROOT/**/*                                      DICOM files in any folders; other images and NIfTI may lie among them
 
 `image` names a file (relative to ROOT), or holds a SOPInstanceUID, SeriesInstanceUID or StudyInstanceUID. A series or
 study of several files needs `pick`: "first", "middle" or "last" in the order of series and instance numbers; without
 it, it is an error, since any choice would be a guess. A frame of a file with several is chosen by a column `frame`, or
-behind the name: `IM003.dcm#frame=7`. The other columns are those of the reader `csv`, with the option `columns`; a
+behind the name: `IM003.dcm#frame=7`. The other columns are those of the reader `csv`, with its options; a
 column that is no field of a sample is dropped, unless the option `keep` names it.
 
 Nothing that identifies a patient is kept. Of each file six tags are read: SOPInstanceUID, SeriesInstanceUID,
@@ -26,25 +26,29 @@ Licence: that of your data.
 """
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from discern_vqa.data.sample import SPLITS as ALL_SPLITS
 from discern_vqa.data.sample import Sample
-from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.errors import DataError
 from discern_vqa.files import atomic_write_text
-from discern_vqa.reading.columns import records, tidied
+from discern_vqa.reading import own_table
 from discern_vqa.reading.dicom_tags import Studies, pseudonym, write_tiny_files
+from discern_vqa.reading.encodings import DEFAULT
 from discern_vqa.reading.neutral import KNOWN, sample_of
-from discern_vqa.reading.records import Record, collect, first_present, near_file, require_folder, require_split
+from discern_vqa.reading.records import Record, one_line, require_folder, require_split
+from discern_vqa.reading.table_files import ENDINGS
+from discern_vqa.reading.table_options import TableOptions
 
 SUMMARY = "your own data: a folder of DICOM studies and a table of questions; no patient data is kept"
 LICENCE = "that of your data"
 SPLITS = ALL_SPLITS
 PUBLISHED: dict[str, int] = {}
 
-FILES = ("questions.csv", "questions.jsonl")
+FILES = ("questions.csv", "questions.xlsx", "questions.json", "questions.jsonl")
 
 
 def read(
@@ -53,25 +57,28 @@ def read(
     *,
     questions: str = "",
     columns: Mapping[str, str] | None = None,
+    values: Mapping[str, Mapping[str, str]] | None = None,
     pick: str = "",
     use_as: str = "train",
     key: str = "",
     keep: Sequence[str] = (),
     delimiter: str = "",
-    encoding: str = "utf-8-sig",
+    encoding: str = DEFAULT,
+    sheet: str = "",
     skipped: list[str] | None = None,
 ) -> list[Sample]:
     """The samples of one split, in the order of the questions; none when all rows belong to other splits.
 
     Args:
         root: the folder of the studies.
-        questions: the table, relative to `root`; by default questions.csv or questions.jsonl.
+        questions: the table, relative to `root`; by default questions.csv, .xlsx, .json or .jsonl.
         columns: field -> column, where the column has another name than the field.
+        values: field -> {as written: as meant}.
         pick: which file of a series or study with several: "first", "middle" or "last".
         use_as: the split of rows that say none.
         key: what pseudonyms are made with; by default your own key.
         keep: more columns of the table that go to `extra`.
-        delimiter, encoding: of the table, see the reader `csv`.
+        delimiter, encoding, sheet: of the table, see the readers `csv` and `xlsx`.
 
     Raises:
         DataError: a file is missing or no DICOM, a row names no image or several, or breaks the format.
@@ -80,40 +87,51 @@ def read(
     root = Path(root)
     require_split(split, SPLITS, "dicom_folder")
     require_folder(root)
-    if use_as not in SPLITS:
-        raise ConfigError(f"use_as is {use_as!r}", hint=f"it is one of: {', '.join(SPLITS)}")
+    own = {"questions": questions, "pick": pick}  # never the key: messages are read by others
+    options = TableOptions(
+        reader="dicom_folder",
+        root=root,
+        columns=columns or {},
+        values=values or {},
+        use_as=use_as,
+        encoding=encoding,
+        delimiter=delimiter,
+        sheet=sheet,
+        others={name: value for name, value in own.items() if value},
+    )
     file = _table(root, questions)
     studies = Studies(root, pick, key.encode() if key else own_key())
-    taken = {*KNOWN, "frame", *keep}
 
-    def samples(row: Record) -> Iterator[Sample]:
-        record = tidied(replace(row, values={key: value for key, value in row.values.items() if key in taken}), use_as)
+    def samples(record: Record) -> Iterator[Sample]:
         if record.values["split"] == split:
             yield _sample(record, studies)
         else:
             yield sample_of(replace(record, values={**record.values, "image": record.text("image")}), root)
 
-    hint = "expected a line of column names and a row for each question"
-    nothing = DataError(f"{file} has no usable row", hint=hint)
-    return collect(records(file, columns or {}, delimiter, encoding), samples, split, skipped, nothing)
+    return own_table.read_records(file, options, {*KNOWN, "frame", *keep} - {"path"}, samples, split, skipped)
 
 
 def _table(root: Path, questions: str) -> Path:
     if questions:
         return root / questions
-    file = first_present([root / name for name in FILES])
-    if not file.exists():
-        otherwise = "name the table of questions: --option questions=NAME"
-        raise DataError(f"{root} has no {FILES[0]} and no {FILES[1]}", hint=near_file(file, otherwise))
-    return file
+    there = next((root / name for name in FILES if (root / name).is_file()), None)
+    if there is not None:
+        return there
+    tables = sorted(path.name for path in root.iterdir() if path.suffix.lower() in ENDINGS and path.is_file())
+    command = f"discern data audit dicom_folder {root} --option questions="
+    if tables:
+        hint = f"{command}{shlex.quote(tables[0])}"
+        raise DataError(f"{root} has no {FILES[0]}; its tables are: {one_line(', '.join(tables))}", hint=hint)
+    hint = f"write the questions into {root / FILES[0]}, or name their table: {command}FILE"
+    raise DataError(f"{root} has no {FILES[0]}, and no other table", hint=hint)
 
 
 def _sample(record: Record, studies: Studies) -> Sample:
     name = record.text("image", verbatim=True).replace("\\", "/")
     values = dict(record.values)
-    frame = values.pop("frame", "")
-    if frame not in ("", None):
-        if not str(frame).isdecimal() or str(frame) == "0":
+    values.pop("frame", "")
+    if frame := record.optional("frame"):
+        if not frame.isdecimal() or frame == "0":
             raise record.unexpected("frame", frame, "a number from 1 on")
         name = f"{name}#frame={frame}"
     image = studies.find(name, record.source)

@@ -3,9 +3,10 @@
     {"id": "7", "split": "train", "image": "images/a.png", "question": "Is there a mass?", "answer": "yes",
      "answer_type": "closed", "question_type": ["PRES"], "organ": "head", "modality": "ct"}
 
-Needed are `image`, `split` and either `question` with `answer`, or `caption`. `id` is the line's number where it is
-not given; `question_type` may be one text ("PRES, POS") or a list; `choices` is a list of texts. Keys that `Sample`
-does not have go to `extra`.
+Needed are `image` and either `question` with `answer`, or `caption`. `split` is the option `use_as` and `id` the line's
+number where they are not given; `question_type` may be one text ("PRES, POS") or a list; `choices` is a list of texts.
+Keys that `Sample` does not have go to `extra`. Keys of other names are mapped; options and repairs are those of the
+readers `json` and `csv`.
 
 `image` is the image's identity and, relative to the JSONL file's folder, its place. Where the images lie elsewhere,
 `path` says where (relative to the same folder, or absolute); `write` adds it only then. `mask` is relative to the
@@ -16,18 +17,21 @@ even when they belong to different splits. Licence: that of your data.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from discern_vqa.data.sample import SPLITS as ALL_SPLITS
 from discern_vqa.data.sample import Sample
-from discern_vqa.errors import DataError
 from discern_vqa.files import atomic_path, atomic_write_text
-from discern_vqa.reading.image_files import Images, tiny_images
-from discern_vqa.reading.neutral import record_of, sample_of, split_of
+from discern_vqa.reading import own_table
+from discern_vqa.reading.encodings import DEFAULT
+from discern_vqa.reading.image_files import tiny_images
+from discern_vqa.reading.neutral import record_of
 from discern_vqa.reading.neutral import root_of as root_of
-from discern_vqa.reading.records import Record, collect, is_file, json_lines, near_file, require_folder, require_split
+from discern_vqa.reading.records import require_split
+from discern_vqa.reading.table_files import LINES
+from discern_vqa.reading.table_options import TableOptions
 
 SUMMARY = "your own data: JSON Lines with the field names of a sample (also what `discern data convert` writes)"
 LICENCE = "that of your data"
@@ -37,40 +41,44 @@ PUBLISHED: dict[str, int] = {}
 FILE = "samples.jsonl"
 
 
-def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sample]:
+def read(
+    root: Path,
+    split: str,
+    *,
+    columns: Mapping[str, str] | None = None,
+    values: Mapping[str, Mapping[str, str]] | None = None,
+    images: str = "",
+    use_as: str = "train",
+    encoding: str = DEFAULT,
+    skipped: list[str] | None = None,
+) -> list[Sample]:
     """The samples of one split, in the file's order; none when all lines belong to other splits.
 
-    `root`: the JSONL file, or the folder that holds `samples.jsonl`.
+    Args:
+        root: the JSONL file, or the folder that holds `samples.jsonl`, a file for each split, or one file.
+        columns: field -> key, or the way to the value inside the line's object.
+        values, images, use_as, encoding: as in the reader `csv`.
 
-    Raises DataError: the file or an image is missing, no line is usable, or one is broken (all are checked).
+    Raises:
+        DataError: the file or an image is missing, no line is usable, or one is broken (all are checked).
+        ConfigError: an option names a field, key, split or encoding that does not exist.
     """
-    file = Path(root)
     require_split(split, SPLITS, "jsonl")
-    if file.suffix != ".jsonl":
-        require_folder(file)
-        file = file / FILE
-    images = Images(file.parent)
-
-    def samples(record: Record) -> Iterator[Sample]:
-        image = record.text("image", verbatim=True)
-        is_wanted = split_of(record) == split
-        yield sample_of(record, _locate(record, image, file, images) if is_wanted else file.parent / image)
-
-    expected = 'expected {"image": ..., "split": ..., "question": ...} a line'
-    nothing = DataError(f"{file} has no usable line", hint=expected)
-    hint = "each line must be one whole JSON object (no list around them, no commas between them)"
-    return collect(json_lines(file, hint=hint), samples, split, skipped, nothing)
+    options = TableOptions(
+        reader="jsonl",
+        root=Path(root),
+        columns=columns or {},
+        values=values or {},
+        images=images,
+        use_as=use_as,
+        encoding=encoding,
+    )
+    return own_table.read(options, own_table.tables_of(options, FILE, LINES), split, skipped)
 
 
-def _locate(record: Record, image: str, file: Path, images: Images) -> Path:
-    """The image's file; the mask, where there is one, must be there too."""
-    elsewhere = record.optional("path", verbatim=True)
-    path = images.find(image, record.source, at=file.parent / elsewhere if elsewhere else None)
-    if mask := record.optional("mask", verbatim=True):
-        at = root_of(path, image) / mask
-        if not is_file(at):
-            raise DataError(f"{record.source}: the mask {mask!r} is not there; expected {at}", hint=near_file(at))
-    return path
+def present(root: Path) -> tuple[str, ...]:
+    """The splits that have a file of their own; all four for a single file. Raises DataError: there is none."""
+    return own_table.present_in("jsonl", root, FILE, LINES)
 
 
 def write(samples: Iterable[Sample], path: Path) -> None:

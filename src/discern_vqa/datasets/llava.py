@@ -1,24 +1,29 @@
-"""Conversations about images as LLaVA trains on them, and as many medical sets are passed on (LLaVA-Med, PubMedVision).
+"""Conversations about images as people train on them: LLaVA (LLaVA-Med, PubMedVision), LLaMA-Factory, ms-swift.
 
     train.json: one list of records; train.jsonl: one record a line
     {"id": "7", "image": "synpic1.jpg", "conversations": [
         {"from": "human", "value": "<image>\\nIs there a mass?"}, {"from": "gpt", "value": "Yes."},
         {"from": "human", "value": "Where?"}, {"from": "gpt", "value": "In the left lobe."}]}
+    {"images": ["synpic1.jpg"], "messages": [
+        {"role": "user", "content": "<image>Is there a mass?"}, {"role": "assistant", "content": "Yes."}]}
 
 Each question with its answer is a sample, "7-1" and "7-2" (or "7", where there is one question). Later questions may
-refer to earlier ones; `extra["turn"]` counts from 1. With `use="captions"` the answer to the first question is a
-caption (the alignment sets ask no more than "describe the image"). `answer_type` is taken where the record has it
-("OPEN", "CLOSED"); `domain` of LLaVA-Med ({"ct_scan": true, ...}) gives `modality`; other keys go to `extra`.
+refer to earlier ones; `extra["turn"]` counts from 1. With `use="captions"` the answer to the first question, or to the
+image alone, is a caption (the alignment sets ask no more than "describe the image"). `answer_type` is taken where the
+record has it, and derived where the answer is yes or no (`extra["derived"]` says so); `domain` of LLaVA-Med
+({"ct_scan": true, ...}) gives `modality`; other keys go to `extra`.
 
 Ids need not be unique in this format: a repeated one gets the record's number behind it ("7@31"), and where each split
 has a file of its own, the split's name before it ("train-7").
 
 ROOT is the file, or a folder with train.json, val.json (validation, dev) and test.json (or .jsonl). A single file
 is the split that `use_as` says, or that each record's key "split" says. `images` is the folder of the images,
-relative to the file's.
+relative to the file's. Images are found as the reader `csv` finds them.
 
-Repaired on the way: "<image>" and white space around it are taken out; turns from "user" and "assistant" are read
-too; LLaVA-Med's misspelt key "conversatons" as well.
+Repaired on the way: "<image>" and its relatives are taken out of the text, with white space around them; a list of one
+image is that image; turns of one speaker that follow each other are one; LLaVA-Med's misspelt key "conversatons" is
+read. Kept in `extra`: a turn of the system (`system`), an answer to the image alone beside questions (`description`),
+and a last question without an answer (`unanswered`), which the audit counts.
 
 Traps: a record without an image is text alone and is left out only when `text_only="leave_out"`; several images in one
 record are refused; an answer is a whole sentence, for which exact match is no fair measure.
@@ -27,46 +32,34 @@ Licence: that of the data (LLaVA-Med: CC BY-NC 4.0, research only).
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from discern_vqa.data.sample import CLOSED, Sample
 from discern_vqa.data.sample import SPLITS as ALL_SPLITS
-from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import atomic_write_text
-from discern_vqa.reading.columns import SPLITS_AS_WRITTEN
-from discern_vqa.reading.image_files import Images, tiny_images
-from discern_vqa.reading.neutral import KNOWN, split_of
-from discern_vqa.reading.records import (
-    Record,
-    collect,
-    first_present,
-    json_items,
-    json_lines,
-    near_file,
-    present_files,
-    require_folder,
-    require_record,
-    require_split,
-    shown,
-)
+from discern_vqa.reading import own_table, spellings
+from discern_vqa.reading.conversations import Conversation, conversation_of, images_of
+from discern_vqa.reading.image_files import tiny_images
+from discern_vqa.reading.neutral import KNOWN
+from discern_vqa.reading.own_images import OwnImages
+from discern_vqa.reading.records import Record, collect, one_line, require_split
+from discern_vqa.reading.shapes import TURNS
+from discern_vqa.reading.table_files import LINES, LISTS, open_table
+from discern_vqa.reading.table_options import TableOptions
 
-SUMMARY = "LLaVA-style conversations (JSON or JSONL): each question with its answer, or captions"
+SUMMARY = "conversations about images (LLaVA, LLaMA-Factory, ms-swift): each question with its answer, or captions"
 LICENCE = "that of the data (LLaVA-Med: CC BY-NC 4.0)"
 SPLITS = ALL_SPLITS
 PUBLISHED: dict[str, int] = {}
 
 USES, _TEXT_ONLY = ("questions", "captions"), ("stop", "leave_out")
-_OTHER_NAMES = {"pretrain": ("alignment",), "validation": ("val", "dev")}
-_FILES = {
-    split: [name + ending for name in (split, *_OTHER_NAMES.get(split, ())) for ending in (".json", ".jsonl")]
-    for split in SPLITS
-}
-_ASKS, _ANSWERS = ("human", "user"), ("gpt", "assistant")
+_FILE, _ENDINGS = "conversations.json", (*LISTS, *LINES)
 _DOMAINS = {"ct_scan": "ct", "mri": "mri", "chest_xray": "x-ray", "histology": "histology", "gross": "gross pathology"}
-_TAKEN = {"id", "image", "conversations", "conversatons", "answer_type", "domain", "split"}
+_TAKEN = {"id", "image", "images", *TURNS, "answer_type", "domain", "split"}
 
 
 def read(
@@ -92,94 +85,102 @@ def read(
         DataError: a file or an image is missing, or a record breaks the format (all records are checked first).
         ConfigError: an option is none of those above.
     """
-    root = Path(root)
     require_split(split, SPLITS, "llava")
-    for name, value, known in (("use", use, USES), ("use_as", use_as, SPLITS), ("text_only", text_only, _TEXT_ONLY)):
+    for name, value, known in (("use", use, USES), ("text_only", text_only, _TEXT_ONLY)):
         if value not in known:
             raise ConfigError(f"{name} is {value!r}", hint=f"it is one of: {', '.join(known)}")
-    file = root if _is_file(root) else _file(root, split)
-    default = use_as if _is_file(root) else split
-    image_files = Images(file.parent)
-    ids: set[str] = set()
+    options = TableOptions(reader="llava", root=Path(root), images=images, use_as=use_as)
+    samples: list[Sample] = []
+    for file, file_split in own_table.tables_of(options, _FILE, _ENDINGS):
+        ids: set[str] = set()
+        image_files = OwnImages(file.parent, images, options.for_images)
 
-    def samples(record: Record) -> Iterator[Sample]:
-        if not record.values.get("image") and text_only == "leave_out":
-            return
-        stated = str(record.values.get("split") or default).lower()
-        belongs = split_of(replace(record, values={"split": SPLITS_AS_WRITTEN.get(stated, stated)}))
-        for sample in _samples(record, split, image_files, images.strip("/"), use) if belongs == split else ():
-            name = sample.id if _is_file(root) else f"{split}-{sample.id}"
-            name = name if name not in ids else f"{name}@{record.number}"
-            ids.add(name)
-            yield replace(sample, id=name)
+        def samples_of(
+            record: Record, default: str = file_split, ids: set[str] = ids, image_files: OwnImages = image_files
+        ) -> Iterator[Sample]:
+            names = images_of(record)
+            if not names and text_only == "leave_out":
+                return
+            belongs = _split_of(record, default or use_as)
+            for sample in _samples(record, names, belongs, image_files if belongs == split else None, use):
+                name = f"{default}-{sample.id}" if default else sample.id
+                name = name if name not in ids else f"{name}@{record.number}"
+                ids.add(name)
+                yield replace(sample, id=name)
 
-    return collect(json_items(file) if file.suffix == ".json" else json_lines(file), samples, split, skipped)
+        records = list(open_table(file, options).records)
+        _require_turns(file, records, options)
+        samples += collect(records, samples_of, split, skipped)
+    return samples
 
 
 def present(root: Path) -> tuple[str, ...]:
     """The splits that have a file of their own; all four for a single file. Raises DataError when there is none."""
-    if _is_file(root):
-        return SPLITS
-    require_folder(root)
-    return present_files(root, _FILES) or SPLITS
+    return own_table.present_in("llava", root, _FILE, _ENDINGS)
 
 
-def _is_file(root: Path) -> bool:
-    return root.suffix in (".json", ".jsonl")
+def _require_turns(file: Path, records: Sequence[Record | DataError], options: TableOptions) -> None:
+    """Raises DataError when no record of a file is a conversation; the hint names the reader that takes its records."""
+    keys = dict.fromkeys(key for record in records if isinstance(record, Record) for key in record.values)
+    if keys and not set(TURNS) & keys.keys():
+        hint = replace(options, reader="json").command()
+        raise DataError(f"{file} holds no conversations; its keys are: {one_line(', '.join(keys))[:200]}", hint=hint)
+    if not records:
+        raise DataError(f"{file} has no usable record", hint="expected conversations about an image each")
 
 
-def _file(root: Path, split: str) -> Path:
-    require_folder(root)
-    file = first_present([root / name for name in _FILES[split]])
-    if not file.exists():
-        raise DataError(f"{root} has no file {file.name}", hint=near_file(file))
-    return file
+def _split_of(record: Record, default: str) -> str:
+    stated = record.optional("split")
+    if not (split := spellings.split_name(stated or default)):
+        raise record.unexpected("split", stated, f"one of {', '.join(SPLITS)}")
+    return split
 
 
-def _samples(record: Record, split: str, images: Images, folder: str, use: str) -> list[Sample]:
-    name = record.text("image", verbatim=True).replace("\\", "/")
-    image = f"{folder}/{name}" if folder else name
-    path = images.find(image, record.source)
-    number = record.text("id") if "id" in record.values else str(record.number)
-    turns = _turns(record)
+def _samples(record: Record, names: list[str], split: str, images: OwnImages | None, use: str) -> list[Sample]:
+    """The samples of one record; without `images` its image is not looked for."""
+    if not names:
+        key = next((key for key in ("image", "images") if key in record.values), "image")
+        record.text(key)
+        raise record.broken(f"{key!r} names no image")
+    if len(names) > 1:
+        raise record.broken(f"'image' is a list ({len(names)} images); expected one image a record")
+    image, path = images.find(names[0], record.source) if images else (names[0], Path())
+    number = record.text("id") if record.values.get("id") not in (None, "") else str(record.number)
+    conversation = conversation_of(record)
     modality = _modality(record.values.get("domain"))
     common: dict[str, Any] = {"split": split, "image": image, "path": path, "modality": modality}
     common["source"] = record.source
+    extra = _extra(record, conversation)
+    exchanges = conversation.exchanges
+    if use == "captions":
+        caption = conversation.description or exchanges[0][1]
+        return [Sample(id=f"caption-{number}", caption=caption, extra=extra, **common)]
+    if not exchanges:
+        raise record.broken("no turn asks anything; read it with --option use=captions")
+    stated = record.answer_type() if record.values.get("answer_type") else ""
+    samples = []
+    for turn, (question, answer) in enumerate(exchanges, start=1):
+        kind, more = stated if turn == 1 else "", dict(extra)
+        if not kind and spellings.is_yes_or_no(answer):
+            kind, more["derived"] = CLOSED, ["answer_type"]
+        if len(exchanges) > 1:
+            more["turn"] = turn
+        if turn < len(exchanges):
+            more.pop("unanswered", None)
+        name = number if len(exchanges) == 1 else f"{number}-{turn}"
+        samples.append(Sample(id=name, question=question, answer=answer, answer_type=kind, extra=more, **common))
+    return samples
+
+
+def _extra(record: Record, conversation: Conversation) -> dict[str, Any]:
     rest = {key: value for key, value in record.values.items() if key not in _TAKEN and value not in ("", None)}
     rest = {f"published_{key}" if key in KNOWN else key: value for key, value in rest.items()}
-    if use == "captions":
-        return [Sample(id=f"caption-{number}", caption=turns[0][1], extra=rest, **common)]
-    kind = record.answer_type() if record.values.get("answer_type") else ""
-    return [
-        Sample(
-            id=number if len(turns) == 1 else f"{number}-{turn}",
-            question=question,
-            answer=answer,
-            answer_type=kind if turn == 1 else "",
-            extra=rest if len(turns) == 1 else {**rest, "turn": turn},
-            **common,
-        )
-        for turn, (question, answer) in enumerate(turns, start=1)
-    ]
-
-
-def _turns(record: Record) -> list[tuple[str, str]]:
-    """(question, answer) of each turn. Raises DataError when they do not take turns, or there is none."""
-    texts: list[str] = []
-    entries = record.values.get("conversations", record.values.get("conversatons"))
-    if not isinstance(entries, list) or not entries or len(entries) % 2:
-        raise record.unexpected("conversations", entries, "questions and answers in turn")
-    for place, entry in enumerate(entries):
-        turn = require_record(entry, f"{record.source}, turn {place + 1}")
-        speaker = str(turn.values.get("from", turn.values.get("role")))
-        speakers = _ANSWERS if place % 2 else _ASKS
-        if speaker not in speakers:
-            raise turn.broken(f"from {shown(speaker)}; expected {speakers[0]}")
-        key = "value" if "value" in turn.values else "content"
-        if isinstance(text := turn.values.get(key), str):
-            turn = replace(turn, values={key: text.replace("<image>", " ")})
-        texts.append(turn.text(key))
-    return list(zip(texts[::2], texts[1::2], strict=True))
+    about = {
+        "system": conversation.system,
+        "description": conversation.description if conversation.exchanges else "",
+        "unanswered": conversation.unanswered,
+    }
+    return rest | {key: text for key, text in about.items() if text}
 
 
 def _modality(domain: object) -> str:

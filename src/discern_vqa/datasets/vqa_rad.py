@@ -19,6 +19,8 @@ Traps, all met in the published files:
 - `question_type` may hold two values ("PRES, POS"), and is misspelt "ATRIB", "PRSE", "Other";
 - `answer_type` is "CLOSED " twice, and 21 closed test answers are neither yes nor no;
 - ten answers are numbers; five answers and six questions hold tabs (they stand where commas were);
+- re-splits of the common pair keep the owner's `phrase_type` "test_freeform": it is read without the prefix, and
+  `extra["published_split"]` says that the owner tests on that question;
 - eight questions end in a note to the annotators, "-open";
 - the owner's `qid` is a string once, its other numbers start at 0 and do not match the common pair's;
 - the editions are different benchmarks: a lookup by image and question answers 62.5 % of the test split from the
@@ -37,6 +39,7 @@ from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import atomic_write_text
 from discern_vqa.reading import hub
 from discern_vqa.reading.image_files import Images, tiny_images
+from discern_vqa.reading.parquet import shards_in
 from discern_vqa.reading.records import Record, collect, json_items, no_record, require_folder, require_split
 from discern_vqa.reading.sources import File, Hub
 
@@ -62,7 +65,7 @@ GET = {
 EDITIONS = ("common", "owner", "hub")
 PHRASE_TYPES = ("freeform", "para", "frame")
 _COMMON_FILES = {"train": "trainset.json", "test": "testset.json"}
-_OWNER_FILE, _IMAGE_FOLDERS = "vqaraddatasetpublic", ("images", "vqaradimagefolder", "imgs")
+_OWNER_FILE, _IMAGE_FOLDERS = "vqaraddatasetpublic.json", ("images", "vqaradimagefolder", "imgs")
 _SPELLING = {"ATRIB": "ATTRIB", "PRSE": "PRES"}
 _NOTE_TO_ANNOTATORS = re.compile(r"\s*-\s*(open|closed)\s*$", re.IGNORECASE)
 
@@ -87,11 +90,11 @@ def read(root: Path, split: str, *, edition: str | None = None, skipped: list[st
     if edition == "hub":
         return hub.read(root, split, (split,), "vqa_rad", skipped)
     file = root / _COMMON_FILES[split] if edition == "common" else _owner_file(root)
-    images, images_folder = Images(root), _find(root, _IMAGE_FOLDERS)
-    folder = images_folder.name if images_folder else "images"
+    images, folder = Images(root), _image_folder(root)
 
     def samples(record: Record) -> Iterator[Sample]:
-        phrase_type, row_split = _phrase_type(record, edition, split)
+        phrase_type, owners_split = _phrase_type(record)
+        row_split = owners_split if edition == "owner" else split
         if row_split != split:
             return
         image = f"{folder}/{record.text('image_name', verbatim=True)}"
@@ -100,6 +103,8 @@ def read(root: Path, split: str, *, edition: str | None = None, skipped: list[st
             raise record.broken("'question' is empty but for its ending; expected text")
         case = _optional(record, "image_case_url")
         extra = {"case_url": case, "linked": _optional(record, "qid_linked_id")}
+        if edition == "common" and owners_split == "test":
+            extra["published_split"] = owners_split
         yield Sample(
             id=record.text("qid"),
             split=split,
@@ -119,15 +124,13 @@ def read(root: Path, split: str, *, edition: str | None = None, skipped: list[st
     return collect(json_items(file), samples, split, skipped, no_record(file, split))
 
 
-def _phrase_type(record: Record, edition: str, split: str) -> tuple[str, str]:
-    """The phrase type without the owner's prefix "test_", and the split that it says."""
+def _phrase_type(record: Record) -> tuple[str, str]:
+    """The phrase type without the owner's prefix "test_", and the split that this prefix says."""
     text = record.text("phrase_type")
-    plain = text.removeprefix("test_") if edition == "owner" else text
+    plain = text.removeprefix("test_")
     if plain not in PHRASE_TYPES:
         raise record.unexpected("phrase_type", text, f"one of {', '.join(PHRASE_TYPES)}")
-    if edition == "owner":
-        return plain, "test" if text.startswith("test_") else "train"
-    return plain, split
+    return plain, "train" if plain == text else "test"
 
 
 def _question_types(text: str) -> tuple[str, ...]:
@@ -141,11 +144,11 @@ def _optional(record: Record, key: str) -> str:
 
 
 def _edition_of(root: Path) -> str:
-    if any((root / name).exists() for name in _COMMON_FILES.values()):
+    if any((root / name).is_file() for name in _COMMON_FILES.values()):
         return "common"
-    if _find(root, (_OWNER_FILE,)):
+    if _owner_files(root):
         return "owner"
-    if any(root.glob("*.parquet")) or any(root.glob("data/*.parquet")):
+    if any(shards_in(folder, split) for folder in (root, root / "data") for split in SPLITS):
         return "hub"
     raise DataError(
         f"{root} holds no VQA-RAD: neither trainset.json nor 'VQA_RAD Dataset Public.json' nor Parquet files",
@@ -154,19 +157,29 @@ def _edition_of(root: Path) -> str:
 
 
 def _owner_file(root: Path) -> Path:
-    found = _find(root, (_OWNER_FILE,))
-    if found is None:
+    files = _owner_files(root)
+    if not files:
         raise DataError(
             f"{root} does not hold the owner's edition, 'VQA_RAD Dataset Public.json'",
             hint="fetch it from osf.io/89kps, or read the edition 'common'",
         )
-    return found
+    return files[0]
 
 
-def _find(root: Path, wanted: tuple[str, ...]) -> Path | None:
-    """The entry of `root` whose name, without extension, spaces, underscores and capitals, is one of `wanted`."""
-    entries = {re.sub(r"[^a-z0-9]", "", entry.stem.lower()): entry for entry in sorted(root.iterdir())}
-    return next((entries[name] for name in wanted if name in entries), None)
+def _owner_files(root: Path) -> list[Path]:
+    """The owner's file, also with other spaces and capitals in its name; first the name as published."""
+    files = [path for path in root.iterdir() if _plain(path.name) == _OWNER_FILE and path.is_file()]
+    return sorted(files, key=lambda path: (path.name != "VQA_RAD Dataset Public.json", path.name))
+
+
+def _image_folder(root: Path) -> str:
+    folders = {_plain(path.name): path.name for path in sorted(root.iterdir()) if path.is_dir()}
+    return next((folders[name] for name in _IMAGE_FOLDERS if name in folders), "images")
+
+
+def _plain(name: str) -> str:
+    """A name without spaces, underscores and capitals; its ending stays."""
+    return re.sub(r"[ _-]", "", name.lower())
 
 
 def write_tiny(root: Path, edition: str = "common") -> None:

@@ -1,128 +1,104 @@
-"""Questions in a table of the user's own: which column holds which field, and a row as a neutral record.
+"""Which of a source's names holds which field of a sample.
 
-A column is found by the field's name, in any case ("Question", "IMAGE"). Columns of other names are given: the option
-`columns` maps fields to them, on the command line as `--option columns.question=Frage`. Columns that no field takes go
-to `Sample.extra`. Nothing is guessed from what a column holds.
+A column or key is found by the field's name, in any case ("Question", "IMAGE"). Others are given: the option `columns`
+maps fields to them, on the command line as `--option columns.question=Frage`. In JSON that may be the way to a value
+inside another: "meta.answer", or "images.0" for the first of a list. `choices` may be several, between bars
+("option_A | option_B"). What no field takes goes to `Sample.extra`. Nothing is guessed from what a column holds.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from difflib import get_close_matches
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
 
-from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.reading.neutral import KNOWN
-from discern_vqa.reading.records import Record, json_lines, one_line, parse_json, read_text, shown
-from discern_vqa.reading.tables import rows
+from discern_vqa.reading.table_options import FIELDS
 
-_HOW_TO_DECODE = "save the file as UTF-8, or name its encoding, for example --option encoding=cp1252"
-DELIMITERS = (",", ";", "\t", "|")
-_FIELDS = {*KNOWN, "series", "frame"}
-SPLITS_AS_WRITTEN = {
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "dev": "validation",
-    "testing": "test",
-    "pretraining": "pretrain",
-}
-"""Other names of the four splits that a table may use."""
+_ABSENT = object()
+"""Where a record has nothing; null is something."""
+
+_BY_NAME = {field.lower(): field for field in FIELDS}
 
 
-def records(file: Path, columns: Mapping[str, str], delimiter: str, encoding: str) -> Iterator[Record | DataError]:
-    """The record of each row of a CSV file, or of each line of a JSONL file; a broken one as its error.
+def field_of(name: str) -> str:
+    """The field that has this name, in any case; "" for none."""
+    return _BY_NAME.get(name.strip().lower(), "")
 
-    Args:
-        file: ".jsonl" is read as JSON Lines, everything else as a table with one line of names first.
-        columns: field -> column name, where they differ.
-        delimiter: what separates the columns; "" for the most frequent of , ; tab | in the line of names.
 
-    Raises:
-        DataError: the file is missing, in another encoding, has no line of names, or lacks a needed column.
-        ConfigError: `columns` names a field or a column that does not exist.
-    """
-    if not isinstance(columns, Mapping) or not all(isinstance(name, str) for name in [*columns, *columns.values()]):
-        raise ConfigError(
-            f"columns is {shown(columns)}; expected the name of a column for each field",
-            hint="for example --option columns.question=Frage",
-        )
-    if unknown := sorted(columns.keys() - _FIELDS):
-        near = get_close_matches(unknown[0], sorted(KNOWN), n=1)
-        raise ConfigError(
-            f"columns: there is no field {unknown[0]!r}",
-            hint=f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(KNOWN))}",
-        )
-    text = read_text(file, encoding, _HOW_TO_DECODE)
-    if file.suffix == ".jsonl":
-        fields = {column: field for field, column in columns.items()}
-        for record in json_lines(file, text):
-            if isinstance(record, Record):
-                values = {fields.get(key, key): value for key, value in record.values.items()}
-                record = replace(record, values=values)
-            yield record
-        return
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = delimiter or max(DELIMITERS, key=first.count)
-    table = rows(file, delimiter, text)
-    _, names = next(table, (1, []))
-    names = [name.strip() for name in names]
-    row_fields = _fields(file, names, columns)
-    for line, cells in table:
-        source = f"{file.name}:{line}"
-        if len(cells) != len(names):
-            yield DataError(
-                f"{source}: {len(cells)} columns; the line of names has {len(names)}",
-                hint=f"columns are separated by {delimiter!r}; put quotes around a text that holds one",
-            )
+def reach(values: Any, path: str) -> Any:
+    """The value under a key, or at the end of a way through objects and lists ("meta.0.text"). Raises KeyError."""
+    value = _reach(values, path)
+    if value is _ABSENT:
+        raise KeyError(path)
+    return value
+
+
+def _reach(values: Any, path: str) -> Any:
+    if isinstance(values, Mapping):
+        if path in values:
+            return values[path]
+        first, dot, rest = path.partition(".")
+        while dot:  # a key may hold dots itself
+            if first in values and (value := _reach(values[first], rest)) is not _ABSENT:
+                return value
+            more, dot, rest = rest.partition(".")
+            first = f"{first}.{more}"
+        return _ABSENT
+    if isinstance(values, list):
+        first, dot, rest = path.partition(".")
+        if first.isdecimal() and len(first) < 9 and int(first) < len(values):
+            return _reach(values[int(first)], rest) if dot else values[int(first)]
+    return _ABSENT
+
+
+def parts_of(field: str, column: str) -> list[str]:
+    """The names that are given for a field: several, between bars, for the choices alone."""
+    return [part.strip() for part in column.split("|")] if field == "choices" and "|" in column else [column]
+
+
+class Columns:
+    """Takes the fields out of records: first those that `columns` gives, then those that have their own name."""
+
+    def __init__(self, columns: Mapping[str, str], is_neutral: bool = False) -> None:
+        """`is_neutral`: the records are those that this program writes, in which "path" says where an image lies."""
+        self._is_neutral = is_neutral
+        self._given = {field: parts_of(field, column) for field, column in columns.items()}
+        self._used = {part for parts in self._given.values() for part in parts}
+        self._field_of = cache(field_of)
+
+    def taken(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The record's values by field; what is no field under its own name, or as "published_NAME" where that is the
+        name of a field that `columns` takes from elsewhere."""
+        taken: dict[str, Any] = {}
+        for field, parts in self._given.items():
+            found = [value for part in parts if (value := _reach(values, part)) is not _ABSENT]
+            if found:
+                taken[field] = found[0] if len(parts) == 1 else [value for value in found if value not in ("", None)]
+        for name, value in values.items():
+            if name in self._used:
+                continue
+            field = name if name in FIELDS else self._field_of(name)
+            if field == "path" and not self._is_neutral:
+                field = ""
+            if field and field not in self._given and (field == name or field not in values) and field not in taken:
+                taken[field] = value
+            elif name in KNOWN:
+                taken[f"published_{name}"] = value
+            else:
+                taken[name] = value
+        return taken
+
+
+def names_of(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The keys of the records in the order in which they come, those inside objects with the way to them."""
+    names: dict[str, None] = {}
+    for values in records:
+        _add(values, "", names)
+    return list(names)
+
+
+def _add(values: Mapping[str, Any], before: str, names: dict[str, None], depth: int = 0) -> None:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value and depth < 3:
+            _add(value, f"{before}{key}.", names, depth + 1)
         else:
-            texts = {field: cell.strip() for field, cell in zip(row_fields, cells, strict=True) if field}
-            yield Record({field: text for field, text in texts.items() if text}, source, line)
-
-
-def _fields(file: Path, names: list[str], columns: Mapping[str, str]) -> list[str]:
-    """The field of each column; the column's own name where it is none. No field twice."""
-    if len(names) < 2:
-        raise DataError(
-            f"{file} has no line of column names: the first line is {shown(','.join(names))}",
-            hint="expected e.g. image,question,answer; give another delimiter with --option delimiter=';'",
-        )
-    if absent := [column for column in columns.values() if column not in names]:
-        near = get_close_matches(absent[0], names, n=1)
-        raise ConfigError(
-            f"{file} has no column {absent[0]!r}; its columns are: {one_line(', '.join(names))}",
-            hint=f"did you mean {near[0]!r}?" if near else "name one of these columns",
-        )
-    mapped = {column: field for field, column in columns.items()}
-    known = {field.lower(): field for field in _FIELDS if field not in columns}
-    fields = [mapped.get(name) or known.get(name.lower()) or name for name in names]
-    if twice := sorted({field for field in fields if field and fields.count(field) > 1}):
-        raise DataError(
-            f"{file} has two columns for {twice[0]!r}", hint=f"name the right one: --option columns.{twice[0]}=NAME"
-        )
-    required = ("image",) if "caption" in fields else ("image", "question", "answer")
-    if missing := [field for field in required if field not in fields]:
-        options = [f"columns.{field}=NAME" for field in missing]
-        raise DataError(
-            f"{file} has no column {' and no column '.join(map(repr, missing))}; its columns are: "
-            f"{one_line(', '.join(names))}",
-            hint=f"name the columns that hold them: {' '.join(f'--option {option}' for option in options)}"
-            f" (in a recipe: {' '.join(f'--set data.options.{option}' for option in options)})",
-        )
-    return fields
-
-
-def tidied(record: Record, use_as: str) -> Record:
-    """The record with its split (`use_as` where it has none), and its choices as a list.
-
-    Choices may be a JSON list or texts between bars ("CT | MRI"). Raises DataError when they are neither.
-    """
-    split = str(record.values.get("split", "") or use_as).lower()
-    tidy = {**record.values, "split": SPLITS_AS_WRITTEN.get(split, split)}
-    choices = tidy.get("choices")
-    if isinstance(choices, str):
-        try:
-            parsed = parse_json(choices, record.source, lines=False) if choices.startswith("[") else choices.split("|")
-        except DataError as error:
-            raise record.unexpected("choices", choices, "a list") from error
-        tidy["choices"] = [str(choice) for choice in parsed]
-    return replace(record, values=tidy)
+            names.setdefault(f"{before}{key}")

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from discern_vqa.reading import spellings
+from discern_vqa.reading.field_names import PERSONS, is_person, plain, rank
 from discern_vqa.reading.guess_images import Place
 from discern_vqa.reading.guess_tables import Peek
-from discern_vqa.reading.guess_words import PERSONS, is_person, plain, rank
 
 OTHERS = ("patient", "study", "modality", "organ", "language", "question_type", "caption", "choices")
 """Fields that are known by their column's name alone."""

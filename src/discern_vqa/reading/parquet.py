@@ -1,6 +1,7 @@
 """Parquet files, read row by row with bounded memory. pyarrow is imported where it is used (extra "data")."""
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ def shards(root: Path, split: str, names: Sequence[str]) -> list[Path]:
     files: list[Path] = []
     for folder in (root / "data", root):
         for name in names if folder.is_dir() else ():
-            files = files or sorted({*folder.glob(f"{name}-*.parquet"), *folder.glob(f"{name}.parquet")})
+            files = files or shards_in(folder, name)
     if not files:
         raise DataError(
             f"{root} has no Parquet file of the split {split!r}", hint=near_file(root / f"{names[0]}.parquet")
@@ -48,6 +49,12 @@ def shards(root: Path, split: str, names: Sequence[str]) -> list[Path]:
             hint="fetch the others; a split must be whole",
         )
     return files
+
+
+def shards_in(folder: Path, name: str) -> list[Path]:
+    """The files of a folder that are called `name`.parquet or are parts of it, sorted; no copies ("a (1).parquet")."""
+    pattern = re.compile(rf"{re.escape(name)}(?:-[0-9]{{5}}-of-[0-9]{{5}}(?:-[0-9a-f]+)?)?\.parquet")
+    return sorted(path for path in folder.glob(f"{name}*.parquet") if pattern.fullmatch(path.name) and path.is_file())
 
 
 @dataclass(frozen=True)
@@ -78,8 +85,23 @@ def rows(files: Sequence[Path], columns: Sequence[str], others: bool = False) ->
                 for number, row in enumerate(rows_of_file, start=1):
                     yield Row(row, f"{file.name}:row {number}", next(numbers), file)
         except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-            reason = " ".join(str(error).split())[:160]
-            raise DataError(f"{file}: the Parquet file is damaged: {reason}", hint="fetch it again") from error
+            raise _damaged(file, error) from error
+
+
+def column_names(file: Path) -> list[str]:
+    """The names of a file's columns. Raises DataError as `rows`."""
+    pyarrow, parquet = arrow()
+    try:
+        with parquet.ParquetFile(file) as opened:
+            names: list[str] = opened.schema_arrow.names
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise _damaged(file, error) from error
+    return names
+
+
+def _damaged(file: Path, error: Exception) -> DataError:
+    reason = " ".join(str(error).split())[:160]
+    return DataError(f"{file}: the Parquet file is damaged: {reason}", hint="fetch it again")
 
 
 def embedded(value: Any, source: str) -> bytes:

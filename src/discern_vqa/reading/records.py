@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from discern_vqa.contracts import Reader
-from discern_vqa.data.sample import CLOSED, OPEN, Sample
+from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import from_json
 from discern_vqa.imaging.image_ref import split_choice
 from discern_vqa.paths import is_regular_file, names_beside
+from discern_vqa.reading.shapes import READERS
+from discern_vqa.reading.spellings import answer_type
 
 CORRECT_IT = "correct that record, or take it out of the file"
 
@@ -41,7 +43,8 @@ class Record:
         unfit = isinstance(value, bool) or not isinstance(value, str | int | float)
         if unfit or (isinstance(value, float) and not math.isfinite(value)):
             raise self.broken(f"{key!r} is {_kind(value)}; expected text")
-        text = str(value) if verbatim else " ".join(str(value).split())
+        written = value if isinstance(value, str) else number_text(value)
+        text = written if verbatim else " ".join(written.split())
         if not text.strip():
             raise self.broken(f"{key!r} is empty; expected text")
         return text
@@ -51,11 +54,11 @@ class Record:
         return "" if self.values.get(key, "") == "" else self.text(key, verbatim)
 
     def answer_type(self) -> str:
-        """ "open" or "closed", however "answer_type" is written. Raises DataError for anything else."""
+        """ "open" or "closed", however "answer_type" is written (see `spellings`). Raises DataError for others."""
         text = self.text("answer_type")
-        if text.lower() not in (OPEN, CLOSED):
-            raise self.unexpected("answer_type", text, "OPEN or CLOSED")
-        return text.lower()
+        if not (kind := answer_type(text)):
+            raise self.unexpected("answer_type", text, "open or closed")
+        return kind
 
     def broken(self, message: str) -> DataError:
         """What is wrong with the record."""
@@ -144,7 +147,10 @@ def require_folder(root: Path) -> None:
     """Raises DataError when `root` is not a folder."""
     if not root.is_dir():
         what = "is a file, not a folder" if root.exists() else "is not there"
+        reader = READERS.get(root.suffix.lower(), "") if root.exists() else ""
         otherwise = "name the folder that holds the data set"
+        if reader:
+            otherwise += f", or read the file as your own data: discern data audit {reader} {one_line(root)}"
         hint = near_file(root, otherwise) if not root.exists() and root.parent.is_dir() else otherwise
         raise DataError(f"the data set's folder {root} {what}", hint=hint)
 
@@ -285,6 +291,12 @@ def derived_answer_type(question: str, answer: str) -> str:
     """
     offers = re.search(r"\bor\b", question, re.IGNORECASE)
     return "closed" if answer.lower() in ("yes", "no") or offers else "open"
+
+
+def number_text(value: float) -> str:
+    """A number as people write it: a whole one without decimals (2.0 is "2")."""
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
+    return str(int(value) if whole else value)
 
 
 def shown(value: object) -> str:

@@ -12,10 +12,10 @@ MOST_CHARACTERS = 10_000_000
 """In one field; the csv module's own limit of 131,072 is too small for some captions files with a quote left open."""
 
 
-def rows(file: Path, delimiter: str = ",", text: str | None = None) -> Iterator[tuple[int, list[str]]]:
+def rows(file: Path, delimiter: str = ",", text: str | None = None, first: int = 1) -> Iterator[tuple[int, list[str]]]:
     """(line, fields) of each row that is not empty; quoted fields may hold delimiters and line breaks.
 
-    The file is UTF-8, with or without a byte order mark, unless its `text` is given.
+    The file is UTF-8, with or without a byte order mark, unless its `text` is given, which begins in line `first`.
 
     Raises:
         DataError: the file is missing, no UTF-8 text, or a row cannot be taken apart.
@@ -28,12 +28,12 @@ def rows(file: Path, delimiter: str = ",", text: str | None = None) -> Iterator[
         )
     csv.field_size_limit(MOST_CHARACTERS)
     reader = csv.reader(io.StringIO(read_text(file) if text is None else text, newline=""), delimiter=delimiter)
-    line = 1
+    line = first
     try:
         for fields in reader:
             if any(field.strip() for field in fields):
                 yield line, fields
-            line = reader.line_num + 1
+            line = first + reader.line_num
     except csv.Error as error:
         raise DataError(f"{file.name}:{line}: the row cannot be read: {error}", hint=CORRECT_IT) from error
 

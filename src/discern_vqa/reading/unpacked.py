@@ -27,7 +27,7 @@ class Unpacked:
 
     def __init__(self, folder: str) -> None:
         self.root = cache_dir() / "images" / folder
-        self._there: dict[str, int] = {}
+        self._there: dict[str, bytes] = {}
 
     def by_content(self, data: bytes, source: str) -> tuple[str, Path]:
         """(image, path) named after the content: equal images are one. Raises DataError when `data` is no image."""
@@ -40,11 +40,16 @@ class Unpacked:
         if not name or relative.is_absolute() or ".." in relative.parts or "\0" in name or "\\" in name:
             raise DataError(f"{source}: {shown(name)} is not a valid file name", hint="name it like 'images/a.png'")
         path = self.root / relative
-        if self._there.get(name) != len(data):
+        digest = _digest(data)
+        if self._there.get(name) != digest:
             if not self._holds(path, data):
                 atomic_write_bytes(path, data)
-            self._there[name] = len(data)
+            self._there[name] = digest
         return path
+
+    def is_another(self, name: str, data: bytes) -> bool:
+        """Whether another image was written under this name since the reading began."""
+        return self._there.get(name, digest := _digest(data)) != digest
 
     def _holds(self, path: Path, data: bytes) -> bool:
         try:
@@ -53,6 +58,10 @@ class Unpacked:
             raise DataError(
                 f"cannot write {one_line(path)}: {error.strerror}", hint="give the image a shorter name"
             ) from error
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def extension(data: bytes, source: str) -> str:

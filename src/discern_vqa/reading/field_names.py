@@ -14,23 +14,23 @@ NAMES: dict[str, tuple[str, ...]] = {
         "bilder", "bilddatei", "bildname", "bildpfad", "datei", "dateiname", "pfad", "aufnahme", "foto",
         "abbildung", "roentgenbild", "imagen", "imagenes", "archivo", "nombrearchivo", "fichero", "ruta",
         "radiografia", "immagine", "immagini", "nomefile", "percorso", "fichier", "nomfichier", "chemin",
-        "cheminimage", "cliche", "afbeelding", "beeld", "bestand", "imagem", "arquivo",
+        "cheminimage", "cliche", "afbeelding", "beeld", "bestand", "imagem", "arquivo", "imgfile", "dateipfad",
     ),
     "question": (
         "question", "questions", "questiontext", "q", "query", "prompt", "instruction", "input", "problem", "frage",
         "fragen", "fragetext", "fragestellung", "pregunta", "preguntas", "domanda", "domande", "quesito",
-        "pergunta", "vraag",
+        "pergunta", "vraag", "sent",
     ),
     "answer": (
         "answer", "answers", "answertext", "a", "gt", "gtanswer", "groundtruth", "gold", "goldanswer", "label",
         "target", "correctanswer", "response", "output", "solution", "antwort", "antworten", "antworttext",
         "loesung", "befundantwort", "respuesta", "respuestas", "risposta", "risposte", "reponse", "reponses",
-        "resposta", "antwoord",
+        "resposta", "antwoord", "groundtruthanswer", "reference",
     ),
     "answer_type": (
         "answertype", "answerform", "qform", "type", "questionform", "kind", "typ", "art", "antworttyp",
         "antwortart", "frageform", "antwortform", "tipo", "tiporespuesta", "tipopregunta", "tiporisposta",
-        "tipodomanda", "typereponse", "typequestion", "genre", "formato", "formulierung",
+        "tipodomanda", "typereponse", "typequestion", "genre", "formato", "formulierung", "fragetyp", "questiontype",
     ),
     "question_type": (
         "questiontype", "questioncategory", "category", "topic", "contenttype", "task", "tasktype", "qtype",
@@ -38,7 +38,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "caption": (
         "caption", "captions", "description", "bildunterschrift", "beschreibung", "legende", "didascalia",
-        "descripcion", "leyenda",
+        "descripcion", "leyenda", "befundtext", "pied",
     ),
     "patient": (
         "patient", "patientid", "patientno", "patientnumber", "patientname", "patientpseudonym", "pat", "patid",
@@ -54,14 +54,15 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "split": (
         "split", "set", "subset", "partition", "fold", "phase", "dataset", "usage", "teil", "teilmenge",
-        "aufteilung", "datensatz", "particion", "ensemble",
+        "aufteilung", "datensatz", "particion", "ensemble", "menge",
     ),
     "modality": (
         "modality", "modalitaet", "modalidad", "modalite", "modalita", "imagingmodality", "verfahren",
+        "modalitytype", "imagemodality", "modalitat",
     ),
     "organ": (
         "organ", "organs", "bodypart", "bodyregion", "region", "anatomy", "imageorgan", "location", "organo",
-        "organe", "koerperregion",
+        "organe", "koerperregion", "koerperteil",
     ),
     "language": (
         "language", "lang", "qlang", "sprache", "idioma", "langue", "lingua",

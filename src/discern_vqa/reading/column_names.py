@@ -1,0 +1,84 @@
+"""Which columns of a table are likely to hold an image, a question and so on: suggestions, for people to confirm.
+
+No reader uses them by itself. They make the command that an error message suggests.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from discern_vqa.reading import spellings
+from discern_vqa.reading.columns import reach
+from discern_vqa.reading.field_names import NAMES, plain
+from discern_vqa.reading.own_images import IMAGE_ENDINGS
+
+SUGGESTED = ("image", "question", "answer", "caption", "answer_type", "split", "patient", "organ", "modality")
+"""Fields whose columns are suggested."""
+
+NEEDED = ("image", "question", "answer")
+_LOOKED_AT = 50
+_MOST_TYPES = 3
+
+
+def likely_columns(names: Sequence[str], rows: Iterable[Mapping[str, Any]], given: Mapping[str, str]) -> dict[str, str]:
+    """Field -> the column that is likely to hold it, for the fields that are not `given`; a column is used once.
+
+    Known names come first. Where image or question has none, the column whose values look like names of image files, or
+    end in question marks, is taken. `names` may be ways into JSON ("meta.answer").
+    """
+    looked_at = [row for row, _ in zip(rows, range(_LOOKED_AT), strict=False)]
+    free = [name for name in names if name and name not in given.values()]
+    likely: dict[str, str] = {}
+    for field in SUGGESTED:
+        known = NAMES[field]
+        if field in given:
+            continue
+        whole = {plain(name): name for name in reversed(free)}
+        last = {plain(name.rpartition(".")[2]): name for name in reversed(free)}
+        column = next((named[name] for named in (whole, last) for name in known if name in named), "")
+        if column and _fits(field, _texts(looked_at, column)):
+            likely[field] = column
+            free.remove(column)
+    for field, looks_like in (("image", _is_image), ("question", _is_question)):
+        if field not in likely and field not in given:
+            shares = {name: _share(looks_like, _texts(looked_at, name)) for name in free}
+            best = max(shares, key=lambda name: shares[name], default="")
+            if best and shares[best] >= 0.5:
+                likely[field] = best
+                free.remove(best)
+    return likely
+
+
+def _fits(field: str, texts: Sequence[str]) -> bool:
+    """Whether a column of that name can hold the field: splits are known by their names, types have two or three."""
+    stated = [text for text in texts if not spellings.is_missing(text)]
+    if field == "split":
+        return bool(stated) and all(map(spellings.split_name, stated))
+    return field != "answer_type" or 0 < len(set(stated)) <= _MOST_TYPES
+
+
+def _texts(rows: Sequence[Mapping[str, Any]], column: str) -> list[str]:
+    texts = []
+    for row in rows:
+        try:
+            value = reach(row, column)
+        except KeyError:
+            continue
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        if isinstance(value, str) and value.strip():
+            texts.append(value.strip())
+    return texts
+
+
+def _share(looks_like: Callable[[str], bool], texts: Sequence[str]) -> float:
+    return sum(map(looks_like, texts)) / len(texts) if texts else 0.0
+
+
+def _is_image(text: str) -> bool:
+    ending = PurePosixPath(text.replace("\\", "/")).suffix.lower()
+    return bool(ending) and ending in IMAGE_ENDINGS
+
+
+def _is_question(text: str) -> bool:
+    return text.rstrip().endswith(("?", "？", "؟"))

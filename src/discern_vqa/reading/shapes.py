@@ -1,0 +1,31 @@
+"""Which reader takes a file, known by its ending or its keys: for messages to who chose another."""
+
+from collections.abc import Iterable
+
+READERS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+}
+"""The ending of a table -> the reader that is named after such files. Each of these readers opens them all."""
+
+TURNS = ("conversations", "conversatons", "conversation", "messages")
+"""Keys under which a record holds questions and answers in turn."""
+
+
+def reader_of_keys(keys: Iterable[str]) -> str:
+    """The reader whose records have such keys; "" where they are those of no other form than a table's."""
+    names = {key.partition(".")[0] for key in keys}
+    if names & set(TURNS):
+        return "llava"
+    if names & {"image_id", "question_id"} and names & {"multiple_choice_answer", "answers", "annotations"}:
+        return "coco_vqa"
+    if {"questions", "annotations"} & names and not names & {"question", "answer"}:
+        return "coco_vqa"
+    return ""
