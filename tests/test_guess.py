@@ -244,6 +244,47 @@ def test_a_folder_without_a_table_of_questions_is_told_with_what_is_there(tmp_pa
     assert "question" in error.value.hint
 
 
+def test_a_table_without_a_line_of_names_is_refused_since_its_first_question_would_be_lost(tmp_path):
+    tiny_images(tmp_path / "scans", IMAGES)
+    folder = table(tmp_path, "scans/00.png Mass? yes", usual)
+    with pytest.raises(DataError, match="the first line holds values where the names") as error:
+        guess(folder, never)
+    assert "image,question,answer" in error.value.hint
+
+
+def test_an_id_that_repeats_is_a_case(tmp_path):
+    tiny_images(tmp_path / "scans", IMAGES)
+    made = guess(table(tmp_path, "ID Bild Frage Antwort", lambda n: [str(n // 2), *usual(n)]), never)
+    assert columns_of(made)["patient"] == "ID"
+    assert [sample.patient for sample in read(made)] == ["0", "0", "1", "1", "2", "2", "3", "3"]
+    made = guess(table(tmp_path, "ID Bild Frage Antwort", lambda n: [str(n), *usual(n)]), never)
+    assert "patient" not in columns_of(made)
+
+
+def test_of_a_workbook_with_several_sheets_the_one_with_questions_is_read(tmp_path):
+    from openpyxl import Workbook
+
+    tiny_images(tmp_path / "scans", IMAGES)
+    book = Workbook()
+    book.active.append(["notes", "by"])
+    book.active.append(["checked", "AB"])
+    sheet = book.create_sheet("Fragen")
+    for line in [["Bild", "Frage", "Antwort"], *map(usual, range(8))]:
+        sheet.append(line)
+    book.save(tmp_path / "buch.xlsx")
+    made = guess(tmp_path, never)
+    assert made.options["sheet"] == "Fragen"
+    assert len(read(made)) == 8
+
+
+def test_what_an_earlier_start_left_in_the_folder_is_no_table(tmp_path):
+    tiny_images(tmp_path / "scans", IMAGES)
+    table(tmp_path, "image question answer", usual)
+    table(tmp_path, "image question answer", usual, name="start/models/x.csv")
+    (tmp_path / "start" / "data.toml").write_text("", encoding="utf-8")
+    assert guess(tmp_path, never).root == tmp_path / "table.csv"
+
+
 def test_a_column_that_is_not_recognised_is_named_with_those_that_are_there(tmp_path):
     tiny_images(tmp_path / "scans", IMAGES)
     folder = table(

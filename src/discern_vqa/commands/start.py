@@ -44,5 +44,7 @@ def _ask(doubt: "Doubt") -> int:
     typer.echo(doubt.question)
     for number, text in enumerate(doubt.choices, start=1):
         typer.echo(f"  {number}  {text}")
-    chosen: int = typer.prompt("Which", type=typer.IntRange(1, len(doubt.choices)), default=1)
-    return chosen - 1
+    number = 0
+    while not 1 <= number <= len(doubt.choices):
+        number = int(typer.prompt("Which", type=int, default=1))
+    return number - 1

@@ -13,7 +13,7 @@ from typing import Any
 from discern_vqa.errors import DataError, DiscernError
 from discern_vqa.reading import guess_columns, guess_images
 from discern_vqa.reading.guess_columns import Found
-from discern_vqa.reading.guess_tables import LIKELY_TABLES, Peek, peek
+from discern_vqa.reading.guess_tables import LIKELY_TABLES, Peek, peeks
 from discern_vqa.reading.records import near_file, one_line
 from discern_vqa.reading.spellings import split_name
 
@@ -65,12 +65,12 @@ def guess(source: Path, choose: Choose) -> Guess:
     else:
         table = tables[0]
         if len(tables) > 1:
-            names = tuple(str(one.file) for one in tables)
+            names = tuple(table.title for table in tables)
             table = tables[choose(Doubt("Several files may be the table of questions.", names))]
         root = table.root
+    _require_names(table, folder := source if source.is_dir() else table.file.parent)
     lines = [f"{table.file}: {table.kind}, {len(table.records):,}{'+' if table.is_cut else ''} records"]
     lines += [f"  read as {name} {value!r}" for name, value in table.options.items()]
-    folder = source if source.is_dir() else table.file.parent
     if table.reader in ("llava", "coco_vqa"):
         place = guess_images.place(table.file.parent, folder, guess_images.cells_of(table))
         return Guess(table.reader, root, _options(table, images=place.images), tuple([*lines, *place.lines]))
@@ -90,23 +90,24 @@ def guess(source: Path, choose: Choose) -> Guess:
 def _plausible(source: Path) -> list[Peek]:
     """The tables of questions in a folder, the likeliest first; of a file that it is one. Raises DataError."""
     if source.is_file():
-        return [peek(source)]
+        tables = peeks(source)
+        return [table for table in tables if guess_columns.looks_like_questions(table)] or tables[:1]
     files = [file for file in _files(source) if file.suffix.lower() in LIKELY_TABLES][:MOST_TABLES]
     tables, problems = [], []
     for file in files:
         try:
-            table = peek(file)
+            looked_at = peeks(file)
         except DiscernError as error:
             problems.append(f"{file.name}: {error}")
             continue
-        if guess_columns.looks_like_questions(table):
-            tables.append(table)
-        else:
-            problems.append(f"{file.name} has the columns {one_line(', '.join(table.names))[:100]}")
+        likely = [table for table in looked_at if guess_columns.looks_like_questions(table)]
+        tables += likely
+        if not likely:
+            problems.append(f"{file.name} has the columns {one_line(', '.join(looked_at[0].names))[:100]}")
     if not tables:
-        looked_at = f": {'; '.join(problems[:_NAMED])}" if problems else ""
+        about = f": {'; '.join(problems[:_NAMED])}" if problems else ""
         raise DataError(
-            f"{source} holds no table of questions about images{looked_at}",
+            f"{source} holds no table of questions about images{about}",
             hint="put a table (CSV, Excel, JSON) with a row for each question there, with columns such as image, "
             "question and answer; docs/own_data.md shows one",
         )
@@ -115,10 +116,27 @@ def _plausible(source: Path) -> list[Peek]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Files of the folder and of those in it, two levels deep; hidden ones left out."""
+    """Files of the folder and of those in it, two levels deep; hidden ones are left out, and what `discern start` made
+    in a folder of its own, which has a data.toml."""
     levels = ("*", "*/*", "*/*/*")
     files = [file for level in levels for file in sorted(folder.glob(level)) if file.is_file()]
-    return [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
+    made = {file.parent for file in files if file.name == "data.toml" and file.parent != folder}
+    return [
+        file
+        for file in files
+        if not any(part.startswith(".") for part in file.relative_to(folder).parts) and not made & set(file.parents)
+    ]
+
+
+def _require_names(table: Peek, folder: Path) -> None:
+    """Raises DataError where the first line of a table names no columns but is a question itself: it would be lost."""
+    is_file = guess_images.place(table.file.parent, folder, table.names).share > 0
+    if table.reader in ("csv", "xlsx") and (is_file or any(name.endswith("?") for name in table.names)):
+        raise DataError(
+            f"{table.file}: the first line holds values where the names of the columns are expected: "
+            f"{one_line(', '.join(table.names))[:200]}",
+            hint="put a line above it, for example: image,question,answer",
+        )
 
 
 def _by_split(tables: Sequence[Peek]) -> list[Peek] | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from discern_vqa.reading import spellings
+from discern_vqa.reading.columns import field_of
 from discern_vqa.reading.field_names import PERSONS, is_person, plain, rank
 from discern_vqa.reading.guess_images import Place
 from discern_vqa.reading.guess_tables import Peek
@@ -65,10 +66,22 @@ def find(table: Peek, place: Callable[[Sequence[str]], Place]) -> Found:
         take(wanted, _named_first(wanted, [name for name in free if _is(wanted, name) and table.texts(name)])[:1])
     ids = [name for name in free if _is("id", name) and _is_unique(table, name)]
     take("id", _named_first("id", ids)[:1])
+    _take_repeated_ids(table, found, free)
     if "question" in found.columns or "question" in found.doubts:
         found.columns.pop("caption", None)
     _tell_of_persons(table, found)
     return found
+
+
+def _take_repeated_ids(table: Peek, found: Found, free: Sequence[str]) -> None:
+    """A column that is called id and repeats is none of a question, as which a reader would refuse it: rows that share
+    it belong together, as those of a patient or a case do."""
+    for name in free:
+        if field_of(name) == "id" and table.texts(name) and "id" not in found.columns:
+            taken = "group" if "patient" in found.columns else "patient"
+            found.columns[taken] = name
+            found.lines.append(f"column {name!r} repeats, so it is taken as a case, whose images are kept together")
+            return
 
 
 def _tell_of_persons(table: Peek, found: Found) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa.errors import DataError, DiscernError
-from discern_vqa.reading import encodings, parquet
+from discern_vqa.reading import encodings, parquet, workbooks
 from discern_vqa.reading.columns import names_of, reach
 from discern_vqa.reading.records import Record
-from discern_vqa.reading.shapes import reader_of_keys
+from discern_vqa.reading.shapes import READERS, reader_of_keys
 from discern_vqa.reading.table_files import DELIMITERS, ENDINGS, TEXTS, open_table
-from discern_vqa.reading.table_options import READERS, TableOptions
+from discern_vqa.reading.table_options import TableOptions
 
 LIKELY_TABLES = frozenset({*ENDINGS, ".parquet"})
 LOOKED_AT = 5000
@@ -47,6 +47,11 @@ class Peek:
         return _KINDS.get(self.reader, self.reader)
 
     @property
+    def title(self) -> str:
+        """How the user knows it."""
+        return f"{self.file}, sheet {self.options['sheet']}" if "sheet" in self.options else str(self.file)
+
+    @property
     def root(self) -> Path:
         """What its reader is given: the file, or of a pair of files their folder."""
         return self.file.parent if self.reader == "coco_vqa" else self.file
@@ -62,15 +67,31 @@ class Peek:
         return {}
 
 
-def peek(file: Path) -> Peek:
-    """Looks into a file. Raises DataError, ConfigError where it cannot be opened as a table."""
+def peeks(file: Path) -> list[Peek]:
+    """Looks into a file, and of a workbook with several sheets into each. Raises as `peek`, where that holds for all."""
+    names = workbooks.sheets(file) if file.suffix.lower() in workbooks.ENDINGS else []
+    if len(names) < 2:
+        return [peek(file)]
+    tables, errors = [], []
+    for name in names:
+        try:
+            tables.append(peek(file, name))
+        except DiscernError as error:  # an empty sheet, or one of notes
+            errors.append(error)
+    if not tables:
+        raise errors[0]
+    return tables
+
+
+def peek(file: Path, sheet: str = "") -> Peek:
+    """Looks into a file; `sheet`: of a workbook. Raises DataError, ConfigError where it is no table."""
     ending = file.suffix.lower()
     if ending == ".parquet":
         rows = list(islice(parquet.rows([file], (), others=True), LOOKED_AT + 1))
         records = [Record(row.values, row.source, row.number) for row in rows]
         return _peek(file, "parquet", {}, names_of(record.values for record in records), records)
     reader = READERS.get(ending, "csv")
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"sheet": sheet} if sheet else {}
     if ending in TEXTS or ending in (".json", ".jsonl", ".ndjson"):
         content = file.read_bytes()
         if encoding := encodings.needed(content):

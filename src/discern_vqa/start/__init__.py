@@ -12,18 +12,17 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from discern_vqa import data_file, registry
+from discern_vqa import data_file
 from discern_vqa.audit import as_text, audit
 from discern_vqa.audit.page import write_page
 from discern_vqa.config import DataConfig
 from discern_vqa.data.sample import Sample
-from discern_vqa.data_file import DataFile
-from discern_vqa.errors import ConfigError, DataError, DiscernError
+from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation.calibrate import VALIDATION
 from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.evaluation.opening import open_run
@@ -32,15 +31,16 @@ from discern_vqa.files import atomic_write_text
 from discern_vqa.imaging.fingerprint_cache import cache_file
 from discern_vqa.imaging.fingerprints import fingerprints, workers_here
 from discern_vqa.lock import locked
-from discern_vqa.reading import guess, splitting, understood
-from discern_vqa.reading.records import present_splits
+from discern_vqa.reading import splitting, understood
+from discern_vqa.reading.guess import Choose
 from discern_vqa.recipe_samples import Samples
 from discern_vqa.report.page import write_report
 from discern_vqa.run import Run
 from discern_vqa.scoring import predictions
 from discern_vqa.scoring.metrics import brief
-from discern_vqa.start import candidates, choosing, summary
+from discern_vqa.start import candidates, choosing, description, summary
 from discern_vqa.start.candidates import CANDIDATES, Candidate, Size
+from discern_vqa.start.description import Say
 from discern_vqa.start.record import Record
 
 FLAWS_SHOWN = 5
@@ -51,12 +51,9 @@ LEAST_IMAGES = 100
 regression could be shown, and without one the network would not be chosen."""
 _SMALL = 2500
 """Questions below which a fifth is held out for validation, a tenth from there on: calibration takes at least 50."""
-_COMMENT = "How discern reads these data. Written by `discern start`; change it by hand where it is wrong."
-
-Say = Callable[[str], None]
 
 
-def run(source: Path, out: Path, minutes: float, choose: guess.Choose, say: Say) -> None:
+def run(source: Path, out: Path, minutes: float, choose: Choose, say: Say) -> None:
     """Walks from `source` (a folder, a table or a data.toml) to OUT/report.
 
     Args:
@@ -99,15 +96,16 @@ class _Walk:
         """The run folder of a model."""
         return self.out / "models" / name
 
-    def describe(self, source: Path, choose: guess.Choose) -> None:
+    def describe(self, source: Path, choose: Choose) -> None:
         """Writes data.toml, unless it is there, and shows how the data are understood."""
         if self.file.is_file():
             content = data_file.read(self.file)
-            _require_about(content.root_at(self.file), source, self.file)
+            description.require_about(content.root_at(self.file), source, self.file)
             self.say(f"as {self.file} says")
         else:
-            content = self._described(source, choose)
-        samples = _read(content.model_copy(update={"index": ""}), self.file)
+            content = description.describe(source, self.file, choose, self._say)
+            self.say(f"wrote {self.file}")
+        samples = description.read(content.model_copy(update={"index": ""}), self.file)
         self.samples = [sample for part in samples.values() for sample in part]
         self._say(understood.counts(samples))
         for line in understood.rows(samples):
@@ -118,38 +116,11 @@ class _Walk:
             for folder in (*MADE, "split"):
                 shutil.rmtree(self.out / folder, ignore_errors=True)
             content = content.model_copy(update={"index": "" if content.index == "split" else content.index})
-            content.write(self.file, _COMMENT)
+            content.write(self.file, description.COMMENT)
             self.say(f"{self.file} has changed: all steps are done anew")
         self.record = Record(self.out, digest_of(self.samples), settings)
         self.title = content.title(self.file)
         self.parts = samples
-
-    def _described(self, source: Path, choose: guess.Choose) -> DataFile:
-        """What is written as data.toml: a guess, or the user's own file with its paths from here."""
-        if data_file.is_data_file(source):
-            own = data_file.read(source)
-            index = own.index_at(source)
-            moved = {
-                "root": data_file.relative(own.root_at(source), self.file),
-                "index": data_file.relative(index, self.file) if index is not None else "",
-                "name": own.title(source),
-            }
-            content = own.model_copy(update=moved)
-        else:
-            found = guess.guess(source, choose)
-            for line in found.lines:
-                self._say(line)
-            folder = source if source.is_dir() else source.parent
-            content = DataFile(
-                reader=found.reader,
-                root=data_file.relative(found.root, self.file),
-                name=folder.resolve().name,
-                options=found.options,
-            )
-        _read(content, self.file)  # what cannot be read is told before a file says that it can
-        content.write(self.file, _COMMENT)
-        self.say(f"wrote {self.file}")
-        return content
 
     def audit(self) -> None:
         """What is wrong with the data, as they came."""
@@ -194,10 +165,10 @@ class _Walk:
                     hint="add images: without new ones to test on nothing can be said of a model",
                 ) from error
             content = content.model_copy(update={"index": "split"})
-            content.write(self.file, _COMMENT)
+            content.write(self.file, description.COMMENT)
         counts = {
             part: f"{part} {len(rows):,} questions about {len({row.image for row in rows}):,} images"
-            for part, rows in _read(content, self.file).items()
+            for part, rows in description.read(content, self.file).items()
         }
         named = {
             "patients": any(sample.patient for sample in self.samples),
@@ -214,18 +185,18 @@ class _Walk:
         images = len({sample.image for sample in questions})
         size = Size(len(questions), images, len(validation), 0.0)
         for candidate in CANDIDATES:
-            folder, step = self.folder(candidate.name), f"fit {candidate.name}"
-            if not self.record.done(step):
+            if not self.record.done(f"fit {candidate.name}"):
                 reason = self._no_time_for(candidate, replace(size, seconds_an_image=self._image_s(images)))
                 if reason:
                     self.left_out[candidate.name] = reason
                     self.say(f"{candidate.name} ({candidate.what}): left out, see below")
                     continue
             try:
-                seconds = self.record.step(
-                    step, lambda c=candidate, f=folder: {"seconds": round(candidates.fit(c, self.file, f), 1)}
-                )["seconds"]
-            except ConfigError as error:  # weights or a package that are not on this machine
+                seconds = self._fitted(candidate)
+            except ConfigError as error:
+                if not candidate.sees_pixels:
+                    raise
+                # Weights or a package that are not on this machine; the hint says how they are fetched.
                 self.left_out[candidate.name] = f"{error} (try: {error.hint})"
                 self.say(f"{candidate.name} ({candidate.what}): left out, see below")
                 continue
@@ -235,6 +206,14 @@ class _Walk:
                 f"{candidate.name} ({candidate.what}): {100 * figure['accuracy']:.1f} % right on validation, "
                 f"fitted in {seconds:.0f} s"
             )
+
+    def _fitted(self, candidate: Candidate) -> float:
+        """Fits a model, unless that was done before; the seconds that it took."""
+
+        def work() -> dict[str, Any]:
+            return {"seconds": round(candidates.fit(candidate, self.file, self.folder(candidate.name)), 1)}
+
+        return float(self.record.step(f"fit {candidate.name}", work)["seconds"])
 
     def _no_time_for(self, candidate: Candidate, size: Size) -> str:
         """Why a network is not begun; "" where it is, and for models that take seconds."""
@@ -307,7 +286,7 @@ class _Walk:
     def end(self, source: Path) -> None:
         """The summary, in the terminal and as a file."""
         content = data_file.read(self.file)
-        parts = _read(content, self.file)
+        parts = description.read(content, self.file)
         asked = next(sample for sample in parts["test"] if not sample.is_caption)
         image = min(os.path.relpath(asked.path), str(asked.path.resolve()), key=len)
         question = (image, asked.question)
@@ -339,28 +318,3 @@ class _Walk:
         if not self.record.done("fit kernel_ridge"):
             return 0.1
         return float(self.record.step("fit kernel_ridge", dict)["seconds"]) / max(1, images)
-
-
-def _read(content: DataFile, file: Path) -> dict[str, list[Sample]]:
-    """The samples of each split that a data file describes; empty splits are left out."""
-    reader, root = registry.reader(content.reader), content.root_at(file)
-    index = content.index_at(file)
-    if index is not None:
-        from discern_vqa.reading import split_files
-
-        return split_files.read(reader, root, index, content.options)
-    parts = {split: reader.read(root, split, **content.options) for split in present_splits(reader, root)}
-    if not any(parts.values()):
-        raise DataError(f"{root} has no question", hint="give a table with a row for each question")
-    return {split: part for split, part in parts.items() if part}
-
-
-def _require_about(root: Path, source: Path, file: Path) -> None:
-    """Raises DiscernError where a data.toml that is there is about another set than `source`."""
-    if data_file.is_data_file(source):
-        source = data_file.read(source).root_at(source)
-    ours, theirs = root.resolve(), source.resolve()
-    if not (ours.is_relative_to(theirs) or theirs.is_relative_to(ours)):
-        raise DiscernError(
-            f"{file} is about {root}, and {source} is given now", hint="choose another --out for other data"
-        )

@@ -100,8 +100,8 @@ def identity_tells(train: Sequence[Sample], predictor: Predictor) -> bool | None
         assert isinstance(module, BaselineRow)
         answers = module.answer(known, asked, vocabulary=run.vocabulary, seed=run.recipe.run.seed)
         rows[name] = predictions.from_answers(asked, answers)
-    names = ("image_identity", "question_only")
-    return bool(tested(*(rows[name] for name in names), *names, run.recipe.data.normaliser)["verdict"] == "better")
+    rival, other = "image_identity", "question_only"
+    return bool(tested(rows[rival], rows[other], rival, other, run.recipe.data.normaliser)["verdict"] == "better")
 
 
 def uses(
