@@ -34,6 +34,7 @@ from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import atomic_write_text
 from discern_vqa.reading import hub
 from discern_vqa.reading.image_files import Images, tiny_image
+from discern_vqa.reading.parquet import shards_in
 from discern_vqa.reading.records import Record, collect, json_items, no_record, require_folder, require_split
 from discern_vqa.reading.sources import Hub
 
@@ -99,10 +100,12 @@ def present(root: Path) -> tuple[str, ...]:
     """The splits whose files are there. Raises DataError when `root` is no folder."""
     require_folder(root)
     if (root / "qas").is_dir():
-        return tuple(split for split, name in _OWNERS.items() if any((root / "qas").glob(f"{name}_vqa.*")))
+        endings = (".json", ".pkl")  # the pickles are refused by name when they are read
+        owners = {split: [root / "qas" / f"{name}_vqa{end}" for end in endings] for split, name in _OWNERS.items()}
+        return tuple(split for split, files in owners.items() if any(file.is_file() for file in files))
     folder = root / "data" if (root / "data").is_dir() else root
     names = {split: {split, name} for split, name in _OWNERS.items()}
-    return tuple(split for split in SPLITS if any(any(folder.glob(f"{name}-*.parquet")) for name in names[split]))
+    return tuple(split for split in SPLITS if any(shards_in(folder, name) for name in names[split]))
 
 
 def _owners_file(root: Path, split: str) -> Path:

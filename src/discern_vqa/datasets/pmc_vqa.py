@@ -125,12 +125,12 @@ def present(root: Path) -> tuple[str, ...]:
     """The splits of the default version whose tables are there. Raises DataError when `root` holds no PMC-VQA."""
     require_folder(root)
     files = _FILES[_version_of(root)]
-    return tuple(split for split in SPLITS if (root / files[split]).exists())
+    return tuple(split for split in SPLITS if (root / files[split]).is_file())
 
 
 def _version_of(root: Path) -> str:
     for version, files in _FILES.items():
-        if any((root / name).exists() for name in files.values()):
+        if any((root / name).is_file() for name in files.values()):
             return version
     raise DataError(f"{root} holds no PMC-VQA: no train_2.csv, no train.csv", hint=near_file(root / "train_2.csv"))
 

@@ -131,7 +131,7 @@ def present(root: Path) -> tuple[str, ...]:
 
 
 def _present(root: Path, version: str) -> tuple[str, ...]:
-    return tuple(split for split in SPLITS if _captions(root, version, split).exists())
+    return tuple(split for split in SPLITS if _captions(root, version, split).is_file())
 
 
 def _version_of(root: Path) -> str:
@@ -211,7 +211,9 @@ def _v1(root: Path, folder: Path, split: str) -> Callable[[Record], Sample]:
 
 def _columns(folder: Path, kind: str) -> list[list[str]]:
     """The columns of keywords.txt, or keywords_tp_val_revised.txt, line by line; none where there is no such file."""
-    file = min(folder.glob(f"{kind}*.txt"), key=lambda file: len(file.name), default=None)
+    named = re.compile(rf"{kind}(?:_[A-Za-z0-9_]+)?\.txt")
+    files = [file for file in folder.glob(f"{kind}*.txt") if named.fullmatch(file.name)]
+    file = min(files, key=lambda file: len(file.name), default=None)
     return [[part.strip() for part in line.split("\t")] for _, line in numbered_lines(file)] if file else []
 
 

@@ -41,7 +41,7 @@ def tables_of(options: TableOptions, default: str, endings: Sequence[str]) -> li
         return [(root / default, "")]
     there = sorted(path for path in root.iterdir() if path.suffix.lower() in endings and path.is_file())
     by_split = {path: split for path in there if (split := split_name(path.stem))}
-    if by_split and len(set(by_split.values())) == len(by_split):
+    if {"train", "pretrain"} & {*by_split.values()} and len(set(by_split.values())) == len(by_split):
         return list(by_split.items())
     if len(there) == 1:
         return [(there[0], "")]

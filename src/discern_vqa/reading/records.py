@@ -167,7 +167,7 @@ def folder_with(root: Path, folders: Sequence[str], files: Mapping[str, Sequence
     """
     require_folder(root)
     for folder in folders:
-        if any((root / folder / file).exists() for names in files.values() for file in names):
+        if any((root / folder / file).is_file() for names in files.values() for file in names):
             return root / folder
     expected = ", ".join(names[0] for names in files.values())
     raise DataError(f"{root} holds no {name}: {expected} are not there", hint=near_file(root / files["train"][0]))
@@ -175,7 +175,7 @@ def folder_with(root: Path, folders: Sequence[str], files: Mapping[str, Sequence
 
 def present_files(folder: Path, files: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """The splits of which one of the files is there."""
-    return tuple(split for split, names in files.items() if any((folder / name).exists() for name in names))
+    return tuple(split for split, names in files.items() if any((folder / name).is_file() for name in names))
 
 
 def present_splits(reader: Reader, root: Path) -> tuple[str, ...]:
