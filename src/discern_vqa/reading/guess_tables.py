@@ -68,7 +68,7 @@ class Peek:
 
 
 def peeks(file: Path) -> list[Peek]:
-    """Looks into a file, and of a workbook with several sheets into each. Raises as `peek`, where that holds for all."""
+    """Looks into a file, and of a workbook with several sheets into each. Raises as `peek`, if that holds for all."""
     names = workbooks.sheets(file) if file.suffix.lower() in workbooks.ENDINGS else []
     if len(names) < 2:
         return [peek(file)]
