@@ -30,12 +30,13 @@ def draw(path: Path, shape: str, rng: np.random.Generator) -> None:
 def write(folder: Path, follows: str, images: int = IMAGES, seed: int = 0) -> Path:
     """Draws the set and returns its folder. `follows`: "pixels", "question" or "identity"."""
     rng = np.random.default_rng(seed)
+    own_answers = rng.permutation(np.resize(["alpha", "beta", "gamma"], images))
     rows = []
     for number in range(images):
         shape = SHAPES[number % 3]
         name = f"images/{number:03}.png"
         draw(folder / name, shape, rng)
-        own = str(rng.choice(["alpha", "beta", "gamma"]))  # of this image alone: nothing in it shows it
+        own = str(own_answers[number])  # of this image alone: nothing in it shows it
         for asked in rng.choice(len(WORDS), 5, replace=False):
             word = WORDS[asked]
             question = f"What is seen near the {word}?"
