@@ -58,6 +58,7 @@ VERBS = {
         "--protocol",
         "--similarity",
     },
+    "start": {"--minutes", "--out", "--yes"},
     "train": {"--data", "--from", "--out", "--resume", "--set"},
 }
 
@@ -299,7 +300,7 @@ def test_doctor_says_what_the_machine_has(capsys, monkeypatch, tmp_path):
     assert facts["discern"] == __version__
     assert facts["threads"] >= 1
     assert facts["disk_free_gib"] > 0
-    extras = {"dicom", "nifti", "data", "sweep", "track", "lite", "fast", "gpu"}
+    extras = {"dicom", "nifti", "data", "tables", "sweep", "track", "lite", "fast", "gpu"}
     assert facts["extras"].keys() == extras
     assert cli.main(["doctor"]) == 0
     text = capsys.readouterr().out

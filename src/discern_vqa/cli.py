@@ -24,6 +24,7 @@ from discern_vqa.commands import (
     recipes,
     runs,
     score,
+    start,
 )
 from discern_vqa.errors import DiscernError
 from discern_vqa.version import __version__
@@ -40,6 +41,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+app.command()(start.start)
 app.command()(runs.demo)
 app.add_typer(data.app, name="data")
 app.add_typer(recipes.app, name="recipe")

@@ -13,8 +13,8 @@ import typer
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
 PrintJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Run = Annotated[Path, typer.Argument(help="A run folder, as `discern train` leaves it.")]
-Data = Annotated[Path | None, typer.Option("--data", help="The data set's folder.")]
-MovedData = Annotated[Path | None, typer.Option("--data", help="The data set's folder, if it moved.")]
+Data = Annotated[Path | None, typer.Option("--data", help="The data set's folder, or a data.toml.")]
+MovedData = Annotated[Path | None, typer.Option("--data", help="The data set's folder, or a data.toml, if it moved.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Change one key of the recipe.", metavar="KEY=VALUE")
 ]

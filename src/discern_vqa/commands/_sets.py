@@ -1,5 +1,7 @@
 """What the commands about data sets share: their arguments, and reading a set as the command line names it."""
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +14,10 @@ from discern_vqa.files import from_json
 if TYPE_CHECKING:
     from discern_vqa.data.sample import Sample
 
-Name = Annotated[str, typer.Argument(help="A data set's name; `discern data list` shows them.")]
-Root = Annotated[Path, typer.Argument(help="The folder that holds it, in its own layout.")]
+Name = Annotated[
+    str, typer.Argument(help="A data set's name (`discern data list` shows them), or a data.toml in place of both.")
+]
+Root = Annotated[Path | None, typer.Argument(help="The folder that holds it, in its own layout.", show_default=False)]
 Options = Annotated[
     list[str] | None,
     typer.Option(
@@ -24,6 +28,44 @@ Options = Annotated[
 ]
 _KINDS = "a number as text, a list, a table: --option 'KEY=\"5\"', 'KEY=[\"a\"]', KEY.name=text"
 SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Leave broken records out, and print how many.")]
+
+
+@dataclass(frozen=True)
+class Named:
+    """A data set as the command line names it: its reader, its folder, the options of both, and what pages call it."""
+
+    name: str
+    root: Path
+    options: list[str]  # "key=value"; those typed come last, and win
+    title: str
+    typed: str  # how the set is named on the command line again
+
+
+def named(name: str, root: Path | None, options: list[str] | None = None, split: bool = True) -> Named:
+    """NAME and ROOT, or a `data.toml` in place of both.
+
+    split: False leaves out the split that a data.toml names. Raises ConfigError where ROOT is missing, or is given
+    beside a data.toml; and as `data_file.read`.
+    """
+    from discern_vqa import data_file
+
+    given = options or []
+    if not data_file.is_data_file(name):
+        if root is None:
+            raise ConfigError(
+                f"{name!r} is given without the folder that holds it",
+                hint="give NAME and ROOT, for example phantom FOLDER, or a data.toml, which `discern start` writes",
+            )
+        return Named(name, root, given, name, f"{name} {root}")
+    file = Path(name)
+    if root is not None:
+        raise ConfigError(f"{file} says where the data lie, and {root} is given too", hint=f"leave out {root}")
+    content = data_file.read(file)
+    written = [f"{key}={json.dumps(value)}" for key, value in content.options.items()]
+    index = content.index_at(file)
+    if index is not None and split and not any(option.startswith("index=") for option in given):
+        written.append(f"index={index}")
+    return Named(content.reader, content.root_at(file), [*written, *given], content.title(file), name)
 
 
 def read_set(

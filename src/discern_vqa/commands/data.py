@@ -9,7 +9,7 @@ import typer
 from discern_vqa import paths, registry
 from discern_vqa.commands import data_audit, data_get, data_look
 from discern_vqa.commands._output import PrintJson
-from discern_vqa.commands._sets import Name, Options, Root, SkipBroken, read_and_report, refuse_over_set
+from discern_vqa.commands._sets import Name, Options, SkipBroken, named, read_and_report, refuse_over_set
 from discern_vqa.errors import ConfigError
 
 app = typer.Typer(help="List, get, look at, audit, split, preview, draw and convert data sets.")
@@ -90,8 +90,13 @@ def draw(
 @app.command()
 def convert(
     name: Name,
-    root: Root,
-    out: Annotated[Path, typer.Argument(help="A .jsonl or .parquet file to write, or a folder for Parquet by split.")],
+    root: Annotated[Path, typer.Argument(help="The folder that holds it; after a data.toml, OUT stands here.")],
+    out: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A .jsonl or .parquet file to write, or a folder for Parquet by split.", show_default=False
+        ),
+    ] = None,
     split: Annotated[list[str] | None, typer.Option(help="Only this split; may be repeated.")] = None,
     option: Options = None,
     skip_broken: SkipBroken = False,
@@ -103,6 +108,8 @@ def convert(
     """
     from discern_vqa.datasets import jsonl, parquet
 
+    given = named(name, root if out is not None else None, option)
+    name, root, option, out = given.name, given.root, given.options, out if out is not None else root
     if out.suffix not in (".jsonl", ".parquet", ""):
         raise ConfigError(f"{out} ends in {out.suffix}", hint="name it .jsonl or .parquet, or a folder for Parquet")
     parts = read_and_report(name, root, option, skip_broken, split)

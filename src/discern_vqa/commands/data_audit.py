@@ -13,6 +13,7 @@ from discern_vqa.commands._sets import (
     Options,
     Root,
     SkipBroken,
+    named,
     parsed,
     read_and_report,
     read_set,
@@ -27,7 +28,7 @@ CLEAN, FLAWED = 0, 1
 
 def audit(
     name: Name,
-    root: Root,
+    root: Root = None,
     as_json: Annotated[Path | None, typer.Option("--json", help="Also write the findings to this file.")] = None,
     html: Annotated[Path | None, typer.Option(help="Also write a page with the images to this file.")] = None,
     against: Annotated[
@@ -54,6 +55,8 @@ def audit(
     from discern_vqa.imaging.fingerprint_cache import cache_file
     from discern_vqa.imaging.fingerprints import workers_here
 
+    given = named(name, root, option)
+    name, root, option = given.name, given.root, given.options
     module = registry.load("datasets", name)
     if against is not None:
         registry.load("datasets", against[0])  # refuses a wrong name before anything is read
@@ -84,15 +87,15 @@ def audit(
         )
     write_json(as_json, found)
     if html is not None:
-        write_page(found, html, name, samples, other[1] if other else None)
+        write_page(found, html, given.title, samples, other[1] if other else None)
     typer.echo(audit.as_text(found))
     raise typer.Exit(FLAWED if found["flaws"] else CLEAN)
 
 
 def split(
     name: Name,
-    root: Root,
     out: Annotated[Path, typer.Option(help="The folder to write the split to; with --folds, a folder for each.")],
+    root: Root = None,
     by: Annotated[str, typer.Option(help="What is kept together: image, near, patient or study.")] = "image",
     test: Annotated[float, typer.Option(help="Share of the questions for the test part.")] = 0.2,
     validation: Annotated[float, typer.Option(help="Share of the questions for validation; 0 for none.")] = 0.1,
@@ -113,11 +116,12 @@ def split(
     from discern_vqa.reading import splitting
 
     settings = splitting.SplitSettings(by=by, test=test, validation=validation, folds=folds, seed=seed)
-    given = parsed(option or [])
+    source = named(name, root, option, split=False)
+    given = parsed(source.options)
     if "index" in given:
         message = "a split is made from the data set itself, not from another split"
         raise ConfigError(message, hint="leave out --option index")
-    samples = read_and_report(name, root, option, skip_broken)
+    samples = read_and_report(source.name, source.root, source.options, skip_broken)
     with progress_bars() as progress:
         look = partial(
             fingerprints,
@@ -125,7 +129,7 @@ def split(
             cache=cache_file(),
             progress=lambda done, total: progress("reading images", done, total),
         )
-        made = splitting.make(samples, settings, out, {"dataset": name, "options": given}, look)
+        made = splitting.make(samples, settings, out, {"dataset": source.name, "options": given}, look)
     for summary in made:
         typer.echo(
             f"{summary['folder']}: {summary['clusters']:,} clusters, the largest of {summary['largest']:,} samples"
@@ -138,13 +142,17 @@ def split(
     first = made[0]["folder"]
     options = shlex.join(part for pair in [*(option or []), f"index={first}"] for part in ("--option", pair))
     typer.echo(f'recipes read it with index = "{first}" in [data]')
-    typer.echo(f"next: discern data audit {name} {root} {options}")
+    if source.typed == name:
+        from discern_vqa.data_file import relative
+
+        typer.echo(f'{name} reads it with: index = "{relative(Path(first), Path(name))}"')
+    typer.echo(f"next: discern data audit {source.typed} {options}")
 
 
 def preview(
     name: Name,
-    root: Root,
     out: Annotated[Path, typer.Option(help="The folder to write the sheets and index.html to.")],
+    root: Root = None,
     by: Annotated[
         str, typer.Option(help="A sheet for each: modality, organ, question_type or split.")
     ] = "modality,organ,question_type",
@@ -159,8 +167,11 @@ def preview(
     """
     from discern_vqa.audit.preview import write_preview
 
-    samples = read_and_report(name, root, option, skip_broken)
-    page = write_preview(samples, out, name, [part.strip() for part in by.split(",") if part.strip()], images, seed)
+    given = named(name, root, option)
+    samples = read_and_report(given.name, given.root, given.options, skip_broken)
+    page = write_preview(
+        samples, out, given.title, [part.strip() for part in by.split(",") if part.strip()], images, seed
+    )
     typer.echo(f"wrote {page}")
 
 

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from discern_vqa.commands._sets import named, read_set
+from discern_vqa.errors import ConfigError
+
 if TYPE_CHECKING:
     from discern_vqa.imaging.decoded import DecodedImage
 
@@ -13,13 +16,19 @@ MEDICAL = ("DICOM", "NIfTI", "Analyze")
 
 
 def look(
-    image: Annotated[Path, typer.Argument(help="An image file; a.dcm#frame=3 names one frame of it.")],
+    image: Annotated[Path, typer.Argument(help="An image file (a.dcm#frame=3 names one frame of it), or a data.toml.")],
     out: Annotated[Path | None, typer.Option("--out", help="Write the image here, as PNG, without any tag.")] = None,
 ) -> None:
-    """Show what a model sees of an image file.
+    """Show what a model sees of an image file, or how a data.toml is understood.
 
-    Prints what was done (frame, slice, window), and warns when text may be burned into the image.
+    Of an image it prints what was done (frame, slice, window), and warns when text may be burned into it. Of a
+    data.toml it prints how many questions each split has, and three of them.
     """
+    from discern_vqa.data_file import is_data_file
+
+    if is_data_file(image):
+        _look_at_set(image, out)
+        return
     from discern_vqa.files import atomic_path
     from discern_vqa.imaging.burned_in import text_lines
     from discern_vqa.imaging.image_ref import file_of
@@ -40,6 +49,19 @@ def look(
         with atomic_path(out) as partial:
             opened.image.save(partial, "PNG")
         typer.echo(f"image: {out}")
+
+
+def _look_at_set(file: Path, out: Path | None) -> None:
+    from discern_vqa.reading import understood
+
+    if out is not None:
+        raise ConfigError(
+            f"--out is for an image, and {file} names a data set", hint=f"discern data preview {file} --out DIR"
+        )
+    source = named(str(file), None)
+    samples = read_set(source.name, source.root, [], source.options)
+    typer.echo("\n".join([understood.counts(samples), *understood.rows(samples)]))
+    typer.echo(f"next: discern data audit {file}")
 
 
 def as_text(opened: "DecodedImage") -> str:

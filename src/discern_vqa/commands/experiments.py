@@ -79,10 +79,12 @@ def run(
         for name, together in catalogue.collections().items():
             typer.echo(f"{name:15} {together.source}: {together.title} (all of {', '.join(together.parts)})")
         return
+    from discern_vqa.data_file import is_data_file
     from discern_vqa.experiments import runner
 
     chosen = parsed_seeds(seeds)
-    grids = runner.prepare(names, on, chosen, split)
+    own = data if is_data_file(data) else None
+    grids = runner.prepare(names, on, chosen, split, own)
     labels = runner.labelled(grids)
     if plan_only:
         for training, label in labels.values():
@@ -92,15 +94,16 @@ def run(
     from discern_vqa.experiments import page, sections
     from discern_vqa.experiments import report as reporting
 
+    folder_of_data = None if own is not None else data
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the workers too, as an interrupt does
     try:
-        failed = runner.run(grids, out, data=data, workers=workers, say=typer.echo)
+        failed = runner.run(grids, out, data=folder_of_data, workers=workers, say=typer.echo)
     finally:
         signal.signal(signal.SIGTERM, before)
     date = time.strftime("%Y-%m-%d", time.gmtime())
     wrong = []
     for name, grid in zip(catalogue.singles(names), grids, strict=True):
-        folder = runner.open_folder(out, data, grid)
+        folder = runner.open_folder(out, folder_of_data, grid)
         command = _typed(name, on, seeds, data, split)
         try:
             report = reporting.gather(grid, folder, failed, command, date)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from discern_vqa import data_file
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.evaluation.predict_baseline import BaselinePredictor
 from discern_vqa.recipe_samples import Samples, find_root
@@ -26,5 +27,8 @@ def data_root(run: Run, data: Path | None = None) -> Path:
 
 
 def samples_of(run: Run, data: Path | None = None) -> Samples:
-    """The samples of the run's recipe; `data` as in `data_root`."""
+    """The samples of the run's recipe; `data` as in `data_root`, or a data.toml that says how they are read now."""
+    if data is not None and data_file.is_data_file(data):
+        keys = data_file.data_keys(data)
+        return Samples(run.recipe.data.model_copy(update=keys), Path(keys["root"]), run.recipe.run.seed)
     return Samples(run.recipe.data, data_root(run, data), run.recipe.run.seed)

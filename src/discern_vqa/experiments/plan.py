@@ -14,6 +14,7 @@ from typing import Any
 
 from discern_vqa import registry
 from discern_vqa.config import LEARNING, TABLES, Profiled, Recipe, Table, check_recipe
+from discern_vqa.data_file import data_keys
 from discern_vqa.errors import ConfigError, did_you_mean
 from discern_vqa.experiments.catalogue import Experiment, Row
 from discern_vqa.paths import find_recipe
@@ -72,8 +73,10 @@ class Base:
     before: Tables | None
 
 
-def base_of(experiment: Experiment, on: str = "") -> Base:
+def base_of(experiment: Experiment, on: str = "", data: Path | None = None) -> Base:
     """The recipe to start from: the experiment's own, or `on`, the name of another one of its family, or a path.
+
+    data: a data.toml, whose set the recipe then learns from; what it is pre-trained on stays.
 
     Raises ConfigError where there is none, or it is of another family.
     """
@@ -81,6 +84,8 @@ def base_of(experiment: Experiment, on: str = "") -> Base:
     path = find_recipe(Path(name) if name.endswith(".toml") else Path(f"{experiment.family}/{name}.toml"))
     base = _read(path)
     main = base.main
+    if data is not None:
+        main["data"] = main.get("data", {}) | data_keys(data)
     family = main.get("model", {}).get("name")
     if family != experiment.family:
         raise ConfigError(

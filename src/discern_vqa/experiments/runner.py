@@ -22,9 +22,12 @@ from discern_vqa.reading import split_files
 from discern_vqa.recipe_samples import find_root
 
 
-def prepare(names: Sequence[str], on: str, seeds: Sequence[int], split: str = "") -> list[Grid]:
+def prepare(
+    names: Sequence[str], on: str, seeds: Sequence[int], split: str = "", data: Path | None = None
+) -> list[Grid]:
     """Every experiment's rows, those of collections too, resolved and checked. split: the one that is reported; none:
-    each experiment's own. Raises ConfigError; nothing has started then."""
+    each experiment's own. data: a data.toml whose set all recipes learn from. Raises ConfigError; nothing has started
+    then."""
     grids: list[Grid] = []
     for name in catalogue.singles(names):
         experiment = catalogue.load(name)
@@ -33,7 +36,7 @@ def prepare(names: Sequence[str], on: str, seeds: Sequence[int], split: str = ""
                 f"two experiments are named {experiment.name!r}, and their reports would be one",
                 hint="rename one of the files, or give them to two commands with an --out each",
             )
-        base = base_of(experiment, on)
+        base = base_of(experiment, on, data)
         planned = plan(experiment, base, seeds)
         grids.append(Grid(experiment, base.name, planned, tuple(seeds), split or experiment.split))
     return grids

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa.config import Recipe, read_recipe
+from discern_vqa.data_file import as_overrides
 from discern_vqa.errors import ConfigError, DiscernError
 from discern_vqa.experiments.data_digest import digest_of
 from discern_vqa.experiments.plan import meant
@@ -57,7 +58,8 @@ def search(
     """
     optuna = _optuna()
     recipe_file, ranges = find_recipe(recipe), read_space(space)
-    settings = read_recipe(recipe_file, [*(overrides or []), *_middle(ranges)])
+    data, overrides = as_overrides(data, overrides or [])
+    settings = read_recipe(recipe_file, [*overrides, *_middle(ranges)])
     if any(fault.chooses_on_test for fault in faults_of(settings.data)):
         raise ConfigError("this recipe chooses on test (data.imitate): nothing may be sought so", hint="leave it out")
     root = find_root(settings.data, data)
@@ -67,7 +69,7 @@ def search(
     out.mkdir(parents=True, exist_ok=True)
     study = _study(optuna, f"{recipe_file.parent.name}/{recipe_file.stem}", storage, out)
     study.sampler = optuna.samplers.TPESampler(seed=_sampler_seed(seed, len(study.trials)))
-    _goes_on(study, ranges, overrides or [], settings, digest_of([*learned, *held_out]))
+    _goes_on(study, ranges, overrides, settings, digest_of([*learned, *held_out]))
     ended = sum(trial.state.is_finished() for trial in study.trials)
     say(f"{ended} of {trials} trials are there")
 
@@ -75,7 +77,7 @@ def search(
         chosen = {key: _suggest(trial, key, values) for key, values in ranges.items()}
         folder = out / "trials" / f"{trial.number:04d}"
         shutil.rmtree(folder, ignore_errors=True)
-        changes = [*(overrides or []), *as_sets(chosen)]
+        changes = [*overrides, *as_sets(chosen)]
         try:
             return _trial(trial, recipe_file, root, changes, folder, optuna.TrialPruned)
         except DiscernError as error:

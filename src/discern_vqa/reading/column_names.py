@@ -3,40 +3,17 @@
 No reader uses them by itself. They make the command that an error message suggests.
 """
 
-import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 from discern_vqa.reading import spellings
 from discern_vqa.reading.columns import reach
+from discern_vqa.reading.field_names import NAMES, plain
 from discern_vqa.reading.own_images import IMAGE_ENDINGS
 
-NAMES: dict[str, tuple[str, ...]] = {
-    "image": (
-        *("image", "imagename", "imagepath", "imagefile", "imagefilename", "images", "img", "imgname", "imgpath"),
-        *("imgfile", "filename", "filepath", "file", "path", "picture", "figure", "figurepath", "imageid", "imgid"),
-        *("bild", "bilddatei", "bildname", "bildpfad", "datei", "dateiname", "dateipfad", "pfad", "foto", "aufnahme"),
-        *("fichier", "nomfichier", "imagen", "archivo", "fichero", "immagine", "nomefile", "dicom", "dicomfile"),
-    ),
-    "question": (
-        *("question", "questiontext", "query", "prompt", "sent", "instruction", "input", "q"),
-        *("frage", "fragetext", "fragestellung", "pregunta", "domanda"),
-    ),
-    "answer": (
-        *("answer", "answertext", "answers", "gtanswer", "groundtruth", "groundtruthanswer", "correctanswer", "gt"),
-        *("response", "label", "target", "output", "reference", "a", "antwort", "antworten", "reponse", "respuesta"),
-        *("risposta",),
-    ),
-    "caption": ("caption", "captions", "bildunterschrift", "legende", "befundtext", "pied", "didascalia"),
-    "answer_type": ("answertype", "typ", "type", "antworttyp", "fragetyp", "questiontype", "art", "tipo", "kind"),
-    "split": ("split", "set", "subset", "partition", "phase", "teil", "aufteilung", "menge"),
-    "patient": ("patient", "patientid", "pid", "patientenid", "patientennummer", "patientnumber", "patnr", "paciente"),
-    "organ": ("organ", "imageorgan", "bodypart", "region", "organe", "organo", "koerperteil"),
-    "modality": ("modality", "modalitytype", "imagemodality", "modalitaet", "modalitat", "modalite", "modalidad"),
-}
-"""Field -> names that people and published sets give its column, as `_plain` writes them, the likeliest first."""
+SUGGESTED = ("image", "question", "answer", "caption", "answer_type", "split", "patient", "organ", "modality")
+"""Fields whose columns are suggested."""
 
 NEEDED = ("image", "question", "answer")
 _LOOKED_AT = 50
@@ -52,11 +29,12 @@ def likely_columns(names: Sequence[str], rows: Iterable[Mapping[str, Any]], give
     looked_at = [row for row, _ in zip(rows, range(_LOOKED_AT), strict=False)]
     free = [name for name in names if name and name not in given.values()]
     likely: dict[str, str] = {}
-    for field, known in NAMES.items():
+    for field in SUGGESTED:
+        known = NAMES[field]
         if field in given:
             continue
-        whole = {_plain(name): name for name in reversed(free)}
-        last = {_plain(name.rpartition(".")[2]): name for name in reversed(free)}
+        whole = {plain(name): name for name in reversed(free)}
+        last = {plain(name.rpartition(".")[2]): name for name in reversed(free)}
         column = next((named[name] for named in (whole, last) for name in known if name in named), "")
         if column and _fits(field, _texts(looked_at, column)):
             likely[field] = column
@@ -77,11 +55,6 @@ def _fits(field: str, texts: Sequence[str]) -> bool:
     if field == "split":
         return bool(stated) and all(map(spellings.split_name, stated))
     return field != "answer_type" or 0 < len(set(stated)) <= _MOST_TYPES
-
-
-def _plain(name: str) -> str:
-    letters = unicodedata.normalize("NFKD", name.casefold().replace("ä", "ae").replace("ö", "oe").replace("ü", "ue"))
-    return re.sub(r"[\W_]+", "", "".join(sign for sign in letters if not unicodedata.combining(sign)))
 
 
 def _texts(rows: Sequence[Mapping[str, Any]], column: str) -> list[str]:

@@ -90,3 +90,14 @@ def _likely(content: bytes) -> str:
         if "\0" not in text:
             return name
     return ""
+
+
+def needed(content: bytes) -> str:
+    """The encoding that has to be named for a file to be read; "" where its mark says it, or it is UTF-8."""
+    if any(content.startswith(mark) for mark in _MARKS):
+        return ""
+    try:
+        is_text = "\0" not in content.decode("utf-8")[:2000]
+    except UnicodeDecodeError:
+        is_text = False
+    return "" if is_text else _likely(content)

@@ -59,6 +59,11 @@ def sheet_rows(file: Path, sheet: str, choose: str) -> Iterator[tuple[int, list[
             yield number, row
 
 
+def sheets(file: Path) -> list[str]:
+    """The names of a workbook's sheets. Raises DataError, ConfigError as `sheet_rows`."""
+    return [page.title for page in _open(file).worksheets]
+
+
 def new() -> "Workbook":
     """A workbook with one empty sheet. Raises ConfigError: openpyxl is not installed."""
     return _openpyxl().Workbook()

@@ -16,6 +16,7 @@ from discern_vqa.card import CARD, write_card
 from discern_vqa.config import Recipe, read_recipe
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import CLOSED, OPEN, Sample
+from discern_vqa.data_file import as_overrides
 from discern_vqa.errors import ConfigError
 from discern_vqa.files import atomic_write_text
 from discern_vqa.lock import locked
@@ -45,7 +46,7 @@ def train(
 
     Args:
         recipe: a TOML file; `config.read_recipe` says what is checked.
-        data: the data set's folder; none: where `paths.find_data` looks.
+        data: the data set's folder, or a data.toml; none: where `paths.find_data` looks.
         from_run: a finished run whose weights, words and answers are taken over (fine-tuning adds no parameter).
         overrides: `table.key=value`, as `--set`.
         resume: go on with a run that was stopped; a finished one is left as it is.
@@ -54,7 +55,8 @@ def train(
     Raises RunError where another command is at work in `out`.
     """
     started = time.monotonic()
-    out, recipe, overrides = Path(out), find_recipe(recipe), overrides or []
+    out, recipe = Path(out), find_recipe(recipe)
+    data, overrides = as_overrides(data, overrides or [])
     _check_out(out, resume)
     among, has_ended = processes(), resume and (out / WEIGHTS).is_file()
     quiet = quiet or not among.is_main_process
