@@ -218,6 +218,8 @@ def test_a_compact_text_head_names_the_rows_of_its_own_words():
     tokens = torch.tensor([[2, 9, 7, 3, 0]])
     rows_of = net.text_targets(tokens, torch.ones_like(tokens, dtype=torch.bool))
     assert [used[row] for row in rows_of.tolist()] == tokens[0].tolist()
+    others = torch.tensor([[1, 9, 8]])  # words of a fine-tuning that the pre-training did not meet
+    assert net.text_targets(others, torch.ones_like(others, dtype=torch.bool)).tolist() == [-1, 4, -1]
 
 
 def test_the_fusion_reads_both_sides():

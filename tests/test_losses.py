@@ -87,6 +87,15 @@ def test_image_loss_is_the_mean_over_the_patches_that_count():
     assert float(masked_mse(output, target, torch.zeros(2, 3, dtype=torch.bool))) == 0
 
 
+def test_a_word_without_a_row_is_left_out_of_the_text_loss():
+    torch.manual_seed(0)
+    logits = torch.randn(4, 5)
+    among = token_cross_entropy(logits, torch.tensor([-1, 3, -1, 0]))
+    torch.testing.assert_close(among, F.cross_entropy(logits[[1, 3]], torch.tensor([3, 0])))
+    whole = torch.tensor([2, 3, 1, 0])
+    assert torch.equal(token_cross_entropy(logits, whole), F.cross_entropy(logits, whole))
+
+
 def test_losses_of_nothing_are_zero_and_keep_the_graph():
     logits = torch.randn(3, 4, requires_grad=True)
     (

@@ -135,7 +135,7 @@ class Model(ModelBase):
         self.ffn_image = nn.Linear(d, self.target_width)
         rows, outputs = torch.arange(vocabulary), vocabulary
         if config.compact_text and text_ids:
-            rows, outputs = torch.zeros(vocabulary, dtype=torch.int64), len(text_ids)
+            rows, outputs = torch.full((vocabulary,), -1), len(text_ids)
             rows[torch.tensor(text_ids)] = torch.arange(outputs)
         self.register_buffer("text_rows", rows, persistent=False)
         if config.readings.text_head == "linear":
@@ -255,7 +255,7 @@ class Model(ModelBase):
         return H_img.detach() if sg else self.patches(picture)[which]
 
     def text_targets(self, tokens: Tensor, where: Tensor) -> Tensor:
-        """Input_T at the positions that enter the loss: (n,) rows of FFN_T."""
+        """Input_T at the positions that enter the loss: (n,) rows of FFN_T; -1: it has none for that word."""
         return self.text_rows[tokens[where]]
 
     # -- 2.6 inference -------------------------------------------------------------------------------------------------

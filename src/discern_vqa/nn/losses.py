@@ -36,10 +36,9 @@ def masked_mse(output: Tensor, target: Tensor, where: Tensor | None = None) -> T
 
 
 def token_cross_entropy(logits: Tensor, ids: Tensor) -> Tensor:
-    """Eq. 5, L_txt: logits (n, V) of the positions that count, ids (n,). 0 when there are none."""
-    if len(ids) == 0:
-        return logits.sum() * 0
-    return F.cross_entropy(logits.float(), ids)
+    """Eq. 5, L_txt: logits (n, V) of the positions that count, ids (n,); a word without a row (id -1), which a run that
+    goes on from another may meet, is left out. 0 when none is left."""
+    return answer_cross_entropy(logits, ids)
 
 
 def answer_cross_entropy(logits: Tensor, answer: Tensor, smoothing: float = 0.0) -> Tensor:
