@@ -2,17 +2,20 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from _experiment import MAIN, ROWS, recipes, rows
 
 from discern_vqa.datasets import phantom
+from discern_vqa.errors import DataError
 from discern_vqa.experiments import folder as folders
 from discern_vqa.experiments import runner, sections
 from discern_vqa.experiments.features import state_map
 from discern_vqa.experiments.size_section import samples_before, sizes
 from discern_vqa.report.feature_map import FEWEST
+from discern_vqa.run import Run
 
 ALONE = """
 [rows."without pre-training"]
@@ -60,6 +63,41 @@ def test_rows_on_a_printed_data_set_have_their_own_size_where_they_learn_from_al
     made = sizes(grid, folders.Folder(tmp_path / "out", None, "test"))
     assert made["figures"]["ours"] == {"full": 0, "without mixup": 0}, "a row of a tenth is another comparison"
     assert "- here, full: 0" in made["lines"]
+
+
+def test_an_auxiliary_set_that_the_pre_training_did_without_is_not_counted(planned, tmp_path, monkeypatch):
+    grid, folder = planned
+    drawn = len(phantom.read(tmp_path / "ph", "pretrain"))
+    training = grid.planned[0].trainings[0]
+    recipe = training.before.recipe
+
+    def with_sets(*names):
+        changes = {"auxiliary": list(names), "auxiliary_missing": "without"}
+        return recipe.model_copy(update={"data": recipe.data.model_copy(update=changes)})
+
+    wanted = replace(training, before=replace(training.before, recipe=with_sets("jsonl:nowhere")))
+    with pytest.raises(DataError, match="nowhere"):
+        samples_before(wanted, folder)
+    run = folder.run(wanted.before)
+    run.mkdir(parents=True)
+    (run / "config.json").write_text("{}")
+    began_with = SimpleNamespace(recipe=with_sets())
+    monkeypatch.setattr(Run, "open", lambda folder, finished: began_with if folder == run else None)
+    assert samples_before(wanted, folder) == drawn
+
+
+def test_a_row_whose_pre_training_cannot_be_counted_is_named_and_not_placed(tmp_path):
+    phantom.draw(tmp_path / "ph", size=32, counts={"pretrain": 2, "train": 2, "validation": 1, "test": 1}, workers=1)
+    recipe = recipes(tmp_path)
+    recipe.write_text(MAIN.replace('"phantom"', '"vqa_rad"'))
+    before = tmp_path / "before.toml"
+    before.write_text(
+        before.read_text().replace('split = "pretrain"', 'split = "pretrain"\nauxiliary = ["jsonl:gone"]')
+    )
+    grid = runner.prepare([rows(tmp_path, ROWS + ALONE)], str(recipe), [0])[0]
+    made = sizes(grid, folders.Folder(tmp_path / "out", tmp_path / "ph", "test"))
+    assert made["figures"]["ours"] == {"without pre-training": 0}
+    assert any(line.startswith("- here, full: not known, since ") and "gone" in line for line in made["lines"])
 
 
 def test_the_map_of_states_keeps_groups_together_and_is_none_of_a_few():
