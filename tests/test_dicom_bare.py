@@ -13,6 +13,7 @@ from test_dicom import refused, shown
 
 from discern_vqa.imaging import dicom_file
 from discern_vqa.imaging.images import open_recorded
+from discern_vqa.reading.dicom_tags import Studies
 
 
 @pytest.mark.parametrize(
@@ -73,3 +74,15 @@ def test_frames_deflated_one_by_one_are_unpacked(made, bits):
         assert np.array_equal(shown(path, frame=number), expected)
     assert open_recorded(path).steps[0] == "decoded from Deflated Image Frame Compression"
     assert "or more" in refused(saved([deflated(content + b"more") for content in stored]))
+
+
+def test_a_bare_file_of_a_study_is_known_by_its_patient_as_the_whole_file_is(made):
+    """A split by patient rests on it: a file whose tags were not read would be nobody's."""
+    path = made(scene(), "implicit")
+    content = path.read_bytes()
+    start = 144 + int.from_bytes(content[140:144], "little")
+    written(path.with_name("bare"), content[start:])
+    studies = Studies(path.parent, "", b"key")
+    whole, bare = studies.find("a.dcm", "row 1"), studies.find("bare", "row 2")
+    assert bare.patient == whole.patient != ""
+    assert bare.image == whole.image
