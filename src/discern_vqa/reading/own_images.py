@@ -243,8 +243,8 @@ class OwnImages:
         path = self._base / PurePosixPath(written)
         self._missing += 1
         hint = self._hint(PurePosixPath(written)) if self._missing <= 3 else "see the first of these errors"
-        message = f"the image {shown(name)} {what_it_is(path)}; expected a file at {one_line(path)}, or below"
-        return MissingImage(f"{message} {one_line(self._base)}", hint=hint)
+        message = f"the image {shown(name)} {what_it_is(path)}; expected a file at {one_line(path)}"
+        return MissingImage(f"{message}, or that name below {one_line(self._real_base)}", hint=hint)
 
     def _hint(self, written: PurePosixPath) -> str:
         names = self._folder.by_name
