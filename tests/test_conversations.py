@@ -175,6 +175,12 @@ def test_ids_that_repeat_over_the_splits_of_one_file_stay_apart(tmp_path):
     assert [llava.read(file, split)[0].id for split in ("train", "test")] == ["r", "r@2"]
 
 
+def test_a_fault_of_every_record_is_said_even_where_broken_records_are_left_out(tmp_path):
+    file = written(tmp_path, {"messages": messages("<image>Where?", "left"), "images": ["images/gone.jpg"]})
+    with pytest.raises(DataError, match="train.json:item 1: the image 'images/gone.jpg' is not there"):
+        llava.read(file, "train", skipped=[])
+
+
 def test_a_file_without_conversations_names_the_reader_that_takes_it(tmp_path):
     file = written(tmp_path, {"image": "images/a.jpg", "question": "Where?", "answer": "left"})
     for skipped in (None, []):

@@ -204,6 +204,13 @@ def test_whole_numbers_that_a_program_wrote_with_a_decimal_are_whole(tmp_path):
     assert answers(2.0, 3.0, ending="parquet") == ["2", "3"]
 
 
+def test_two_columns_of_one_name_are_both_kept(tmp_path):
+    tiny_images(tmp_path, ("a.png",))
+    (tmp_path / "t.csv").write_text("image,question,answer,note,note\na.png,Where?,left,x,y\n")
+    (row,) = csv.read(tmp_path, "train")
+    assert row.extra == {"note": "x", "note (2)": "y"}
+
+
 # Text files
 
 

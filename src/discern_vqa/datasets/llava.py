@@ -110,7 +110,8 @@ def read(
 
         records = list(open_table(file, options).records)
         _require_turns(file, records, options)
-        samples += collect(records, samples_of, split, skipped)
+        nothing = DataError(f"{file} has no usable record", hint="expected conversations about an image each")
+        samples += collect(records, samples_of, split, skipped, nothing)
     return samples
 
 
@@ -125,8 +126,6 @@ def _require_turns(file: Path, records: Sequence[Record | DataError], options: T
     if keys and not set(TURNS) & keys.keys():
         hint = replace(options, reader="json").command()
         raise DataError(f"{file} holds no conversations; its keys are: {one_line(', '.join(keys))[:200]}", hint=hint)
-    if not records:
-        raise DataError(f"{file} has no usable record", hint="expected conversations about an image each")
 
 
 def _split_of(record: Record, default: str) -> str:

@@ -6,6 +6,7 @@ object that holds a list under a key, under several keys that are called like sp
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from discern_vqa.errors import ConfigError, DataError, did_you_mean
 from discern_vqa.reading import spellings, workbooks
+from discern_vqa.reading.columns import field_of
 from discern_vqa.reading.encodings import read_table_text
 from discern_vqa.reading.records import Record, json_lines, one_line, parse_json, require_record, shown
 from discern_vqa.reading.table_options import TableOptions
@@ -83,7 +85,18 @@ def _from_cells(file: Path, table: Iterator[tuple[int, list[str]]], place: str, 
         )
     while place and not names[-1]:
         names.pop()
+    names = _distinct(names)
     return Table(tuple(names), _records(file, list(table), names, place, expected))
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names, of which none comes twice, so that no cell is lost: "note", "note (2)". Those of fields stay."""
+    seen: Counter[str] = Counter()
+    distinct = []
+    for name in names:
+        seen[name] += 1
+        distinct.append(f"{name} ({seen[name]})" if name and seen[name] > 1 and not field_of(name) else name)
+    return distinct
 
 
 def _records(
