@@ -115,7 +115,7 @@ def _open(sample: Sample) -> None:
         raise ImageError(f"{sample.source}: {error}", hint=error.hint) from error
 
 
-def single_question(image: Path, question: str) -> Sample:
+def single_question(image: Path, question: object) -> Sample:
     """One question about one image file. Raises DataError: the question is empty, or no file can have that name."""
     if not isinstance(question, str):
         told = f"the question is given as {type(question).__name__}; expected text"

@@ -21,7 +21,8 @@ def counted(rows: Sequence[Prediction], normalise: str) -> dict[str, Any]:
     one, how many of those lose something that matters (`data.merged`), these first as [given, true], and a sentence
     about the true answers that were made one."""
     same, plain = normaliser(normalise), NORMALISERS[SAFE]
-    harmless, losing = [], []
+    harmless: list[list[str]] = []
+    losing: list[list[str]] = []
     for row in rows:
         given = row.prediction
         equal = [true for true in row.truths if given.strip() and same(true) == same(given)]
