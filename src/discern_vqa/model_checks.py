@@ -40,7 +40,7 @@ _ON_PHANTOMS = (
 )  # fmt: skip
 _TINY = ("kind=tiny", "weights=", "frozen=false", "train_last=0", "pool=0", "project=true")
 _HIDDEN = ("mask", "grey")
-_CLOSE = {"rtol": 1e-4, "atol": 1e-4}  # what the order of additions may change in 32 bits
+_CLOSE = 1e-4  # what the order of additions may change in 32 bits
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,9 @@ def an_answer_does_not_depend_on_its_neighbours(trial: Trial) -> None:
     together = scores(trial.model, batcher.inputs(samples))
     alone = torch.cat([scores(trial.model, batcher.inputs([sample])) for sample in samples])
     assert together.shape == (len(samples), len(batcher.vocabulary)), f"scores have the shape {tuple(together.shape)}"
-    torch.testing.assert_close(alone, together, **_CLOSE, msg="a question alone gets other scores than within a batch")
+    torch.testing.assert_close(
+        alone, together, rtol=_CLOSE, atol=_CLOSE, msg="a question alone gets other scores than within a batch"
+    )
     with torch.no_grad():
         state = trial.model.eval().answer_state(batcher.inputs(samples))
     assert state.ndim == 2, f"answer_state has the shape {tuple(state.shape)}; expected (B, w)"
@@ -176,10 +178,10 @@ def a_prior_is_added_to_the_scores(trial: Trial) -> None:
     expected = plain + log_p
     given = scores(trial.model, replace(inputs, prior=PriorScores(log_p)))
     told = "`decide` gives other scores than `add_prior` where there is a prior"
-    torch.testing.assert_close(given.log_softmax(-1), expected.log_softmax(-1), **_CLOSE, msg=told)
+    torch.testing.assert_close(given.log_softmax(-1), expected.log_softmax(-1), rtol=_CLOSE, atol=_CLOSE, msg=told)
     prior = PriorScores(log_p, share)
     given = scores(trial.model, replace(inputs, prior=prior))
-    torch.testing.assert_close(given, prior.mix_with(expected), **_CLOSE, msg=told)
+    torch.testing.assert_close(given, prior.mix_with(expected), rtol=_CLOSE, atol=_CLOSE, msg=told)
 
 
 def the_layers_that_it_names_are_there(trial: Trial) -> None:

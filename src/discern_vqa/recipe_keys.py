@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from discern_vqa import registry
 from discern_vqa.config import DataConfig, OptimConfig, PriorConfig, RunConfig
 from discern_vqa.errors import ConfigError
-from discern_vqa.recipe_table import Table
+from discern_vqa.recipe_table import Profiled, Table
 from discern_vqa.toml import toml_value
 
 COMMON: dict[str, type[Table]] = {"data": DataConfig, "prior": PriorConfig, "optim": OptimConfig, "run": RunConfig}
@@ -111,7 +111,7 @@ def _profiles(cls: type[Table]) -> dict[str, Any]:
     filled = (
         {profile: cls.model_validate({"profile": profile}) for profile in get_args(field.annotation)} if field else {}
     )
-    return {profile: table.resolved() for profile, table in filled.items()}
+    return {profile: table.resolved() for profile, table in filled.items() if isinstance(table, Profiled)}
 
 
 def _default(field: FieldInfo, by_profile: Mapping[str, Any]) -> str:

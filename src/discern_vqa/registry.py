@@ -38,11 +38,13 @@ def names(kind: str) -> list[str]:
 def _modules(kind: str) -> dict[str, str]:
     """The full name of each module of a kind, by its name."""
     modules: dict[str, str] = {}
-    for package in ("discern_vqa", *(package_names() if kind in OPEN else ())):
-        if package != "discern_vqa":
-            import_own(package)
-        spec = find_spec(f"{package}.{kind}")
-        for module in pkgutil.iter_modules(spec.submodule_search_locations if spec is not None else []):
+    rooms = {"discern_vqa": importlib.import_module(f"discern_vqa.{kind}")}
+    for package in package_names() if kind in OPEN else ():
+        import_own(package)
+        if find_spec(f"{package}.{kind}") is not None:
+            rooms[package] = import_own(f"{package}.{kind}")
+    for package, room in rooms.items():
+        for module in pkgutil.iter_modules(room.__path__):
             if module.name.startswith("_"):
                 continue
             if module.name in modules:

@@ -48,7 +48,7 @@ def _measured(folder: Path, data: Path, kind: str) -> tuple[np.ndarray, np.ndarr
 
 def _vectors(predictor: Predictor, kind: str, things: Sequence[T]) -> np.ndarray:
     of = image_vectors if kind == "image" else question_vectors
-    vectors: np.ndarray = of(predictor.model, predictor.batcher, things)  # type: ignore[operator]
+    vectors: np.ndarray = of(predictor.model, predictor.batcher, things)  # type: ignore[arg-type]
     return vectors
 
 
