@@ -139,6 +139,32 @@ def test_the_common_pair_is_read_where_it_is_there_and_the_owners_file_otherwise
         vqa_rad.read(tmp_path, "train", edition="third")
 
 
+def test_the_owners_table_is_read_whatever_lies_beside_it(tmp_path):
+    vqa_rad.write_tiny(tmp_path, edition="owner")
+    name = "VQA_RAD Dataset Public"
+    for beside in (f"{name}.xlsx", f"{name}.xml", f"{name} (1).json", f"{name}.json.zip", f"{name}.json.bak"):
+        (tmp_path / beside).write_bytes(b"PK\x03\x04\xff")
+    (tmp_path / "images.zip").write_bytes(b"PK")
+    assert len(vqa_rad.read(tmp_path, "train")) == 6
+    (tmp_path / f"{name}.json").unlink()
+    with pytest.raises(DataError, match="holds no VQA-RAD"):
+        vqa_rad.read(tmp_path, "train")
+    vqa_rad.write_tiny(tmp_path, edition="hub")
+    shard = next((tmp_path / "data").glob("test-*.parquet"))
+    (shard.parent / f"{shard.stem} (1).parquet").write_bytes(shard.read_bytes())
+    assert len(vqa_rad.read(tmp_path, "test")) == 4
+
+
+def test_a_split_made_anew_keeps_the_owners_word_for_its_test_questions(tmp_path):
+    vqa_rad.write_tiny(tmp_path)
+    rows = json.loads((tmp_path / "trainset.json").read_text())
+    rows[0]["phrase_type"], rows[1]["phrase_type"] = "test_freeform", "test_para"
+    (tmp_path / "trainset.json").write_text(json.dumps(rows))
+    train = vqa_rad.read(tmp_path, "train")
+    assert [row.phrase_type for row in train[:3]] == ["freeform", "para", "freeform"]
+    assert [row.extra.get("published_split") for row in train[:3]] == ["test", "test", None]
+
+
 def test_the_traps_of_vqa_rad_are_repaired(tmp_path):
     vqa_rad.write_tiny(tmp_path)
     train = vqa_rad.read(tmp_path, "train")

@@ -74,7 +74,8 @@ def _openpyxl() -> ModuleType:
         import openpyxl
     except ImportError as error:
         raise ConfigError("Excel workbooks need openpyxl", hint="pip install 'discern-vqa[tables]'") from error
-    return openpyxl
+    module: ModuleType = openpyxl
+    return module
 
 
 def _open(file: Path) -> "Workbook":
