@@ -165,13 +165,14 @@ def test_a_path_of_a_converted_file_is_found_after_the_folder_moved(tmp_path):
     assert (row.image, row.path) == ("id7", tmp_path / "new/scans/a.png")
 
 
-def test_a_hundred_thousand_images_are_looked_for_in_seconds(tmp_path, monkeypatch):
+def test_among_a_hundred_thousand_images_each_is_found_at_once(tmp_path, monkeypatch):
     """Of the folder's list there is one, and no look-up walks through it."""
     images = OwnImages(tmp_path)
-    names = {f"im{number}.png": [f"scans/{number % 100}/im{number}.png"] for number in range(100_000)}
+    count = 100_000
+    names = {f"im{number}.png": [f"scans/{number % 100}/im{number}.png"] for number in range(count)}
     monkeypatch.setattr(images._folder, "by_name", names)
     monkeypatch.setattr("discern_vqa.reading.own_images.is_file", lambda path: "scans" in str(path))
     start = time.process_time()
-    for number in range(100_000):
+    for number in range(0, count, 20):
         assert images.find(f"IM{number}.png", "t.csv:2")[0] == f"scans/{number % 100}/im{number}.png"
-    assert time.process_time() - start < 30
+    assert time.process_time() - start < 10  # a walk through the list for each name would take minutes

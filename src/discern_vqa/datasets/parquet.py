@@ -176,20 +176,22 @@ def _located(images: OwnImages, unpacked: Unpacked, record: Record) -> tuple[Rec
         name = require_record(values, record.source).text("path", verbatim=True)
         unpacked.by_name(name, parquet.embedded(values, record.source), record.source)
     held = record.values.get("image")
-    name, data = (held.get("path"), held.get("bytes")) if isinstance(held, Mapping) else (None, held)
-    if isinstance(data, str):
-        name, data = data, None
+    named: Any = held if isinstance(held, str) else held.get("path") if isinstance(held, Mapping) else ""
+    name = named if isinstance(named, str) else ""
+    is_held = not isinstance(held, str) and (not isinstance(held, Mapping) or held.get("bytes") is not None)
     location = record.optional("location", verbatim=True)
     values = {key: value for key, value in record.values.items() if key not in _NOT_KEPT and _is_json(value)}
-    if data is None and isinstance(name, str) and name:
+    if name and not is_held:
         file = images.folder / location
         if location and not is_file(file):
             raise DataError(f"{record.source}: the image {name!r} is not at {file}", hint=near_file(file))
         image, path = (name, file) if location else images.find(name, record.source)
-    elif isinstance(name, str) and name and not unpacked.is_another(name, parquet.embedded(held, record.source)):
-        image, path = name, unpacked.by_name(name, parquet.embedded(held, record.source), record.source)
     else:
-        image, path = unpacked.by_content(parquet.embedded(held, record.source), record.source)
+        data = parquet.embedded(held, record.source)
+        if name and not unpacked.is_another(name, data):
+            image, path = name, unpacked.by_name(name, data, record.source)
+        else:
+            image, path = unpacked.by_content(data, record.source)
     return replace(record, values={**values, "image": image}), path
 
 

@@ -209,9 +209,10 @@ class OwnImages:
         if not parts:
             return []
         agreeing: dict[int, list[str]] = defaultdict(list)
-        for files in (self._folder.by_name, self._folder.by_stem):
+        for is_whole in (True, False):
+            files = self._folder.by_name if is_whole else self._folder.by_stem
             for file in files.get(parts[-1], ()):
-                own = [key_of(part) for part in PurePosixPath(file).parts[:-1]]
+                own = [key_of(part) for part in file.split("/")[:-1]]
                 before = parts[:-1]
                 count = _alike(own[::-1], before[::-1])
                 # Of a relative name either all must agree, or the file's own path must: what is above may be missing.

@@ -16,6 +16,7 @@ from discern_vqa.reading.records import Record, number_text, one_line, shown
 from discern_vqa.reading.shapes import reader_of_keys
 from discern_vqa.reading.table_files import Table
 from discern_vqa.reading.table_options import IN_A_RECIPE, TableOptions
+from discern_vqa.reading.tidying import plain
 
 MOST_NAMED = 6
 """Values of one field that a message names."""
@@ -171,7 +172,7 @@ def _unknown(
 ) -> tuple[str, dict[str, _Unknown]]:
     """(field, the values of it that are not understood), with the columns as they are suggested."""
     known = spellings.answer_type if field == "answer_type" else spellings.split_name
-    meanings = {text.strip().casefold() for text in options.values.get(field, ())}
+    meanings = set(map(plain, options.values.get(field, ())))
     take = Columns({name: column for name, column in columns.items() if column != "NAME"})
     found: dict[str, _Unknown] = {}
     for record in records:
@@ -180,8 +181,9 @@ def _unknown(
         text = number_text(value) if isinstance(value, int | float) else value
         if not isinstance(text, str) or spellings.is_missing(text) or known(text):
             continue
-        if text.strip().casefold() not in meanings:
-            about = found.setdefault(text.strip(), _Unknown(field, text.strip(), record.source))
+        if plain(text) not in meanings:
+            written = " ".join(text.split())
+            about = found.setdefault(written, _Unknown(field, written, record.source))
             about.count += 1
             about.yes_or_no += spellings.is_yes_or_no(str(values.get("answer", "")))
     return field, found

@@ -20,7 +20,7 @@ from discern_vqa.data.sample import SPLITS
 from discern_vqa.errors import ConfigError
 from discern_vqa.reading.encodings import DEFAULT
 from discern_vqa.reading.neutral import KNOWN
-from discern_vqa.reading.records import shown
+from discern_vqa.reading.records import one_line, shown
 from discern_vqa.reading.shapes import READERS
 
 FIELDS = {*KNOWN, "series", "frame"}
@@ -71,7 +71,7 @@ class TableOptions:
         is_own = self.reader in READERS.values()
         reader = READERS.get(self.root.suffix.lower(), self.reader) if is_own else self.reader
         parts = ["discern", "data", "audit", reader, str(self.root)]
-        return shlex.join([*parts, *(part for text in changed._texts() for part in ("--option", text))])
+        return one_line(shlex.join([*parts, *(part for text in changed._texts() for part in ("--option", text))]))
 
     def for_images(self, folder: str) -> str:
         """That command with another folder of images."""

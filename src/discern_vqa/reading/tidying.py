@@ -20,11 +20,7 @@ _NEVER_AN_ANSWER = {"nan", "nat", "null", "#n/a", "#na", "<na>", "<null>"}
 """Of what stands for a missing value, that which nobody answers; "none" or "-" may be meant, and the audit names it."""
 
 _NEEDED = ("image", "question", "answer")
-_OPTIONAL = sorted(FIELDS - {*_NEEDED, "path"})
-
-
-class UnknownValue(DataError):
-    """A field with few values (`answer_type`, `split`) holds another one."""
+_OPTIONAL = FIELDS - {*_NEEDED, "path"}
 
 
 class Tidier:
@@ -32,8 +28,7 @@ class Tidier:
 
     def __init__(self, values: Mapping[str, Mapping[str, str]], use_as: str) -> None:
         self._meanings = {
-            field: {written.strip().casefold(): meant for written, meant in table.items()}
-            for field, table in values.items()
+            field: {plain(written): meant for written, meant in table.items()} for field, table in values.items()
         }
         self._use_as = use_as
 
@@ -43,7 +38,7 @@ class Tidier:
         as_meant = set()
         for field, meanings in self._meanings.items():
             written = _text(values.get(field))
-            if written is not None and (meant := meanings.get(written.strip().casefold())) is not None:
+            if written is not None and (meant := meanings.get(plain(written))) is not None:
                 values[field] = meant
                 as_meant.add(field)
         _take_one(values, "image")
@@ -54,8 +49,8 @@ class Tidier:
                 if field != "answer" or text.strip().casefold() in _NEVER_AN_ANSWER:
                     raise record.broken(f"{field!r} is {text!r}, which programs write for a missing value")
         not_stated = {}
-        for field in _OPTIONAL:
-            text = values.get(field)
+        for field in [name for name in values if name in _OPTIONAL]:
+            text = values[field]
             if text is None or (isinstance(text, str) and spellings.is_missing(text)):
                 values.pop(field, None)
                 if text and text.strip():
@@ -70,22 +65,25 @@ class Tidier:
     def _split(self, record: Record) -> str:
         written = record.optional("split") or self._use_as
         if not (split := spellings.split_name(written)):
-            expected = f"one of {', '.join(SPLITS)}"
-            raise UnknownValue(str(record.unexpected("split", written, expected)), hint="correct it, or map it")
+            raise record.unexpected("split", written, f"one of {', '.join(SPLITS)}")
         return split
 
     def _answer_type(self, values: dict[str, Any], record: Record) -> None:
         written = record.optional("answer_type")
         kind = spellings.answer_type(written)
         if written and not kind:
-            message = str(record.unexpected("answer_type", written, "open or closed"))
-            raise UnknownValue(message, hint="correct it, or map it")
+            raise record.unexpected("answer_type", written, "open or closed")
         if kind:
             values["answer_type"] = kind
         elif isinstance(answer := values.get("answer"), str) and spellings.is_yes_or_no(answer):
             derived = values.get("derived")
             values["answer_type"] = CLOSED
             values["derived"] = [*(derived if isinstance(derived, list) else []), "answer_type"]
+
+
+def plain(written: str) -> str:
+    """A value as it is compared with those of the option `values`: without regard to case and white space."""
+    return " ".join(written.split()).casefold()
 
 
 def _text(value: object) -> str | None:
