@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def start(
-    source: Annotated[Path, typer.Argument(help="A folder, a table of questions, or a data.toml.", metavar="SOURCE")],
+    source: Annotated[Path, typer.Argument(help="A folder, a table of questions, or a data.toml.")],
     out: Annotated[Path, typer.Option(help="A folder for all that is made; the same one goes on.")] = Path("start"),
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: take the likeliest, and say what it was.")] = False,
     minutes: Annotated[float, typer.Option(help="How long it may take: decides which networks are tried.")] = 10,

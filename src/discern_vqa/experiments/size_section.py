@@ -56,7 +56,7 @@ def samples_before(training: Training, folder: Folder) -> int:
     if training.before is None:
         return 0
     recipe, run = training.before.recipe, folder.run(training.before)
-    data, root = recipe.data, find_root(recipe.data, folder.data)
+    data, root = recipe.data, find_root(recipe.data, folder.data_of(training.before))
     reading = Samples(data, root, recipe.run.seed)
     names = Run.open(run, finished=False).recipe.data.auxiliary if (run / CONFIG).is_file() else data.auxiliary
     sets = [auxiliary_samples(data, name, folder_of(name, root), reading.answer_vocabulary()) for name in names]

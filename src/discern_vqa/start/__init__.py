@@ -182,7 +182,7 @@ class _Walk:
         reading = self._reading()
         train, validation = reading.learning
         questions = [sample for sample in train if not sample.is_caption]
-        images = len({sample.image for sample in questions})
+        images = len({sample.image for sample in [*questions, *validation]})
         size = Size(len(questions), images, len(validation), 0.0)
         for candidate in CANDIDATES:
             if not self.record.done(f"fit {candidate.name}"):

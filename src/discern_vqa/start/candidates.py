@@ -55,8 +55,8 @@ def fit(candidate: Candidate, data: Path, out: Path) -> float:
 
 @dataclass(frozen=True)
 class Size:
-    """How much a network has to learn from: training questions and images, validation questions; and the seconds in
-    which an image was encoded before."""
+    """How much a network has to learn from: training questions, the images of these and of validation, validation
+    questions; and the seconds in which an image was encoded before."""
 
     questions: int
     images: int
