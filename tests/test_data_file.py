@@ -145,7 +145,7 @@ def test_a_training_takes_it_and_set_wins(tmp_path):
     data = run.recipe.data
     assert (data.dataset, data.protocol) == ("csv", "usual")
     assert data.options == {"images": "bilder", "columns": {"image": "Bild", "question": "Antwort", "answer": "Frage"}}
-    assert set(run.vocabulary.answers) == {"ist das normal", "ist das krank"}
+    assert set(run.vocabulary.answers) == {"ist das normal?", "ist das krank?"}
     assert run.root == (tmp_path / "klinik" / "fragen.csv").resolve()
 
 
@@ -165,12 +165,12 @@ def test_an_evaluation_reads_as_the_file_says_now(tmp_path):
 def test_an_experiment_learns_from_it(tmp_path):
     file = own_set(tmp_path)
     (tmp_path / "tiny.toml").write_text(TINY_RECIPE, encoding="utf-8")
-    grid = runner.prepare(["table4"], str(tmp_path / "tiny.toml"), [0], file)[0]
+    grid = runner.prepare(["table4"], str(tmp_path / "tiny.toml"), [0], data=file)[0]
     sets = {training.recipe.data.dataset for training in grid.trainings}
     assert sets == {"csv"}
     assert {training.recipe.data.options["images"] for training in grid.trainings} == {"bilder"}
     with pytest.raises(ConfigError, match="is a recipe for csv; table2 reports slake's usual split"):
-        runner.prepare(["table2"], "", [0], file)
+        runner.prepare(["table2"], "", [0], data=file)
 
 
 def test_overrides_stand_before_those_given_and_other_paths_are_passed_on(tmp_path):

@@ -84,7 +84,7 @@ def run(
 
     chosen = parsed_seeds(seeds)
     own = data if is_data_file(data) else None
-    grids = runner.prepare(names, on, chosen, split, own)
+    grids = runner.prepare(names, on, chosen, split, data=own)
     labels = runner.labelled(grids)
     if plan_only:
         for training, label in labels.values():

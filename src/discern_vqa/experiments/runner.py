@@ -23,7 +23,7 @@ from discern_vqa.recipe_samples import find_root
 
 
 def prepare(
-    names: Sequence[str], on: str, seeds: Sequence[int], split: str = "", data: Path | None = None
+    names: Sequence[str], on: str, seeds: Sequence[int], split: str = "", *, data: Path | None = None
 ) -> list[Grid]:
     """Every experiment's rows, those of collections too, resolved and checked. split: the one that is reported; none:
     each experiment's own. data: a data.toml whose set all recipes learn from. Raises ConfigError; nothing has started
