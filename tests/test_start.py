@@ -180,6 +180,13 @@ def test_a_walk_that_was_stopped_goes_on_and_other_data_are_refused(planted, mon
     monkeypatch.setattr("discern_vqa.start.candidates.train", lambda *given, **more: pytest.fail("trained again"))
     walk(source, out)
     assert choice_of(out)["chosen"] == "question_only"
+    record = json.loads((out / "start.json").read_text(encoding="utf-8"))
+    del record["steps"]["choice"]["validation"]["kernel_ridge"]  # as if it had been left out then
+    record["steps"]["choice"]["chosen"] = "majority"
+    (out / "start.json").write_text(json.dumps(record), encoding="utf-8")
+    walk(source, out)
+    assert choice_of(out)["chosen"] == "question_only"
+    assert "kernel_ridge" in choice_of(out)["validation"]
     other = _planted.write(out.parent / "other", "pixels", images=12)
     with pytest.raises(DiscernError, match="is given now"):
         walk(other, out)
@@ -282,6 +289,8 @@ def test_a_step_is_done_once_and_its_result_is_kept(tmp_path):
     again = Record(tmp_path, "a", {"reader": "csv"})
     assert again.step("x", lambda: pytest.fail("done again")) == {"n": 1}
     assert not again.done("y")
+    again.forget("x", "never done")
+    assert again.step("x", lambda: {"n": 2}) == {"n": 2}
     with pytest.raises(RunError, match="other data"):
         Record(tmp_path, "b", {"reader": "csv"})
     assert not Record.forget_other(tmp_path, {"reader": "csv"})

@@ -39,7 +39,7 @@ from discern_vqa.run import Run
 from discern_vqa.scoring import predictions
 from discern_vqa.scoring.metrics import brief
 from discern_vqa.start import candidates, choosing, description, summary
-from discern_vqa.start.candidates import CANDIDATES, Candidate, Size
+from discern_vqa.start.candidates import BY_NAME, CANDIDATES, Candidate, Size
 from discern_vqa.start.description import Say
 from discern_vqa.start.record import Record
 
@@ -267,6 +267,9 @@ class _Walk:
             }
 
         self.choice = self.record.step("choice", work)
+        if any(self.record.done(f"fit {name}") and name not in self.choice["validation"] for name in BY_NAME):
+            self.record.forget("choice", "evaluate")  # with more time than before, more models were fitted
+            self.choice = self.record.step("choice", work)
         for line in summary.choice(self.choice):
             self._say(line)
 

@@ -45,6 +45,11 @@ class Record:
         """Whether a step has ended."""
         return step in self._content["steps"]
 
+    def forget(self, *steps: str) -> None:
+        """Lets these steps be done anew."""
+        for step in steps:
+            self._content["steps"].pop(step, None)
+
     def step(self, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The result of a step: the one that it had, or that of `work`, which is kept."""
         steps: dict[str, dict[str, Any]] = self._content["steps"]
