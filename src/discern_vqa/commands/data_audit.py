@@ -88,7 +88,13 @@ def split(
     name: Name,
     root: Root,
     out: Annotated[Path, typer.Option(help="The folder to write the split to; with --folds, a folder for each.")],
-    by: Annotated[str, typer.Option(help="What is kept together: image, near, patient or study.")] = "image",
+    by: Annotated[
+        str,
+        typer.Option(
+            help="Kept together besides image, patient and study: near (near-identical images). image: nothing else;"
+            " patient, study: required in the data. Commas between: near,patient."
+        ),
+    ] = "near",
     test: Annotated[float, typer.Option(help="Share of the questions for the test part.")] = 0.2,
     validation: Annotated[float, typer.Option(help="Share of the questions for validation; 0 for none.")] = 0.1,
     folds: Annotated[int, typer.Option(help="Number of splits, each testing another part; 0 for one split.")] = 0,
@@ -98,8 +104,9 @@ def split(
 ) -> None:
     """Split a data set so that related samples are in one part.
 
-    Related are samples of one image, by near also of near-identical images, by patient or study also of one of these.
-    Recipes read the split with index = "DIR" in [data], the commands about data with --option index=DIR.
+    Samples of one image, patient or study are never divided, by near neither are those of near-identical images.
+    Recipes read the split with index = "DIR" in [data], the commands about data with --option index=DIR. The
+    split keeps each --option that is given here.
     """
     from functools import partial
 
@@ -120,20 +127,23 @@ def split(
             cache=cache_file(),
             progress=lambda done, total: progress("reading images", done, total),
         )
-        made = splitting.make(samples, settings, out, {"dataset": name, "options": given}, look)
+        about = {"dataset": name, "options": given, "skip_broken": skip_broken}
+        made = splitting.make(samples, settings, out, about, look)
     for summary in made:
         typer.echo(
             f"{summary['folder']}: {summary['clusters']:,} clusters, the largest of {summary['largest']:,} samples"
         )
         if summary["unnamed"]:
-            typer.echo(f"  {summary['unnamed']:,} samples name no {by}: each of their images was assigned by itself")
+            wanted = " or no ".join(way for way in settings.ways if way in ("patient", "study"))
+            typer.echo(
+                f"  {summary['unnamed']:,} samples name no {wanted}: they are kept together by their images alone"
+            )
         for part, counts in summary["parts"].items():
             share = f"({100 * counts['share']:.1f} %)"
             typer.echo(f"  {part:<11}{counts['judged']:>8,} questions {share}, {counts['images']:,} images")
     first = made[0]["folder"]
-    options = shlex.join(part for pair in [*(option or []), f"index={first}"] for part in ("--option", pair))
     typer.echo(f'recipes read it with index = "{first}" in [data]')
-    typer.echo(f"next: discern data audit {name} {root} {options}")
+    typer.echo(f"next: {shlex.join(['discern', 'data', 'audit', name, str(root), '--option', f'index={first}'])}")
 
 
 def preview(
