@@ -41,7 +41,7 @@ VERBS = {
     "experiment run": {"--data", "--list", "--on", "--out", "--plan", "--seeds", "--split", "--workers"},
     "experiment search": {"--data", "--out", "--recipe", "--seed", "--set", "--space", "--storage", "--trials"},
     "explain": {"--data", "--limit", "--method", "--methods", "--out", "--score", "--split"},
-    "predict": {"--mode"},
+    "predict": {"--mode", "--option", "--out", "--question", "--resume"},
     "report": {"--out"},
     "score": {
         "--answers",

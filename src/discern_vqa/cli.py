@@ -12,7 +12,18 @@ from typing import Annotated
 
 import typer
 
-from discern_vqa.commands import answers, calibrate, compare, data, doctor, experiments, explaining, runs, score
+from discern_vqa.commands import (
+    answers,
+    calibrate,
+    compare,
+    data,
+    doctor,
+    experiments,
+    explaining,
+    predict,
+    runs,
+    score,
+)
 from discern_vqa.errors import DiscernError
 from discern_vqa.version import __version__
 
@@ -38,7 +49,7 @@ app.command()(calibrate.calibrate)
 app.command()(runs.report)
 app.add_typer(experiments.app, name="experiment")
 app.command()(answers.ask)
-app.command()(answers.predict)
+app.command()(predict.predict)
 app.command()(explaining.explain)
 app.command()(doctor.doctor)
 
@@ -96,9 +107,9 @@ def _usage_in_two_lines(error: Exception) -> tuple[str, str]:
     return text[: suggestion.start()], f"did you mean {names}? ({path} --help lists all)"
 
 
-def _go_on(given: Sequence[str]) -> str:
+def _go_on(given: list[str]) -> str:
     """The command line that continues where the interrupted one stopped."""
-    resumed = ["--resume"] if "train" in given[:1] and "--resume" not in given else []
+    resumed = ["--resume"] if given[:1] in (["train"], ["predict"]) and "--resume" not in given else []
     return shlex.join(["discern", *given, *resumed])
 
 

@@ -18,6 +18,9 @@ MovedData = Annotated[Path | None, typer.Option("--data", help="The data set's f
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Change one key of the recipe.", metavar="KEY=VALUE")
 ]
+Mode = Annotated[
+    str, typer.Option("--mode", help="How: classify, classify_typed, generate, rank or hybrid; default: the run's own.")
+]
 Normalise = Annotated[str, typer.Option(help="How answers are compared: none, lower, m3ae, mevf.")]
 
 _EVERY_S = 10.0  # between lines of progress where the output is not a terminal
@@ -30,15 +33,24 @@ def write_json(path: Path | None, content: dict[str, Any]) -> None:
         atomic_write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def in_words(seconds: float) -> str:
+    """A time to wait: "40 s", "12 min", "3 h 20 min"."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
 @contextmanager
 def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on stderr; where that is not a terminal, a line every ten seconds."""
+    """A bar on stderr; where that is not a terminal, a line every ten seconds with the time left."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     tasks: dict[str, Any] = {}
+    begun: dict[str, tuple[float, int]] = {}  # when, and how much had been done before
     last_line = time.monotonic()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
 
@@ -46,9 +58,12 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
             nonlocal last_line
             if what not in tasks:
                 tasks[what] = bar.add_task(what, total=total)
+                begun[what] = (time.monotonic(), done)
             bar.update(tasks[what], completed=done)
             if not console.is_terminal and time.monotonic() - last_line > _EVERY_S:
                 last_line = time.monotonic()
-                print(f"{what}: {done:,} of {total:,}", file=sys.stderr, flush=True)
+                start, before = begun[what]
+                left = (last_line - start) * (total - done) / max(1, done - before)
+                print(f"{what}: {done:,} of {total:,}, {in_words(left)} left", file=sys.stderr, flush=True)
 
         yield update
