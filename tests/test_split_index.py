@@ -95,7 +95,7 @@ def test_what_belongs_together_is_refused_on_two_sides_with_its_lines_whatever_t
         "samples.jsonl:8)" in str(caught.value)
     )
     assert caught.value.hint == (
-        f"make a new one: discern data split jsonl {tmp_path} --by {by} --out {tmp_path / 'i'}"
+        f"make a new one: discern data split jsonl {tmp_path} --out {tmp_path / 'i'} --by {by}"
     )
 
 

@@ -151,8 +151,12 @@ def preview(
     root: Root,
     out: Annotated[Path, typer.Option(help="The folder to write the sheets and index.html to.")],
     by: Annotated[
-        str, typer.Option(help="A sheet for each: modality, organ, question_type or split.")
-    ] = "modality,organ,question_type",
+        str,
+        typer.Option(
+            help="A sheet for each: modality, organ, question_type or split.",
+            show_default="modality,organ,question_type; split where the data set says nothing of these",
+        ),
+    ] = "",
     images: Annotated[int, typer.Option(help="Largest number of images on a sheet.", min=1)] = 40,
     seed: Annotated[int, typer.Option(help="Another seed, other images.")] = 0,
     option: Options = None,
@@ -165,7 +169,14 @@ def preview(
     from discern_vqa.audit.preview import write_preview
 
     samples = read_and_report(name, root, option, skip_broken)
-    page = write_preview(samples, out, name, [part.strip() for part in by.split(",") if part.strip()], images, seed)
+    kinds = [part.strip() for part in by.split(",") if part.strip()]
+    if not kinds:
+        rows = [row for part in samples.values() for row in part]
+        kinds = ["modality", "organ", "question_type"]
+        if not any(getattr(row, kind) for row in rows for kind in kinds):
+            typer.echo(f"{name} says nothing of {', '.join(kinds)}: a sheet for each split", err=True)
+            kinds = ["split"]
+    page = write_preview(samples, out, name, kinds, images, seed)
     typer.echo(f"wrote {page}")
 
 

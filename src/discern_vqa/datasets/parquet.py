@@ -71,7 +71,7 @@ def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sa
         is_wanted = split_of(record) == split
         yield sample_of(record, _locate(row, record.values["image"], unpacked) if is_wanted else row.file)
 
-    nothing = DataError(f"{root} has no usable row", hint="give a file that discern data convert wrote")
+    nothing = DataError(f"{root} has no usable row", hint="give a file that `discern data convert` wrote")
     return collect(parquet.rows(files, ("image", "split"), others=True), samples, split, skipped, nothing)
 
 

@@ -24,8 +24,8 @@ MOST_ROWS, MOST_SIGNS = 1_048_576, 32_767
 Rows = Callable[[], Iterable[tuple[Asked, Mapping[str, Any]]]]
 """Each question and its line of the journal, from the beginning at each call."""
 SCORED = frozenset(
-    "prediction score alternatives others mode confidence answer_set set_coverage abstains reason outside typical notes "
-    "error".split()
+    "prediction score alternatives others mode confidence answer_set set_coverage abstains reason outside typical "
+    "notes error".split()
 )
 """What a line of JSON says of an answer, by the names that `discern score` knows."""
 

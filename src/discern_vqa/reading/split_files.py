@@ -31,7 +31,6 @@ from discern_vqa.reading.records import numbered_lines, present_splits, shown
 ABOUT, ROWS = "split.json", "split.jsonl"
 NONE = "none"
 _FORMAT = "discern split 1"
-_MAKE_ANEW = "make a new one: discern data split"
 _TIES = {"image": "image", "patient": "patient", "study": "study", "group": "group", "twin": "image pair"}
 """What a split never divides: fields of a sample, and what they are called in messages."""
 
@@ -60,7 +59,7 @@ def write(folder: Path, rows: Sequence[Row], samples: Sequence[Sample], about: M
         DataError: samples of one cluster, image, patient, study, group or image pair would be in two parts.
         DiscernError: the folder cannot be written to.
     """
-    _refuse_two_sides(rows, samples, folder, f"{_MAKE_ANEW} {about['dataset']} ROOT --out {folder}")
+    _refuse_two_sides(rows, samples, folder, _anew(about["dataset"], "ROOT", folder))
     with explained(folder / ABOUT):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ABOUT).unlink(missing_ok=True)
@@ -93,7 +92,7 @@ def read(reader: Reader, root: Path, folder: Path, options: Mapping[str, Any]) -
     if about["dataset"] != name:
         raise DataError(
             f"{folder} is a split of {about['dataset']!r}, not of {name!r}",
-            hint=f"{_MAKE_ANEW} {name} {shlex.quote(str(root))} --out OTHER_DIR",
+            hint=_anew(name, str(root), Path("OTHER_DIR")),
         )
     made_with: dict[str, Any] = about.get("options") or {}
     given = _put_over(made_with, options)
@@ -131,10 +130,13 @@ def _put_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, A
 def _command(name: str, root: Path, folder: Path, about: Mapping[str, Any]) -> str:
     """The command that makes the split anew as it was made."""
     options = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in (about.get("options") or {}).items()]
-    words = [name, str(root), "--by", about["by"], "--out", str(folder)]
-    words += [word for option in options for word in ("--option", option)]
+    words = ["--by", about["by"], *(word for option in options for word in ("--option", option))]
     words += ["--skip-broken"] if about.get("skip_broken") else []
-    return f"{_MAKE_ANEW} {shlex.join(words)}"
+    return _anew(name, str(root), folder, f" {shlex.join(words)}")
+
+
+def _anew(name: str, root: str, out: Path, options: str = "") -> str:
+    return f"make a new one: discern data split {name} {shlex.quote(root)} --out {shlex.quote(str(out))}{options}"
 
 
 def _refuse_two_sides(rows: Sequence[Row], samples: Sequence[Sample], folder: Path, anew: str) -> None:
@@ -172,9 +174,7 @@ def _about(folder: Path) -> dict[str, Any]:
         folds = sorted(below.parent.name for below in folder.glob(f"fold*/{ABOUT}")) if folder.is_dir() else []
         raise DataError(
             f"{folder} holds no split ({ABOUT} is not there)",
-            hint=f"name one of its folds: {folder / folds[0]}"
-            if folds
-            else f"{_MAKE_ANEW} NAME ROOT --out {shlex.quote(str(folder))}",
+            hint=f"name one of its folds: {folder / folds[0]}" if folds else _anew("NAME", "ROOT", folder),
         )
     try:
         about: dict[str, Any] = from_json(file.read_bytes())
@@ -182,9 +182,7 @@ def _about(folder: Path) -> dict[str, Any]:
         if about["format"] != _FORMAT or not is_whole:
             raise ValueError("another format")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{file} is no split of this program", hint=f"{_MAKE_ANEW} NAME ROOT --out {shlex.quote(str(folder))}"
-        ) from error
+        raise DataError(f"{file} is no split of this program", hint=_anew("NAME", "ROOT", folder)) from error
     return about
 
 

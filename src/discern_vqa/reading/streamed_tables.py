@@ -24,7 +24,7 @@ from discern_vqa.reading.tables import MOST_CHARACTERS
 DELIMITERS = (",", ";", "\t", "|")
 TEXT, LINES, BOOKS = (".csv", ".tsv", ".txt"), (".jsonl", ".ndjson"), (".xlsx", ".xlsm")
 ENDINGS = (*TEXT, *LINES, *BOOKS)
-INSTALL = "pip install discern-vqa[tables]"
+INSTALL = "pip install 'discern-vqa[tables]'"
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",

@@ -33,7 +33,9 @@ def fit_baseline(
     reading = Samples(settings.data, root, settings.run.seed)
     samples, validation = reading.learning
     if not samples:
-        raise DataError(f"{root}: nothing to learn from", hint="see: discern data audit")
+        raise DataError(
+            f"{root}: nothing to learn from", hint=f"see: discern data audit {settings.data.dataset} {root}"
+        )
     vocabulary = reading.answer_vocabulary()
     sees = isinstance(settings.model, EncoderTable)
     given = replace(

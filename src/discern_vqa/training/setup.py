@@ -105,7 +105,9 @@ def set_up(
     samples, validation = reading.learning
     validation = evaluated(settings.data, validation, settings.optim.batch)
     if not samples:
-        raise DataError(f"{root}: nothing to learn from", hint="see: discern data audit")
+        raise DataError(
+            f"{root}: nothing to learn from", hint=f"see: discern data audit {settings.data.dataset} {root}"
+        )
     torch.manual_seed(settings.run.seed)
     with among.main_process_first():
         if (resume or not among.is_main_process) and (out / CONFIG).is_file():

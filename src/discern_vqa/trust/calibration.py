@@ -156,7 +156,7 @@ class Calibration:
     @classmethod
     def read(cls, path: Path) -> "Calibration":
         """Reads the file. Raises RunError when it is broken or of another version."""
-        hint = "make it anew with discern calibrate, or remove it"
+        hint = f"make it anew: discern calibrate {path.parent}, or remove it"
         with own_file(path, hint):
             content = read_object(path, hint)
             if content["version"] != VERSION:
@@ -190,7 +190,7 @@ def read_if_there(folder: Path, weights: Path) -> Calibration | None:
 def refuse_other_weights(path: Path, fitted: str, weights: Path) -> None:
     """Raises RunError when the file `path` of a run's folder was made for weights of another digest than `weights`."""
     if fitted != digest(weights):
-        hint = f"make it anew with discern calibrate {path.parent}, or remove it"
+        hint = f"make it anew: discern calibrate {path.parent}, or remove it"
         raise RunError(f"{path} was made for other weights than {weights.name} holds now", hint=hint)
 
 

@@ -46,7 +46,7 @@ MOST = 1000
 HELD_OUT, LEFT_OUT = "held out", "learned from, each fifth left out in turn"
 KINDS = {"image": "images", "question": "questions"}
 """What is judged, and many of it."""
-_HINT = "make it anew with discern calibrate, or remove it"
+_HINT = "make it anew: discern calibrate RUN, or remove it"
 
 
 @dataclass(frozen=True)
