@@ -1,6 +1,7 @@
 """What the verbs share: options, figures as a file, and progress on stderr."""
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from discern_vqa.durations import in_words
 
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
 PrintJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -33,12 +36,9 @@ def write_json(path: Path | None, content: dict[str, Any]) -> None:
         atomic_write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def in_words(seconds: float) -> str:
-    """A time to wait: "40 s", "12 min", "3 h 20 min"."""
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+def say_next(*words: str) -> None:
+    """The command that usually comes next, as it is typed."""
+    typer.echo(f"next: {shlex.join(['discern', *words])}")
 
 
 @contextmanager

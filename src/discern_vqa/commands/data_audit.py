@@ -1,13 +1,12 @@
 """`discern data audit`, `split`, `preview`: what is wrong with a data set, how to divide it, what it looks like."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from discern_vqa import registry
-from discern_vqa.commands._output import progress_bars, write_json
+from discern_vqa.commands._output import progress_bars, say_next, write_json
 from discern_vqa.commands._sets import (
     Name,
     Options,
@@ -19,6 +18,7 @@ from discern_vqa.commands._sets import (
     refuse_over_set,
     report_skipped,
 )
+from discern_vqa.doctor import is_a_set
 from discern_vqa.errors import ConfigError
 
 CLEAN, FLAWED = 0, 1
@@ -79,8 +79,13 @@ def audit(
         )
     write_json(as_json, found)
     if html is not None:
-        write_page(found, html, name, samples, other[1] if other else None)
+        write_page(found, html, name if is_a_set(name) else root.resolve().name, samples, other[1] if other else None)
     typer.echo(audit.as_text(found))
+    if "index" in parsed(option or []):
+        say_next("train", "baselines/kernel_ridge", "--set", f"data.dataset={name}", "--data", str(root), "--set",
+                 f"data.index={parsed(option or [])['index']}", "--out", "RUN")  # fmt: skip
+    else:
+        say_next("data", "split", name, str(root), *_typed(option), "--out", "split")
     raise typer.Exit(FLAWED if found["flaws"] else CLEAN)
 
 
@@ -143,7 +148,7 @@ def split(
             typer.echo(f"  {part:<11}{counts['judged']:>8,} questions {share}, {counts['images']:,} images")
     first = made[0]["folder"]
     typer.echo(f'recipes read it with index = "{first}" in [data]')
-    typer.echo(f"next: {shlex.join(['discern', 'data', 'audit', name, str(root), '--option', f'index={first}'])}")
+    say_next("data", "audit", name, str(root), "--option", f"index={first}")
 
 
 def preview(
@@ -178,6 +183,12 @@ def preview(
             kinds = ["split"]
     page = write_preview(samples, out, name, kinds, images, seed)
     typer.echo(f"wrote {page}")
+    say_next("data", "audit", name, str(root), *_typed(option))
+
+
+def _typed(option: list[str] | None) -> list[str]:
+    """The reader's options as they were typed."""
+    return [word for text in option or [] for word in ("--option", text)]
 
 
 def _with_all_samples(name: str, options: list[str] | None) -> list[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from discern_vqa.commands._output import Mode, Run, progress_bars
+from discern_vqa.commands._output import Mode, Run, progress_bars, say_next
 from discern_vqa.commands._sets import parsed
 from discern_vqa.commands.answers import DISCLAIMER
 from discern_vqa.errors import ConfigError, RunError
@@ -86,8 +86,7 @@ def predict(
         typer.echo(f"NOTE: {note}", err=True)
     typer.echo(_counted(made))
     typer.echo(f"predictions: {target}\n{DISCLAIMER}")
-    following = ["report", str(run)] if is_calibrated else ["calibrate", str(run)]
-    typer.echo(f"next: {shlex.join(['discern', *following])}")
+    say_next("report" if is_calibrated else "calibrate", str(run))
     raise typer.Exit(NOTHING_ANSWERED if made.errors == made.rows else DONE)
 
 

@@ -51,6 +51,8 @@ def fit_baseline(
         f"{len(given.rows):,} questions about {len({row.image for row in given.rows}):,} images, "
         f"{len(validation):,} for validation, {len(vocabulary):,} answers"
     )
+    if unused := reading.unused_validation():
+        say(f"NOTE: {unused}")
     # A baseline reads words by itself: the run's tokenizer knows none.
     run = Run(out, settings, vocabulary, WordTokenizer([]), root).create(recipe)
     model = registry.fitted_baseline(settings.model.name).Model.fit(settings.model, given)

@@ -133,6 +133,8 @@ def set_up(
         say("precision: this processor has no bfloat16 arithmetic, so it computes in 32 bits")
     for warning in imitated(settings.data):
         say(f"WARNING: {warning}")
+    if unused := reading.unused_validation():
+        say(f"NOTE: {unused}")
     say(
         f"{len(samples):,} samples of {len({sample.image for sample in samples}):,} images, "
         f"{len(validation):,} for validation, {len(run.vocabulary):,} answers, "

@@ -78,11 +78,7 @@ class Calibration:
         for name, value in (("coverage", coverage), ("accuracy", target if target is not None else 0.5)):
             if not 0 < value < 1:
                 raise ConfigError(f"the {name} is {value}; expected between 0 and 1", hint="0.9 means 90 %")
-        if len(rows) < FEWEST:
-            raise DataError(
-                f"{len(rows)} held-out questions are too few to calibrate on; expected at least {FEWEST}",
-                hint="hold out more questions: [data] validation_ratio in the recipe, or --on with a larger file",
-            )
+        refuse_few(len(rows))
         kind = confidence.kind_of(rows)
         right = rights(rows, normalise)
         temperature = confidence.fit_temperature(rows, right, normalise, kind)
@@ -223,6 +219,15 @@ def nothing_held_out(run: Path) -> str:
         f"{run} learned from every training question and held none out (validation_ratio = 0), so its confidence cannot"
         " be calibrated: on questions that it has learned it is always sure, and the test split is not for that"
     )
+
+
+def refuse_few(count: int) -> None:
+    """Raises DataError where so many held-out questions are too few to calibrate on."""
+    if count < FEWEST:
+        raise DataError(
+            f"{count} held-out questions are too few to calibrate on; expected at least {FEWEST}",
+            hint="hold out more questions: [data] validation_ratio in the recipe, or --on with a larger file",
+        )
 
 
 def what_can_be_done(run: Path) -> str:
