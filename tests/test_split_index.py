@@ -292,3 +292,26 @@ def test_the_verbs_write_and_read_an_index(set_of_40, tmp_path, monkeypatch, cap
     assert len(converted.read_text().splitlines()) == 16
     assert cli.main(["data", "split", "jsonl", str(set_of_40), "--out", out, "--option", f"index={out}"]) == 2
     assert "not from another split" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, ""),
+        (
+            {"validation_ratio": 0.0},
+            "8 validation questions are not learned from, and nothing is chosen on them; they are",
+        ),
+        (
+            {"validation_from": "train"},
+            "8 validation questions are not learned from, and nothing is chosen on them (data.",
+        ),
+        ({"refit": "train+validation"}, ""),
+    ],
+)
+def test_validation_questions_that_a_recipe_does_not_use_are_named(set_of_40, tmp_path, changes, said):
+    make(pictures.by_split(set_of_40), SplitSettings(by="near"), tmp_path / "i", {"dataset": "jsonl"})
+    choice = DataConfig(dataset="jsonl", index=str(tmp_path / "i"), **changes)
+    told = recipe_samples.Samples(choice, set_of_40).unused_validation()
+    assert said in told
+    assert bool(told) is bool(said)
