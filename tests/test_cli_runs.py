@@ -201,7 +201,7 @@ def test_evaluate_score_and_report_tell_the_same_figures(tiny_run, tmp_path, cap
         part: scores[part] for part in ("overall", "open", "closed")
     }
     assert cli.main(["report", str(tiny_run), "--out", str(tmp_path / "report")]) == 0
-    page = Path(capsys.readouterr().out.strip().removeprefix("report: "))
+    page = Path(capsys.readouterr().out.splitlines()[0].removeprefix("report: "))
     html = page.read_text(encoding="utf-8")
     assert page == tmp_path / "report" / "index.html"
     assert "not for diagnosis" in html.lower()
