@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -190,3 +192,13 @@ def test_an_interrupted_fit_is_done_anew(phantoms: Path, runs: dict[str, Path], 
     fitted("majority", phantoms, run)
     assert open_run(run).run.recipe == Run.open(runs["majority"]).recipe
     assert read_recipe(run / "recipe.toml").model.name == "baselines.majority"
+
+
+def test_explain_refuses_a_baseline_before_torch_is_loaded(runs: dict[str, Path], tmp_path: Path) -> None:
+    words = ["explain", str(runs["lookup"]), "a.png", "Why?", "--out", str(tmp_path / "a.png")]
+    code = (
+        f"import sys; from discern_vqa import cli; assert cli.main({words!r}) == 2; assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "is a baseline's run: it has no network" in done.stderr

@@ -325,3 +325,13 @@ def test_a_run_of_another_recipe_lends_nothing(folder, tmp_path):
     (other / "vocabulary.json").write_text(json.dumps(content))
     with pytest.raises(RunError, match="differ in the answers of the vocabulary"):
         calibrate_run(folder, on=other)
+
+
+def test_too_few_held_out_questions_are_said_before_the_model_is_loaded(tiny_run, monkeypatch, capsys):
+    def opened(*given, **named):
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr("discern_vqa.evaluation.calibrate.open_run", opened)
+    monkeypatch.setattr("discern_vqa.trust.calibration.FEWEST", 100_000)
+    assert cli.main(["calibrate", str(tiny_run)]) == 2
+    assert "held-out questions are too few to calibrate on; expected at least 100000" in capsys.readouterr().err

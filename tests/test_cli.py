@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 import typer
@@ -43,7 +45,7 @@ VERBS = {
     "experiment search": {"--data", "--out", "--recipe", "--seed", "--set", "--space", "--storage", "--trials"},
     "explain": {"--data", "--limit", "--method", "--methods", "--out", "--score", "--split", "--words"},
     "new model": {"--out"},
-    "predict": {"--mode"},
+    "predict": {"--mode", "--option", "--out", "--question", "--resume"},
     "recipe keys": {"--format"},
     "recipe list": set(),
     "recipe show": {"--all"},
@@ -300,12 +302,17 @@ def test_doctor_says_what_the_machine_has(capsys, monkeypatch, tmp_path):
     assert facts["discern"] == __version__
     assert facts["threads"] >= 1
     assert facts["disk_free_gib"] > 0
-    extras = {"dicom", "nifti", "data", "tables", "sweep", "track", "lite", "fast", "gpu"}
-    assert facts["extras"].keys() == extras
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert facts["extras"].keys() == project["optional-dependencies"].keys() - {"dev"}
+    own = {"csv", "dicom_folder", "jsonl", "llava", "parquet"}
+    assert own <= set(facts["readers_of_own_data"])
+    assert not own & facts["data"].keys()
+    assert {"slake", "vqa_rad", "phantom", "ovqa"} <= facts["data"].keys()
     assert cli.main(["doctor"]) == 0
     text = capsys.readouterr().out
     assert f"torch {facts['torch']}" in text
-    assert "vqa_rad                not found" in text
+    assert "vqa_rad                not found; discern data get vqa_rad" in text
+    assert "own data is read as: csv, " in text
 
 
 def test_the_processor_flags_are_read_from_either_family(tmp_path):

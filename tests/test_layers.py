@@ -16,7 +16,7 @@ LONGEST = 350
 
 # From the cellar to the roof. A room imports from the floors below it, never from its own floor or from above.
 FLOORS = [
-    {"errors", "version", "contracts"},
+    {"errors", "version", "contracts", "durations"},
     {"files", "pages", "toml", "own_packages"},
     {"registry", "lock", "renamed_keys", "recipe_table"},
     {"paths", "recipe_check"},

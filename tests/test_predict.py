@@ -12,7 +12,7 @@ from discern_vqa.datasets import phantom
 from discern_vqa.errors import DiscernError, RunError
 from discern_vqa.evaluation.opening import open_run
 from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.evaluation.questions import read_questions
+from discern_vqa.evaluation.questions import look_through
 from discern_vqa.run import Run, load_weights, save_weights
 
 
@@ -185,7 +185,7 @@ def test_two_files_of_one_name_in_different_folders_are_different_images(predict
         shutil.copy(sample.path, tmp_path / folder / "same.png")
         path = tmp_path / folder / "questions.csv"
         path.write_text("image,question\nsame.png,what is shown\n")
-        ((asked, _),) = read_questions(path)
+        (asked,) = (row.sample for row in look_through(path).rows())
         scores.append(predictor.answer([asked])[0].score)
     assert scores[1] == pytest.approx(predictor.ask(other.path, "what is shown").score, abs=1e-6)
     assert scores[0] != scores[1]

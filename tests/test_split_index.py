@@ -1,6 +1,8 @@
 """Splits as files: every reader takes them, recipes and verbs read them, and what was spoilt or moved is refused."""
 
+import dataclasses
 import json
+import shlex
 from types import SimpleNamespace
 
 import _pictures as pictures
@@ -57,7 +59,7 @@ def refused(index) -> str:
 def test_a_line_that_was_moved_to_the_other_side_is_noticed(index):
     index.change(lambda row: row["split"] == "test", split="train")
     assert "the cluster" in refused(index)
-    assert "is in test and in train" in refused(index) or "is in train and in test" in refused(index)
+    assert "and in test (split.jsonl:" in refused(index) or "and in train (split.jsonl:" in refused(index)
 
 
 def test_a_cluster_number_that_was_changed_with_it_does_not_hide_the_image(index):
@@ -65,17 +67,100 @@ def test_a_cluster_number_that_was_changed_with_it_does_not_hide_the_image(index
     assert "the image" in refused(index)
 
 
-def test_a_patient_on_two_sides_is_noticed_when_the_split_was_by_patient(chain, tmp_path):
-    jsonl.write(chain, tmp_path / jsonl.FILE)
-    rows = [
-        split_files.Row("train", row.id, "test" if row.image == "a3.png" else "train", place)
-        for place, row in enumerate(chain)
+@pytest.mark.parametrize("by", ["image", "near", "patient", "study"])
+@pytest.mark.parametrize(
+    ("field", "kind"),
+    [("patient", "patient"), ("study", "study"), ("group", "group"), ("twin", "image pair"), ("image", "image")],
+)
+def test_what_belongs_together_is_refused_on_two_sides_with_its_lines_whatever_the_split_is_by(
+    chain, tmp_path, by, field, kind
+):
+    plain = {"patient": "", "study": "", "group": ""}
+    rows = [dataclasses.replace(row, **plain, source=f"samples.jsonl:{n}") for n, row in enumerate(chain, start=1)]
+    shared = rows[2].image if field == "image" else "x"
+    rows[2], rows[7] = (dataclasses.replace(rows[place], **{field: shared}) for place in (2, 7))
+    dealt = [split_files.Row("train", row.id, "train", place) for place, row in enumerate(rows)]
+    dealt[7] = dataclasses.replace(dealt[7], split="test")
+    about = {"dataset": "jsonl", "by": by, "read": ["train"]}
+    with pytest.raises(DataError, match=f"the {kind} '{shared}' is in train .* and in test"):
+        split_files.write(tmp_path / "i", dealt, rows, about)
+    assert not (tmp_path / "i").exists()
+    # Written before this was checked, or edited since.
+    split_files.write(tmp_path / "i", dealt, [dataclasses.replace(row, **{field: row.id}) for row in rows], about)
+    jsonl.write(rows, tmp_path / jsonl.FILE)
+    with pytest.raises(DataError) as caught:
+        split_files.read(jsonl, tmp_path, tmp_path / "i", {})
+    assert (
+        f"the {kind} '{shared}' is in train (split.jsonl:3, samples.jsonl:3) and in test (split.jsonl:8, "
+        "samples.jsonl:8)" in str(caught.value)
+    )
+    assert caught.value.hint == (
+        f"make a new one: discern data split jsonl {tmp_path} --out {tmp_path / 'i'} --by {by}"
+    )
+
+
+def table_of_40(folder):
+    """A German spreadsheet of forty pictures: each two are near copies, each four are of one patient."""
+    pictures.set_of_40(folder)
+    lines = ["Bild;Frage;Antwort;Patient;Untersuchung"]
+    for number in range(40):
+        patient = number // 4
+        lines += [f"{number:02}.png;Was ist {asked}?;ja;p{patient};s{number // 2}" for asked in range(2)]
+    lines.append("fehlt.png;Was ist das?;ja;p3;s9")
+    (folder / "fragen.csv").write_text("\n".join(lines) + "\n", encoding="cp1252")
+    columns = {"image": "Bild", "question": "Frage", "answer": "Antwort", "study": "Untersuchung"}
+    options = [f"columns.{field}={name}" for field, name in columns.items()] + ["encoding=cp1252"]
+    return [word for option in options for word in ("--option", option)]
+
+
+@pytest.mark.parametrize("by", ["image", "near", "patient", "study", "near,patient", "patient , near", "study,near"])
+def test_no_patient_study_or_image_is_divided_and_the_printed_command_works(tmp_path, monkeypatch, capsys, by):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    options = table_of_40(tmp_path / "hospital")
+    line = ["data", "split", "csv", "hospital/fragen.csv", "--by", by, "--out", "my split", "--skip-broken", *options]
+    assert cli.main(line) == 0
+    told = capsys.readouterr().out
+    following = shlex.split(told.splitlines()[-1].removeprefix("next: "))
+    assert following == ["discern", "data", "audit", "csv", "hospital/fragen.csv", "--option", "index=my split"]
+    assert cli.main([*following[1:], "--json", "found.json"]) in (0, 1), capsys.readouterr().err
+    found = json.loads((tmp_path / "found.json").read_text())
+    kinds = ("by_name", "by_name_or_content", "by_name_or_pixels", "by_group", "by_patient", "by_study")
+    shared = {sides: [counts[kind] for kind in kinds] for sides, counts in found["images"]["shared"].items()}
+    pairs = ("test in train", "test in validation", "validation in train")
+    assert shared == {sides: [0, 0, 0, 0, 0, 0] for sides in pairs}
+    assert not any(counts["images"] for counts in found["near"]["across"].values())
+    parts = split_files.read(registry.reader("csv"), tmp_path / "hospital/fragen.csv", tmp_path / "my split", {})
+    assert {part: len({row.patient for row in rows}) for part, rows in parts.items()} == {
+        "train": 7,
+        "validation": 1,
+        "test": 2,
+    }
+
+
+def test_options_given_when_a_split_is_read_are_put_over_those_it_was_made_with(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    options = table_of_40(tmp_path)
+    file = str(tmp_path / "fragen.csv")
+    out = str(tmp_path / "i")
+    assert cli.main(["data", "split", "csv", file, "--out", out, "--skip-broken", *options]) == 0
+    renamed = (tmp_path / "fragen.csv").read_text(encoding="cp1252").replace("Frage;", "Fräge;", 1)
+    (tmp_path / "fragen.csv").write_text(renamed, encoding="utf-8")
+    again = [
+        "data",
+        "convert",
+        "csv",
+        file,
+        str(tmp_path / "test.jsonl"),
+        "--split",
+        "test",
+        "--option",
+        f"index={out}",
     ]
-    about = {"dataset": "jsonl", "by": "image", "read": ["train"]}
-    split_files.write(tmp_path / "i", rows, chain, about)
-    assert set(split_files.read(jsonl, tmp_path, tmp_path / "i", {})) == {"train", "test"}
-    with pytest.raises(DataError, match="the patient 'p' is in"):
-        split_files.write(tmp_path / "p", rows, chain, about | {"by": "patient"})
+    assert cli.main(again) == 2
+    assert "no column 'Frage'" in capsys.readouterr().err
+    assert cli.main([*again, "--option", "columns.question=Fräge", "--option", "encoding=utf-8"]) == 0
+    assert len((tmp_path / "test.jsonl").read_text().splitlines()) == 16
 
 
 def test_data_that_changed_since_is_refused(index):
@@ -209,3 +294,26 @@ def test_the_verbs_write_and_read_an_index(set_of_40, tmp_path, monkeypatch, cap
     assert len(converted.read_text().splitlines()) == 16
     assert cli.main(["data", "split", "jsonl", str(set_of_40), "--out", out, "--option", f"index={out}"]) == 2
     assert "not from another split" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, ""),
+        (
+            {"validation_ratio": 0.0},
+            "8 validation questions are not learned from, and nothing is chosen on them; they are",
+        ),
+        (
+            {"validation_from": "train"},
+            "8 validation questions are not learned from, and nothing is chosen on them (data.",
+        ),
+        ({"refit": "train+validation"}, ""),
+    ],
+)
+def test_validation_questions_that_a_recipe_does_not_use_are_named(set_of_40, tmp_path, changes, said):
+    make(pictures.by_split(set_of_40), SplitSettings(by="near"), tmp_path / "i", {"dataset": "jsonl"})
+    choice = DataConfig(dataset="jsonl", index=str(tmp_path / "i"), **changes)
+    told = recipe_samples.Samples(choice, set_of_40).unused_validation()
+    assert said in told
+    assert bool(told) is bool(said)

@@ -29,7 +29,7 @@ def chain(tmp_path):
 
 def joined(samples, by) -> set[frozenset[int]]:
     """The clusters of more than one sample, by place."""
-    clusters = clusters_of(samples, by)
+    clusters = clusters_of(samples, by.split(","))
     groups = {number: frozenset(np.flatnonzero(np.array(clusters) == number).tolist()) for number in set(clusters)}
     return {group for group in groups.values() if len(group) > 1}
 
@@ -40,7 +40,8 @@ def joined(samples, by) -> set[frozenset[int]]:
         ("image", [{0, 1}, {3, 4}, {5, 6, 7}]),  # equal pixels, and what the data set groups
         ("near", [{0, 1, 2}, {3, 4}, {5, 6, 7}]),
         ("patient", [{0, 1}, {3, 4}, {5, 6, 7}]),
-        ("study", [{0, 1}, {5, 6}]),
+        ("study", [{0, 1}, {3, 4}, {5, 6, 7}]),
+        ("near,patient", [{0, 1, 2}, {3, 4}, {5, 6, 7}]),
     ],
 )
 def test_what_hangs_together_is_one_cluster(chain, by, expected):
@@ -49,15 +50,28 @@ def test_what_hangs_together_is_one_cluster(chain, by, expected):
 
 def test_clusters_do_not_depend_on_the_order_of_the_samples(chain):
     mixed = random.Random(1).sample(chain, len(chain))
-    numbers = dict(zip((row.id for row in mixed), clusters_of(mixed, "near"), strict=True))
-    assert [numbers[row.id] for row in chain] == clusters_of(chain, "near")
+    numbers = dict(zip((row.id for row in mixed), clusters_of(mixed, ["near"]), strict=True))
+    assert [numbers[row.id] for row in chain] == clusters_of(chain, ["near"])
+
+
+@pytest.mark.parametrize("ways", [(), ("near",), ("patient",), ("near", "study")])
+@pytest.mark.parametrize("field", ["patient", "study", "group", "twin"])
+def test_known_ties_join_images_whatever_a_set_is_split_by(chain, ways, field):
+    """Two images that nothing else joins; each of the ties alone has to."""
+    rows = [dataclasses.replace(row, group="", patient="", study="") for row in chain]
+    rows[10], rows[11] = (dataclasses.replace(rows[place], **{field: "shared"}) for place in (10, 11))
+    for way in ("patient", "study"):  # named by somebody, or the split is refused
+        rows[9] = dataclasses.replace(rows[9], **{way: "alone"})
+    clusters = clusters_of(rows, ways)
+    assert clusters[10] == clusters[11]
+    assert clusters.count(clusters[10]) == 2
 
 
 def test_splitting_by_what_nothing_names_is_refused(chain):
     plain = [dataclasses.replace(row, patient="", study="") for row in chain]
     with pytest.raises(DataError, match="no sample names its patient") as caught:
-        clusters_of(plain, "patient")
-    assert "--by image" in caught.value.hint
+        clusters_of(plain, ["near", "patient"])
+    assert "--by near" in caught.value.hint
 
 
 @pytest.fixture
@@ -148,7 +162,7 @@ def test_a_set_that_hangs_together_cannot_be_split(set_of_40, tmp_path):
     named = {split: [dataclasses.replace(row, patient="p") for row in rows] for split, rows in there}
     with pytest.raises(DataError, match="would have no question") as caught:
         make(named, SplitSettings(by="patient"), tmp_path / "out", {"dataset": "jsonl"})
-    assert "--by image" in caught.value.hint
+    assert "--by image" not in caught.value.hint, "the patient would stay together all the same"
 
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -202,7 +216,15 @@ def test_vqa_rads_official_parts_are_pooled_and_its_rephrasings_are_not_tested(r
 
 
 def test_a_split_is_wanted_that_leaves_something(tmp_path):
-    for wrong in ({"by": "picture"}, {"test": 0.0}, {"test": 1.0}, {"test": 0.6, "validation": 0.4}, {"folds": 1}):
+    for wrong in (
+        {"by": "picture"},
+        {"by": "near,picture"},
+        {"by": ","},
+        {"test": 0.0},
+        {"test": 1.0},
+        {"test": 0.6, "validation": 0.4},
+        {"folds": 1},
+    ):
         with pytest.raises(ConfigError):
             SplitSettings(**wrong)
     assert splitting.SplitSettings(folds=3, test=0.2, validation=0.9).folds == 3

@@ -15,7 +15,7 @@ from discern_vqa.files import atomic_write_text
 from discern_vqa.scoring.stored import own_file, read_object
 
 CARD = "README.md"
-MADE = "<!-- Written by Discern; discern evaluate writes it again. -->"
+MADE = "<!-- Written by Discern; `discern evaluate` writes it again. -->"
 YOURS = "<!-- What stands below this line is yours: it is kept. -->"
 UNSTATED = "unknown"
 TASK = "visual-question-answering"

@@ -21,6 +21,7 @@ from discern_vqa.commands import (
     experiments,
     explaining,
     new,
+    predict,
     recipes,
     runs,
     score,
@@ -30,6 +31,26 @@ from discern_vqa.errors import DiscernError
 from discern_vqa.version import __version__
 
 MISTAKE, INTERRUPTED = 2, 130
+OTHER_WORDS = {
+    "answer": "ask",
+    "check": "data audit",
+    "diff": "compare",
+    "download": "data get",
+    "eval": "evaluate",
+    "fit": "train",
+    "generate": "data draw",
+    "heatmap": "explain",
+    "infer": "predict",
+    "inference": "predict",
+    "info": "doctor",
+    "metrics": "score",
+    "show": "data look",
+    "test": "evaluate",
+    "tune": "experiment search",
+    "validate": "evaluate",
+    "view": "data look",
+}
+"""What people type for a command of another name."""
 
 # The parser's own complaint about a command line; typer exports only this child of it.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -54,7 +75,7 @@ app.command()(calibrate.calibrate)
 app.command()(runs.report)
 app.add_typer(experiments.app, name="experiment")
 app.command()(answers.ask)
-app.command()(answers.predict)
+app.command()(predict.predict)
 app.command()(explaining.explain)
 app.command()(doctor.doctor)
 
@@ -105,6 +126,8 @@ def _usage_in_two_lines(error: Exception) -> tuple[str, str]:
     text = str(error.format_message()) if hasattr(error, "format_message") else str(error)
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "discern"
+    if (unknown := re.match(r"No such command '(.+?)'", text)) and (meant := _meant(unknown[1])):
+        return text.partition(". Did you mean")[0], f"discern {meant} --help"
     suggestion = re.search(r"[.?]?\s+\(?(?:Did you mean|Possible options:)\s*(.+?)[?)]+$", text)
     if suggestion is None:
         return text, f"{path} --help"
@@ -112,9 +135,18 @@ def _usage_in_two_lines(error: Exception) -> tuple[str, str]:
     return text[: suggestion.start()], f"did you mean {names}? ({path} --help lists all)"
 
 
-def _go_on(given: Sequence[str]) -> str:
+def _meant(word: str) -> str:
+    """The command that somebody means by a word that is none: one of a group, or one of another name; "" for none."""
+    groups = {
+        name: typer.main.get_command(group) for name, group in (("data", data.app), ("experiment", experiments.app))
+    }
+    inner = {name: f"{outer} {name}" for outer, group in groups.items() for name in getattr(group, "commands", {})}
+    return (inner | OTHER_WORDS).get(word.lower(), "")
+
+
+def _go_on(given: list[str]) -> str:
     """The command line that continues where the interrupted one stopped."""
-    resumed = ["--resume"] if "train" in given[:1] and "--resume" not in given else []
+    resumed = ["--resume"] if given[:1] in (["train"], ["predict"]) and "--resume" not in given else []
     return shlex.join(["discern", *given, *resumed])
 
 

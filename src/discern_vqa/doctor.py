@@ -48,10 +48,17 @@ def examine() -> dict[str, Any]:
         "memory_gib": memory_gib(),
         "disk_free_gib": round(shutil.disk_usage(Path.cwd()).free / 2**30, 1),
         "gpus": gpus,
-        "data": {name: str(paths.find_local_data(name) or "") for name in registry.names("datasets")},
+        "data": {name: str(paths.find_local_data(name) or "") for name in registry.names("datasets") if is_a_set(name)},
+        "readers_of_own_data": [name for name in registry.names("datasets") if not is_a_set(name)],
         "weights": {name: str(paths.find_local_weights(name) or "") for name in paths.HUB},
         "extras": {name: all(map(importlib.util.find_spec, modules)) for name, modules in EXTRAS.items()},
     }
+
+
+def is_a_set(name: str) -> bool:
+    """Whether a reader reads one published or drawn data set; the others read files of one's own."""
+    module = registry.load("datasets", name)
+    return bool(getattr(module, "SOURCE", "")) or hasattr(module, "draw")
 
 
 def processor_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> set[str]:
@@ -79,13 +86,21 @@ def as_text(facts: dict[str, Any]) -> str:
         f"memory {memory}, free disk {facts['disk_free_gib']} GiB",
         f"GPUs: {', '.join(facts['gpus']) or 'none'}",
         "data sets:",
-        *(f"  {name:22} {place or 'not found'}" for name, place in facts["data"].items()),
+        *(f"  {name:22} {place or _how_to_get(name)}" for name, place in facts["data"].items()),
+        f"own data is read as: {', '.join(facts['readers_of_own_data'])}",
         "weights:",
         *(f"  {name:22} {place or 'not found here; asked of the hub'}" for name, place in facts["weights"].items()),
         "extras:",
         *(f"  {name:22} {'installed' if there else _how_to_install(name)}" for name, there in facts["extras"].items()),
     ]
     return "\n".join(lines)
+
+
+def _how_to_get(name: str) -> str:
+    module = registry.load("datasets", name)
+    if hasattr(module, "draw"):
+        return f"not found; discern data draw {name} DIR"
+    return f"not found; discern data get {name}" if getattr(module, "GET", {}) else "not found; its owners give it out"
 
 
 def _how_to_install(extra: str) -> str:

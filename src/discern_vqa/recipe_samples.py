@@ -82,6 +82,23 @@ class Samples:
                 train, validation = hold_out_validation(train, ratio, by, self.seed)
         return part_of_images(train, choice.train_share)[: self._limit], _questions(validation)[: self._limit]
 
+    def unused_validation(self) -> str:
+        """What a user should know of the data set's own validation questions where this recipe does not choose on them;
+        "" where it does, learns from them, or there are none."""
+        choice = self.choice
+        if choice.protocol != "usual" or choice.refit != "none" or "validation" not in self._present():
+            return ""
+        own = {sample.id for sample in _questions(self.read("validation"))}
+        _, validation = self.learning
+        if not own or own & {sample.id for sample in validation}:
+            return ""
+        kept = "" if validation else "; they are left for `discern calibrate`"
+        way = 'data.validation_from="own"' if choice.validation_ratio else "a data.validation_ratio above 0"
+        return (
+            f"the data set's own {len(own):,} validation questions are not learned from, and nothing is chosen on "
+            f"them{kept} ({way} chooses on them, data.refit learns from them too)"
+        )
+
     def held_out(self) -> list[Sample]:
         """The questions that are not learned from: those of validation, or, where a recipe holds none out, the data
         set's own validation split. None where the set has none: no such part of its index, no such files, no such

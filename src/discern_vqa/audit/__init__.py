@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from discern_vqa import registry
+from discern_vqa.audit import folding
 from discern_vqa.audit.image_set import ImageSet
 from discern_vqa.audit.inputs import AuditInputs, Other, Progress
 from discern_vqa.contracts import AuditCheck, HasNotes, HasVerdict
@@ -96,12 +97,15 @@ def audit(
 
 
 def as_text(report: Mapping[str, Any]) -> str:
-    """The report as text for a terminal: the verdict, the notes, then the figures of each check."""
+    """The report as text for a terminal, without noughts and repetitions: the verdict, the notes, then the figures."""
     flaws, known = report["verdict"][: report["flaws"]], report["verdict"][report["flaws"] :]
-    text = ["Verdict", *_listed(flaws or ["No flaw was found."])]
-    text += ["", "Notes", *_listed(known)] if known else []
-    for title, lines in lines_by_check(report):
+    text = ["Verdict", *_listed(folding.sentences(flaws) or ["No flaw was found."])]
+    text += ["", "Notes", *_listed(folding.sentences(known))] if known else []
+    kept, empty = folding.checks(lines_by_check(report))
+    for title, lines in kept:
         text += ["", title, *(f"  {line}" for line in lines)]
+    if empty:
+        text += ["", f"Nothing was found by: {', '.join(empty)}."]
     return "\n".join(text)
 
 

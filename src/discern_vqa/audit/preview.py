@@ -54,7 +54,7 @@ def write_preview(
     if not kinds:
         raise DataError(
             f"no sheet can be drawn: {name} says nothing of {', '.join(by) or 'nothing'}, or no image can be opened",
-            hint="discern data preview ... --by split, or discern data audit",
+            hint="--by split makes a sheet of each split, whatever the data set says",
         )
     page = out / "index.html"
     atomic_write_text(page, fill("preview.html.j2", name=name, kinds=kinds))

@@ -10,7 +10,7 @@ some cases are `LANDMARKS` and speak for all (subset of regressors: Smola and Sc
 What a network over the same features has learned is what it is better than this.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -101,6 +101,10 @@ class Model(Baseline):
         facts, arrays = self.cases.state()
         learned = {"weights": self.weights, "mean": self.mean}
         return State(facts | {"setting": self.setting._asdict()}, arrays | learned | self.features.arrays())
+
+    def forget(self, images: Collection[str]) -> None:
+        """See Baseline."""
+        self.features.forget(images)
 
     def answers(self, samples: Sequence[Sample]) -> list[Answer]:
         """Scores are the regression's estimates of each answer's probability, cut to [0, 1]."""

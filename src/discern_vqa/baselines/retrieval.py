@@ -5,7 +5,7 @@ vote of exp(similarity / temperature). The case that speaks is known, so an answ
 `discern ask RUN IMAGE QUESTION --similar 5`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -80,6 +80,10 @@ class Model(Baseline):
     def state(self) -> State:
         facts, arrays = self.cases.state()
         return State(facts | {"vote": self.vote._asdict()}, arrays | self.features.arrays())
+
+    def forget(self, images: Collection[str]) -> None:
+        """See Baseline."""
+        self.features.forget(images)
 
     def answers(self, samples: Sequence[Sample]) -> list[Answer]:
         """The score is the answer's share of the votes."""

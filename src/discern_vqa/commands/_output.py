@@ -1,6 +1,7 @@
 """What the verbs share: options, figures as a file, and progress on stderr."""
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from discern_vqa.durations import in_words
+
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
 PrintJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Run = Annotated[Path, typer.Argument(help="A run folder, as `discern train` leaves it.")]
@@ -17,6 +20,9 @@ Data = Annotated[Path | None, typer.Option("--data", help="The data set's folder
 MovedData = Annotated[Path | None, typer.Option("--data", help="The data set's folder, or a data.toml, if it moved.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Change one key of the recipe.", metavar="KEY=VALUE")
+]
+Mode = Annotated[
+    str, typer.Option("--mode", help="How: classify, classify_typed, generate, rank or hybrid; default: the run's own.")
 ]
 Normalise = Annotated[
     str,
@@ -36,15 +42,21 @@ def write_json(path: Path | None, content: dict[str, Any]) -> None:
         atomic_write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def say_next(*words: str) -> None:
+    """The command that usually comes next, as it is typed."""
+    typer.echo(f"next: {shlex.join(['discern', *words])}")
+
+
 @contextmanager
 def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on stderr; where that is not a terminal, a line every ten seconds."""
+    """A bar on stderr; where that is not a terminal, a line every ten seconds with the time left."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     tasks: dict[str, Any] = {}
+    begun: dict[str, tuple[float, int]] = {}  # when, and how much had been done before
     last_line = time.monotonic()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
 
@@ -52,9 +64,12 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
             nonlocal last_line
             if what not in tasks:
                 tasks[what] = bar.add_task(what, total=total)
+                begun[what] = (time.monotonic(), done)
             bar.update(tasks[what], completed=done)
             if not console.is_terminal and time.monotonic() - last_line > _EVERY_S:
                 last_line = time.monotonic()
-                print(f"{what}: {done:,} of {total:,}", file=sys.stderr, flush=True)
+                start, before = begun[what]
+                left = (last_line - start) * (total - done) / max(1, done - before)
+                print(f"{what}: {done:,} of {total:,}, {in_words(left)} left", file=sys.stderr, flush=True)
 
         yield update

@@ -38,7 +38,8 @@ class Named:
     root: Path
     options: list[str]  # "key=value"; those typed come last, and win
     title: str
-    typed: str  # how the set is named on the command line again
+    typed: tuple[str, ...]  # the words that name the set on the command line again
+    file: Path | None = None  # the data.toml that names it
 
 
 def named(name: str, root: Path | None, options: list[str] | None = None, split: bool = True) -> Named:
@@ -56,7 +57,7 @@ def named(name: str, root: Path | None, options: list[str] | None = None, split:
                 f"{name!r} is given without the folder that holds it",
                 hint="give NAME and ROOT, for example phantom FOLDER, or a data.toml, which `discern start` writes",
             )
-        return Named(name, root, given, name, f"{name} {root}")
+        return Named(name, root, given, name, (name, str(root)))
     file = Path(name)
     if root is not None:
         raise ConfigError(f"{file} says where the data lie, and {root} is given too", hint=f"leave out {root}")
@@ -65,7 +66,7 @@ def named(name: str, root: Path | None, options: list[str] | None = None, split:
     index = content.index_at(file)
     if index is not None and split and not any(option.startswith("index=") for option in given):
         written.append(f"index={index}")
-    return Named(content.reader, content.root_at(file), [*written, *given], content.title(file), name)
+    return Named(content.reader, content.root_at(file), [*written, *given], content.title(file), (name,), file)
 
 
 def read_set(

@@ -1,14 +1,13 @@
-"""The verbs that answer: ask one question, predict many."""
+"""The verb that answers one question."""
 
 import json
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from discern_vqa.commands._output import PrintJson, Run, progress_bars
+from discern_vqa.commands._output import Mode, PrintJson, Run
 from discern_vqa.data.judged import shown_share
 
 if TYPE_CHECKING:
@@ -18,10 +17,6 @@ if TYPE_CHECKING:
 
 DISCLAIMER = "Research software: not for diagnosis."
 SHOWN = 5
-
-Mode = Annotated[
-    str, typer.Option("--mode", help="How: classify, classify_typed, generate, rank or hybrid; default: the run's own.")
-]
 
 
 def ask(
@@ -90,19 +85,3 @@ def _as_json(answer: "Answer", cases: "list[Case]") -> str:
     fields = {"answer": answer.text, "score": answer.score, "alternatives": answer.alternatives, "mode": answer.mode}
     similar = {"similar": [asdict(case) for case in cases]} if cases else {}
     return json.dumps(fields | trusted(answer) | similar | {"note": DISCLAIMER}, ensure_ascii=False)
-
-
-def predict(
-    run: Run,
-    questions: Annotated[Path, typer.Argument(help="Questions: CSV (image, question) or JSONL.")],
-    out: Annotated[Path, typer.Argument(help="The predictions file (JSONL) to write.")],
-    mode: Mode = "",
-) -> None:
-    """Answer a file of questions."""
-    from discern_vqa.evaluation.opening import open_run
-
-    predictor = open_run(run)
-    with progress_bars() as progress:
-        predictor.predict_file(questions, out, partial(progress, "answering"), mode)
-    _say_if_uncalibrated(predictor)
-    typer.echo(f"predictions: {out}\n{DISCLAIMER}")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from discern_vqa.commands._output import Json, Normalise, write_json
+from discern_vqa.commands._output import Json, Normalise, say_next, write_json
 from discern_vqa.paths import refuse_own_input
 
 
@@ -31,3 +31,6 @@ def compare(
     compared = comparing.compare(comparing.read_answerers(models, split), normalise or own_normaliser(first))
     write_json(as_json, compared)
     typer.echo(comparing.as_text(compared))
+    runs = [model for model in models if Path(model).is_dir()]
+    if len(runs) == len(models):
+        say_next("report", *runs, "--out", "comparison")

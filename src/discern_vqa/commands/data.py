@@ -8,7 +8,7 @@ import typer
 
 from discern_vqa import paths, registry
 from discern_vqa.commands import data_audit, data_get, data_look
-from discern_vqa.commands._output import PrintJson
+from discern_vqa.commands._output import PrintJson, say_next
 from discern_vqa.commands._sets import Name, Options, SkipBroken, named, read_and_report, refuse_over_set
 from discern_vqa.errors import ConfigError
 
@@ -85,6 +85,7 @@ def draw(
     if sheet is not None:
         module.contact_sheet(out, "test", sheet)
         typer.echo(f"contact sheet: {sheet}")
+    say_next("data", "audit", name, str(out))
 
 
 @app.command()
@@ -118,6 +119,7 @@ def convert(
     if out.suffix == ".jsonl":
         jsonl.write(samples, out)
         typer.echo(f"wrote {len(samples)} lines to {out}")
-        return
-    files = parquet.write(samples, out, embed)
-    typer.echo(f"wrote {len(samples)} rows to {', '.join(str(file) for file in files)}")
+    else:
+        files = parquet.write(samples, out, embed)
+        typer.echo(f"wrote {len(samples)} rows to {', '.join(str(file) for file in files)}")
+    say_next("data", "audit", "jsonl" if out.suffix == ".jsonl" else "parquet", str(out))

@@ -1,13 +1,12 @@
 """`discern data audit`, `split`, `preview`: what is wrong with a data set, how to divide it, what it looks like."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from discern_vqa import registry
-from discern_vqa.commands._output import progress_bars, write_json
+from discern_vqa.commands._output import progress_bars, say_next, write_json
 from discern_vqa.commands._sets import (
     Name,
     Options,
@@ -21,6 +20,7 @@ from discern_vqa.commands._sets import (
     report_skipped,
 )
 from discern_vqa.config import usual_normaliser
+from discern_vqa.doctor import is_a_set
 from discern_vqa.errors import ConfigError
 
 CLEAN, FLAWED = 0, 1
@@ -56,7 +56,7 @@ def audit(
     from discern_vqa.imaging.fingerprints import workers_here
 
     given = named(name, root, option)
-    name, root, option = given.name, given.root, given.options
+    typed, (name, root, option) = option, (given.name, given.root, given.options)
     module = registry.load("datasets", name)
     if against is not None:
         registry.load("datasets", against[0])  # refuses a wrong name before anything is read
@@ -87,8 +87,17 @@ def audit(
         )
     write_json(as_json, found)
     if html is not None:
-        write_page(found, html, given.title, samples, other[1] if other else None)
+        title = root.resolve().name if given.file is None and not is_a_set(name) else given.title
+        write_page(found, html, title, samples, other[1] if other else None)
     typer.echo(audit.as_text(found))
+    index = parsed(option).get("index")
+    if index and given.file is not None:
+        say_next("train", "baselines/kernel_ridge", "--data", str(given.file), "--out", "RUN")
+    elif index:
+        say_next("train", "baselines/kernel_ridge", "--set", f"data.dataset={name}", "--data", str(root), "--set",
+                 f"data.index={index}", "--out", "RUN")  # fmt: skip
+    else:
+        say_next("data", "split", *given.typed, *_typed(typed), "--out", "split")
     raise typer.Exit(FLAWED if found["flaws"] else CLEAN)
 
 
@@ -96,7 +105,13 @@ def split(
     name: Name,
     out: Annotated[Path, typer.Option(help="The folder to write the split to; with --folds, a folder for each.")],
     root: Root = None,
-    by: Annotated[str, typer.Option(help="What is kept together: image, near, patient or study.")] = "image",
+    by: Annotated[
+        str,
+        typer.Option(
+            help="Kept together besides image, patient and study: near (near-identical images). image: nothing else;"
+            " patient, study: required in the data. Commas between: near,patient."
+        ),
+    ] = "near",
     test: Annotated[float, typer.Option(help="Share of the questions for the test part.")] = 0.2,
     validation: Annotated[float, typer.Option(help="Share of the questions for validation; 0 for none.")] = 0.1,
     folds: Annotated[int, typer.Option(help="Number of splits, each testing another part; 0 for one split.")] = 0,
@@ -106,8 +121,9 @@ def split(
 ) -> None:
     """Split a data set so that related samples are in one part.
 
-    Related are samples of one image, by near also of near-identical images, by patient or study also of one of these.
-    Recipes read the split with index = "DIR" in [data], the commands about data with --option index=DIR.
+    Samples of one image, patient or study are never divided, by near neither are those of near-identical images.
+    Recipes read the split with index = "DIR" in [data], the commands about data with --option index=DIR. The
+    split keeps each --option that is given here.
     """
     from functools import partial
 
@@ -129,24 +145,27 @@ def split(
             cache=cache_file(),
             progress=lambda done, total: progress("reading images", done, total),
         )
-        made = splitting.make(samples, settings, out, {"dataset": source.name, "options": given}, look)
+        about = {"dataset": source.name, "options": given, "skip_broken": skip_broken}
+        made = splitting.make(samples, settings, out, about, look)
     for summary in made:
         typer.echo(
             f"{summary['folder']}: {summary['clusters']:,} clusters, the largest of {summary['largest']:,} samples"
         )
         if summary["unnamed"]:
-            typer.echo(f"  {summary['unnamed']:,} samples name no {by}: each of their images was assigned by itself")
+            wanted = " or no ".join(way for way in settings.ways if way in ("patient", "study"))
+            typer.echo(
+                f"  {summary['unnamed']:,} samples name no {wanted}: they are kept together by their images alone"
+            )
         for part, counts in summary["parts"].items():
             share = f"({100 * counts['share']:.1f} %)"
             typer.echo(f"  {part:<11}{counts['judged']:>8,} questions {share}, {counts['images']:,} images")
     first = made[0]["folder"]
-    options = shlex.join(part for pair in [*(option or []), f"index={first}"] for part in ("--option", pair))
     typer.echo(f'recipes read it with index = "{first}" in [data]')
-    if source.typed == name:
+    if source.file is not None:
         from discern_vqa.data_file import relative
 
-        typer.echo(f'{name} reads it with: index = "{relative(Path(first), Path(name))}"')
-    typer.echo(f"next: discern data audit {source.typed} {options}")
+        typer.echo(f'{source.file} reads it with: index = "{relative(Path(first), source.file)}"')
+    say_next("data", "audit", *source.typed, "--option", f"index={first}")
 
 
 def preview(
@@ -154,8 +173,12 @@ def preview(
     out: Annotated[Path, typer.Option(help="The folder to write the sheets and index.html to.")],
     root: Root = None,
     by: Annotated[
-        str, typer.Option(help="A sheet for each: modality, organ, question_type or split.")
-    ] = "modality,organ,question_type",
+        str,
+        typer.Option(
+            help="A sheet for each: modality, organ, question_type or split.",
+            show_default="modality,organ,question_type; split where the data set says nothing of these",
+        ),
+    ] = "",
     images: Annotated[int, typer.Option(help="Largest number of images on a sheet.", min=1)] = 40,
     seed: Annotated[int, typer.Option(help="Another seed, other images.")] = 0,
     option: Options = None,
@@ -169,10 +192,21 @@ def preview(
 
     given = named(name, root, option)
     samples = read_and_report(given.name, given.root, given.options, skip_broken)
-    page = write_preview(
-        samples, out, given.title, [part.strip() for part in by.split(",") if part.strip()], images, seed
-    )
+    kinds = [part.strip() for part in by.split(",") if part.strip()]
+    if not kinds:
+        rows = [row for part in samples.values() for row in part]
+        kinds = ["modality", "organ", "question_type"]
+        if not any(getattr(row, kind) for row in rows for kind in kinds):
+            typer.echo(f"{given.title} says nothing of {', '.join(kinds)}: a sheet for each split", err=True)
+            kinds = ["split"]
+    page = write_preview(samples, out, given.title, kinds, images, seed)
     typer.echo(f"wrote {page}")
+    say_next("data", "audit", *given.typed, *_typed(option))
+
+
+def _typed(option: list[str] | None) -> list[str]:
+    """The reader's options as they were typed."""
+    return [word for text in option or [] for word in ("--option", text)]
 
 
 def _with_all_samples(name: str, options: list[str] | None) -> list[str]:

@@ -4,7 +4,7 @@ import json
 
 import typer
 
-from discern_vqa.commands._output import PrintJson
+from discern_vqa.commands._output import PrintJson, say_next
 
 
 def doctor(as_json: PrintJson = False) -> None:
@@ -16,3 +16,5 @@ def doctor(as_json: PrintJson = False) -> None:
 
     facts = examine()
     typer.echo(json.dumps(facts, indent=2) if as_json else as_text(facts))
+    if not as_json:
+        say_next("data", "list")

@@ -26,7 +26,7 @@ class _ByName(TyperGroup):
 
 app = typer.Typer(
     cls=_ByName,
-    help="Repeat the papers' tables and figures: discern experiment NAME; discern experiment --list.",
+    help="Repeat the papers' tables and figures: discern experiment NAME, short for run NAME; --list shows the names.",
 )
 
 

@@ -8,7 +8,8 @@ import typer
 
 from discern_vqa.commands._output import Run, progress_bars
 from discern_vqa.data.judged import shown_share
-from discern_vqa.errors import ConfigError
+from discern_vqa.errors import ConfigError, DiscernError
+from discern_vqa.files import read_json
 
 if TYPE_CHECKING:
     from discern_vqa.data.answers import Answer
@@ -40,6 +41,7 @@ def explain(
     word of the question. Measuring: RUN --score holds
     every method's maps against the regions that the questions are about.
     """
+    _refuse_baseline(run)
     if score:
         measuring = f"discern explain {run} --score"
         if image is not None:
@@ -64,6 +66,22 @@ def explain(
             _draw_words(run, image, question, out)
         else:
             _draw(run, image, question, out, method)
+
+
+def _refuse_baseline(run: Path) -> None:
+    """Raises ConfigError for the run of a baseline, before torch is loaded; what else is wrong with a run is said when
+    it is opened."""
+    try:
+        name = str(read_json(run / "config.json")["model"]["name"])
+    except (DiscernError, LookupError, TypeError):
+        return
+    if name.startswith("baselines."):
+        raise ConfigError(
+            f"{run} is a baseline's run: it has no network that looks anywhere",
+            hint=f"similar cases say more of it: discern ask {run} IMAGE QUESTION --similar 5"
+            if name in ("baselines.kernel_ridge", "baselines.retrieval")
+            else "explain a network's run",
+        )
 
 
 def _refuse_options(context: typer.Context, names: tuple[str, ...], form: str, hint: str) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from discern_vqa.commands._output import Data, MovedData, Overrides, Run
+from discern_vqa.commands._output import Data, MovedData, Overrides, Run, say_next
 
 
 def demo(out: Annotated[Path, typer.Option(help="A folder for everything the demo makes.")] = Path("demo")) -> None:
@@ -36,6 +36,7 @@ def train(
     from discern_vqa.training.train import train as run_training
 
     run_training(recipe_file, data=data, from_run=from_run, overrides=overrides or [], out=out, resume=resume)
+    say_next("evaluate", str(out))
 
 
 def evaluate(
@@ -54,6 +55,7 @@ def evaluate(
 
     scores = judge(run, data=data, split=split, baselines=baselines, say=lambda text: typer.echo(text, err=True))
     typer.echo(as_table(scores))
+    say_next("report", str(run))
 
 
 def report(
@@ -70,3 +72,4 @@ def report(
     if out is None and len(runs) > 1:
         raise ConfigError(f"{len(runs)} runs need a folder for their page", hint="discern report RUN RUN --out DIR")
     typer.echo(f"report: {write_reports(runs, out if out is not None else runs[0] / 'report')}")
+    say_next(*(["calibrate", str(runs[0])] if len(runs) == 1 else ["compare", *map(str, runs)]))

@@ -5,7 +5,7 @@ Both kinds of image source answer the same call, `get([(key, path), ...]) -> (im
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +27,10 @@ class ImageSource(Protocol):
 
     def get(self, keys: Sequence[Key], rng: torch.Generator | None = None, view: int = 0) -> tuple[Tensor, Tensor]:
         """image and target for each key; with `rng` a random view (learning), without it view number `view`."""
+        ...
+
+    def forget(self, keys: Collection[str]) -> None:
+        """Frees what is kept of these images: nobody asks about them again soon."""
         ...
 
 
@@ -55,6 +59,11 @@ class PixelSource:
         if target.shape[-1] == self.picture_size:
             return target
         return F.interpolate(target, size=self.picture_size, mode="area")
+
+    def forget(self, keys: Collection[str]) -> None:
+        """See ImageSource."""
+        for key in keys:
+            self._pixels.pop(key, None)
 
     def _load(self, key: str, path: Path) -> Tensor:
         if key not in self._pixels:
@@ -113,6 +122,14 @@ class StateSource:
         self._cached["contents"][key] = content
         self._compared.add(key)
 
+    def forget(self, keys: Collection[str]) -> None:
+        """See ImageSource."""
+        self.pixels.forget(keys)
+        self._compared.difference_update(keys)
+        for table in self._cached.values():
+            for key in keys:
+                table.pop(key, None)
+
     def dump(self) -> dict[str, Tensor]:
         """All that is cached, as plain tensors for a safetensors file."""
         return {
@@ -142,6 +159,11 @@ class TextSource:
             if key not in self._states:
                 self.add(Tokens(*(part[row : row + 1] for part in (tokens.ids, tokens.keep, tokens.words))))
         return torch.stack([self._states[key] for key in keys]).float()
+
+    def forget(self, beyond: int) -> None:
+        """Frees the states of the texts that were encoded first, so that at most `beyond` are kept."""
+        for key in list(self._states)[: max(0, len(self._states) - beyond)]:
+            del self._states[key]
 
     def add(self, tokens: Tokens) -> None:
         """Encodes these texts in one go; in the same order and number they get the same states to the last bit."""

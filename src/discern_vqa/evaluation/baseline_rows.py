@@ -89,7 +89,7 @@ def _module(name: str, run: Run) -> ModuleType:
     """The baseline's. Raises ConfigError for one that cannot stand beside this run."""
     module = registry.load("baselines", name)
     if not isinstance(module, BaselineRow):
-        hint = f"take it out of run.baselines, and fit it by itself: discern train recipes/baselines/{name}.toml"
+        hint = f"take it out of run.baselines, and fit it by itself: discern train baselines/{name} --out RUN"
         raise ConfigError(f"the baseline {name} has an encoder of its own, and is no row of a run", hint=hint)
     if isinstance(module, StatesBaseline) and run.recipe.is_baseline:
         hint = "take it out of run.baselines"

@@ -20,6 +20,7 @@ from discern_vqa.trust.calibration import (
     count_shared,
     digest,
     nothing_held_out,
+    refuse_few,
     refuse_shared,
     what_can_be_done,
 )
@@ -72,15 +73,16 @@ def calibrate_run(
         if not on.is_dir():
             _refuse_learned(opened, rows, data, say)
         return _fit(run, rows, opened.recipe.data.normaliser, coverage, target, about), rows
+    opened = Run.open(run)
     if folds:
-        opened = Run.open(run)
         rows = predict_out_of_fold(opened, folds, data, say)
         about = {"what": "out-of-fold", "file": out_of_fold.FILE, "folds": folds}
         return _fit(run, rows, opened.recipe.data.normaliser, coverage, target, about), rows
-    predictor = open_run(run, calibrated=False)  # what is there may be broken or out of date
-    validation = samples_of(predictor.run, data).held_out()
+    validation = samples_of(opened, data).held_out()
     if not validation:
         raise RunError(nothing_held_out(run), hint=what_can_be_done(run))
+    refuse_few(len(validation))  # before the model is loaded
+    predictor = open_run(run, calibrated=False)  # what is there may be broken or out of date
     say(f"{len(validation):,} validation questions")
     return from_validation(predictor, validation, coverage, target)
 

@@ -1,6 +1,5 @@
 """Answers from a run: one question, a file, or a split; with its images, without, or with somebody else's."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,13 +16,11 @@ from discern_vqa.data.answers import Answer
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import StateSource
-from discern_vqa.errors import ConfigError
 from discern_vqa.evaluation.features import image_vectors, question_vectors
 from discern_vqa.evaluation.given_image import Given, as_file
-from discern_vqa.evaluation.questions import lines_named, read_questions, require_images, single_question
-from discern_vqa.files import atomic_write_text
+from discern_vqa.evaluation.predict_file import predict_file
+from discern_vqa.evaluation.questions import look_through, single_question
 from discern_vqa.measurements import Shown
-from discern_vqa.paths import refuse_own_input
 from discern_vqa.run import WEIGHTS, Run, read_tensors
 from discern_vqa.trust.calibration import Calibration, read_if_there
 from discern_vqa.trust.ood import Detector
@@ -31,6 +28,8 @@ from discern_vqa.trust.ood import read_if_there as read_detector
 
 _QUOTED = 60
 """So many letters at either end are quoted of what was not read."""
+_MOST_TEXTS = 512
+"""Texts whose states are kept between batches of a file: some 20 MB."""
 
 
 class Answered(Protocol):
@@ -140,35 +139,25 @@ class Predictor:
     def predict_file(
         self, questions: Path, out: Path, progress: Callable[[int, int], None] | None = None, mode: str = ""
     ) -> int:
-        """Answers every line of a CSV (columns image, question) or JSONL file into `out` (a line of predictions.jsonl
-        each: what was read, with `prediction`, `score`, `alternatives`, `others`, `mode`, and of a calibrated run
-        `confidence`, `answer_set`, `set_coverage`, and with it or a detector `abstains`, `reason`, `outside`; `notes`
-        where something was not read). Returns how many. Raises DataError,
-        ImageError (both with the line), and ConfigError where `out` is the file of questions or one of the run's."""
-        questions, out = Path(questions), Path(out)
-        refuse_own_input(out, questions)
-        if out.exists() and out.resolve().is_relative_to(self.run.folder.resolve()):  # what was evaluated would be lost
-            raise ConfigError(
-                f"{out} is a file of the run folder {self.run.folder}, and would be overwritten",
-                hint="name another file to write to",
-            )
-        rows = list(read_questions(questions))
-        require_images([sample for sample, _ in rows])
-        lines: list[str] = []
-        for start in range(0, len(rows), 64):
-            chunk = rows[start : start + 64]
-            samples = [sample for sample, _ in chunk]
-            with lines_named(samples):
-                answers = self.answer_judged(samples, mode)
-            for (sample, row), answer in zip(chunk, answers, strict=True):
-                line = row | {"id": sample.id, "prediction": answer.text, "score": round(answer.score, 4)}
-                line["alternatives"] = [[text, round(score, 4)] for text, score in answer.alternatives]
-                line |= {"others": answer.others, "mode": answer.mode} | trusted(answer)
-                lines.append(json.dumps(line, ensure_ascii=False))
-            if progress:
-                progress(len(lines), len(rows))
-        atomic_write_text(out, "".join(f"{line}\n" for line in lines))
-        return len(lines)
+        """Answers every row of a table of questions (CSV, Excel, JSON Lines) into `out`, whose ending says how it is
+        written (see `predict_file` and `answer_table`). Returns how many rows. A row that cannot be answered has its
+        reason in `error`. Raises DataError and ConfigError for a file that cannot be read or written as a whole, and
+        where `out` is the file of questions or one of the run's."""
+        given, out = look_through(Path(questions)), Path(out)
+        return predict_file(self, given, out, mode=mode, progress=progress).rows
+
+    def line_of(self, answer: Answer) -> dict[str, Any]:
+        """An answer as a line of JSON has it: `prediction`, `score`, `alternatives`, `others`, `mode`, and what a
+        calibrated run says of it."""
+        line = {"prediction": answer.text, "score": round(answer.score, 4)}
+        line["alternatives"] = [[text, round(score, 4)] for text, score in answer.alternatives]
+        return line | {"others": answer.others, "mode": answer.mode} | trusted(answer)
+
+    def forget(self, samples: Sequence[Sample]) -> None:
+        """Frees what is kept of these samples' images, so that memory does not grow with the number of questions."""
+        self.batcher.images.forget({sample.image for sample in samples})
+        if self.batcher.texts is not None:
+            self.batcher.texts.forget(_MOST_TEXTS)
 
     def states(self, samples: Sequence[Sample]) -> np.ndarray | None:
         """(n, w) float32: what each answer was read from (the model's `answer_state`); None for a baseline."""

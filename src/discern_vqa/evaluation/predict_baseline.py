@@ -58,3 +58,7 @@ class BaselinePredictor(Predictor):
         if shown == "blank":
             asked = [replace(sample, image="", path=Path()) for sample in asked]
         return BaselineAnswering(self.model, asked)
+
+    def forget(self, samples: Sequence[Sample]) -> None:
+        """See Predictor."""
+        self.model.forget({sample.image for sample in samples})

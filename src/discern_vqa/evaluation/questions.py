@@ -1,118 +1,312 @@
-"""A file of questions to be answered: CSV or JSON Lines, one question a line, an image named from the file's folder.
+"""Questions to be answered: a table of the user's own (CSV, Excel, JSON Lines), a folder of images, or a single one.
 
-What `discern data convert` writes is such a file too: `path` says where an image lies if not at its name, and captions
-are passed over. A mistake stops with file and line before anything is answered. No torch here.
+A table has a column with the names of images and one with questions, named as the readers of data sets are told:
+`columns.question=Frage`, `images=FOLDER`, `delimiter`, `encoding`, `sheet`. What `discern data convert` writes is such
+a table too: `path` says where an image lies if not at its name, and captions are passed over. What is wrong with a file
+as a whole is an error before anything is answered; what is wrong with one row is said in that row. No torch here.
 """
 
-import json
+import hashlib
 import os
+import shlex
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from discern_vqa.data.sample import Sample
-from discern_vqa.errors import DataError, ImageError
-from discern_vqa.imaging.images import open_image
-from discern_vqa.reading.records import (
-    CORRECT_IT,
-    Record,
-    is_file,
-    numbered_lines,
-    one_line,
-    parse_json,
-    require_record,
-    shown,
-)
-from discern_vqa.reading.tables import named_rows
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.imaging.image_ref import split_choice
+from discern_vqa.paths import what_it_is
+from discern_vqa.reading.options import require_fit
+from discern_vqa.reading.records import Record, is_file, one_line
+from discern_vqa.reading.streamed_tables import Row, Table, open_table
 
-_HINT = "a CSV with the columns image and question, or JSONL with those keys"
+FIELDS = ("image", "question", "id")
+IMAGE_ENDINGS = frozenset(".png .jpg .jpeg .jfif .tif .tiff .bmp .gif .webp .dcm .dicom .ima .nii .gz".split())
+"""Of the files in a folder that are asked about; so are files whose name has no ending, as DICOM's often have none."""
 
 
-def read_questions(path: Path) -> Iterator[tuple[Sample, dict[str, Any]]]:
-    """Each question of a CSV or JSONL file, with the row as it stood. Images are relative to the file's folder.
+@dataclass(frozen=True)
+class Asked:
+    """One row of the input: a question, or what is wrong with it.
 
-    A row without an `id` has its line's number. Raises DataError naming file and line: no such file, a missing column,
-    an empty question, broken JSON, an id that stands there twice; or that the file holds no question.
+    number: of the rows, from 0. cells: the user's own, by their place in `Questions.columns`. values: of JSON Lines,
+    the object as it was read; else None. sample: None where `problem` says why nothing can be asked.
     """
-    first_line: dict[str, int] = {}
-    captions = 0
-    for line, row in _csv_rows(path) if path.suffix.lower() == ".csv" else _jsonl_rows(path):
-        source = f"{path}:{line}"
-        if _lacks(row, "question") and not _lacks(row, "caption"):
-            captions += 1
-            continue
-        for column in ("image", "question"):
-            if _lacks(row, column):
-                raise DataError(f"{source}: {column!r} is missing or empty", hint=_HINT)
-        record = Record(row, source, line)
-        name, question = (record.text(column, verbatim=True).strip() for column in ("image", "question"))
-        elsewhere = "" if path.suffix.lower() == ".csv" else record.optional("path", verbatim=True)
-        key = str(line) if _lacks(row, "id") else record.text("id", verbatim=True)
-        if key in first_line:
-            raise DataError(
-                f"{source}: the id {shown(key)} stands already in line {first_line[key]}",
-                hint="give every question an id of its own, or none: then it is the line's number",
+
+    number: int
+    source: str
+    cells: tuple[Any, ...] = ()
+    values: Mapping[str, Any] | None = None
+    sample: Sample | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Questions:
+    """An input that was looked through once, row by row; `rows` reads it again from the beginning.
+
+    columns: the names of the user's columns, in order (of JSON Lines all keys that occur). count: of rows. digest: of
+    what was read, to know it again. left_out: what in it is no question, a sentence each. table: None for a folder.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    count: int
+    digest: str
+    left_out: tuple[str, ...] = ()
+    table: Table | None = None
+    _places: Mapping[str, str | int] = field(default_factory=dict)  # field -> its key, or its column's number
+    _images: str = ""
+    _questions: tuple[str, ...] = ()  # asked about each image of a folder
+
+    def rows(self) -> Iterator[Asked]:
+        """Each row, as it was written."""
+        if self.table is None:
+            yield from _of_folder(self.path, self._questions)
+        else:
+            yield from _of_table(self.table, self._places, self.path.parent, self._images)
+
+
+def look_through(path: Path, questions: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> Questions:
+    """Opens and checks an input: a table, or with `questions` a folder whose images are each asked all of them.
+
+    options: of a table: `columns`, `images`, `delimiter`, `encoding`, `sheet`.
+
+    Raises:
+        DataError: the file cannot be read to its end, has no column of images or questions, or no row can be asked.
+        ConfigError: an option that there is not, or that is of no use for such a file.
+    """
+    path, options = Path(path), dict(options or {})
+    if path.is_dir():
+        return _look_through_folder(path, questions, options)
+    if questions:
+        raise ConfigError(f"--question is for a folder of images, and {path} is none", hint="leave out --question")
+    require_fit("predict", _table_options, options, "--option ", "name a text: --option KEY=TEXT")
+    return _look_through_table(path, **options)
+
+
+def _table_options(
+    path: Path,
+    questions: Sequence[str],
+    *,
+    columns: Mapping[str, str] | None = None,
+    images: str = "",
+    delimiter: str = "",
+    encoding: str = "",
+    sheet: str = "",
+) -> None:
+    """The options of a table, as `require_fit` reads them off a function."""
+
+
+def _look_through_table(
+    path: Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    images: str = "",
+    delimiter: str = "",
+    encoding: str = "",
+    sheet: str = "",
+) -> Questions:
+    table = open_table(path, delimiter=delimiter, encoding=encoding, sheet=sheet)
+    places = _places(table, columns or {})
+    digest = hashlib.sha256(repr((sorted(places.items()), images)).encode())
+    names: dict[str, None] = dict.fromkeys(table.names)
+    count = usable = 0
+    first, counted = "", Counter[str]()
+    for asked in _of_table(table, places, path.parent, images, counted):
+        count += 1
+        digest.update(repr(asked.cells or asked.values).encode("utf-8", "surrogatepass"))
+        names |= dict.fromkeys(asked.values or ())
+        usable += not asked.problem
+        first = first or f"{asked.source}: {asked.problem}" * bool(asked.problem)
+    passed = (f"{counted['captions']:,} captions were passed over",) if counted["captions"] else ()
+    if not count:
+        more = f" ({passed[0]})" if passed else ""
+        raise DataError(f"{path} holds no question{more}", hint="expected a row for each image and question")
+    if not usable:
+        others = f" (and so it is with all {count:,} rows)" if count > 1 else ""
+        raise DataError(f"{first}{others}", hint=_what_to_give(path, table, places, images))
+    ordered = table.names if table.names else tuple(names)
+    return Questions(path, ordered, count, digest.hexdigest(), passed, table, places, images)
+
+
+def _places(table: Table, columns: Mapping[str, str]) -> dict[str, str | int]:
+    """Where each field stands: a column's number, or a key of JSON Lines. Raises DataError, ConfigError."""
+    if unknown := sorted(columns.keys() - {*FIELDS}):
+        raise ConfigError(f"columns: there is no field {unknown[0]!r}", hint=f"there are: {', '.join(FIELDS)}")
+    if not table.names:
+        return {name: columns.get(name, name) for name in FIELDS}
+    names = [name.strip() for name in table.names]
+    lowered = [name.lower() for name in names]
+    places: dict[str, str | int] = {}
+    for name in FIELDS:
+        wanted = columns.get(name)
+        if wanted is not None and wanted not in names:
+            near = get_close_matches(wanted, names, n=1)
+            raise ConfigError(
+                f"{table.path} has no column {wanted!r}; its columns are: {one_line(', '.join(names))}",
+                hint=f"did you mean {near[0]!r}?" if near else "name one of these columns",
             )
-        first_line[key] = line
-        yield asked(key, path.parent / (elsewhere or name), question, source), row
-    if not first_line:
-        passed = f" ({captions} captions were passed over)" if captions else ""
-        raise DataError(f"{path} holds no question{passed}", hint=_HINT)
+        if wanted is not None or name in lowered:
+            places[name] = names.index(wanted) if wanted is not None else lowered.index(name)
+    if missing := [name for name in ("image", "question") if name not in places]:
+        options = " ".join(f"--option columns.{name}=NAME" for name in missing)
+        raise DataError(
+            f"{table.path} has no column {' and no column '.join(map(repr, missing))}; its columns are: "
+            f"{one_line(', '.join(names))}",
+            hint=f"name the columns that hold them: {options}",
+        )
+    return places
 
 
-def _lacks(row: Mapping[str, Any], column: str) -> bool:
-    """Whether there is nothing in a row's column. 0 is something."""
-    value = row.get(column)
+def _of_table(
+    table: Table, places: Mapping[str, str | int], folder: Path, images: str, passed: Counter[str] | None = None
+) -> Iterator[Asked]:
+    """The rows that ask something, or should. `passed` counts what is passed over."""
+    number = 0
+    for row in table.rows():
+        if row.values is not None and not row.problem and _has(row, "caption") and not _has(row, places["question"]):
+            if passed is not None:
+                passed["captions"] += 1
+            continue
+        source = f"{table.path}:{row.line}"
+        try:
+            if row.problem:
+                raise DataError(row.problem)
+            sample = _sample(row, places, folder, images, source)
+            yield Asked(number, source, row.cells, row.values, sample)
+        except DataError as error:
+            hint = f" ({error.hint})" if error.hint.startswith("did you mean") else ""
+            problem = f"{str(error).removeprefix(f'{source}: ')}{hint}"
+            yield Asked(number, source, row.cells, row.values, problem=problem)
+        number += 1
+
+
+def _sample(row: Row, places: Mapping[str, str | int], folder: Path, images: str, source: str) -> Sample:
+    values = {name: _value(row, place) for name, place in places.items()}
+    for name in ("image", "question"):
+        if _is_empty(values[name]):
+            raise DataError(f"{name!r} is missing or empty")
+    record = Record(values, source, row.line)
+    name, question = (record.text(field, verbatim=True).strip() for field in ("image", "question"))
+    elsewhere = ""
+    if row.values is not None and not _is_empty(row.values.get("path")):
+        elsewhere = Record(row.values, source, row.line).text("path", verbatim=True)
+    key = str(row.line) if _is_empty(values.get("id")) else record.text("id", verbatim=True)
+    path = folder / (elsewhere or Path(images) / _with_slashes(name, folder / images))
+    sample = asked(key, path, question, source)
+    if not is_file(sample.path):
+        near = get_close_matches(path.name, _names_in(path.parent), n=1)
+        raise DataError(
+            f"the image {path} {what_it_is(split_choice(path)[0])}", hint=f"did you mean {near[0]!r}?" if near else ""
+        )
+    return sample
+
+
+def _with_slashes(name: str, folder: Path) -> str:
+    """A Windows program's name of an image; one with such a sign in it that is there stays."""
+    return name if "\\" not in name or is_file(folder / name) else name.replace("\\", "/")
+
+
+_MOST_NAMES = 2_000  # more would be looked through for every row whose image is missing
+
+
+@lru_cache(maxsize=4)
+def _names_in(folder: Path) -> list[str]:
+    """The names in a folder that is not too large to look for a similar one."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for _, entry in zip(range(_MOST_NAMES + 1), entries, strict=False)]
+    except OSError:
+        return []
+    return names if len(names) <= _MOST_NAMES else []
+
+
+def _has(row: Row, place: str | int) -> bool:
+    return not _is_empty(_value(row, place))
+
+
+def _value(row: Row, place: str | int) -> Any:
+    if row.values is not None:
+        return row.values.get(str(place))
+    return row.cells[place] if isinstance(place, int) else None
+
+
+def _is_empty(value: object) -> bool:
+    """Whether there is nothing in a cell. 0 is something."""
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for row in named_rows(path, needed=()):
-        if isinstance(row, DataError):
-            raise row
-        yield row.number, dict(row.values)
+def _what_to_give(path: Path, table: Table, places: Mapping[str, str | int], images: str) -> str:
+    """What helps where no row can be asked: a folder of images, or columns."""
+    for row in table.rows():
+        name = _value(row, places["image"])
+        if row.problem or _is_empty(name):
+            continue
+        name = str(name).strip().replace("\\", "/")
+        base = path.parent / images
+        for folder in sorted(entry for entry in base.iterdir() if entry.is_dir()) if base.is_dir() else []:
+            if is_file(folder / name):
+                return f"--option {shlex.quote(f'images={(Path(images) / folder.name).as_posix()}')}"
+        break
+    return "the images are named relative to the table's folder; others: --option images=FOLDER"
 
 
-def _jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for line, content in numbered_lines(path):
-        source = f"{path}:{line}"
-        row = parse_json(content, source, lines=False, hint="one object on each line")
-        row = dict(require_record(row, source).values)
-        try:
-            json.dumps(row, allow_nan=False)  # the row is written into the predictions, which other programs read
-        except ValueError as error:
-            raise DataError(
-                f"{source}: a number is NaN or infinite, which JSON does not have", hint="write null instead of it"
-            ) from error
-        except RecursionError as error:
-            raise DataError(f"{source}: the row is nested too deep", hint=CORRECT_IT) from error
-        yield line, row
+# -- a folder of images ------------------------------------------------------------------------------------------------
 
 
-def require_images(samples: Sequence[Sample]) -> None:
-    """Raises ImageError, with the line that asks about it, for the first image that is not there. Nothing is opened."""
-    for sample in samples:
-        if not is_file(sample.path):
-            _open(sample)
+def _look_through_folder(path: Path, questions: Sequence[str], options: Mapping[str, Any]) -> Questions:
+    texts = tuple(text.strip() for text in questions if text.strip())
+    if not texts:
+        raise DataError(
+            f"{path} is a folder of images: expected a question about each",
+            hint='add --question "Is there a mass?", or name a table of questions',
+        )
+    if options:
+        raise ConfigError(f"--option {next(iter(options))} is for a table of questions", hint="leave out --option")
+    count, digest = 0, hashlib.sha256(repr(texts).encode())
+    for row in _of_folder(path, texts):
+        count += 1
+        digest.update(repr(row.cells).encode("utf-8", "surrogatepass"))
+    others = Counter(file.suffix.lower() for file in _files(path) if not _may_be_image(file))
+    kinds = ", ".join(f"{count:,} {ending}" for ending, count in sorted(others.items()))
+    left_out = (f"files that are no images by their endings were passed over: {kinds}",) if others else ()
+    if not count:
+        raise DataError(f"{path} holds no image{': ' * bool(left_out)}{''.join(left_out)}", hint="name another folder")
+    return Questions(path, ("image", "question"), count, digest.hexdigest(), left_out, _questions=texts)
 
 
-@contextmanager
-def lines_named(samples: Sequence[Sample]) -> Iterator[None]:
-    """An image of the samples that cannot be opened inside is said with the line that asks about it."""
-    try:
-        yield
-    except ImageError:
-        for sample in samples:
-            _open(sample)
-        raise
+def _of_folder(path: Path, questions: Sequence[str]) -> Iterator[Asked]:
+    number = 0
+    for file in _files(path):
+        if not _may_be_image(file):
+            continue
+        name = file.relative_to(path).as_posix()
+        for question in questions:
+            sample = asked(str(number + 1), file, question, str(file))
+            yield Asked(number, str(file), (name, question), sample=sample)
+            number += 1
 
 
-def _open(sample: Sample) -> None:
-    try:
-        open_image(sample.path)
-    except ImageError as error:
-        raise ImageError(f"{sample.source}: {error}", hint=error.hint) from error
+def _files(folder: Path) -> Iterator[Path]:
+    """The files below a folder but for hidden ones, in the order of their names; one folder's names at a time."""
+    for here, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(here) / name for name in sorted(names) if not name.startswith("."))
+
+
+def _may_be_image(file: Path) -> bool:
+    """By its ending; none, and numbers alone (a DICOM identifier's), may be a DICOM file's."""
+    ending = file.suffix.lower()
+    return ending in IMAGE_ENDINGS or not ending or ending[1:].isdigit()
+
+
+# -- one question ------------------------------------------------------------------------------------------------------
 
 
 def single_question(image: Path, question: object) -> Sample:

@@ -1,6 +1,6 @@
 """Global features of images by a frozen encoder, for baselines that see: computed once for each image."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,12 @@ class Features:
             if sample.image not in self._known:
                 self._known[sample.image] = self._encode(sample)
         return np.stack([self._known[sample.image] for sample in samples])
+
+    def forget(self, images: Collection[str]) -> None:
+        """Frees what is kept of these images: nobody asks about them again soon."""
+        self._pixels.forget(images)
+        for image in images:
+            self._known.pop(image, None)
 
     def _encode(self, sample: Sample) -> Vectors:
         grey = torch.full((1, 3, self.encoder.size, self.encoder.size), 0.5)

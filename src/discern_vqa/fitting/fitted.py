@@ -11,7 +11,7 @@ it as on any run. A new baseline is one new file with `Config`, `Model` and `ans
 import json
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, Self
 
@@ -80,6 +80,9 @@ class Baseline(ABC):
     @abstractmethod
     def answers(self, samples: Sequence[Sample]) -> list[Answer]:
         """One for each question: the answer with a score in [0, 1], and the next best. Reads no sample's answer."""
+
+    def forget(self, images: Collection[str]) -> None:  # noqa: B027 (most keep nothing)
+        """Frees what is kept of these images: nobody asks about them again soon."""
 
 
 class SamplesBaseline(Baseline, Generic[Setting]):

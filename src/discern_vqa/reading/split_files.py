@@ -5,16 +5,19 @@
 
 `from` and `id` are the sample's as its reader gives them; `split` is the part that it goes to: the name of a split, or
 "none" for samples in no part (captions and template re-phrasings of test images). Samples of one cluster are never in
-two parts. This is checked when the files are written and when they are read, against the images and patients of the
-samples at that time: files that were edited, or made for other data, are refused.
+two parts, and neither are those of one image, patient, study, group or image pair. This is checked when the files are
+written and when they are read, against the samples at that time: files that were edited, or made for other data, are
+refused with the lines that disagree.
 
-`read` serves a recipe's `[data] index = "DIR"` and `--option index=DIR`. Each sample's `group` becomes its cluster, so
-that holding out a validation part keeps clusters whole.
+`read` serves a recipe's `[data] index = "DIR"` and `--option index=DIR`. The reader gets the options that the split was
+made with, and over them those that are given. Each sample's `group` becomes its cluster, so that holding out a
+validation part keeps clusters whole.
 """
 
 import json
+import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,28 +31,35 @@ from discern_vqa.reading.records import numbered_lines, present_splits, shown
 ABOUT, ROWS = "split.json", "split.jsonl"
 NONE = "none"
 _FORMAT = "discern split 1"
-_MAKE_ANEW = "make a new one: discern data split"
+_TIES = {"image": "image", "patient": "patient", "study": "study", "group": "group", "twin": "image pair"}
+"""What a split never divides: fields of a sample, and what they are called in messages."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """Where one sample goes."""
+    """Where one sample goes. `line`: of the file that says so; 0 while it is being made."""
 
     from_split: str
     id: str
     split: str
     cluster: int
+    line: int = 0
+
+
+def ties(sample: Sample) -> dict[str, str]:
+    """What a sample shares with others that have to be on its side of a split, by kind; "" where it names none."""
+    return {field: str(getattr(sample, field)) for field in _TIES}
 
 
 def write(folder: Path, rows: Sequence[Row], samples: Sequence[Sample], about: Mapping[str, Any]) -> None:
-    """Writes both files, `split.json` last. `about` says how the split was made; its "by" is one of "image", "near",
-    "patient", "study".
+    """Writes both files, `split.json` last. `about` says how the split was made: "dataset", "by" (see `SplitSettings`),
+    "options" of the reader, "skip_broken".
 
     Raises:
-        DataError: a cluster, image, patient or study would be in two parts.
+        DataError: samples of one cluster, image, patient, study, group or image pair would be in two parts.
         DiscernError: the folder cannot be written to.
     """
-    _refuse_two_sides(rows, samples, about["by"], str(folder))
+    _refuse_two_sides(rows, samples, folder, _anew(about["dataset"], "ROOT", folder))
     with explained(folder / ABOUT):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ABOUT).unlink(missing_ok=True)
@@ -70,27 +80,36 @@ def parts(folder: Path) -> tuple[str, ...]:
 
 
 def read(reader: Reader, root: Path, folder: Path, options: Mapping[str, Any]) -> dict[str, list[Sample]]:
-    """The samples of each split of the index in `folder`. The options are those that it was made with.
+    """The samples of each split of the index in `folder`. The reader's options are those that the split was made with;
+    `options` are put over them.
 
-    Raises DataError: the index is not there, is broken, does not fit the samples, or has a cluster on two sides.
+    Raises DataError: the index is not there, is broken, does not fit the samples, or has samples in two parts that
+    belong together.
     """
     folder = Path(folder)
     about = _about(folder)
     name = reader.__name__.rpartition(".")[2]
     if about["dataset"] != name:
-        raise DataError(f"{folder} is a split of {about['dataset']!r}, not of {name!r}", hint=f"{_MAKE_ANEW} {name}")
-    known = {(row.from_split, row.id): row for row in _rows(folder / ROWS)}
+        raise DataError(
+            f"{folder} is a split of {about['dataset']!r}, not of {name!r}",
+            hint=_anew(name, str(root), Path("OTHER_DIR")),
+        )
+    made_with: dict[str, Any] = about.get("options") or {}
+    given = _put_over(made_with, options)
+    if about.get("skip_broken"):
+        given.setdefault("skipped", [])  # how many these were was said when the split was made
+    anew = _command(name, root, folder, about)
+    known = {(row.from_split, row.id): row for row in _rows(folder / ROWS, anew)}
     read_splits = about.get("read") or present_splits(reader, root)
-    samples = [sample for split in read_splits for sample in reader.read(root, split, **options)]
+    samples = [sample for split in read_splits for sample in reader.read(root, split, **given)]
     unknown = [sample for sample in samples if (sample.split, sample.id) not in known]
     if unknown or len(samples) != len(known):
         first = f"; the first it does not know: {unknown[0].source}" if unknown else ""
         raise DataError(
-            f"{folder} was made for {len(known):,} samples, and {len(samples):,} are read now{first}",
-            hint=f"give the reader the options {about.get('options') or 'none'}, or {_MAKE_ANEW} {name}",
+            f"{folder} was made for {len(known):,} samples, and {len(samples):,} are read now{first}", hint=anew
         )
     rows = [known[sample.split, sample.id] for sample in samples]
-    _refuse_two_sides(rows, samples, about["by"], str(folder))
+    _refuse_two_sides(rows, samples, folder, anew)
     samples_by_split: dict[str, list[Sample]] = {split: [] for split in parts(folder)}
     for row, sample in zip(rows, samples, strict=True):
         if row.split != NONE:
@@ -98,31 +117,64 @@ def read(reader: Reader, root: Path, folder: Path, options: Mapping[str, Any]) -
     return samples_by_split
 
 
-def _refuse_two_sides(rows: Sequence[Row], samples: Sequence[Sample], by: str, where: str) -> None:
-    kinds: list[tuple[str, Iterable[object]]] = [
-        ("cluster", (row.cluster for row in rows)),
-        ("image", (sample.image for sample in samples)),
-    ]
-    if by in ("patient", "study"):
-        kinds.append((by, (getattr(sample, by) for sample in samples)))
-    for kind, keys in kinds:
-        side_of: dict[object, str] = {}
-        for key, row in zip(keys, rows, strict=True):
-            side = "train" if row.split == "pretrain" else row.split
-            if key != "" and side != NONE and side_of.setdefault(key, side) != side:
-                raise DataError(
-                    f"{where}: the {kind} {shown(key)} is in {side_of[key]} and in {side}",
-                    hint=f"{_MAKE_ANEW} --by {by}",
-                )
+def _put_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of both; of one in both that is a table (`columns`), the entries of both. `above` decides."""
+    tables = {
+        key: {**below[key], **value}
+        for key, value in above.items()
+        if isinstance(value, Mapping) and isinstance(below.get(key), Mapping)
+    }
+    return {**below, **above, **tables}
+
+
+def _command(name: str, root: Path, folder: Path, about: Mapping[str, Any]) -> str:
+    """The command that makes the split anew as it was made."""
+    options = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in (about.get("options") or {}).items()]
+    words = ["--by", about["by"], *(word for option in options for word in ("--option", option))]
+    words += ["--skip-broken"] if about.get("skip_broken") else []
+    return _anew(name, str(root), folder, f" {shlex.join(words)}")
+
+
+def _anew(name: str, root: str, out: Path, options: str = "") -> str:
+    return f"make a new one: discern data split {name} {shlex.quote(root)} --out {shlex.quote(str(out))}{options}"
+
+
+def _refuse_two_sides(rows: Sequence[Row], samples: Sequence[Sample], folder: Path, anew: str) -> None:
+    """Raises DataError, with the lines, where samples that belong together are in two parts. `anew`: the hint."""
+    first: dict[tuple[str, Hashable], tuple[Row, Sample]] = {}
+    problems: list[str] = []
+    for row, sample in zip(rows, samples, strict=True):
+        if row.split == NONE:
+            continue
+        keys: dict[str, Hashable] = {"cluster": row.cluster}
+        keys |= {_TIES[field]: key for field, key in ties(sample).items() if key}
+        for kind, key in keys.items():
+            row_before, sample_before = first.setdefault((kind, key), (row, sample))
+            if _side(row_before) != _side(row):
+                sides = f"{_placed(row_before, sample_before)} and in {_placed(row, sample)}"
+                problems.append(f"the {kind} {shown(key)} is in {sides}")
+    if problems:
+        more = f" (and {len(problems) - 1:,} more like this)" if len(problems) > 1 else ""
+        raise DataError(f"{folder}: {problems[0]}{more}", hint=anew)
+
+
+def _side(row: Row) -> str:
+    """Pre-training and training are one side: both are learned from."""
+    return "train" if row.split == "pretrain" else row.split
+
+
+def _placed(row: Row, sample: Sample) -> str:
+    where = [f"{ROWS}:{row.line}"] if row.line else []
+    return f"{_side(row)} ({', '.join([*where, sample.source])})"
 
 
 def _about(folder: Path) -> dict[str, Any]:
     file = folder / ABOUT
     if not file.is_file():
-        folds = sorted(found.parent.name for found in folder.glob(f"fold*/{ABOUT}")) if folder.is_dir() else []
+        folds = sorted(below.parent.name for below in folder.glob(f"fold*/{ABOUT}")) if folder.is_dir() else []
         raise DataError(
             f"{folder} holds no split ({ABOUT} is not there)",
-            hint=f"name one of its folds: {folder / folds[0]}" if folds else f"{_MAKE_ANEW} NAME ROOT --out {folder}",
+            hint=f"name one of its folds: {folder / folds[0]}" if folds else _anew("NAME", "ROOT", folder),
         )
     try:
         about: dict[str, Any] = from_json(file.read_bytes())
@@ -130,25 +182,25 @@ def _about(folder: Path) -> dict[str, Any]:
         if about["format"] != _FORMAT or not is_whole:
             raise ValueError("another format")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file} is no split of this program", hint=_MAKE_ANEW) from error
+        raise DataError(f"{file} is no split of this program", hint=_anew("NAME", "ROOT", folder)) from error
     return about
 
 
-def _rows(file: Path) -> list[Row]:
+def _rows(file: Path, anew: str) -> list[Row]:
     rows: dict[tuple[str, str], Row] = {}
     for number, line in numbered_lines(file):
         try:
             values = from_json(line)
-            row = Row(values["from"], values["id"], values["split"], values["cluster"])
+            row = Row(values["from"], values["id"], values["split"], values["cluster"], number)
             is_text = isinstance(row.from_split, str) and isinstance(row.id, str)
             if not is_text or type(row.cluster) is not int or row.split not in (*SPLITS, NONE):
                 raise ValueError("another form")
         except (ValueError, KeyError, TypeError) as error:
             form = '{"from": ..., "id": ..., "split": ..., "cluster": 0}'
-            raise DataError(f"{file}:{number}: {shown(line)}; expected {form}", hint=_MAKE_ANEW) from error
+            raise DataError(f"{file}:{number}: {shown(line)}; expected {form}", hint=anew) from error
         if (row.from_split, row.id) in rows:
             problem = f"the sample {row.id!r} of {row.from_split} was named before"
-            raise DataError(f"{file}:{number}: {problem}", hint=_MAKE_ANEW)
+            raise DataError(f"{file}:{number}: {problem}", hint=anew)
         rows[row.from_split, row.id] = row
     return list(rows.values())
 

@@ -19,7 +19,7 @@ from discern_vqa.imaging.fingerprints import Fingerprints, fingerprints
 from discern_vqa.imaging.near_pairs import near_pairs
 from discern_vqa.imaging.thumbnails import shows_something
 from discern_vqa.reading import split_files
-from discern_vqa.reading.split_files import NONE, Row
+from discern_vqa.reading.split_files import NONE, Row, ties
 from discern_vqa.reading.stratify import assign, questions_by_kind
 
 WAYS = ("image", "near", "patient", "study")
@@ -29,24 +29,31 @@ WAYS = ("image", "near", "patient", "study")
 class SplitSettings:
     """How a data set is split.
 
+    Whatever it is split by, the samples of one image (by name, bytes or pixels), patient, study, group or image pair
+    stay in one part.
+
     Args:
-        by: "image": images that are equal by name or pixels stay in one part, and so do the groups of the data set.
-            "near": near-identical images too. "patient", "study": the images of one patient or study too.
+        by: what else, several with commas between. "near": near-identical images stay in one part too. "patient",
+            "study": the data set has to name them; where it names none, the split is refused. "image": nothing else.
         test: share of the evaluated questions; not used with folds.
         validation: share of the evaluated questions, with folds of those that are not in the test part; 0 for none.
         folds: 0 for one split; k for k of them, each testing another part.
         seed: another seed, another split.
     """
 
-    by: str = "image"
+    by: str = "near"
     test: float = 0.2
     validation: float = 0.1
     folds: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.by not in WAYS:
-            raise ConfigError(f"a data set cannot be split by {self.by!r}", hint=f"there are: {', '.join(WAYS)}")
+        unknown = [way for way in self.ways if way not in WAYS]
+        if unknown or not self.ways:
+            raise ConfigError(
+                f"a data set cannot be split by {(unknown or [self.by])[0]!r}",
+                hint=f"there are: {', '.join(WAYS)}; several with commas between: --by near,patient",
+            )
         held_out = self.validation if self.folds else self.test + self.validation
         if not 0 < self.test < 1 or not 0 <= self.validation < 1 or held_out >= 1:
             raise ConfigError(
@@ -55,6 +62,12 @@ class SplitSettings:
             )
         if self.folds and self.folds < 2:
             raise ConfigError(f"{self.folds} folds were asked for; expected at least 2", hint="5 are usual")
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """What `by` names, each once, in the order of WAYS; names that are none of them last."""
+        named = {part.strip() for part in self.by.split(",") if part.strip()}
+        return tuple(sorted(named, key=lambda way: (WAYS.index(way) if way in WAYS else len(WAYS), way)))
 
 
 def make(
@@ -71,17 +84,17 @@ def make(
 
     Returns:
         For each split that was written: {"folder", "clusters", "largest", "parts": {name: {"samples", "judged",
-        "images", "share"}}, "unnamed": samples without a patient or study}.
+        "images", "share"}}, "unnamed": samples that do not name the patient or study that the set is split by}.
 
     Raises DataError: there is no question, no sample names its patient or study, or a part would be empty.
     """
     samples = [sample for rows in samples_by_split.values() for sample in rows]
     if not any(map(_may_be_evaluated, samples)):
         raise DataError("the data set has no question to test", hint="split a set that has questions")
-    clusters = clusters_of(samples, settings.by, prints)
+    clusters = clusters_of(samples, settings.ways, prints)
     judged = [(sample, cluster) for sample, cluster in zip(samples, clusters, strict=True) if _may_be_evaluated(sample)]
     counts = questions_by_kind([sample for sample, _ in judged], [cluster for _, cluster in judged], max(clusters) + 1)
-    content = {"by": settings.by, "seed": settings.seed, "read": list(samples_by_split), **about}
+    content = {"by": ",".join(settings.ways), "seed": settings.seed, "read": list(samples_by_split), **about}
     if not settings.folds:
         part_of = assign(
             counts, {**_learning_shares(1 - settings.test, settings), "test": settings.test}, settings.seed
@@ -105,22 +118,23 @@ def _learning_shares(whole: float, settings: SplitSettings) -> dict[str, float]:
 
 
 def clusters_of(
-    samples: Sequence[Sample], by: str, prints: Callable[[list[Path]], Fingerprints] = fingerprints
+    samples: Sequence[Sample], ways: Sequence[str], prints: Callable[[list[Path]], Fingerprints] = fingerprints
 ) -> list[int]:
-    """The cluster of each sample, which must not be divided (see `SplitSettings.by`). Opens every image."""
-    if by in ("patient", "study") and not any(getattr(sample, by) for sample in samples):
-        named = sum(bool(sample.group) for sample in samples)
-        raise DataError(
-            f"no sample names its {by}",
-            hint=f"--by image keeps together what the data set groups ({named:,} samples)"
-            if named
-            else "split by near-identical images: --by near",
-        )
+    """The cluster of each sample, which must not be divided (see `SplitSettings`). Opens every image.
+
+    Raises DataError: no sample names its patient or study, although the set is to be split by it.
+    """
+    for way in ("patient", "study"):
+        if way in ways and not any(getattr(sample, way) for sample in samples):
+            raise DataError(
+                f"no sample names its {way}",
+                hint="split without it: --by near keeps together what is known of an image, and near-identical images",
+            )
     paths = {sample.image: sample.path for sample in samples}
     images = prints(list(paths.values()))
     number_of = {image: number for number, image in enumerate(paths)}
     near = Clusters(len(paths))
-    if by == "near":
+    if "near" in ways:
         usable = np.flatnonzero(shows_something(images.thumbs[:, 0]))
         for pairs in near_pairs(images.thumbs[usable]):
             near.add(usable[pairs.one], usable[pairs.other])
@@ -128,17 +142,9 @@ def clusters_of(
     keys: list[list[Hashable]] = []
     for sample in samples:
         number = number_of[sample.image]
-        bonds = {
-            "near": labels[number],
-            "pixels": images.pixels[number],
-            "bytes": images.content[number],
-            "twin": sample.twin,
-            # A split by study may divide a patient, which is often the group.
-            "group": "" if by == "study" else sample.group,
-            "patient": sample.patient if by == "patient" else "",
-            "study": sample.study if by == "study" else "",
-        }
-        keys.append([("image", sample.image), *((kind, key) for kind, key in bonds.items() if key not in ("", b""))])
+        bonds = {"near": labels[number], "pixels": images.pixels[number], "bytes": images.content[number]}
+        bonds |= {kind: key for kind, key in ties(sample).items() if key}
+        keys.append([(kind, key) for kind, key in bonds.items() if key != b""])
     units = sorted(connected(keys), key=lambda unit: min((samples[row].split, samples[row].id) for row in unit))
     cluster_of = {row: cluster for cluster, unit in enumerate(units) for row in unit}
     return [cluster_of[row] for row in range(len(samples))]
@@ -161,11 +167,12 @@ def _written(
         for part in ("train", "validation", "test")
     }
     evaluated = {part: sum(map(_may_be_evaluated, part_samples)) for part, part_samples in members.items()}
+    named = [way for way in settings.ways if way in ("patient", "study")]
     sizes = Counter(clusters)
     largest = max(sizes.values())
     for part, questions in evaluated.items():
         if not questions and (part != "validation" or settings.validation):
-            ways = ["split by something narrower (--by image)"] if settings.by != "image" else []
+            ways = ["split without near-identical images (--by image)"] if "near" in settings.ways else []
             ways += [f"into fewer folds ({len(sizes)} at most)"] if settings.folds > 2 else []
             ways += ["without a validation part (--validation 0)"] if settings.validation else []
             raise DataError(
@@ -178,7 +185,7 @@ def _written(
         "folder": str(out),
         "clusters": len(sizes),
         "largest": largest,
-        "unnamed": sum(not getattr(s, settings.by) for s in samples) if settings.by in ("patient", "study") else 0,
+        "unnamed": sum(any(not getattr(sample, way) for way in named) for sample in samples),
         "parts": {
             part: {
                 "samples": len(members[part]),

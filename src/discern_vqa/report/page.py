@@ -133,7 +133,7 @@ def _audit_lines(report: dict[str, Any]) -> list[tuple[str, list[str]]]:
             try:
                 lines = check.lines(figures)
             except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError):  # of an earlier version
-                lines = ["(figures of another version of Discern; discern evaluate writes them anew)"]
+                lines = ["(figures of another version of Discern; `discern evaluate` writes them anew)"]
             told.append((check.TITLE, lines))
     return told
 

@@ -47,7 +47,7 @@ def write(path: Path, ids: Sequence[str], states: np.ndarray) -> None:
 
 def read(path: Path) -> States:
     """Reads the file. Raises RunError when it is broken, or its ids are not those of its rows."""
-    with own_file(path, "write it anew with discern evaluate, or remove it"):
+    with own_file(path, f"write it anew: discern evaluate {path.parent}, or remove it"):
         with safe_open(path, framework="numpy") as file:
             states = np.asarray(file.get_tensor("states"), dtype=np.float32)
             ids = from_json(file.metadata()["ids"])

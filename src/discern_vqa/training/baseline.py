@@ -34,7 +34,9 @@ def fit_baseline(
     reading = Samples(settings.data, root, settings.run.seed)
     samples, validation = reading.learning
     if not samples:
-        raise DataError(f"{root}: nothing to learn from", hint="see: discern data audit")
+        raise DataError(
+            f"{root}: nothing to learn from", hint=f"see: discern data audit {settings.data.dataset} {root}"
+        )
     vocabulary = reading.answer_vocabulary()
     sees = isinstance(settings.model, EncoderTable)
     given = replace(
@@ -50,6 +52,8 @@ def fit_baseline(
         f"{len(given.rows):,} questions about {len({row.image for row in given.rows}):,} images, "
         f"{len(validation):,} for validation, {len(vocabulary):,} answers"
     )
+    if unused := reading.unused_validation():
+        say(f"NOTE: {unused}")
     # A baseline reads words by itself: the run's tokenizer knows none.
     run = Run(out, settings, vocabulary, WordTokenizer([]), root).create(recipe)
     model = registry.fitted_baseline(settings.model.name).Model.fit(settings.model, given)

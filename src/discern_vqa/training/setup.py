@@ -107,7 +107,9 @@ def set_up(
     samples, validation = reading.learning
     validation = evaluated(settings.data, validation, settings.optim.batch)
     if not samples:
-        raise DataError(f"{root}: nothing to learn from", hint="see: discern data audit")
+        raise DataError(
+            f"{root}: nothing to learn from", hint=f"see: discern data audit {settings.data.dataset} {root}"
+        )
     torch.manual_seed(settings.run.seed)
     with among.main_process_first():
         if (resume or not among.is_main_process) and (out / CONFIG).is_file():
@@ -133,6 +135,8 @@ def set_up(
         say("precision: this processor has no bfloat16 arithmetic, so it computes in 32 bits")
     for warning in imitated(settings.data):
         say(f"WARNING: {warning}")
+    if unused := reading.unused_validation():
+        say(f"NOTE: {unused}")
     say(
         f"{len(samples):,} samples of {len({sample.image for sample in samples}):,} images, "
         f"{len(validation):,} for validation, {len(run.vocabulary):,} answers, "

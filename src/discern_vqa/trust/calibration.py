@@ -78,12 +78,7 @@ class Calibration:
         for name, value in (("coverage", coverage), ("accuracy", target if target is not None else 0.5)):
             if not 0 < value < 1:
                 raise ConfigError(f"the {name} is {value}; expected between 0 and 1", hint="0.9 means 90 %")
-        if len(rows) < FEWEST:
-            raise DataError(
-                f"{len(rows)} held-out questions are too few to calibrate on; expected at least {FEWEST}",
-                hint="hold out more ([data] validation_ratio in the recipe), give a larger file with --on, or learn"
-                " from all (--set data.refit=train+validation --set run.select=last) and calibrate with --folds 5",
-            )
+        refuse_few(len(rows))
         kind = confidence.kind_of(rows)
         right = rights(rows, normalise)
         temperature = confidence.fit_temperature(rows, right, normalise, kind)
@@ -157,7 +152,7 @@ class Calibration:
     @classmethod
     def read(cls, path: Path) -> "Calibration":
         """Reads the file. Raises RunError when it is broken or of another version."""
-        hint = "make it anew with discern calibrate, or remove it"
+        hint = f"make it anew: discern calibrate {path.parent}, or remove it"
         with own_file(path, hint):
             content = read_object(path, hint)
             if content["version"] != VERSION:
@@ -191,7 +186,7 @@ def read_if_there(folder: Path, weights: Path) -> Calibration | None:
 def refuse_other_weights(path: Path, fitted: str, weights: Path) -> None:
     """Raises RunError when the file `path` of a run's folder was made for weights of another digest than `weights`."""
     if fitted != digest(weights):
-        hint = f"make it anew with discern calibrate {path.parent}, or remove it"
+        hint = f"make it anew: discern calibrate {path.parent}, or remove it"
         raise RunError(f"{path} was made for other weights than {weights.name} holds now", hint=hint)
 
 
@@ -231,6 +226,16 @@ def not_yet(run: Path, refit: bool) -> str:
     """What to know of the score of an answer of a run that is not calibrated. refit: whether it held nothing out."""
     why, folds = (" since the run learned from all of its data,", " --folds 5") if refit else ("", "")
     return f"the score is not calibrated,{why} and is no probability: discern calibrate {run}{folds}"
+
+
+def refuse_few(count: int) -> None:
+    """Raises DataError where so many held-out questions are too few to calibrate on."""
+    if count < FEWEST:
+        raise DataError(
+            f"{count} held-out questions are too few to calibrate on; expected at least {FEWEST}",
+            hint="hold out more ([data] validation_ratio in the recipe), give a larger file with --on, or learn"
+            " from all (--set data.refit=train+validation --set run.select=last) and calibrate with --folds 5",
+        )
 
 
 def what_can_be_done(run: Path) -> str:

@@ -49,7 +49,7 @@ HELD_OUT, LEFT_OUT = "held out", "learned from, each fifth left out in turn"
 OUT_OF_FOLD = "each left out of a training of its own (discern calibrate --folds)"
 KINDS = {"image": "images", "question": "questions"}
 """What is judged, and many of it."""
-_HINT = "make it anew with discern calibrate, or remove it"
+_HINT = "make it anew: discern calibrate RUN, or remove it"
 
 
 @dataclass(frozen=True)

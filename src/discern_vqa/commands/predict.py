@@ -1,0 +1,96 @@
+"""The verb that answers a table of questions, or a folder of images."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from discern_vqa.commands._output import Mode, Run, progress_bars, say_next
+from discern_vqa.commands._sets import parsed
+from discern_vqa.commands.answers import DISCLAIMER
+from discern_vqa.errors import ConfigError, RunError
+
+if TYPE_CHECKING:
+    from discern_vqa.evaluation.predict_file import Predicted
+
+DONE, NOTHING_ANSWERED = 0, 1
+CONFIG, CALIBRATION = "config.json", "calibration.json"
+"""`run.CONFIG` and `trust.calibration.FILE`: a mistyped run is told before torch is loaded."""
+
+
+def predict(
+    run: Run,
+    questions: Annotated[
+        Path, typer.Argument(help="A table of questions (.csv, .tsv, .xlsx, .jsonl), or a folder of images.")
+    ],
+    to: Annotated[Path | None, typer.Argument(metavar="[OUT]", help="The same as --out.", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The file of answers to write: .csv, .tsv, .xlsx or .jsonl, as it is named.")
+    ] = None,
+    question: Annotated[
+        list[str] | None, typer.Option(help="For a folder of images: asked about each; may be repeated.")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option",
+            help="How the table is read, may be repeated: columns.image=NAME, columns.question=NAME, columns.id=NAME,"
+            " images=FOLDER, delimiter=';', encoding=cp1252, sheet=NAME.",
+            metavar="KEY=VALUE",
+        ),
+    ] = None,
+    mode: Mode = "",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+) -> None:
+    """Answer a table of questions.
+
+    Your columns come back in their order, with answer, confidence, abstains, outside and error behind them; a row that
+    cannot be answered says why in error. JSON Lines have all that the model says. Exit code 1: no row was answered.
+    """
+    if (out is None) == (to is None):
+        raise ConfigError("predict writes to one file", hint=f"discern predict {run} {questions} --out answers.csv")
+    target = out or to
+    assert target is not None
+    if not (run / CONFIG).is_file():
+        problem = f"{run} is no run folder" if run.is_dir() else f"there is no run folder {run}"
+        raise RunError(problem, hint="discern train RECIPE --out RUN makes one")
+    from discern_vqa.evaluation.answer_table import check_out
+    from discern_vqa.evaluation.predict_file import check, predict_file
+    from discern_vqa.evaluation.questions import look_through
+
+    check(run, questions, target)
+    given = look_through(questions, question or [], parsed(option or []))
+    check_out(target, given.count)
+    typed = {"--option": option or [], "--question": question or [], "--mode": [mode] if mode else []}
+    words = ["discern", "predict", str(run), str(questions), "--out", str(target)]
+    words += [word for name, values in typed.items() for value in values for word in (name, value)]
+    from discern_vqa.evaluation.opening import open_run
+
+    predictor = open_run(run)
+    with progress_bars() as progress:
+        made = predict_file(
+            predictor,
+            given,
+            target,
+            mode=mode,
+            resume=resume,
+            command=shlex.join([*words, "--resume"]),
+            progress=lambda done, total: progress("answering", done, total),
+        )
+    from discern_vqa.trust.calibration import not_yet
+
+    is_calibrated, is_refit = predictor.calibration is not None, predictor.run.recipe.data.refit != "none"
+    for note in [*made.notes, *([] if is_calibrated else [not_yet(run, is_refit)])]:
+        typer.echo(f"NOTE: {note}", err=True)
+    typer.echo(_counted(made))
+    typer.echo(f"predictions: {target}\n{DISCLAIMER}")
+    say_next(*(["report", str(run)] if is_calibrated else ["calibrate", str(run), *["--folds", "5"] * is_refit]))
+    raise typer.Exit(NOTHING_ANSWERED if made.errors == made.rows else DONE)
+
+
+def _counted(made: "Predicted") -> str:
+    rows = f"{made.rows:,} row{'s' * (made.rows != 1)}"
+    if not made.errors:
+        return f"{rows} answered"
+    return f"{made.rows - made.errors:,} of {rows} answered; {made.errors:,} not, the first: {made.first_error}"
