@@ -63,12 +63,12 @@ def test_majority_answers_by_answer_type_and_without_one_with_the_commonest_of_a
     first, second, third = majority.answer(TRAIN, test, vocabulary=vocabulary(TRAIN))
     assert (first.text, second.text, third.text) == ("no", "lung", "no")
     assert first.score == 0.75
-    assert first.alternatives == (("no", 0.75), ("yes", 0.25))
+    assert first.alternatives == (("no", 0.75), ("Yes", 0.25))
 
 
 def test_lookup_answers_with_the_same_image_and_question_and_ties_go_to_the_earliest_row() -> None:
     test = [ask(9, "a", "is there a nodule"), ask(10, "b", "is there a nodule"), ask(11, "new", "which organ is shown")]
-    assert texts("lookup", TRAIN, test) == ["yes", "no", "liver"]
+    assert texts("lookup", TRAIN, test) == ["Yes", "no", "liver"]
     (answer,) = lookup.answer(TRAIN, test[:1], vocabulary=vocabulary(TRAIN))
     assert answer.score == pytest.approx(1.0)
     assert answer.alternatives[0] == ("yes", answer.score)

@@ -186,7 +186,7 @@ def test_evaluate_calibrates_on_validation_and_measures_on_test(folder):
     judged = predictions.read(folder / "predictions.test.jsonl")
     assert made.fitted_on["n"] == len(held)
     assert not {row.id for row in held} & {row.id for row in judged}
-    assert made == Calibration.fit(held, "m3ae", about={k: made.fitted_on[k] for k in ("what", "file", "weights")})
+    assert made == Calibration.fit(held, "plain", about={k: made.fitted_on[k] for k in ("what", "file", "weights")})
     assert (
         json.loads(json.dumps(made.measure(judged)))
         == json.loads((folder / "scores.test.json").read_text())["calibration"]

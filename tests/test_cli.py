@@ -312,7 +312,7 @@ def test_doctor_says_what_the_machine_has(capsys, monkeypatch, tmp_path):
     text = capsys.readouterr().out
     assert f"torch {facts['torch']}" in text
     assert "vqa_rad                not found; discern data get vqa_rad" in text
-    assert "own data is read as: csv, " in text
+    assert "own data is read as: coco_vqa, csv, " in text
 
 
 def test_the_processor_flags_are_read_from_either_family(tmp_path):

@@ -131,7 +131,8 @@ def test_whether_an_answer_is_open_is_predicted_by_a_head_or_not_at_all(settings
 )
 def test_the_generator_learns_answers_as_they_stand_or_as_the_normaliser_leaves_them(settings, learned):
     model = {"name": "cmi_mtl", "image": ENCODER, "text": {"kind": "tiny"}} | settings
-    tables = {"data": {"dataset": "phantom"}, "model": model, "objective": {"name": "cmi_mtl"}, "run": {}}
+    tables = {"data": {"dataset": "phantom", "normaliser": "m3ae"}, "model": model}
+    tables |= {"objective": {"name": "cmi_mtl"}, "run": {}}
     writer = make_writer(check_recipe(tables, "a recipe"), ["None of the  lungs", "Yes"])
     assert writer.candidates == tuple(sorted([learned, "yes"]))
     (row,) = writer.encode(["None of the  lungs"]).tolist()

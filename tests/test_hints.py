@@ -112,7 +112,7 @@ def test_many_commands_are_found_and_wrong_ones_are_noticed():
         ["discern", "data", "get", "slake"]
     ]
     assert commands("see `discern data audit`") == []
-    for wrong in ("discern audit csv x", "discern data audit csv", "discern train r.toml --option a=b --out x"):
+    for wrong in ("discern audit csv x", "discern data audit", "discern train r.toml --option a=b --out x"):
         ((words,),) = [commands(f"try: {wrong}")]
         with pytest.raises(UsageError):
             parse(words)

@@ -1,6 +1,7 @@
 """File names can hold names of patients: what a run keeps holds an image's identity, never the place of its file."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ def test_nothing_that_a_run_keeps_holds_the_name_of_a_file(tmp_path, monkeypatch
     kept = [path for place in ("run", "cache") for path in (tmp_path / place).rglob("*") if path.is_file()]
     assert {"predictions.test.jsonl", "scores.test.json", "metrics.jsonl", "index.html"} <= {path.name for path in kept}
     for path in kept:
-        content = path.read_bytes().lower()
+        content = re.sub(rb"base64,[^\"']+", b"", path.read_bytes()).lower()  # pixels may spell anything
         assert b"doe" not in content.replace(b"does", b""), path
         assert b"19700101" not in content, path
     assert "image/" in (tmp_path / "run" / "predictions.test.jsonl").read_text(encoding="utf-8")

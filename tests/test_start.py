@@ -101,14 +101,16 @@ def test_networks_for_one_s_own_data_use_their_validation_part_and_the_prior():
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory, real_weights) -> Callable[[str], tuple[Path, list[str]]]:
     """The folder of a walk over a planted set, and what it said; each walked once."""
-    real_weights("mobilenet_v2_1.0_224")
+    folder_of_weights = str(real_weights("mobilenet_v2_1.0_224").parent)
     done: dict[str, tuple[Path, list[str]]] = {}
 
     def walked(follows: str) -> tuple[Path, list[str]]:
         if follows not in done:
             folder = tmp_path_factory.mktemp(follows)
             source = _planted.write(folder / "own", follows)
-            done[follows] = (folder / "out", walk(source, folder / "out"))
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("DISCERN_WEIGHTS", folder_of_weights)
+                done[follows] = (folder / "out", walk(source, folder / "out"))
         return done[follows]
 
     return walked

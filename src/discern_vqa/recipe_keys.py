@@ -114,9 +114,15 @@ def _profiles(cls: type[Table]) -> dict[str, Any]:
     return {profile: table.resolved() for profile, table in filled.items() if isinstance(table, Profiled)}
 
 
+FOLLOWS = "follows from other keys"
+"""In place of a default that the meaning of the key explains."""
+
+
 def _default(field: FieldInfo, by_profile: Mapping[str, Any]) -> str:
     if field.is_required():
         return "required"
+    if field.default_factory_takes_validated_data:
+        return FOLLOWS
     value = field.get_default(call_default_factory=True)
     if value is not None:
         return _toml(value)

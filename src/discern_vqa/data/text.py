@@ -139,6 +139,8 @@ class FolderTokenizer:
     def _encoded(self, texts: Sequence[str]) -> list[tuple[list[int], slice]]:
         """The ids of each text uncut, and which of them are the text's own: the tokenizer adds some before and
         behind."""
+        if not texts:  # of which the tokenizer would make nothing to look up
+            return []
         encoded = self.inner(list(texts), padding=False, return_special_tokens_mask=True, verbose=False)
         rows = []
         for ids, added in zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True):

@@ -154,8 +154,10 @@ class Explainer:
         if not word_cells.offered(self.model):
             hint = "leave out --words, or explain a run of cmi_mtl"
             if self.run.recipe.model.name == "cmi_mtl":
-                changes = "--set model.fvta.token=filip --set objective.weights.token=0.1"
-                hint = f"train such a model: discern train {self.run.folder / 'recipe.toml'} {changes} --out OUT"
+                hint = (
+                    f"train such a model: discern train {self.run.folder / 'recipe.toml'}"
+                    " --set model.fvta.token=filip --set objective.weights.token=0.1 --out OUT"
+                )
             raise ConfigError(
                 f"{self.run.folder}: its model compares no single words with places of the image", hint=hint
             )

@@ -163,6 +163,6 @@ def why_not(predictor: Predictor, train: Sequence[Sample]) -> str:
     if min(images, asked) >= ood.FEWEST and trained_encoders(predictor):
         return (
             "it has held nothing out, and its encoders have learned every image and question: how far new ones are is"
-            f" not known (discern calibrate {predictor.run.folder} --folds 5 measures it)"
+            f" not known (measured by: discern calibrate {predictor.run.folder} --folds 5)"
         )
     return f"it learned from {images:,} images and {asked:,} different questions; it takes {ood.FEWEST}"

@@ -26,7 +26,7 @@ from discern_vqa.reading.shapes import READERS
 FIELDS = {*KNOWN, "series", "frame"}
 """What `columns` and `values` may name."""
 
-IN_A_RECIPE = "with discern train, each --option KEY=VALUE is --set data.options.KEY=VALUE"
+IN_A_RECIPE = "with `discern train`, each --option KEY=VALUE is --set data.options.KEY=VALUE"
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def _knows(scores: Mapping[str, Any]) -> Use:
     purpose = "if it says itself when it is not sure?"
     measured = (scores.get("calibration") or {}).get("abstention")
     if not measured:
-        return Use(purpose, NO, "Its confidence was never compared with how often it is right (discern calibrate).")
+        return Use(purpose, NO, "Its confidence was never compared with how often it is right (discern calibrate RUN).")
     if not measured["n"] or measured["coverage"] < _WORTH:
         return Use(purpose, NO, "There is hardly an answer of which it is sure enough.")
     given, right = _of_100(measured["coverage"]), _of_100(measured["accuracy"])

@@ -11,7 +11,7 @@ from discern_vqa.reading import split_files
 from discern_vqa.reading.guess import Choose, guess
 from discern_vqa.reading.records import present_splits
 
-COMMENT = "How discern reads these data. Written by `discern start`; change it by hand where it is wrong."
+COMMENT = "How Discern reads these data. Written by `discern start`; change it by hand where it is wrong."
 
 Say = Callable[[str], None]
 

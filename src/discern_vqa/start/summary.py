@@ -58,19 +58,19 @@ def judged(scores: Mapping[str, Any]) -> str:
 def end(made: Mapping[str, Any], scores: Mapping[str, Any], out: Path, asked: tuple[str, str]) -> list[str]:
     """What cannot be promised, where the report lies, and the next commands. asked: an image and a question to ask."""
     chosen, models = made["chosen"], out / "models"
-    model, question = shlex.quote(str(models / chosen)), shlex.join(asked)
+    model, image, question = (shlex.quote(word) for word in (str(models / chosen), *asked))
     lines = [f"No promise: {promise}" for promise in not_promised(made, scores)]
     lines += [
         f"report: {out / 'report' / 'index.html'}",
-        f"ask it: discern ask {model} {question}",
+        f"ask it: discern ask {model} {image} {question}",
         f"next: discern predict {model} QUESTIONS.csv ANSWERS.jsonl",
     ]
     if BY_NAME[chosen].network:
-        lines.append(f"next: discern explain {model} {question} --out map.png")
+        lines.append(f"next: discern explain {model} {image} {question} --out map.png")
     others = [name for name in made["validation"] if BY_NAME[name].may_be_chosen and name != chosen]
     if others:
         other = shlex.quote(str(models / others[-1]))
-        lines.append(f"next: discern evaluate {other}  # the same test questions for {others[-1]}")
+        lines.append(f"next, the same test questions for {others[-1]}: discern evaluate {other}")
     return lines
 
 

@@ -46,7 +46,7 @@ FEWEST = 20
 MOST = 1000
 """Vectors kept of each kind; more add size, and little to the distance from the nearest."""
 HELD_OUT, LEFT_OUT = "held out", "learned from, each fifth left out in turn"
-OUT_OF_FOLD = "each left out of a training of its own (discern calibrate --folds)"
+OUT_OF_FOLD = "each left out of a training of its own (discern calibrate RUN --folds 5)"
 KINDS = {"image": "images", "question": "questions"}
 """What is judged, and many of it."""
 _HINT = "make it anew: discern calibrate RUN, or remove it"
