@@ -71,7 +71,7 @@ def test_lookup_answers_with_the_same_image_and_question_and_ties_go_to_the_earl
     assert texts("lookup", TRAIN, test) == ["Yes", "no", "liver"]
     (answer,) = lookup.answer(TRAIN, test[:1], vocabulary=vocabulary(TRAIN))
     assert answer.score == pytest.approx(1.0)
-    assert answer.alternatives[0] == ("yes", answer.score)
+    assert answer.alternatives[0] == ("Yes", answer.score)
 
 
 def test_question_only_gives_the_same_answer_whatever_the_image() -> None:
