@@ -45,7 +45,7 @@ VERBS = {
     "experiment search": {"--data", "--out", "--recipe", "--seed", "--set", "--space", "--storage", "--trials"},
     "explain": {"--data", "--limit", "--method", "--methods", "--out", "--score", "--split", "--words"},
     "new model": {"--out"},
-    "predict": {"--mode", "--option", "--out", "--question", "--resume"},
+    "predict": {"--data", "--mode", "--option", "--out", "--question", "--resume"},
     "recipe keys": {"--format"},
     "recipe list": set(),
     "recipe show": {"--all"},

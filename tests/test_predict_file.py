@@ -98,7 +98,8 @@ def test_every_row_comes_back_in_order_with_its_own_columns_and_its_answer_or_re
     errors = {row[0]: row[8] for row in rows if row[8]}
     assert errors == {
         "8": f"the image {folder / 'broken.png'} is empty (0 bytes)",
-        "9": f"the image {folder / 'gone.png'} is not there (did you mean 'broken.png'?)",
+        "9": f"the image 'gone.png' is not there; expected a file at {folder / 'gone.png'}, or that name "
+        f"below {folder} (did you mean 'broken.png'?)",
         "10": "'question' is missing or empty",
         "11": "it could not be answered: RuntimeError: out of memory",
     }

@@ -8,6 +8,7 @@ from openpyxl import Workbook
 
 from discern_vqa.datasets import jsonl
 from discern_vqa.errors import ConfigError, DataError, DiscernError
+from discern_vqa.evaluation.question_columns import Known
 from discern_vqa.evaluation.questions import look_through
 from discern_vqa.reading.image_files import tiny_image
 
@@ -100,8 +101,8 @@ def test_a_workbook_is_read_by_sheet_with_its_values(folder):
         ("q.csv", "image,question\na.png,Why?\n,Why?\n", "'image' is missing or empty"),
         ("q.csv", "image,question\na.png,Why?\na.png\n", "'question' is missing or empty"),
         ("q.csv", "image,question\na.png,Why?\na.png,Left, or right?\n", "3 cells for 2 columns: put quotes"),
-        ("q.csv", "image,question\na.png,Why?\na.pgn,Why?\n", "a.pgn is not there (did you mean 'a.png'?)"),
-        ("q.csv", "image,question\na.png,Why?\nbilder,Why?\n", "bilder is a folder"),
+        ("q.csv", "image,question\na.png,Why?\na.pgn,Why?\n", "(did you mean 'a.png'?)"),
+        ("q.csv", "image,question\na.png,Why?\nbilder,Why?\n", "the image 'bilder' is a folder"),
         ("q.jsonl", '{"image": "a.png", "question": "Why?"}\n\n{"image": ', "broken JSON"),
         ("q.jsonl", '{"image": "a.png", "question": "Why?"}\n[1]\n', "the record is a list ([1]); expected an object"),
         ("q.jsonl", f"{json.dumps(ROW)}\n" + '{"image": "a.png", "question": null}\n', "'question' is missing"),
@@ -138,7 +139,7 @@ def test_json_that_nobody_could_write_again_is_said_in_its_row(folder, value, sa
 @pytest.mark.parametrize(
     ("name", "content", "options", "said", "hint"),
     [
-        ("q.csv", b"Bild,Frage\na.png,Why?\n", {}, "no column 'image' and no column 'question'", "columns.image=NAME"),
+        ("q.csv", b"X,Y\n1,2\n", {}, "no column 'image' and no column 'question'", "columns.image=NAME"),
         ("q.csv", b"image,question\na.png,o\xf9?\n", {}, "is not UTF-8", "--option encoding=cp1252"),
         ("q.csv", "image,question\n".encode("utf-16-le"), {}, "is not UTF-8", "--option encoding=utf-16-le"),
         ("q.csv", b"image,question\na.png,Why?\n", {"encoding": "klingon"}, "no encoding 'klingon'", "cp1252"),
@@ -148,7 +149,7 @@ def test_json_that_nobody_could_write_again_is_said_in_its_row(folder, value, sa
         ("q.csv", b"image,question\na.png,Why?\n", {"columns": {"frage": "x"}}, "no field 'frage'", "question"),
         ("q.csv", b"image,question\na.png,Why?\n", {"columns": {"image": "Image"}}, "no column 'Image'", "'image'"),
         ("q.csv", b'image,question\na.png,"Why?\na.png,Why?\n', {}, "q.csv:2: a quote is opened", "close it"),
-        ("q.csv", b"image,question\nb.png,Why?\n", {}, "b.png is not there", "--option images=bilder"),
+        ("q.csv", b"image,question\nc.png,Why?\n", {}, "'c.png' is not there", "--option images=FOLDER"),
         ("q.csv", b"image,question\n", {}, "holds no question", "a row for each"),
         ("q.csv", b"", {}, "no line of column names", "image,question"),
         ("q.json", b"[]", {}, "expected JSON Lines", "jq -c '.[]' q.json > q.jsonl"),
@@ -186,7 +187,48 @@ def test_what_convert_writes_is_read_captions_passed_over_and_images_at_their_pa
     asked = [(row.sample.id, row.sample.question, row.sample.path) for row in given.rows()]
     wanted = [(sample.id, sample.question, sample.path) for sample in samples if not sample.is_caption]
     assert asked == wanted
-    assert given.left_out == (f"{len(samples) - len(wanted):,} captions were passed over",)
+    assert given.notes == (f"{len(samples) - len(wanted):,} captions were passed over",)
+
+
+@pytest.mark.parametrize(
+    ("content", "known", "encoding", "note"),
+    [
+        ("Bild;Frage\nb.png;Größe?\n", {}, "utf-8", "q.csv: image is column 'Bild', question is column 'Frage'"),
+        ("X;Y\nB.PNG;Größe?\n", {}, "utf-8", "q.csv: image is column 'X', question is column 'Y'"),
+        (
+            "Bild;Frage;Datei\n1;Größe?;b\n",
+            {"columns": {"image": "Datei", "question": "Frage"}},
+            "utf-8",
+            "q.csv: image is column 'Datei', question is column 'Frage'",
+        ),
+        ("image;question\nb.png;Größe?\n", {"encoding": "cp1252"}, "cp1252", ""),
+    ],
+    ids=["by name", "by content", "as the run's data", "the run's encoding"],
+)
+def test_a_table_is_read_as_it_is_said_or_known_or_named_and_images_are_found_below_it(
+    folder, content, known, encoding, note
+):
+    (folder / "q.csv").write_bytes(content.encode(encoding))
+    given = look_through(folder / "q.csv", known=Known(known))
+    ((sample, problem),) = [(row.sample, row.problem) for row in given.rows()]
+    assert problem == ""
+    assert (sample.path, sample.question) == (folder / "bilder" / "b.png", "Größe?")
+    assert given.notes == ((note,) if note else ())
+
+
+def test_json_lines_under_other_keys_are_read_and_images_beside_the_known_data_are_found(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    path = file_of(elsewhere, {"img": "b.png", "frage": "Why?"}, {"img": "nowhere.png", "frage": "Why?"})
+    given = look_through(path, known=Known({"columns": {"image": "img"}}, folder / "bilder"))
+    first, second = given.rows()
+    assert (first.sample.path, first.sample.question) == (folder / "bilder" / "b.png", "Why?")
+    assert "'nowhere.png' is not there" in second.problem
+
+
+def test_an_image_that_fits_two_files_is_refused_in_its_row(folder):
+    tiny_image(folder / "more" / "b.png", 3)
+    (folder / "q.csv").write_text("image,question\na.png,Why?\nb.png,Why?\n")
+    assert "may be bilder/b.png or more/b.png" in problems(folder / "q.csv")[1]
 
 
 def test_a_line_separator_inside_a_question_does_not_end_its_line(folder):
@@ -212,7 +254,7 @@ def test_a_folder_of_images_is_asked_every_question_in_the_order_of_its_names(fo
         (name, question) for name in ("1.2.840", "a.png", "bilder/b.png") for question in ("Why?", "Where?")
     ]
     assert given.count == 6
-    assert given.left_out == ("files that are no images by their endings were passed over: 1 .txt",)
+    assert given.notes == ("files that are no images by their endings were passed over: 1 .txt",)
     with pytest.raises(DataError, match="expected a question about each"):
         look_through(folder)
     with pytest.raises(ConfigError, match="--question is for a folder"):

@@ -9,10 +9,12 @@ import typer
 from discern_vqa.commands._output import Mode, Run, progress_bars, say_next
 from discern_vqa.commands._sets import parsed
 from discern_vqa.commands.answers import DISCLAIMER
-from discern_vqa.errors import ConfigError, RunError
+from discern_vqa.errors import ConfigError, DiscernError, RunError
+from discern_vqa.files import read_json
 
 if TYPE_CHECKING:
     from discern_vqa.evaluation.predict_file import Predicted
+    from discern_vqa.evaluation.question_columns import Known
 
 DONE, NOTHING_ANSWERED = 0, 1
 CONFIG, CALIBRATION = "config.json", "calibration.json"
@@ -40,6 +42,10 @@ def predict(
             metavar="KEY=VALUE",
         ),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="A data.toml: the table is read as it says, and images are looked for beside its data too."),
+    ] = None,
     mode: Mode = "",
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
 ) -> None:
@@ -60,9 +66,10 @@ def predict(
     from discern_vqa.evaluation.questions import look_through
 
     check(run, questions, target)
-    given = look_through(questions, question or [], parsed(option or []))
+    given = look_through(questions, question or [], parsed(option or []), _known(run, data))
     check_out(target, given.count)
     typed = {"--option": option or [], "--question": question or [], "--mode": [mode] if mode else []}
+    typed["--data"] = [] if data is None else [str(data)]
     words = ["discern", "predict", str(run), str(questions), "--out", str(target)]
     words += [word for name, values in typed.items() for value in values for word in (name, value)]
     from discern_vqa.evaluation.opening import open_run
@@ -87,6 +94,26 @@ def predict(
     typer.echo(f"predictions: {target}\n{DISCLAIMER}")
     say_next(*(["report", str(run)] if is_calibrated else ["calibrate", str(run), *["--folds", "5"] * is_refit]))
     raise typer.Exit(NOTHING_ANSWERED if made.errors == made.rows else DONE)
+
+
+def _known(run: Path, data: Path | None) -> "Known":
+    """How a table like this one is read: as the data.toml says, or else as the data that the run learned from."""
+    from discern_vqa import data_file
+    from discern_vqa.evaluation.question_columns import Known
+
+    if data is None:
+        try:
+            options = read_json(run / CONFIG)["data"]["options"]
+        except (DiscernError, LookupError, TypeError):  # what is wrong with a run is said when it is opened
+            return Known()
+        return Known(options) if isinstance(options, dict) else Known()
+    if not data_file.is_data_file(data):
+        raise ConfigError(f"--data {data} is no data.toml", hint="discern start FOLDER writes one")
+    content = data_file.read(data)
+    root = content.root_at(data)
+    folder = root if root.is_dir() else root.parent
+    known = Known(content.options)
+    return Known(content.options, folder / known.text("images"))
 
 
 def _counted(made: "Predicted") -> str:

@@ -94,7 +94,7 @@ def predict_file(
                 errors += 1
                 first_error = first_error or f"{asked.source}: {line['error']}"
         journal.remove()
-    return Predicted(questions.count, errors, first_error, (*_own_names(questions, out), *questions.left_out, *notes))
+    return Predicted(questions.count, errors, first_error, (*_own_names(questions, out), *questions.notes, *notes))
 
 
 def _own_names(questions: Questions, out: Path) -> list[str]:

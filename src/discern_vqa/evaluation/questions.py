@@ -1,31 +1,28 @@
 """Questions to be answered: a table of the user's own (CSV, Excel, JSON Lines), a folder of images, or a single one.
 
-A table has a column with the names of images and one with questions, named as the readers of data sets are told:
-`columns.question=Frage`, `images=FOLDER`, `delimiter`, `encoding`, `sheet`. What `discern data convert` writes is such
+A table has a column with the names of images and one with questions. Which they are is said (`columns.question=Frage`),
+or is known of the data that the run learned from, or is told by the columns' names in several languages. Images are
+found as the readers of one's own data find them (`reading/own_images.py`). What `discern data convert` writes is such
 a table too: `path` says where an image lies if not at its name, and captions are passed over. What is wrong with a file
 as a whole is an error before anything is answered; what is wrong with one row is said in that row. No torch here.
 """
 
 import hashlib
 import os
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.imaging.image_ref import split_choice
-from discern_vqa.paths import what_it_is
+from discern_vqa.evaluation.question_columns import NOTHING, Known, how_understood, places_of
 from discern_vqa.reading.options import require_fit
+from discern_vqa.reading.own_images import OwnImages
 from discern_vqa.reading.records import Record, is_file, one_line
-from discern_vqa.reading.streamed_tables import Row, Table, open_table
+from discern_vqa.reading.streamed_tables import TEXT, Row, Table, open_table
 
-FIELDS = ("image", "question", "id")
 IMAGE_ENDINGS = frozenset(".png .jpg .jpeg .jfif .tif .tiff .bmp .gif .webp .dcm .dicom .ima .nii .gz".split())
 """Of the files in a folder that are asked about; so are files whose name has no ending, as DICOM's often have none."""
 
@@ -51,17 +48,18 @@ class Questions:
     """An input that was looked through once, row by row; `rows` reads it again from the beginning.
 
     columns: the names of the user's columns, in order (of JSON Lines all keys that occur). count: of rows. digest: of
-    what was read, to know it again. left_out: what in it is no question, a sentence each. table: None for a folder.
+    what was read, to know it again. notes: how it was understood and what in it is no question, a sentence each. table:
+    None for a folder.
     """
 
     path: Path
     columns: tuple[str, ...]
     count: int
     digest: str
-    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     table: Table | None = None
     _places: Mapping[str, str | int] = field(default_factory=dict)  # field -> its key, or its column's number
-    _images: str = ""
+    _folders: tuple[OwnImages, ...] = ()  # in which images are looked for, one after the other
     _questions: tuple[str, ...] = ()  # asked about each image of a folder
 
     def rows(self) -> Iterator[Asked]:
@@ -69,13 +67,16 @@ class Questions:
         if self.table is None:
             yield from _of_folder(self.path, self._questions)
         else:
-            yield from _of_table(self.table, self._places, self.path.parent, self._images)
+            yield from _of_table(self.table, self._places, self._folders)
 
 
-def look_through(path: Path, questions: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> Questions:
+def look_through(
+    path: Path, questions: Sequence[str] = (), options: Mapping[str, Any] | None = None, known: Known = NOTHING
+) -> Questions:
     """Opens and checks an input: a table, or with `questions` a folder whose images are each asked all of them.
 
-    options: of a table: `columns`, `images`, `delimiter`, `encoding`, `sheet`.
+    options: of a table: `columns`, `images`, `delimiter`, `encoding`, `sheet`. known: what counts where `options` say
+    nothing and the table's own names do not tell either.
 
     Raises:
         DataError: the file cannot be read to its end, has no column of images or questions, or no row can be asked.
@@ -87,7 +88,7 @@ def look_through(path: Path, questions: Sequence[str] = (), options: Mapping[str
     if questions:
         raise ConfigError(f"--question is for a folder of images, and {path} is none", hint="leave out --question")
     require_fit("predict", _table_options, options, "--option ", "name a text: --option KEY=TEXT")
-    return _look_through_table(path, **options)
+    return _look_through_table(path, known, **options)
 
 
 def _table_options(
@@ -105,6 +106,7 @@ def _table_options(
 
 def _look_through_table(
     path: Path,
+    known: Known,
     *,
     columns: Mapping[str, str] | None = None,
     images: str = "",
@@ -112,60 +114,39 @@ def _look_through_table(
     encoding: str = "",
     sheet: str = "",
 ) -> Questions:
-    table = open_table(path, delimiter=delimiter, encoding=encoding, sheet=sheet)
-    places = _places(table, columns or {})
+    try:
+        table = open_table(path, delimiter=delimiter, encoding=encoding, sheet=sheet)
+    except DataError:
+        if encoding or not known.text("encoding") or path.suffix.lower() not in TEXT:
+            raise
+        table = open_table(path, delimiter=delimiter, encoding=known.text("encoding"), sheet=sheet)
+    places = places_of(table, columns or {}, known.columns)
+    folders = [OwnImages(path.parent, images), *([OwnImages(known.images)] if known.images is not None else [])]
     digest = hashlib.sha256(repr((sorted(places.items()), images)).encode())
     names: dict[str, None] = dict.fromkeys(table.names)
     count = usable = 0
     first, counted = "", Counter[str]()
-    for asked in _of_table(table, places, path.parent, images, counted):
+    for asked in _of_table(table, places, folders, counted):
         count += 1
         digest.update(repr(asked.cells or asked.values).encode("utf-8", "surrogatepass"))
         names |= dict.fromkeys(asked.values or ())
         usable += not asked.problem
         first = first or f"{asked.source}: {asked.problem}" * bool(asked.problem)
-    passed = (f"{counted['captions']:,} captions were passed over",) if counted["captions"] else ()
+    passed = [f"{counted['captions']:,} captions were passed over"] if counted["captions"] else []
     if not count:
         more = f" ({passed[0]})" if passed else ""
         raise DataError(f"{path} holds no question{more}", hint="expected a row for each image and question")
     if not usable:
         others = f" (and so it is with all {count:,} rows)" if count > 1 else ""
-        raise DataError(f"{first}{others}", hint=_what_to_give(path, table, places, images))
+        hint = "images are looked for in the table's folder and below it; others: --option images=FOLDER"
+        raise DataError(f"{first}{others}", hint=hint)
     ordered = table.names if table.names else tuple(names)
-    return Questions(path, ordered, count, digest.hexdigest(), passed, table, places, images)
-
-
-def _places(table: Table, columns: Mapping[str, str]) -> dict[str, str | int]:
-    """Where each field stands: a column's number, or a key of JSON Lines. Raises DataError, ConfigError."""
-    if unknown := sorted(columns.keys() - {*FIELDS}):
-        raise ConfigError(f"columns: there is no field {unknown[0]!r}", hint=f"there are: {', '.join(FIELDS)}")
-    if not table.names:
-        return {name: columns.get(name, name) for name in FIELDS}
-    names = [name.strip() for name in table.names]
-    lowered = [name.lower() for name in names]
-    places: dict[str, str | int] = {}
-    for name in FIELDS:
-        wanted = columns.get(name)
-        if wanted is not None and wanted not in names:
-            near = get_close_matches(wanted, names, n=1)
-            raise ConfigError(
-                f"{table.path} has no column {wanted!r}; its columns are: {one_line(', '.join(names))}",
-                hint=f"did you mean {near[0]!r}?" if near else "name one of these columns",
-            )
-        if wanted is not None or name in lowered:
-            places[name] = names.index(wanted) if wanted is not None else lowered.index(name)
-    if missing := [name for name in ("image", "question") if name not in places]:
-        options = " ".join(f"--option columns.{name}=NAME" for name in missing)
-        raise DataError(
-            f"{table.path} has no column {' and no column '.join(map(repr, missing))}; its columns are: "
-            f"{one_line(', '.join(names))}",
-            hint=f"name the columns that hold them: {options}",
-        )
-    return places
+    notes = (*how_understood(table, places), *passed)
+    return Questions(path, ordered, count, digest.hexdigest(), notes, table, places, tuple(folders))
 
 
 def _of_table(
-    table: Table, places: Mapping[str, str | int], folder: Path, images: str, passed: Counter[str] | None = None
+    table: Table, places: Mapping[str, str | int], folders: Sequence[OwnImages], passed: Counter[str] | None = None
 ) -> Iterator[Asked]:
     """The rows that ask something, or should. `passed` counts what is passed over."""
     number = 0
@@ -178,7 +159,7 @@ def _of_table(
         try:
             if row.problem:
                 raise DataError(row.problem)
-            sample = _sample(row, places, folder, images, source)
+            sample = _sample(row, places, folders, source)
             yield Asked(number, source, row.cells, row.values, sample)
         except DataError as error:
             hint = f" ({error.hint})" if error.hint.startswith("did you mean") else ""
@@ -187,7 +168,7 @@ def _of_table(
         number += 1
 
 
-def _sample(row: Row, places: Mapping[str, str | int], folder: Path, images: str, source: str) -> Sample:
+def _sample(row: Row, places: Mapping[str, str | int], folders: Sequence[OwnImages], source: str) -> Sample:
     values = {name: _value(row, place) for name, place in places.items()}
     for name in ("image", "question"):
         if _is_empty(values[name]):
@@ -198,33 +179,22 @@ def _sample(row: Row, places: Mapping[str, str | int], folder: Path, images: str
     if row.values is not None and not _is_empty(row.values.get("path")):
         elsewhere = Record(row.values, source, row.line).text("path", verbatim=True)
     key = str(row.line) if _is_empty(values.get("id")) else record.text("id", verbatim=True)
-    path = folder / (elsewhere or Path(images) / _with_slashes(name, folder / images))
-    sample = asked(key, path, question, source)
-    if not is_file(sample.path):
-        near = get_close_matches(path.name, _names_in(path.parent), n=1)
-        raise DataError(
-            f"the image {path} {what_it_is(split_choice(path)[0])}", hint=f"did you mean {near[0]!r}?" if near else ""
-        )
-    return sample
+    first = folders[0]
+    path = first.folder / elsewhere if elsewhere else first.plain(name)
+    if not is_file(path):
+        path = _found(name, folders, source)
+    return asked(key, path, question, source)
 
 
-def _with_slashes(name: str, folder: Path) -> str:
-    """A Windows program's name of an image; one with such a sign in it that is there stays."""
-    return name if "\\" not in name or is_file(folder / name) else name.replace("\\", "/")
-
-
-_MOST_NAMES = 2_000  # more would be looked through for every row whose image is missing
-
-
-@lru_cache(maxsize=4)
-def _names_in(folder: Path) -> list[str]:
-    """The names in a folder that is not too large to look for a similar one."""
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for _, entry in zip(range(_MOST_NAMES + 1), entries, strict=False)]
-    except OSError:
-        return []
-    return names if len(names) <= _MOST_NAMES else []
+def _found(name: str, folders: Sequence[OwnImages], source: str) -> Path:
+    """The image where people keep it. Raises DataError, of the first folder, where none of them has it."""
+    errors = []
+    for folder in folders:
+        try:
+            return folder.find(name, source)[1]
+        except DataError as error:
+            errors.append(error)
+    raise errors[0]
 
 
 def _has(row: Row, place: str | int) -> bool:
@@ -240,21 +210,6 @@ def _value(row: Row, place: str | int) -> Any:
 def _is_empty(value: object) -> bool:
     """Whether there is nothing in a cell. 0 is something."""
     return value is None or (isinstance(value, str) and not value.strip())
-
-
-def _what_to_give(path: Path, table: Table, places: Mapping[str, str | int], images: str) -> str:
-    """What helps where no row can be asked: a folder of images, or columns."""
-    for row in table.rows():
-        name = _value(row, places["image"])
-        if row.problem or _is_empty(name):
-            continue
-        name = str(name).strip().replace("\\", "/")
-        base = path.parent / images
-        for folder in sorted(entry for entry in base.iterdir() if entry.is_dir()) if base.is_dir() else []:
-            if is_file(folder / name):
-                return f"--option {shlex.quote(f'images={(Path(images) / folder.name).as_posix()}')}"
-        break
-    return "the images are named relative to the table's folder; others: --option images=FOLDER"
 
 
 # -- a folder of images ------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from discern_vqa.reading.records import near_file, shown
 
 DEFAULT = "utf-8-sig"
 _USUAL = "utf-8, cp1252 and utf-16 are usual"
-_MARKS = {
+MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -44,7 +44,7 @@ def read_table_text(file: Path, encoding: str, how: Callable[[str], str]) -> str
         raise DataError(f"the file {file} is not there", hint=near_file(file)) from error
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror}", hint="check the file and its permissions") from error
-    marked = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "")
+    marked = next((name for mark, name in MARKS.items() if content.startswith(mark)), "")
     name = marked if marked and encoding == DEFAULT else encoding
     try:
         text = content.decode(name)
@@ -68,13 +68,13 @@ def _other(file: Path, content: bytes, problem: str, how: Callable[[str], str]) 
             f"{file} {problem}; it is {kind}, whatever its name ends in",
             hint="save it as .xlsx or as CSV UTF-8, and give the file that ending",
         )
-    likely = _likely(content)
-    if not likely:
+    name = likely(content)
+    if not name:
         return DataError(f"{file} {problem}", hint="save the file as UTF-8")
-    return DataError(f"{file} {problem}; it looks like {likely}", hint=how(likely))
+    return DataError(f"{file} {problem}; it looks like {name}", hint=how(name))
 
 
-def _likely(content: bytes) -> str:
+def likely(content: bytes) -> str:
     """The encoding that the bytes look like; "" for none of those that tables usually have."""
     start = content[:4000]
     if start.count(0) > len(start) // 4:
@@ -94,10 +94,10 @@ def _likely(content: bytes) -> str:
 
 def needed(content: bytes) -> str:
     """The encoding that has to be named for a file to be read; "" where its mark says it, or it is UTF-8."""
-    if any(content.startswith(mark) for mark in _MARKS):
+    if any(content.startswith(mark) for mark in MARKS):
         return ""
     try:
         is_text = "\0" not in content.decode("utf-8")[:2000]
     except UnicodeDecodeError:
         is_text = False
-    return "" if is_text else _likely(content)
+    return "" if is_text else likely(content)

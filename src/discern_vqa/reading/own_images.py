@@ -131,6 +131,10 @@ class OwnImages:
         self._claimed: dict[str, str] = {}
         self._missing = 0
 
+    def plain(self, name: str) -> Path:
+        """Where an image of that name lies if it is relative to the folder, as most are; nothing is looked up."""
+        return self._base / name
+
     def find(self, name: str, source: str) -> tuple[str, Path]:
         """(the image's identity, where it lies) of a name as the table has it; choices ("#frame=2") stay behind both.
 

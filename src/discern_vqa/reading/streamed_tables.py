@@ -5,7 +5,6 @@ data sets hold a whole table instead, since they check it as a whole. At no time
 (of a workbook also its table of shared texts).
 """
 
-import codecs
 import csv
 import io
 import json
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.reading.encodings import MARKS, likely
 from discern_vqa.reading.records import near_file, one_line, parse_json, require_record, shown
 from discern_vqa.reading.tables import MOST_CHARACTERS
 
@@ -25,14 +25,6 @@ DELIMITERS = (",", ";", "\t", "|")
 TEXT, LINES, BOOKS = (".csv", ".tsv", ".txt"), (".jsonl", ".ndjson"), (".xlsx", ".xlsm")
 ENDINGS = (*TEXT, *LINES, *BOOKS)
 INSTALL = "pip install 'discern-vqa[tables]'"
-_MARKS = {
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
-"""Longer marks before those that they begin with."""
 
 
 @dataclass(frozen=True)
@@ -195,11 +187,10 @@ class TextTable:
     def _other_encoding(self, reason: str) -> DataError:
         with open(self.path, "rb") as file:
             start = file.read(4096)
-        likely = "cp1252" if b"\0" not in start else "utf-16-be" if start.startswith(b"\0") else "utf-16-le"
         name = "UTF-8" if self.encoding.startswith("utf-8") else self.encoding
         return DataError(
             f"{self.path} is not {name} text: {reason}",
-            hint=f"save it as UTF-8, or name its encoding, for example --option encoding={likely}",
+            hint=f"save it as UTF-8, or name its encoding, for example --option encoding={likely(start) or 'cp1252'}",
         )
 
 
@@ -303,7 +294,7 @@ def _marked(path: Path) -> str:
             start = file.read(4)
     except OSError as error:
         raise _unreadable(path, error) from error
-    return next((encoding for mark, encoding in _MARKS.items() if start.startswith(mark)), "utf-8")
+    return next((encoding for mark, encoding in MARKS.items() if start.startswith(mark)), "utf-8")
 
 
 def _without_blank_end(cells: Any) -> list[Any]:
