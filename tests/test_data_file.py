@@ -182,3 +182,15 @@ def test_overrides_stand_before_those_given_and_other_paths_are_passed_on(tmp_pa
     settings = read_recipe(tmp_path / "tiny.toml", overrides)
     assert settings.data.dataset == "jsonl"
     assert settings.data.root == str((tmp_path / "klinik" / "fragen.csv").resolve())
+
+
+def test_a_root_is_named_without_a_way_through_a_folder_that_may_not_be_there(tmp_path):
+    (tmp_path / "klinik").mkdir()
+    (tmp_path / "out").mkdir()
+    content = DataFile(reader="csv", root="../klinik")
+    assert content.root_at(tmp_path / "out" / "data.toml") == tmp_path / "klinik"
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "deep" / "er")
+    (tmp_path / "deep" / "klinik").mkdir()
+    through_link = content.root_at(tmp_path / "link" / "data.toml")
+    assert through_link.samefile(tmp_path / "deep" / "klinik")

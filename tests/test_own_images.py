@@ -176,3 +176,14 @@ def test_among_a_hundred_thousand_images_each_is_found_at_once(tmp_path, monkeyp
     for number in range(0, count, 20):
         assert images.find(f"IM{number}.png", "t.csv:2")[0] == f"scans/{number % 100}/im{number}.png"
     assert time.process_time() - start < 10  # a walk through the list for each name would take minutes
+
+
+def test_an_image_of_another_number_is_never_suggested(tmp_path):
+    tiny_images(tmp_path, ("057.png", "patient_12.png"))
+    images = OwnImages(tmp_path)
+    with pytest.raises(DataError) as missing:
+        images.find("007.png", "q.csv:2")
+    assert "did you mean" not in missing.value.hint
+    with pytest.raises(DataError) as mistyped:
+        images.find("pateint_12.png", "q.csv:3")
+    assert mistyped.value.hint == "did you mean 'patient_12.png'?"

@@ -148,7 +148,7 @@ def test_the_walk_leaves_all_that_it_names_and_its_commands_parse(planted):
     out, lines = planted("pixels")
     for name in ("data.toml", "audit.html", "split/split.json", "summary.md", "report/index.html", "start.json"):
         assert (out / name).is_file(), name
-    commands = [line.partition(": ")[2] for line in lines if line.startswith(("ask it: ", "next: "))]
+    commands = [line.partition(": ")[2] for line in lines if line.startswith(("ask it: ", "next: ", "next, "))]
     assert len(commands) == 3
     for command in commands:
         program, *words = shlex.split(command, comments=True)
@@ -326,3 +326,16 @@ def test_a_hospital_s_folder_becomes_a_report(tmp_path, real_data, real_weights)
     content = data_file.read(tmp_path / "out" / "data.toml")
     assert content.index == "split"
     assert cli.main(["data", "audit", str(tmp_path / "out" / "data.toml")]) in (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "uses", "sentence"),
+    [
+        ("question_only", {"kernel_ridge": "content"}, "kernel_ridge answers clearly worse with another image"),
+        ("kernel_ridge", {"kernel_ridge": "question"}, "kernel_ridge answers better than models without images. That"),
+        ("kernel_ridge", {"kernel_ridge": "content"}, "The content of the images tells answers"),
+    ],
+)
+def test_what_is_said_of_the_images_is_said_of_the_model_that_was_chosen(chosen, uses, sentence):
+    lines = summary.choice(made(chosen=chosen, uses={"majority": "nothing", "question_only": "question"} | uses))
+    assert any(line.startswith(sentence) for line in lines)

@@ -52,8 +52,11 @@ class DataFile(Table):
         atomic_write_text(path, "".join(lines) + options)
 
     def root_at(self, path: Path) -> Path:
-        """Where the data lie, for the file `path`."""
-        return path.parent / self.root
+        """Where the data lie, for the file `path`: without ".." where that names the same place, since OUT of a
+        suggested command may not be there."""
+        root = path.parent / self.root
+        short = Path(os.path.normpath(root))
+        return short if short.exists() and root.exists() and short.samefile(root) else root
 
     def index_at(self, path: Path) -> Path | None:
         """The folder of the split, for the file `path`; None where none is named."""

@@ -15,6 +15,7 @@ from discern_vqa.reading import guess_columns, guess_images
 from discern_vqa.reading.guess_columns import Found
 from discern_vqa.reading.guess_tables import LIKELY_TABLES, Peek, peeks
 from discern_vqa.reading.records import near_file, one_line
+from discern_vqa.reading.shapes import UNREAD_SPREADSHEETS
 from discern_vqa.reading.spellings import split_name
 
 MOST_TABLES = 200
@@ -93,7 +94,12 @@ def _plausible(source: Path) -> list[Peek]:
         tables = peeks(source)
         return [table for table in tables if guess_columns.looks_like_questions(table)] or tables[:1]
     files = [file for file in _files(source) if file.suffix.lower() in LIKELY_TABLES][:MOST_TABLES]
-    tables, problems = [], []
+    tables: list[Peek] = []
+    problems = [
+        f"{file.name} is a spreadsheet of a kind that is not read (save it as .xlsx or as CSV UTF-8)"
+        for file in _files(source)
+        if file.suffix.lower() in UNREAD_SPREADSHEETS
+    ]
     for file in files:
         try:
             looked_at = peeks(file)

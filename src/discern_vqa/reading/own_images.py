@@ -38,6 +38,7 @@ IMAGE_ENDINGS = {
 """Of files that a name without an ending may mean; others of that name (notes, masks as text) are passed over."""
 
 _CHOICES = re.compile(r"(?:#[A-Za-z_]+=[^#]*)+$")
+_DIGITS = re.compile(r"[0-9]+")
 _NUMBER = re.compile(r"[0-9]{1,18}$")
 _DRIVE = re.compile(r"^[A-Za-z]:(?=/)")
 
@@ -252,7 +253,10 @@ class OwnImages:
 
     def _hint(self, written: PurePosixPath) -> str:
         names = self._folder.by_name
-        near = get_close_matches(key_of(written.name), names, n=1) if len(names) <= MANY_FILES else []
+        wanted = key_of(written.name)
+        # Another number is another image, and most likely another patient's.
+        alike = [name for name in names if _DIGITS.findall(name) == _DIGITS.findall(wanted)]
+        near = get_close_matches(wanted, alike, n=1) if len(names) <= MANY_FILES else []
         if near:
             return f"did you mean {names[near[0]][0]!r}?"
         for beside in sorted(self._real_folder.parent.glob("*/")):

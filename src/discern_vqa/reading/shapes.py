@@ -29,3 +29,7 @@ def reader_of_keys(keys: Iterable[str]) -> str:
     if {"questions", "annotations"} & names and not names & {"question", "answer"}:
         return "coco_vqa"
     return ""
+
+
+UNREAD_SPREADSHEETS = (".xls", ".xlsb", ".ods", ".numbers")
+"""Endings of spreadsheets that have to be saved in another form first."""

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.reading.encodings import MARKS, likely
 from discern_vqa.reading.records import near_file, one_line, parse_json, require_record, shown
+from discern_vqa.reading.shapes import UNREAD_SPREADSHEETS
 from discern_vqa.reading.tables import MOST_CHARACTERS
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -66,7 +67,7 @@ def open_table(path: Path, *, delimiter: str = "", encoding: str = "", sheet: st
     ending = path.suffix.lower()
     given = {"delimiter": delimiter, "encoding": encoding, "sheet": sheet}
     useful = {**dict.fromkeys(TEXT, ("delimiter", "encoding")), **dict.fromkeys(BOOKS, ("sheet",))}.get(ending, ())
-    if ending in (".xls", ".ods", ".xlsb", ".numbers"):
+    if ending in UNREAD_SPREADSHEETS:
         raise DataError(f"{path} is a spreadsheet of a kind that is not read", hint="save it as .xlsx or as CSV UTF-8")
     if ending == ".json":
         raise DataError(

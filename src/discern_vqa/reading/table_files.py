@@ -17,13 +17,14 @@ from discern_vqa.reading import spellings, workbooks
 from discern_vqa.reading.columns import field_of
 from discern_vqa.reading.encodings import read_table_text
 from discern_vqa.reading.records import Record, json_lines, one_line, parse_json, require_record, shown
+from discern_vqa.reading.shapes import UNREAD_SPREADSHEETS
 from discern_vqa.reading.table_options import TableOptions
 from discern_vqa.reading.tables import rows
 
 DELIMITERS = (",", ";", "\t", "|")
 TEXTS, LISTS, LINES = (".csv", ".tsv", ".txt"), (".json",), (".jsonl", ".ndjson")
 ENDINGS = (*TEXTS, *workbooks.ENDINGS, *LISTS, *LINES)
-_UNREAD = (".xls", ".xlsb", ".ods", ".numbers", ".pkl", ".db", ".sqlite", ".xml", ".docx", ".pdf")
+_UNREAD = (*UNREAD_SPREADSHEETS, ".pkl", ".db", ".sqlite", ".xml", ".docx", ".pdf")
 
 _SEPARATOR = re.compile(r"sep=(.)[ \t]*", re.IGNORECASE)
 _NUMBER, _FLOAT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?"), re.compile(r"-?[0-9]+\.0")

@@ -31,9 +31,11 @@ def _asked(run: RunFiles) -> str:
     of = f" of {dataset}" if dataset else ""
     learned = (((run.audit.get("counts") or {}).get("train") or {}).get("questions")) if run.audit else None
     after = f", after learning from {learned:,} others" if learned else ""
+    is_baseline = str((run.config.get("model") or {}).get("name", "")).startswith("baselines.")
+    sees = "" if is_baseline else " it sees an image and a question, and"
     return (
-        f"It was asked the {scores['n']:,} {run.split} questions{of}{images} ({parts}){after}; it sees an image"
-        " and a question, and an answer counts when it equals the true one."
+        f"It was asked the {scores['n']:,} {run.split} questions{of}{images} ({parts}){after};{sees}"
+        " an answer counts when it equals the true one."
     )
 
 

@@ -21,7 +21,7 @@ TITLES = {
     "twins": "Image pairs, both right",
 }
 
-_MODEL_SEES = "the image and the question"
+_NETWORK_SEES = "the image and the question"
 
 
 def view(run: RunFiles) -> dict[str, Any]:
@@ -58,8 +58,14 @@ def view(run: RunFiles) -> dict[str, Any]:
         }
 
 
+def _sees(run: RunFiles) -> str:
+    """What the model is shown, in words."""
+    name = str((run.config.get("model") or {}).get("name", ""))
+    return "what the baseline of that name sees" if name.startswith("baselines.") else _NETWORK_SEES
+
+
 def _rows(run: RunFiles, columns: list[str], tested: Mapping[str, Any]) -> list[dict[str, Any]]:
-    named: list[tuple[str, str, str, str, Mapping[str, Any]]] = [("", "model", run.name, _MODEL_SEES, run.scores)]
+    named: list[tuple[str, str, str, str, Mapping[str, Any]]] = [("", "model", run.name, _sees(run), run.scores)]
     for group in measurements.groups(run.scores):
         title = group.title[0].upper() + group.title[1:]
         named += [(title, group.kind, name, group.sees.get(name, ""), one) for name, one in group.members.items()]

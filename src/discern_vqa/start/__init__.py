@@ -10,6 +10,7 @@ This file has the order of the steps; `candidates` has the models, `choosing` th
 
 import json
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Sequence
@@ -176,6 +177,11 @@ class _Walk:
         }
         together = ", ".join([*(name for name, is_named in named.items() if is_named), "images"])
         self.say(f"split: {'; '.join(counts.values())}; {together} and near-identical images are kept together")
+        if not named["patients"]:
+            self.say(
+                "No patients are named: images of one patient may be learned from and tested on, so that figures may "
+                f"be too good. Name their column in {self.file}: columns.patient"
+            )
 
     def fit(self) -> None:
         """Fits the models, the networks as far as the time allows."""
@@ -223,7 +229,8 @@ class _Walk:
         if images < LEAST_IMAGES:
             return (
                 f"{images} images are too few to show that a network is better; from {LEAST_IMAGES} on it is tried. By "
-                f"hand: discern train {candidate.recipe.removesuffix('.toml')} --data {self.file} --out RUN"
+                f"hand: discern train {candidate.recipe.removesuffix('.toml')} "
+                f"--data {shlex.quote(str(self.file))} --out RUN"
             )
         if self.left() < 30:
             return "the time is up (--minutes gives more)"

@@ -32,16 +32,24 @@ def choice(made: Mapping[str, Any]) -> list[str]:
 
 def _about_images(made: Mapping[str, Any]) -> str:
     """One sentence about what the images add."""
-    if CONTENT in made["uses"].values():
+    chosen, uses = made["chosen"], made["uses"]
+    if uses[chosen] == CONTENT:
         return "The content of the images tells answers: with another image, answers get clearly worse."
+    if looking := [name for name, use in uses.items() if use == CONTENT]:
+        return (
+            f"{' and '.join(looking)} answers clearly worse with another image, so that the images tell something. "
+            f"That it is better than {chosen} is not shown on these {made['images']:,} images."
+        )
     if made["identity"]:
         return (
             "The answers follow which image it is: knowing the image helps with other questions about it. That any of "
             "this carries over to new images is not shown."
         )
-    if made["uses"][made["chosen"]] == NOTHING:
+    if uses[chosen] == NOTHING:
         return "Neither the words of the questions nor the images are shown to tell anything about the answers."
     few = f"not shown on these {made['images']:,} images"
+    if BY_NAME[chosen].sees_pixels:
+        return f"{chosen} answers better than models without images. That it needs the right image is {few}."
     return f"The answers follow the questions; that an image adds anything is {few}."
 
 
@@ -63,7 +71,7 @@ def end(made: Mapping[str, Any], scores: Mapping[str, Any], out: Path, asked: tu
     lines += [
         f"report: {out / 'report' / 'index.html'}",
         f"ask it: discern ask {model} {image} {question}",
-        f"next: discern predict {model} QUESTIONS.csv ANSWERS.jsonl",
+        f"next: discern predict {model} QUESTIONS.csv --out ANSWERS.csv",
     ]
     if BY_NAME[chosen].network:
         lines.append(f"next: discern explain {model} {image} {question} --out map.png")
