@@ -91,8 +91,8 @@ def guess(source: Path, choose: Choose) -> Guess:
 def _plausible(source: Path) -> list[Peek]:
     """The tables of questions in a folder, the likeliest first; of a file that it is one. Raises DataError."""
     if source.is_file():
-        tables = peeks(source)
-        return [table for table in tables if guess_columns.looks_like_questions(table)] or tables[:1]
+        there = peeks(source)
+        return [table for table in there if guess_columns.looks_like_questions(table)] or there[:1]
     files = [file for file in _files(source) if file.suffix.lower() in LIKELY_TABLES][:MOST_TABLES]
     tables: list[Peek] = []
     problems = [
