@@ -19,7 +19,6 @@ from discern_vqa.commands._sets import (
     refuse_over_set,
     report_skipped,
 )
-from discern_vqa.config import usual_normaliser
 from discern_vqa.doctor import is_a_set
 from discern_vqa.errors import ConfigError
 
@@ -52,6 +51,7 @@ def audit(
     from discern_vqa import audit
     from discern_vqa.audit.baselines import SEE
     from discern_vqa.audit.page import write_page
+    from discern_vqa.config import usual_normaliser  # brings pydantic, for which no other command shall wait
     from discern_vqa.imaging.fingerprint_cache import cache_file
     from discern_vqa.imaging.fingerprints import workers_here
 
