@@ -38,7 +38,6 @@ from discern_vqa.files import atomic_write_text
 from discern_vqa.reading import own_table
 from discern_vqa.reading.encodings import DEFAULT
 from discern_vqa.reading.image_files import tiny_images
-from discern_vqa.reading.records import require_split
 from discern_vqa.reading.table_files import TEXTS
 from discern_vqa.reading.table_options import TableOptions
 
@@ -77,7 +76,6 @@ def read(
         DataError: the file or an image is missing, or a row breaks the format (all rows are checked first).
         ConfigError: an option names a field, column, split or encoding that does not exist.
     """
-    require_split(split, SPLITS, "csv")
     options = TableOptions(
         reader="csv",
         root=Path(root),
@@ -88,7 +86,7 @@ def read(
         encoding=encoding,
         delimiter=delimiter,
     )
-    return own_table.read(options, own_table.tables_of(options, FILE, TEXTS), split, skipped)
+    return own_table.read(options, FILE, TEXTS, split, skipped)
 
 
 def present(root: Path) -> tuple[str, ...]:

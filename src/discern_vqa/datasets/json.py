@@ -30,7 +30,6 @@ from discern_vqa.files import atomic_write_text
 from discern_vqa.reading import own_table
 from discern_vqa.reading.encodings import DEFAULT
 from discern_vqa.reading.image_files import tiny_images
-from discern_vqa.reading.records import require_split
 from discern_vqa.reading.table_files import LISTS
 from discern_vqa.reading.table_options import TableOptions
 
@@ -66,7 +65,6 @@ def read(
         DataError: the file or an image is missing, or a record breaks the format (all records are checked first).
         ConfigError: an option names a field, key, split or encoding that does not exist.
     """
-    require_split(split, SPLITS, "json")
     options = TableOptions(
         reader="json",
         root=Path(root),
@@ -77,7 +75,7 @@ def read(
         encoding=encoding,
         sheet=sheet,
     )
-    return own_table.read(options, own_table.tables_of(options, FILE, LISTS), split, skipped)
+    return own_table.read(options, FILE, LISTS, split, skipped)
 
 
 def present(root: Path) -> tuple[str, ...]:

@@ -29,7 +29,6 @@ from discern_vqa.reading.encodings import DEFAULT
 from discern_vqa.reading.image_files import tiny_images
 from discern_vqa.reading.neutral import record_of
 from discern_vqa.reading.neutral import root_of as root_of
-from discern_vqa.reading.records import require_split
 from discern_vqa.reading.table_files import LINES
 from discern_vqa.reading.table_options import TableOptions
 
@@ -63,7 +62,6 @@ def read(
         DataError: the file or an image is missing, no line is usable, or one is broken (all are checked).
         ConfigError: an option names a field, key, split or encoding that does not exist.
     """
-    require_split(split, SPLITS, "jsonl")
     options = TableOptions(
         reader="jsonl",
         root=Path(root),
@@ -73,7 +71,7 @@ def read(
         use_as=use_as,
         encoding=encoding,
     )
-    return own_table.read(options, own_table.tables_of(options, FILE, LINES), split, skipped)
+    return own_table.read(options, FILE, LINES, split, skipped)
 
 
 def present(root: Path) -> tuple[str, ...]:

@@ -22,7 +22,6 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.files import atomic_path
 from discern_vqa.reading import own_table, workbooks
 from discern_vqa.reading.image_files import tiny_images
-from discern_vqa.reading.records import require_split
 from discern_vqa.reading.table_options import TableOptions
 
 SUMMARY = "your own data: a sheet of Excel (.xlsx) and a folder of images; any column names"
@@ -55,7 +54,6 @@ def read(
         DataError: the file or an image is missing, or a row breaks the format (all rows are checked first).
         ConfigError: an option names a field, column, split or sheet that does not exist, or openpyxl is not installed.
     """
-    require_split(split, SPLITS, "xlsx")
     options = TableOptions(
         reader="xlsx",
         root=Path(root),
@@ -65,7 +63,7 @@ def read(
         use_as=use_as,
         sheet=sheet,
     )
-    return own_table.read(options, own_table.tables_of(options, FILE, workbooks.ENDINGS), split, skipped)
+    return own_table.read(options, FILE, workbooks.ENDINGS, split, skipped)
 
 
 def present(root: Path) -> tuple[str, ...]:

@@ -13,10 +13,12 @@ from typing import Any
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation.questions import Asked, Questions
 from discern_vqa.files import atomic_path
-from discern_vqa.reading.streamed_tables import BOOKS, INSTALL, LINES, TEXT, TextTable
+from discern_vqa.reading import workbooks
+from discern_vqa.reading.streamed_tables import INSTALL, TextTable
+from discern_vqa.reading.table_files import LINES, TEXTS
 
 OURS = ("answer", "confidence", "abstains", "outside", "error")
-ENDINGS = (*TEXT, *LINES, ".xlsx")
+ENDINGS = (*TEXTS, *LINES, ".xlsx")
 NOT_KNOWN, NOT_CALIBRATED = "not known", "not calibrated"
 MOST_ROWS, MOST_SIGNS = 1_048_576, 32_767
 """Of a sheet, and of a cell, as Excel has them."""
@@ -39,7 +41,7 @@ def check_out(out: Path, count: int = 0) -> None:
             f"{out} ends in {ending or 'nothing'}; expected one of {', '.join(ENDINGS)}",
             hint=f"--out {out.with_suffix('.csv').name}",
         )
-    if ending in BOOKS:
+    if ending in workbooks.ENDINGS:
         if count >= MOST_ROWS:
             raise ConfigError(
                 f"{count:,} rows do not fit into a sheet of Excel ({MOST_ROWS:,})",
@@ -66,7 +68,7 @@ def write_answers(out: Path, questions: Questions, rows: Rows) -> list[str]:
     ending = out.suffix.lower()
     if ending in LINES:
         return _write_lines(out, questions, rows)
-    return _write_book(out, questions, rows) if ending in BOOKS else _write_text(out, questions, rows)
+    return _write_book(out, questions, rows) if ending in workbooks.ENDINGS else _write_text(out, questions, rows)
 
 
 def _write_lines(out: Path, questions: Questions, rows: Rows) -> list[str]:

@@ -21,7 +21,8 @@ from discern_vqa.evaluation.question_columns import NOTHING, Known, how_understo
 from discern_vqa.reading.options import require_fit
 from discern_vqa.reading.own_images import OwnImages
 from discern_vqa.reading.records import Record, is_file, one_line
-from discern_vqa.reading.streamed_tables import TEXT, Row, Table, open_table
+from discern_vqa.reading.streamed_tables import Row, Table, open_table
+from discern_vqa.reading.table_files import TEXTS
 
 IMAGE_ENDINGS = frozenset(".png .jpg .jpeg .jfif .tif .tiff .bmp .gif .webp .dcm .dicom .ima .nii .gz".split())
 """Of the files in a folder that are asked about; so are files whose name has no ending, as DICOM's often have none."""
@@ -87,21 +88,8 @@ def look_through(
         return _look_through_folder(path, questions, options)
     if questions:
         raise ConfigError(f"--question is for a folder of images, and {path} is none", hint="leave out --question")
-    require_fit("predict", _table_options, options, "--option ", "name a text: --option KEY=TEXT")
+    require_fit("predict", _look_through_table, options, "--option ", "name a text: --option KEY=TEXT")
     return _look_through_table(path, known, **options)
-
-
-def _table_options(
-    path: Path,
-    questions: Sequence[str],
-    *,
-    columns: Mapping[str, str] | None = None,
-    images: str = "",
-    delimiter: str = "",
-    encoding: str = "",
-    sheet: str = "",
-) -> None:
-    """The options of a table, as `require_fit` reads them off a function."""
 
 
 def _look_through_table(
@@ -114,10 +102,11 @@ def _look_through_table(
     encoding: str = "",
     sheet: str = "",
 ) -> Questions:
+    """A table; what stands behind the star are its options, as `require_fit` reads them off."""
     try:
         table = open_table(path, delimiter=delimiter, encoding=encoding, sheet=sheet)
     except DataError:
-        if encoding or not known.text("encoding") or path.suffix.lower() not in TEXT:
+        if encoding or not known.text("encoding") or path.suffix.lower() not in TEXTS:
             raise
         table = open_table(path, delimiter=delimiter, encoding=known.text("encoding"), sheet=sheet)
     places = places_of(table, columns or {}, known.columns)

@@ -53,7 +53,7 @@ def what_is_drawn(report: Mapping[str, Any]) -> str:
 
 def draw_rows(axes: "Axes", rows: Sequence[Row], part: str, *, named: bool) -> None:
     """The rows from top to bottom: interval and mean, below them each seed as a small dot; the printed figure as a
-    cross. named: with the rows' names beside them."""
+    cross. named: with the rows' names at the marks."""
     for place, row in enumerate(rows):
         if (given := row["figures"].get(part)) is not None:
             low, high = _interval(given)

@@ -15,7 +15,16 @@ from discern_vqa.errors import DataError
 from discern_vqa.reading.columns import Columns
 from discern_vqa.reading.neutral import root_of, sample_of
 from discern_vqa.reading.own_images import OwnImages
-from discern_vqa.reading.records import Record, collect, is_file, near_file, one_line, require_folder, shown
+from discern_vqa.reading.records import (
+    Record,
+    collect,
+    is_file,
+    near_file,
+    one_line,
+    require_folder,
+    require_split,
+    shown,
+)
 from discern_vqa.reading.shapes import READERS
 from discern_vqa.reading.spellings import split_name
 from discern_vqa.reading.table_faults import fault_of, header_fault
@@ -66,16 +75,18 @@ def present_in(reader: str, root: Path, default: str, endings: Sequence[str]) ->
 
 
 def read(
-    options: TableOptions, tables: Sequence[tuple[Path, str]], split: str, skipped: list[str] | None = None
+    options: TableOptions, default: str, endings: Sequence[str], split: str, skipped: list[str] | None = None
 ) -> list[Sample]:
-    """The samples of one split, in the order of the files; none when all records belong to other splits.
+    """The samples of one split of the tables that `options.root` means (`tables_of`), in the order of the files; none
+    when all records belong to other splits.
 
     Raises:
         DataError: a file or an image is missing, or a record breaks the format (all records are checked first).
         ConfigError: an option names what is not there.
     """
+    require_split(split, SPLITS, options.reader)
     samples: list[Sample] = []
-    for file, file_split in tables:
+    for file, file_split in tables_of(options, default, endings):
         images = OwnImages(file.parent, options.images, options.for_images)
         samples += read_one(file, options, file_split, split, partial(_located, images, file), skipped)
     return samples

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.reading import workbooks
 from discern_vqa.reading.encodings import MARKS, likely
 from discern_vqa.reading.records import near_file, one_line, parse_json, require_record, shown
 from discern_vqa.reading.shapes import UNREAD_SPREADSHEETS
+from discern_vqa.reading.table_files import DELIMITERS, LINES, TEXTS
 from discern_vqa.reading.tables import MOST_CHARACTERS
 
-DELIMITERS = (",", ";", "\t", "|")
-TEXT, LINES, BOOKS = (".csv", ".tsv", ".txt"), (".jsonl", ".ndjson"), (".xlsx", ".xlsm")
-ENDINGS = (*TEXT, *LINES, *BOOKS)
+ENDINGS = (*TEXTS, *LINES, *workbooks.ENDINGS)
 INSTALL = "pip install 'discern-vqa[tables]'"
 
 
@@ -66,7 +66,11 @@ def open_table(path: Path, *, delimiter: str = "", encoding: str = "", sheet: st
     """
     ending = path.suffix.lower()
     given = {"delimiter": delimiter, "encoding": encoding, "sheet": sheet}
-    useful = {**dict.fromkeys(TEXT, ("delimiter", "encoding")), **dict.fromkeys(BOOKS, ("sheet",))}.get(ending, ())
+    options = {
+        **dict.fromkeys(TEXTS, ("delimiter", "encoding")),
+        **dict.fromkeys(workbooks.ENDINGS, ("sheet",)),
+    }
+    useful = options.get(ending, ())
     if ending in UNREAD_SPREADSHEETS:
         raise DataError(f"{path} is a spreadsheet of a kind that is not read", hint="save it as .xlsx or as CSV UTF-8")
     if ending == ".json":
@@ -85,7 +89,7 @@ def open_table(path: Path, *, delimiter: str = "", encoding: str = "", sheet: st
             raise ConfigError(f"{path.name} has no {name}", hint=f"leave out --option {name}; it takes: {usable}")
     if ending in LINES:
         return Lines(path)
-    return Book(path, sheet) if ending in BOOKS else TextTable(path, delimiter, encoding)
+    return Book(path, sheet) if ending in workbooks.ENDINGS else TextTable(path, delimiter, encoding)
 
 
 class TextTable:
