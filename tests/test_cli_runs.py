@@ -62,7 +62,7 @@ def test_predict_answers_a_file_of_questions_in_order(tiny_run, image, tmp_path,
     [
         ("X,question\n1,Why?\n", "questions.csv has no column 'image'"),
         ("image,question\na.png,\n", "questions.csv:2: 'question' is missing or empty"),
-        ("image,question\ngone.png,Why?\n", "the image 'gone.png' is not there"),
+        ("image,question\ngone.png,Why?\n", "gone.png is not there; expected a file"),
         ("image,question\n", "questions.csv holds no question"),
     ],
 )
@@ -98,7 +98,7 @@ def test_bad_input_of_predict_is_refused_without_torch(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "the image 'gone.png' is not there" in done.stderr
+    assert "gone.png is not there; expected a file" in done.stderr
 
 
 def test_predict_asks_a_folder_of_images_and_says_what_it_could_not_answer(tiny_run, image, tmp_path, capsys):
@@ -128,7 +128,7 @@ def test_an_image_that_is_none_and_an_empty_question_are_two_lines(tiny_run, tmp
     (tmp_path / "text.png").write_text("not an image")
     for arguments, error in (
         ([str(tmp_path / "text.png"), "Why?"], "text.png is no image"),
-        ([str(tmp_path / "gone.png"), "Why?"], "the image 'gone.png' is not there"),
+        ([str(tmp_path / "gone.png"), "Why?"], "gone.png is not there; expected a file"),
         ([str(image), " "], "the question is empty"),
     ):
         assert cli.main(["ask", str(tiny_run), *arguments]) == 2

@@ -128,6 +128,7 @@ def test_a_parameter_that_learns_nothing_is_told(plain, monkeypatch):
 
 def test_a_layer_that_is_not_there_is_told(plain, monkeypatch):
     monkeypatch.setattr(type(plain.model), "answer_layers", ("hed",))
+    monkeypatch.setattr(type(plain.model), "output_layers", ())
     with pytest.raises(AssertionError, match="no layer 'hed'"):
         model_checks.the_layers_that_it_names_are_there(plain)
 

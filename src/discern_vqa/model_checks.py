@@ -187,7 +187,7 @@ def a_prior_is_added_to_the_scores(trial: Trial) -> None:
 def the_layers_that_it_names_are_there(trial: Trial) -> None:
     """`answer_layers` and `output_layers` are the beginnings of names of parameters."""
     names = [name for name, _ in trial.model.named_parameters()]
-    for layer in {*trial.model.answer_layers, *trial.model.output_layers}:
+    for layer in sorted({*trial.model.answer_layers, *trial.model.output_layers}):
         assert any(f"{name}.".startswith(f"{layer}.") for name in names), f"there is no layer {layer!r}"
 
 
