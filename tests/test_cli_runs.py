@@ -62,7 +62,7 @@ def test_predict_answers_a_file_of_questions_in_order(tiny_run, image, tmp_path,
     [
         ("X,question\n1,Why?\n", "questions.csv has no column 'image'"),
         ("image,question\na.png,\n", "questions.csv:2: 'question' is missing or empty"),
-        ("image,question\ngone.png,Why?\n", "gone.png is not there; expected a file"),
+        ("image,question\ngone.png,Why?\n", "the image 'gone.png' is not there"),
         ("image,question\n", "questions.csv holds no question"),
     ],
 )
@@ -98,7 +98,7 @@ def test_bad_input_of_predict_is_refused_without_torch(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "gone.png is not there; expected a file" in done.stderr
+    assert "the image 'gone.png' is not there" in done.stderr
 
 
 def test_predict_asks_a_folder_of_images_and_says_what_it_could_not_answer(tiny_run, image, tmp_path, capsys):
