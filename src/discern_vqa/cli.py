@@ -25,6 +25,7 @@ from discern_vqa.commands import (
     recipes,
     runs,
     score,
+    sharing,
     start,
 )
 from discern_vqa.errors import DiscernError
@@ -77,6 +78,8 @@ app.add_typer(experiments.app, name="experiment")
 app.command()(answers.ask)
 app.command()(predict.predict)
 app.command()(explaining.explain)
+app.command()(sharing.export)
+app.command()(sharing.push)
 app.command()(doctor.doctor)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from discern_vqa.commands._output import Mode, PrintJson, Run
+from discern_vqa.commands._output import AskedRun, Mode, PrintJson
 from discern_vqa.data.judged import shown_share
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ SHOWN = 5
 
 
 def ask(
-    run: Run,
+    run: AskedRun,
     image: Annotated[Path, typer.Argument(help="An image file; a slice of a volume: a.nii.gz#axis=axial#slice=40.")],
     question: Annotated[str, typer.Argument(help="A question about it, in quotes.")],
     as_json: PrintJson = False,

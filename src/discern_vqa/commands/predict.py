@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from discern_vqa.commands._output import Mode, Run, progress_bars, say_next
+from discern_vqa.commands._output import AskedRun, Mode, progress_bars, say_next
 from discern_vqa.commands._sets import parsed
 from discern_vqa.commands.answers import DISCLAIMER
 from discern_vqa.errors import ConfigError, DiscernError, RunError
@@ -22,7 +22,7 @@ CONFIG, CALIBRATION = "config.json", "calibration.json"
 
 
 def predict(
-    run: Run,
+    run: AskedRun,
     questions: Annotated[
         Path, typer.Argument(help="A table of questions (.csv, .tsv, .xlsx, .jsonl), or a folder of images.")
     ],
