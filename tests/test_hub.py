@@ -148,7 +148,8 @@ def test_a_pushed_run_answers_the_same_wherever_it_is_loaded(run: Path, tiny_run
             "def ask(*given, **more):\n"
             f"    answer = discern_vqa.load(*given, **more).ask({str(image)!r}, 'Is there a mass?')\n"
             "    return [answer.text, answer.score]\n"
-            f"print(json.dumps([ask({str(run)!r}), ask('clinic/chest'), ask('hf://clinic/chest', revision={commit!r})]))"
+            f"first, second = ask({str(run)!r}), ask('clinic/chest')\n"
+            f"print(json.dumps([first, second, ask('hf://clinic/chest', revision={commit!r})]))"
         )
         loaded = python(code)
         assert loaded.returncode == 0, loaded.stderr

@@ -1,4 +1,4 @@
-"""Runs on the Hugging Face hub: taken from it, and given to it. Only `shared_folder.PATTERNS` ever travel; no code does.
+"""Runs on the Hugging Face hub: taken from it, and given to it. Only `shared_folder.PATTERNS` travel, never code.
 
 What the hub's own client reads from the environment holds here too: HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE, HF_TOKEN.
 """

@@ -1,12 +1,12 @@
-"""A run folder as others may have it: what answers and what says how good it is, and nothing of this machine or its data.
+"""A run folder as others may have it: what answers, what says how good it is, and nothing of this machine.
 
     model.safetensors, config.json, vocabulary.json, answering.json, prior.safetensors, baseline.json
     encoders/, tokenizer/, writer/                 architecture and tokenizer files
     calibration.json, ood.json, ood.safetensors    what an answer is worth (scope.* in runs of earlier versions)
     README.md                                      the model card
 
-What stands in no list here stays at home: questions, predictions, features, audits, logs. `config.json` loses the folders of
-this machine. Nothing is a pickle or a program. No torch here.
+What stands in no list here stays at home: questions, predictions, features, audits, logs. `config.json` loses the
+folders of this machine. Nothing is a pickle or a program. No torch here.
 """
 
 import json
@@ -163,7 +163,7 @@ def _check_licence(run: Path, licence: str) -> None:
         return
     raise ConfigError(
         f"no licence is stated for {run}; expected one, within what those of the data and the encoders allow",
-        hint=f"discern export {run} DIR --license cc-by-nc-4.0 (any of the hub's names; `license:` in README.md does too)",
+        hint=f"discern export {run} DIR --license cc-by-nc-4.0 (or another of the hub's names)",
     )
 
 
