@@ -38,7 +38,7 @@ from discern_vqa.files import atomic_write_text
 from discern_vqa.reading import own_table
 from discern_vqa.reading.encodings import DEFAULT
 from discern_vqa.reading.image_files import tiny_images
-from discern_vqa.reading.table_files import TEXTS
+from discern_vqa.reading.shapes import TEXTS
 from discern_vqa.reading.table_options import TableOptions
 
 SUMMARY = "your own data: a table of questions (CSV) and a folder of images; any column names"

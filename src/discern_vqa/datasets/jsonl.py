@@ -29,7 +29,7 @@ from discern_vqa.reading.encodings import DEFAULT
 from discern_vqa.reading.image_files import tiny_images
 from discern_vqa.reading.neutral import record_of
 from discern_vqa.reading.neutral import root_of as root_of
-from discern_vqa.reading.table_files import LINES
+from discern_vqa.reading.shapes import LINES
 from discern_vqa.reading.table_options import TableOptions
 
 SUMMARY = "your own data: JSON Lines with the field names of a sample (also what `discern data convert` writes)"

@@ -47,8 +47,8 @@ from discern_vqa.reading.image_files import tiny_images
 from discern_vqa.reading.neutral import KNOWN
 from discern_vqa.reading.own_images import OwnImages
 from discern_vqa.reading.records import Record, collect, one_line, require_split
-from discern_vqa.reading.shapes import TURNS
-from discern_vqa.reading.table_files import LINES, LISTS, open_table
+from discern_vqa.reading.shapes import LINES, LISTS, TURNS
+from discern_vqa.reading.table_files import open_table
 from discern_vqa.reading.table_options import TableOptions
 
 SUMMARY = "conversations about images (LLaVA, LLaMA-Factory, ms-swift): each question with its answer, or captions"

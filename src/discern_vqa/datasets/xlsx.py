@@ -22,6 +22,7 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.files import atomic_path
 from discern_vqa.reading import own_table, workbooks
 from discern_vqa.reading.image_files import tiny_images
+from discern_vqa.reading.shapes import BOOKS
 from discern_vqa.reading.table_options import TableOptions
 
 SUMMARY = "your own data: a sheet of Excel (.xlsx) and a folder of images; any column names"
@@ -63,12 +64,12 @@ def read(
         use_as=use_as,
         sheet=sheet,
     )
-    return own_table.read(options, FILE, workbooks.ENDINGS, split, skipped)
+    return own_table.read(options, FILE, BOOKS, split, skipped)
 
 
 def present(root: Path) -> tuple[str, ...]:
     """The splits that have a workbook of their own; all four for a single one. Raises DataError: there is none."""
-    return own_table.present_in("xlsx", root, FILE, workbooks.ENDINGS)
+    return own_table.present_in("xlsx", root, FILE, BOOKS)
 
 
 def write_tiny(root: Path) -> None:

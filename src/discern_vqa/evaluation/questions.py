@@ -1,4 +1,4 @@
-"""Questions to be answered: a table of the user's own (CSV, Excel, JSON Lines), a folder of images, or a single one.
+"""Questions to be answered: a table of the user's own (CSV, Excel, JSON), a folder of images, or a single one.
 
 A table has a column with the names of images and one with questions. Which they are is said (`columns.question=Frage`),
 or is known of the data that the run learned from, or is told by the columns' names in several languages. Images are
@@ -9,9 +9,10 @@ as a whole is an error before anything is answered; what is wrong with one row i
 
 import hashlib
 import os
-from collections import Counter
+import shlex
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from discern_vqa.evaluation.question_columns import NOTHING, Known, how_understo
 from discern_vqa.reading.options import require_fit
 from discern_vqa.reading.own_images import OwnImages
 from discern_vqa.reading.records import Record, is_file, one_line
-from discern_vqa.reading.streamed_tables import Row, Table, open_table
-from discern_vqa.reading.table_files import TEXTS
+from discern_vqa.reading.row import Row, Table
+from discern_vqa.reading.shapes import BOOKS
+from discern_vqa.reading.table_files import open_rows
+from discern_vqa.reading.workbooks import COMPUTE, NO_VALUE
 
 IMAGE_ENDINGS = frozenset(".png .jpg .jpeg .jfif .tif .tiff .bmp .gif .webp .dcm .dicom .ima .nii .gz".split())
 """Of the files in a folder that are asked about; so are files whose name has no ending, as DICOM's often have none."""
@@ -32,12 +35,14 @@ IMAGE_ENDINGS = frozenset(".png .jpg .jpeg .jfif .tif .tiff .bmp .gif .webp .dcm
 class Asked:
     """One row of the input: a question, or what is wrong with it.
 
-    number: of the rows, from 0. cells: the user's own, by their place in `Questions.columns`. values: of JSON Lines,
-    the object as it was read; else None. sample: None where `problem` says why nothing can be asked.
+    number: of the rows, from 0. line: where it stands in its file, from 1. cells: the user's own, by their place in
+    `Questions.columns`. values: of JSON, the object as it was read; else None. sample: None where `problem` says why
+    nothing can be asked.
     """
 
     number: int
     source: str
+    line: int
     cells: tuple[Any, ...] = ()
     values: Mapping[str, Any] | None = None
     sample: Sample | None = None
@@ -48,7 +53,7 @@ class Asked:
 class Questions:
     """An input that was looked through once, row by row; `rows` reads it again from the beginning.
 
-    columns: the names of the user's columns, in order (of JSON Lines all keys that occur). count: of rows. digest: of
+    columns: the names of the user's columns, in order (of JSON all keys that occur). count: of rows. digest: of
     what was read, to know it again. notes: how it was understood and what in it is no question, a sentence each. table:
     None for a folder.
     """
@@ -92,6 +97,21 @@ def look_through(
     return _look_through_table(path, known, **options)
 
 
+@dataclass(frozen=True)
+class AsTyped:
+    """How a table of questions is opened, and how that is typed (see `reading.row.Opening`)."""
+
+    encoding: str
+    delimiter: str
+    sheet: str
+
+    def command(self, **changes: str) -> str:
+        """The options that are to be added or left out."""
+        texts = (f"--option {name}={shlex.quote(value)}" for name, value in changes.items() if value)
+        without = (f"leave out --option {name}" for name, value in changes.items() if not value)
+        return ", ".join([*texts, *without])
+
+
 def _look_through_table(
     path: Path,
     known: Known,
@@ -103,12 +123,15 @@ def _look_through_table(
     sheet: str = "",
 ) -> Questions:
     """A table; what stands behind the star are its options, as `require_fit` reads them off."""
+    opening = AsTyped(encoding, delimiter, sheet)
     try:
-        table = open_table(path, delimiter=delimiter, encoding=encoding, sheet=sheet)
+        table = open_rows(path, opening)
+        if known.text("encoding") and not encoding:
+            deque(table.rows(), maxlen=0)  # whether it is UTF-8 shows at its end
     except DataError:
-        if encoding or not known.text("encoding") or path.suffix.lower() not in TEXTS:
+        if encoding or not known.text("encoding") or path.suffix.lower() in BOOKS:
             raise
-        table = open_table(path, delimiter=delimiter, encoding=known.text("encoding"), sheet=sheet)
+        table = open_rows(path, replace(opening, encoding=known.text("encoding")))
     places = places_of(table, columns or {}, known.columns)
     folders = [OwnImages(path.parent, images), *([OwnImages(known.images)] if known.images is not None else [])]
     digest = hashlib.sha256(repr((sorted(places.items()), images)).encode())
@@ -144,16 +167,19 @@ def _of_table(
             if passed is not None:
                 passed["captions"] += 1
             continue
-        source = f"{table.path}:{row.line}"
+        source = f"{table.path}:{row.place}"
+        cells = (*row.cells, *[""] * (len(table.names) - len(row.cells)))
         try:
             if row.problem:
-                raise DataError(row.problem)
+                raise DataError(row.problem, hint=row.hint)
             sample = _sample(row, places, folders, source)
-            yield Asked(number, source, row.cells, row.values, sample)
+            yield Asked(number, source, row.line, cells, row.values, sample)
         except DataError as error:
-            hint = f" ({error.hint})" if error.hint.startswith("did you mean") else ""
+            hint = (
+                f" ({error.hint})" if row.problem or error.hint.startswith(("did you mean", "write ", COMPUTE)) else ""
+            )
             problem = f"{str(error).removeprefix(f'{source}: ')}{hint}"
-            yield Asked(number, source, row.cells, row.values, problem=problem)
+            yield Asked(number, source, row.line, cells, row.values, problem=problem)
         number += 1
 
 
@@ -162,6 +188,8 @@ def _sample(row: Row, places: Mapping[str, str | int], folders: Sequence[OwnImag
     for name in ("image", "question"):
         if _is_empty(values[name]):
             raise DataError(f"{name!r} is missing or empty")
+        if values[name] == NO_VALUE:
+            raise DataError(f"{name!r} is a formula without a value", hint=COMPUTE)
     record = Record(values, source, row.line)
     name, question = (record.text(field, verbatim=True).strip() for field in ("image", "question"))
     elsewhere = ""
@@ -193,7 +221,7 @@ def _has(row: Row, place: str | int) -> bool:
 def _value(row: Row, place: str | int) -> Any:
     if row.values is not None:
         return row.values.get(str(place))
-    return row.cells[place] if isinstance(place, int) else None
+    return row.cells[place] if isinstance(place, int) and place < len(row.cells) else None
 
 
 def _is_empty(value: object) -> bool:
@@ -233,7 +261,7 @@ def _of_folder(path: Path, questions: Sequence[str]) -> Iterator[Asked]:
         name = file.relative_to(path).as_posix()
         for question in questions:
             sample = asked(str(number + 1), file, question, str(file))
-            yield Asked(number, str(file), (name, question), sample=sample)
+            yield Asked(number, str(file), number + 1, (name, question), sample=sample)
             number += 1
 
 

@@ -25,10 +25,10 @@ from discern_vqa.reading.records import (
     require_split,
     shown,
 )
-from discern_vqa.reading.shapes import READERS
+from discern_vqa.reading.shapes import LINES, READERS, TABLES
 from discern_vqa.reading.spellings import split_name
 from discern_vqa.reading.table_faults import fault_of, header_fault
-from discern_vqa.reading.table_files import ENDINGS, LINES, Table, open_table
+from discern_vqa.reading.table_files import Table, open_table
 from discern_vqa.reading.table_options import TableOptions
 from discern_vqa.reading.tidying import Tidier
 
@@ -43,7 +43,7 @@ def tables_of(options: TableOptions, default: str, endings: Sequence[str]) -> li
     Raises DataError: there is no table, or which one is meant cannot be known.
     """
     root = options.root
-    if root.is_file() or (root.suffix.lower() in (*ENDINGS, *endings) and not root.is_dir()):
+    if root.is_file() or (root.suffix.lower() in (*TABLES, *endings) and not root.is_dir()):
         return [(root, "")]
     require_folder(root)
     if (root / default).is_file():
