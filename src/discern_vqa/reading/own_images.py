@@ -231,6 +231,11 @@ class OwnImages:
         first, second = (one_line(self._before + file) for file in sorted(files)[:2])
         more = f" (and {len(files) - 2} more files)" if len(files) > 2 else ""
         folder = PurePosixPath(sorted(files)[0]).parent.as_posix()
+        if len({PurePosixPath(file).parent for file in files}) == 1:  # naming their folder would change nothing
+            return DataError(
+                f"the image {shown(name)} may be {first} or {second}{more}",
+                hint=f"write the ending into the table: {first}, or {second}",
+            )
         return DataError(
             f"the image {shown(name)} may be {first} or {second}{more}",
             hint=f"write more of the path into the table, or name the folder that counts: "

@@ -1,5 +1,5 @@
-"""A file that lies in the place of a table: a pointer of git-lfs or git-annex, or a web page. It is named for what it is,
-whatever its ending says, before anything else is said of its content."""
+"""A file that lies in the place of a table: a pointer of git-lfs or git-annex, or a web page. It is named for what it
+is, whatever its ending says, before anything else is said of its content."""
 
 from pathlib import Path
 

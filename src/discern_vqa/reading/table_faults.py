@@ -163,7 +163,7 @@ class _Unknown:
     def suggested(self) -> str:
         """What it is likely to mean."""
         if self.field == "answer_type":
-            return CLOSED if 2 * self.yes_or_no > self.count else OPEN
+            return CLOSED if self.yes_or_no == self.count else OPEN
         return next(iter(get_close_matches(self.text.lower(), SPLITS, n=1)), "train")
 
 

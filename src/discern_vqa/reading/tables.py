@@ -15,8 +15,8 @@ MOST_CHARACTERS = 10_000_000
 def rows(file: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
     """(line, fields) of each row that is not empty; quoted fields may hold delimiters and line breaks.
 
-    The file is UTF-8, with or without a byte order mark. Raises DataError: it is missing, no UTF-8 text, or a row cannot
-    be taken apart.
+    The file is UTF-8, with or without a byte order mark. Raises DataError: it is missing, no UTF-8 text, or a row
+    cannot be taken apart.
     """
     csv.field_size_limit(MOST_CHARACTERS)
     reader = csv.reader(io.StringIO(read_text(file), newline=""), delimiter=delimiter)

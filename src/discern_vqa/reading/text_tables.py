@@ -17,8 +17,8 @@ _STATED = re.compile(r'"?sep=(\\t|[^\r\n])"?\s*', re.IGNORECASE)
 
 
 class TextTable:
-    """A table of text. `delimiter` and `encoding` are what it has: as `opening` says, else as the file itself does, else
-    the one of DELIMITERS that the line of names has most of."""
+    """A table of text. `delimiter` and `encoding` are what it has: as `opening` says, else as the file itself does. A
+    file that says no delimiter has the one of DELIMITERS that its line of names has most of."""
 
     def __init__(self, path: Path, opening: Opening) -> None:
         """Raises DataError: another encoding, no line of column names; ConfigError: an option that cannot be."""

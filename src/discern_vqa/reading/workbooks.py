@@ -1,7 +1,7 @@
 """Excel workbooks (.xlsx, .xlsm), row by row. openpyxl is imported where it is used (extra "tables").
 
-A formula gives the value that Excel computed last, and NO_VALUE where the program that wrote the workbook computed none.
-A cell that is merged over several rows or columns counts for each of them, as it is seen.
+A formula gives the value that Excel computed last, and NO_VALUE where the program that wrote the workbook computed
+none. A cell that is merged over several rows or columns counts for each of them, as it is seen.
 """
 
 import datetime
