@@ -113,7 +113,7 @@ def convert(
     name, root, option, out = given.name, given.root, given.options, out if out is not None else root
     if out.suffix not in (".jsonl", ".parquet", ""):
         raise ConfigError(f"{out} ends in {out.suffix}", hint="name it .jsonl or .parquet, or a folder for Parquet")
-    parts = read_and_report(name, root, option, skip_broken, split)
+    parts = read_and_report(name, root, option, skip_broken, split, given.file)
     refuse_over_set(out, root, parts)
     samples = [sample for part in parts.values() for sample in part]
     if out.suffix == ".jsonl":

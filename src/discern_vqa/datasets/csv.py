@@ -57,6 +57,7 @@ def read(
     values: Mapping[str, Mapping[str, str]] | None = None,
     images: str = "",
     use_as: str = "train",
+    join: str = "",
     delimiter: str = "",
     encoding: str = DEFAULT,
     skipped: list[str] | None = None,
@@ -69,6 +70,7 @@ def read(
         values: field -> {as written: as meant}.
         images: the folder of the images, relative to the table's folder.
         use_as: the split of rows that say none.
+        join: another table with a row for each image, relative to the table's folder, whose columns are added.
         delimiter: what stands between columns; by default , ; tab or |, whichever the line of names has most of.
         encoding: of the file.
 
@@ -83,6 +85,7 @@ def read(
         values=values or {},
         images=images,
         use_as=use_as,
+        join=join,
         encoding=encoding,
         delimiter=delimiter,
     )

@@ -49,6 +49,7 @@ def read(
     values: Mapping[str, Mapping[str, str]] | None = None,
     images: str = "",
     use_as: str = "train",
+    join: str = "",
     sheet: str = "",
     encoding: str = DEFAULT,
     skipped: list[str] | None = None,
@@ -58,7 +59,7 @@ def read(
     Args:
         root: the file, or the folder that holds `questions.json`, a file for each split, or one file.
         columns: field -> key, or the way to the value inside the record.
-        values, images, use_as, encoding: as in the reader `csv`.
+        values, images, use_as, join, encoding: as in the reader `csv`.
         sheet: the key under which the list of records is, where the file holds several.
 
     Raises:
@@ -72,6 +73,7 @@ def read(
         values=values or {},
         images=images,
         use_as=use_as,
+        join=join,
         encoding=encoding,
         sheet=sheet,
     )

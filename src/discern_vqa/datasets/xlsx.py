@@ -41,6 +41,7 @@ def read(
     values: Mapping[str, Mapping[str, str]] | None = None,
     images: str = "",
     use_as: str = "train",
+    join: str = "",
     sheet: str = "",
     skipped: list[str] | None = None,
 ) -> list[Sample]:
@@ -48,7 +49,7 @@ def read(
 
     Args:
         root: the workbook, or the folder that holds `questions.xlsx`, a workbook for each split, or one workbook.
-        columns, values, images, use_as: as in the reader `csv`.
+        columns, values, images, use_as, join: as in the reader `csv`.
         sheet: the sheet's name; by default the only one that is not empty.
 
     Raises:
@@ -62,6 +63,7 @@ def read(
         values=values or {},
         images=images,
         use_as=use_as,
+        join=join,
         sheet=sheet,
     )
     return own_table.read(options, FILE, BOOKS, split, skipped)

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from discern_vqa.reading.neutral import KNOWN
+from discern_vqa.reading.shapes import TURNS
 from discern_vqa.reading.table_options import FIELDS
 
 _ABSENT = object()
@@ -100,7 +101,7 @@ def names_of(records: Iterable[Mapping[str, Any]]) -> list[str]:
 def _add(values: Mapping[str, Any], before: str, names: dict[str, None], depth: int = 0) -> None:
     for key, value in values.items():
         inside, within = value, f"{before}{key}."
-        if isinstance(value, list) and value and isinstance(value[0], Mapping):
+        if key not in TURNS and isinstance(value, list) and value and isinstance(value[0], Mapping):
             inside, within = value[0], f"{within}0."
         if isinstance(inside, Mapping) and inside and depth < 3:
             _add(inside, within, names, depth + 1)

@@ -13,6 +13,7 @@ from pathlib import Path
 from discern_vqa.data.sample import SPLITS, Sample
 from discern_vqa.errors import DataError
 from discern_vqa.reading.columns import Columns
+from discern_vqa.reading.joining import joined
 from discern_vqa.reading.neutral import root_of, sample_of
 from discern_vqa.reading.own_images import OwnImages
 from discern_vqa.reading.records import (
@@ -112,7 +113,7 @@ def read_one(
             record = replace(record, values={**record.values, "image": "held in the table"})
         yield sample_of(record, path)
 
-    opened = opened or (lambda: open_table(file, options))
+    opened = partial(joined, file, options, opened or partial(open_table, file, options))
     return _collected(file, options, opened, file_split, None, samples_of, split, skipped)
 
 

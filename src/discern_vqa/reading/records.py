@@ -21,6 +21,9 @@ from discern_vqa.reading.spellings import answer_type
 
 CORRECT_IT = "correct that record, or take it out of the file"
 
+_MOST_NAMED = 10
+"""Records with the same problem that a message names."""
+
 MANY_FILES = 20_000
 """In a folder of more files no similar name is looked for: it would take longer than reading the set."""
 
@@ -119,8 +122,18 @@ def collect(
 def _raise_first(problems: Sequence[DataError]) -> None:
     if problems:
         first, more = problems[0], len(problems) - 1
-        count = f" (and {more} more {'problem' if more == 1 else 'problems'} in this data set)" if more else ""
+        same = [str(problem).partition(": ")[0] for problem in problems[1:] if _what(problem) == _what(first)]
+        listed = f", {len(same):,} of them the same: {', '.join(same[:_MOST_NAMED])}" if same else ""
+        listed += ", ..." if len(same) > _MOST_NAMED else ""
+        count = (
+            f" (and {more:,} more {'problem' if more == 1 else 'problems'} in this data set{listed})" if more else ""
+        )
         raise DataError(f"{first}{count}", hint=first.hint)
+
+
+def _what(problem: DataError) -> str:
+    """What is wrong, without the place, and without what the record holds otherwise."""
+    return str(problem).partition(": ")[2].partition(";")[0]
 
 
 def no_record(file: Path, split: str) -> DataError:
