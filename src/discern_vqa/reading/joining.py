@@ -47,8 +47,8 @@ def joined(file: Path, options: TableOptions, opened: Callable[[], Table]) -> Ta
         first = rows.setdefault(_plain(image), record)
         if first is not record:
             raise DataError(
-                f"{record.source}: the image {image!r} has a row already ({first.source}): which belongs to its questions "
-                "is not known",
+                f"{record.source}: the image {image!r} has a row already ({first.source}): which one belongs to its "
+                "questions is not known",
                 hint=f"leave one row for each image in {other_file.name}",
             )
     both = [name for name in names if name in (table.names or ()) and name not in ("", key)]
