@@ -1,4 +1,4 @@
-"""What `discern start` does before anything is fitted: damaged images, the split, two tables, a data.toml's mistakes."""
+"""What `discern start` does before anything is fitted: damaged images, the split, two tables, its file."""
 
 import csv
 import json

@@ -43,6 +43,8 @@ def list_(as_json: PrintJson = False) -> None:
         if row["source"]:
             how = f"discern data get {row['name']}" if row["parts"] else "by hand, from that page"
             typer.echo(f"{'':14} source: {row['source']} ({how})")
+    here = next((row for row in rows if row["found"]), None)
+    say_next(*(["data", "audit", here["name"], here["found"]] if here else ["start", "FOLDER"]))
 
 
 def _describe(name: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ as a whole is an error before anything is answered; what is wrong with one row i
 """
 
 import hashlib
+import json
 import os
 import shlex
 from collections import Counter, deque
@@ -169,18 +170,30 @@ def _of_table(
             continue
         source = f"{table.path}:{row.place}"
         cells = (*row.cells, *[""] * (len(table.names) - len(row.cells)))
+        not_writable = _not_writable(row.values)
+        values = {} if not_writable else row.values
         try:
-            if row.problem:
-                raise DataError(row.problem, hint=row.hint)
+            if row.problem or not_writable:
+                raise DataError(row.problem or not_writable, hint=row.hint)
             sample = _sample(row, places, folders, source)
-            yield Asked(number, source, row.line, cells, row.values, sample)
+            yield Asked(number, source, row.line, cells, values, sample)
         except DataError as error:
-            hint = (
-                f" ({error.hint})" if row.problem or error.hint.startswith(("did you mean", "write ", COMPUTE)) else ""
-            )
+            helps = row.problem or error.hint.startswith(("did you mean", "write the ", COMPUTE))
+            hint = f" ({error.hint})" if helps and error.hint else ""
             problem = f"{str(error).removeprefix(f'{source}: ')}{hint}"
-            yield Asked(number, source, row.line, cells, row.values, problem=problem)
+            yield Asked(number, source, row.line, cells, values, problem=problem)
         number += 1
+
+
+def _not_writable(values: Mapping[str, Any] | None) -> str:
+    """Why an object could not be written into the answers, which other programs read; "" where it could."""
+    try:
+        json.dumps(values, allow_nan=False)
+    except ValueError:
+        return "a number is NaN or infinite, which JSON does not have"
+    except RecursionError:
+        return "the row is nested too deep"
+    return ""
 
 
 def _sample(row: Row, places: Mapping[str, str | int], folders: Sequence[OwnImages], source: str) -> Sample:

@@ -66,6 +66,12 @@ def opened_text(file: Path, encoding: str, opening: Opening, newline: str = "") 
         raise DataError(f"cannot read {file}: {error.strerror}", hint="check the file and its permissions") from error
 
 
+def whole_text(file: Path, opening: Opening) -> str:
+    """The text of a file. Raises as `encoding_of` and `opened_text`."""
+    with opened_text(file, encoding_of(file, opening), opening) as text:
+        return text.read()
+
+
 def _start(file: Path) -> bytes:
     """The first bytes of a file. Raises DataError."""
     try:

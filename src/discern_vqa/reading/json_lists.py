@@ -8,7 +8,6 @@ for each of them:
         -> {"image": "a.png", "q": "Is there a mass?", "a": "yes"}, ...
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +15,9 @@ from typing import Any
 
 from discern_vqa.errors import ConfigError, DataError, did_you_mean
 from discern_vqa.reading import spellings
-from discern_vqa.reading.encodings import encoding_of, opened_text
+from discern_vqa.reading.encodings import encoding_of, opened_text, whole_text
 from discern_vqa.reading.field_names import rank
-from discern_vqa.reading.records import CORRECT_IT, one_line, parse_json, require_record, shown
+from discern_vqa.reading.records import one_line, parse_json, require_record, shown
 from discern_vqa.reading.row import Opening, Row
 from discern_vqa.reading.shapes import TURNS
 
@@ -36,7 +35,7 @@ class Lines:
         self._encoding = encoding_of(path, opening)
 
     def rows(self) -> Iterator[Row]:
-        """See Table. A line that is no object, or could not be written again, has its problem."""
+        """See Table. A line that is no object has its problem."""
         # Lines end at line feeds alone: others would cut inside a text at U+2028 and its like.
         with opened_text(self.path, self._encoding, self._opening, newline="\n") as file:
             for line, text in enumerate(file, start=1):
@@ -57,15 +56,12 @@ class ListOfRecords:
     names: tuple[str, ...] = ()
 
     def __init__(self, path: Path, opening: Opening) -> None:
-        """Raises DataError, ConfigError as `encoding_of`."""
         self.path, self._opening = path, opening
-        self._encoding = encoding_of(path, opening)
 
     def rows(self) -> Iterator[Row]:
-        """See Table. Raises DataError: the JSON is broken or holds no records, or which are meant is not known;
-        ConfigError: it has no list under the key `sheet`."""
-        with opened_text(self.path, self._encoding, self._opening) as file:
-            text = file.read()
+        """See Table. Raises DataError: the file is in another encoding, the JSON is broken or holds no records, or it
+        holds several lists; ConfigError: it has no list under the key `sheet`."""
+        text = whole_text(self.path, self._opening)
         try:
             content = parse_json(text, str(self.path))
         except DataError:
@@ -125,18 +121,11 @@ def _listed(records: list[object], place: str, more: Mapping[str, Any] | None = 
 
 
 def _row(line: int, place: str, values: object) -> Row:
-    """The row of a record. What could not be written again as JSON, which other programs read, is a problem."""
+    """The row of a record; that it is none is a problem."""
     try:
-        record = require_record(values, "")
-        json.dumps(record.values, allow_nan=False)
+        return Row(line, place, values=require_record(values, "").values)
     except DataError as error:
         return Row(line, place, values={}, problem=str(error).removeprefix(": "), hint=error.hint)
-    except ValueError:
-        problem = "a number is NaN or infinite, which JSON does not have"
-        return Row(line, place, values={}, problem=problem, hint=CORRECT_IT)
-    except RecursionError:
-        return Row(line, place, values={}, problem="the row is nested too deep", hint=CORRECT_IT)
-    return Row(line, place, values=record.values)
 
 
 def _each_question(row: Row) -> Iterator[Row]:

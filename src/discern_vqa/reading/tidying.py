@@ -55,7 +55,7 @@ class Tidier:
                     raise record.broken(f"{field!r} is {text!r}, which programs write for a missing value")
         not_stated = {}
         for field in [name for name in values if name in _OPTIONAL or values[name] == NO_VALUE]:
-            text = values[field]
+            text = "NaN" if values[field] != values[field] else values[field]  # as JSON of Python and pandas has it
             if text is None or (isinstance(text, str) and (text == NO_VALUE or spellings.is_missing(text))):
                 values.pop(field, None)
                 if text and text.strip():
