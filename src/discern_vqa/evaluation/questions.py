@@ -20,6 +20,7 @@ from typing import Any
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation.question_columns import NOTHING, Known, how_understood, places_of
+from discern_vqa.imaging.endings import may_be_image
 from discern_vqa.reading.options import require_fit
 from discern_vqa.reading.own_images import OwnImages
 from discern_vqa.reading.records import Record, is_file, one_line
@@ -27,9 +28,6 @@ from discern_vqa.reading.row import Row, Table
 from discern_vqa.reading.shapes import BOOKS
 from discern_vqa.reading.table_files import open_rows
 from discern_vqa.reading.workbooks import COMPUTE, NO_VALUE
-
-IMAGE_ENDINGS = frozenset(".png .jpg .jpeg .jfif .tif .tiff .bmp .gif .webp .dcm .dicom .ima .nii .gz".split())
-"""Of the files in a folder that are asked about; so are files whose name has no ending, as DICOM's often have none."""
 
 
 @dataclass(frozen=True)
@@ -258,7 +256,7 @@ def _look_through_folder(path: Path, questions: Sequence[str], options: Mapping[
     for row in _of_folder(path, texts):
         count += 1
         digest.update(repr(row.cells).encode("utf-8", "surrogatepass"))
-    others = Counter(file.suffix.lower() for file in _files(path) if not _may_be_image(file))
+    others = Counter(file.suffix.lower() for file in _files(path) if not may_be_image(file.name))
     kinds = ", ".join(f"{count:,} {ending}" for ending, count in sorted(others.items()))
     left_out = (f"files that are no images by their endings were passed over: {kinds}",) if others else ()
     if not count:
@@ -269,7 +267,7 @@ def _look_through_folder(path: Path, questions: Sequence[str], options: Mapping[
 def _of_folder(path: Path, questions: Sequence[str]) -> Iterator[Asked]:
     number = 0
     for file in _files(path):
-        if not _may_be_image(file):
+        if not may_be_image(file.name):
             continue
         name = file.relative_to(path).as_posix()
         for question in questions:
@@ -283,12 +281,6 @@ def _files(folder: Path) -> Iterator[Path]:
     for here, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(here) / name for name in sorted(names) if not name.startswith("."))
-
-
-def _may_be_image(file: Path) -> bool:
-    """By its ending; none, and numbers alone (a DICOM identifier's), may be a DICOM file's."""
-    ending = file.suffix.lower()
-    return ending in IMAGE_ENDINGS or not ending or ending[1:].isdigit()
 
 
 # -- one question ------------------------------------------------------------------------------------------------------

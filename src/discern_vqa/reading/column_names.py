@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from discern_vqa.imaging.endings import is_image_name
 from discern_vqa.reading import spellings
 from discern_vqa.reading.columns import reach
 from discern_vqa.reading.field_names import NAMES, plain
-from discern_vqa.reading.own_images import IMAGE_ENDINGS
 
 SUGGESTED = ("image", "question", "answer", "caption", "answer_type", "split", "patient", "organ", "modality")
 """Fields whose columns are suggested."""
@@ -92,8 +92,7 @@ def _share(looks_like: Callable[[str], bool], texts: Sequence[str]) -> float:
 
 
 def _is_image(text: str) -> bool:
-    ending = PurePosixPath(text.replace("\\", "/")).suffix.lower()
-    return bool(ending) and ending in IMAGE_ENDINGS
+    return is_image_name(PurePosixPath(text.replace("\\", "/")).name)
 
 
 def _is_question(text: str) -> bool:
