@@ -110,7 +110,7 @@ def test_a_damaged_image_is_asked_about_before_anything_is_fitted(tmp_path, choi
     report = tmp_path / "out" / "audit.txt"
     assert report.exists() is (choice == 0)
     if choice == 0:
-        assert any(f"left out: 1 images that cannot be opened ({NAMES[1]}), 3 questions" in line for line in lines)
+        assert any(f"left out: 1 image that cannot be opened ({NAMES[1]}), 3 questions" in line for line in lines)
         assert "3 records cannot be read" in " ".join(report.read_text().split())
 
 
