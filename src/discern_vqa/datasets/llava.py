@@ -173,8 +173,8 @@ def _samples(record: Record, names: list[str], split: str, images: OwnImages | N
         if turn < len(exchanges):
             more.pop("unanswered", None)
         name = number if len(exchanges) == 1 else f"{number}-{turn}"
-        texts = {"question": exchange.question, "answer": exchange.answer}
-        samples.append(Sample(id=name, answer_type=kind, extra=more, **texts, **common))
+        common |= {"question": exchange.question, "answer": exchange.answer}
+        samples.append(Sample(id=name, answer_type=kind, extra=more, **common))
     return samples
 
 

@@ -7,7 +7,7 @@ decimal ("2.0", where no number of that column has another one).
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from discern_vqa.reading.text_tables import TextTable
 from discern_vqa.reading.workbooks import Book, text_of
 
 _UNREAD = (*UNREAD_SPREADSHEETS, ".pkl", ".db", ".sqlite", ".xml", ".docx", ".pdf")
-_KINDS = {
+_KINDS: dict[str, tuple[Callable[[Path, Opening], Rows], tuple[str, ...]]] = {
     **dict.fromkeys(TEXTS, (TextTable, ("delimiter", "encoding"))),
     **dict.fromkeys(BOOKS, (Book, ("sheet",))),
     **dict.fromkeys(LISTS, (ListOfRecords, ("sheet", "encoding"))),

@@ -73,7 +73,7 @@ class Book:
 
     def _chosen(self, opening: Opening) -> str:
         with _open(self.path, self._holds_merged) as book:
-            titles = [page.title for page in book.worksheets]
+            titles: list[str] = [page.title for page in book.worksheets]
             if opening.sheet in titles:
                 return opening.sheet
             if opening.sheet:

@@ -140,12 +140,7 @@ class _Walk:
 
         self.damaged: dict[str, str] = self.record.step("images", work)["damaged"]
         if self.damaged:
-            asked = sum(sample.image in self.damaged for sample in self.samples)
-            names = ", ".join(list(self.damaged)[: dividing.NAMED])
-            more = ", ..." if len(self.damaged) > dividing.NAMED else ""
-            self.say(
-                f"left out: {len(self.damaged):,} images that cannot be opened ({names}{more}), {asked:,} questions"
-            )
+            self.say(dividing.left_out(self.damaged, self.samples))
 
     def split(self) -> None:
         """Divides the data, unless they have a test part of their own."""

@@ -37,13 +37,23 @@ def damaged_images(samples: Sequence[Sample]) -> dict[str, str]:
 def about_damage(damaged: Mapping[str, str], samples: Sequence[Sample]) -> tuple[list[str], Doubt]:
     """(a line for each of the first damaged images, the question whether all are to be left out)."""
     asked = sum(sample.image in damaged for sample in samples)
-    images = f"{len(damaged):,} {'image' if len(damaged) == 1 else 'images'}"
     lines = [f"  {reason}" for reason in list(damaged.values())[:NAMED]]
     if len(damaged) > NAMED:
         lines.append(f"  and {len(damaged) - NAMED:,} more")
-    question = f"{images} cannot be opened."
+    question = f"{_counted(damaged)} cannot be opened."
     choices = (f"going on without the {asked:,} questions about them", "stopping, to replace these files")
     return lines, Doubt(question, choices)
+
+
+def left_out(damaged: Mapping[str, str], samples: Sequence[Sample]) -> str:
+    """How many images and questions are left out, with names."""
+    asked = sum(sample.image in damaged for sample in samples)
+    names = ", ".join(list(damaged)[:NAMED]) + (", ..." if len(damaged) > NAMED else "")
+    return f"left out: {_counted(damaged)} that cannot be opened ({names}), {asked:,} questions"
+
+
+def _counted(damaged: Mapping[str, str]) -> str:
+    return f"{len(damaged):,} {'image' if len(damaged) == 1 else 'images'}"
 
 
 def divide(parts: Mapping[str, Sequence[Sample]], content: DataFile, out: Path, damaged: Mapping[str, str]) -> DataFile:
