@@ -12,6 +12,7 @@ from discern_vqa.datasets import csv, llava, vqa_rad, xlsx
 from discern_vqa.datasets import json as json_lists
 from discern_vqa.errors import DataError
 from discern_vqa.evaluation.questions import look_through
+from discern_vqa.reading.guess import guess
 from discern_vqa.reading.image_files import tiny_image, tiny_images
 from discern_vqa.reading.reasoning import without_reasoning
 
@@ -40,6 +41,13 @@ def test_what_lies_in_the_place_of_a_table_is_named(tmp_path, ending, content, w
     if ending != "parquet":
         with pytest.raises(DataError, match=what):
             look_through(file)
+
+
+def test_a_folder_whose_table_was_not_fetched_says_how_to_fetch_it(tmp_path):
+    (tmp_path / "questions.csv").write_bytes(POINTER)
+    with pytest.raises(DataError, match="questions.csv is a git-lfs pointer") as caught:
+        guess(tmp_path, lambda doubt: 0)
+    assert caught.value.hint == f"git -C {tmp_path} lfs pull"
 
 
 def test_published_sets_and_pages_in_xhtml_are_named_too(tmp_path):
@@ -143,18 +151,21 @@ NESTED = {"image": "a.png", "patient": "p1", "qa": [{"q": "Where?", "a": "left"}
         ("q.json", json.dumps({"data": [NESTED]}), ["data item 1, qa 1", "data item 1, qa 2"]),
         ("q.json", json.dumps(NESTED), ["item 1, qa 1", "item 1, qa 2"]),
         ("q.jsonl", json.dumps(NESTED) + "\n", ["1, qa 1", "1, qa 2"]),
+        ("q.json", json.dumps({"a.png": NESTED}), ["item 1, qa 1", "item 1, qa 2"]),
+        ("q.json", json.dumps({"a.png": NESTED["qa"]}), ["item 1, questions 1", "item 1, questions 2"]),
     ],
-    ids=["list", "under a key", "one record", "lines"],
+    ids=["list", "under a key", "one record", "lines", "by image", "lists by image"],
 )
 def test_the_questions_of_an_image_may_be_a_list_in_its_record(tmp_path, name, content, places):
     tiny_images(tmp_path, ("a.png",))
     (tmp_path / name).write_text(content)
     rows = json_lists.read(tmp_path / name, "train", columns={"question": "q", "answer": "a"})
     assert [row.source for row in rows] == [f"{name}:{place}" for place in places]
-    assert [(row.question, row.answer, row.patient) for row in rows[:2]] == [
-        ("Where?", "left", "p1"),
-        ("Is it?", "no", "p1"),
+    assert [(row.image, row.question, row.answer) for row in rows[:2]] == [
+        ("a.png", "Where?", "left"),
+        ("a.png", "Is it?", "no"),
     ]
+    assert {row.patient for row in rows} == ({"p1"} if "patient" in content else {""})
     assert len({row.id for row in rows}) == len(rows)
     with pytest.raises(DataError) as caught:
         json_lists.read(tmp_path / name, "train")

@@ -149,7 +149,9 @@ def _look_through_table(
         raise DataError(f"{path} holds no question{more}", hint="expected a row for each image and question")
     if not usable:
         others = f" (and so it is with all {count:,} rows)" if count > 1 else ""
-        hint = "images are looked for in the table's folder and below it; others: --option images=FOLDER"
+        hint = "correct the rows, or name another table"
+        if "the image " in first:
+            hint = "images are looked for in the table's folder and below it; others: --option images=FOLDER"
         raise DataError(f"{first}{others}", hint=hint)
     ordered = table.names if table.names else tuple(names)
     notes = (*how_understood(table, places), *passed)

@@ -14,6 +14,7 @@ from discern_vqa.errors import DataError, DiscernError
 from discern_vqa.reading import guess_columns, guess_images, guess_join
 from discern_vqa.reading.guess_columns import Found
 from discern_vqa.reading.guess_tables import LIKELY_TABLES, Peek, peeks
+from discern_vqa.reading.placeholders import Placeholder
 from discern_vqa.reading.records import near_file, one_line
 from discern_vqa.reading.shapes import UNREAD_SPREADSHEETS
 from discern_vqa.reading.spellings import split_name
@@ -99,6 +100,7 @@ def _tables(source: Path) -> tuple[list[Peek], list[Peek]]:
     files = [file for file in _files(source) if file.suffix.lower() in LIKELY_TABLES][:MOST_TABLES]
     tables: list[Peek] = []
     others: list[Peek] = []
+    placeholders: list[Placeholder] = []
     problems = [
         f"{file.name} is a spreadsheet of a kind that is not read (save it as .xlsx or as CSV UTF-8)"
         for file in _files(source)
@@ -107,6 +109,9 @@ def _tables(source: Path) -> tuple[list[Peek], list[Peek]]:
     for file in files:
         try:
             looked_at = peeks(file)
+        except Placeholder as error:
+            placeholders.append(error)
+            continue
         except DiscernError as error:
             problems.append(f"{file.name}: {error}")
             continue
@@ -115,6 +120,8 @@ def _tables(source: Path) -> tuple[list[Peek], list[Peek]]:
         others += [table for table in looked_at if table not in likely]
         if not likely:
             problems.append(f"{file.name} has the columns {one_line(', '.join(looked_at[0].names))[:100]}")
+    if not tables and placeholders:
+        raise placeholders[0]
     if not tables:
         about = f": {'; '.join(problems[:_NAMED])}" if problems else ""
         raise DataError(

@@ -1,8 +1,8 @@
 """JSON of one's own as rows: a list of records, or one object on each line.
 
 A file may hold one list; an object that holds a list under a key, or lists under several keys that are called like
-splits; an object of records by id; or one record. A record about an image that holds a list of its questions is a row
-for each of them:
+splits; an object of records by id, or by the name of their image; or one record. A record about an image that holds a
+list of its questions is a row for each of them:
 
     {"image": "a.png", "qa": [{"q": "Is there a mass?", "a": "yes"}, ...]}
         -> {"image": "a.png", "q": "Is there a mass?", "a": "yes"}, ...
@@ -14,14 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa.errors import ConfigError, DataError, did_you_mean
+from discern_vqa.imaging.endings import is_image_name
 from discern_vqa.reading import spellings
 from discern_vqa.reading.encodings import encoding_of, opened_text, whole_text
 from discern_vqa.reading.field_names import rank
-from discern_vqa.reading.records import one_line, parse_json, require_record, shown
+from discern_vqa.reading.records import CORRECT_IT, one_line, parse_json, require_record, shown
 from discern_vqa.reading.row import Opening, Row
 from discern_vqa.reading.shapes import TURNS
 
-_WHOLE_LINES = "each line must be one whole JSON object (no list around them, no commas between them)"
+_WHOLE_LINES = (
+    "each line must be one whole JSON object, no list around them and no commas between them; a file that holds one "
+    "list is to end in .json"
+)
 
 
 class Lines:
@@ -45,7 +49,7 @@ class Lines:
 
 def _of_line(line: int, text: str) -> Row:
     try:
-        return _row(line, str(line), parse_json(text, "", lines=False))
+        return _row(line, str(line), parse_json(text, "", lines=False), _WHOLE_LINES)
     except DataError as error:
         return Row(line, str(line), values={}, problem=str(error).removeprefix(": "), hint=_WHOLE_LINES)
 
@@ -62,6 +66,8 @@ class ListOfRecords:
         """See Table. Raises DataError: the file is in another encoding, the JSON is broken or holds no records, or it
         holds several lists; ConfigError: it has no list under the key `sheet`."""
         text = whole_text(self.path, self._opening)
+        if not text.strip():
+            raise DataError(f"{self.path} is empty", hint="download it again, or name another file")
         try:
             content = parse_json(text, str(self.path))
         except DataError:
@@ -84,6 +90,11 @@ class ListOfRecords:
         if not isinstance(content, Mapping):
             hint = 'for example [{"image": "a.png"}]'
             raise DataError(f"{self.path} holds {shown(content)}; expected records", hint=hint)
+        if content and all(map(is_image_name, content)):
+            for number, (image, inside) in enumerate(content.items(), start=1):
+                values = inside if isinstance(inside, Mapping) else {"questions": inside}
+                yield _row(number, f"item {number}", {"image": image, **values})
+            return
         lists = {key: value for key, value in content.items() if _is_records(value)}
         if sheet and sheet not in lists:
             listed = f"there are: {one_line(', '.join(lists)) or 'none'}"
@@ -120,12 +131,12 @@ def _listed(records: list[object], place: str, more: Mapping[str, Any] | None = 
         yield replace(row, values={**more, **row.values}) if more and row.values else row
 
 
-def _row(line: int, place: str, values: object) -> Row:
-    """The row of a record; that it is none is a problem."""
+def _row(line: int, place: str, values: object, hint: str = CORRECT_IT) -> Row:
+    """The row of a record; that it is none is a problem, which `hint` helps with."""
     try:
         return Row(line, place, values=require_record(values, "").values)
     except DataError as error:
-        return Row(line, place, values={}, problem=str(error).removeprefix(": "), hint=error.hint)
+        return Row(line, place, values={}, problem=str(error).removeprefix(": "), hint=hint)
 
 
 def _each_question(row: Row) -> Iterator[Row]:

@@ -10,8 +10,12 @@ from discern_vqa.paths import is_regular_file
 _LOOKED_AT = 4096
 
 
+class Placeholder(DataError):
+    """Something else lies in the place of a file."""
+
+
 def refuse_placeholder(file: Path) -> None:
-    """Raises DataError where something else lies in the place of `file`. A file that is not there, or that cannot be
+    """Raises Placeholder where something else lies in the place of `file`. A file that is not there, or that cannot be
     opened, is left to whoever reads it."""
     try:
         if not is_regular_file(file):
@@ -21,4 +25,4 @@ def refuse_placeholder(file: Path) -> None:
     except (OSError, ValueError):
         return
     if (what := placeholder(file, start)) is not None:
-        raise DataError(f"{file} is {what[0]}", hint=what[1])
+        raise Placeholder(f"{file} is {what[0]}", hint=what[1])

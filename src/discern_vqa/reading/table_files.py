@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.imaging.endings import is_image_name
 from discern_vqa.reading.columns import field_of
 from discern_vqa.reading.encodings import DEFAULT
 from discern_vqa.reading.json_lists import Lines, ListOfRecords
@@ -30,7 +31,7 @@ _KINDS: dict[str, tuple[Callable[[Path, Opening], Rows], tuple[str, ...]]] = {
     **dict.fromkeys(LISTS, (ListOfRecords, ("sheet", "encoding"))),
     **dict.fromkeys(LINES, (Lines, ("encoding",))),
 }
-"""Ending -> how such a file is read, and the options that mean something for it."""
+"""Ending -> how such a file is read, and the options that mean something for it. Others are text, as .txt is."""
 _NUMBER, _FLOAT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?"), re.compile(r"-?[0-9]+\.0")
 
 
@@ -46,13 +47,13 @@ def open_rows(file: Path, opening: Opening) -> Rows:
         raise DataError(
             f"{file} is a file of a kind that is not read ({ending})", hint="save it as .xlsx, or as CSV UTF-8"
         )
-    if ending not in _KINDS:
-        raise DataError(f"{file} ends in {ending or 'nothing'}", hint=f"expected one of: {', '.join(TABLES)}")
+    if is_image_name(file.name):
+        raise DataError(f"{file} ends in {ending}; a table is expected", hint=f"name a file in {', '.join(TABLES)}")
     if not file.is_file():
         what = "is no file" if file.exists() else "is not there"
         raise DataError(f"the file {file} {what}", hint=near_file(file, "name a table of questions"))
     refuse_placeholder(file)
-    kind, useful = _KINDS[ending]
+    kind, useful = _KINDS.get(ending, _KINDS[".txt"])
     for name, value in (("delimiter", opening.delimiter), ("sheet", opening.sheet), ("encoding", opening.encoding)):
         if value not in ("", DEFAULT) and name not in useful:
             raise ConfigError(f"{file.name} has no {name}", hint=f"leave out {name}; it takes: {', '.join(useful)}")

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from discern_vqa.data.sample import Sample
 from discern_vqa.data_file import SPLIT, DataFile
-from discern_vqa.errors import DataError
+from discern_vqa.errors import DataError, ImageError
 from discern_vqa.imaging.fingerprint_cache import cache_file
 from discern_vqa.imaging.fingerprints import Fingerprints, fingerprints, workers_here
+from discern_vqa.imaging.images import open_recorded
 from discern_vqa.reading import splitting
 from discern_vqa.reading.guess import Doubt
 
@@ -107,5 +108,9 @@ def in_words(parts: Mapping[str, Sequence[Sample]], file: Path) -> list[str]:
 def require_left(samples: Sequence[Sample], damaged: Mapping[str, str]) -> None:
     """Raises DataError where no image can be opened."""
     if samples and all(sample.image in damaged for sample in samples):
-        first = next(iter(damaged.values()))
-        raise DataError(f"none of the images can be opened; the first: {first}", hint="replace these files")
+        hint = "replace these files"
+        try:
+            open_recorded(samples[0].path)
+        except ImageError as error:
+            hint = error.hint or hint
+        raise DataError(f"none of the images can be opened; the first: {damaged[samples[0].image]}", hint=hint)
