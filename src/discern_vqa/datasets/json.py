@@ -9,11 +9,11 @@ mapped; the way to a value inside another has dots, and places in a list count f
     --option columns.image=images.0 --option "columns.choices=option_A | option_B | option_C | option_D"
 
 Besides a list, the file may hold one object a line; an object that holds the list under a key (`sheet` names it where
-there are several); lists under the names of splits; or an object of records by id. A folder with train.json, val.json
-and test.json is read as these splits: an id then begins with its split. Options and repairs are those of the reader
-`csv`.
-Of several answers ("answers": ["ct", "ct", "mri"]) the most frequent is taken; `extra["answers"]` keeps them all.
-Other keys go to `extra`.
+there are several); lists under the names of splits; or an object of records by id or by their image's name. A record
+may hold a list of its image's questions ({"image": "a.png", "qa": [{"q": ..., "a": ...}]}): each is one. A folder with
+train.json, val.json and test.json is read as these splits: an id then begins with its split. Options and repairs are
+those of the reader `csv`. Of several answers ("answers": ["ct", "ct", "mri"]) the most frequent is taken;
+`extra["answers"]` keeps them all. Other keys go to `extra`.
 
 Traps: conversations are read by `llava`, questions and annotations in two files by `coco_vqa`; a null is a missing
 value. Licence: that of your data.

@@ -7,8 +7,9 @@ The first row with two names or more names the columns; a title may stand above 
 those of the reader `csv`; where several sheets hold something, `sheet` says which. Needs openpyxl
 (`pip install 'discern-vqa[tables]'`).
 
-A formula gives the value that Excel computed last; a merged cell counts for each row that it covers; whole numbers have
-no decimals, dates are as in ISO 8601, and truth values are TRUE and FALSE (`--option values.answer.TRUE=yes`).
+A formula gives the value that Excel computed last; without one it is refused where it is needed, and counts elsewhere
+as not stated. A merged cell counts for each row that it covers; whole numbers have no decimals, dates are as in ISO
+8601, and truth values are TRUE and FALSE (`--option values.answer.TRUE=yes`).
 
 Traps: rows that are hidden by a filter are read too; images that were put into the sheet are not (save them as files);
 .xls, .xlsb and .ods are not read: save them as .xlsx. Licence: that of your data.
