@@ -137,3 +137,11 @@ def test_a_command_by_another_name_is_answered_with_the_one_that_is_meant(typed,
 def test_every_other_word_leads_to_a_command_that_there_is():
     for meant in cli.OTHER_WORDS.values():
         parse(["discern", *meant.split(), "--help"])
+
+
+@pytest.mark.parametrize("command", ["data list", "experiment --list"])
+def test_a_list_ends_with_the_command_that_comes_next(command, capsys):
+    assert cli.main(command.split()) == 0
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last.startswith("next: discern ")
+    parse(shlex.split(last.removeprefix("next: ")))

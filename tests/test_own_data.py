@@ -88,8 +88,8 @@ def test_another_encoding_is_refused_or_named_never_guessed(tmp_path):
     ("lines", "message", "hint"),
     [
         (["image,question", "a.png,What?"], "has no column 'answer'", "--option columns.answer=NAME"),
-        (["image,question,answer", "a.png,What?"], "questions.csv:2: 2 columns; the line of names has 3", "quotes"),
-        (["image,question,answer", "a.png,What?,a,b"], "questions.csv:2: 4 columns", "quotes"),
+        (["image,question,answer", "a.png,What?"], "questions.csv:2: 2 cells for 3 columns", "quotes"),
+        (["image,question,answer", "a.png,What?,a,b"], "questions.csv:2: 4 cells for 3 columns", "quotes"),
         (["image,question,answer", "b.png,What?,a"], "the image 'b.png' is not there", "did you mean 'a.png'?"),
         (
             ["image,question,answer", "../a.png,What?,a"],

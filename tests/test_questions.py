@@ -86,13 +86,14 @@ def test_a_workbook_is_read_by_sheet_with_its_values(folder):
     book.save(folder / "q.xlsx")
     given = look_through(folder / "q.xlsx", (), {"sheet": "Fragen"})
     assert [(asked.cells, asked.source, asked.problem) for asked in given.rows()] == [
-        (("a.png", "Why?", 63), f"{folder / 'q.xlsx'}:2", ""),
-        (("a.png", None, 5), f"{folder / 'q.xlsx'}:4", "'question' is missing or empty"),
+        (("a.png", "Why?", 63), f"{folder / 'q.xlsx'}:row 2", ""),
+        (("a.png", None, 5), f"{folder / 'q.xlsx'}:row 4", "'question' is missing or empty"),
     ]
     assert "no sheet 'Frage'" in str(refused(folder / "q.xlsx", sheet="Frage"))
-    assert "no row of column names" in str(refused(folder / "q.xlsx"))
+    assert "--option sheet=Sheet" in refused(folder / "q.xlsx").hint  # which of two sheets is asked, not guessed
+    assert "no line of column names" in str(refused(folder / "q.xlsx", sheet="Sheet"))
     (folder / "broken.xlsx").write_bytes(b"PK\x03\x04 nothing")
-    assert "is no Excel workbook" in str(refused(folder / "broken.xlsx"))
+    assert "is not a workbook of Excel" in str(refused(folder / "broken.xlsx"))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_a_workbook_is_read_by_sheet_with_its_values(folder):
     [
         ("q.csv", "image,question\na.png,Why?\n,Why?\n", "'image' is missing or empty"),
         ("q.csv", "image,question\na.png,Why?\na.png\n", "'question' is missing or empty"),
-        ("q.csv", "image,question\na.png,Why?\na.png,Left, or right?\n", "3 cells for 2 columns: put quotes"),
+        ("q.csv", "image,question\na.png,Why?\na.png,Left, or right?\n", "3 cells for 2 columns (put quotes"),
         ("q.csv", "image,question\na.png,Why?\na.pgn,Why?\n", "(did you mean 'a.png'?)"),
         ("q.csv", "image,question\na.png,Why?\nbilder,Why?\n", "the image 'bilder' is a folder"),
         ("q.jsonl", '{"image": "a.png", "question": "Why?"}\n\n{"image": ', "broken JSON"),
@@ -152,7 +153,7 @@ def test_json_that_nobody_could_write_again_is_said_in_its_row(folder, value, sa
         ("q.csv", b"image,question\nc.png,Why?\n", {}, "'c.png' is not there", "--option images=FOLDER"),
         ("q.csv", b"image,question\n", {}, "holds no question", "a row for each"),
         ("q.csv", b"", {}, "no line of column names", "image,question"),
-        ("q.json", b"[]", {}, "expected JSON Lines", "jq -c '.[]' q.json > q.jsonl"),
+        ("q.json", b"[]", {}, "holds no question", "a row for each"),
         ("q.xls", b"", {}, "of a kind that is not read", ".xlsx"),
         ("q.png", b"", {}, "ends in .png", ".csv"),
         ("q.jsonl", b"", {}, "holds no question", "a row for each"),

@@ -271,7 +271,7 @@ def test_what_was_left_out_and_a_network_s_next_command_are_said():
 
 
 def test_a_network_is_begun_only_where_its_time_fits(tmp_path, monkeypatch):
-    walk_of = run.__globals__["_Walk"](tmp_path, deadline=0.0, say=lambda text: None)
+    walk_of = run.__globals__["_Walk"](tmp_path, deadline=0.0, say=lambda text: None, began=0.0)
     walk_of.samples = [type("S", (), {"image": str(number)}) for number in range(200)]
     size = Size(questions=100, images=50, validation=20, seconds_an_image=0.1)
     assert walk_of._no_time_for(BY_NAME["kernel_ridge"], size) == ""

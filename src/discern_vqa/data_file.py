@@ -16,6 +16,8 @@ and `--set` has the last word.
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +28,16 @@ from discern_vqa.errors import ConfigError, DataError, DiscernError, did_you_mea
 from discern_vqa.files import atomic_write_text
 from discern_vqa.reading import split_files
 from discern_vqa.reading.options import require_fit
+from discern_vqa.reading.table_options import require_known
 from discern_vqa.recipe_check import suggest
 from discern_vqa.recipe_table import Table
 from discern_vqa.toml import as_toml, read_toml, toml_value
 
 NAME = "data.toml"
+SPLIT = "split"
+"""The folder beside a data.toml to which its split is written where nobody names another."""
+OF_TABLES = ("columns", "values", "images", "use_as", "encoding", "delimiter", "sheet", "join")
+"""Options of readers that are often written one level too high."""
 _WRITE_ONE = "discern start FOLDER writes one; docs/own_data.md shows its keys"
 
 
@@ -95,6 +102,8 @@ def read(path: Path) -> DataFile:
         raise ConfigError(f"{path}: reader = {json.dumps(content.reader)}: there is no such reader", hint=hint)
     reader = registry.reader(content.reader)
     require_fit(content.reader, reader.read, content.options, f"{path}: [options]: ", "write it as a TOML value")
+    with named_in(path):
+        require_known(content.options.get("columns", {}), content.options.get("values", {}))
     if not content.root_at(path).exists():
         raise DataError(
             f"{path}: root = {json.dumps(content.root)}: there is no {content.root_at(path)}",
@@ -107,6 +116,18 @@ def read(path: Path) -> DataFile:
     except DiscernError as error:
         raise DataError(f"{path}: index = {json.dumps(content.index)}: {error}", hint=error.hint) from error
     return content
+
+
+@contextmanager
+def named_in(file: Path | None) -> Iterator[None]:
+    """What is wrong with the options of a data.toml is said with its name. `file`: None where they come from none."""
+    try:
+        yield
+    except ConfigError as error:
+        if file is None or str(error).startswith(f"{file}: "):
+            raise
+        hint = f"correct it in {file}; {error.hint}" if error.hint else f"correct it in {file}"
+        raise type(error)(f"{file}: [options]: {error}", hint=hint) from error
 
 
 def relative(target: Path, file: Path) -> str:
@@ -138,6 +159,8 @@ def as_overrides(data: Path | None, overrides: list[str]) -> tuple[Path | None, 
 
 def _mistake(location: tuple[int | str, ...], kind: str, message: str, value: object) -> str:
     key = ".".join(map(str, location))
+    if kind == "extra_forbidden" and location[0] in OF_TABLES:
+        return f"{key} is an option of the reader: write it as [options.{key}], or below [options]"
     if kind == "extra_forbidden":
         return f"{key}: unknown key{suggest(key, list(DataFile.model_fields))}"
     if kind == "missing":

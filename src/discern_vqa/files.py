@@ -81,15 +81,17 @@ def from_json(text: str | bytes) -> Any:
         raise ValueError("it is nested too deep" if deep else "a number is too long") from error
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file that this program wrote. Raises RunError when the file is missing or damaged."""
+def read_json(
+    path: Path, hint: str = "restore the file, or train again: discern train RECIPE --out RUN"
+) -> dict[str, Any]:
+    """The object in a JSON file that this program wrote. Raises RunError when the file is missing or damaged; `hint`:
+    what helps then."""
     try:
         content = from_json(path.read_bytes())
         if not isinstance(content, dict):
             raise ValueError("expected an object")
     except (OSError, ValueError) as error:
         problem = f"there is no {path}" if isinstance(error, FileNotFoundError) else f"{path} is broken: {error}"
-        hint = "restore the file, or train again: discern train RECIPE --out RUN"
         raise RunError(problem, hint=hint) from error
     return content
 

@@ -57,9 +57,9 @@ def write_json(path: Path | None, content: dict[str, Any]) -> None:
         atomic_write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def say_next(*words: str) -> None:
-    """The command that usually comes next, as it is typed."""
-    typer.echo(f"next: {shlex.join(['discern', *words])}")
+def say_next(*words: str, err: bool = False) -> None:
+    """The command that usually comes next, as it is typed; `err`: to stderr, where an answer stands on stdout."""
+    typer.echo(f"next: {shlex.join(['discern', *words])}", err=err)
 
 
 @contextmanager

@@ -70,13 +70,20 @@ def named(name: str, root: Path | None, options: list[str] | None = None, split:
 
 
 def read_set(
-    name: str, root: Path, splits: list[str], options: list[str], skipped: list[str] | None = None
+    name: str,
+    root: Path,
+    splits: list[str],
+    options: list[str],
+    skipped: list[str] | None = None,
+    file: Path | None = None,
 ) -> "dict[str, list[Sample]]":
     """The wanted splits (all that are there, if none is named) of a data set.
 
     options: "key=value" for the reader; `index=DIR` assigns the samples to the parts of that split.
     skipped: given a list, broken records are left out and what is wrong with each is appended to it.
+    file: the data.toml that the options come from.
     """
+    from discern_vqa.data_file import named_in
     from discern_vqa.reading import split_files
     from discern_vqa.reading.options import require_fit
     from discern_vqa.reading.records import present_splits
@@ -96,18 +103,24 @@ def read_set(
     if skipped is not None:
         given["skipped"] = skipped
     folder = paths.find_data(name, root)
-    if index:
-        parts = split_files.read(module, folder, Path(index), given)
-        return {split: parts[split] for split in splits or parts}
-    return {split: module.read(folder, split, **given) for split in splits or present_splits(module, folder)}
+    with named_in(file):
+        if index:
+            parts = split_files.read(module, folder, Path(index), given)
+            return {split: parts[split] for split in splits or parts}
+        return {split: module.read(folder, split, **given) for split in splits or present_splits(module, folder)}
 
 
 def read_and_report(
-    name: str, root: Path, options: list[str] | None, skip_broken: bool, splits: list[str] | None = None
+    name: str,
+    root: Path,
+    options: list[str] | None,
+    skip_broken: bool,
+    splits: list[str] | None = None,
+    file: Path | None = None,
 ) -> "dict[str, list[Sample]]":
     """As `read_set`; of broken records that are to be left out, it prints to stderr how many there are."""
     skipped: list[str] | None = [] if skip_broken else None
-    samples = read_set(name, root, splits or [], options or [], skipped)
+    samples = read_set(name, root, splits or [], options or [], skipped, file)
     report_skipped(skipped or [])
     return samples
 

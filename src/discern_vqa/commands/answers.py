@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from discern_vqa.commands._output import AskedRun, Mode, PrintJson
+from discern_vqa.commands._output import AskedRun, Mode, PrintJson, say_next
 from discern_vqa.data.judged import shown_share
 
 if TYPE_CHECKING:
@@ -49,6 +49,10 @@ def ask(
         typer.echo(part, err=True)
     _say_if_uncalibrated(predictor)
     typer.echo(_as_json(answer, cases) if as_json else _as_text(answer, cases))
+    if not as_json and predictor.run.recipe.is_baseline:
+        say_next("predict", str(run), "QUESTIONS.csv", "--out", "ANSWERS.csv", err=True)
+    elif not as_json:
+        say_next("explain", str(run), str(image), question, "--out", "map.png", err=True)
 
 
 def _say_if_uncalibrated(predictor: "Predictor") -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from discern_vqa.commands._output import Json, MovedData, write_json
+from discern_vqa.commands._output import Json, MovedData, say_next, write_json
 from discern_vqa.commands.explaining import FORMATS
 from discern_vqa.errors import ConfigError
 from discern_vqa.paths import refuse_own_input, refuse_same_output
@@ -81,6 +81,7 @@ def calibrate(
         options = {"--test": test, "--accuracy": accuracy, "--out": out, "--figure": figure, "--normalise": normalise}
         _refuse_with_outside(source, on, options)
         typer.echo(_detection(source, outside, data, as_json))
+        say_next("report", str(source))
     elif source.is_dir():
         if out is not None or normalise is not None:
             raise ConfigError(
@@ -95,6 +96,7 @@ def calibrate(
         _show(made, _measured_on(rows, test), test, source / FILE, figure, as_json)
         if on is None:
             typer.echo(f"\n{_detection(source, [], data, None)}")
+        say_next("report", str(source))
     else:
         if on is not None:
             raise ConfigError("--on belongs to a run folder", hint="discern calibrate HELD_OUT.jsonl --test TEST.jsonl")

@@ -43,6 +43,8 @@ def list_(as_json: PrintJson = False) -> None:
         if row["source"]:
             how = f"discern data get {row['name']}" if row["parts"] else "by hand, from that page"
             typer.echo(f"{'':14} source: {row['source']} ({how})")
+    here = next((row for row in rows if row["found"]), None)
+    say_next(*(["data", "audit", here["name"], here["found"]] if here else ["start", "FOLDER"]))
 
 
 def _describe(name: str) -> dict[str, Any]:
@@ -113,7 +115,7 @@ def convert(
     name, root, option, out = given.name, given.root, given.options, out if out is not None else root
     if out.suffix not in (".jsonl", ".parquet", ""):
         raise ConfigError(f"{out} ends in {out.suffix}", hint="name it .jsonl or .parquet, or a folder for Parquet")
-    parts = read_and_report(name, root, option, skip_broken, split)
+    parts = read_and_report(name, root, option, skip_broken, split, given.file)
     refuse_over_set(out, root, parts)
     samples = [sample for part in parts.values() for sample in part]
     if out.suffix == ".jsonl":

@@ -9,6 +9,7 @@ from discern_vqa import registry
 from discern_vqa.commands._output import progress_bars, say_next, write_json
 from discern_vqa.commands._sets import (
     Name,
+    Named,
     Options,
     Root,
     SkipBroken,
@@ -62,7 +63,7 @@ def audit(
         registry.load("datasets", against[0])  # refuses a wrong name before anything is read
     options = _with_all_samples(name, option)
     broken: list[str] = []
-    samples = read_set(name, root, [], options, broken)
+    samples = read_set(name, root, [], options, broken, given.file)
     for written_to in (as_json, html):
         refuse_over_set(written_to, root, samples)
     broken = list(dict.fromkeys(broken))  # two splits may read one file
@@ -103,8 +104,14 @@ def audit(
 
 def split(
     name: Name,
-    out: Annotated[Path, typer.Option(help="The folder to write the split to; with --folds, a folder for each.")],
     root: Root = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder to write the split to; with --folds, a folder for each.",
+            show_default="split, beside a data.toml",
+        ),
+    ] = None,
     by: Annotated[
         str,
         typer.Option(
@@ -134,10 +141,11 @@ def split(
     settings = splitting.SplitSettings(by=by, test=test, validation=validation, folds=folds, seed=seed)
     source = named(name, root, option, split=False)
     given = parsed(source.options)
+    out = _folder_of_split(source) if out is None else out
     if "index" in given:
         message = "a split is made from the data set itself, not from another split"
         raise ConfigError(message, hint="leave out --option index")
-    samples = read_and_report(source.name, source.root, source.options, skip_broken)
+    samples = read_and_report(source.name, source.root, source.options, skip_broken, file=source.file)
     with progress_bars() as progress:
         look = partial(
             fingerprints,
@@ -191,7 +199,7 @@ def preview(
     from discern_vqa.audit.preview import write_preview
 
     given = named(name, root, option)
-    samples = read_and_report(given.name, given.root, given.options, skip_broken)
+    samples = read_and_report(given.name, given.root, given.options, skip_broken, file=given.file)
     kinds = [part.strip() for part in by.split(",") if part.strip()]
     if not kinds:
         rows = [row for part in samples.values() for row in part]
@@ -202,6 +210,18 @@ def preview(
     page = write_preview(samples, out, given.title, kinds, images, seed)
     typer.echo(f"wrote {page}")
     say_next("data", "audit", *given.typed, *_typed(option))
+
+
+def _folder_of_split(source: Named) -> Path:
+    """Where a split is written if nobody says. Raises ConfigError: there is no data.toml, or a split is there."""
+    from discern_vqa.data_file import SPLIT
+
+    if source.file is None:
+        raise ConfigError("where is the split to be written?", hint="add --out split")
+    out = source.file.parent / SPLIT
+    if out.exists():  # a model may have learned from it
+        raise ConfigError(f"{out} is there already", hint=f"name another folder: --out {out.with_name('split2')}")
+    return out
 
 
 def _typed(option: list[str] | None) -> list[str]:

@@ -59,7 +59,7 @@ def _look_at_set(file: Path, out: Path | None) -> None:
             f"--out is for an image, and {file} names a data set", hint=f"discern data preview {file} --out DIR"
         )
     source = named(str(file), None)
-    samples = read_set(source.name, source.root, [], source.options)
+    samples = read_set(source.name, source.root, [], source.options, file=source.file)
     typer.echo("\n".join([understood.counts(samples), *understood.rows(samples)]))
     typer.echo(f"next: discern data audit {file}")
 

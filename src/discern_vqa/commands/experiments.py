@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from discern_vqa.commands._output import Data, Overrides
+from discern_vqa.commands._output import Data, Overrides, say_next
 from discern_vqa.errors import ConfigError, DiscernError, RunError
 
 
@@ -78,6 +78,7 @@ def run(
             typer.echo(f"{name:15} {one.source}: {one.title} ({len(one.rows)} rows of {one.family}/{one.base})")
         for name, together in catalogue.collections().items():
             typer.echo(f"{name:15} {together.source}: {together.title} (all of {', '.join(together.parts)})")
+        say_next("experiment", catalogue.names()[0], "--plan")
         return
     from discern_vqa.data_file import is_data_file
     from discern_vqa.experiments import runner
@@ -90,6 +91,7 @@ def run(
         for training, label in labels.values():
             typer.echo(f"{training.key}  {label}")
         typer.echo(f"{len(labels)} trainings")
+        typer.echo("next: the same command without --plan", err=True)
         return
     from discern_vqa.experiments import page, sections
     from discern_vqa.experiments import report as reporting
@@ -172,4 +174,6 @@ def search(
     if found["best"] is None:
         raise RunError("no trial has ended well", hint=f"see the errors above, and {out / 'search.json'}")
     typer.echo(f"best: trial {found['best']['number']}, validation {found['best']['validation']:.4f} (chosen on it)")
-    typer.echo("  " + " ".join(f"--set {one}" for one in seeking.as_sets(found["best"]["set"])))
+    sets = [word for one in seeking.as_sets(found["best"]["set"]) for word in ("--set", one)]
+    typer.echo(f"  {' '.join(sets)}")
+    say_next("train", str(recipe), *sets, "--out", "RUN")

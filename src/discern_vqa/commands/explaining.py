@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from discern_vqa.commands._output import AskedRun, progress_bars
+from discern_vqa.commands._output import AskedRun, progress_bars, say_next
 from discern_vqa.data.judged import shown_share
 from discern_vqa.errors import ConfigError, DiscernError
 from discern_vqa.files import read_json
@@ -66,6 +66,9 @@ def explain(
             _draw_words(run, image, question, out)
         else:
             _draw(run, image, question, out, method)
+    # Whether such maps can be believed is measured once; the report shows it.
+    is_measured = any(run.glob("explanation_scores.*.json"))
+    say_next(*(["report", str(run)] if is_measured else ["explain", str(run), "--score"]), err=True)
 
 
 def _refuse_baseline(run: Path) -> None:
@@ -163,3 +166,4 @@ def _score(run: Path, data: Path | None, split: str, names: list[str], limit: in
     with progress_bars() as progress:
         made = score(run, data=data, split=split, names=names, limit=limit, progress=partial(progress, "explaining"))
     typer.echo(f"{as_table(made)}\n\nscores: {run / f'explanation_scores.{split}.json'}")
+    say_next("report", str(run))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from discern_vqa.commands._output import Json, Normalise, write_json
+from discern_vqa.commands._output import Json, Normalise, say_next, write_json
 from discern_vqa.errors import ConfigError
 from discern_vqa.paths import refuse_own_input
 
@@ -80,3 +80,4 @@ def score(
         tables.append(written.as_table(scores["free_text"]))
     write_json(as_json, scores)
     typer.echo("\n\n".join(tables))
+    say_next("compare", str(predictions), "OTHER.jsonl")

@@ -21,9 +21,12 @@ def start(
     and writes that as data.toml. Then it audits and splits the data, fits models from the simplest on, chooses one on
     held-out images, and evaluates it.
     """
+    import time
+
+    began = time.monotonic()  # the imports of the next line take seconds, too
     from discern_vqa import start as walking
 
-    walking.run(source, out, minutes, _take_first if yes else _ask, typer.echo)
+    walking.run(source, out, minutes, _take_first if yes else _ask, typer.echo, began)
 
 
 def _take_first(doubt: "Doubt") -> int:

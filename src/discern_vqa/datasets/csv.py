@@ -38,7 +38,7 @@ from discern_vqa.files import atomic_write_text
 from discern_vqa.reading import own_table
 from discern_vqa.reading.encodings import DEFAULT
 from discern_vqa.reading.image_files import tiny_images
-from discern_vqa.reading.table_files import TEXTS
+from discern_vqa.reading.shapes import TEXTS
 from discern_vqa.reading.table_options import TableOptions
 
 SUMMARY = "your own data: a table of questions (CSV) and a folder of images; any column names"
@@ -57,6 +57,7 @@ def read(
     values: Mapping[str, Mapping[str, str]] | None = None,
     images: str = "",
     use_as: str = "train",
+    join: str = "",
     delimiter: str = "",
     encoding: str = DEFAULT,
     skipped: list[str] | None = None,
@@ -69,6 +70,7 @@ def read(
         values: field -> {as written: as meant}.
         images: the folder of the images, relative to the table's folder.
         use_as: the split of rows that say none.
+        join: another table with a row for each image, relative to the table's folder, whose columns are added.
         delimiter: what stands between columns; by default , ; tab or |, whichever the line of names has most of.
         encoding: of the file.
 
@@ -83,6 +85,7 @@ def read(
         values=values or {},
         images=images,
         use_as=use_as,
+        join=join,
         encoding=encoding,
         delimiter=delimiter,
     )

@@ -40,7 +40,7 @@ from discern_vqa.reading.dicom_tags import Studies, pseudonym, write_tiny_files
 from discern_vqa.reading.encodings import DEFAULT
 from discern_vqa.reading.neutral import KNOWN, sample_of
 from discern_vqa.reading.records import Record, one_line, require_folder, require_split
-from discern_vqa.reading.table_files import ENDINGS
+from discern_vqa.reading.shapes import TABLES
 from discern_vqa.reading.table_options import TableOptions
 
 SUMMARY = "your own data: a folder of DICOM studies and a table of questions; no patient data is kept"
@@ -117,7 +117,7 @@ def _table(root: Path, questions: str) -> Path:
     there = next((root / name for name in FILES if (root / name).is_file()), None)
     if there is not None:
         return there
-    tables = sorted(path.name for path in root.iterdir() if path.suffix.lower() in ENDINGS and path.is_file())
+    tables = sorted(path.name for path in root.iterdir() if path.suffix.lower() in TABLES and path.is_file())
     command = f"discern data audit dicom_folder {root} --option questions="
     if tables:
         hint = f"{command}{shlex.quote(tables[0])}"

@@ -9,11 +9,11 @@ mapped; the way to a value inside another has dots, and places in a list count f
     --option columns.image=images.0 --option "columns.choices=option_A | option_B | option_C | option_D"
 
 Besides a list, the file may hold one object a line; an object that holds the list under a key (`sheet` names it where
-there are several); lists under the names of splits; or an object of records by id. A folder with train.json, val.json
-and test.json is read as these splits: an id then begins with its split. Options and repairs are those of the reader
-`csv`.
-Of several answers ("answers": ["ct", "ct", "mri"]) the most frequent is taken; `extra["answers"]` keeps them all.
-Other keys go to `extra`.
+there are several); lists under the names of splits; or an object of records by id or by their image's name. A record
+may hold a list of its image's questions ({"image": "a.png", "qa": [{"q": ..., "a": ...}]}): each is one. A folder with
+train.json, val.json and test.json is read as these splits: an id then begins with its split. Options and repairs are
+those of the reader `csv`. Of several answers ("answers": ["ct", "ct", "mri"]) the most frequent is taken;
+`extra["answers"]` keeps them all. Other keys go to `extra`.
 
 Traps: conversations are read by `llava`, questions and annotations in two files by `coco_vqa`; a null is a missing
 value. Licence: that of your data.
@@ -30,7 +30,7 @@ from discern_vqa.files import atomic_write_text
 from discern_vqa.reading import own_table
 from discern_vqa.reading.encodings import DEFAULT
 from discern_vqa.reading.image_files import tiny_images
-from discern_vqa.reading.table_files import LISTS
+from discern_vqa.reading.shapes import LISTS
 from discern_vqa.reading.table_options import TableOptions
 
 SUMMARY = "your own data: a JSON list of questions and a folder of images; any names of keys"
@@ -49,6 +49,7 @@ def read(
     values: Mapping[str, Mapping[str, str]] | None = None,
     images: str = "",
     use_as: str = "train",
+    join: str = "",
     sheet: str = "",
     encoding: str = DEFAULT,
     skipped: list[str] | None = None,
@@ -58,7 +59,7 @@ def read(
     Args:
         root: the file, or the folder that holds `questions.json`, a file for each split, or one file.
         columns: field -> key, or the way to the value inside the record.
-        values, images, use_as, encoding: as in the reader `csv`.
+        values, images, use_as, join, encoding: as in the reader `csv`.
         sheet: the key under which the list of records is, where the file holds several.
 
     Raises:
@@ -72,6 +73,7 @@ def read(
         values=values or {},
         images=images,
         use_as=use_as,
+        join=join,
         encoding=encoding,
         sheet=sheet,
     )

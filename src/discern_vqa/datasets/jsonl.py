@@ -29,7 +29,7 @@ from discern_vqa.reading.encodings import DEFAULT
 from discern_vqa.reading.image_files import tiny_images
 from discern_vqa.reading.neutral import record_of
 from discern_vqa.reading.neutral import root_of as root_of
-from discern_vqa.reading.table_files import LINES
+from discern_vqa.reading.shapes import LINES
 from discern_vqa.reading.table_options import TableOptions
 
 SUMMARY = "your own data: JSON Lines with the field names of a sample (also what `discern data convert` writes)"
@@ -48,6 +48,7 @@ def read(
     values: Mapping[str, Mapping[str, str]] | None = None,
     images: str = "",
     use_as: str = "train",
+    join: str = "",
     encoding: str = DEFAULT,
     skipped: list[str] | None = None,
 ) -> list[Sample]:
@@ -56,7 +57,7 @@ def read(
     Args:
         root: the JSONL file, or the folder that holds `samples.jsonl`, a file for each split, or one file.
         columns: field -> key, or the way to the value inside the line's object.
-        values, images, use_as, encoding: as in the reader `csv`.
+        values, images, use_as, join, encoding: as in the reader `csv`.
 
     Raises:
         DataError: the file or an image is missing, no line is usable, or one is broken (all are checked).
@@ -69,6 +70,7 @@ def read(
         values=values or {},
         images=images,
         use_as=use_as,
+        join=join,
         encoding=encoding,
     )
     return own_table.read(options, FILE, LINES, split, skipped)

@@ -21,9 +21,11 @@ is the split that `use_as` says, or that each record's key "split" says. `images
 relative to the file's. Images are found as the reader `csv` finds them.
 
 Repaired on the way: "<image>" and its relatives are taken out of the text, with white space around them; a list of one
-image is that image; turns of one speaker that follow each other are one; LLaVA-Med's misspelt key "conversatons" is
-read. Kept in `extra`: a turn of the system (`system`), an answer to the image alone beside questions (`description`),
-and a last question without an answer (`unanswered`), which the audit counts.
+image is that image; turns of who asks that follow each other are one question; reasoning before an answer
+("<think>...</think>") is no part of it; LLaVA-Med's misspelt key "conversatons" is read. Kept in `extra`: a turn of the
+system (`system`), an answer to the image alone beside questions (`description`), and, which the audit counts, the
+reasoning (`reasoning_left_out`), how many turns a question was (`turns_joined`), and a last question without an answer
+(`unanswered`).
 
 Traps: a record without an image is text alone and is left out only when `text_only="leave_out"`; several images in one
 record are refused; an answer is a whole sentence, for which exact match is no fair measure.
@@ -47,8 +49,8 @@ from discern_vqa.reading.image_files import tiny_images
 from discern_vqa.reading.neutral import KNOWN
 from discern_vqa.reading.own_images import OwnImages
 from discern_vqa.reading.records import Record, collect, one_line, require_split
-from discern_vqa.reading.shapes import TURNS
-from discern_vqa.reading.table_files import LINES, LISTS, open_table
+from discern_vqa.reading.shapes import LINES, LISTS, TURNS
+from discern_vqa.reading.table_files import open_table
 from discern_vqa.reading.table_options import TableOptions
 
 SUMMARY = "conversations about images (LLaVA, LLaMA-Factory, ms-swift): each question with its answer, or captions"
@@ -152,22 +154,27 @@ def _samples(record: Record, names: list[str], split: str, images: OwnImages | N
     extra = _extra(record, conversation)
     exchanges = conversation.exchanges
     if use == "captions":
-        caption = conversation.description or exchanges[0][1]
+        caption = conversation.description or exchanges[0].answer
         return [Sample(id=f"caption-{number}", caption=caption, extra=extra, **common)]
     if not exchanges:
         raise record.broken("no turn asks anything; read it with --option use=captions")
     stated = record.answer_type() if record.values.get("answer_type") else ""
     samples = []
-    for turn, (question, answer) in enumerate(exchanges, start=1):
+    for turn, exchange in enumerate(exchanges, start=1):
         kind, more = stated if turn == 1 else "", dict(extra)
-        if not kind and spellings.is_yes_or_no(answer):
+        if exchange.reasoning:
+            more["reasoning_left_out"] = exchange.reasoning
+        if exchange.turns > 1:
+            more["turns_joined"] = exchange.turns
+        if not kind and spellings.is_yes_or_no(exchange.answer):
             kind, more["derived"] = CLOSED, ["answer_type"]
         if len(exchanges) > 1:
             more["turn"] = turn
         if turn < len(exchanges):
             more.pop("unanswered", None)
         name = number if len(exchanges) == 1 else f"{number}-{turn}"
-        samples.append(Sample(id=name, question=question, answer=answer, answer_type=kind, extra=more, **common))
+        common |= {"question": exchange.question, "answer": exchange.answer}
+        samples.append(Sample(id=name, answer_type=kind, extra=more, **common))
     return samples
 
 

@@ -72,6 +72,7 @@ def read(
     values: Mapping[str, Mapping[str, str]] | None = None,
     images: str = "",
     use_as: str = "train",
+    join: str = "",
     skipped: list[str] | None = None,
 ) -> list[Sample]:
     """The samples of one split, in the order of files and rows; none when all rows belong to other splits.
@@ -79,7 +80,7 @@ def read(
     Args:
         root: a Parquet file, or a folder that holds some (or `data/` with some).
         columns: field -> column, or the way to a value inside a column ("image.path").
-        values, use_as: as in the reader `csv`.
+        values, use_as, join: as in the reader `csv`.
         images: the folder of images that the rows name and do not hold, relative to the table's folder.
 
     Raises:
@@ -94,6 +95,7 @@ def read(
         values=values or {},
         images=images,
         use_as=use_as,
+        join=join,
     )
     files = _files(Path(root))
     unpacked, by_split = Unpacked(_folder_of(files)), _by_split(files)

@@ -7,8 +7,9 @@ The first row with two names or more names the columns; a title may stand above 
 those of the reader `csv`; where several sheets hold something, `sheet` says which. Needs openpyxl
 (`pip install 'discern-vqa[tables]'`).
 
-A formula gives the value that Excel computed last; a merged cell counts for each row that it covers; whole numbers have
-no decimals, dates are as in ISO 8601, and truth values are TRUE and FALSE (`--option values.answer.TRUE=yes`).
+A formula gives the value that Excel computed last; without one it is refused where it is needed, and counts elsewhere
+as not stated. A merged cell counts for each row that it covers; whole numbers have no decimals, dates are as in ISO
+8601, and truth values are TRUE and FALSE (`--option values.answer.TRUE=yes`).
 
 Traps: rows that are hidden by a filter are read too; images that were put into the sheet are not (save them as files);
 .xls, .xlsb and .ods are not read: save them as .xlsx. Licence: that of your data.
@@ -22,6 +23,7 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.files import atomic_path
 from discern_vqa.reading import own_table, workbooks
 from discern_vqa.reading.image_files import tiny_images
+from discern_vqa.reading.shapes import BOOKS
 from discern_vqa.reading.table_options import TableOptions
 
 SUMMARY = "your own data: a sheet of Excel (.xlsx) and a folder of images; any column names"
@@ -40,6 +42,7 @@ def read(
     values: Mapping[str, Mapping[str, str]] | None = None,
     images: str = "",
     use_as: str = "train",
+    join: str = "",
     sheet: str = "",
     skipped: list[str] | None = None,
 ) -> list[Sample]:
@@ -47,7 +50,7 @@ def read(
 
     Args:
         root: the workbook, or the folder that holds `questions.xlsx`, a workbook for each split, or one workbook.
-        columns, values, images, use_as: as in the reader `csv`.
+        columns, values, images, use_as, join: as in the reader `csv`.
         sheet: the sheet's name; by default the only one that is not empty.
 
     Raises:
@@ -61,14 +64,15 @@ def read(
         values=values or {},
         images=images,
         use_as=use_as,
+        join=join,
         sheet=sheet,
     )
-    return own_table.read(options, FILE, workbooks.ENDINGS, split, skipped)
+    return own_table.read(options, FILE, BOOKS, split, skipped)
 
 
 def present(root: Path) -> tuple[str, ...]:
     """The splits that have a workbook of their own; all four for a single one. Raises DataError: there is none."""
-    return own_table.present_in("xlsx", root, FILE, workbooks.ENDINGS)
+    return own_table.present_in("xlsx", root, FILE, BOOKS)
 
 
 def write_tiny(root: Path) -> None:

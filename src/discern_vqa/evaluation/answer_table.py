@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.errors import ConfigError
 from discern_vqa.evaluation.questions import Asked, Questions
 from discern_vqa.files import atomic_path
 from discern_vqa.reading import workbooks
-from discern_vqa.reading.streamed_tables import INSTALL, TextTable
-from discern_vqa.reading.table_files import LINES, TEXTS
+from discern_vqa.reading.shapes import BOOKS, LINES, TEXTS
+from discern_vqa.reading.text_tables import TextTable
 
 OURS = ("answer", "confidence", "abstains", "outside", "error")
 ENDINGS = (*TEXTS, *LINES, ".xlsx")
@@ -33,24 +33,21 @@ SCORED = frozenset(
 
 
 def check_out(out: Path, count: int = 0) -> None:
-    """Raises ConfigError where `count` rows cannot be written under such a name: another ending, too many for Excel;
-    DataError where the package for Excel's files is missing."""
+    """Raises ConfigError where `count` rows cannot be written under such a name: another ending, too many for Excel, or
+    the package for Excel's files is missing."""
     ending = out.suffix.lower()
     if ending not in ENDINGS:
         raise ConfigError(
             f"{out} ends in {ending or 'nothing'}; expected one of {', '.join(ENDINGS)}",
             hint=f"--out {out.with_suffix('.csv').name}",
         )
-    if ending in workbooks.ENDINGS:
+    if ending in BOOKS:
         if count >= MOST_ROWS:
             raise ConfigError(
                 f"{count:,} rows do not fit into a sheet of Excel ({MOST_ROWS:,})",
                 hint=f"--out {out.with_suffix('.csv').name}",
             )
-        try:
-            import openpyxl  # noqa: F401
-        except ImportError as error:
-            raise DataError(f"{out}: Excel's files are written by the package openpyxl", hint=INSTALL) from error
+        workbooks.require()
 
 
 def names_of_ours(columns: Sequence[str]) -> list[str]:
@@ -68,7 +65,7 @@ def write_answers(out: Path, questions: Questions, rows: Rows) -> list[str]:
     ending = out.suffix.lower()
     if ending in LINES:
         return _write_lines(out, questions, rows)
-    return _write_book(out, questions, rows) if ending in workbooks.ENDINGS else _write_text(out, questions, rows)
+    return _write_book(out, questions, rows) if ending in BOOKS else _write_text(out, questions, rows)
 
 
 def _write_lines(out: Path, questions: Questions, rows: Rows) -> list[str]:
@@ -80,7 +77,7 @@ def _write_lines(out: Path, questions: Questions, rows: Rows) -> list[str]:
             renamed |= dict.fromkeys(key for key in own if key in SCORED)
             own = {f"given_{key}" if key in SCORED else key: value for key, value in own.items()}
             answered = {key: value for key, value in line.items() if key != "number"}
-            key = asked.sample.id if asked.sample is not None else asked.source.rpartition(":")[2]
+            key = asked.sample.id if asked.sample is not None else str(asked.line)
             content = {**own, "id": key, **answered, "error": line.get("error", "")}
             file.write(json.dumps(content, ensure_ascii=False) + "\n")
     return [f"your columns {', '.join(renamed)} are called given_... in {out.name}"] if renamed else []

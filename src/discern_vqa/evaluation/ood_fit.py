@@ -15,6 +15,7 @@ from discern_vqa.evaluation.features import image_vectors, key_of, question_vect
 from discern_vqa.evaluation.ood_folds import images_of, questions_of, sampled, trained_encoders
 from discern_vqa.evaluation.opening import open_run, samples_of
 from discern_vqa.evaluation.predict import Predictor
+from discern_vqa.imaging.endings import is_image_name
 from discern_vqa.run import WEIGHTS
 from discern_vqa.scoring.metrics import figure
 from discern_vqa.trust import ood
@@ -22,8 +23,6 @@ from discern_vqa.trust.calibration import digest
 from discern_vqa.trust.ood import Detector, Known
 
 NOISE = "noise"
-IMAGE_FILES = frozenset(".png .jpg .jpeg .tif .tiff .bmp .gif .webp .dcm .nii .gz".split())
-"""Endings of the files of a folder that are taken for images; whichever cannot be read stops the work."""
 _NOISY = 100  # so many held-out images are turned into noise, to see whether that is told
 
 
@@ -112,7 +111,7 @@ def fit_and_measure(
 def measure_outside(predictor: Predictor, made: Detector, path: Path) -> dict[str, Any]:
     """See `trust.ood.measure`; of a folder's images, or a text file's questions. Raises DataError, ImageError."""
     if path.is_dir():
-        kind, keys = "image", [key_of(file) for file in sorted(path.rglob("*")) if file.suffix.lower() in IMAGE_FILES]
+        kind, keys = "image", [key_of(file) for file in sorted(path.rglob("*")) if is_image_name(file.name)]
         if not keys:
             raise DataError(f"{path} holds no image", hint="a folder of PNG, JPEG, TIFF, DICOM or NIfTI files")
         names = [name for name, _ in keys]

@@ -17,7 +17,7 @@ from discern_vqa.evaluation.answer_table import check_out, names_of_ours, write_
 from discern_vqa.evaluation.prediction_journal import Journal
 from discern_vqa.evaluation.questions import Asked, Questions
 from discern_vqa.paths import refuse_own_input
-from discern_vqa.reading.table_files import LINES
+from discern_vqa.reading.shapes import LINES
 
 if TYPE_CHECKING:
     from discern_vqa.evaluation.predict import Predictor

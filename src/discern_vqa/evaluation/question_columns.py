@@ -9,7 +9,7 @@ from typing import Any
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.reading.column_names import likely_columns
 from discern_vqa.reading.records import one_line
-from discern_vqa.reading.streamed_tables import Table
+from discern_vqa.reading.row import Table
 
 FIELDS = ("image", "question", "id")
 
@@ -37,14 +37,14 @@ NOTHING = Known()
 
 
 def places_of(table: Table, columns: Mapping[str, str], known: Mapping[str, Any]) -> dict[str, str | int]:
-    """Where each field stands: a column's number, or a key of JSON Lines. What is given counts first, then a column
+    """Where each field stands: a column's number, or a key of JSON. What is given counts first, then a column
     with the field's name, then the `known` one, then one whose name or content says it. Raises DataError, ConfigError.
     """
     if unknown := sorted(columns.keys() - {*FIELDS}):
         raise ConfigError(f"columns: there is no field {unknown[0]!r}", hint=f"there are: {', '.join(FIELDS)}")
     if not table.names:
         return _keys(table, columns, known)
-    names = [name.strip() for name in table.names]
+    names = [" ".join(name.split()) for name in table.names]
     lowered = [name.lower() for name in names]
     places: dict[str, str | int] = {}
     for name in FIELDS:

@@ -1,4 +1,4 @@
-"""Questions to be answered: a table of the user's own (CSV, Excel, JSON Lines), a folder of images, or a single one.
+"""Questions to be answered: a table of the user's own (CSV, Excel, JSON), a folder of images, or a single one.
 
 A table has a column with the names of images and one with questions. Which they are is said (`columns.question=Frage`),
 or is known of the data that the run learned from, or is told by the columns' names in several languages. Images are
@@ -8,36 +8,40 @@ as a whole is an error before anything is answered; what is wrong with one row i
 """
 
 import hashlib
+import json
 import os
-from collections import Counter
+import shlex
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation.question_columns import NOTHING, Known, how_understood, places_of
+from discern_vqa.imaging.endings import may_be_image
 from discern_vqa.reading.options import require_fit
 from discern_vqa.reading.own_images import OwnImages
 from discern_vqa.reading.records import Record, is_file, one_line
-from discern_vqa.reading.streamed_tables import Row, Table, open_table
-from discern_vqa.reading.table_files import TEXTS
-
-IMAGE_ENDINGS = frozenset(".png .jpg .jpeg .jfif .tif .tiff .bmp .gif .webp .dcm .dicom .ima .nii .gz".split())
-"""Of the files in a folder that are asked about; so are files whose name has no ending, as DICOM's often have none."""
+from discern_vqa.reading.row import Row, Table
+from discern_vqa.reading.shapes import BOOKS
+from discern_vqa.reading.table_files import open_rows
+from discern_vqa.reading.workbooks import COMPUTE, NO_VALUE
 
 
 @dataclass(frozen=True)
 class Asked:
     """One row of the input: a question, or what is wrong with it.
 
-    number: of the rows, from 0. cells: the user's own, by their place in `Questions.columns`. values: of JSON Lines,
-    the object as it was read; else None. sample: None where `problem` says why nothing can be asked.
+    number: of the rows, from 0. line: where it stands in its file, from 1. cells: the user's own, by their place in
+    `Questions.columns`. values: of JSON, the object as it was read; else None. sample: None where `problem` says why
+    nothing can be asked.
     """
 
     number: int
     source: str
+    line: int
     cells: tuple[Any, ...] = ()
     values: Mapping[str, Any] | None = None
     sample: Sample | None = None
@@ -48,7 +52,7 @@ class Asked:
 class Questions:
     """An input that was looked through once, row by row; `rows` reads it again from the beginning.
 
-    columns: the names of the user's columns, in order (of JSON Lines all keys that occur). count: of rows. digest: of
+    columns: the names of the user's columns, in order (of JSON all keys that occur). count: of rows. digest: of
     what was read, to know it again. notes: how it was understood and what in it is no question, a sentence each. table:
     None for a folder.
     """
@@ -92,6 +96,21 @@ def look_through(
     return _look_through_table(path, known, **options)
 
 
+@dataclass(frozen=True)
+class AsTyped:
+    """How a table of questions is opened, and how that is typed (see `reading.row.Opening`)."""
+
+    encoding: str
+    delimiter: str
+    sheet: str
+
+    def command(self, **changes: str) -> str:
+        """The options that are to be added or left out."""
+        texts = (f"--option {name}={shlex.quote(value)}" for name, value in changes.items() if value)
+        without = (f"leave out --option {name}" for name, value in changes.items() if not value)
+        return ", ".join([*texts, *without])
+
+
 def _look_through_table(
     path: Path,
     known: Known,
@@ -103,12 +122,15 @@ def _look_through_table(
     sheet: str = "",
 ) -> Questions:
     """A table; what stands behind the star are its options, as `require_fit` reads them off."""
+    opening = AsTyped(encoding, delimiter, sheet)
     try:
-        table = open_table(path, delimiter=delimiter, encoding=encoding, sheet=sheet)
+        table = open_rows(path, opening)
+        if known.text("encoding") and not encoding:
+            deque(table.rows(), maxlen=0)  # whether it is UTF-8 shows at its end
     except DataError:
-        if encoding or not known.text("encoding") or path.suffix.lower() not in TEXTS:
+        if encoding or not known.text("encoding") or path.suffix.lower() in BOOKS:
             raise
-        table = open_table(path, delimiter=delimiter, encoding=known.text("encoding"), sheet=sheet)
+        table = open_rows(path, replace(opening, encoding=known.text("encoding")))
     places = places_of(table, columns or {}, known.columns)
     folders = [OwnImages(path.parent, images), *([OwnImages(known.images)] if known.images is not None else [])]
     digest = hashlib.sha256(repr((sorted(places.items()), images)).encode())
@@ -127,7 +149,9 @@ def _look_through_table(
         raise DataError(f"{path} holds no question{more}", hint="expected a row for each image and question")
     if not usable:
         others = f" (and so it is with all {count:,} rows)" if count > 1 else ""
-        hint = "images are looked for in the table's folder and below it; others: --option images=FOLDER"
+        hint = "correct the rows, or name another table"
+        if "the image " in first:
+            hint = "images are looked for in the table's folder and below it; others: --option images=FOLDER"
         raise DataError(f"{first}{others}", hint=hint)
     ordered = table.names if table.names else tuple(names)
     notes = (*how_understood(table, places), *passed)
@@ -144,17 +168,32 @@ def _of_table(
             if passed is not None:
                 passed["captions"] += 1
             continue
-        source = f"{table.path}:{row.line}"
+        source = f"{table.path}:{row.place}"
+        cells = (*row.cells, *[""] * (len(table.names) - len(row.cells)))
+        not_writable = _not_writable(row.values)
+        values = {} if not_writable else row.values
         try:
-            if row.problem:
-                raise DataError(row.problem)
+            if row.problem or not_writable:
+                raise DataError(row.problem or not_writable, hint=row.hint)
             sample = _sample(row, places, folders, source)
-            yield Asked(number, source, row.cells, row.values, sample)
+            yield Asked(number, source, row.line, cells, values, sample)
         except DataError as error:
-            hint = f" ({error.hint})" if error.hint.startswith("did you mean") else ""
+            helps = row.problem or error.hint.startswith(("did you mean", "write the ", COMPUTE))
+            hint = f" ({error.hint})" if helps and error.hint else ""
             problem = f"{str(error).removeprefix(f'{source}: ')}{hint}"
-            yield Asked(number, source, row.cells, row.values, problem=problem)
+            yield Asked(number, source, row.line, cells, values, problem=problem)
         number += 1
+
+
+def _not_writable(values: Mapping[str, Any] | None) -> str:
+    """Why an object could not be written into the answers, which other programs read; "" where it could."""
+    try:
+        json.dumps(values, allow_nan=False)
+    except ValueError:
+        return "a number is NaN or infinite, which JSON does not have"
+    except RecursionError:
+        return "the row is nested too deep"
+    return ""
 
 
 def _sample(row: Row, places: Mapping[str, str | int], folders: Sequence[OwnImages], source: str) -> Sample:
@@ -162,6 +201,8 @@ def _sample(row: Row, places: Mapping[str, str | int], folders: Sequence[OwnImag
     for name in ("image", "question"):
         if _is_empty(values[name]):
             raise DataError(f"{name!r} is missing or empty")
+        if values[name] == NO_VALUE:
+            raise DataError(f"{name!r} is a formula without a value", hint=COMPUTE)
     record = Record(values, source, row.line)
     name, question = (record.text(field, verbatim=True).strip() for field in ("image", "question"))
     elsewhere = ""
@@ -193,7 +234,7 @@ def _has(row: Row, place: str | int) -> bool:
 def _value(row: Row, place: str | int) -> Any:
     if row.values is not None:
         return row.values.get(str(place))
-    return row.cells[place] if isinstance(place, int) else None
+    return row.cells[place] if isinstance(place, int) and place < len(row.cells) else None
 
 
 def _is_empty(value: object) -> bool:
@@ -217,7 +258,7 @@ def _look_through_folder(path: Path, questions: Sequence[str], options: Mapping[
     for row in _of_folder(path, texts):
         count += 1
         digest.update(repr(row.cells).encode("utf-8", "surrogatepass"))
-    others = Counter(file.suffix.lower() for file in _files(path) if not _may_be_image(file))
+    others = Counter(file.suffix.lower() for file in _files(path) if not may_be_image(file.name))
     kinds = ", ".join(f"{count:,} {ending}" for ending, count in sorted(others.items()))
     left_out = (f"files that are no images by their endings were passed over: {kinds}",) if others else ()
     if not count:
@@ -228,12 +269,12 @@ def _look_through_folder(path: Path, questions: Sequence[str], options: Mapping[
 def _of_folder(path: Path, questions: Sequence[str]) -> Iterator[Asked]:
     number = 0
     for file in _files(path):
-        if not _may_be_image(file):
+        if not may_be_image(file.name):
             continue
         name = file.relative_to(path).as_posix()
         for question in questions:
             sample = asked(str(number + 1), file, question, str(file))
-            yield Asked(number, str(file), (name, question), sample=sample)
+            yield Asked(number, str(file), number + 1, (name, question), sample=sample)
             number += 1
 
 
@@ -242,12 +283,6 @@ def _files(folder: Path) -> Iterator[Path]:
     for here, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(here) / name for name in sorted(names) if not name.startswith("."))
-
-
-def _may_be_image(file: Path) -> bool:
-    """By its ending; none, and numbers alone (a DICOM identifier's), may be a DICOM file's."""
-    ending = file.suffix.lower()
-    return ending in IMAGE_ENDINGS or not ending or ending[1:].isdigit()
 
 
 # -- one question ------------------------------------------------------------------------------------------------------

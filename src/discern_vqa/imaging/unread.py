@@ -36,7 +36,7 @@ class _Kind(NamedTuple):
     hint: str = _EXPORT
 
 
-_KINDS = (
+_POINTERS = (
     _Kind(
         0,
         (b"version https://git-lfs",),
@@ -49,6 +49,9 @@ _KINDS = (
         "a git-annex pointer: the file itself was not fetched",
         "cd {folder} && git annex get .",
     ),
+)
+_KINDS = (
+    *_POINTERS,
     _Kind(0, (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"), "a JPEG 2000 file", "{pillow}"),
     _Kind(0, (b"\0\0\0\x0cJXL \r\n\x87\n", b"\xff\x0a"), "a JPEG XL file", "djxl {file} {png} (of libjxl)"),
     _Kind(4, (b"ftypavi",), "an AVIF image", "{pillow}"),
@@ -105,8 +108,8 @@ def refusal(path: Path, start: bytes, packed: bool = False) -> ImageError:
 def _by_text(start: bytes) -> _Kind | None:
     """What a file of text is; None for other files."""
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    page = "a web page (HTML): what a server sent in place of the image"
-    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<script")) or b"<html" in text:
+    if _is_page(text) or b"<html" in text:
+        page = "a web page (HTML): what a server sent in place of the image"
         return _Kind(0, (), page, "download the image again; the page may want a log-in: open it in a browser to see")
     if text.startswith((b"<svg", b"<?xml")) and b"<svg" in text:
         return _Kind(0, (), "an SVG drawing")
@@ -121,6 +124,22 @@ def _by_text(start: bytes) -> _Kind | None:
     if start and not any(start):
         return _Kind(0, (), "a file that starts with nothing but zero bytes", HINT_FETCH)
     return None
+
+
+def _is_page(text: bytes) -> bool:
+    """Whether a file's first bytes, in lower case and without white space before them, begin a web page."""
+    return text.startswith((b"<!doctype html", b"<html", b"<head", b"<script"))
+
+
+def placeholder(path: Path, start: bytes) -> tuple[str, str] | None:
+    """What a file is that lies in the place of the one that was wanted, whatever that is, and what helps: a pointer of
+    git-lfs or git-annex, or a web page. None for other files. `start`: its first bytes."""
+    text = start.removeprefix(codecs.BOM_UTF8).lstrip().lower()
+    if _is_page(text) or (text.startswith(b"<") and b"<html" in text):
+        page = "a web page (HTML): what a server sent in place of the file"
+        return page, "download it again; the page may want a log-in: open it in a browser to see"
+    kind = next((kind for kind in _POINTERS if start.startswith(kind.signatures, kind.offset)), None)
+    return (kind.name, _filled(kind, path)) if kind else None
 
 
 def _is_text(start: bytes) -> bool:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from discern_vqa.imaging.endings import is_image_name
 from discern_vqa.reading import spellings
 from discern_vqa.reading.columns import reach
 from discern_vqa.reading.field_names import NAMES, plain
-from discern_vqa.reading.own_images import IMAGE_ENDINGS
 
 SUGGESTED = ("image", "question", "answer", "caption", "answer_type", "split", "patient", "organ", "modality")
 """Fields whose columns are suggested."""
@@ -36,7 +36,8 @@ def likely_columns(names: Sequence[str], rows: Iterable[Mapping[str, Any]], give
         whole = {plain(name): name for name in reversed(free)}
         last = {plain(name.rpartition(".")[2]): name for name in reversed(free)}
         column = next((named[name] for named in (whole, last) for name in known if name in named), "")
-        if column and _fits(field, _texts(looked_at, column)):
+        answer = likely.get("answer", given.get("answer", ""))
+        if column and _fits(field, column, looked_at, answer):
             likely[field] = column
             free.remove(column)
     for field, looks_like in (("image", _is_image), ("question", _is_question)):
@@ -49,12 +50,27 @@ def likely_columns(names: Sequence[str], rows: Iterable[Mapping[str, Any]], give
     return likely
 
 
-def _fits(field: str, texts: Sequence[str]) -> bool:
-    """Whether a column of that name can hold the field: splits are known by their names, types have two or three."""
-    stated = [text for text in texts if not spellings.is_missing(text)]
+def _fits(field: str, column: str, rows: Sequence[Mapping[str, Any]], answer: str) -> bool:
+    """Whether a column of that name can hold the field, by what it holds: splits are known by their names, types are
+    told by theirs or by the answers (`answer` is their column), and what names image files is an image alone."""
+    stated = [text for text in _texts(rows, column) if not spellings.is_missing(text)]
     if field == "split":
         return bool(stated) and all(map(spellings.split_name, stated))
-    return field != "answer_type" or 0 < len(set(stated)) <= _MOST_TYPES
+    if field == "answer_type":
+        return _are_types(set(stated), column, rows, answer)
+    return field == "image" or _share(_is_image, stated) < 0.5
+
+
+def _are_types(words: set[str], column: str, rows: Sequence[Mapping[str, Any]], answer: str) -> bool:
+    """Whether two or three words are types of answers: the spelling of one is known, or to one of them all answers are
+    yes or no, and to another none is."""
+    if not 0 < len(words) <= _MOST_TYPES:
+        return False
+    shares = {
+        word: _share(spellings.is_yes_or_no, _texts([row for row in rows if word in _texts([row], column)], answer))
+        for word in words
+    }
+    return any(map(spellings.answer_type, words)) or {0.0, 1.0} <= {*shares.values()}
 
 
 def _texts(rows: Sequence[Mapping[str, Any]], column: str) -> list[str]:
@@ -76,8 +92,7 @@ def _share(looks_like: Callable[[str], bool], texts: Sequence[str]) -> float:
 
 
 def _is_image(text: str) -> bool:
-    ending = PurePosixPath(text.replace("\\", "/")).suffix.lower()
-    return bool(ending) and ending in IMAGE_ENDINGS
+    return is_image_name(PurePosixPath(text.replace("\\", "/")).name)
 
 
 def _is_question(text: str) -> bool:

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from discern_vqa.reading.neutral import KNOWN
+from discern_vqa.reading.shapes import TURNS
 from discern_vqa.reading.table_options import FIELDS
 
 _ABSENT = object()
@@ -89,7 +90,8 @@ class Columns:
 
 
 def names_of(records: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The keys of the records in the order in which they come, those inside objects with the way to them."""
+    """The keys of the records in the order in which they come, those inside objects, and inside the first object of a
+    list, with the way to them ("meta.type", "qa.0.q")."""
     names: dict[str, None] = {}
     for values in records:
         _add(values, "", names)
@@ -98,7 +100,10 @@ def names_of(records: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def _add(values: Mapping[str, Any], before: str, names: dict[str, None], depth: int = 0) -> None:
     for key, value in values.items():
-        if isinstance(value, Mapping) and value and depth < 3:
-            _add(value, f"{before}{key}.", names, depth + 1)
+        inside, within = value, f"{before}{key}."
+        if key not in TURNS and isinstance(value, list) and value and isinstance(value[0], Mapping):
+            inside, within = value[0], f"{within}0."
+        if isinstance(inside, Mapping) and inside and depth < 3:
+            _add(inside, within, names, depth + 1)
         else:
             names.setdefault(f"{before}{key}")

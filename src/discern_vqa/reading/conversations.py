@@ -7,8 +7,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
+from discern_vqa.reading.reasoning import without_reasoning
 from discern_vqa.reading.records import Record, require_record, shown
 from discern_vqa.reading.shapes import TURNS
 
@@ -20,30 +21,42 @@ _PLACE = re.compile(r"<img>.*?</img>|</?\|?(?:image|img)(?:[ _]?(?:[0-9]+|pad|pl
 """Where an image stands in a text: <image>, <|image|>, <image_1>, <img>a.jpg</img>, ..."""
 
 
+class Exchange(NamedTuple):
+    """A question and its answer. reasoning: what a model thought before it answered, which is no part of the answer.
+    turns: how many turns in a row the question was put together from."""
+
+    question: str
+    answer: str
+    reasoning: str = ""
+    turns: int = 1
+
+
 @dataclass(frozen=True)
 class Conversation:
     """The questions with their answers, in order. `system` is what stands before them, `description` an answer to a
     turn that held the image alone, and `unanswered` a last question without an answer; "" where there is none."""
 
-    exchanges: tuple[tuple[str, str], ...]
+    exchanges: tuple[Exchange, ...]
     system: str = ""
     description: str = ""
     unanswered: str = ""
 
 
 def conversation_of(record: Record) -> Conversation:
-    """The conversation of a record. Turns of one person that follow each other are one turn.
+    """The conversation of a record. Turns of who asks that follow each other are one question.
 
-    Raises DataError: there are no turns, a turn is empty or of an unknown speaker, or an answer has no question.
+    Raises DataError: there are no turns, a turn is empty or of an unknown speaker, an answer has no question, or holds
+    nothing but reasoning.
     """
     key = next((key for key in TURNS if key in record.values), TURNS[0])
     entries = record.values.get(key)
     if not isinstance(entries, list) or not entries:
         raise record.unexpected(key, entries, "questions and answers in turn")
-    exchanges: list[tuple[str, str]] = []
+    exchanges: list[Exchange] = []
     system, description = [], ""
     question: str | None = None
     asked_by: Record | None = None
+    turns = 0
     for place, entry in enumerate(entries, start=1):
         turn = require_record(entry, f"{record.source}, turn {place}")
         speaker = next((str(turn.values[name]) for name in _SPEAKER if name in turn.values), "None").lower()
@@ -52,15 +65,19 @@ def conversation_of(record: Record) -> Conversation:
         elif speaker in ASKS:
             text, asked_by = _text_of(turn)[0], asked_by or turn
             question = text if not question else f"{question} {text}".strip()
+            turns += bool(text)
         elif speaker in ANSWERS and question is not None:
             text, key_of_text = _text_of(turn)
             if not text:
                 raise turn.broken(f"{key_of_text!r} is empty; expected text")
+            answer, reasoning = without_reasoning(text)
+            if not answer:
+                raise turn.broken(f"{key_of_text!r} holds reasoning and no answer behind it")
             if question:
-                exchanges.append((question, text))
+                exchanges.append(Exchange(question, answer, reasoning, turns))
             else:
-                description = description or text
-            question = None
+                description = description or answer
+            question, turns = None, 0
         else:
             raise turn.broken(f"from {shown(speaker)}; expected {ASKS[0] if question is None else ANSWERS[0]}")
     if not exchanges and not description:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa.errors import DataError, DiscernError
-from discern_vqa.reading import guess_columns, guess_images
+from discern_vqa.reading import guess_columns, guess_images, guess_join
 from discern_vqa.reading.guess_columns import Found
 from discern_vqa.reading.guess_tables import LIKELY_TABLES, Peek, peeks
+from discern_vqa.reading.placeholders import Placeholder
 from discern_vqa.reading.records import near_file, one_line
 from discern_vqa.reading.shapes import UNREAD_SPREADSHEETS
 from discern_vqa.reading.spellings import split_name
@@ -60,7 +61,7 @@ def guess(source: Path, choose: Choose) -> Guess:
     """
     if not source.exists():
         raise DataError(f"there is no {source}", hint=near_file(source, "name a table, or a folder that holds one"))
-    tables = _plausible(source)
+    tables, others = _tables(source)
     if len(tables) > 1 and (parts := _by_split(tables)) is not None:
         table, root = parts[0], parts[0].file.parent
     else:
@@ -84,17 +85,22 @@ def guess(source: Path, choose: Choose) -> Guess:
         questions = Path(os.path.relpath(table.file, place.dicom)).as_posix()
         options = _options(table, columns=_needed(chosen.columns), questions=questions)
         return Guess("dicom_folder", place.dicom, options, (*lines, _PSEUDONYMS))
-    options = _options(table, columns=_needed(chosen.columns), images=place.images)
-    return Guess(table.reader, root, options, (*lines, *place.lines))
+    join = guess_join.find(table, chosen.columns, others)
+    columns = _needed({**chosen.columns, **join.columns})
+    options = _options(table, columns=columns, images=place.images, join=join.path)
+    return Guess(table.reader, root, options, (*lines, *place.lines, *join.lines))
 
 
-def _plausible(source: Path) -> list[Peek]:
-    """The tables of questions in a folder, the likeliest first; of a file that it is one. Raises DataError."""
+def _tables(source: Path) -> tuple[list[Peek], list[Peek]]:
+    """(the tables of questions in a folder, the likeliest first, and its other tables); of a file that it is one.
+    Raises DataError."""
     if source.is_file():
         there = peeks(source)
-        return [table for table in there if guess_columns.looks_like_questions(table)] or there[:1]
+        return [table for table in there if guess_columns.looks_like_questions(table)] or there[:1], []
     files = [file for file in _files(source) if file.suffix.lower() in LIKELY_TABLES][:MOST_TABLES]
     tables: list[Peek] = []
+    others: list[Peek] = []
+    placeholders: list[Placeholder] = []
     problems = [
         f"{file.name} is a spreadsheet of a kind that is not read (save it as .xlsx or as CSV UTF-8)"
         for file in _files(source)
@@ -103,13 +109,19 @@ def _plausible(source: Path) -> list[Peek]:
     for file in files:
         try:
             looked_at = peeks(file)
+        except Placeholder as error:
+            placeholders.append(error)
+            continue
         except DiscernError as error:
             problems.append(f"{file.name}: {error}")
             continue
         likely = [table for table in looked_at if guess_columns.looks_like_questions(table)]
         tables += likely
+        others += [table for table in looked_at if table not in likely]
         if not likely:
             problems.append(f"{file.name} has the columns {one_line(', '.join(looked_at[0].names))[:100]}")
+    if not tables and placeholders:
+        raise placeholders[0]
     if not tables:
         about = f": {'; '.join(problems[:_NAMED])}" if problems else ""
         raise DataError(
@@ -118,7 +130,7 @@ def _plausible(source: Path) -> list[Peek]:
             "question and answer; docs/own_data.md shows one",
         )
     # Annotations go with the questions of the same folder: the reader of pairs finds them by itself.
-    return sorted(tables, key=lambda table: (-len(table.records), str(table.file)))
+    return sorted(tables, key=lambda table: (-len(table.records), str(table.file))), others
 
 
 def _files(folder: Path) -> list[Path]:

@@ -8,8 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from discern_vqa.errors import DataError
+from discern_vqa.imaging.endings import is_image_name, may_be_image
 from discern_vqa.reading.guess_tables import Peek
-from discern_vqa.reading.own_images import IMAGE_ENDINGS, OwnImages
+from discern_vqa.reading.own_images import OwnImages
 
 _ASKED = 200
 """Different cells of a column that are looked for."""
@@ -87,7 +88,7 @@ def _found(base: Path, images: str, cells: Sequence[str]) -> dict[str, Path]:
             _, path = index.find(cell, "")
         except DataError:
             continue
-        if path.suffix.lower() in IMAGE_ENDINGS or path.name.lower().endswith(".gz") or "#" in path.name:
+        if may_be_image(path.name) or path.name.lower().endswith(".gz") or "#" in path.name:
             found[cell] = path
     return found
 
@@ -102,7 +103,7 @@ def _folders(base: Path, folder: Path) -> list[str]:
     holding: list[str] = []
     for current, inner, names in os.walk(folder):
         inner[:] = sorted(name for name in inner if not name.startswith("."))
-        if any(Path(name).suffix.lower() in IMAGE_ENDINGS - {""} for name in names) and Path(current) != base:
+        if any(map(is_image_name, names)) and Path(current) != base:
             holding.append(Path(os.path.relpath(current, base)).as_posix())
         if len(holding) >= _FOLDERS:
             break
@@ -126,7 +127,7 @@ def _some_files(folder: Path) -> list[Path]:
 def _is_dicom(path: Path) -> bool:
     if path.suffix.lower() in (".dcm", ".dicom", ".ima"):
         return True
-    if path.suffix.lower() in IMAGE_ENDINGS - {""}:
+    if is_image_name(path.name):
         return False
     try:
         with path.open("rb") as file:

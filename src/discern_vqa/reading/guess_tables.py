@@ -11,11 +11,12 @@ from discern_vqa.errors import DataError, DiscernError
 from discern_vqa.reading import encodings, parquet, workbooks
 from discern_vqa.reading.columns import names_of, reach
 from discern_vqa.reading.records import Record
-from discern_vqa.reading.shapes import READERS, reader_of_keys
-from discern_vqa.reading.table_files import DELIMITERS, ENDINGS, TEXTS, open_table
+from discern_vqa.reading.shapes import BOOKS, READERS, TABLES, TEXTS, reader_of_keys
+from discern_vqa.reading.table_files import open_table
 from discern_vqa.reading.table_options import TableOptions
+from discern_vqa.reading.text_tables import DELIMITERS
 
-LIKELY_TABLES = frozenset({*ENDINGS, ".parquet"})
+LIKELY_TABLES = frozenset({*TABLES, ".parquet"})
 LOOKED_AT = 5000
 """Records that are looked at: enough to know a column, and read in a moment."""
 _KINDS = {
@@ -69,7 +70,7 @@ class Peek:
 
 def peeks(file: Path) -> list[Peek]:
     """Looks into a file, and of a workbook with several sheets into each. Raises as `peek`, if that holds for all."""
-    names = workbooks.sheets(file) if file.suffix.lower() in workbooks.ENDINGS else []
+    names = workbooks.sheets(file) if file.suffix.lower() in BOOKS else []
     if len(names) < 2:
         return [peek(file)]
     tables, errors = [], []

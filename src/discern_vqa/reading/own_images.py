@@ -24,18 +24,13 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.imaging.endings import ending_of, is_image_name
 from discern_vqa.paths import what_it_is
 from discern_vqa.reading.image_files import MissingImage
 from discern_vqa.reading.records import MANY_FILES, is_file, near_file, one_line, shown
 
 MOST_FILES = 2_000_000
 """In the folder: whoever has more named a disk, not the folder of a data set."""
-
-IMAGE_ENDINGS = {
-    *(".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".dcm", ".dicom", ".ima"),
-    *(".nii", ".nii.gz", ".jp2", ".hdr", ""),
-}
-"""Of files that a name without an ending may mean; others of that name (notes, masks as text) are passed over."""
 
 _CHOICES = re.compile(r"(?:#[A-Za-z_]+=[^#]*)+$")
 _DIGITS = re.compile(r"[0-9]+")
@@ -89,11 +84,8 @@ class Folder:
         """Name without its ending -> the image files of that name, as `by_name`."""
         stems: dict[str, list[str]] = defaultdict(list)
         for name, files in self.by_name.items():
-            stem, ending = os.path.splitext(name.removesuffix(".gz"))
-            if name.endswith(".gz"):
-                ending += ".gz"
-            if ending in IMAGE_ENDINGS and ending:
-                stems[stem] += files
+            if is_image_name(name):  # others of that name (notes, masks as text) are passed over
+                stems[name.removesuffix(ending_of(name))] += files
         return stems
 
     @cached_property
@@ -231,6 +223,11 @@ class OwnImages:
         first, second = (one_line(self._before + file) for file in sorted(files)[:2])
         more = f" (and {len(files) - 2} more files)" if len(files) > 2 else ""
         folder = PurePosixPath(sorted(files)[0]).parent.as_posix()
+        if len({PurePosixPath(file).parent for file in files}) == 1:  # naming their folder would change nothing
+            return DataError(
+                f"the image {shown(name)} may be {first} or {second}{more}",
+                hint=f"write the ending into the table: {first}, or {second}",
+            )
         return DataError(
             f"the image {shown(name)} may be {first} or {second}{more}",
             hint=f"write more of the path into the table, or name the folder that counts: "

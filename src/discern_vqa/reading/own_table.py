@@ -13,6 +13,7 @@ from pathlib import Path
 from discern_vqa.data.sample import SPLITS, Sample
 from discern_vqa.errors import DataError
 from discern_vqa.reading.columns import Columns
+from discern_vqa.reading.joining import joined
 from discern_vqa.reading.neutral import root_of, sample_of
 from discern_vqa.reading.own_images import OwnImages
 from discern_vqa.reading.records import (
@@ -25,10 +26,10 @@ from discern_vqa.reading.records import (
     require_split,
     shown,
 )
-from discern_vqa.reading.shapes import READERS
+from discern_vqa.reading.shapes import LINES, READERS, TABLES
 from discern_vqa.reading.spellings import split_name
 from discern_vqa.reading.table_faults import fault_of, header_fault
-from discern_vqa.reading.table_files import ENDINGS, LINES, Table, open_table
+from discern_vqa.reading.table_files import Table, open_table
 from discern_vqa.reading.table_options import TableOptions
 from discern_vqa.reading.tidying import Tidier
 
@@ -43,7 +44,7 @@ def tables_of(options: TableOptions, default: str, endings: Sequence[str]) -> li
     Raises DataError: there is no table, or which one is meant cannot be known.
     """
     root = options.root
-    if root.is_file() or (root.suffix.lower() in (*ENDINGS, *endings) and not root.is_dir()):
+    if root.is_file() or (root.suffix.lower() in (*TABLES, *endings) and not root.is_dir()):
         return [(root, "")]
     require_folder(root)
     if (root / default).is_file():
@@ -112,7 +113,7 @@ def read_one(
             record = replace(record, values={**record.values, "image": "held in the table"})
         yield sample_of(record, path)
 
-    opened = opened or (lambda: open_table(file, options))
+    opened = partial(joined, file, options, opened or partial(open_table, file, options))
     return _collected(file, options, opened, file_split, None, samples_of, split, skipped)
 
 

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.reading.placeholders import refuse_placeholder
 from discern_vqa.reading.records import Record, near_file, one_line, require_folder
 
 BATCH = 64
@@ -72,6 +73,7 @@ def rows(files: Sequence[Path], columns: Sequence[str], others: bool = False) ->
     pyarrow, parquet = arrow()
     numbers = itertools.count(1)
     for file in files:
+        refuse_placeholder(file)
         try:
             with parquet.ParquetFile(file) as opened:
                 names = opened.schema_arrow.names
@@ -90,6 +92,7 @@ def rows(files: Sequence[Path], columns: Sequence[str], others: bool = False) ->
 
 def column_names(file: Path) -> list[str]:
     """The names of a file's columns. Raises DataError as `rows`."""
+    refuse_placeholder(file)
     pyarrow, parquet = arrow()
     try:
         with parquet.ParquetFile(file) as opened:

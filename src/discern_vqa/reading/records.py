@@ -15,10 +15,14 @@ from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.files import from_json
 from discern_vqa.imaging.image_ref import split_choice
 from discern_vqa.paths import is_regular_file, names_beside
+from discern_vqa.reading.placeholders import refuse_placeholder
 from discern_vqa.reading.shapes import READERS
 from discern_vqa.reading.spellings import answer_type
 
 CORRECT_IT = "correct that record, or take it out of the file"
+
+_MOST_NAMED = 10
+"""Records with the same problem that a message names."""
 
 MANY_FILES = 20_000
 """In a folder of more files no similar name is looked for: it would take longer than reading the set."""
@@ -118,8 +122,18 @@ def collect(
 def _raise_first(problems: Sequence[DataError]) -> None:
     if problems:
         first, more = problems[0], len(problems) - 1
-        count = f" (and {more} more {'problem' if more == 1 else 'problems'} in this data set)" if more else ""
+        same = [str(problem).partition(": ")[0] for problem in problems[1:] if _what(problem) == _what(first)]
+        listed = f", {len(same):,} of them the same: {', '.join(same[:_MOST_NAMED])}" if same else ""
+        listed += ", ..." if len(same) > _MOST_NAMED else ""
+        count = (
+            f" (and {more:,} more {'problem' if more == 1 else 'problems'} in this data set{listed})" if more else ""
+        )
         raise DataError(f"{first}{count}", hint=first.hint)
+
+
+def _what(problem: DataError) -> str:
+    """What is wrong, without the place, and without what the record holds otherwise."""
+    return str(problem).partition(": ")[2].partition(";")[0]
 
 
 def no_record(file: Path, split: str) -> DataError:
@@ -200,6 +214,7 @@ def read_text(path: Path, encoding: str = "utf-8-sig", hint: str = "save the fil
     """
     if not isinstance(encoding, str):
         raise ConfigError(f"the encoding is {encoding!r}; expected a name", hint="utf-8, cp1252 and utf-16 are usual")
+    refuse_placeholder(path)
     try:
         return path.read_text(encoding=encoding)
     except LookupError as error:
@@ -237,11 +252,10 @@ def parse_json(text: str, place: str, lines: bool = True, hint: str = "") -> Any
     return content
 
 
-def numbered_lines(path: Path, text: str | None = None) -> Iterator[tuple[int, str]]:
-    """The lines of a text file (of its `text`, where it was read already) that hold anything, numbered from 1. Lines
-    end at line feeds alone: `splitlines()` would cut inside a text at U+2028 and its like. Raises DataError as
-    `read_text`."""
-    for number, line in enumerate((read_text(path) if text is None else text).split("\n"), start=1):
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a text file that hold anything, numbered from 1. Lines end at line feeds alone: `splitlines()` would
+    cut inside a text at U+2028 and its like. Raises DataError as `read_text`."""
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
             yield number, line
 
@@ -269,16 +283,6 @@ def json_items(path: Path) -> Iterator[Record | DataError]:
     for number, values in enumerate(read_json_list(path), start=1):
         try:
             yield require_record(values, f"{path.name}:item {number}", number)
-        except DataError as error:
-            yield error
-
-
-def json_lines(path: Path, text: str | None = None, hint: str = "") -> Iterator[Record | DataError]:
-    """The records of a file of JSON Lines (of its `text`). `hint`: what to do about a broken line."""
-    for number, line in numbered_lines(path, text):
-        source = f"{path.name}:{number}"
-        try:
-            yield require_record(parse_json(line, source, lines=False, hint=hint), source, number)
         except DataError as error:
             yield error
 

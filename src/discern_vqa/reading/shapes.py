@@ -1,6 +1,10 @@
-"""Which reader takes a file, known by its ending or its keys: for messages to who chose another."""
+"""The kinds of files that hold tables, by their endings, and which reader takes a file, by its ending or its keys."""
 
 from collections.abc import Iterable
+
+TEXTS, BOOKS, LISTS, LINES = (".csv", ".tsv", ".txt"), (".xlsx", ".xlsm"), (".json",), (".jsonl", ".ndjson")
+TABLES = (*TEXTS, *BOOKS, *LISTS, *LINES)
+"""Endings of text with columns, workbooks of Excel, lists in JSON, JSON Lines; of all that are read row by row."""
 
 READERS = {
     ".csv": "csv",

@@ -4,7 +4,7 @@
 """
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,11 +76,15 @@ def make(
     out: Path,
     about: Mapping[str, Any],
     prints: Callable[[list[Path]], Fingerprints] = fingerprints,
+    without: Container[str] = (),
 ) -> list[dict[str, Any]]:
     """Splits the samples and writes the index, or one for each fold into `out/fold0`, `out/fold1`, ...
 
+    Which part a sample goes to depends on the pixels of its image, its answer type, organ and ties alone: the same data
+    in another file, or in another order, are split in the same way.
+
     `about` is what `split.json` also holds (the data set's name, the reader's options); `prints` computes the
-    fingerprints of paths.
+    fingerprints of paths; samples of the images in `without` go to no part.
 
     Returns:
         For each split that was written: {"folder", "clusters", "largest", "parts": {name: {"samples", "judged",
@@ -88,7 +92,9 @@ def make(
 
     Raises DataError: there is no question, no sample names its patient or study, or a part would be empty.
     """
-    samples = [sample for rows in samples_by_split.values() for sample in rows]
+    everything = [sample for rows in samples_by_split.values() for sample in rows]
+    samples = [sample for sample in everything if sample.image not in without]
+    left_out = [sample for sample in everything if sample.image in without]
     if not any(map(_may_be_evaluated, samples)):
         raise DataError("the data set has no question to test", hint="split a set that has questions")
     clusters = clusters_of(samples, settings.ways, prints)
@@ -99,7 +105,7 @@ def make(
         part_of = assign(
             counts, {**_learning_shares(1 - settings.test, settings), "test": settings.test}, settings.seed
         )
-        return [_written(samples, clusters, part_of, out, content, settings)]
+        return [_written(samples, clusters, part_of, out, content, settings, left_out)]
     folds = assign(counts, {str(fold): 1 / settings.folds for fold in range(settings.folds)}, settings.seed)
     summaries = []
     for fold in range(settings.folds):
@@ -107,8 +113,24 @@ def make(
         rest = assign(counts * ~tested[:, None], _learning_shares(1, settings), settings.seed)
         part_of = ["test" if is_test else part for is_test, part in zip(tested, rest, strict=True)]
         content |= {"fold": fold, "folds": settings.folds}
-        summaries.append(_written(samples, clusters, part_of, out / f"fold{fold}", content, settings))
+        summaries.append(_written(samples, clusters, part_of, out / f"fold{fold}", content, settings, left_out))
     return summaries
+
+
+def keep(
+    samples_by_split: Mapping[str, Sequence[Sample]], out: Path, about: Mapping[str, Any], without: Container[str]
+) -> None:
+    """Writes the index of the parts as they are, but for samples of the images in `without`, which go to no part.
+
+    Raises DataError: the parts share an image, patient, study, group or image pair.
+    """
+    samples = [sample for rows in samples_by_split.values() for sample in rows]
+    number = {image: place for place, image in enumerate(dict.fromkeys(sample.image for sample in samples))}
+    rows = [
+        Row(sample.split, sample.id, NONE if sample.image in without else sample.split, number[sample.image])
+        for sample in samples
+    ]
+    split_files.write(out, rows, samples, {"by": "image", "read": list(samples_by_split), **about})
 
 
 def _learning_shares(whole: float, settings: SplitSettings) -> dict[str, float]:
@@ -145,7 +167,13 @@ def clusters_of(
         bonds = {"near": labels[number], "pixels": images.pixels[number], "bytes": images.content[number]}
         bonds |= {kind: key for kind, key in ties(sample).items() if key}
         keys.append([(kind, key) for kind, key in bonds.items() if key != b""])
-    units = sorted(connected(keys), key=lambda unit: min((samples[row].split, samples[row].id) for row in unit))
+
+    def content_of(row: int) -> tuple[bytes, str]:
+        number = number_of[samples[row].image]
+        return images.pixels[number] or images.content[number], samples[row].image
+
+    # By content: ids and the order of rows are those of one file, the same data in another one have others.
+    units = sorted(connected(keys), key=lambda unit: min(map(content_of, unit)))
     cluster_of = {row: cluster for cluster, unit in enumerate(units) for row in unit}
     return [cluster_of[row] for row in range(len(samples))]
 
@@ -157,6 +185,7 @@ def _written(
     out: Path,
     about: Mapping[str, Any],
     settings: SplitSettings,
+    left_out: Sequence[Sample],
 ) -> dict[str, Any]:
     rows = [
         Row(sample.split, sample.id, _part(sample, part_of[cluster]), cluster)
@@ -180,7 +209,8 @@ def _written(
                 f"{len(samples):,} samples",
                 hint=", or ".join(ways) or "add images: every part needs questions about images of its own",
             )
-    split_files.write(out, rows, samples, about)
+    in_no_part = [Row(sample.split, sample.id, NONE, len(sizes)) for sample in left_out]
+    split_files.write(out, [*rows, *in_no_part], [*samples, *left_out], about)
     return {
         "folder": str(out),
         "clusters": len(sizes),

@@ -16,7 +16,7 @@ from discern_vqa.data.sample import Sample
 def questions_by_kind(samples: Sequence[Sample], clusters: Sequence[int], n: int) -> NDArray[np.float64]:
     """(n, kinds) evaluated samples of each of the n clusters by kind; the last column counts all of them."""
     kinds = [(sample.answer_type, sample.organ) for sample in samples]
-    column_of = {kind: column for column, kind in enumerate(dict.fromkeys(kinds))}
+    column_of = {kind: column for column, kind in enumerate(sorted(set(kinds)))}
     counts = np.zeros((n, len(column_of) + 1))
     for cluster, kind in zip(clusters, kinds, strict=True):
         counts[cluster, [column_of[kind], -1]] += 1

@@ -25,15 +25,19 @@ _MANY_TIMES, _LARGE_SHARE = 3, 0.1
 """A value that is not understood is the table's own word for something, no slip, where it comes that often."""
 
 
+class UnfitOptions(ConfigError, DataError):
+    """The columns or values of a table are others than the options say."""
+
+
 def header_fault(
     file: Path, options: TableOptions, names: Sequence[str], open_again: Callable[[], Table]
-) -> DataError | ConfigError | None:
+) -> DataError | None:
     """What is wrong with the names of the columns; None where they hold what is needed, each once."""
     fields = [field for name in names if (field := _own_field(name, options))]
     if twice := [field for field, count in Counter(fields).items() if count > 1]:
         columns = [name for name in names if _own_field(name, options) == twice[0]]
         command = options.command(columns={**options.columns, twice[0]: columns[0]})
-        return DataError(
+        return UnfitOptions(
             f"{file} has two columns for {twice[0]!r}: {one_line(', '.join(columns))}", hint=_hint(command)
         )
     if not _unreached(options, names, ()) and not _missing(options, {*fields, *options.columns}):
@@ -43,7 +47,7 @@ def header_fault(
 
 def fault_of(
     file: Path, options: TableOptions, open_again: Callable[[], Table], error: DataError | None
-) -> DataError | ConfigError | None:
+) -> DataError | None:
     """What is wrong with the whole of a table of which records could not be read; None where it is the records.
 
     `error` is what the reading ended with; None where broken records are left out, and only few could be wrong.
@@ -110,7 +114,7 @@ def _fault(
     records: Sequence[Record],
     is_table: bool,
     few_are_wrong: bool = False,
-) -> DataError | ConfigError | None:
+) -> DataError | None:
     unreached = _unreached(options, names, records)
     fields = {field for name in names if (field := _own_field(name, options))}
     missing = _missing(options, {*fields, *options.columns} - {*unreached})
@@ -145,12 +149,12 @@ def _fault(
         sentences.append(
             f"{file} has no {kind.removesuffix('s')} {' and no '.join(map(repr, absent))}; its {kind} are: {listed}"
         )
+        sentences += [f"{name!r} is given by columns.{field}" for field, name in unreached.items()]
     for field, found in unknown.items():
         values[field] = values.get(field, {}) | {text: about.suggested() for text, about in found.items()}
         sentences.append(_unknown_sentence(field, found))
     command = replace(options, columns=columns).command(values=values)
-    kind_of_error = ConfigError if unreached else DataError
-    return kind_of_error("; ".join(sentences), hint=_hint(command))
+    return UnfitOptions("; ".join(sentences), hint=_hint(command))
 
 
 class _Unknown:
@@ -163,7 +167,7 @@ class _Unknown:
     def suggested(self) -> str:
         """What it is likely to mean."""
         if self.field == "answer_type":
-            return CLOSED if 2 * self.yes_or_no > self.count else OPEN
+            return CLOSED if self.yes_or_no == self.count else OPEN
         return next(iter(get_close_matches(self.text.lower(), SPLITS, n=1)), "train")
 
 

@@ -1,33 +1,63 @@
-"""Files of one's own as tables: text with columns, workbooks, JSON lists and JSON Lines. Their names are the source's.
+"""Files of one's own as tables: text with columns, workbooks, JSON lists and JSON Lines.
 
-Repaired on the way: white space around cells; Excel's line "sep=;" before the names; whole numbers that a program wrote
-with a decimal ("2.0", where no number of that column has another one). JSON may be one list, one object a line, or an
-object that holds a list under a key, under several keys that are called like splits, or an object of objects by id.
+`open_rows` gives the rows one after the other, as they were written; `open_table` the records of a whole table, whose
+names are the source's. In these is repaired: white space around cells, and whole numbers that a program wrote with a
+decimal ("2.0", where no number of that column has another one).
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from discern_vqa.errors import ConfigError, DataError, did_you_mean
-from discern_vqa.reading import spellings, workbooks
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.imaging.endings import is_image_name
 from discern_vqa.reading.columns import field_of
-from discern_vqa.reading.encodings import read_table_text
-from discern_vqa.reading.records import Record, json_lines, one_line, parse_json, require_record, shown
-from discern_vqa.reading.shapes import UNREAD_SPREADSHEETS
-from discern_vqa.reading.table_options import TableOptions
-from discern_vqa.reading.tables import rows
+from discern_vqa.reading.encodings import DEFAULT
+from discern_vqa.reading.json_lists import Lines, ListOfRecords
+from discern_vqa.reading.placeholders import refuse_placeholder
+from discern_vqa.reading.records import Record, near_file
+from discern_vqa.reading.row import Opening, Row
+from discern_vqa.reading.row import Table as Rows
+from discern_vqa.reading.shapes import BOOKS, LINES, LISTS, TABLES, TEXTS, UNREAD_SPREADSHEETS
+from discern_vqa.reading.text_tables import TextTable
+from discern_vqa.reading.workbooks import Book, text_of
 
-DELIMITERS = (",", ";", "\t", "|")
-TEXTS, LISTS, LINES = (".csv", ".tsv", ".txt"), (".json",), (".jsonl", ".ndjson")
-ENDINGS = (*TEXTS, *workbooks.ENDINGS, *LISTS, *LINES)
 _UNREAD = (*UNREAD_SPREADSHEETS, ".pkl", ".db", ".sqlite", ".xml", ".docx", ".pdf")
-
-_SEPARATOR = re.compile(r"sep=(.)[ \t]*", re.IGNORECASE)
+_KINDS: dict[str, tuple[Callable[[Path, Opening], Rows], tuple[str, ...]]] = {
+    **dict.fromkeys(TEXTS, (TextTable, ("delimiter", "encoding"))),
+    **dict.fromkeys(BOOKS, (Book, ("sheet",))),
+    **dict.fromkeys(LISTS, (ListOfRecords, ("sheet", "encoding"))),
+    **dict.fromkeys(LINES, (Lines, ("encoding",))),
+}
+"""Ending -> how such a file is read, and the options that mean something for it. Others are text, as .txt is."""
 _NUMBER, _FLOAT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?"), re.compile(r"-?[0-9]+\.0")
+
+
+def open_rows(file: Path, opening: Opening) -> Rows:
+    """The rows of a table, by the file's ending.
+
+    Raises:
+        DataError: the file is missing, of another kind or encoding, or has no names of columns.
+        ConfigError: an option is of no use for such a file, or cannot be.
+    """
+    ending = file.suffix.lower()
+    if ending in _UNREAD:
+        raise DataError(
+            f"{file} is a file of a kind that is not read ({ending})", hint="save it as .xlsx, or as CSV UTF-8"
+        )
+    if is_image_name(file.name):
+        raise DataError(f"{file} ends in {ending}; a table is expected", hint=f"name a file in {', '.join(TABLES)}")
+    if not file.is_file():
+        what = "is no file" if file.exists() else "is not there"
+        raise DataError(f"the file {file} {what}", hint=near_file(file, "name a table of questions"))
+    refuse_placeholder(file)
+    kind, useful = _KINDS.get(ending, _KINDS[".txt"])
+    for name, value in (("delimiter", opening.delimiter), ("sheet", opening.sheet), ("encoding", opening.encoding)):
+        if value not in ("", DEFAULT) and name not in useful:
+            raise ConfigError(f"{file.name} has no {name}", hint=f"leave out {name}; it takes: {', '.join(useful)}")
+    return kind(file, opening)
 
 
 @dataclass(frozen=True)
@@ -38,56 +68,38 @@ class Table:
     records: Iterable[Record | DataError]
 
 
-def open_table(file: Path, options: TableOptions) -> Table:
-    """The table in a file, by the file's ending.
-
-    Raises:
-        DataError: the file is missing, of another kind or encoding, or has no names of columns.
-        ConfigError: an option does not fit the file.
-    """
-    ending = file.suffix.lower()
-    if ending in workbooks.ENDINGS:
-        choose = options.command(sheet="SHEET").replace("SHEET", "{}")
-        return _from_cells(file, workbooks.sheet_rows(file, options.sheet, choose), "row ", "the row of names")
-    if ending in _UNREAD:
-        raise DataError(
-            f"{file} is a file of a kind that is not read ({ending})", hint="save it as .xlsx, or as CSV UTF-8"
-        )
-    text = read_table_text(file, options.encoding, lambda encoding: options.command(encoding=encoding))
-    if ending in LISTS:
-        return Table(None, _json_records(file, text, options))
-    if ending in LINES:
-        hint = "each line must be one whole JSON object (no list around them, no commas between them)"
-        return Table(None, json_lines(file, text, hint))
-    return _delimited(file, text, options)
+def open_table(file: Path, opening: Opening) -> Table:
+    """The records of a table. Raises as `open_rows`, and while they are read where the file cannot be read on."""
+    table = open_rows(file, opening)
+    if not table.names:
+        return Table(None, (_of_json(file, row) for row in table.rows()))
+    names = _distinct([" ".join(text_of(name).split()) for name in table.names])
+    return Table(tuple(names), _of_cells(file, list(table.rows()), names))
 
 
-def _delimited(file: Path, text: str, options: TableOptions) -> Table:
-    above, _, below = text.partition("\n")
-    stated = _SEPARATOR.fullmatch(above.strip().strip('"'))
-    body, first = (below, 2) if stated else (text, 1)
-    names = next((line for line in body.split("\n") if line.strip()), "")
-    delimiter = options.delimiter or (stated[1] if stated else max(DELIMITERS, key=names.count))
-    expected = f"columns are separated by {delimiter!r}; put quotes around a text that holds one"
-    return _from_cells(file, rows(file, delimiter, body, first), "", expected)
+def _of_json(file: Path, row: Row) -> Record | DataError:
+    source = f"{file.name}:{row.place}"
+    if row.problem or row.values is None:
+        return DataError(f"{source}: {row.problem}", hint=row.hint)
+    return Record(row.values, source, row.line)
 
 
-def _from_cells(file: Path, table: Iterator[tuple[int, list[str]]], place: str, expected: str) -> Table:
-    """A table whose first row names the columns. In a workbook (`place` is not "") a title may stand above them."""
-    names: list[str] = []
-    for _, cells in table:
-        names = [" ".join(cell.split()) for cell in cells]
-        if not place or sum(map(bool, names)) > 1:
-            break
-    if sum(map(bool, names)) < 2:
-        raise DataError(
-            f"{file} has no line of column names: the first line is {shown(','.join(names))}",
-            hint="expected e.g. image,question,answer; give another delimiter with --option delimiter=';'",
-        )
-    while place and not names[-1]:
-        names.pop()
-    names = _distinct(names)
-    return Table(tuple(names), _records(file, list(table), names, place, expected))
+def _of_cells(file: Path, rows: Sequence[Row], names: Sequence[str]) -> Iterator[Record | DataError]:
+    table = [[text_of(cell).strip() for cell in row.cells] for row in rows]
+    whole = [_is_whole(cells[column] for cells in table if column < len(cells)) for column in range(len(names))]
+    for row, cells in zip(rows, table, strict=True):
+        source = f"{file.name}:{row.place}"
+        if row.problem or len(cells) < len(names):
+            problem = row.problem or f"{len(cells)} cells for {len(names)} columns"
+            hint = row.hint or "is a text that holds a line break without quotes? correct that row"
+            yield DataError(f"{source}: {problem}", hint=hint)
+            continue
+        values = {
+            name: text.removesuffix(".0") if is_whole and _FLOAT.fullmatch(text) else text
+            for name, text, is_whole in zip(names, cells, whole, strict=True)
+            if name and text
+        }
+        yield Record(values, source, row.line)
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
@@ -100,104 +112,8 @@ def _distinct(names: Sequence[str]) -> list[str]:
     return distinct
 
 
-def _records(
-    file: Path, table: Sequence[tuple[int, list[str]]], names: Sequence[str], place: str, expected: str
-) -> Iterator[Record | DataError]:
-    whole = [_is_whole([cells[column] for _, cells in table if column < len(cells)]) for column in range(len(names))]
-    for number, cells in table:
-        source = f"{file.name}:{place}{number}"
-        if place:
-            cells = [*cells, *[""] * (len(names) - len(cells))]
-            surplus = any(cells[len(names) :])
-        else:
-            surplus = len(cells) != len(names)
-        if surplus:
-            filled = len(cells) if not place else max(column for column, cell in enumerate(cells, 1) if cell)
-            yield DataError(f"{source}: {filled} columns; the line of names has {len(names)}", hint=expected)
-            continue
-        texts = (cell.strip() for cell in cells)
-        values = {
-            name: text.removesuffix(".0") if is_whole and _FLOAT.fullmatch(text) else text
-            for name, text, is_whole in zip(names, texts, whole, strict=False)
-            if name and text
-        }
-        yield Record(values, source, number)
-
-
 def _is_whole(cells: Iterable[str]) -> bool:
     """Whether a column has whole numbers that were written with a decimal, and no number with another one."""
-    numbers = {cell.strip() for cell in cells if _NUMBER.fullmatch(cell.strip())}
+    numbers = {cell for cell in cells if _NUMBER.fullmatch(cell)}
     decimals = {number for number in numbers if "." in number}
     return bool(decimals) and all(map(_FLOAT.fullmatch, decimals))
-
-
-def _json_records(file: Path, text: str, options: TableOptions) -> Iterator[Record | DataError]:
-    try:
-        content = parse_json(text, str(file))
-    except DataError:
-        first = text.lstrip().split("\n", 1)
-        if len(first) == 2 and _is_object(first[0]):  # JSON Lines in a file that is called .json
-            return json_lines(file, text)
-        raise
-    return _items(file, content, options)
-
-
-def _is_object(line: str) -> bool:
-    try:
-        return isinstance(parse_json(line, "", lines=False), dict)
-    except DataError:
-        return False
-
-
-def _items(file: Path, content: object, options: TableOptions) -> Iterator[Record | DataError]:
-    """The records of JSON's content, in whichever of the forms above."""
-    if isinstance(content, list):
-        if options.sheet:
-            raise ConfigError(
-                f"{file} holds a list, which has no key {options.sheet!r}", hint=options.command(sheet="")
-            )
-        yield from _listed(file, content, "item ", {})
-        return
-    if not isinstance(content, Mapping):
-        raise DataError(f"{file} holds {shown(content)}; expected records", hint='for example [{"image": "a.png"}]')
-    lists = {key: value for key, value in content.items() if _is_records(value)}
-    if options.sheet:
-        if options.sheet not in lists:
-            listed = f"there are: {one_line(', '.join(lists)) or 'none'}"
-            hint = did_you_mean(options.sheet, lists, listed)
-            raise ConfigError(f"{file} has no list of records under {options.sheet!r}", hint=hint)
-        yield from _listed(file, content[options.sheet], f"{options.sheet} item ", {})
-    elif lists and all(map(spellings.split_name, lists)):
-        before = 0
-        for key, records in lists.items():
-            yield from _listed(file, records, f"{key} item ", {"split": key}, before)
-            before += len(records)
-    elif len(lists) == 1:
-        key, records = next(iter(lists.items()))
-        yield from _listed(file, records, f"{key} item ", {})
-    elif lists:
-        raise DataError(
-            f"{file} holds lists of records under several keys: {one_line(', '.join(lists))}",
-            hint=options.command(sheet=next(iter(lists))),
-        )
-    elif content and all(isinstance(value, Mapping) for value in content.values()):
-        for number, (key, values) in enumerate(content.items(), start=1):
-            yield Record({"id": key, **values}, f"{file.name}:item {number}", number)
-    else:
-        yield Record(content, f"{file.name}:item 1", 1)
-
-
-def _is_records(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(entry, Mapping) for entry in value)
-
-
-def _listed(
-    file: Path, records: Sequence[object], place: str, more: Mapping[str, Any], before: int = 0
-) -> Iterator[Record | DataError]:
-    for number, values in enumerate(records, start=1):
-        try:
-            record = require_record(values, f"{file.name}:{place}{number}", before + number)
-        except DataError as error:
-            yield error
-            continue
-        yield replace(record, values={**more, **record.values}) if more else record

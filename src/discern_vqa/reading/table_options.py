@@ -6,6 +6,7 @@ images     the folder of the images, relative to the table's folder
 use_as     the split of records that say none
 encoding   of a text file; by default UTF-8, or what its byte order mark says
 delimiter  what stands between the columns of a text file
+join       another table, relative to this one's folder, whose columns are added by the image (see `joining`)
 sheet      the sheet of a workbook, or the key of a JSON object under which the records are
 """
 
@@ -15,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TypeGuard
 
 from discern_vqa.data.sample import SPLITS
 from discern_vqa.errors import ConfigError
@@ -42,26 +44,11 @@ class TableOptions:
     encoding: str = DEFAULT
     delimiter: str = ""
     sheet: str = ""
+    join: str = ""
     others: Mapping[str, str] = field(default_factory=dict)  # what that reader alone has, as `--option` takes it
 
     def __post_init__(self) -> None:
-        if not _is_text_table(self.columns):
-            raise ConfigError(
-                f"columns is {shown(self.columns)}; expected the name of a column for each field",
-                hint="for example --option columns.question=Frage",
-            )
-        if not isinstance(self.values, Mapping) or not all(map(_is_text_table, self.values.values())):
-            raise ConfigError(
-                f"values is {shown(self.values)}; expected, for each field, what is meant by what is written",
-                hint="for example --option values.answer_type.A=open --option values.answer_type.B=closed",
-            )
-        for name, table in (("columns", self.columns), ("values", self.values)):
-            if unknown := sorted(map(str, table.keys() - FIELDS)):
-                near = get_close_matches(unknown[0], sorted(FIELDS), n=1)
-                raise ConfigError(
-                    f"{name}: there is no field {unknown[0]!r}",
-                    hint=f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(FIELDS))}",
-                )
+        require_known(self.columns, self.values)
         if self.use_as not in SPLITS:
             raise ConfigError(f"use_as is {self.use_as!r}", hint=f"it is one of: {', '.join(SPLITS)}")
 
@@ -87,9 +74,30 @@ class TableOptions:
         return [*texts, *self._plain()]
 
     def _plain(self) -> list[str]:
-        usual = {"images": "", "use_as": "train", "encoding": DEFAULT, "delimiter": "", "sheet": ""}
+        usual = {"images": "", "use_as": "train", "encoding": DEFAULT, "delimiter": "", "sheet": "", "join": ""}
         given = {name: getattr(self, name) for name, value in usual.items() if getattr(self, name) != value}
         return [f"{name}={_quoted(value)}" for name, value in (given | dict(self.others)).items()]
+
+
+def require_known(columns: object, values: object) -> None:
+    """Raises ConfigError where the options `columns` or `values` are no tables of texts, or name no field."""
+    if not _is_text_table(columns):
+        raise ConfigError(
+            f"columns is {shown(columns)}; expected the name of a column for each field",
+            hint="for example --option columns.question=Frage",
+        )
+    if not isinstance(values, Mapping) or not all(map(_is_text_table, values.values())):
+        raise ConfigError(
+            f"values is {shown(values)}; expected, for each field, what is meant by what is written",
+            hint="for example --option values.answer_type.A=open --option values.answer_type.B=closed",
+        )
+    for name, table in (("columns", columns), ("values", values)):
+        if unknown := sorted(map(str, table.keys() - FIELDS)):
+            near = get_close_matches(unknown[0], sorted(FIELDS), n=1)
+            raise ConfigError(
+                f"{name}: there is no field {unknown[0]!r}",
+                hint=f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(FIELDS))}",
+            )
 
 
 def _quoted(value: str) -> str:
@@ -101,7 +109,7 @@ def _quoted(value: str) -> str:
     return json.dumps(value)
 
 
-def _is_text_table(table: object) -> bool:
+def _is_text_table(table: object) -> TypeGuard[Mapping[str, str]]:
     if not isinstance(table, Mapping):
         return False
     return all(isinstance(text, str) for text in [*table, *table.values()])

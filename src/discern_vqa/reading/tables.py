@@ -1,39 +1,31 @@
-"""Tables of text (CSV and its relatives), with the line on which each row begins. For the readers."""
+"""Tables of text (CSV) of published sets, with the line on which each row begins."""
 
 import csv
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.reading.records import CORRECT_IT, Record, one_line, read_text, shown
+from discern_vqa.errors import DataError
+from discern_vqa.reading.records import CORRECT_IT, Record, one_line, read_text
 
 MOST_CHARACTERS = 10_000_000
 """In one field; the csv module's own limit of 131,072 is too small for some captions files with a quote left open."""
 
 
-def rows(file: Path, delimiter: str = ",", text: str | None = None, first: int = 1) -> Iterator[tuple[int, list[str]]]:
+def rows(file: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
     """(line, fields) of each row that is not empty; quoted fields may hold delimiters and line breaks.
 
-    The file is UTF-8, with or without a byte order mark, unless its `text` is given, which begins in line `first`.
-
-    Raises:
-        DataError: the file is missing, no UTF-8 text, or a row cannot be taken apart.
-        ConfigError: no column can end at that delimiter.
+    The file is UTF-8, with or without a byte order mark. Raises DataError: it is missing, no UTF-8 text, or a row
+    cannot be taken apart.
     """
-    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
-        raise ConfigError(
-            f"the delimiter is {shown(delimiter)}; expected one character other than a quote or line break",
-            hint="--option delimiter=';' or, for a tab, --option 'delimiter=\"\\t\"'",
-        )
     csv.field_size_limit(MOST_CHARACTERS)
-    reader = csv.reader(io.StringIO(read_text(file) if text is None else text, newline=""), delimiter=delimiter)
-    line = first
+    reader = csv.reader(io.StringIO(read_text(file), newline=""), delimiter=delimiter)
+    line = 1
     try:
         for fields in reader:
             if any(field.strip() for field in fields):
                 yield line, fields
-            line = first + reader.line_num
+            line = 1 + reader.line_num
     except csv.Error as error:
         raise DataError(f"{file.name}:{line}: the row cannot be read: {error}", hint=CORRECT_IT) from error
 

@@ -2,7 +2,8 @@
 
 What was worked out stands in `extra`: `derived` has "answer_type" where the answer is yes or no and no type is given;
 `not_stated` has the fields that held what programs write for a missing value ({"organ": "nan"}); `answers` has all
-answers where there were several, of which the most frequent is taken.
+answers where there were several, of which the most frequent is taken; `reasoning_left_out` what a reasoning model wrote
+before its answer ("<think>...</think>").
 """
 
 from collections import Counter
@@ -13,8 +14,10 @@ from typing import Any
 from discern_vqa.data.sample import CLOSED, SPLITS
 from discern_vqa.errors import DataError
 from discern_vqa.reading import spellings
+from discern_vqa.reading.reasoning import without_reasoning
 from discern_vqa.reading.records import Record, number_text, parse_json
 from discern_vqa.reading.table_options import FIELDS
+from discern_vqa.reading.workbooks import COMPUTE, NO_VALUE
 
 _NEVER_AN_ANSWER = {"nan", "nat", "null", "#n/a", "#na", "<na>", "<null>"}
 """Of what stands for a missing value, that which nobody answers; "none" or "-" may be meant, and the audit names it."""
@@ -36,6 +39,7 @@ class Tidier:
         """The neutral record. Raises DataError: a value is missing, is not what it must be, or is unknown."""
         values = dict(record.values)
         as_meant = set()
+        _require_computed(values, record)
         for field, meanings in self._meanings.items():
             written = _text(values.get(field))
             if written is not None and (meant := meanings.get(plain(written))) is not None:
@@ -43,15 +47,16 @@ class Tidier:
                 as_meant.add(field)
         _take_one(values, "image")
         answers = _take_most_frequent(values)
+        _take_answer(values, record)
         for field in _NEEDED:
             text = values.get(field)
             if isinstance(text, str) and text and field not in as_meant and spellings.is_missing(text):
                 if field != "answer" or text.strip().casefold() in _NEVER_AN_ANSWER:
                     raise record.broken(f"{field!r} is {text!r}, which programs write for a missing value")
         not_stated = {}
-        for field in [name for name in values if name in _OPTIONAL]:
-            text = values[field]
-            if text is None or (isinstance(text, str) and spellings.is_missing(text)):
+        for field in [name for name in values if name in _OPTIONAL or values[name] == NO_VALUE]:
+            text = "NaN" if values[field] != values[field] else values[field]  # as JSON of Python and pandas has it
+            if text is None or (isinstance(text, str) and (text == NO_VALUE or spellings.is_missing(text))):
                 values.pop(field, None)
                 if text and text.strip():
                     not_stated[field] = text
@@ -79,6 +84,22 @@ class Tidier:
             derived = values.get("derived")
             values["answer_type"] = CLOSED
             values["derived"] = [*(derived if isinstance(derived, list) else []), "answer_type"]
+
+
+def _require_computed(values: Mapping[str, Any], record: Record) -> None:
+    """Raises DataError where a field that is needed is a formula of a workbook without a value."""
+    for field in _NEEDED:
+        if values.get(field) == NO_VALUE:
+            raise DataError(f"{record.source}: {field!r} is a formula without a value", hint=COMPUTE)
+
+
+def _take_answer(values: dict[str, Any], record: Record) -> None:
+    """Reasoning before an answer goes to `reasoning_left_out`. Raises DataError: there is nothing else."""
+    if isinstance(text := values.get("answer"), str):
+        answer, reasoning = without_reasoning(text)
+        if reasoning and not answer:
+            raise record.broken("'answer' holds reasoning and no answer behind it")
+        values |= {"answer": answer, "reasoning_left_out": reasoning} if reasoning else {}
 
 
 def plain(written: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from discern_vqa.errors import RunError
-from discern_vqa.files import from_json
+from discern_vqa.files import from_json, read_json
 
 _OF_FILES = (OSError, SafetensorError, ValueError)
 _OF_CONTENT = (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
@@ -33,12 +33,8 @@ def own_file(file: Path | str, hint: str) -> Iterator[None]:
 
 
 def read_object(path: Path, hint: str) -> dict[str, Any]:
-    """The object that a JSON file holds. Raises RunError where it is none."""
-    with own_file(path, hint):
-        content = from_json(path.read_bytes().decode("utf-8"))
-        if not isinstance(content, dict):
-            raise TypeError("expected an object")
-    return content
+    """The object that a JSON file of a run holds. Raises RunError where it is none."""
+    return read_json(path, hint)
 
 
 def read_lines(path: Path, hint: str) -> list[dict[str, Any]]:

@@ -30,16 +30,16 @@ from discern_vqa.evaluation.opening import open_run
 from discern_vqa.experiments.data_digest import digest_of
 from discern_vqa.files import atomic_write_text
 from discern_vqa.imaging.fingerprint_cache import cache_file
-from discern_vqa.imaging.fingerprints import fingerprints, workers_here
+from discern_vqa.imaging.fingerprints import workers_here
 from discern_vqa.lock import locked
-from discern_vqa.reading import splitting, understood
+from discern_vqa.reading import understood
 from discern_vqa.reading.guess import Choose
 from discern_vqa.recipe_samples import Samples
 from discern_vqa.report.page import write_report
 from discern_vqa.run import Run
 from discern_vqa.scoring import predictions
 from discern_vqa.scoring.metrics import brief
-from discern_vqa.start import candidates, choosing, description, summary
+from discern_vqa.start import candidates, choosing, description, dividing, summary
 from discern_vqa.start.candidates import BY_NAME, CANDIDATES, Candidate, Size
 from discern_vqa.start.description import Say
 from discern_vqa.start.record import Record
@@ -50,26 +50,27 @@ MADE = ("models", "report")
 LEAST_IMAGES = 100
 """Images from which on a network is tried: on the 20 validation images of fewer only a very large difference to the
 regression could be shown, and without one the network would not be chosen."""
-_SMALL = 2500
-"""Questions below which a fifth is held out for validation, a tenth from there on: calibration takes at least 50."""
 
 
-def run(source: Path, out: Path, minutes: float, choose: Choose, say: Say) -> None:
+def run(source: Path, out: Path, minutes: float, choose: Choose, say: Say, began: float | None = None) -> None:
     """Walks from `source` (a folder, a table or a data.toml) to OUT/report.
 
     Args:
         minutes: for all steps together; a network is begun only where its estimated time fits.
-        choose: asked where the data can be understood in several ways.
+        choose: asked where the data can be understood in several ways, and where images cannot be opened.
         say: gets the lines for the user.
+        began: when the time of `minutes` began, by `time.monotonic()`; by default now.
 
     Raises DiscernError: nothing can be made of the data, another command is at work in `out`, or `out` was begun with
     other data.
     """
-    walk = _Walk(out, time.monotonic() + 60 * minutes, say)
+    began = time.monotonic() if began is None else began
+    walk = _Walk(out, began + 60 * minutes, say, began)
     with locked(out):
         walk.describe(source, choose)
-        walk.audit()
+        walk.open_images(choose)
         walk.split()
+        walk.audit()
         walk.fit()
         walk.choose()
         walk.evaluate()
@@ -79,9 +80,8 @@ def run(source: Path, out: Path, minutes: float, choose: Choose, say: Say) -> No
 class _Walk:
     """One walk in one folder. Its methods are the steps, in their order."""
 
-    def __init__(self, out: Path, deadline: float, say: Say) -> None:
-        self.out, self.deadline, self._say = out, deadline, say
-        self.began = time.monotonic()
+    def __init__(self, out: Path, deadline: float, say: Say, began: float) -> None:
+        self.out, self.deadline, self._say, self.began = out, deadline, say, began
         self.file = out / data_file.NAME
         self.left_out: dict[str, str] = {}
 
@@ -123,14 +123,67 @@ class _Walk:
         self.title = content.title(self.file)
         self.parts = samples
 
-    def audit(self) -> None:
-        """What is wrong with the data, as they came."""
+    def open_images(self, choose: Choose) -> None:
+        """Finds the images that cannot be opened, before anything is made of them, and leaves them out if that is what
+        the user chooses. Raises DataError where it is not, or where no image can be opened."""
 
         def work() -> dict[str, Any]:
-            normaliser = DataConfig(dataset=data_file.read(self.file).reader).normaliser
-            report = audit(self.parts, normalise=normaliser, workers=workers_here(), cache=cache_file())
+            damaged = dividing.damaged_images(self.samples)
+            dividing.require_left(self.samples, damaged)
+            if damaged:
+                lines, doubt = dividing.about_damage(damaged, self.samples)
+                for line in lines:
+                    self._say(line)
+                if choose(doubt) != 0:
+                    raise DataError(doubt.question, hint="replace these files, and give the same command again")
+            return {"damaged": damaged}
+
+        self.damaged: dict[str, str] = self.record.step("images", work)["damaged"]
+        if self.damaged:
+            self.say(dividing.left_out(self.damaged, self.samples))
+
+    def split(self) -> None:
+        """Divides the data, unless they have a test part of their own."""
+        content = data_file.read(self.file)
+        if not content.index:
+            try:
+                content = dividing.divide(self.parts, content, self.out, self.damaged)
+            except DataError as error:
+                self.audit()
+                written = f"{self.file} and {self.out / 'audit.html'} are written"
+                raise DataError(f"{error}; {written}", hint=error.hint) from error
+            if not content.index:
+                self.say("split: the data have a test part of their own, which is used as it is")
+                return
+            content.write(self.file, description.COMMENT)
+        self.parts = description.read(content, self.file)
+        if any(sample.image in self.damaged for rows in self.parts.values() for sample in rows):
+            raise DataError(
+                f"{self.file} names a split of its own, which holds images that cannot be opened",
+                hint=f"replace these files, or take the line index out of {self.file}",
+            )
+        for line in dividing.in_words(self.parts, self.file):
+            self.say(line)
+
+    def audit(self) -> None:
+        """What is wrong with the data, as they are divided."""
+
+        def work() -> dict[str, Any]:
+            content = data_file.read(self.file)
+            report = audit(
+                self.parts,
+                normalise=DataConfig(dataset=content.reader).normaliser,
+                broken=[
+                    f"{sample.source}: {self.damaged[sample.image]}"
+                    for sample in self.samples
+                    if sample.image in self.damaged
+                ],
+                workers=workers_here(),
+                cache=cache_file(),
+            )
+            title = f"{self.title}, divided by {self.out / content.index}" if content.index else self.title
             atomic_write_text(self.out / "audit.json", json.dumps(report, indent=1, ensure_ascii=False))
-            write_page(report, self.out / "audit.html", self.title, self.parts)
+            write_page(report, self.out / "audit.html", title, self.parts)
             atomic_write_text(self.out / "audit.txt", as_text(report) + "\n")
             return {"flaws": report["verdict"][: report["flaws"]], "notes": len(report["verdict"]) - report["flaws"]}
 
@@ -141,47 +194,6 @@ class _Walk:
             self._say(f"  - {flaw}")
         if len(flaws) > FLAWS_SHOWN:
             self._say(f"  - and {len(flaws) - FLAWS_SHOWN} more")
-
-    def split(self) -> None:
-        """Divides the data, unless they have a test part of their own."""
-        content = data_file.read(self.file)
-        if not content.index and any(not sample.is_caption for sample in self.parts.get("test", ())):
-            self.say("split: the data have a test part of their own, which is used as it is")
-            return
-        if not content.index:
-            validation = 0.2 if len(self.samples) < _SMALL else 0.1
-            settings = splitting.SplitSettings(by="near", test=0.2, validation=validation)
-            about = {"dataset": content.reader, "options": content.options}
-            try:
-                splitting.make(
-                    self.parts,
-                    settings,
-                    self.out / "split",
-                    about,
-                    lambda paths: fingerprints(paths, workers=workers_here(), cache=cache_file()),
-                )
-            except DataError as error:
-                raise DataError(
-                    f"the data cannot be divided: {error}; {self.file} and {self.out / 'audit.html'} are written",
-                    hint="add images: without new ones to test on nothing can be said of a model",
-                ) from error
-            content = content.model_copy(update={"index": "split"})
-            content.write(self.file, description.COMMENT)
-        counts = {
-            part: f"{part} {len(rows):,} questions about {len({row.image for row in rows}):,} images"
-            for part, rows in description.read(content, self.file).items()
-        }
-        named = {
-            "patients": any(sample.patient for sample in self.samples),
-            "studies": any(sample.study for sample in self.samples),
-        }
-        together = ", ".join([*(name for name, is_named in named.items() if is_named), "images"])
-        self.say(f"split: {'; '.join(counts.values())}; {together} and near-identical images are kept together")
-        if not named["patients"]:
-            self.say(
-                "No patients are named: images of one patient may be learned from and tested on, so that figures may "
-                f"be too good. Name their column in {self.file}: columns.patient"
-            )
 
     def fit(self) -> None:
         """Fits the models, the networks as far as the time allows."""

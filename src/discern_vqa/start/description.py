@@ -41,18 +41,21 @@ def describe(source: Path, file: Path, choose: Choose, say: Say) -> DataFile:
             name=folder.resolve().name,
             options=guessed.options,
         )
-    read(content, file)
+    read(content, file, source)
     content.write(file, COMMENT)
     return content
 
 
-def read(content: DataFile, file: Path) -> dict[str, list[Sample]]:
-    """The samples of each split that `file` describes; empty splits are left out. Raises DataError: there is none."""
+def read(content: DataFile, file: Path, told_in: Path | None = None) -> dict[str, list[Sample]]:
+    """The samples of each split that `file` describes; empty splits are left out. `told_in`: the file that messages
+    name, where it is another one. Raises DataError: there is none, or a mistake is in the options."""
+    told_in = told_in or file
     reader, root = registry.reader(content.reader), content.root_at(file)
     index = content.index_at(file)
-    if index is not None:
-        return split_files.read(reader, root, index, content.options)
-    parts = {split: reader.read(root, split, **content.options) for split in present_splits(reader, root)}
+    with data_file.named_in(told_in if told_in.is_file() else None):
+        if index is not None:
+            return split_files.read(reader, root, index, content.options)
+        parts = {split: reader.read(root, split, **content.options) for split in present_splits(reader, root)}
     if not any(parts.values()):
         raise DataError(f"{root} has no question", hint="give a table with a row for each question")
     return {split: part for split, part in parts.items() if part}

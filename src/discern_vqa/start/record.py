@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa.errors import RunError
-from discern_vqa.files import atomic_write_text
-from discern_vqa.scoring.stored import read_object
+from discern_vqa.files import atomic_write_text, read_json
 
 NAME = "start.json"
 
@@ -60,4 +59,4 @@ class Record:
 
 
 def _read(out: Path) -> dict[str, Any]:
-    return read_object(out / NAME, f"remove {out / NAME}, or choose another --out")
+    return read_json(out / NAME, f"remove {out / NAME}, or choose another --out")
