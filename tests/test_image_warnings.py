@@ -15,7 +15,7 @@ from discern_vqa.cli import app
 from discern_vqa.commands.data_look import seen
 from discern_vqa.data.sample import Sample
 from discern_vqa.imaging import colour_profile
-from discern_vqa.imaging.content import MOST_LABELS, NOTHING, looks_like_labels, remarks
+from discern_vqa.imaging.content import MOST_LABELS, NOTHING, TWO_TONES, looks_like_labels, remarks
 from discern_vqa.imaging.images import open_recorded
 
 SIDE = 48
@@ -60,6 +60,22 @@ def test_noise_ramps_and_more_values_are_no_labels():
     many = np.kron(np.arange(81, dtype=np.uint8).reshape(9, 9) * 3, np.ones((8, 8), np.uint8))
     for values in (noise, ramp, ramp.T, many, scene(top=255)):
         assert remarks(Image.fromarray(values)) == ()
+
+
+def test_a_mask_after_jpeg_or_a_resizing_is_said_and_an_image_on_black_is_not(tmp_path):
+    y, x = np.mgrid[:300, :300]
+    disc = (((y - 150) ** 2 + (x - 120) ** 2 < 2500) * 255).astype(np.uint8)
+    for quality in (40, 75, 95):
+        Image.fromarray(disc).save(tmp_path / "a.jpg", quality=quality)
+        (warning,) = open_recorded(tmp_path / "a.jpg").warnings
+        assert "looks like a mask" in warning or "looks like a map of labels" in warning, quality
+    resized = Image.fromarray(disc).resize((217, 411), Image.Resampling.BICUBIC)
+    assert (
+        remarks(resized) == remarks(Image.merge("RGB", [resized, resized.point(lambda v: 0), resized])) == (TWO_TONES,)
+    )
+    small = np.zeros((400, 400), np.uint8)  # an image of a patient that fills a fiftieth of the frame
+    small[:60, :60] = np.random.default_rng(0).integers(20, 200, (60, 60))
+    assert remarks(Image.fromarray(small)) == ()
 
 
 def test_a_large_map_of_labels_is_judged_by_part_of_its_rows():
@@ -237,10 +253,18 @@ def test_a_profile_that_changes_colours_is_said_not_to_be_applied(tmp_path):
         assert [("is not applied" in warning) for warning in opened.warnings] == [True] * said
 
 
-def test_a_profile_in_a_dicom_file_is_judged_too(tmp_path):
-    colours = np.stack([scene(top=255, seed=seed) for seed in range(3)], -1)
-    path = written(tmp_path / "a.dcm", dicom(colours, ICCProfile=primaries(2.2, ADOBE) + b"\0"))
+def test_a_profile_is_judged_in_every_kind_of_colour_image(tmp_path):
+    colours, profile = np.stack([scene(top=255, seed=seed) for seed in range(3)], -1), primaries(2.2, ADOBE)
+    path = written(tmp_path / "a.dcm", dicom(colours, ICCProfile=profile + b"\0"))
     assert "is not applied" in open_recorded(path).warnings[0]
+    palette = {"PhotometricInterpretation": "PALETTE COLOR", "ICCProfile": profile + b"\0"}
+    for colour in ("Red", "Green", "Blue"):
+        palette[f"{colour}PaletteColorLookupTableDescriptor"] = [256, 0, 8]
+        palette[f"{colour}PaletteColorLookupTableData"] = bytes(range(256))
+    assert "is not applied" in open_recorded(written(tmp_path / "b.dcm", dicom(scene(top=255), **palette))).warnings[0]
+    for mode in ("P", "RGBA"):
+        Image.fromarray(colours).convert(mode).save(tmp_path / "a.png", icc_profile=profile)
+        assert "is not applied" in open_recorded(tmp_path / "a.png").warnings[0], mode
 
 
 def test_a_profile_for_other_colours_or_none_is_passed_over_and_a_broken_one_said():

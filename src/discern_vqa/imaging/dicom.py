@@ -94,11 +94,11 @@ def _shown(
     if stored.ndim == 3:
         if choice.window is not None:
             raise ImageError(f"{path} is in colour; it has no window to choose", hint="leave #window=... away")
-        profile = colour_profile.remark(bytes(dataset.get("ICCProfile") or b""), "RGB")
-        return _Shown(_full_range(stored, about.bits_stored), ("colour as stored",), (profile,) if profile else ())
+        return _Shown(_full_range(stored, about.bits_stored), ("colour as stored",), _profile(dataset))
     if about.photometric == "PALETTE COLOR":
         with explained(path, "the palette of this DICOM file"):
-            return _Shown(dicom_greys.through_palette(stored, dataset), ("its palette made plain colours",))
+            coloured = dicom_greys.through_palette(stored, dataset)
+        return _Shown(coloured, ("its palette made plain colours",), _profile(dataset))
     with explained(path, "the grey scale of this DICOM file"):
         grey = dicom_greys.show(path, stored, dataset, about, index, choice.window, modality)
     if about.photometric != "MONOCHROME1":
@@ -107,6 +107,11 @@ def _shown(
     if stored.dtype.kind == "f":
         turned[~np.isfinite(stored)] = 0  # what is no measurement is black here too
     return _Shown(turned, (grey.how, "white and black swapped (MONOCHROME1)", holes(stored)), grey.warnings)
+
+
+def _profile(dataset: "FileDataset") -> tuple[str, ...]:
+    remark = colour_profile.remark(bytes(dataset.get("ICCProfile") or b""), "RGB")
+    return (remark,) if remark else ()
 
 
 def _said_of_it(dataset: "FileDataset", modality: str) -> Iterator[str]:

@@ -122,8 +122,12 @@ def header(path: Path, limits: Limits) -> Header:
             dataset.file_meta.TransferSyntaxUID = dicom_syntax.guessed(path, dataset)
     if not has_pixels:
         kind = f" ({modality})" if modality else ""
+        # One that says how large its image is, or nothing at all, ends before its pixels.
+        is_cut = "Rows" in dataset or not modality
         raise ImageError(
-            f"{path} is a DICOM file without an image{kind}", hint="give a file of the study that holds pixels"
+            f"{path} is a DICOM file without an image{kind}",
+            hint="give a file of the study that holds pixels"
+            + "; if this one should hold some, it is cut off: fetch it again" * is_cut,
         )
     return Header(dataset, guessed)
 
