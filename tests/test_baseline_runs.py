@@ -1,6 +1,7 @@
 """Baselines as runs: a recipe trains one, its folder reads alone, and every command works on it as on a model's."""
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from discern_vqa import registry
+from discern_vqa.cli import main
 from discern_vqa.config import check_recipe, read_recipe
 from discern_vqa.errors import ConfigError, DiscernError, RunError
 from discern_vqa.evaluation.calibrate import calibrate_run
@@ -202,3 +204,17 @@ def test_explain_refuses_a_baseline_before_torch_is_loaded(runs: dict[str, Path]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "is a baseline's run: it has no network" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["lookup", "kernel_ridge"])
+def test_what_is_said_to_type_instead_of_explain_works(
+    runs: dict[str, Path], phantoms: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = next((phantoms / "images").rglob("*.png"))
+    assert main(["explain", str(runs[name]), str(image), "What's wrong here?", "--out", "a.png"]) == 2
+    words = shlex.split(capsys.readouterr().err.partition("try: ")[2].strip())
+    assert words[:2] == ["discern", "ask"]
+    assert main(words[1:]) == 0
+    assert ("Similar cases" in capsys.readouterr().out) == (name == "kernel_ridge")
+    assert main(["explain", str(runs[name]), "--score"]) == 2
+    assert f"try: discern evaluate {runs[name]} (" in capsys.readouterr().err

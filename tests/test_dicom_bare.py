@@ -24,6 +24,9 @@ def test_a_file_without_preamble_is_read(made, syntax):
     plain = shown(path)
     bare = written(path.with_name("bare"), path.read_bytes()[132:])
     assert np.array_equal(shown(bare), plain)
+    for length in (0, 1, 64, 256):  # the mark "DICM" is there, and what stands before it has not its 128 bytes
+        odd = written(path.with_name("odd"), b"x" * length + path.read_bytes()[128:])
+        assert np.array_equal(shown(odd), plain), length
 
 
 @pytest.mark.parametrize("syntax", ["implicit", "explicit", "big", "rle", "jpeg", "j2k", "lossless", "jpegls"])
@@ -82,7 +85,9 @@ def test_a_bare_file_of_a_study_is_known_by_its_patient_as_the_whole_file_is(mad
     content = path.read_bytes()
     start = 144 + int.from_bytes(content[140:144], "little")
     written(path.with_name("bare"), content[start:])
+    written(path.with_name("odd"), content[128:])
     studies = Studies(path.parent, "", b"key")
-    whole, bare = studies.find("a.dcm", "row 1"), studies.find("bare", "row 2")
-    assert bare.patient == whole.patient != ""
-    assert bare.image == whole.image
+    whole, *others = (studies.find(name, "row 1") for name in ("a.dcm", "bare", "odd"))
+    for other in others:
+        assert other.patient == whole.patient != ""
+        assert other.image == whole.image

@@ -72,3 +72,32 @@ def test_a_spacing_that_cannot_be_read_costs_no_picture(made):
     content = path.read_bytes()
     assert content.count(b"2.5\\1.5 ") == 1
     assert shown(written(path, content.replace(b"2.5\\1.5 ", b"2,5\\1,5 "))).shape == (40, 48)
+
+
+def region(across: float, down: float, right: int = 47, bottom: int = 39, units: tuple[int, int] = (3, 3)) -> dict:
+    ends = {"MinX0": 0, "MinY0": 0, "MaxX1": right, "MaxY1": bottom}
+    about = {f"RegionLocation{end}": place for end, place in ends.items()}
+    about |= {"PhysicalDeltaX": across, "PhysicalDeltaY": down}
+    return about | {"PhysicalUnitsXDirection": units[0], "PhysicalUnitsYDirection": units[1]}
+
+
+@pytest.mark.parametrize(
+    ("regions", "other", "size", "said"),
+    [
+        ([region(0.02, 0.04)], {}, (48, 80), "pixels of 0.2 x 0.4 made square, as the ultrasound region says"),
+        ([region(0.02, -0.04, 46, 38)], {}, (48, 80), "pixels of 0.2 x 0.4"),  # counted upwards; its last line left out
+        ([region(0.02, 0.04)], {"PixelAspectRatio": [1, 1]}, (48, 80), "as the ultrasound region says"),
+        ([region(0.02, 0.04)], {"PixelSpacing": [1, 1]}, (48, 40), ""),
+        ([region(0.02, 0.04, right=23)], {}, (48, 40), ""),  # half of the frame says nothing of the rest
+        ([region(0.02, 0.04, units=(4, 3))], {}, (48, 40), ""),  # M-mode: across is time
+        ([region(0.02, 0.02), region(0.02, 0.04, 20, 20)], {}, (48, 40), ""),
+        ([region(0.1, 0.4, 20, 20), region(0.02, 0.04)], {}, (48, 80), "pixels of 0.2 x 0.4"),
+        ([{**region(0.02, 0.04), "PhysicalDeltaX": None}], {}, (48, 40), ""),
+    ],
+)
+def test_an_ultrasound_region_that_covers_the_frame_says_how_large_a_pixel_is(made, regions, other, size, said):
+    opened = open_recorded(made(scene(top=255), SequenceOfUltrasoundRegions=sequence(*regions), **other))
+    assert opened.image.size == size
+    assert ("made square" in opened.steps[-1]) == bool(said)
+    assert said in opened.steps[-1]
+    assert any("twice and differently" in warning for warning in opened.warnings) == bool(other)

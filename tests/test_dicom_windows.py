@@ -137,6 +137,10 @@ def test_nan_and_infinity_are_black_and_left_out_of_the_window(tmp_path, kind, p
     assert (plain.min(), plain.max()) == (0, 255)
     full = shown(tmp_path / "b.dcm", window="full")
     assert (full[9:].min(), full[9:].max()) == (0, 255)
+    share = round(100 * holes.mean())
+    counted = f"{holes.sum()} pixels hold no number (NaN or infinite), {share} % of all: shown black"
+    assert open_recorded(tmp_path / "b.dcm").steps[-1] == counted
+    assert "no number" not in " ".join(open_recorded(tmp_path / "a.dcm").steps)
 
 
 def test_narrow_windows_on_floating_point_values_are_straight_lines(tmp_path):

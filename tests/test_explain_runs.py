@@ -125,6 +125,26 @@ def test_letters_that_no_font_has_are_said_in_one_line_and_others_are_drawn(tmp_
     assert (tmp_path / f"map.{ending}").stat().st_size > 1000
 
 
+def test_long_words_of_a_figure_stay_within_it(tmp_path):
+    """A question behind a long history, a verdict that gives its reason, and Chinese: nothing is cut at the edge."""
+    history = "Known for years with cough, fever and pain, and sent for a second opinion. " * 9 + "Is there a mass?"
+    verdict = (
+        "I would rather not answer: the image is unlike what I was trained on (only 2 % of that is so far from the "
+    )
+    verdict += "rest). My best guess: yes"
+    for number, question in enumerate((history, "\u8fd9\u5f20\u56fe\u50cf" * 40)):
+        said = {"question": question, "answer": verdict, "method": "centre " * 40, "measured": verdict}
+        out = tmp_path / f"{number}.png"
+        explain_view.figure(Image.new("L", (40, 30)), np.eye(4), said, out, lambda line: None)
+        drawn = np.asarray(Image.open(out).convert("L"))
+        edges = [drawn[:150, -8:], drawn[-150:, -8:], drawn[:3]]  # above and below the two panels
+        assert all((edge == 255).all() for edge in edges)
+    lines = explain_view.in_lines((history, "yes"), 10, 13).splitlines()
+    assert len(lines) == explain_view.MOST_LINES + 1
+    assert lines[-2].startswith("... ")
+    assert lines[-2].endswith("Is there a mass?")
+
+
 def test_a_font_that_has_the_letters_is_found_among_the_installed_ones():
     own, none = fonts_for("Is there a mass?\n")
     assert (len(own), none) == (1, set())

@@ -15,7 +15,7 @@ from discern_vqa.cli import app
 from discern_vqa.commands.data_look import seen
 from discern_vqa.data.sample import Sample
 from discern_vqa.imaging import colour_profile
-from discern_vqa.imaging.content import MOST_LABELS, NOTHING, looks_like_labels, remarks
+from discern_vqa.imaging.content import MOST_LABELS, NOTHING, TWO_TONES, looks_like_labels, remarks
 from discern_vqa.imaging.images import open_recorded
 
 SIDE = 48
@@ -62,6 +62,22 @@ def test_noise_ramps_and_more_values_are_no_labels():
         assert remarks(Image.fromarray(values)) == ()
 
 
+def test_a_mask_after_jpeg_or_a_resizing_is_said_and_an_image_on_black_is_not(tmp_path):
+    y, x = np.mgrid[:300, :300]
+    disc = (((y - 150) ** 2 + (x - 120) ** 2 < 2500) * 255).astype(np.uint8)
+    for quality in (40, 75, 95):
+        Image.fromarray(disc).save(tmp_path / "a.jpg", quality=quality)
+        (warning,) = open_recorded(tmp_path / "a.jpg").warnings
+        assert "looks like a mask" in warning or "looks like a map of labels" in warning, quality
+    resized = Image.fromarray(disc).resize((217, 411), Image.Resampling.BICUBIC)
+    assert (
+        remarks(resized) == remarks(Image.merge("RGB", [resized, resized.point(lambda v: 0), resized])) == (TWO_TONES,)
+    )
+    small = np.zeros((400, 400), np.uint8)  # an image of a patient that fills a fiftieth of the frame
+    small[:60, :60] = np.random.default_rng(0).integers(20, 200, (60, 60))
+    assert remarks(Image.fromarray(small)) == ()
+
+
 def test_a_large_map_of_labels_is_judged_by_part_of_its_rows():
     assert looks_like_labels(Image.fromarray(labels(5, side=2000)))
     noise = np.random.default_rng(0).integers(0, 50, (2000, 2000)).astype(np.uint8)
@@ -83,7 +99,7 @@ def test_labels_stay_labels_when_pixels_are_made_square(tmp_path):
 # Sides of a volume that are stated twice
 
 VOLUME = np.random.default_rng(0).integers(0, 900, (16, 18, 6)).astype(np.int16)
-SIDES = "disagree about which side of the patient is left"
+SIDES = "disagree about left and right: the sform is believed, so left and right may be swapped"
 
 
 def twice(tmp_path, qform: np.ndarray, sform: np.ndarray):
@@ -109,23 +125,58 @@ def turned(degrees: float, axis: int) -> np.ndarray:
         (np.diag([2.0, 2, 3, 1]), np.diag([2.0, 2, 3, 1]), ""),
         (np.diag([-2.0, 2, 3, 1]), np.diag([2.0, 2, 3, 1]), SIDES),
         (np.diag([2.0, 2, 3, 1]), np.diag([-2.0, 2, 3, 1]), SIDES),
-        (np.diag([-2.0, -2, 3, 1]), np.diag([2.0, 2, 3, 1]), SIDES),  # turned by half about the long axis
         (turned(20, 2), turned(-20, 1), ""),  # a registration turns a little
-        (turned(90, 0), np.eye(4), "disagree about how the volume lies"),
+        (
+            np.diag([-2.0, -2, 3, 1]),  # turned by half about the long axis
+            np.diag([2.0, 2, 3, 1]),
+            "disagree about left and right and about front and back: the sform is believed, so left and right may be "
+            "swapped",
+        ),
+        (np.diag([2.0, -2, 3, 1]), np.diag([2.0, 2, 3, 1]), "disagree about front and back: the sform is believed"),
+        (np.diag([2.0, 2, -3, 1]), np.diag([2.0, 2, 3, 1]), "disagree about head and feet: the sform is believed"),
+        (np.diag([2.0, -2, -3, 1]), np.diag([2.0, 2, 3, 1]), "front and back and about head and feet: the sform is be"),
+        # The same, stored in another order of axes: what is compared is the patient's directions, not the file's.
+        (
+            np.diag([1.0, -1, 1, 1])[:, [1, 0, 2, 3]],
+            np.eye(4)[:, [1, 0, 2, 3]],
+            "disagree about front and back: the sform is believed",
+        ),
+        (turned(90, 0), np.eye(4), "disagree about how the volume lies in the patient: the sform is believed"),
+        (turned(90, 1), np.eye(4), "lies in the patient: the sform is believed, so left and right may be swapped"),
     ],
 )
 def test_qform_and_sform_that_disagree_are_said_and_the_sform_is_believed(tmp_path, qform, sform, said):
     opened = open_recorded(twice(tmp_path, qform, sform))
     assert [said in warning for warning in opened.warnings] == [True] * bool(said)
+    assert [warning.endswith("swapped") for warning in opened.warnings] == [said.endswith("swapped")] * bool(said)
     alone = written(tmp_path / "b.nii", nifti(VOLUME, sform))
     assert np.array_equal(np.asarray(opened.image), np.asarray(open_recorded(alone).image))
 
 
-def test_a_voxel_of_two_sizes_is_said(tmp_path):
-    agreed = nifti(VOLUME, np.diag([1.0, 1, 3, 1]))
-    assert open_recorded(written(tmp_path / "a.nii", agreed)).warnings == ()
-    differing = nifti(VOLUME, np.diag([1.0, 1, 3, 1]), pixdim=[1, 1, 2, 3, 1, 1, 1, 1])
-    assert "twice and differently: 1 x 2 x 3" in open_recorded(written(tmp_path / "b.nii", differing)).warnings[0]
+def test_a_voxel_of_two_sizes_is_said_and_the_matrix_that_places_it_is_believed(tmp_path):
+    """Method 3 of nifti1.h (sform) has no part for pixdim; in method 2 (qform) pixdim is the size."""
+    affine, other = np.diag([1.0, 1, 3, 1]), [1, 1, 2, 3, 1, 1, 1, 1]
+    agreed = open_recorded(written(tmp_path / "a.nii", nifti(VOLUME, affine)))
+    assert agreed.warnings == ()
+    differing = open_recorded(written(tmp_path / "b.nii", nifti(VOLUME, affine, pixdim=other)))
+    assert differing.warnings[0].endswith("twice and differently: 1 x 2 x 3 (pixdim), 1 x 1 x 3 (sform, believed)")
+    assert differing.facts["spacing"] == "1 x 1 x 3"
+    assert np.array_equal(np.asarray(differing.image), np.asarray(agreed.image))  # square as the sform has it
+    larger = nifti(VOLUME, affine, pixdim=[1, 2, 2, 6, 1, 1, 1, 1])  # of the same proportions
+    assert "2 x 2 x 6 (pixdim), 1 x 1 x 3" in open_recorded(written(tmp_path / "c.nii", larger)).warnings[0]
+    by_qform = nifti(VOLUME, affine, pixdim=other, sform_code=0, qform_code=1)
+    opened = open_recorded(written(tmp_path / "d.nii", by_qform))
+    assert (opened.warnings, opened.facts["spacing"], opened.image.size) == ((), "1 x 2 x 3", (16, 36))
+
+
+def test_an_sform_of_zeros_leaves_the_qform(tmp_path):
+    sides = nifti(VOLUME, np.diag([-2.0, 2, 3, 1]), qform_code=1, srow_x=[0] * 4, srow_y=[0] * 4, srow_z=[0] * 4)
+    opened = open_recorded(written(tmp_path / "a.nii", sides))
+    assert opened.warnings == ("the sform of the file is no position that a volume can have: the qform is believed",)
+    alone = nifti(VOLUME, np.diag([-2.0, 2, 3, 1]), qform_code=1, sform_code=0)
+    expected = open_recorded(written(tmp_path / "b.nii", alone))
+    assert np.array_equal(np.asarray(opened.image), np.asarray(expected.image))
+    assert opened.facts == expected.facts
 
 
 def test_the_warning_reaches_look_and_ask(tmp_path):
@@ -202,10 +253,18 @@ def test_a_profile_that_changes_colours_is_said_not_to_be_applied(tmp_path):
         assert [("is not applied" in warning) for warning in opened.warnings] == [True] * said
 
 
-def test_a_profile_in_a_dicom_file_is_judged_too(tmp_path):
-    colours = np.stack([scene(top=255, seed=seed) for seed in range(3)], -1)
-    path = written(tmp_path / "a.dcm", dicom(colours, ICCProfile=primaries(2.2, ADOBE) + b"\0"))
+def test_a_profile_is_judged_in_every_kind_of_colour_image(tmp_path):
+    colours, profile = np.stack([scene(top=255, seed=seed) for seed in range(3)], -1), primaries(2.2, ADOBE)
+    path = written(tmp_path / "a.dcm", dicom(colours, ICCProfile=profile + b"\0"))
     assert "is not applied" in open_recorded(path).warnings[0]
+    palette = {"PhotometricInterpretation": "PALETTE COLOR", "ICCProfile": profile + b"\0"}
+    for colour in ("Red", "Green", "Blue"):
+        palette[f"{colour}PaletteColorLookupTableDescriptor"] = [256, 0, 8]
+        palette[f"{colour}PaletteColorLookupTableData"] = bytes(range(256))
+    assert "is not applied" in open_recorded(written(tmp_path / "b.dcm", dicom(scene(top=255), **palette))).warnings[0]
+    for mode in ("P", "RGBA"):
+        Image.fromarray(colours).convert(mode).save(tmp_path / "a.png", icc_profile=profile)
+        assert "is not applied" in open_recorded(tmp_path / "a.png").warnings[0], mode
 
 
 def test_a_profile_for_other_colours_or_none_is_passed_over_and_a_broken_one_said():

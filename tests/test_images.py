@@ -112,6 +112,10 @@ def test_strips_join_to_the_whole_picture(tmp_path, monkeypatch):
 def test_floating_point_greys_may_hold_holes_and_be_flat(tmp_path):
     values = np.array([[0.0, 0.5], [1.0, np.nan]], dtype=np.float32)
     assert np.asarray(open_image(saved(tmp_path, Image.fromarray(values), "a.tif"))).tolist() == [[0, 128], [255, 0]]
+    counted = (
+        "greys from 0 to 1 stretched to 8 bits; 1 pixel holds no number (NaN or infinite), 25 % of all: shown black"
+    )
+    assert open_recorded(tmp_path / "a.tif").steps == (counted,)
     flat = saved(tmp_path, Image.fromarray(np.full((4, 4), 700, dtype=np.uint16)), "b.png")
     assert np.asarray(open_image(flat)).max() == 0
 

@@ -4,11 +4,18 @@ were."""
 from pathlib import Path
 
 import pytest
+from _reported import rows_of
 from _tiny import LENGTH, caption, question
 
+from discern_vqa.cli import main
 from discern_vqa.data.answer_tokens import BytePairs, Writer
 from discern_vqa.data.text import BEGIN, END, FolderTokenizer, WordTokenizer, left_out
+from discern_vqa.evaluation.asker import RunAsker
+from discern_vqa.evaluation.opening import open_run
+from discern_vqa.evaluation.questions import single_question
+from discern_vqa.measurements import Context, unread, warnings
 from discern_vqa.run import _tokenizer
+from discern_vqa.scoring import metrics
 from discern_vqa.training.cautions import answers_cut, texts_cut
 
 WORDS = [f"w{n}" for n in range(30)]
@@ -67,3 +74,36 @@ def test_a_training_says_how_many_texts_and_answers_are_cut():
     assert answers_cut(writer)[0].startswith("1 of 2 different answers are longer than 8 tokens")
     assert writer.spelled("a very long answer") == "A very long answer"
     assert writer.spelled("something else") == "something else"
+
+
+def test_a_cut_question_is_said_by_ask_explain_predict_evaluate_and_the_report(tiny_run: Path, tmp_path: Path, capsys):
+    """On a trained network, for two questions of which one fits."""
+    image = next((tiny_run.parent / "phantoms" / "images").rglob("*.png"))
+    long = "Known for a long history with " + "very " * 30 + "many findings: is there a nodule?"
+    said = "is longer than the model reads; "
+    assert main(["ask", str(tiny_run), str(image), long]) == 0
+    assert said in capsys.readouterr().out
+    assert main(["explain", str(tiny_run), str(image), long, "--out", str(tmp_path / "map.png")]) == 0
+    assert said in capsys.readouterr().out
+    table = tmp_path / "table.csv"
+    for texts, remark in (
+        (["Is there a nodule?", long], "table.csv:3"),
+        ([long] * 3, "(and 2 more remarks of the kind"),
+    ):
+        table.write_text("image,question\n" + "".join(f"{image},{text}\n" for text in texts))
+        assert main(["predict", str(tiny_run), str(table), "--out", str(tmp_path / "out.csv")]) == 0
+        printed = " ".join(capsys.readouterr())
+        assert said in printed
+        assert remark in printed
+    asked = [single_question(image, text) for text in ("Is there a nodule?", long, long)]
+    predictor = open_run(tiny_run)
+    asker = RunAsker(predictor, predictor.answering(asked), "test", asked, [], [])
+    context = Context(asker, predictor.run, "test", asked, [])
+    scores = {**metrics.score(rows_of({1})), **unread.measure(context)}
+    (warned,) = unread.warnings(scores)
+    assert warned == (
+        "2 of 3 questions are longer than the model reads (16 text positions): words in their middle were not read"
+    )
+    assert warned in warnings(scores)  # which `evaluate` prints and the report shows
+    asker.samples = asked[:1]
+    assert unread.warnings(unread.measure(context)) == []

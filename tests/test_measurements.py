@@ -14,7 +14,8 @@ from discern_vqa.report.view import view
 from discern_vqa.scoring import metrics
 
 NAMES = (
-    "baselines controls reliance mirror modes vocabulary imitates confidence calibration out_of_distribution protocols"
+    "baselines controls reliance mirror modes vocabulary unread imitates confidence calibration out_of_distribution "
+    "protocols"
 )
 
 MEASUREMENT = """

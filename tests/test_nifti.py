@@ -151,11 +151,17 @@ def test_what_claims_too_much_is_refused_before_it_is_read(made, monkeypatch):
         ({"dim": [5, 5, 6, 7, 1, 3, 1, 1]}, "is no volume"),
         ({"dim": [3, 5, -6, 7, 1, 1, 1, 1]}, "is no volume"),
         ({"magic": b"ni1\0"}, "header of a pair"),
-        ({"dim": [1, 5, 1, 1, 1, 1, 1, 1]}, "is no volume"),
     ],
 )
 def test_what_is_no_picture_is_refused(made, fields, said):
     assert said in refused(made(VOLUME, **fields))
+
+
+@pytest.mark.parametrize("dim", [[1, 50, 1, 1], [3, 50, 1, 1], [3, 1, 1, 50], [4, 1, 1, 1, 50], [3, 1, 1, 1]])
+def test_a_row_of_numbers_is_named_and_not_called_damaged(made, dim):
+    with pytest.raises(ImageError, match="a row of numbers .*, which is no volume") as caught:
+        open_image(made(VOLUME, dim=dim + [1] * (8 - len(dim))))
+    assert caught.value.hint == "give the volume from which these values were taken"
 
 
 def test_no_text_of_the_header_passes(made):
@@ -201,8 +207,10 @@ def test_nan_and_infinity_are_black_and_left_out_of_the_window(made, window, slo
         assert np.array_equal(picture[:-4], shown(made(alone, slope=slope), **({"window": window} if window else {})))
 
 
-def test_a_slice_of_nan_alone_is_black(made):
-    assert shown(made(np.full((9, 9, 3), np.nan, np.float32))).max() == 0
+def test_a_slice_of_nan_alone_is_black_and_its_pixels_are_counted(made):
+    path = made(np.full((9, 9, 3), np.nan, np.float32))
+    assert shown(path).max() == 0
+    assert "81 pixels hold no number (NaN or infinite), 100 % of all: shown black" in open_recorded(path).steps
 
 
 # Header and values in two files

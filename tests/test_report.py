@@ -82,7 +82,7 @@ def test_the_page_says_what_must_be_said_and_nothing_about_this_machine(run: Pat
         "95 % interval",
         "Every test image is a &lt;training&gt; image.",
         "Is there a &lt;nodule&gt; in lung",
-        "Twins",
+        "Image pairs",
         "Parts of the loss",
         "The stage before",
         "is not where the run",

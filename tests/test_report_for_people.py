@@ -3,12 +3,15 @@ data set, and one verdict on each answer."""
 
 import csv
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from _reported import made_run, rows_of
 from PIL import Image
+from playwright.sync_api import sync_playwright
 
 from discern_vqa.datasets import csv as csv_reader
 from discern_vqa.measurements.baselines import paired_tests
@@ -19,6 +22,8 @@ from discern_vqa.report.question_types import legend
 from discern_vqa.report.read import read_run
 from discern_vqa.report.terminal import as_table
 from discern_vqa.report.usable import NO, PARTLY, UNKNOWN, uses
+from discern_vqa.report.view import view
+from discern_vqa.report.words import data_in_words, model_in_words, split_in_words
 from discern_vqa.scoring import metrics, predictions
 from discern_vqa.scoring.metrics import shown_parts
 from discern_vqa.scoring.predictions import Prediction
@@ -137,6 +142,84 @@ def test_a_card_gives_the_verdict_that_ask_gives(own: Path, tmp_path: Path):
     assert verdicts["3"] is None
     page = write_report(own, tmp_path / "report").read_text(encoding="utf-8")
     assert "I would rather not answer: the image is unlike" in page
+
+
+def test_the_first_example_is_one_that_is_answered(own: Path):
+    """Of a run that withholds nearly every answer, the one that it gives is shown first, in whichever group it is."""
+    rows = read_run(own).rows
+    right = [row.id for row in rows if row.prediction == "her2+"]
+    wrong = [row.id for row in rows if row.prediction != "her2+"]
+    for given in (right[0], wrong[-1]):  # the least confident one of its group
+        lines = [
+            {"id": row.id, "image": 0.001, "question": 0.4, "outside": ["image"] * (row.id != given)} for row in rows
+        ]
+        (own / "within.test.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+        groups = gallery(read_run(own))
+        assert groups[0].sets[0][0].row.id == given
+        assert [len(group.sets) for group in groups] in ([len(right), len(wrong)], [len(wrong), len(right)])
+    (own / "within.test.jsonl").write_text("".join(f"{json.dumps(line | {'outside': ['image']})}\n" for line in lines))
+    assert gallery(read_run(own))[0].title.startswith("Mistakes")  # none is answered: in the usual order
+
+
+def test_data_split_and_model_are_named_in_words(own: Path, tmp_path: Path):
+    scores = json.loads((own / "scores.test.json").read_text())
+    (own / "scores.test.json").write_text(json.dumps(scores | {"protocol": "usual"}))
+    page = write_report(own, tmp_path / "report").read_text(encoding="utf-8")
+    assert "data <b>own data (csv)</b>, the data set's own split" in page.replace("&#39;", "'")
+    assert "usual" not in page
+    assert data_in_words({"data": {"dataset": "vqa_rad"}}) == "VQA-RAD"
+    assert data_in_words({"data": {"dataset": "of another version"}}) == "of another version"
+    assert split_in_words("image_disjoint fold 2") == "split so that training and test share no image (fold 2)"
+    assert model_in_words({"model": {"name": "baselines.lookup"}}) == "lookup (a baseline)"
+
+
+def test_a_model_that_sees_no_pixels_has_neither_mirror_test_nor_heat_maps_and_it_is_said(tmp_path: Path):
+    run = made_run(tmp_path / "run")
+    figure = {"n": 9, "correct": 3, "accuracy": 1 / 3, "ci95": [0.1, 0.6]}
+    figures = dict.fromkeys(("plain", "mirrored", "both", "followed"), figure)
+    scores = json.loads((run / "scores.test.json").read_text())
+    scores["mirror"] = {"answer_names_side": {"n": 9, "left_out": 2, "in_table": 9} | figures}
+    (run / "scores.test.json").write_text(json.dumps(scores))
+    (run / "explanation_scores.test.json").write_text(json.dumps({"methods": {"rollout": {"hit": 0.5}}}))
+    config = json.loads((run / "config.json").read_text())
+    for name in ("cmdpi", "baselines.kernel_ridge"):
+        (run / "config.json").write_text(json.dumps(config | {"model": {"name": name}}))
+        shown = view(read_run(run))
+        assert {"mirror", "explanations"} <= {table.name for table in shown["tables"]}
+        told = " ".join(shown["summary"])
+        assert "Mirror test: 9 images whose answer names a side were mirrored" in told
+        assert "no pixels: it cannot" not in told
+    (run / "config.json").write_text(json.dumps(config | {"model": {"name": "baselines.question_only"}}))
+    page = write_report(run, tmp_path / "out").read_text(encoding="utf-8")
+    for text in (page, (tmp_path / "out" / "report.md").read_text(encoding="utf-8")):
+        assert "It is given the question, and no pixels: it cannot tell an image from its mirror image" in text
+        assert "It never sees the pixels of an image" in text
+        for gone in ("Mirror test", "The mirror test", "left and right are not to be believed", "heat maps' own"):
+            assert gone not in text.replace("&#39;", "'")
+    assert not (tmp_path / "out" / "tables" / "mirror.csv").exists()
+
+
+def test_on_a_wide_screen_no_table_scrolls_and_on_a_narrow_one_the_page_does_not(tmp_path: Path):
+    """In Chromium: an arrow beside a table that does not go on is a defect, and so is a page wider than a phone."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        assert os.environ.get("CI") != "true"
+        pytest.skip("there is no Chromium, in which the page is looked at: apt-get install chromium")
+    page = write_report(made_run(tmp_path / "run"), tmp_path / "out")
+    measure = "(all) => all.map((one) => [one.ariaLabel, one.scrollWidth - one.clientWidth])"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        for width in (1280, 390):
+            tab = browser.new_page(viewport={"width": width, "height": 800})
+            tab.goto(page.as_uri())
+            whole = tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert whole == 0
+            tables = dict(tab.locator(".scroll").evaluate_all(measure))
+            assert {"Model, baselines and controls", "Confidence"} <= tables.keys()
+            # On a phone the wide tables may be swiped, and only there.
+            wide = {"Model, baselines and controls", "Confusions, open questions", "Confusions, closed questions"}
+            assert {name for name, over in tables.items() if over} <= (wide if width == 390 else set())
+        browser.close()
 
 
 def test_a_calibrated_run_s_cards_abstain_below_its_threshold(own: Path):

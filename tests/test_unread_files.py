@@ -146,7 +146,7 @@ def test_pixels_of_one_bit_in_a_run_length_code_are_named(tmp_path):
     for offset, value in ((0, 1), (10, 1), (20, 0)):  # bits allocated, bits stored, high bit
         content = content[: at + offset] + struct.pack("<H", value) + content[at + offset + 2 :]
     error = refused(written(tmp_path / "a.dcm", content))
-    assert "pixels of 1 bits, encoded as RLE Lossless" in str(error)
+    assert "pixels of 1 bit, encoded as RLE Lossless" in str(error)
     assert error.hint != HINT_FETCH
 
 
@@ -169,11 +169,24 @@ def test_a_volume_of_vectors_is_named_and_the_command_saves_one_of_them(tmp_path
     assert np.array_equal(np.asarray(open_image(tmp_path / "a_first.nii.gz")), np.asarray(open_image(first)))
 
 
-def test_cifti_is_named(tmp_path):
-    content = nifti(np.zeros((1, 1, 1, 1, 4, 9), np.float32), second=True, intent_code=3006)
-    error = refused(written(tmp_path / "a.dscalar.nii", content))
+@pytest.mark.parametrize(
+    ("intent", "hint"),
+    [
+        (3002, "COLUMN -volume-all "),
+        (3006, "COLUMN -volume-all "),
+        (3009, "ROW -volume-all "),
+        (3008, "give the volume"),
+    ],
+)
+def test_cifti_is_named_and_only_what_may_hold_a_volume_gets_the_command_that_saves_one(tmp_path, intent, hint):
+    content = nifti(np.zeros((1, 1, 1, 1, 4, 9), np.float32), second=True, intent_code=intent)
+    error = refused(written(tmp_path / "a b.dscalar.nii", content))
     assert "is a CIFTI file" in str(error)
-    assert error.hint.startswith("wb_command -cifti-separate ")
+    assert hint in error.hint
+    if "volume-all" in hint:
+        words = shlex.split(error.hint.partition(" saves ")[0])
+        assert words[:3] == ["wb_command", "-cifti-separate", str(tmp_path / "a b.dscalar.nii")]
+        assert words[-1] == str(tmp_path / "a b_volume.nii.gz")
 
 
 def test_the_values_of_a_pair_without_header_are_named(tmp_path):

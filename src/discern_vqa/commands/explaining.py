@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,7 +42,7 @@ def explain(
     word of the question. Measuring: RUN --score holds
     every method's maps against the regions that the questions are about.
     """
-    _refuse_baseline(run)
+    _refuse_baseline(run, image, question)
     if score:
         measuring = f"discern explain {run} --score"
         if image is not None:
@@ -71,7 +72,7 @@ def explain(
     say_next(*(["report", str(run)] if is_measured else ["explain", str(run), "--score"]), err=True)
 
 
-def _refuse_baseline(run: Path) -> None:
+def _refuse_baseline(run: Path, image: Path | None, question: str) -> None:
     """Raises ConfigError for the run of a baseline, before torch is loaded; what else is wrong with a run is said when
     it is opened."""
     try:
@@ -81,10 +82,17 @@ def _refuse_baseline(run: Path) -> None:
     if name.startswith("baselines."):
         raise ConfigError(
             f"{run} is a baseline's run: it has no network that looks anywhere",
-            hint=f"similar cases say more of it: discern ask {run} IMAGE QUESTION --similar 5"
-            if name in ("baselines.kernel_ridge", "baselines.retrieval")
-            else "explain a network's run",
+            hint=_instead(run, name, image, question),
         )
+
+
+def _instead(run: Path, name: str, image: Path | None, question: str) -> str:
+    """What to type to learn more of a run that looks nowhere: what it answers and, where it knows any, similar cases;
+    without an image, how far its answers need one."""
+    if image is None or not question:
+        return f"discern evaluate {quote(str(run))} (whether its answers need the image)"
+    similar = " --similar 5" if name in ("baselines.kernel_ridge", "baselines.retrieval") else ""
+    return f"discern ask {quote(str(run))} {quote(str(image))} {quote(question)}{similar}"
 
 
 def _refuse_options(context: typer.Context, names: tuple[str, ...], form: str, hint: str) -> None:
@@ -147,6 +155,8 @@ def _draw_words(run: Path, image: Path, question: str, out: Path) -> None:
     typer.echo(f"{answer}\nweight of each word's strongest cell, times an even share: {peaks}")
     if made.measured:
         typer.echo(made.measured)
+    for note in made.answer.notes:
+        typer.echo(f"NOTE: {note}")
     typer.echo(f"figure: {out}\n{DISCLAIMER}")
 
 

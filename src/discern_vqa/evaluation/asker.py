@@ -41,6 +41,12 @@ class RunAsker:
         return self.predictor.run.hybrid_below()
 
     @property
+    def unread(self) -> int:
+        batcher = self.predictor.batcher
+        texts = [sample.question for sample in self.samples]
+        return 0 if batcher is None else int(batcher.tokenizer.count_cut(texts, batcher.length))
+
+    @property
     def baselines(self) -> Sequence[str]:
         return self.predictor.run.recipe.run.baselines if self.learnable else ()
 

@@ -1,7 +1,9 @@
 """Explanations for people: the table of the methods' scores, and the figure of one answer. No torch here."""
 
 import sys
-from collections.abc import Callable, Mapping
+import textwrap
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,9 @@ from discern_vqa.scoring.tables import aligned, cell
 DISCLAIMER = "Research software: not for diagnosis."
 BLIND = {"centre": "the middle of the image", "contrast": "its sharpest contrast"}
 """Baselines that are better than chance without a look at the model; a map has to beat them too."""
+WIDTH = 10.0  # of the figure, in inches
+MOST_LINES = 4  # of each text in a figure
+_LETTER = 0.62  # width of a letter of the usual font, as a share of its size; Chinese ones are as wide as they are high
 HALF = 0.5  # the contour encloses what has more than this share of the greatest weight
 MISSING = "\N{WHITE SQUARE}"
 _PLACEHOLDER = "Last Resort"  # matplotlib's font that has every letter and shows none
@@ -96,13 +101,13 @@ def figure(
     families, texts = shown_by_fonts(texts, out, say)
     width, height = canvas(*picture.size)
     heat = scaled(on_picture(grid, width, height))
-    drawing = Figure(figsize=(10, 6), layout="constrained", facecolor="white")
+    drawing = Figure(figsize=(WIDTH, 6), layout="constrained", facecolor="white")
     axes = drawing.subplots(1, 2)
     shown = picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
     for panel in axes:
         panel.imshow(shown)
         panel.set_axis_off()
-    axes[0].set_title("picture", fontsize=10)
+    axes[0].set_title("image", fontsize=10)
     drawn = axes[1].imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.15 + 0.5 * heat)
     axes[1].set_title("heat map", fontsize=10)
     if heat.any():
@@ -113,12 +118,26 @@ def figure(
     bar.ax.set_yticklabels(["less", "more"], fontsize=8)
     bar.set_label("weight on the answer (line: half of the most)", fontsize=8)
     words: dict[str, Any] = {"fontfamily": families, "parse_math": False}  # a question may hold $
-    drawing.suptitle(f"{texts['question']}\n{texts['answer']}", fontsize=13, x=0.02, ha="left", **words)
+    above = in_lines((texts["question"], texts["answer"]), WIDTH, 13)
+    drawing.suptitle(above, fontsize=13, x=0.02, ha="left", **words)
     worth = texts["measured"] or "Not measured for this model yet: discern explain RUN --score"
-    drawing.supxlabel(f"{texts['method']}\n{worth}\n{DISCLAIMER}", fontsize=8.5, x=0.02, ha="left", **words)
+    below = in_lines((texts["method"], worth, DISCLAIMER), WIDTH, 8.5)
+    drawing.supxlabel(below, fontsize=8.5, x=0.02, ha="left", **words)
     kind = out.suffix.lstrip(".").lower() or "png"
     with atomic_path(out) as partial:
         drawing.savefig(partial, format=kind, dpi=150)
+
+
+def in_lines(texts: Sequence[str], inches: float, points: float) -> str:
+    """Texts below each other in lines that fit a figure of this width in letters of this size. Of a text of more than
+    `MOST_LINES` lines the middle is left out: a question often stands behind a long history."""
+    lines = []
+    for text in texts:
+        is_wide = any(letter == MISSING or unicodedata.east_asian_width(letter) in "WF" for letter in text)
+        letters = int(0.96 * inches * 72 / (points * (1.0 if is_wide else _LETTER)))
+        own = textwrap.wrap(text, letters) or [""]
+        lines += own if len(own) <= MOST_LINES else [*own[: MOST_LINES - 1], f"... {own[-1]}"]
+    return "\n".join(lines)
 
 
 def shown_by_fonts(

@@ -73,7 +73,7 @@ def predict_file(
     check_out(out, questions.count)
     if mode and mode not in predictor.modes:
         raise ConfigError(f"the run cannot answer by {mode!r}", hint=f"it has: {', '.join(predictor.modes)}")
-    errors, first_error = 0, ""
+    errors, first_error, remarked = 0, "", list[str]()
     with Journal(out, _identity(predictor, questions, mode), BATCH, questions.count) as journal:
         journal.begin(resume, command)
         to_come = islice(questions.rows(), journal.done, None)
@@ -93,8 +93,20 @@ def predict_file(
             if "error" in line:
                 errors += 1
                 first_error = first_error or f"{asked.source}: {line['error']}"
+            remarked += [f"{asked.source}: {note}" for note in line.get("notes", ())]
         journal.remove()
-    return Predicted(questions.count, errors, first_error, (*_own_names(questions, out), *questions.notes, *notes))
+    told = (*_own_names(questions, out), *questions.notes, *notes, *_remarks(remarked, out))
+    return Predicted(questions.count, errors, first_error, told)
+
+
+def _remarks(remarks: Sequence[str], out: Path) -> list[str]:
+    """What was not read of questions, or not written of answers: the first remark, and how many more there are."""
+    if not remarks:
+        return []
+    if len(remarks) == 1:
+        return [remarks[0]]
+    where = f"`notes` of {out.name}" if out.suffix.lower() in LINES else "`notes` of an --out ending in .jsonl"
+    return [f"{remarks[0]} (and {len(remarks) - 1:,} more remarks of the kind: {where})"]
 
 
 def _own_names(questions: Questions, out: Path) -> list[str]:

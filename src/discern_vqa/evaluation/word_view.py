@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from discern_vqa.evaluation.explain_view import DISCLAIMER, shown_by_fonts
+from discern_vqa.evaluation.explain_view import DISCLAIMER, in_lines, shown_by_fonts
 from discern_vqa.evaluation.heatmaps import Map, canvas, on_picture
 from discern_vqa.files import atomic_path
 
@@ -36,9 +36,8 @@ def figure(picture: Image.Image, words: Sequence[tuple[str, Map]], texts: Mappin
     image = picture.convert("L").resize((width, height), Image.Resampling.LANCZOS)
     across = min(ACROSS, len(words))
     down = -(-len(words) // across)
-    drawing = Figure(
-        figsize=(max(6.0, PANEL * across), 1.7 + (PANEL * height / width + 0.3) * down), layout="constrained"
-    )
+    inches = max(6.0, PANEL * across)
+    drawing = Figure(figsize=(inches, 1.7 + (PANEL * height / width + 0.3) * down), layout="constrained")
     panels = drawing.subplots(down, across, squeeze=False).ravel()
     most = max(2.0, *(float(times_even(grid).max()) for _, grid in words))
     for number, axes in enumerate(panels):
@@ -53,11 +52,11 @@ def figure(picture: Image.Image, words: Sequence[tuple[str, Map]], texts: Mappin
     if bar.solids is not None:
         bar.solids.set_alpha(1)
     bar.set_label("weight of a cell, times an even share", fontsize=8)
-    drawing.suptitle(f"{shown['question']}\n{shown['answer']}", fontsize=11, x=0.02, ha="left", **letters)
+    above = in_lines((shown["question"], shown["answer"]), inches, 11)
+    drawing.suptitle(above, fontsize=11, x=0.02, ha="left", **letters)
     worth = shown["measured"] or "Not measured for this model yet: discern explain RUN --score --methods word_cells"
-    drawing.supxlabel(
-        f"In which cells of the image each word of the question is found\n{worth}\n{DISCLAIMER}",
-        fontsize=8.5, x=0.02, ha="left", **letters,
-    )  # fmt: skip
+    about = "In which cells of the image each word of the question is found"
+    below = in_lines((about, worth, DISCLAIMER), inches, 8.5)
+    drawing.supxlabel(below, fontsize=8.5, x=0.02, ha="left", **letters)
     with atomic_path(out) as partial:
         drawing.savefig(partial, format=out.suffix.lstrip(".").lower() or "png", dpi=DPI)

@@ -11,6 +11,8 @@ _NOTICEABLE = 16
 """Of 255. Profiles of sRGB differ by 1 or 2 from each other, and a grey scale of gamma 2.2 from sRGB's by up to 8."""
 
 _SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}
+_PLAIN = {"RGBA": "RGB", "RGBX": "RGB", "P": "RGB", "PA": "RGB", "LA": "L"}
+"""Modes whose colours are those of another one: with transparency, or by way of a palette."""
 
 
 @lru_cache(maxsize=32)
@@ -19,8 +21,10 @@ def remark(profile: bytes, mode: str) -> str:
 
     Args:
         profile: as the file holds it; b"" where it holds none.
-        mode: Pillow's mode of the image as stored ("RGB", "L", "CMYK"); of others nothing is said.
+        mode: Pillow's mode of the image as stored; nothing is said of others than RGB, greys of 8 bits and CMYK, with
+            transparency or a palette or without.
     """
+    mode = _PLAIN.get(mode, mode)
     if not profile or mode not in _SPACES:
         return ""
     from PIL import ImageCms

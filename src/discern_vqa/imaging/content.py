@@ -1,7 +1,8 @@
 """What a decoded image shows at all: images of one even area, and maps of labels that were taken for images.
 
 A heuristic, so its words are "looks like". A map of labels (a segmentation, a mask) has few values, and its pixels
-mostly equal their neighbours; an image of a patient has noise. docs/images.md has the measured rates.
+mostly equal their neighbours; an image of a patient has noise. A mask that was saved as JPEG or resized has many
+values, which lie close to two. docs/images.md has the measured rates.
 """
 
 import numpy as np
@@ -9,11 +10,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 EVEN = 3  # of 255: an image whose values differ by no more is one even area; JPEG leaves as much in a flat one
+TWO_TONES = "it has two tones and hardly anything between them: it looks like a mask or like text, not like an image"
 NOTHING = "there is nothing to see: the whole image is one even area"
 MOST_LABELS = 64
 LEAST_EVEN = 0.6
 """Share of the pixels beside the background that equal their right, and their lower, neighbour, from which areas are
 called even. A drawn ramp of greys is even in one of the two directions only."""
+
+_NEAR, _APART = 8, 64  # of 255: what belongs to a tone, and how far the second tone is from the first
+_LEAST_TONED = 0.97
+"""Share of the pixels that have one of two tones, from which an image is called two-toned."""
+_LEAST_SECOND = 0.6
+"""Share of the pixels that have not the first tone and must have the second: a small image on black has not."""
 
 _LEAST_PIXELS = 256  # fewer say nothing
 _MOST_LOOKED_AT = 1 << 18
@@ -29,9 +37,21 @@ def remarks(image: Image.Image) -> tuple[str, ...]:
         return (
             f"it looks like a map of labels (a segmentation or mask), not like an image: {labels} values in even areas",
         )
-    if image.width * image.height >= _LEAST_PIXELS and is_even(rows):
+    if image.width * image.height < _LEAST_PIXELS:
+        return ()
+    if is_even(rows):
         return (NOTHING,)
-    return ()
+    return (TWO_TONES,) if _is_two_toned(rows) else ()
+
+
+def _is_two_toned(rows: NDArray[np.uint8]) -> bool:
+    """True where nearly all pixels are close to one of two values, as in a mask after JPEG or a resizing."""
+    brightest = rows if rows.ndim == 2 else rows.max(axis=2)
+    shares = np.bincount(brightest.ravel(), minlength=256) / brightest.size
+    near = np.convolve(shares, np.ones(2 * _NEAR + 1), "same")
+    first = int(near.argmax())
+    second = max(near[: max(0, first - _APART)].max(initial=0.0), near[first + _APART + 1 :].max(initial=0.0))
+    return bool(near[first] + second >= _LEAST_TONED and second >= _LEAST_SECOND * (1 - near[first]))
 
 
 def is_even(values: NDArray[np.uint8]) -> bool:

@@ -26,7 +26,7 @@ from discern_vqa.imaging import colour_profile, dicom_frames, dicom_greys
 from discern_vqa.imaging.decoded import DecodedImage, Limits, explained, pick, require_extra
 from discern_vqa.imaging.dicom_file import Header, header, word
 from discern_vqa.imaging.dicom_spacing import pixel_shape
-from discern_vqa.imaging.greys import Window, to_bytes
+from discern_vqa.imaging.greys import Window, holes, to_bytes
 from discern_vqa.imaging.image_ref import Choice, refuse
 from discern_vqa.imaging.square import square_pixels
 
@@ -50,7 +50,7 @@ def _frame(path: Path, opened: Header, choice: Choice, limits: Limits) -> Decode
         about = dicom_frames.describe(path, dataset, limits)
         modality = word(dataset, "Modality")
         index, which = pick(path, choice.frame, about.frames, (about.frames + 1) // 2, "frames")
-        shape, stated_twice = pixel_shape(dataset, index)
+        shape, stated_twice = pixel_shape(dataset, index, about.columns, about.rows)
     with explained(path, "the pixels of this DICOM file"):
         stored = dicom_frames.decode(path, dataset, about, index)
     shown, steps, warned = _shown(path, stored, dataset, about, index, choice, modality)
@@ -94,19 +94,24 @@ def _shown(
     if stored.ndim == 3:
         if choice.window is not None:
             raise ImageError(f"{path} is in colour; it has no window to choose", hint="leave #window=... away")
-        profile = colour_profile.remark(bytes(dataset.get("ICCProfile") or b""), "RGB")
-        return _Shown(_full_range(stored, about.bits_stored), ("colour as stored",), (profile,) if profile else ())
+        return _Shown(_full_range(stored, about.bits_stored), ("colour as stored",), _profile(dataset))
     if about.photometric == "PALETTE COLOR":
         with explained(path, "the palette of this DICOM file"):
-            return _Shown(dicom_greys.through_palette(stored, dataset), ("its palette made plain colours",))
+            coloured = dicom_greys.through_palette(stored, dataset)
+        return _Shown(coloured, ("its palette made plain colours",), _profile(dataset))
     with explained(path, "the grey scale of this DICOM file"):
         grey = dicom_greys.show(path, stored, dataset, about, index, choice.window, modality)
     if about.photometric != "MONOCHROME1":
-        return _Shown(grey.values, (grey.how,), grey.warnings)
+        return _Shown(grey.values, (grey.how, holes(stored)), grey.warnings)
     turned = 255 - grey.values
     if stored.dtype.kind == "f":
         turned[~np.isfinite(stored)] = 0  # what is no measurement is black here too
-    return _Shown(turned, (grey.how, "white and black swapped (MONOCHROME1)"), grey.warnings)
+    return _Shown(turned, (grey.how, "white and black swapped (MONOCHROME1)", holes(stored)), grey.warnings)
+
+
+def _profile(dataset: "FileDataset") -> tuple[str, ...]:
+    remark = colour_profile.remark(bytes(dataset.get("ICCProfile") or b""), "RGB")
+    return (remark,) if remark else ()
 
 
 def _said_of_it(dataset: "FileDataset", modality: str) -> Iterator[str]:

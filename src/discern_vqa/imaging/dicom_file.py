@@ -3,16 +3,20 @@
 Who the patient is, is never read: pydicom is asked for the elements in `_READ` and drops all others. Elements that are
 present and empty are dropped too: the standard lets them stand for "not known" (PS3.5 7.4).
 
-A file without the preamble of PS3.10, or without the group that says how it is encoded (0002), is read as viewers read
-it: the order of bytes and the kind of encoding show in its first elements, compression in its first frame.
+A file without the preamble of PS3.10, with one of another length, or without the group that says how it is encoded
+(0002), is read as viewers read it: the order of bytes and the kind of encoding show in its first elements, compression
+in its first frame.
 """
 
+import io
 import mmap
 import re
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from discern_vqa.errors import ImageError
 from discern_vqa.imaging import dicom_greys, dicom_spacing, dicom_syntax
@@ -30,6 +34,7 @@ _READ = [
     *"WindowCenter WindowWidth VOILUTFunction VOILUTSequence".split(),
     *"RescaleSlope RescaleIntercept ModalityLUTSequence".split(),
     *dicom_spacing.KEYWORDS,
+    dicom_spacing.ULTRASOUND,
     *(f"{colour}PaletteColorLookupTableDescriptor" for colour in dicom_greys.COLOURS),
     *(f"{colour}PaletteColorLookupTableData" for colour in dicom_greys.COLOURS),
     *(f"Segmented{colour}PaletteColorLookupTableData" for colour in dicom_greys.COLOURS),
@@ -51,12 +56,33 @@ _LONG_VR = re.compile(rb"O[BWFDLV]|SQ|S[V]|U[CNRTV]")  # with a length of four b
 
 
 START_BYTES = 540  # enough for the first elements of any file
+_PREAMBLE = 128  # bytes (PS3.10 7.1)
+_MARK = re.compile(
+    rb"DICM\x02\x00[\x00-\xff]{2}[A-Z]{2}"
+)  # the mark behind the preamble, with the element that follows
 
 
 def is_dicom(start: bytes) -> bool:
-    """True for the first `START_BYTES` of a DICOM file: "DICM" behind a preamble of 128 bytes (PS3.10), or two data
-    elements of the groups that come first."""
-    return start[128:132] == b"DICM" or any(_are_elements(start, order) for order in "<>")
+    """True for the first `START_BYTES` of a DICOM file: "DICM" behind a preamble of 128 bytes (PS3.10), or of another
+    length where the file meta information follows it, or two data elements of the groups that come first."""
+    if start[_PREAMBLE : _PREAMBLE + 4] == b"DICM" or _MARK.search(start, 0, START_BYTES):
+        return True
+    return any(_are_elements(start, order) for order in "<>")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """The bytes of a DICOM file for pydicom, which knows no preamble of another length than the standard's: there the
+    mark "DICM" is put behind one of 128 bytes. Raises OSError."""
+    with open(path, "rb") as file:
+        start = file.read(START_BYTES)
+        mark = _MARK.search(start)
+        if mark is None or mark.start() == _PREAMBLE or start[_PREAMBLE : _PREAMBLE + 4] == b"DICM":
+            file.seek(0)
+            yield file
+        else:
+            file.seek(mark.start())
+            yield io.BytesIO(bytes(_PREAMBLE) + file.read())
 
 
 class Header(NamedTuple):
@@ -80,12 +106,14 @@ def header(path: Path, limits: Limits) -> Header:
                     f"{path} holds over {_MOST_ITEMS:,} sequence items or pieces of pixels, more than are opened",
                     hint="save the wanted frame as a file of its own",
                 )
+    with opened(path) as stream, explained(path, "this DICOM file"):
         with explained(path, "the header of this DICOM file"):
-            syntax, end = _meta(path)
+            syntax, end = _meta(stream)
         if syntax == _DEFLATED:
-            _require_small(path, content, end, limits)
-    with explained(path, "this DICOM file"):
-        dataset = pydicom.dcmread(path, force=True, specific_tags=_READ)
+            stream.seek(end)
+            _require_small(path, stream.read(), limits)
+        stream.seek(0)
+        dataset = pydicom.dcmread(stream, force=True, specific_tags=_READ)
         _drop_empty(dataset)
         has_pixels = any(dataset.get(name) for name in _PIXELS)
         modality = word(dataset, "Modality")
@@ -94,8 +122,12 @@ def header(path: Path, limits: Limits) -> Header:
             dataset.file_meta.TransferSyntaxUID = dicom_syntax.guessed(path, dataset)
     if not has_pixels:
         kind = f" ({modality})" if modality else ""
+        # One that says how large its image is, or nothing at all, ends before its pixels.
+        is_cut = "Rows" in dataset or not modality
         raise ImageError(
-            f"{path} is a DICOM file without an image{kind}", hint="give a file of the study that holds pixels"
+            f"{path} is a DICOM file without an image{kind}",
+            hint="give a file of the study that holds pixels"
+            + "; if this one should hold some, it is cut off: fetch it again" * is_cut,
         )
     return Header(dataset, guessed)
 
@@ -128,29 +160,27 @@ def _are_elements(start: bytes, order: str) -> bool:
     return True
 
 
-def _meta(path: Path) -> tuple[str, int]:
+def _meta(file: IO[bytes]) -> tuple[str, int]:
     """The transfer syntax of a file ("" where it does not say), and the byte at which its data set starts."""
     from pydicom.filereader import read_dataset, read_preamble
 
     def is_behind(tag: "BaseTag", vr: str | None, length: int) -> bool:
         return tag.group != 0x0002
 
-    with open(path, "rb") as file:
-        read_preamble(file, force=True)
-        start = file.tell()
-        meta = read_dataset(file, is_implicit_VR=False, is_little_endian=True, stop_when=is_behind)
-        try:
-            return str(meta.get("TransferSyntaxUID") or ""), file.tell()
-        except NotImplementedError:  # pydicom's word for a VR that does not exist: some write this group without VRs
-            file.seek(start)
-            meta = read_dataset(file, is_implicit_VR=True, is_little_endian=True, stop_when=is_behind)
-            return str(meta.get("TransferSyntaxUID") or ""), file.tell()
+    read_preamble(file, force=True)  # type: ignore[arg-type]
+    start = file.tell()
+    meta = read_dataset(file, is_implicit_VR=False, is_little_endian=True, stop_when=is_behind)  # type: ignore[arg-type]
+    try:
+        return str(meta.get("TransferSyntaxUID") or ""), file.tell()
+    except NotImplementedError:  # pydicom's word for a VR that does not exist: some write this group without VRs
+        file.seek(start)
+        meta = read_dataset(file, is_implicit_VR=True, is_little_endian=True, stop_when=is_behind)  # type: ignore[arg-type]
+        return str(meta.get("TransferSyntaxUID") or ""), file.tell()
 
 
-def _require_small(path: Path, content: mmap.mmap, start: int, limits: Limits) -> None:
+def _require_small(path: Path, packed: bytes, limits: Limits) -> None:
     """Unpacks a deflated file piece by piece and throws the pieces away, to know how large it becomes."""
     unpacker, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
-    packed = content[start:]
     with explained(path, "the deflated part of this DICOM file"):
         while packed and not unpacker.eof:
             size += len(unpacker.decompress(packed, 1 << 20))

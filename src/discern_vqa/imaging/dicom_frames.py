@@ -80,7 +80,9 @@ def describe(path: Path, dataset: "FileDataset", limits: Limits) -> About:
     if not 1 <= stored <= allocated:
         raise _wrong(path, f"it stores {stored} bits in {allocated}")
     if allocated not in (1, 8, 16, 32, 64) or allocated == 1 and syntax in _COMPRESSED:
-        raise _unread(path, f"it has pixels of {allocated} bits, encoded as {dicom_syntax.name_of(syntax)}")
+        raise _unread(
+            path, f"it has pixels of {allocated} bit{'s' * (allocated > 1)}, encoded as {dicom_syntax.name_of(syntax)}"
+        )
     if (samples, photometric) not in {*((1, grey) for grey in _GREYS), *((3, colour) for colour in _COLOURS)}:
         raise _unread(path, f"it has {samples} samples a pixel as {photometric[:20] or 'nothing named'!r}")
     signed = bool(_whole(path, dataset, "PixelRepresentation", 0))

@@ -4,6 +4,10 @@ Pixel Spacing is measured in the patient or calibrated, Imager Pixel Spacing on 
 Spacing on a scanned film, Pixel Aspect Ratio has no unit; they are asked in this order. All four are pairs: down
 first (the distance of two rows), then across. Enhanced files keep them in the functional groups, of the frame or
 shared by all frames; these are asked before the top of the file.
+
+Ultrasound is calibrated by region (PS3.3 C.8.5.5): a region's Physical Delta X and Y count, before Pixel Aspect Ratio,
+where both are lengths and the region covers the whole frame. What holds in a part of the frame alone says nothing of
+the rest.
 """
 
 import math
@@ -16,6 +20,11 @@ if TYPE_CHECKING:
 
 KEYWORDS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
 _NAMES = ("Pixel Spacing", "Imager Pixel Spacing", "Nominal Scanned Pixel Spacing", "Pixel Aspect Ratio")
+
+ULTRASOUND = "SequenceOfUltrasoundRegions"
+_CENTIMETRES = 3  # of Physical Units X and Y Direction
+_COVERED = 0.95
+"""A region covers the frame from this share of its width and its height on: some writers leave out the last line."""
 
 _APART = 0.05
 """Shares by which two statements about one ratio may differ: rounding to whole numbers costs up to that much."""
@@ -35,10 +44,10 @@ class PixelShape:
         return self.down / self.across
 
 
-def pixel_shape(dataset: "Dataset", index: int) -> tuple[PixelShape | None, tuple[str, ...]]:
+def pixel_shape(dataset: "Dataset", index: int, columns: int, rows: int) -> tuple[PixelShape | None, tuple[str, ...]]:
     """The shape of the pixels of frame `index` (from 0), None where the file says nothing usable; and a warning where
-    it says two different things."""
-    shapes = list(_stated(dataset, index))
+    it says two different things. columns, rows: of the frame."""
+    shapes = list(_stated(dataset, index, columns, rows))
     if not shapes:
         return None, ()
     first = shapes[0]
@@ -51,9 +60,11 @@ def pixel_shape(dataset: "Dataset", index: int) -> tuple[PixelShape | None, tupl
     )
 
 
-def _stated(dataset: "Dataset", index: int) -> Iterator[PixelShape]:
+def _stated(dataset: "Dataset", index: int, columns: int, rows: int) -> Iterator[PixelShape]:
     places = list(_places(dataset, index))
     for keyword, name in zip(KEYWORDS, _NAMES, strict=True):
+        if keyword == "PixelAspectRatio" and (deltas := _of_ultrasound(dataset, columns, rows)) is not None:
+            yield PixelShape(*deltas, "the ultrasound region")
         for place in places:
             if (pair := _pair(place, keyword)) is not None:
                 yield PixelShape(pair[1], pair[0], name)
@@ -78,3 +89,20 @@ def _pair(place: "Dataset", keyword: str) -> tuple[float, float] | None:
     except (TypeError, ValueError, ArithmeticError):
         return None  # a picture is no worse for a spacing that cannot be read
     return (down, across) if all(0 < value < math.inf for value in (down, across)) else None
+
+
+def _of_ultrasound(dataset: "Dataset", columns: int, rows: int) -> tuple[float, float] | None:
+    """(across, down) in mm, of the first region that covers the frame and measures lengths; None: there is none."""
+    for region in dataset.get(ULTRASOUND) or ():
+        try:
+            left, right, top, bottom = (
+                int(region[f"RegionLocation{end}"].value) for end in ("MinX0", "MaxX1", "MinY0", "MaxY1")
+            )
+            units = [int(region[f"PhysicalUnits{axis}Direction"].value) for axis in "XY"]
+            across, down = (10 * abs(float(region[f"PhysicalDelta{axis}"].value)) for axis in "XY")
+        except (LookupError, TypeError, ValueError, ArithmeticError):
+            continue  # a picture is no worse for a region that cannot be read
+        covers = right - left + 1 >= _COVERED * columns and bottom - top + 1 >= _COVERED * rows
+        if covers and units == [_CENTIMETRES] * 2 and all(0 < side < math.inf for side in (across, down)):
+            return across, down
+    return None

@@ -18,7 +18,7 @@ from discern_vqa.imaging.image_ref import file_of
 from discern_vqa.imaging.nifti_pair import partner
 from discern_vqa.paths import cache_dir
 
-VERSION = 2  # raised when a fingerprint comes to mean something else: what older programs kept is then forgotten
+VERSION = 3  # raised when a fingerprint comes to mean something else: what older programs kept is then forgotten
 
 _WAIT_S = 60  # for another process that writes
 _TABLE = """create table if not exists prints (

@@ -116,6 +116,24 @@ def usual_window(
     return Window(float(low), float(high), f"without the {CUT:g} % darkest and brightest values")
 
 
+def holes(values: NDArray[np.generic]) -> str:
+    """The step of the record about pixels without a number, which are black; "" where every pixel has one."""
+    count = int(values.size - np.isfinite(values).sum()) if values.dtype.kind == "f" else 0
+    return holes_in_words(count, values.size)
+
+
+def holes_in_words(count: int, size: int) -> str:
+    """The same for `count` of `size` pixels."""
+    if not count:
+        return ""
+    hold = "pixel holds" if count == 1 else "pixels hold"
+    return f"{count:,} {hold} no number (NaN or infinite), {_percent(count / size)} of all: shown black"
+
+
+def _percent(share: float) -> str:
+    return "under 1 %" if share < 0.01 else f"{100 * share:.0f} %"
+
+
 def _numbers(values: NDArray[np.generic]) -> NDArray[np.generic]:
     """The values that are numbers, in one row."""
     flat = values.reshape(-1)

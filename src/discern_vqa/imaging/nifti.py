@@ -26,7 +26,7 @@ from PIL import Image
 
 from discern_vqa.errors import ImageError
 from discern_vqa.imaging.decoded import DecodedImage, Limits, explained, pick, require_extra, too_large, undecodable
-from discern_vqa.imaging.greys import Values, Window, to_bytes, usual_window, wanted_window, whole_window
+from discern_vqa.imaging.greys import Values, Window, holes, to_bytes, usual_window, wanted_window, whole_window
 from discern_vqa.imaging.image_ref import AXES, Choice, refuse
 from discern_vqa.imaging.nifti_header import Volume, read_header
 from discern_vqa.imaging.nifti_pair import is_packed, unpacked
@@ -61,7 +61,8 @@ def read(path: Path, choice: Choice, limits: Limits, header: Path | None = None)
     image, squared = square_pixels(Image.fromarray(shown), across, down)
     unknown = "" if volume.known else "the file does not say how it lies in the patient: the order of storage is shown"
     side = unknown or "the patient's right on the left" * (axis != "sagittal")
-    steps = (f"{axis} {which or 'slice 1 of 1'}", when, side, how, squared)
+    empty = "" if stored.dtype.names else holes(stored)
+    steps = (f"{axis} {which or 'slice 1 of 1'}", when, side, how, empty, squared)
     facts: dict[str, str | int | float] = {
         "points": " x ".join(str(side) for side in volume.shape[:3]),
         "volumes": volume.shape[3],

@@ -1,9 +1,13 @@
 """NIfTI and Analyze: what a header says, through nibabel, and checked.
 
 How a volume lies in the patient may be stated twice, by qform and sform. The sform is believed, as by nibabel, FSL and
-SPM; where the two mean another side of the patient, the record warns, for questions about sides hang on it. An Analyze
-file says nothing of sides: nibabel's reading of the format (the first voxel is on the patient's right) is taken, and
-the record warns, unless SPM wrote a `.mat` file beside it.
+SPM; where the two give a direction of the patient differently, the record names it, for questions about sides hang on
+left and right. An Analyze file says nothing of sides: nibabel's reading of the format (the first voxel is on the
+patient's right) is taken, and the record warns, unless SPM wrote a `.mat` file beside it.
+
+The size of a voxel is read from the same statement as its position: with a qform `pixdim` is part of it (method 2 of
+nifti1.h), with an sform the columns of the matrix are the steps from voxel to voxel, in which `pixdim` plays no part
+(method 3). `pixdim` counts by itself where the file does not say how it lies in the patient (method 1).
 """
 
 from dataclasses import dataclass
@@ -23,6 +27,9 @@ Affine = NDArray[np.float64]
 _RGB24, _RGBA32 = 128, 2304
 _LABELS = 1002  # intent code: the values are labels
 _CIFTI = range(3000, 3100)  # intent codes of CIFTI-2
+_CIFTI_DENSE = {3001: "COLUMN", 3002: "COLUMN", 3006: "COLUMN", 3007: "COLUMN", 3009: "ROW", 3010: "COLUMN"}
+"""Those with a value for each place of the brain, which may lie in a volume, and along which side of the table."""
+_DIRECTIONS = ("left and right", "front and back", "head and feet")  # of the patient, in the order of the axes
 _MOST_MAT_BYTES = 1 << 16  # SPM's `.mat` holds one or two matrices of 4 x 4 for each volume
 _TURNED = 0.5  # cosine of 60 degrees: no registration of a head turns it so far
 _APART = 0.1  # shares by which two statements about the proportions of a voxel may differ
@@ -83,18 +90,21 @@ def _nifti(path: Path, values: Path, start: bytes) -> Volume:
     header = kind(start[: kind.template_dtype.itemsize], check=False)
     intent = int(header["intent_code"])
     shape = _shape(path, header, intent)
-    best = np.asarray(header.get_best_affine(), dtype=np.float64)
-    known = bool(header["qform_code"] or header["sform_code"]) and _is_usable(best)
-    spacing = _sizes(header["pixdim"][1:4])
-    warnings = [*_disagreements(header)] if known else []
-    if known:
+    qform, sform = _stated(header)
+    best = qform if sform is None else sform
+    spacing, warnings = _sizes(header["pixdim"][1:4]), list[str]()
+    if best is not None:
         in_patient = _sizes(np.linalg.norm(best[:3, :3], axis=0))
         warnings += _unlike(spacing, in_patient)
-        spacing = spacing if all(spacing) else in_patient
+        spacing = in_patient
+    if qform is not None and sform is not None:
+        warnings += _disagreements(qform, sform)
+    elif qform is not None and header["sform_code"]:
+        warnings.append("the sform of the file is no position that a volume can have: the qform is believed")
     if intent == _LABELS:
         warnings.append("the file says that its values are labels: it is a segmentation, not an image of the patient")
     least_start = 0 if is_pair else kind.template_dtype.itemsize
-    return _volume(path, header, "NIfTI", values, shape, best if known else None, spacing, known, least_start, warnings)
+    return _volume(path, header, "NIfTI", values, shape, best, spacing, least_start, warnings)
 
 
 def _analyze(path: Path, values: Path, start: bytes) -> Volume:
@@ -112,9 +122,9 @@ def _analyze(path: Path, values: Path, start: bytes) -> Volume:
             "it is an Analyze file, which does not say left from right: its first column is taken for the patient's "
             "right side, so left and right may be swapped"
         ]
-    spacing = _sizes(header["pixdim"][1:4])
-    known = _is_usable(affine)
-    return _volume(path, header, "Analyze", values, shape, affine if known else None, spacing, known, 0, warnings)
+    best = affine if _is_usable(affine) else None
+    spacing = _sizes(header["pixdim"][1:4] if best is None else np.linalg.norm(best[:3, :3], axis=0))
+    return _volume(path, header, "Analyze", values, shape, best, spacing, 0, warnings)
 
 
 def _volume(
@@ -125,7 +135,6 @@ def _volume(
     shape: list[int],
     affine: Affine | None,
     spacing: tuple[float, ...],
-    known: bool,
     least_start: int,
     warnings: list[str],
 ) -> Volume:
@@ -148,7 +157,7 @@ def _volume(
         intercept=0.0 if intercept is None else float(intercept),
         orientation=orientation,
         spacing=spacing,
-        known=known,
+        known=affine is not None,
         shown=(float(header["cal_min"]), float(header["cal_max"])),
         warnings=tuple(warnings),
     )
@@ -158,13 +167,15 @@ def _shape(path: Path, header: Any, intent: int) -> list[int]:
     """The sides in voxels. Raises ImageError: this is no volume, or one with several values in each voxel."""
     shape = [int(side) for side in header.get_data_shape()]
     if intent in _CIFTI:
-        raise ImageError(
-            f"{path} is a CIFTI file: values on the brain's surface, no image",
-            hint=f"wb_command -cifti-separate {quote(str(path))} COLUMN -volume-all volume.nii.gz",
-        )
+        raise _cifti(path, intent)
     sides = " x ".join(map(str, shape))
-    if len(shape) < 2 or min(shape) < 1:
+    if not shape or min(shape) < 1:
         raise ImageError(f"{path} has {sides or 'no'} voxels, which is no volume", hint=HINT_FETCH)
+    if sum(side > 1 for side in shape[:3]) < 2:
+        raise ImageError(
+            f"{path} holds {sides} values, a row of numbers (a curve or a table), which is no volume",
+            hint="give the volume from which these values were taken",
+        )
     if any(side != 1 for side in shape[4:]):
         zeros = ", 0" * (len(shape) - 4)
         copy = path.with_name(f"{path.name.partition('.')[0]}_first.nii.gz")
@@ -174,6 +185,31 @@ def _shape(path: Path, header: Any, intent: int) -> list[int]:
             hint=f"save the first of them: python -c {quote(code)}",
         )
     return shape
+
+
+def _cifti(path: Path, intent: int) -> ImageError:
+    """The error for a CIFTI file, whose values lie on the brain's surface and, of dense ones, also in a volume."""
+    side = _CIFTI_DENSE.get(intent)
+    if side is None:
+        what, hint = "values of parcels or surfaces of the brain", "give the volume (.nii.gz) they were computed from"
+    else:
+        what = "values on the brain's surface and in its deep parts"
+        volume = path.with_name(f"{path.name.partition('.')[0]}_volume.nii.gz")
+        command = f"wb_command -cifti-separate {quote(str(path))} {side} -volume-all {quote(str(volume))}"
+        hint = f"{command} saves its deep parts as a volume, if it has any (Connectome Workbench)"
+    return ImageError(f"{path} is a CIFTI file: {what}, no image", hint=hint)
+
+
+def _stated(header: Any) -> tuple[Affine | None, Affine | None]:
+    """(qform, sform) of those that the file states and that a volume can have; None for others."""
+    forms = list[Affine | None]()
+    for code, form in (("qform_code", header.get_qform), ("sform_code", header.get_sform)):
+        try:
+            affine = np.asarray(form(), np.float64) if header[code] else None
+        except (ValueError, ArithmeticError, np.linalg.LinAlgError):
+            affine = None  # a qform that is no rotation says nothing
+        forms.append(affine if affine is not None and _is_usable(affine) else None)
+    return forms[0], forms[1]
 
 
 def _is_usable(affine: Affine) -> bool:
@@ -186,36 +222,25 @@ def _sizes(sides: NDArray[Any]) -> tuple[float, ...]:
 
 
 def _unlike(spacing: tuple[float, ...], in_patient: tuple[float, ...]) -> list[str]:
-    """A warning where `pixdim` and the affine give a voxel other proportions."""
-    if not all(spacing):
-        return []
-    ratios = np.divide(spacing, in_patient)
-    if float(ratios.max() / ratios.min()) - 1 <= _APART:
+    """A warning where `pixdim` and the affine give a voxel other sizes."""
+    if not all(spacing) or max(abs(np.log(np.divide(spacing, in_patient)))) <= np.log1p(_APART):
         return []
     stated, meant = (" x ".join(f"{side:.3g}" for side in sides) for sides in (spacing, in_patient))
     return [
-        f"the header states the size of a voxel twice and differently: {stated} (pixdim, believed), {meant} (affine)"
+        f"the header states the size of a voxel twice and differently: {stated} (pixdim), {meant} (sform, believed)"
     ]
 
 
-def _disagreements(header: Any) -> list[str]:
-    """A warning where qform and sform are both there and turn the volume differently; the sform is believed."""
-    if not (header["qform_code"] and header["sform_code"]):
+def _disagreements(qform: Affine, sform: Affine) -> list[str]:
+    """A warning where the two turn the volume differently, with the directions of the patient that are concerned."""
+    first, second = (form[:3, :3] / np.linalg.norm(form[:3, :3], axis=0) for form in (qform, sform))
+    turn = second @ np.linalg.inv(first)  # from a direction by the qform to the same stored direction by the sform
+    cosines = np.diag(turn)
+    opposite = [name for name, cosine in zip(_DIRECTIONS, cosines, strict=True) if cosine < -_TURNED]
+    is_mirrored, is_turned = np.linalg.det(turn) < 0, bool((np.abs(cosines) < _TURNED).any())
+    if not opposite and not is_turned:
         return []
-    try:
-        qform, sform = (np.asarray(form, np.float64) for form in (header.get_qform(), header.get_sform()))
-    except (ValueError, ArithmeticError, np.linalg.LinAlgError):
-        return []  # a qform that is no rotation says nothing
-    if not (_is_usable(qform) and _is_usable(sform)):
-        return []
-    believed, other = (form[:3, :3] / np.linalg.norm(form[:3, :3], axis=0) for form in (sform, qform))
-    cosines = (believed * other).sum(axis=0)  # of the angle between the two statements, for each stored axis
-    across = int(np.abs(believed[0]).argmax())
-    if np.linalg.det(believed) * np.linalg.det(other) < 0 or cosines[across] < 0:
-        return [
-            "qform and sform disagree about which side of the patient is left: the sform is believed, so left and "
-            "right may be swapped"
-        ]
-    if cosines.min() < _TURNED:
-        return ["qform and sform disagree about how the volume lies in the patient: the sform is believed"]
-    return []
+    may_swap = cosines[0] < _TURNED or is_mirrored and is_turned
+    about = " and about ".join(opposite) if opposite and not is_turned else "how the volume lies in the patient"
+    swapped = ", so left and right may be swapped" * bool(may_swap)
+    return [f"qform and sform disagree about {about}: the sform is believed{swapped}"]

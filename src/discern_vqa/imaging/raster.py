@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from discern_vqa.errors import ImageError
 from discern_vqa.imaging import colour_profile
 from discern_vqa.imaging.decoded import DecodedImage, Limits, pick, too_large, undecodable
+from discern_vqa.imaging.greys import holes_in_words
 from discern_vqa.imaging.image_ref import Choice, refuse
 from discern_vqa.imaging.unread import refusal, unread_jpeg, unread_tiff
 
@@ -124,14 +125,16 @@ def _stretched(image: Image.Image, white_is_zero: bool) -> tuple[Image.Image, st
     ends = [(part.min(), part.max()) for part in numbers if part.size] or [(0.0, 0.0)]
     least, greatest = min(low for low, _ in ends), max(high for _, high in ends)
     scale = 255 / (greatest - least) if greatest > least else 0.0
-    shown, is_clear = Image.new("L", image.size), False
+    shown, is_clear, empty = Image.new("L", image.size), False, 0
     for box, (values, seen) in zip(_strips(image.size), _parts(image, clear), strict=True):
         grey = np.rint((np.where(seen, values, least) - least) * scale).astype(np.uint8)
         shown.paste(Image.fromarray((255 - grey if white_is_zero and scale else grey) * seen), box[:2])
         is_clear = is_clear or clear is not None and not seen.all()
+        empty += int(values.size - np.isfinite(values).sum())
     turned = ", and white and black swapped, since its 0 is white" if white_is_zero else ""
     hidden = ", what is transparent shown black" * is_clear
-    return shown, f"greys from {least:g} to {greatest:g} stretched to 8 bits{turned}{hidden}"
+    how = f"greys from {least:g} to {greatest:g} stretched to 8 bits{turned}{hidden}"
+    return shown, "; ".join(filter(None, (how, holes_in_words(empty, image.width * image.height))))
 
 
 def _parts(image: Image.Image, clear: object) -> Iterator[tuple[NDArray[np.float64], NDArray[np.bool_]]]:

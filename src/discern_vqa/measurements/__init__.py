@@ -56,6 +56,10 @@ class Asker(Protocol):
         """The score of the best class below which the mode `hybrid` generates."""
 
     @property
+    def unread(self) -> int:
+        """How many questions of the split are longer than what the model reads of a question."""
+
+    @property
     def baselines(self) -> Sequence[str]:
         """The names of the baselines that stand in the recipe and can learn from something."""
 

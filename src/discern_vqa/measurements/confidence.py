@@ -25,5 +25,6 @@ def reliability_lines(title: str, figures: Mapping[str, Any] | None) -> list[str
         return []
     return [
         f"{title}: calibration error {100 * figures['ece']:.1f} (chance alone {100 * figures['ece_by_chance']:.1f}), "
-        f"{cell(figures['surer_half'])} of the surer half right, AURC {100 * figures['risk']['aurc']:.1f}"
+        f"{cell(figures['surer_half'])} of the surer half right, {100 * figures['risk']['aurc']:.1f} wrong among the "
+        "surest, averaged over how many are answered (AURC)"
     ]

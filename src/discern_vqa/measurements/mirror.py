@@ -138,7 +138,25 @@ def lines(scores: Scores) -> list[str]:
 
 
 def sentences(scores: Scores) -> list[str]:
-    return [f"{line[0].upper()}{line[1:]}." for line in lines(scores)]
+    """The same for readers of a report: what was done, and what a model that looks would do."""
+    told = []
+    for group, what in (
+        (
+            IN_ANSWER,
+            "{n:,} images whose answer names a side were mirrored, so left and right must change places: {share} "
+            "answers changed sides with the image (with a coin it would be half)",
+        ),
+        (
+            IN_QUESTION,
+            "{n:,} images whose question names a side were mirrored together with the question, so the answer must "
+            "stay: {share} answers stayed (those of a model that never looks stay too)",
+        ),
+    ):
+        outcome = (scores.get("mirror") or {}).get(group)
+        if outcome and (followed := outcome["followed"])["n"]:
+            share = f"{followed['correct']:,} of {followed['n']:,} ({cell(followed)} %)"
+            told.append(f"Mirror test: {what.format(n=outcome['n'], share=share)}.")
+    return told
 
 
 def warnings(scores: Scores) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.imaging.dicom_file import START_BYTES, is_dicom
+from discern_vqa.imaging import dicom_file
 from discern_vqa.imaging.image_ref import split_choice
 from discern_vqa.reading.records import is_file, near_file, one_line, shown
 
@@ -152,10 +152,11 @@ def _read_header(file: Path) -> _Header | None:
     from pydicom.errors import InvalidDicomError
 
     try:
-        with open(file, "rb") as opened:
-            if not is_dicom(opened.read(START_BYTES)):
+        with dicom_file.opened(file) as stream:
+            if not dicom_file.is_dicom(stream.read(dicom_file.START_BYTES)):
                 return None
-        dataset = pydicom.dcmread(file, force=True, stop_before_pixels=True, specific_tags=[*_TEXTS, *_NUMBERS])
+            stream.seek(0)
+            dataset = pydicom.dcmread(stream, force=True, stop_before_pixels=True, specific_tags=[*_TEXTS, *_NUMBERS])
     except (InvalidDicomError, OSError):
         return None
     except Exception as error:  # pydicom's reader raises many kinds on damaged files; all mean the same to the user

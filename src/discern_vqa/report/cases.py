@@ -63,14 +63,19 @@ def gallery(run: RunFiles, most: int = 24) -> list[Group]:
     """Up to `most` cards: image pairs, confident mistakes, confident right answers."""
     right = rights(run.rows, run.scores.get("normaliser", "m3ae"))
     maker = _CardMaker(run, right)
-    pairs = _spread_pairs(run, right)[: most // 6]
+    pairs = _spread_pairs(maker)[: most // 6]
     left = most - 2 * len(pairs)
-    wrong = _spread(run, np.flatnonzero(~right).tolist())[: left // 2]
-    good = _spread(run, np.flatnonzero(right).tolist())[: left - len(wrong)]
-    per_image = f"one per image, the question types in turn{', those with a heat map first' if run.heat else ''}"
+    wrong = _spread(maker, np.flatnonzero(~right).tolist())[: left // 2]
+    good = _spread(maker, np.flatnonzero(right).tolist())[: left - len(wrong)]
+    per_image = "one per image, the question types in turn"
+    first = [
+        *(["those with a heat map"] if run.heat else []),
+        *(["those that it answers"] if run.calibration or run.within else []),
+    ]
+    per_image += f"; {' and '.join(first)} first" if first else ""
     groups = [
         Group(
-            "Twins",
+            "Image pairs",
             "two images that differ in one finding, the same question: who does not look cannot get both right. "
             "Pairs with both right and pairs with a mistake in turn",
             [[maker.case(i) for i in pair[:2]] for pair in pairs],
@@ -78,7 +83,9 @@ def gallery(run: RunFiles, most: int = 24) -> list[Group]:
         Group("Mistakes, the most confident first", per_image, [[maker.case(i)] for i in wrong]),
         Group("Right answers, the most confident first", per_image, [[maker.case(i)] for i in good]),
     ]
-    return [group for group in groups if group.sets]
+    # A page whose first example is an answer withheld shows nothing of what the model does.
+    shown = [group for group in groups if group.sets]
+    return sorted(shown, key=lambda group: maker.abstains(group.sets[0][0].row))
 
 
 def disagreements(runs: Sequence[RunFiles], names: Sequence[str], most: int = 6) -> list[Group]:
@@ -94,16 +101,18 @@ def disagreements(runs: Sequence[RunFiles], names: Sequence[str], most: int = 6)
     groups = []
     for winner, loser in ((0, 1), (1, 0)):
         only = [i for i in range(len(lined[0].rows)) if right[winner][i] and not right[loser][i]]
-        chosen = _spread(lined[loser], only)[:most]
+        chosen = _spread(makers[loser], only)[:most]
         cards = [[replace(maker.case(i), by=name) for maker, name in zip(makers, names, strict=True)] for i in chosen]
         rule = f"{len(only):,} of {len(lined[0].rows):,} questions; those that {names[loser]} is surest about first"
         groups.append(Group(f"{names[winner]} is right, {names[loser]} is not", rule, cards))
     return [group for group in groups if group.sets]
 
 
-def _spread(run: RunFiles, places: Sequence[int]) -> list[int]:
-    """Confident first, those with a heat map before others; one per image, taking the question types in turn."""
-    ranked = sorted(places, key=lambda i: (run.rows[i].id not in run.heat, -(run.rows[i].score or 0.0)))
+def _spread(maker: "_CardMaker", places: Sequence[int]) -> list[int]:
+    """Those that are answered first, those with a heat map before others, then the confident ones; one per image,
+    taking the question types in turn."""
+    run = maker.run
+    ranked = sorted(places, key=lambda i: (maker.comes_late(run.rows[i]), -(run.rows[i].score or 0.0)))
     by_type: dict[str, list[int]] = {}
     images: set[str] = set()
     for place in ranked:
@@ -114,16 +123,19 @@ def _spread(run: RunFiles, places: Sequence[int]) -> list[int]:
     return in_turn(by_type.values())
 
 
-def _spread_pairs(run: RunFiles, right: np.ndarray) -> list[list[int]]:
-    """Pairs with a heat map before others; both right and not both right in turn; one pair per image."""
-    pairs = sorted(twin_pairs(run.rows).values(), key=lambda pair: run.rows[pair[0]].id not in run.heat)
+def _spread_pairs(maker: "_CardMaker") -> list[list[int]]:
+    """Pairs whose first question is answered, and those with a heat map, before others; both right and not both right
+    in turn; one pair per image."""
+    run = maker.run
+    pairs = sorted(twin_pairs(run.rows).values(), key=lambda pair: maker.comes_late(run.rows[pair[0]]))
     images: set[str] = set()
     kinds: dict[bool, list[list[int]]] = {True: [], False: []}
     for pair in pairs:
         if run.rows[pair[0]].image not in images:
             images.update(run.rows[i].image for i in pair)
-            kinds[bool(right[pair].all())].append(pair)
-    return in_turn(kinds.values())
+            kinds[bool(maker.right[pair].all())].append(pair)
+    piles = [pile for pile in kinds.values() if pile]
+    return in_turn(sorted(piles, key=lambda pile: maker.comes_late(run.rows[pile[0][0]])))
 
 
 def in_turn(piles: Iterable[list[Any]]) -> list[Any]:
@@ -155,6 +167,15 @@ class _CardMaker:
             bars=[(text, score, self.same(text) in true) for text, score in row.alternatives[:4]],
             verdict=self._verdict(row),
         )
+
+    def comes_late(self, row: Prediction) -> tuple[bool, bool]:
+        """Whether an example is better shown after others: nothing is answered, or there is no heat map."""
+        return self.abstains(row), row.id not in self.run.heat
+
+    def abstains(self, row: Prediction) -> bool:
+        """Whether `ask` would rather not give this answer."""
+        verdict = self._verdict(row)
+        return verdict is not None and verdict.abstains
 
     def _verdict(self, row: Prediction) -> Verdict | None:
         """What `ask` would say of this answer."""

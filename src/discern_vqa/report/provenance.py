@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from discern_vqa.report.read import BEFORE, RunFiles
+from discern_vqa.report.words import data_in_words, split_in_words
 from discern_vqa.scoring.literature import CAVEAT, literature
 from discern_vqa.scoring.page_tables import Cell, Figure, Table, percent
 
@@ -18,8 +19,9 @@ def facts(run: RunFiles) -> list[tuple[str, str]]:
         machine.append(f"{environment['threads']} thread{'s' if environment['threads'] != 1 else ''}")
     ran = [(BEFORE, "the stage before"), ("", "this training" if run.learning.get(BEFORE) else "training")]
     times = [f"{label} {_spent(run.learning[stage])}" for stage, label in ran if _spent(run.learning.get(stage, []))]
+    told = (data_in_words(config), split_in_words(str(run.scores.get("protocol") or "")))
     lines = [
-        ("data", f"{data.get('dataset', '')} {data.get('protocol', '')}".strip()),
+        ("data", ", ".join(filter(None, told)) if data.get("dataset") else ""),
         ("seed", "" if steps.get("seed") is None else str(steps["seed"])),
         ("epochs", str(steps.get("epochs", ""))),
         ("precision", str(steps.get("precision", ""))),

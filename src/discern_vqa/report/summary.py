@@ -11,6 +11,7 @@ from typing import Any
 from discern_vqa import measurements
 from discern_vqa.measurements import Scores
 from discern_vqa.report.read import RunFiles
+from discern_vqa.report.words import UNNAMED, data_in_words, what_it_sees
 
 
 def summary(run: RunFiles, scores: Scores) -> list[str]:
@@ -27,12 +28,12 @@ def _asked(run: RunFiles) -> str:
         for part, said in (("open", "open"), ("closed", "closed"), ("unknown", "of no given type"))
         if (scores.get(part) or {}).get("n")
     )
-    dataset = (run.config.get("data") or {}).get("dataset")
-    of = f" of {dataset}" if dataset else ""
+    dataset = data_in_words(run.config)
+    of = f" of {dataset}" if dataset != UNNAMED else ""
     learned = (((run.audit.get("counts") or {}).get("train") or {}).get("questions")) if run.audit else None
     after = f", after learning from {learned:,} others" if learned else ""
-    is_baseline = str((run.config.get("model") or {}).get("name", "")).startswith("baselines.")
-    sees = "" if is_baseline else " it sees an image and a question, and"
+    seen = what_it_sees(run.config).what
+    sees = f" it is given {seen}, and" if seen else ""
     return (
         f"It was asked the {scores['n']:,} {run.split} questions{of}{images} ({parts}){after};{sees}"
         " an answer counts when it equals the true one."

@@ -148,13 +148,19 @@ def _figures(both: Mapping[str, Any]) -> Table:
         ["mean confidence", *(Figure(100 * one["mean_confidence"]) for one in both.values())],
         ["accuracy", *(Figure(100 * one["accuracy"]) for one in both.values())],
         ["calibration error (ECE)", *(Figure(100 * one["ece"]) for one in both.values())],
-        ["the same by chance alone", *(Figure(100 * one["ece_by_chance"]) for one in both.values())],
+        ["calibration error by chance alone", *(Figure(100 * one["ece_by_chance"]) for one in both.values())],
         ["Brier score", *(Figure(one["brier"], digits=3) for one in both.values())],
-        ["area under the risk-coverage curve", *(Figure(100 * one["risk"]["aurc"]) for one in both.values())],
+        ["wrong among the surest (AURC)", *(Figure(100 * one["risk"]["aurc"]) for one in both.values())],
         ["right of the surer half", *(percent(one["surer_half"]) for one in both.values())],
     ]
     n = next(iter(both.values()))["n"]
-    return Table("confidence", "Confidence", ["", *both], rows, f"In % but for the Brier score; n = {n:,}.")
+    note = (
+        f"In % but for the Brier score; n = {n:,}. Calibration error: how far confidence and the share that is right "
+        "lie apart (expected calibration error, ECE). Brier score: the mean square of that distance, 0 at best. Wrong "
+        "among the surest: the share of wrong answers when only the surest are given, averaged over how many are given "
+        "(area under the risk-coverage curve, AURC)."
+    )
+    return Table("confidence", "Confidence", ["", *both], rows, note)
 
 
 def _sets(sets: Mapping[str, Any]) -> Table:
@@ -162,7 +168,10 @@ def _sets(sets: Mapping[str, Any]) -> Table:
     percentages = ("one answer, %", "none, %", "any, %")
     columns = ["threshold fitted on", "stated, %", "measured, %", "n", "mean size", *percentages]
     rows = [_set(*row) for row in set_rows(sets, _GROUPINGS, "… ")]
-    note = "Split-conformal: a set holds every answer whose score reaches a threshold fitted on held-out questions."
+    note = (
+        "A set holds every answer whose score reaches a threshold that was fitted on held-out questions "
+        "(split-conformal prediction)."
+    )
     return Table("answer_sets", "Answer sets: stated and measured coverage", columns, rows, note)
 
 

@@ -24,9 +24,9 @@ class Use:
     why: str
 
 
-def uses(scores: Mapping[str, Any]) -> list[Use]:
+def uses(scores: Mapping[str, Any], sees_no_pixels: bool = False) -> list[Use]:
     """The three lines. scores: the run's, with "paired" (`measurements.baselines.paired_tests`)."""
-    return [_alone(scores), _looks(scores), _knows(scores)]
+    return [_alone(scores), _looks(scores, sees_no_pixels), _knows(scores)]
 
 
 def _alone(scores: Mapping[str, Any]) -> Use:
@@ -47,8 +47,10 @@ def _alone(scores: Mapping[str, Any]) -> Use:
     return Use(purpose, CHECKED, f"{right} {wrong if overall['accuracy'] < 1 else ''}".strip())
 
 
-def _looks(scores: Mapping[str, Any]) -> Use:
+def _looks(scores: Mapping[str, Any], sees_no_pixels: bool) -> Use:
     purpose = "as a second look at the image?"
+    if sees_no_pixels:
+        return Use(purpose, NO, "It never sees the pixels of an image.")
     gap = (scores.get("reliance") or {}).get("overall") or {}
     if not gap.get("n") or not gap.get("ci95"):
         return Use(purpose, UNKNOWN, "It was not measured, or on too few images, whether it looks at the image.")

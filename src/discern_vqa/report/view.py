@@ -9,6 +9,7 @@ from discern_vqa.report.question_types import legend
 from discern_vqa.report.read import RunFiles, evaluate_anew
 from discern_vqa.report.summary import summary
 from discern_vqa.report.usable import uses
+from discern_vqa.report.words import UNNAMED, data_in_words, model_in_words, no_pixels, split_in_words, what_it_sees
 from discern_vqa.scoring.metrics import rights, shown_parts
 from discern_vqa.scoring.page_tables import Cell, Figure, Table, in_percent, table_of
 from discern_vqa.scoring.stored import own_file
@@ -21,7 +22,8 @@ TITLES = {
     "twins": "Image pairs, both right",
 }
 
-_NETWORK_SEES = "the image and the question"
+SHORT = {"unknown": "type not given", "twins": "image pairs"}
+"""What the columns of the main table are called; of the others the part's own name."""
 
 
 def view(run: RunFiles) -> dict[str, Any]:
@@ -31,7 +33,9 @@ def view(run: RunFiles) -> dict[str, Any]:
     """
     with own_file(f"a file of {run.folder}", evaluate_anew(run.folder)):
         tested = paired_tests(run.rows, run.baselines, run.scores.get("normaliser", "m3ae"))
-        scores = run.scores | {"paired": tested}
+        blind = no_pixels(run.config)
+        scores = {key: value for key, value in run.scores.items() if not (blind and key == "mirror")}
+        scores["paired"] = tested
         columns = shown_parts(scores)
         beside = strongest(scores, NO_PIXELS) or strongest(scores)
         rows, measured = _rows(run, columns, tested), measurements.tables(scores)
@@ -39,33 +43,33 @@ def view(run: RunFiles) -> dict[str, Any]:
             "name": run.name,
             "split": run.split,
             "model": (run.config.get("model") or {}).get("name", "model"),
-            "dataset": (run.config.get("data") or {}).get("dataset", "data set not named"),
-            "protocol": scores.get("protocol", ""),
+            "dataset": (run.config.get("data") or {}).get("dataset", UNNAMED),
+            "in_words": {
+                "model": model_in_words(run.config),
+                "data": data_in_words(run.config),
+                "split": split_in_words(str(scores.get("protocol") or "")),
+            },
             "n": scores["n"],
             "images": scores.get("images"),
             "normaliser": scores.get("normaliser", ""),
             "vocabulary": scores.get("vocabulary"),
-            "columns": [{"key": key, "title": TITLES[key], "n": scores[key]["n"]} for key in columns],
+            "columns": [{"key": key, "title": SHORT.get(key, key), "n": scores[key]["n"]} for key in columns],
             "cards": [_card(key, scores, beside) for key in columns],
             "rows": rows,
             "warnings": measurements.warnings(scores),
-            "uses": uses(scores),
-            "summary": summary(run, scores),
+            "uses": uses(scores, sees_no_pixels=bool(blind)),
+            "summary": [*summary(run, scores), *([blind] if blind else [])],
             "beside": beside,
             "by": _groups(run, beside),
-            "tables": [_table(rows, columns, scores), *measured, *_explained(run.explained)],
+            "tables": [_table(rows, columns, scores), *measured, *([] if blind else _explained(run.explained))],
             "measured": measured,
         }
 
 
-def _sees(run: RunFiles) -> str:
-    """What the model is shown, in words."""
-    name = str((run.config.get("model") or {}).get("name", ""))
-    return "what the baseline of that name sees" if name.startswith("baselines.") else _NETWORK_SEES
-
-
 def _rows(run: RunFiles, columns: list[str], tested: Mapping[str, Any]) -> list[dict[str, Any]]:
-    named: list[tuple[str, str, str, str, Mapping[str, Any]]] = [("", "model", run.name, _sees(run), run.scores)]
+    named: list[tuple[str, str, str, str, Mapping[str, Any]]] = [
+        ("", "model", run.name, what_it_sees(run.config).what, run.scores)
+    ]
     for group in measurements.groups(run.scores):
         title = group.title[0].upper() + group.title[1:]
         named += [(title, group.kind, name, group.sees.get(name, ""), one) for name, one in group.members.items()]

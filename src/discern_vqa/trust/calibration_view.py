@@ -21,7 +21,7 @@ _SET_COLUMNS = ["answer sets", "stated", "measured", "n", "mean size", "one answ
 def as_text(made: Calibration) -> str:
     """What was fitted, on what, and what it promises."""
     on = made.fitted_on
-    lone = ", scores taken one by one, since they sum to more than 1 or miss alternatives"
+    lone = ", each score by itself, since those of a question add up to more than 1 or some are missing"
     lines = [
         f"calibrated on {on['n']:,} {on.get('what', 'held-out')} questions about {on['images']:,} images, of which "
         f"{100 * on['accuracy']:.1f} % are answered right",
@@ -48,7 +48,7 @@ def measured_text(measured: Mapping[str, Any], raw: Mapping[str, Any] | None, na
         ["calibration error", *(f"{100 * figures['ece']:.1f}" for figures in columns_of)],
         ["  by chance alone", *(f"{100 * figures['ece_by_chance']:.1f}" for figures in columns_of)],
         ["Brier score", *(f"{figures['brier']:.3f}" for figures in columns_of)],
-        ["AURC", *(f"{100 * figures['risk']['aurc']:.1f}" for figures in columns_of)],
+        ["wrong among the surest (AURC)", *(f"{100 * figures['risk']['aurc']:.1f}" for figures in columns_of)],
         ["surer half, right", *(cell(figures["surer_half"]) for figures in columns_of)],
         ["  gain over all", *(f"{100 * figures['surer_half']['gain']:+.1f}" for figures in columns_of)],
     ]
@@ -86,7 +86,8 @@ def figure(measured: Mapping[str, Any], raw: Mapping[str, Any] | None, name: str
         left.errorbar(sure, hit, yerr=spread, color=color, linewidth=1.2, capsize=2, label=f"{label}, error {error}")
         left.scatter(sure, hit, s=[12 + 120 * b["n"] / figures["n"] for b in bins], color=color, zorder=3)
         curve = np.array(figures["risk"]["curve"])
-        right.plot(curve[:, 0], curve[:, 1], color=color, label=f"{label}, AURC {100 * figures['risk']['aurc']:.1f}")
+        wrong = f"{100 * figures['risk']['aurc']:.1f} % wrong on average"
+        right.plot(curve[:, 0], curve[:, 1], color=color, label=f"{label}, {wrong}")
     left.set(xlabel="confidence", ylabel="right", xlim=(0, 1), ylim=(0, 1), title="Reliability")
     answered = measured["abstention"]
     if answered["n"]:

@@ -280,7 +280,8 @@ def lines(found: Mapping[str, Any] | None) -> list[str]:
         ends = f"[{figures['ci95'][0]:.3f}, {figures['ci95'][1]:.3f}]"
         sentences.append(
             f"told from what it was trained on: {name} ({figures['n']:,} {KINDS[figures['what']]} against "
-            f"{figures['inside']:,}): AUROC {figures['auroc']:.3f} {ends}, {cell(figures['caught'])} % caught"
+            f"{figures['inside']:,}): {cell(figures['caught'])} % are noticed; a foreign one ranks as stranger than a "
+            f"familiar one in a share of {figures['auroc']:.3f} {ends} of their pairs (AUROC)"
         )
     return sentences
 
