@@ -95,7 +95,7 @@ def score(
         pairs(values or [], "--values", "CLOSED=closed,OPEN=open"),
         pairs(options or [], "--option", "encoding=cp1252"),
     )
-    rows, about, is_ours = _read(how, data, root)
+    how, rows, about, is_ours = _read(how, data, root)
     normalise = normalise or own_normaliser(predictions)
     taken = extraction.extract(rows)
     is_text = not is_of_run(predictions) and (not is_ours or extraction.is_free_text(rows, taken))
@@ -130,9 +130,8 @@ def score(
         say_next(*shlex.split(how.command())[1:], "--protocol", "all")
 
 
-def _read(how: "HowGiven", data: str | None, root: Path | None) -> "tuple[list[Prediction], list[str], bool]":
-    """The rows, sentences about how they were read (none of a file of our own), and whether they are
-    as this program writes them."""
+def _read(how: "HowGiven", data: str | None, root: Path | None) -> "tuple[HowGiven, list[Prediction], list[str], bool]":
+    """How the file was read, its rows, sentences about them, and whether they are as this program writes them."""
     from dataclasses import replace
 
     from discern_vqa.scoring import given_files, tools
@@ -159,7 +158,7 @@ def _read(how: "HowGiven", data: str | None, root: Path | None) -> "tuple[list[P
     renamed = {name: column for name, column in given.columns.items() if name != column}
     if renamed:
         notes.insert(0, "columns: " + ", ".join(f"{name} = {column}" for name, column in renamed.items()))
-    return rows, notes, given.is_ours
+    return how, rows, notes, given.is_ours
 
 
 def _check_table(table: Path, counts: str | None, predictions: Path | None, as_json: Path | None) -> None:

@@ -10,20 +10,21 @@ from discern_vqa.scoring.extraction import Extraction, in_words
 from discern_vqa.scoring.predictions import Prediction
 from discern_vqa.scoring.tables import cell
 
-SIDE_BY_SIDE = ("extracted", "ours", "medevalkit", "medevalkit_slake", "llava_med", "medevalkit_choice")
-"""The protocols that are always shown for free text, as far as the file has what they need."""
+SIDE_BY_SIDE = ("extracted", "ours", "medevalkit", "medevalkit_slake", "llava_med")
+FOR_CHOICES = ("extracted", "ours", "medevalkit_choice")
+"""The protocols that are always shown for free text, as far as the file has what they need; the latter where every
+question offers options."""
 APART = 0.05
 """A difference between protocols, as a share, from which a figure says little without its protocol's name."""
 _SHOWN = ("token_recall", "token_f1", "rouge_l")
 
 
-def score_text(
-    rows: Sequence[Prediction], extraction: Extraction, path: Path, normalise: str, answers: Sequence[str] | None = None
-) -> dict[str, Any]:
+def score_text(rows: Sequence[Prediction], extraction: Extraction, path: Path, normalise: str) -> dict[str, Any]:
     """The scores of the answers that were taken out, as of any predictions, and beside them: `protocol`, which is
     "extracted", `extraction` (rule -> answers), `protocols` (as `protocols.score_protocols`) and `free_text` (as
     `free_text.free_text`)."""
-    figures = protocols.score_protocols(rows, SIDE_BY_SIDE, answers)
+    names = FOR_CHOICES if all(row.options for row in rows) else SIDE_BY_SIDE
+    figures = protocols.score_protocols(rows, names)
     return terminal.score_rows(extraction.rows, path, normalise) | {
         "protocol": "extracted",
         "extraction": extraction.counts,

@@ -132,7 +132,7 @@ def _answer(row: Prediction) -> tuple[str, list[str]]:
             return letter[1].upper(), [*rules, "option"]
     if row.answer_type == CLOSED or is_yes_or_no(row.gold):
         word = _yes_or_no(text)
-        if word and word != text:
+        if word and word != text.strip(" .!"):  # "No." is no sentence
             return word, [*rules, "yes or no"]
     return text, rules
 

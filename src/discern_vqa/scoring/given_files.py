@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from discern_vqa.data.sample import CLOSED, OPEN
 from discern_vqa.errors import ConfigError, DataError, did_you_mean
-from discern_vqa.reading import workbooks
+from discern_vqa.reading import spellings, workbooks
 from discern_vqa.reading.columns import names_of, reach
 from discern_vqa.reading.encodings import read_table_text
+from discern_vqa.reading.field_names import plain
 from discern_vqa.reading.records import (
     Record,
     json_lines,
@@ -24,7 +26,7 @@ from discern_vqa.reading.records import (
     require_record,
     shown,
 )
-from discern_vqa.reading.table_files import LINES, LISTS, open_table
+from discern_vqa.reading.table_files import LINES, LISTS, TEXTS, open_table
 from discern_vqa.scoring import tools
 from discern_vqa.scoring.how_given import HowGiven
 from discern_vqa.scoring.prediction_columns import FIELDS, by_name, suggestion
@@ -33,7 +35,10 @@ from discern_vqa.scoring.row_values import NO_IMAGE, RowReader
 from discern_vqa.scoring.tools import Line
 from discern_vqa.scoring.tools.inspect import SAMPLES
 
+_ENDINGS = (*LINES, *LISTS, *TEXTS, *workbooks.ENDINGS, ".eval")
 _LOOKED_AT = 50
+_FEW = 4
+"""A column of more values than these holds no answer types."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,11 @@ def read(path: Path, how: HowGiven, is_joined: bool = False) -> Given:
     """
     path = Path(path)
     if path.is_dir():
-        raise DataError(f"{path} is a folder; a predictions file is expected", hint=inside(path))
+        known = sorted(file for file in path.iterdir() if file.suffix.lower() in _ENDINGS and file.is_file())
+        hint = f"name a file of it: discern score {known[0]}" if known else inside(path)
+        raise DataError(f"{path} is a folder; a predictions file is expected", hint=hint)
+    if how.tool:
+        tools.load(how.tool)
     names, records = _records(path, how)
     if not records:
         raise DataError(f"{path} holds no predictions", hint="write one JSON object per question, one per line")
@@ -84,7 +93,7 @@ def read(path: Path, how: HowGiven, is_joined: bool = False) -> Given:
         lines, notes = module.lines(records)
         columns = dict(how.columns)
     else:
-        columns, notes = _columns(path, how, names, records, is_joined), []
+        columns, notes = _columns(path, how, names, records, is_joined)
         lines = [Line(record, {}) for record in records]
     is_table = path.suffix.lower() not in (*LISTS, *LINES)
     lines = [Line(line.record, {**line.fields, **_mapped(line.record, columns, is_table)}) for line in lines]
@@ -123,15 +132,21 @@ def _of_json(path: Path, text: str, how: HowGiven) -> list[Record]:
         return _whole(json_lines(path, text, "each line is one object, or the whole file is one list"))
     place = "item "
     if isinstance(content, Mapping):
-        inside = next((tool.INSIDE for tool in tools.every().values() if content.get(tool.INSIDE)), "")
-        if not inside or how.options.get("sheet"):
+        texts = [value for value in content.values() if value is None or isinstance(value, str | int | float)]
+        if len(texts) == len(content) and "prediction" not in by_name(list(content), {}):  # {id: answer}
+            content = [{"id": number, "prediction": text} for number, text in content.items()]
+            return _listed(path, content, "item ")
+        listed = next((tool.INSIDE for tool in tools.every().values() if content.get(tool.INSIDE)), "")
+        if not listed or how.options.get("sheet"):
             return _whole(open_table(path, how.table(path)).records)
-        content, place = content[inside], f"{inside} item "
+        content, place = content[listed], f"{listed} item "
     if not isinstance(content, list):
         raise DataError(f"{path} holds {shown(content)}; expected a list of objects", hint='[{"question": "..."}, ...]')
-    return [
-        require_record(values, f"{path.name}:{place}{number}", number) for number, values in enumerate(content, start=1)
-    ]
+    return _listed(path, content, place)
+
+
+def _listed(path: Path, values: Sequence[Any], place: str) -> list[Record]:
+    return [require_record(one, f"{path.name}:{place}{number}", number) for number, one in enumerate(values, start=1)]
 
 
 def _whole(records: Iterable[Record | DataError]) -> list[Record]:
@@ -173,9 +188,11 @@ def _keys(names: Sequence[str], records: Sequence[Record]) -> dict[str, Any]:
 
 def _columns(
     path: Path, how: HowGiven, names: Sequence[str], records: Sequence[Record], is_joined: bool
-) -> dict[str, str]:
-    """Field -> column of a table of one's own. Raises DataError: predictions or true answers are in none."""
+) -> tuple[dict[str, str], list[str]]:
+    """Field -> column of a table of one's own, and what is to be told of it. Raises DataError: predictions or true
+    answers are in none."""
     columns = {**how.columns, **by_name(names, how.columns)}
+    notes = _drop_other_types(columns, how, records) if "answer_type" not in how.columns else []
     needed = {"prediction": "the answers that were given (prediction)", "gold": "the true answers (gold)"}
     missing = [name for name in needed if name not in columns and not (name == "gold" and is_joined)]
     if missing:
@@ -183,13 +200,15 @@ def _columns(
         guess = {name: column for name, column in guess.items() if name in missing}
         what = " nor ".join(needed[name] for name in missing)
         hint = how.command(columns={**how.columns, **guess})
-        if not guess:
-            hint = f"take them from the data set that was asked: {how.command(data=('NAME', 'FOLDER'))}"
+        if "prediction" in {*missing} - guess.keys():
+            hint = "score the file that a model wrote: this one has no further column of text"
+        elif not guess:
+            hint = f"take them from the data set that was asked, as in {how.command(data=('vqa_rad', 'FOLDER'))}"
         raise DataError(
             f"{path} has no column that is known to hold {what}; its columns are: {one_line(', '.join(names))[:500]}",
             hint=hint,
         )
-    return columns
+    return columns, notes
 
 
 def _require_columns(path: Path, given: Mapping[str, str], names: Sequence[str]) -> None:
@@ -203,6 +222,35 @@ def _require_columns(path: Path, given: Mapping[str, str], names: Sequence[str])
         if column not in known and column.partition(".")[0] not in known:
             listed = f"there are: {one_line(', '.join(names))[:500]}"
             raise ConfigError(f"{path} has no column {column!r}", hint=did_you_mean(column, names, listed))
+
+
+def _drop_other_types(columns: dict[str, str], how: HowGiven, records: Sequence[Record]) -> list[str]:
+    """Takes a column like "type" out where it holds other things than answer types; returns what is to be told."""
+    column = columns.get("answer_type", "")
+    if not column or plain(column) == "answertype":
+        return []
+    golds: dict[str, list[str]] = {}
+    for record in records:
+        golds.setdefault(str(_value(record, column) or "").strip(), []).append(
+            str(_value(record, columns.get("gold", "")))
+        )
+    unknown = [text for text in golds if text and text not in how.values and not spellings.answer_type(text)]
+    if not unknown:
+        return []
+    del columns["answer_type"]
+    if len(unknown) > _FEW:
+        return []
+    meant = {text: CLOSED if all(map(spellings.is_yes_or_no, golds[text])) else OPEN for text in unknown}
+    command = how.command(values={**how.values, **meant})
+    return [f"{column!r} holds {', '.join(unknown)}, which is no known answer type; if it is meant as one: {command}"]
+
+
+def _value(record: Record, column: str) -> Any:
+    """The value under a column; None where there is none."""
+    try:
+        return reach(record.values, column)
+    except KeyError:
+        return None
 
 
 def _mapped(record: Record, columns: Mapping[str, str], is_table: bool) -> dict[str, Any]:
@@ -225,7 +273,7 @@ def require_truths(path: Path, rows: Sequence[Prediction]) -> None:
     if silent:
         raise DataError(
             f"{path}: {len(silent):,} of {len(rows):,} questions have no true answer, the first is {shown(silent[0])}",
-            hint="take them out of the file, or add the data set that was asked: --data NAME FOLDER",
+            hint=f"add the data set that was asked, as in {HowGiven(path, data=('vqa_rad', 'FOLDER')).command()}",
         )
 
 

@@ -82,10 +82,10 @@ def _joined(given: Given, pairs: Pairs, name: str, how: str, parts: Mapping[str,
     total = len(given.rows)
     notes = [f"{len(pairs):,} of {total:,} lines were joined with {name} ({how})"]
     if missing := total - len(pairs):
-        lost = f"; {left_out:,} of them have no true answer and are left out" if left_out else ""
-        notes.append(f"{missing:,} lines could not be joined{lost}")
+        lost = f"; of these are left out, since they have no true answer: {left_out:,}" if left_out else ""
+        notes.append(f"lines that could not be joined: {missing:,}{lost}")
     if other_truths:
-        notes.append(f"{other_truths:,} lines have another true answer than {name}; that of {name} counts")
+        notes.append(f"lines with another true answer than {name}, whose answer counts: {other_truths:,}")
     asked_of = {sample.split for sample in pairs.values()}
     questions = sum(len(samples) for split, samples in parts.items() if split in asked_of)
     if len(asked_of) == 1 and questions > len({sample.id for sample in pairs.values()}):

@@ -43,7 +43,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "id": NAMES["id"],
     "image": NAMES["image"],
     "question": NAMES["question"],
-    "answer_type": NAMES["answer_type"][:4],
+    "answer_type": NAMES["answer_type"],
     "question_type": NAMES["question_type"],
     "organ": NAMES["organ"],
     "phrase_type": ("phrasetype", "qphrasetype"),
@@ -94,33 +94,33 @@ def by_name(names: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
 
 def suggestion(names: Sequence[str], rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> dict[str, str]:
     """Field -> column, for the prediction and the true answer where they are not among `columns`: what a person may
-    mean. Of two columns whose values are alike, the one that is called after answers is the true one."""
-    free = [name for name in names if name and name not in columns.values()]
-    texts = {name: [_text(row, name) for row in rows] for name in free}
-    free = [name for name in free if any(texts[name])]
-    texts |= {columns[field]: [_text(row, columns[field]) for row in rows] for field in columns}
-    guessed: dict[str, str] = {}
-    if "gold" not in columns:
-        named = [name for name in free if plain(name.rpartition(".")[2]) in ANSWER]
-        other = columns.get("prediction", "")
-        best = max(free, key=lambda name: _overlap(texts[name], texts[other]), default="") if other else ""
-        gold = named[0] if named else best
-        if gold and (named or _overlap(texts[gold], texts[other]) > 0):
-            guessed["gold"] = gold
-            free.remove(gold)
-    if "prediction" not in columns and free:
-        gold = columns.get("gold", guessed.get("gold", ""))
-        guessed["prediction"] = (
-            max(free, key=lambda name: (_overlap(texts[name], texts[gold]), free.index(name))) if gold else free[-1]
-        )
-    return guessed
+    mean. Taken is the pair of columns of which one most often holds the text of the other: that one is the prediction.
+    """
+    texts = {name: [_text(row, name) for row in rows] for name in names if name}
+    free = [name for name in texts if name not in columns.values() and any(texts[name])]
+    golds = [columns["gold"]] if "gold" in columns else free
+    predictions = [columns["prediction"]] if "prediction" in columns else free
+    held = {
+        (gold, prediction): _held(texts[gold], texts[prediction])
+        for gold in golds
+        for prediction in predictions
+        if gold != prediction
+    }
+    best = max(held, key=lambda pair: (held[pair], -free.index(pair[0]) if pair[0] in free else 0), default=None)
+    if best is not None and held[best] > 0:
+        pair = {"gold": best[0], "prediction": best[1]}
+    else:  # nothing is alike: the column that is called after answers, and the last one
+        pair = {"gold": next((name for name in free if plain(name.rpartition(".")[2]) in ANSWER), "")}
+        pair["prediction"] = next((name for name in reversed(free) if name != pair["gold"]), "")
+    return {field: name for field, name in pair.items() if field not in columns and name}
 
 
-def _overlap(texts: Sequence[str], others: Sequence[str]) -> float:
-    """The share of the rows in which a text begins as the other one does, or occurs in the other column."""
-    known = {other for other in others if other}
-    alike = sum(bool(text) and (text in known or text == other) for text, other in zip(texts, others, strict=True))
-    return alike / max(1, len(texts))
+def _held(golds: Sequence[str], predictions: Sequence[str]) -> float:
+    """The share of the rows whose prediction holds the true answer, where both columns have more than one value."""
+    if min(len(set(golds)), len(set(predictions))) < 2:
+        return 0.0
+    held = [bool(gold) and gold in prediction for gold, prediction in zip(golds, predictions, strict=True)]
+    return sum(held) / len(held)
 
 
 def _text(row: Mapping[str, Any], column: str) -> str:

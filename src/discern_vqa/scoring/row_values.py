@@ -81,6 +81,11 @@ class RowReader:
                 raise DataError(
                     f"--values {name}={kind}: there is no answer type {kind!r}", hint="open, closed or choice"
                 )
+        if self._how.values and all(line.fields.get("answer_type") in (None, "") for line in self._lines):
+            raise DataError(
+                f"{self._path}: --values maps answer types, and no column is known to hold them",
+                hint="name it: --columns answer_type=COLUMN",
+            )
         unknown: dict[str, list[str]] = {}
         first = ""
         for line in self._lines:

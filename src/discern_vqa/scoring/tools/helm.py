@@ -31,7 +31,9 @@ def lines(records: Sequence[Record]) -> tuple[list[Line], list[str]]:
     trials = len({record.values.get("train_trial_index", 0) for record in plain})
     notes = []
     if len(plain) < len(records):
-        notes.append(f"{len(records) - len(plain):,} requests about altered questions, or to calibrate, are left out")
+        notes.append(
+            f"requests about altered questions, or to calibrate, which are left out: {len(records) - len(plain):,}"
+        )
     if trials > 1:
         notes.append(f"every question was asked in {trials} trials, and each answer counts")
     return [Line(record, _fields(record, trials > 1)) for record in plain], notes

@@ -32,7 +32,7 @@ def lines(records: Sequence[Record]) -> tuple[list[Line], list[str]]:
     epochs = len({record.values.get("epoch", 1) for record in records})
     failed = sum(bool(record.values.get("error")) for record in records)
     notes = [f"every question was asked in {epochs} epochs, and each answer counts"] if epochs > 1 else []
-    notes += [f"{failed:,} samples failed in the program; they count as no answer"] if failed else []
+    notes += [f"samples that failed in the program, which count as no answer: {failed:,}"] if failed else []
     return [Line(record, _fields(record.values, epochs > 1)) for record in records], notes
 
 

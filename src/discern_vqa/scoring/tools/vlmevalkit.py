@@ -25,7 +25,7 @@ def is_of(values: Mapping[str, Any]) -> bool:
 
 def lines(records: Sequence[Record]) -> tuple[list[Line], list[str]]:
     failed = sum(str(record.values.get("prediction", "")).startswith(_FAILED) for record in records)
-    notes = [f"{failed:,} answers are failures of the program ({_FAILED!r}); they count as no answer"] if failed else []
+    notes = [f"failures of the program ({_FAILED!r}), which count as no answer: {failed:,}"] if failed else []
     return [Line(record, _fields(record.values)) for record in records], notes
 
 
