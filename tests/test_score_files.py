@@ -244,7 +244,7 @@ def given(tmp_path: Path, *records: dict[str, object]) -> Given:
     ("records", "images", "note"),
     [
         # ids alone
-        ([{"id": 3}, {"id": 1}], ["b.png", "a.png"], "2 of 2 lines were joined with rad (2 by id)"),
+        ([{"id": 3}, {"id": 1}], ["b.png", "a.png"], "joined with rad (2 by id, unchecked: the file repeats neither"),
         # ids of something else: by the question, as far as it is one
         (
             [{"id": 1, "question": "How many?", "gold": "2"}, {"id": 2, "question": "Which organ?", "gold": "lung"}],
@@ -304,3 +304,21 @@ def test_options_of_the_command_line_are_read_as_pairs_and_wrong_ones_are_said(t
         with pytest.raises(DiscernError, match=error) as caught:
             given_files.read(file, HowGiven(file, **how))
         assert caught.value.hint
+
+
+def test_multiple_choice_goes_from_a_data_set_to_the_figures(tmp_path, capsys):
+    other.Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "set.csv").write_text(
+        "id,image,question,answer,answer_type,choices\n1,a.png,What?,MRI,Multiple choice,CT | MRI\n"
+    )
+    other.as_json(tmp_path / "p.json", {"1": "(B)"})
+    out = tmp_path / "out.jsonl"
+    code, said, _ = run(f"discern score {tmp_path}/p.json --data csv {tmp_path}/set.csv --out {out}", capsys)
+    assert code == 0
+    assert "joined with csv (1 by id, unchecked" in said
+    (record,) = map(json.loads, out.read_text().splitlines())
+    assert (record["answer_type"], record["options"], record["gold"]) == ("choice", ["CT", "MRI"], "MRI")
+    code, said, _ = run(f"discern score {out} --protocol extracted,medevalkit_choice,ours", capsys)
+    assert re.findall(r"^(\w+) +1  +([\d.]+) ", said, re.MULTILINE) == [
+        ("extracted", "100.0"), ("medevalkit_choice", "0.0"), ("ours", "0.0"),
+    ]  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from discern_vqa.data.answers import normaliser
-from discern_vqa.data.sample import CLOSED, OPEN
+from discern_vqa.data.sample import CHOICE, CLOSED, OPEN
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.scoring import given_files, predictions
 from discern_vqa.scoring.extraction import extract, is_free_text
@@ -26,7 +26,7 @@ from discern_vqa.scoring.predictions import Prediction
 from discern_vqa.scoring.statistics import ALPHA, combined, detectable, estimate, mcnemar
 from discern_vqa.scoring.tables import aligned, cell
 
-PARTS = ("overall", OPEN, CLOSED)
+PARTS = ("overall", OPEN, CLOSED, CHOICE)
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def compare(answerers: Sequence[Answerer], normalise: str = "m3ae") -> dict[str,
     }
     images = np.array([row.image for row in rows], dtype=str)
     masks = part_masks([row.answer_type for row in rows])
-    parts = {part: masks[part] for part in PARTS if masks[part].any()}
+    parts = {part: masks[part] for part in PARTS if part in masks and masks[part].any()}
     reference = answerers[0].name
     tested = [
         (

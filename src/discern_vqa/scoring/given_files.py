@@ -11,12 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from discern_vqa.data.sample import CLOSED, OPEN
-from discern_vqa.errors import ConfigError, DataError, did_you_mean
-from discern_vqa.reading import spellings, workbooks
-from discern_vqa.reading.columns import names_of, reach
+from discern_vqa.errors import DataError
+from discern_vqa.reading import workbooks
+from discern_vqa.reading.columns import names_of
 from discern_vqa.reading.encodings import read_table_text
-from discern_vqa.reading.field_names import plain
 from discern_vqa.reading.records import (
     Record,
     json_lines,
@@ -28,8 +26,9 @@ from discern_vqa.reading.records import (
 )
 from discern_vqa.reading.table_files import LINES, LISTS, TEXTS, open_table
 from discern_vqa.scoring import tools
+from discern_vqa.scoring.given_columns import columns_of, mapped, require_columns
 from discern_vqa.scoring.how_given import HowGiven
-from discern_vqa.scoring.prediction_columns import FIELDS, by_name, suggestion
+from discern_vqa.scoring.prediction_columns import by_name
 from discern_vqa.scoring.predictions import REQUIRED, Prediction, inside
 from discern_vqa.scoring.row_values import NO_IMAGE, RowReader
 from discern_vqa.scoring.tools import Line
@@ -37,8 +36,6 @@ from discern_vqa.scoring.tools.inspect import SAMPLES
 
 _ENDINGS = (*LINES, *LISTS, *TEXTS, *workbooks.ENDINGS, ".eval")
 _LOOKED_AT = 50
-_FEW = 4
-"""A column of more values than these holds no answer types."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ def read(path: Path, how: HowGiven, is_joined: bool = False) -> Given:
         raise DataError(f"{path} holds no predictions", hint="write one JSON object per question, one per line")
     keys = _keys(names, records)
     names = names or names_of(record.values for record in records)
-    _require_columns(path, how.columns, names)
+    require_columns(path, how.columns, names)
     tool = how.tool or next((name for name, module in tools.every().items() if module.is_of(keys)), "")
     if tool:
         module = tools.load(tool)
@@ -93,10 +90,10 @@ def read(path: Path, how: HowGiven, is_joined: bool = False) -> Given:
         lines, notes = module.lines(records)
         columns = dict(how.columns)
     else:
-        columns, notes = _columns(path, how, names, records, is_joined)
+        columns, notes = columns_of(path, how, names, records, is_joined)
         lines = [Line(record, {}) for record in records]
     is_table = path.suffix.lower() not in (*LISTS, *LINES)
-    lines = [Line(line.record, {**line.fields, **_mapped(line.record, columns, is_table)}) for line in lines]
+    lines = [Line(line.record, {**line.fields, **mapped(line.record, columns, is_table)}) for line in lines]
     reader = RowReader(path, how, lines)
     rows = reader.rows()
     is_ours = not tool and not how.columns and set(REQUIRED) <= keys.keys()
@@ -186,87 +183,6 @@ def _keys(names: Sequence[str], records: Sequence[Record]) -> dict[str, Any]:
     return keys
 
 
-def _columns(
-    path: Path, how: HowGiven, names: Sequence[str], records: Sequence[Record], is_joined: bool
-) -> tuple[dict[str, str], list[str]]:
-    """Field -> column of a table of one's own, and what is to be told of it. Raises DataError: predictions or true
-    answers are in none."""
-    columns = {**how.columns, **by_name(names, how.columns)}
-    notes = _drop_other_types(columns, how, records) if "answer_type" not in how.columns else []
-    needed = {"prediction": "the answers that were given (prediction)", "gold": "the true answers (gold)"}
-    missing = [name for name in needed if name not in columns and not (name == "gold" and is_joined)]
-    if missing:
-        guess = suggestion(names, [record.values for record in records[:1000]], columns)
-        guess = {name: column for name, column in guess.items() if name in missing}
-        what = " nor ".join(needed[name] for name in missing)
-        hint = how.command(columns={**how.columns, **guess})
-        if "prediction" in {*missing} - guess.keys():
-            hint = "score the file that a model wrote: this one has no further column of text"
-        elif not guess:
-            hint = f"take them from the data set that was asked, as in {how.command(data=('vqa_rad', 'FOLDER'))}"
-        raise DataError(
-            f"{path} has no column that is known to hold {what}; its columns are: {one_line(', '.join(names))[:500]}",
-            hint=hint,
-        )
-    return columns, notes
-
-
-def _require_columns(path: Path, given: Mapping[str, str], names: Sequence[str]) -> None:
-    for name, column in given.items():
-        if name not in FIELDS:
-            raise ConfigError(
-                f"--columns: there is no field {name!r}",
-                hint=did_you_mean(name, FIELDS, f"there are: {', '.join(FIELDS)}"),
-            )
-        known = {*names, *(known.partition(".")[0] for known in names)}
-        if column not in known and column.partition(".")[0] not in known:
-            listed = f"there are: {one_line(', '.join(names))[:500]}"
-            raise ConfigError(f"{path} has no column {column!r}", hint=did_you_mean(column, names, listed))
-
-
-def _drop_other_types(columns: dict[str, str], how: HowGiven, records: Sequence[Record]) -> list[str]:
-    """Takes a column like "type" out where it holds other things than answer types; returns what is to be told."""
-    column = columns.get("answer_type", "")
-    if not column or plain(column) == "answertype":
-        return []
-    golds: dict[str, list[str]] = {}
-    for record in records:
-        golds.setdefault(str(_value(record, column) or "").strip(), []).append(
-            str(_value(record, columns.get("gold", "")))
-        )
-    unknown = [text for text in golds if text and text not in how.values and not spellings.answer_type(text)]
-    if not unknown:
-        return []
-    del columns["answer_type"]
-    if len(unknown) > _FEW:
-        return []
-    meant = {text: CLOSED if all(map(spellings.is_yes_or_no, golds[text])) else OPEN for text in unknown}
-    command = how.command(values={**how.values, **meant})
-    return [f"{column!r} holds {', '.join(unknown)}, which is no known answer type; if it is meant as one: {command}"]
-
-
-def _value(record: Record, column: str) -> Any:
-    """The value under a column; None where there is none."""
-    try:
-        return reach(record.values, column)
-    except KeyError:
-        return None
-
-
-def _mapped(record: Record, columns: Mapping[str, str], is_table: bool) -> dict[str, Any]:
-    """The values by field. Raises DataError where a record has no answer at all; in a table that is an empty cell."""
-    values: dict[str, Any] = {}
-    for name, column in columns.items():
-        try:
-            values[name] = reach(record.values, column)
-        except KeyError:
-            if name in ("prediction", "gold") and not is_table:
-                raise record.broken(
-                    f"missing {column}; there are: {one_line(', '.join(record.values))[:200]}"
-                ) from None
-    return values
-
-
 def require_truths(path: Path, rows: Sequence[Prediction]) -> None:
     """Raises DataError where a row has no true answer: it cannot be scored."""
     silent = [row.id for row in rows if not row.gold.strip()]
@@ -282,5 +198,5 @@ def image_note(rows: Sequence[Prediction]) -> str:
     unnamed = sum(row.image.startswith(NO_IMAGE) for row in rows)
     if not unnamed and (len(rows) < 2 or len({row.image for row in rows}) < len(rows)):
         return ""
-    what = f"{unnamed:,} lines name no image" if unnamed else "every line names an image of its own"
-    return f"{what}: where questions share images, the intervals are too narrow; --data NAME FOLDER adds the images"
+    what = f"lines without an image: {unnamed:,}" if unnamed else "every line has an image of its own"
+    return f"{what}; where questions share images, the intervals are too narrow (--data NAME FOLDER adds the images)"

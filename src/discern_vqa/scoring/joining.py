@@ -55,8 +55,11 @@ def join(given: Given, parts: Mapping[str, Sequence[Sample]], name: str) -> Join
             f"(the first has the id {shown(given.rows[0].id)} and asks {shown(given.rows[0].question)})",
             hint="name the data set that was asked, or the columns: --columns id=COLUMN,question=COLUMN",
         )
-    how = {"id": len(by_id), "place": len(by_place), "question": len(by_text)}
-    return _joined(given, pairs, name, ", ".join(f"{count:,} by {what}" for what, count in how.items() if count), parts)
+    counts = {"id": len(by_id), "place": len(by_place), "question": len(by_text)}
+    how = ", ".join(f"{count:,} by {what}" for what, count in counts.items() if count)
+    if by_id and all(_is_of(given.rows[place], sample) is None for place, sample in by_id.items()):
+        how += ", unchecked: the file repeats neither questions nor true answers"
+    return _joined(given, pairs, name, how, parts)
 
 
 def _joined(given: Given, pairs: Pairs, name: str, how: str, parts: Mapping[str, Sequence[Sample]]) -> Joined:

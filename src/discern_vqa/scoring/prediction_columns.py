@@ -17,7 +17,7 @@ PREDICTION = (
     "modelresponse", "modelprediction", "response", "output", "outputs", "predictions", "generatedanswer",
     "generatedtext", "generated", "generation", "completion", "hypothesis", "hyp", "rawoutput", "rawresponse",
     "rawprediction", "llmanswer", "llmresponse", "vlmanswer", "vorhersage", "modellantwort", "antwortmodell",
-    "prediccion", "predizione",
+    "prediccion", "predizione", "predictedtext",
 )  # fmt: skip
 GOLD = (
     "gold", "goldanswer", "goldlabel", "groundtruth", "groundtruthanswer", "gt", "gtanswer", "gtans", "answergt",
@@ -61,9 +61,16 @@ FIELDS = tuple(_NAMES)
 """What `--columns` can map, the most needed first."""
 
 
-def by_name(names: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
+def by_name(
+    names: Sequence[str], given: Mapping[str, str], is_ours: bool = False, is_joined: bool = False
+) -> dict[str, str]:
     """Field -> column, for the fields that are not `given`. A name counts whole, and of a dotted one (a key within a
-    key) the last part."""
+    key) the last part.
+
+    Args:
+        is_ours: the names are those of this program; elsewhere a "score" is mostly a judge's, and no confidence.
+        is_joined: the true answers come from elsewhere, so that a lone column "answer" is the prediction.
+    """
     free = [name for name in names if name and name not in given.values()]
     columns: dict[str, str] = {}
 
@@ -73,7 +80,8 @@ def by_name(names: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
         whole = {plain(name): name for name in reversed(free)}
         last = {plain(name.rpartition(".")[2]): name for name in reversed(free)}
         for plainly in (whole, last):
-            column = next((plainly[name] for name in (plain(field), *usual) if name in plainly), "")
+            own = () if field == "score" and not is_ours else (plain(field),)
+            column = next((plainly[name] for name in (*own, *usual) if name in plainly), "")
             if column:
                 columns[field] = column
                 free.remove(column)
@@ -84,7 +92,7 @@ def by_name(names: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
     is_there = {*given, *columns}
     if "prediction" in is_there:
         take("gold", ANSWER)
-    elif "gold" in is_there:
+    elif "gold" in is_there or is_joined:
         take("prediction", ANSWER)
     for field, usual in _NAMES.items():
         if field not in ("prediction", "gold"):
@@ -109,9 +117,10 @@ def suggestion(names: Sequence[str], rows: Sequence[Mapping[str, Any]], columns:
     best = max(held, key=lambda pair: (held[pair], -free.index(pair[0]) if pair[0] in free else 0), default=None)
     if best is not None and held[best] > 0:
         pair = {"gold": best[0], "prediction": best[1]}
-    else:  # nothing is alike: the column that is called after answers, and the last one
+    else:  # nothing is alike: the column that is called after answers, and the last one of words
         pair = {"gold": next((name for name in free if plain(name.rpartition(".")[2]) in ANSWER), "")}
-        pair["prediction"] = next((name for name in reversed(free) if name != pair["gold"]), "")
+        words = [name for name in free if name != pair["gold"] and any(text.isalpha() for text in texts[name])]
+        pair["prediction"] = words[-1] if words else ""
     return {field: name for field, name in pair.items() if field not in columns and name}
 
 

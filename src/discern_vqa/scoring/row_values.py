@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from discern_vqa.data.sample import CLOSED, OPEN
+from discern_vqa.data.sample import CHOICE, CLOSED, OPEN
 from discern_vqa.errors import DataError
 from discern_vqa.reading import spellings
 from discern_vqa.reading.records import Record, number_text, parse_json, shown
@@ -54,17 +54,19 @@ class RowReader:
         number = _text(fields.get("id"), record, "id")
         number = number if number.strip() else str(record.number)
         image = _text(fields.get("image"), record, "image")
+        options = tuple(_options(fields.get("options"), record))
+        kind = self._type(_text(fields.get("answer_type"), record, "answer_type"))
         return Prediction(
             id=number,
             image=image if image.strip() else f"{NO_IMAGE}{number}",
             gold=truths[0] if truths else "",
-            answer_type=self._type(_text(fields.get("answer_type"), record, "answer_type")),
+            answer_type=kind or (CHOICE if options else ""),
             prediction=_text(fields.get("prediction"), record, "prediction"),
             score=self._score(fields.get("score"), record),
             alternatives=_alternatives(fields.get("alternatives"), record),
             others=fields.get("others") if isinstance(fields.get("others"), int) else None,
             accepted=tuple([*truths[1:], *accepted]),
-            options=tuple(_options(fields.get("options"), record)),
+            options=options,
             **{name: _first_text(fields.get(name), record, name) for name in _TEXTS},
         )
 
@@ -124,6 +126,11 @@ class RowReader:
         self.notes += ["the scores are taken as per cent"] if self._in_per_cent else []
         self.notes += [] if self.has_ids else ["there are no ids; the numbers of the lines are taken"]
         self.notes += [f"{what}: {count:,}" for count, what in counts if count]
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a number, with a per cent sign or without one, or says that there is none."""
+    return spellings.is_missing(text) or _number(text) is not None
 
 
 def _number(value: object) -> float | None:

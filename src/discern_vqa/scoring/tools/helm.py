@@ -10,7 +10,6 @@ left out. HELM saves a copy of the image for every question, so that its names d
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from discern_vqa.data.sample import CHOICE
 from discern_vqa.errors import DataError
 from discern_vqa.reading.records import Record
 from discern_vqa.scoring.tools import Line
@@ -60,8 +59,6 @@ def _fields(record: Record, has_trials: bool) -> dict[str, Any]:
     result = values.get("result")
     completion = first_of(result.get("completions")) if isinstance(result, Mapping) else None
     fields: dict[str, Any] = {"image": image or f"question {number}"} if has_trials or image else {}
-    if options:
-        fields["answer_type"] = CHOICE
     return {
         **fields,
         "id": f"{number} (trial {values.get('train_trial_index', 0)})" if has_trials else number,

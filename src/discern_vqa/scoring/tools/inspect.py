@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from discern_vqa.data.sample import CHOICE
 from discern_vqa.reading.records import Record
 from discern_vqa.scoring.tools import Line
 from discern_vqa.scoring.tools._parts import named_fields, text_of, without_letters
@@ -43,8 +42,6 @@ def _fields(values: Mapping[str, Any], has_epochs: bool) -> dict[str, Any]:
     )
     image, question = _asked(values.get("input"), values.get("attachments"))
     options = without_letters([str(choice) for choice in values.get("choices") or []])
-    if options:
-        fields.setdefault("answer_type", CHOICE)
     if image:
         fields.setdefault("image", image)
     number = str(values.get("id"))

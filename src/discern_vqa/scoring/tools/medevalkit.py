@@ -8,7 +8,6 @@ There is no id and mostly no image: both come from the data set, whose order the
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from discern_vqa.data.sample import CHOICE
 from discern_vqa.reading.records import Record
 from discern_vqa.scoring.tools import Line
 from discern_vqa.scoring.tools._parts import named_fields, options_of
@@ -29,8 +28,6 @@ def lines(records: Sequence[Record]) -> tuple[list[Line], list[str]]:
 def _fields(values: Mapping[str, Any]) -> dict[str, Any]:
     options = options_of(values)
     fields = named_fields([values], ("image", "answer_type", "organ", "id"))
-    if options:
-        fields.setdefault("answer_type", CHOICE)
     return {
         **fields,
         "question": values.get("question"),

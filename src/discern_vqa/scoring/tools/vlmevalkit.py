@@ -8,7 +8,6 @@ type. An answer that the program could not get begins with "Failed to obtain ans
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from discern_vqa.data.sample import CHOICE
 from discern_vqa.reading.records import Record
 from discern_vqa.scoring.tools import Line
 from discern_vqa.scoring.tools._parts import named_fields, options_of
@@ -33,8 +32,6 @@ def _fields(values: Mapping[str, Any]) -> dict[str, Any]:
     options = options_of(values)
     answer = values.get("prediction")
     fields = named_fields([values], ("image", "answer_type", "organ", "question_type"))
-    if options:
-        fields.setdefault("answer_type", CHOICE)
     return {
         **fields,
         "id": values.get("index"),
