@@ -87,6 +87,19 @@ def test_free_text_is_shown_protocol_beside_protocol_and_what_was_taken_out_is_c
     assert "WARNING" not in said
 
 
+def test_an_answer_with_another_sign_is_not_right_in_the_headline(tmp_path, capsys):
+    other.as_json(
+        tmp_path / "p.json", [{"gold": "<5 mm", "response": "Answer: >5 mm"}, {"gold": "ct", "response": "CT."}]
+    )
+    said = run(f"discern score {tmp_path}/p.json", capsys)[1]
+    assert "answers are compared by 'plain', since 'm3ae' takes '>5 mm' for '<5 mm'" in said
+    assert re.search(r"^extracted +50\.0 ", said, re.MULTILINE)
+    assert "compares in its own way" in said
+    said = run(f"discern score {tmp_path}/p.json --normalise m3ae", capsys)[1]
+    assert re.search(r"^extracted +100\.0 ", said, re.MULTILINE)
+    assert "WARNING: 1 of the answers that count as right say something else" in said
+
+
 def test_answers_that_are_chosen_from_a_list_are_scored_as_they_stand(files, tmp_path, capsys):
     said = run(f"discern score {files}/predictions.test.jsonl", capsys)[1]
     assert "extracted" not in said
@@ -97,6 +110,21 @@ def test_answers_that_are_chosen_from_a_list_are_scored_as_they_stand(files, tmp
     (tmp_path / "b" / "config.json").write_text("{}")
     for name in "ab":  # a model that names alternatives, and a file in a run folder
         assert "extracted" not in run(f"discern score {tmp_path / name / 'predictions.test.jsonl'}", capsys)[1]
+
+
+def test_answers_in_a_run_folder_are_compared_as_they_stand(tmp_path):
+    from discern_vqa.scoring.compare import read_answerers
+
+    rows = [record | {"id": str(record["id"]), "prediction": "No, none."} for record in other.ours()]
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        other.lines(tmp_path / name / "predictions.test.jsonl", rows)
+        (tmp_path / name / "config.json").write_text("{}")
+    other.lines(tmp_path / "c.jsonl", rows)
+    runs = [str(tmp_path / name) for name in "ab"]
+    assert {row.prediction for model in read_answerers(runs) for row in model.seeds[0]} == {"No, none."}
+    with_text = read_answerers([*runs, str(tmp_path / "c.jsonl")])
+    assert [model.seeds[0][0].prediction for model in with_text] == ["No"] * 3
 
 
 def test_what_is_written_out_is_compared_with_the_file_itself(files, tmp_path, capsys):

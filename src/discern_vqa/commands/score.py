@@ -96,9 +96,12 @@ def score(
         pairs(options or [], "--option", "encoding=cp1252"),
     )
     how, rows, about, is_ours = _read(how, data, root)
-    normalise = normalise or own_normaliser(predictions)
     taken = extraction.extract(rows)
     is_text = not is_of_run(predictions) and (not is_ours or extraction.is_free_text(rows, taken))
+    if is_text and not normalise:
+        normalise, note = text_report.fitting_normaliser(taken, own_normaliser(predictions))
+        about += [note] if note else []
+    normalise = normalise or own_normaliser(predictions)
     if is_text:
         scores = text_report.score_text(rows, taken, predictions, normalise)
     else:

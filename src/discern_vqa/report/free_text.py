@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from discern_vqa.data.normalisers import SAFE
+from discern_vqa.measurements.merged import counted
 from discern_vqa.report import terminal
 from discern_vqa.scoring import free_text, protocols
 from discern_vqa.scoring.extraction import Extraction, in_words
@@ -33,6 +35,16 @@ def score_text(rows: Sequence[Prediction], extraction: Extraction, path: Path, n
     }
 
 
+def fitting_normaliser(extraction: Extraction, normalise: str) -> tuple[str, str]:
+    """The normaliser for the headline where nobody names one, and a sentence where it is not `normalise`: one that does
+    not count an answer as right which differs from the true one in a sign, a comparison or a number."""
+    counts = counted(extraction.rows, normalise)
+    if not counts["losing"]:
+        return normalise, ""
+    given, true = counts["examples"][0]
+    return SAFE, f"answers are compared by {SAFE!r}, since {normalise!r} takes {given!r} for {true!r}"
+
+
 def as_text(scores: dict[str, Any]) -> str:
     """The table of `terminal`, what was taken out, and the protocols side by side."""
     figures = scores["protocols"]
@@ -42,6 +54,10 @@ def as_text(scores: dict[str, Any]) -> str:
     titles = {name: cell(scores["free_text"][name]["overall"], "value") for name in _SHOWN}
     lines.append(", ".join(f"{free_text.TITLES[name]} {value}" for name, value in titles.items()))
     lines += ["", protocols.as_table(figures)]
+    if scores["normaliser"] != protocols.PROTOCOLS["extracted"].cleaning:
+        lines.append(
+            f"(each protocol compares in its own way; {scores['normaliser']!r} is that of the first table alone)"
+        )
     if shares[high] - shares[low] >= APART:
         lines += [
             "",

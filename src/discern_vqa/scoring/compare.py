@@ -50,6 +50,7 @@ def read_answerers(given: Sequence[str], split: str = "test") -> list[Answerer]:
     there or broken.
     """
     answerers: list[Answerer] = []
+    is_text = False
     for text in given:
         name, equals, paths = text.partition("=")
         if not equals or Path(text).exists():
@@ -59,11 +60,13 @@ def read_answerers(given: Sequence[str], split: str = "test") -> list[Answerer]:
             raise ConfigError(f"{text!r} names no file", hint="NAME=PATH,PATH for several seeds of one model")
         _refuse_twice(files, name)
         answerers.append(Answerer(name or _name(Path(text), split), tuple(_read(file) for file in files)))
+        seeds = zip(files, answerers[-1].seeds, strict=True)
+        is_text = is_text or any(not is_of_run(file) and _is_free_text(rows) for file, rows in seeds)
     if sum(len(answerer.seeds) for answerer in answerers) < 2:
         hint = "discern compare RUN RUN, predictions files, or seeds of one model: NAME=PATH,PATH"
         raise ConfigError("there is nothing to compare with", hint=hint)
     names = [answerer.name for answerer in answerers]
-    if any(_is_free_text(rows) for answerer in answerers for rows in answerer.seeds):
+    if is_text:
         answerers = [
             Answerer(answerer.name, tuple(extract(rows).rows for rows in answerer.seeds), is_extracted=True)
             for answerer in answerers
