@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from discern_vqa.errors import DataError
 from discern_vqa.measurements import warnings
 from discern_vqa.measurements.vocabulary import ceiling
-from discern_vqa.report.terminal import as_table, score_file
+from discern_vqa.report.terminal import as_table, score_rows
 from discern_vqa.scoring import predictions
 from discern_vqa.scoring.intervals import clustered_bootstrap, interval, wilson
 from discern_vqa.scoring.metrics import check_parts, figure, score
@@ -146,7 +146,7 @@ def test_scoring_does_not_wake_torch() -> None:
 
 def test_a_file_is_scored_and_printed_with_baselines_controls_and_a_warning(tmp_path: Path) -> None:
     predictions.write(tmp_path / "p.jsonl", [row(i, i % 4 != 0, twin=f"t{i // 2}") for i in range(80)])
-    scores = score_file(tmp_path / "p.jsonl")
+    scores = score_rows(predictions.read(tmp_path / "p.jsonl"), tmp_path / "p.jsonl")
     assert scores["overall"]["accuracy"] == 0.75
     assert "WARNING" not in as_table(scores)
     weak, strong = {"overall": figure(np.arange(80) < 20, [str(i) for i in range(80)])}, {"overall": scores["overall"]}
@@ -188,3 +188,14 @@ def test_a_model_that_does_not_need_its_image_is_warned_of() -> None:
     scores = score([row(i, i % 2 == 0) for i in range(40)])
     scores["controls"] = {"blank_image": {"overall": scores["overall"]}}
     assert "the image hardly matters to this model: blank_image" in warnings(scores)[0]
+
+
+def test_multiple_choice_is_a_part_of_its_own_and_overall_counts_it():
+    rows = [row(1, True, "open"), row(2, True, "choice"), row(3, False, "choice"), row(4, True, "")]
+    scores = score(rows)
+    assert {part: scores[part]["n"] for part in ("open", "closed", "choice", "unknown")} == {
+        "open": 1, "closed": 0, "choice": 2, "unknown": 1,
+    }  # fmt: skip
+    assert scores["choice"]["accuracy"] == 0.5
+    check_parts(scores, "these")
+    assert "choice" not in score(rows[:1])

@@ -25,6 +25,7 @@ def counts(samples: Mapping[str, Sequence[Sample]]) -> str:
     kinds = {
         "open": sum(row.answer_type == "open" for row in questions),
         "closed": sum(row.answer_type == "closed" for row in questions),
+        "multiple choice": sum(row.answer_type == "choice" for row in questions),
         "without a type": sum(not row.answer_type for row in questions),
     }
     text = ", ".join(f"{number:,} {name}" for name, number in numbers.items() if number)
