@@ -113,6 +113,10 @@ class TextEncoder(Encoder):
         """(B, M) ids -> (B, M, c) states: what a frozen encoder caches."""
         raise NotImplementedError(f"{type(self).__name__} has no states that could be cached")
 
+    def states_of_equally_long(self, tokens: Tensor, keep: Tensor) -> Tensor:
+        """As `states`, of texts with equally many tokens, for answering: padding need not be computed."""
+        return self.states(tokens, keep)
+
     def forward(
         self, tokens: Tensor, keep: Tensor, hidden: Tensor | None = None, states: Tensor | None = None
     ) -> Encoded:

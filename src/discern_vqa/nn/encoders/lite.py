@@ -7,6 +7,7 @@ hidden cell of cached states is replaced by a learned vector; with pixels its bl
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,11 @@ class LiteImage(ImageEncoder):
 
     def states(self, image: Tensor) -> Tensor:
         """See ImageEncoder; the global state is the class token, or the mean of the cells of a map."""
-        features = self.backbone((image - self.mean) / self.std).last_hidden_state
+        return self.states_by(lambda x: self.backbone(x).last_hidden_state, image)
+
+    def states_by(self, network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+        """As `states`, by another way to compute what the backbone computes: normalised images to its last layer."""
+        features = network((image - self.mean) / self.std)
         if not self.is_map:
             return features
         return _cells_of(features, 0 if self.below else self.pool)
@@ -208,6 +213,21 @@ class LiteText(TextEncoder):
     def states(self, tokens: Tensor, keep: Tensor) -> Tensor:
         """See TextEncoder; the answer slot's state is a padding token's that has seen the whole text."""
         return self.backbone(input_ids=tokens, attention_mask=keep.long()).last_hidden_state
+
+    def states_of_equally_long(self, tokens: Tensor, keep: Tensor) -> Tensor:
+        """See TextEncoder. BERT reads the texts and the answer slot alone; the states of padding, which count nowhere,
+        are 0."""
+        from transformers import BertModel
+
+        if not isinstance(self.backbone, BertModel):  # whose positions are numbered as they stand in the text
+            return self.states(tokens, keep)
+        used = torch.cat([keep[0].nonzero()[:, 0], torch.tensor([keep.shape[1] - 1], device=keep.device)])
+        read = self.backbone(
+            input_ids=tokens[:, used], attention_mask=keep[:, used].long(), position_ids=used[None]
+        ).last_hidden_state
+        states = read.new_zeros(*tokens.shape, read.shape[-1])
+        states[:, used] = read
+        return states
 
     def sentence(self, states: Tensor, keep: Tensor, layers: nn.ModuleList | None = None) -> Tensor:
         return super().sentence(self._rise(states, keep, layers) if layers else states, keep)
