@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from discern_vqa.data.bounded import BoundedTensors
+from discern_vqa.data.bounded import BoundedTensors, PerText
 from discern_vqa.data.sources import Key, PixelSource, TextSource, augmented_views, decoded
 from discern_vqa.data.text import Tokens
 from discern_vqa.errors import RunError
@@ -26,7 +26,8 @@ MOST_BYTES = 2**28
 """Of states, and as many of pixels: the states of 2,000 to 6,000 images of the `lite` recipes."""
 FEW_BYTES = 2**25
 """What is left of them after `forget`."""
-_TEXT_BYTES = 2**25  # the states of 1,800 questions of the `lite` recipes
+TEXT_BYTES = 2**25
+"""Of states of texts, and as many of what the last layers make of them: 900 questions of the `lite` recipes."""
 _DECODERS = min(4, os.cpu_count() or 1)  # threads; Pillow decodes outside of Python's lock
 
 
@@ -160,29 +161,18 @@ def _name(key: str, content: bytes, view: int) -> tuple[bytes, str, int]:
 class AnsweringTexts(TextSource):
     """Cached states of a frozen text encoder, (M, c) for each distinct text.
 
-    `encode(ids, keep) -> (B, M, c)` gets texts with equally many tokens, so that nothing is computed for padding that
-    is longer than it has to be, and what else is in a batch changes the states of a text as little as possible: on the
-    processors that this was tried on, not at all.
+    `encode(ids, keep) -> (B, M, c)` gets equally long texts.
     """
 
     def __init__(self, encode: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__(encode)
-        self._kept = BoundedTensors(_TEXT_BYTES)
+        self._kept = PerText(TEXT_BYTES)
 
     def get(self, tokens: Tokens) -> Tensor:
         """(B, M, c) states."""
-        texts = [tuple(row) for row in tokens.ids.tolist()]
-        states = {text: self._kept.get(text) for text in texts}
-        lengths = tokens.keep.sum(1).tolist()
-        missing: dict[int, dict[tuple[int, ...], int]] = {}
-        for row, (text, length) in enumerate(zip(texts, lengths, strict=True)):
-            if states[text] is None:
-                missing.setdefault(length, {})[text] = row
-        for rows in missing.values():
-            places = torch.tensor(list(rows.values()))
-            with torch.inference_mode():
-                encoded = self.encode(tokens.ids[places], tokens.keep[places]).to(torch.bfloat16)
-            for text, state in zip(rows, encoded, strict=True):
-                states[text] = alone = state.clone()
-                self._kept.put(text, alone)
-        return torch.stack([state for text in texts if (state := states[text]) is not None]).float()
+
+        @torch.inference_mode()
+        def encoded(rows: Tensor) -> Tensor:
+            return self.encode(tokens.ids[rows], tokens.keep[rows]).to(torch.bfloat16)
+
+        return self._kept(tokens.ids, tokens.keep, encoded).float()

@@ -1,14 +1,15 @@
-"""A dictionary that holds a bounded number of bytes: what was used longest ago goes first."""
+"""What is computed once and kept, in a bounded number of bytes."""
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from threading import Lock
 
+import torch
 from torch import Tensor
 
 
 class BoundedTensors:
-    """Tensors by key, at most `most` bytes of them. Several threads may use it."""
+    """Tensors by key, at most `most` bytes of them: what was used longest ago goes first. Threads may share it."""
 
     def __init__(self, most: int) -> None:
         self.most, self.bytes = most, 0
@@ -43,3 +44,34 @@ class BoundedTensors:
     def _drop(self, key: Hashable) -> None:
         before = self._tensors.pop(key, None)
         self.bytes -= 0 if before is None else before.nbytes
+
+
+class PerText:
+    """What is made of each text is made once, and kept as long as there is room.
+
+    most: bytes. Texts of one length are made together, each of them once: padding can then be cut off, and what a text
+    gets depends on nothing but itself, since sums are made in the same order whatever else is asked.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._kept = BoundedTensors(most)
+
+    def __call__(self, ids: Tensor, keep: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor:
+        """(B, ...) what is made of the texts ids (B, M), whose tokens are at `keep`. `make` gets some of the rows (n,),
+        equally long texts, and returns (n, ...)."""
+        texts, lengths = [tuple(row) for row in ids.tolist()], keep.sum(1).tolist()
+        made = {text: self._kept.get(text) for text in texts}
+        missing: dict[int, dict[tuple[int, ...], int]] = {}
+        for row, text in enumerate(texts):
+            if made[text] is None:
+                missing.setdefault(lengths[row], {})[text] = row
+        for rows in missing.values():
+            places = torch.tensor(list(rows.values()), device=ids.device)
+            for text, tensor in zip(rows, make(places), strict=True):
+                made[text] = alone = tensor.clone()
+                self._kept.put(text, alone)
+        return torch.stack([tensor for text in texts if (tensor := made[text]) is not None])
+
+    def clear(self) -> None:
+        """Forgets all: what is made of a text has changed."""
+        self._kept.trim(0)

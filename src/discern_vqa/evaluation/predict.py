@@ -12,9 +12,10 @@ import torch
 from discern_vqa.answering.decisions import in_order
 from discern_vqa.answering.modes import Answering
 from discern_vqa.data.ablated_images import BlankImages, ShuffledImages
-from discern_vqa.data.answering_sources import AnsweringPixels, AnsweringStates, AnsweringTexts
+from discern_vqa.data.answering_sources import TEXT_BYTES, AnsweringPixels, AnsweringStates, AnsweringTexts
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.batch import Batcher
+from discern_vqa.data.bounded import PerText
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import ImageSource, StateSource
 from discern_vqa.evaluation.features import image_vectors, question_vectors
@@ -178,7 +179,9 @@ def answering_batcher(run: Run, model: Any) -> Batcher:
     if isinstance(source, StateSource):
         before = run.cache_of_states(model.image)
         images = AnsweringStates(images, AnsweringEncoder(model.image), source.views, source.seed, before)
-    texts = None if batcher.texts is None else AnsweringTexts(answering_texts(model.text))
+    texts = None
+    if batcher.texts is not None:
+        texts, model.text.once = AnsweringTexts(answering_texts(model.text)), PerText(TEXT_BYTES)
     return replace(batcher, images=images, texts=texts)
 
 

@@ -1,6 +1,7 @@
 """What every encoder is: pixels or ids (or cached states of them) in, `Encoded(h, H)` out."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -106,8 +107,16 @@ class ImageEncoder(Encoder):
         raise NotImplementedError
 
 
+Once = Callable[[Tensor, Tensor, Callable[[Tensor], Tensor]], Tensor]
+"""`data.bounded.PerText`: ids (B, M), keep (B, M) and a function of some rows (n,) to what it makes of all rows."""
+
+
 class TextEncoder(Encoder):
     """A text encoder of M positions, the last of which is the answer slot."""
+
+    once: Once | None = None
+    """For answering, when weights stay as they are and texts are not changed: what the last layers make of a text is
+    made once. Set by whoever opens a model to ask it."""
 
     def states(self, tokens: Tensor, keep: Tensor) -> Tensor:
         """(B, M) ids -> (B, M, c) states: what a frozen encoder caches."""

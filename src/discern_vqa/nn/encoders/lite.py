@@ -254,8 +254,11 @@ class LiteText(TextEncoder):
             words = self.covered(self.backbone.get_input_embeddings()(tokens), hidden)
             states = self.backbone(inputs_embeds=words, attention_mask=keep.long()).last_hidden_state
         else:
-            states = self.covered(self.states(tokens, keep) if states is None else states, hidden)
-            states = self._rise(states, keep, self.upper) if self.upper else states
+            below = states = self.covered(self.states(tokens, keep) if states is None else states, hidden)
+            if self.upper and self.once is not None and hidden is None and not torch.is_grad_enabled():
+                states = self.once(tokens, keep, lambda rows: self._rise(below[rows], keep[rows], self.upper))
+            elif self.upper:
+                states = self._rise(states, keep, self.upper)
         mean = super().sentence(states, keep)
         return Encoded(h=self.project_global(mean), H=self.project_words(states))
 
