@@ -19,8 +19,8 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError
 from discern_vqa.evaluation.explain_view import measured
 from discern_vqa.evaluation.heatmaps import Map
+from discern_vqa.evaluation.one_question import single_question
 from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.evaluation.questions import single_question
 from discern_vqa.explanations import word_cells
 from discern_vqa.run import WEIGHTS, Run
 from discern_vqa.scoring.stored import own_file, read_object

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -20,14 +20,15 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import ImageSource, StateSource
 from discern_vqa.evaluation.features import image_vectors, question_vectors
 from discern_vqa.evaluation.given_image import Given, as_file
-from discern_vqa.evaluation.predict_file import predict_file
-from discern_vqa.evaluation.questions import look_through, single_question
-from discern_vqa.measurements import Shown
+from discern_vqa.evaluation.one_question import single_question
 from discern_vqa.nn.encoders.engines import AnsweringEncoder, answering_texts
 from discern_vqa.run import WEIGHTS, Run
 from discern_vqa.trust.calibration import Calibration, read_if_there
 from discern_vqa.trust.ood import Detector
 from discern_vqa.trust.ood import read_if_there as read_detector
+
+if TYPE_CHECKING:  # imports nothing that a single question does not need
+    from discern_vqa.measurements import Shown
 
 _QUOTED = 60
 """So many letters at either end are quoted of what was not read."""
@@ -44,7 +45,7 @@ class Answered(Protocol):
 class Predictor:
     """An open run with its model in memory."""
 
-    shows: ClassVar[tuple[Shown, ...]] = ("real", "blank", "noise")  # the images that can be shown
+    shows: ClassVar[tuple["Shown", ...]] = ("real", "blank", "noise")  # the images that can be shown
     run: Run
     model: Any
     batcher: Any
@@ -110,12 +111,12 @@ class Predictor:
             for answer, part in zip(answers, unread, strict=True)
         ]
 
-    def answer(self, samples: Sequence[Sample], shown: Shown = "real", seed: int = 0, mode: str = "") -> list[Answer]:
+    def answer(self, samples: Sequence[Sample], shown: "Shown" = "real", seed: int = 0, mode: str = "") -> list[Answer]:
         """One answer for each sample. `shown`: "blank" shows a grey image instead of each, "noise" its
         own pixels in another order (see `controls`). `mode`: a way of answering; none: the recipe's."""
         return self.answering(samples, shown, seed).answers(mode or self.run.recipe.run.mode) if samples else []
 
-    def answering(self, samples: Sequence[Sample], shown: Shown = "real", seed: int = 0) -> Answered:
+    def answering(self, samples: Sequence[Sample], shown: "Shown" = "real", seed: int = 0) -> Answered:
         """As `answer`, for answers in several ways from one pass of each kind."""
         batcher = self.batcher
         if shown != "real":
@@ -144,6 +145,9 @@ class Predictor:
         written (see `predict_file` and `answer_table`). Returns how many rows. A row that cannot be answered has its
         reason in `error`. Raises DataError and ConfigError for a file that cannot be read or written as a whole, and
         where `out` is the file of questions or one of the run's."""
+        from discern_vqa.evaluation.predict_file import predict_file
+        from discern_vqa.evaluation.questions import look_through
+
         given, out = look_through(Path(questions)), Path(out)
         return predict_file(self, given, out, mode=mode, progress=progress).rows
 
