@@ -53,11 +53,7 @@ def onnx_engine(network: Folded, digest: str, size: int, folder: Path) -> OnnxEn
 
     digest: of the encoder's weights. folder: where graphs are kept.
     """
-    import onnx
-    import onnxruntime
-
-    versions = f"onnxruntime-{onnxruntime.__version__}-onnx-{onnx.__version__}"
-    graph = folder / f"mobilenet_v2-{digest[:16]}-{size}-{versions}.onnx"
+    graph = folder / f"mobilenet_v2-{digest[:16]}-{size}-{_versions()}.onnx"
     with suppress(DiscernError):  # a cache that cannot be written to, or what somebody else has put there
         if not graph.is_file() or not _verdict(graph).is_file():
             _make(network, size, digest, graph)
@@ -67,14 +63,23 @@ def onnx_engine(network: Folded, digest: str, size: int, folder: Path) -> OnnxEn
 
 
 def verdicts(folder: Path) -> list[dict[str, Any]]:
-    """What is known of the graphs in a folder, one entry for each."""
+    """What is known of the graphs in a folder that were made by what is installed, one entry for each."""
+    if not is_installed():
+        return []
     with suppress(DiscernError):
-        return [read_json(file) for file in sorted(folder.glob("*.json"))]
+        return [read_json(file) for file in sorted(folder.glob(f"*-{_versions()}.json"))]
     return []
 
 
+def _versions() -> str:
+    import onnx
+    import onnxruntime
+
+    return f"onnxruntime-{onnxruntime.__version__}-onnx-{onnx.__version__}"
+
+
 def _verdict(graph: Path) -> Path:
-    return graph.with_suffix(".json")
+    return graph.with_name(graph.name.removesuffix(".onnx") + ".json")
 
 
 def _opened(graph: Path) -> OnnxEngine | None:
