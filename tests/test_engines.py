@@ -123,15 +123,18 @@ def texts(lengths: list[int], positions: int = 12) -> tuple[torch.Tensor, torch.
     return ids * keep, keep
 
 
-def test_equally_long_texts_have_the_states_that_each_has_with_its_padding(text_encoder):
-    ids, keep = texts([5, 5, 5])
+def test_texts_of_a_length_have_the_states_that_each_has_with_all_of_its_padding(text_encoder):
+    ids, keep = texts([5, 7, 8])
     with torch.inference_mode():
-        short = text_encoder.states_of_equally_long(ids, keep)
+        short = text_encoder.states_up_to(8, ids, keep)
         whole = text_encoder.states(ids, keep)
     read = keep.clone()
     read[:, -1] = True  # the answer slot
     torch.testing.assert_close(short[read], whole[read], atol=1e-5, rtol=1e-5)
-    assert not bool(short[~read].any()), "padding is not computed"
+    assert not bool(short[:, 8:-1].any()), "padding behind is not computed"
+    with torch.inference_mode():
+        alone = text_encoder.states_up_to(8, ids[:1], keep[:1])
+    torch.testing.assert_close(alone[0][read[0]], short[0][read[0]], atol=1e-6, rtol=1e-6)
 
 
 def test_what_the_last_layers_make_of_a_text_is_made_once_and_is_the_same(text_encoder, monkeypatch):
@@ -152,7 +155,7 @@ def test_what_the_last_layers_make_of_a_text_is_made_once_and_is_the_same(text_e
             used = keep.clone()
             used[:, -1] = True
             torch.testing.assert_close(given.H[used], wanted.H[used], atol=1e-5, rtol=1e-5)
-        assert sorted(risen) == [1, 1, 2]
+        assert sorted(risen) == [1, 1, 2]  # 3 tokens, 11, and twice 5
         risen.clear()
         text_encoder(ids, keep, hidden=torch.zeros_like(keep), states=states)
     text_encoder(ids, keep, states=states)

@@ -16,8 +16,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from discern_vqa.data.bounded import BoundedTensors, PerText
-from discern_vqa.data.sources import Key, PixelSource, TextSource, augmented_views, decoded
+from discern_vqa.data.bounded import BoundedTensors, PerText, padded
+from discern_vqa.data.sources import Key, PixelSource, augmented_views, decoded
 from discern_vqa.data.text import Tokens
 from discern_vqa.errors import RunError
 from discern_vqa.imaging.fingerprints import content_digest
@@ -158,14 +158,15 @@ def _name(key: str, content: bytes, view: int) -> tuple[bytes, str, int]:
     return content, key if view else "", view
 
 
-class AnsweringTexts(TextSource):
+class AnsweringTexts:
     """Cached states of a frozen text encoder, (M, c) for each distinct text.
 
-    `encode(ids, keep) -> (B, M, c)` gets equally long texts.
+    `encode(length, ids, keep) -> (B, M, c)` gets texts that are equally long once padded. States are kept in bfloat16,
+    so that the last bit before counts sometimes; it must not depend on what else is asked.
     """
 
-    def __init__(self, encode: Callable[[Tensor, Tensor], Tensor]) -> None:
-        super().__init__(encode)
+    def __init__(self, encode: Callable[[int, Tensor, Tensor], Tensor]) -> None:
+        self.encode = encode
         self._kept = PerText(TEXT_BYTES)
 
     def get(self, tokens: Tokens) -> Tensor:
@@ -173,6 +174,7 @@ class AnsweringTexts(TextSource):
 
         @torch.inference_mode()
         def encoded(rows: Tensor) -> Tensor:
-            return self.encode(tokens.ids[rows], tokens.keep[rows]).to(torch.bfloat16)
+            length = int(padded(tokens.keep[rows[:1]]))
+            return self.encode(length, tokens.ids[rows], tokens.keep[rows]).to(torch.bfloat16)
 
         return self._kept(tokens.ids, tokens.keep, encoded).float()

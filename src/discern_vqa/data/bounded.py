@@ -7,6 +7,8 @@ from threading import Lock
 import torch
 from torch import Tensor
 
+_STEP = 4
+
 
 class BoundedTensors:
     """Tensors by key, at most `most` bytes of them: what was used longest ago goes first. Threads may share it."""
@@ -46,11 +48,17 @@ class BoundedTensors:
         self.bytes -= 0 if before is None else before.nbytes
 
 
+def padded(keep: Tensor) -> Tensor:
+    """(B,) the lengths of texts whose tokens are at `keep` (B, M), rounded up, so that few texts are alone with theirs:
+    a layer's weights are read from memory once for all that are computed together."""
+    return (keep.sum(1) + _STEP - 1) // _STEP * _STEP
+
+
 class PerText:
     """What is made of each text is made once, and kept as long as there is room.
 
-    most: bytes. Texts of one length are made together, each of them once: padding can then be cut off, and what a text
-    gets depends on nothing but itself, since sums are made in the same order whatever else is asked.
+    most: bytes. Texts that are about as long (`padded`) are made together, each of them once: most of the padding can
+    then be cut off.
     """
 
     def __init__(self, most: int) -> None:
@@ -58,8 +66,8 @@ class PerText:
 
     def __call__(self, ids: Tensor, keep: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor:
         """(B, ...) what is made of the texts ids (B, M), whose tokens are at `keep`. `make` gets some of the rows (n,),
-        equally long texts, and returns (n, ...)."""
-        texts, lengths = [tuple(row) for row in ids.tolist()], keep.sum(1).tolist()
+        of texts that are equally long once padded, and returns (n, ...)."""
+        texts, lengths = [tuple(row) for row in ids.tolist()], padded(keep).tolist()
         made = {text: self._kept.get(text) for text in texts}
         missing: dict[int, dict[tuple[int, ...], int]] = {}
         for row, text in enumerate(texts):

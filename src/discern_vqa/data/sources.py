@@ -128,6 +128,14 @@ class StateSource:
             self._cached[kind][key] = tensor
 
 
+class TextStates(Protocol):
+    """Where a batch's text states come from."""
+
+    def get(self, tokens: Tokens) -> Tensor:
+        """(B, M, c) states of a frozen text encoder."""
+        ...
+
+
 class TextSource:
     """Cached states of a frozen text encoder, (M, c) for each distinct text. `encode(ids, keep) -> (B, M, c)`."""
 

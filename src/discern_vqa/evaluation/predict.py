@@ -105,6 +105,8 @@ class Predictor:
         if self.batcher is None:
             return list(answers)
         tokenizer, length = self.batcher.tokenizer, self.batcher.length
+        if not tokenizer.count_cut([sample.question for sample in samples], length):
+            return list(answers)
         unread = [tokenizer.unread(sample.question, length) for sample in samples]
         return [
             replace(answer, notes=(*answer.notes, _not_read(part))) if part else answer

@@ -122,8 +122,9 @@ class TextEncoder(Encoder):
         """(B, M) ids -> (B, M, c) states: what a frozen encoder caches."""
         raise NotImplementedError(f"{type(self).__name__} has no states that could be cached")
 
-    def states_of_equally_long(self, tokens: Tensor, keep: Tensor) -> Tensor:
-        """As `states`, of texts with equally many tokens, for answering: padding need not be computed."""
+    def states_up_to(self, length: int, tokens: Tensor, keep: Tensor) -> Tensor:
+        """As `states`, of texts of at most `length` tokens: the states of padding behind them, which count nowhere, may
+        be 0. What a text gets follows from itself and from `length`, and not from the others."""
         return self.states(tokens, keep)
 
     def forward(

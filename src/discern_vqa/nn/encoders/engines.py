@@ -56,11 +56,12 @@ class AnsweringEncoder:
         return onnx_engine(network, digest, self.encoder.size, engines_folder()) or network
 
 
-def answering_texts(encoder: TextEncoder) -> Callable[[Tensor, Tensor], Tensor]:
-    """Ids and keep (B, M) of texts with equally many tokens to a frozen encoder's states (B, M, c), on the CPU."""
+def answering_texts(encoder: TextEncoder) -> Callable[[int, Tensor, Tensor], Tensor]:
+    """A length, and ids and keep (B, M) of texts that are no longer, to a frozen encoder's states (B, M, c), on the
+    CPU."""
 
-    def states(tokens: Tensor, keep: Tensor) -> Tensor:
+    def states(length: int, tokens: Tensor, keep: Tensor) -> Tensor:
         device = next(encoder.parameters()).device
-        return encoder.states_of_equally_long(tokens.to(device), keep.to(device)).cpu()
+        return encoder.states_up_to(length, tokens.to(device), keep.to(device)).cpu()
 
     return states

@@ -214,14 +214,14 @@ class LiteText(TextEncoder):
         """See TextEncoder; the answer slot's state is a padding token's that has seen the whole text."""
         return self.backbone(input_ids=tokens, attention_mask=keep.long()).last_hidden_state
 
-    def states_of_equally_long(self, tokens: Tensor, keep: Tensor) -> Tensor:
-        """See TextEncoder. BERT reads the texts and the answer slot alone; the states of padding, which count nowhere,
-        are 0."""
+    def states_up_to(self, length: int, tokens: Tensor, keep: Tensor) -> Tensor:
+        """See TextEncoder. BERT reads these positions and the answer slot alone."""
         from transformers import BertModel
 
         if not isinstance(self.backbone, BertModel):  # whose positions are numbered as they stand in the text
             return self.states(tokens, keep)
-        used = torch.cat([keep[0].nonzero()[:, 0], torch.tensor([keep.shape[1] - 1], device=keep.device)])
+        last = keep.shape[1] - 1
+        used = torch.tensor([*range(min(length, last)), last], device=keep.device)
         read = self.backbone(
             input_ids=tokens[:, used], attention_mask=keep[:, used].long(), position_ids=used[None]
         ).last_hidden_state
