@@ -154,10 +154,10 @@ def test_texts_are_made_once_with_those_of_their_length_and_the_same_in_every_ba
 
 def test_what_was_made_of_texts_can_be_cleared():
     kept, ids = PerText(2**10), torch.tensor([[1, 2]])
-    made = [kept(ids, ids > 0, lambda rows, number=number: torch.full((1, 2), number)) for number in (1.0, 2.0)]
+    made = [kept(ids, ids > 0, lambda length, rows, number=number: torch.full((1, 2), number)) for number in (1.0, 2.0)]
     assert torch.equal(made[0], made[1])
     kept.clear()
-    assert float(kept(ids, ids > 0, lambda rows: torch.full((1, 2), 3.0))[0, 0]) == 3.0
+    assert float(kept(ids, ids > 0, lambda length, rows: torch.full((1, 2), 3.0))[0, 0]) == 3.0
 
 
 def test_to_open_a_run_imports_nothing_that_answering_does_not_use():

@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from discern_vqa.data.bounded import BoundedTensors, PerText, padded
+from discern_vqa.data.bounded import BoundedTensors, PerText
 from discern_vqa.data.sources import Key, PixelSource, augmented_views, decoded
 from discern_vqa.data.text import Tokens
 from discern_vqa.errors import RunError
@@ -173,8 +173,7 @@ class AnsweringTexts:
         """(B, M, c) states."""
 
         @torch.inference_mode()
-        def encoded(rows: Tensor) -> Tensor:
-            length = int(padded(tokens.keep[rows[:1]]))
+        def encoded(length: int, rows: Tensor) -> Tensor:
             return self.encode(length, tokens.ids[rows], tokens.keep[rows]).to(torch.bfloat16)
 
         return self._kept(tokens.ids, tokens.keep, encoded).float()

@@ -64,18 +64,18 @@ class PerText:
     def __init__(self, most: int) -> None:
         self._kept = BoundedTensors(most)
 
-    def __call__(self, ids: Tensor, keep: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor:
-        """(B, ...) what is made of the texts ids (B, M), whose tokens are at `keep`. `make` gets some of the rows (n,),
-        of texts that are equally long once padded, and returns (n, ...)."""
+    def __call__(self, ids: Tensor, keep: Tensor, make: Callable[[int, Tensor], Tensor]) -> Tensor:
+        """(B, ...) what is made of the texts ids (B, M), whose tokens are at `keep`. `make` gets a length
+        and the rows (n,) of texts that are padded to it, and returns (n, ...)."""
         texts, lengths = [tuple(row) for row in ids.tolist()], padded(keep).tolist()
         made = {text: self._kept.get(text) for text in texts}
         missing: dict[int, dict[tuple[int, ...], int]] = {}
         for row, text in enumerate(texts):
             if made[text] is None:
                 missing.setdefault(lengths[row], {})[text] = row
-        for rows in missing.values():
+        for length, rows in missing.items():
             places = torch.tensor(list(rows.values()), device=ids.device)
-            for text, tensor in zip(rows, make(places), strict=True):
+            for text, tensor in zip(rows, make(length, places), strict=True):
                 made[text] = alone = tensor.clone()
                 self._kept.put(text, alone)
         return torch.stack([tensor for text in texts if (tensor := made[text]) is not None])

@@ -24,8 +24,8 @@ _LAYERS = "sentence."
 class SentenceEncoder(Protocol):
     """A text encoder that makes one vector of a question's cached states, through layers of its own."""
 
-    def sentence(self, states: Tensor, keep: Tensor, layers: nn.ModuleList) -> Tensor:
-        """states (B, M, c), keep (B, M) -> (B, c)."""
+    def sentence(self, states: Tensor, keep: Tensor, layers: nn.ModuleList, length: int | None) -> Tensor:
+        """states (B, M, c), keep (B, M) -> (B, c). length: no text has more tokens."""
 
 
 class PriorSource:

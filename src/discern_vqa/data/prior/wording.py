@@ -91,4 +91,5 @@ class Wording:
         shared = np.zeros(len(self._lengths))
         for token in tokens:
             shared[self._with.get(token, [])] += 1
-        return shared / self._lengths
+        shares: NDArray[np.float64] = shared / self._lengths
+        return shares

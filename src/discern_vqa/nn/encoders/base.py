@@ -107,8 +107,9 @@ class ImageEncoder(Encoder):
         raise NotImplementedError
 
 
-Once = Callable[[Tensor, Tensor, Callable[[Tensor], Tensor]], Tensor]
-"""`data.bounded.PerText`: ids (B, M), keep (B, M) and a function of some rows (n,) to what it makes of all rows."""
+Once = Callable[[Tensor, Tensor, Callable[[int, Tensor], Tensor]], Tensor]
+"""`data.bounded.PerText`: ids (B, M), keep (B, M) and a function of a length and some rows (n,) to what is made of all
+rows."""
 
 
 class TextEncoder(Encoder):
@@ -133,9 +134,11 @@ class TextEncoder(Encoder):
         """tokens, keep (B, M); hidden (B, M) True = hide this word; states: cached ones, instead of reading tokens."""
         raise NotImplementedError
 
-    def sentence(self, states: Tensor, keep: Tensor, layers: nn.ModuleList | None = None) -> Tensor:
+    def sentence(
+        self, states: Tensor, keep: Tensor, layers: nn.ModuleList | None = None, length: int | None = None
+    ) -> Tensor:
         """(B, M, c) cached states -> (B, c): the mean over the real tokens, once `layers` have read the states (the
-        last ones as they came, where an encoder trains them)."""
+        last ones as they came, where an encoder trains them). length: no text has more tokens; None: not known."""
         return mean_of(states, keep)
 
 

@@ -229,13 +229,18 @@ class LiteText(TextEncoder):
         states[:, used] = read
         return states
 
-    def sentence(self, states: Tensor, keep: Tensor, layers: nn.ModuleList | None = None) -> Tensor:
-        return super().sentence(self._rise(states, keep, layers) if layers else states, keep)
+    def sentence(
+        self, states: Tensor, keep: Tensor, layers: nn.ModuleList | None = None, length: int | None = None
+    ) -> Tensor:
+        return super().sentence(self._rise(states, keep, layers, length) if layers else states, keep)
 
-    def _rise(self, states: Tensor, keep: Tensor, layers: nn.ModuleList) -> Tensor:
-        """States (B, M, c) below the given last layers -> those above them. Positions that no text of the batch uses,
-        but for the answer slot, are left out: they change nothing, and short questions leave half of them empty."""
+    def _rise(self, states: Tensor, keep: Tensor, layers: nn.ModuleList, length: int | None = None) -> Tensor:
+        """States (B, M, c) below the given last layers -> those above them. Positions that no text of the batch uses
+        (or behind `length`), but for the answer slot, are left out: they change nothing, and short questions leave half
+        of them empty."""
         used = keep.any(0)
+        if length is not None:
+            used[:length] = True
         used[-1] = True
         penalty = torch.zeros(keep.shape, dtype=states.dtype, device=states.device)
         penalty = penalty.masked_fill(~keep, torch.finfo(states.dtype).min)[:, None, None, used]
@@ -256,7 +261,9 @@ class LiteText(TextEncoder):
         else:
             below = states = self.covered(self.states(tokens, keep) if states is None else states, hidden)
             if self.upper and self.once is not None and hidden is None and not torch.is_grad_enabled():
-                states = self.once(tokens, keep, lambda rows: self._rise(below[rows], keep[rows], self.upper))
+                states = self.once(
+                    tokens, keep, lambda length, rows: self._rise(below[rows], keep[rows], self.upper, length)
+                )
             elif self.upper:
                 states = self._rise(states, keep, self.upper)
         mean = super().sentence(states, keep)
