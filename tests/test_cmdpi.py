@@ -103,6 +103,14 @@ def test_the_answer_slot_can_be_elsewhere(slot, place):
         assert row.nonzero().flatten().tolist() == [end if place is None else place]
 
 
+@pytest.mark.parametrize("slot", ["last_text", "global", "ans_token", "eot"])
+def test_the_answer_is_decided_by_the_last_layers_state_of_the_slot(slot):
+    net, inputs = model(answer_slot=slot, layers=2).eval(), batch(QUESTIONS).inputs
+    out = net(inputs)
+    torch.testing.assert_close(net.answer_state(inputs), out.h_ans)
+    torch.testing.assert_close(net.decide(inputs).scores, net.output_answer(out.h_ans))
+
+
 def test_the_text_head_runs_only_where_it_is_asked_and_says_the_same_there():
     net = model()
     inputs = batch().inputs

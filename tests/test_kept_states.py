@@ -10,6 +10,7 @@ from conftest import TINY_RECIPE
 from PIL import Image, ImageOps
 from safetensors.torch import load_file, save_file
 
+from discern_vqa.data.answering_sources import AnsweringStates
 from discern_vqa.data.sources import StateSource
 from discern_vqa.datasets import phantom
 from discern_vqa.evaluation.opening import open_run
@@ -44,7 +45,14 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(key)
         real(source, key, path)
 
+    answering = AnsweringStates._encoded
+
+    def encoded(source: AnsweringStates, key: str, pixels: torch.Tensor, view: int) -> torch.Tensor:
+        names.append(key)
+        return answering(source, key, pixels, view)
+
     monkeypatch.setattr(StateSource, "add", add)
+    monkeypatch.setattr(AnsweringStates, "_encoded", encoded)
     return names
 
 

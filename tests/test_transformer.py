@@ -33,6 +33,15 @@ def twins() -> tuple[PostNormBlock, nn.TransformerEncoderLayer]:
     return ours, theirs
 
 
+def test_one_position_alone_is_what_the_whole_layer_gives_there():
+    ours, _ = twins()
+    v, keep = torch.randn(3, 7, WIDTH), torch.rand(3, 7) < 0.7
+    keep[:, 2] = True
+    place = torch.tensor([0, 6, 2])
+    torch.testing.assert_close(ours.at(v, keep, place), ours(v, keep)[torch.arange(3), place])
+    torch.testing.assert_close(ours.at(v, None, place), ours(v, None)[torch.arange(3), place])
+
+
 @pytest.mark.parametrize("length", [1, 2, 7, 16])
 def test_the_layer_equals_pytorchs_forward_and_backward_with_padding(length):
     ours, theirs = twins()

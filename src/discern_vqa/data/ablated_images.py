@@ -5,13 +5,16 @@ model reads pixels, and states of its frozen encoder where it reads states.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from discern_vqa.data.answering_sources import AnsweringStates
 from discern_vqa.data.sources import Key, PixelSource, StateSource, stable_hash
 
-Source = PixelSource | StateSource
+Encoded = StateSource | AnsweringStates
+Source = PixelSource | Encoded
 
 
 class BlankImages:
@@ -20,7 +23,7 @@ class BlankImages:
     views = 1
 
     def __init__(self, inner: Source) -> None:
-        pixels = _pixels(inner)
+        pixels = pixels_of(inner)
         self.image, self.target = _shown(inner, torch.full((1, 3, pixels.size, pixels.size), 0.5))
 
     def get(self, keys: Sequence[Key], rng: torch.Generator | None = None, view: int = 0) -> tuple[Tensor, Tensor]:
@@ -40,7 +43,7 @@ class ShuffledImages:
         self.inner, self.seed = inner, seed
 
     def get(self, keys: Sequence[Key], rng: torch.Generator | None = None, view: int = 0) -> tuple[Tensor, Tensor]:
-        image, _ = _pixels(self.inner).get(keys)
+        image, _ = pixels_of(self.inner).get(keys)
         for row, (key, _) in enumerate(keys):
             rng = torch.Generator().manual_seed(stable_hash(f"noise:{self.seed}:{key}"))
             order = torch.randperm(image[row, 0].numel(), generator=rng)
@@ -48,14 +51,15 @@ class ShuffledImages:
         return _shown(self.inner, image)
 
 
-def _pixels(inner: Source) -> PixelSource:
-    return inner.pixels if isinstance(inner, StateSource) else inner
+def pixels_of(inner: Any) -> PixelSource:
+    """The images themselves, of a source of pixels or of states."""
+    return inner.pixels if isinstance(inner, Encoded) else inner
 
 
 def _shown(inner: Source, image: Tensor) -> tuple[Tensor, Tensor]:
     """Pixels (U, 3, size, size) -> what the model would get, and the image to reconstruct."""
-    target = _pixels(inner).target(image)
-    if isinstance(inner, StateSource):
+    target = pixels_of(inner).target(image)
+    if isinstance(inner, Encoded):
         with torch.inference_mode():
             image = inner.encode(image).float().clone()
     return image, target

@@ -4,13 +4,14 @@ Which answers are the same says a normaliser (`data.normalisers`); what it retur
 are shown a spelling of the training data.
 """
 
-import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from discern_vqa.data.judged import Judged as Judged
@@ -119,6 +120,11 @@ class AnswerVocabulary:
         """Whether the answer at this place of the vocabulary may be chosen; False for the place -1."""
         return place >= 0 and (not self.own or self.own[place])
 
+    @cached_property
+    def chosen_from(self) -> NDArray[np.int64]:
+        """The places of the answers that may be chosen, ascending."""
+        return np.array([place for place in range(len(self)) if self.may(place)], dtype=np.int64)
+
     def coverage(self, answers: Iterable[str]) -> float:
         """The share of `answers` that can be given: the ceiling of a classifier's accuracy; 0 for none."""
         known = [self.may(self.index(answer)) for answer in answers]
@@ -176,7 +182,8 @@ class Answer:
         Answers that may not be chosen are left out."""
         if len(scores) != len(vocabulary):
             raise ValueError(f"{len(scores)} scores for a vocabulary of {len(vocabulary)} answers")
-        places = [place for place in range(len(scores)) if vocabulary.may(place)]
-        best = heapq.nsmallest(max(k, 1), places, key=lambda index: (-scores[index], index))
+        places = vocabulary.chosen_from
+        order = np.argsort(-np.asarray(scores, dtype=np.float64)[places], kind="stable")
+        best = places[order[: max(k, 1)]].tolist()
         named = tuple((vocabulary.spelling(index), float(scores[index])) for index in best)
         return cls(text=named[0][0], score=named[0][1], alternatives=named, others=len(places) - len(named))

@@ -17,7 +17,7 @@ from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.pairs import Pairing, choose_partners
 from discern_vqa.data.prior.source import PriorSource
 from discern_vqa.data.sample import CLOSED, OPEN, Sample
-from discern_vqa.data.sources import ImageSource, TextSource, stable_hash
+from discern_vqa.data.sources import ImageSource, TextStates, stable_hash
 from discern_vqa.data.text import Tokenizer, plain
 
 
@@ -108,7 +108,7 @@ class Batcher:
     vocabulary: AnswerVocabulary
     length: int
     images: ImageSource
-    texts: TextSource | None = None
+    texts: TextStates | None = None
     mirror: bool = False  # half of the images are mirrored for learning, where all texts about them allow it
     writer: Writer | None = None  # for models that write their answers
     prior: PriorSource | None = None

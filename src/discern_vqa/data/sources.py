@@ -29,10 +29,6 @@ class ImageSource(Protocol):
         """image and target for each key; with `rng` a random view (learning), without it view number `view`."""
         ...
 
-    def forget(self, keys: Collection[str]) -> None:
-        """Frees what is kept of these images: nobody asks about them again soon."""
-        ...
-
 
 class PixelSource:
     """Images as pixels (U, 3, size, size) in [0, 1], decoded once and kept as bytes.
@@ -61,16 +57,13 @@ class PixelSource:
         return F.interpolate(target, size=self.picture_size, mode="area")
 
     def forget(self, keys: Collection[str]) -> None:
-        """See ImageSource."""
+        """Frees what is kept of these images: nobody asks about them again soon."""
         for key in keys:
             self._pixels.pop(key, None)
 
     def _load(self, key: str, path: Path) -> Tensor:
         if key not in self._pixels:
-            array = torch.from_numpy(load_image(path, self.size, "rgb").copy()).permute(2, 0, 1)
-            # Three equal channels are kept as one: a third of the memory for radiographs.
-            same = bool((array[0] == array[1]).all() and (array[0] == array[2]).all())
-            self._pixels[key] = (array[:1] if same else array).contiguous()
+            self._pixels[key] = decoded(path, self.size)
         pixels = self._pixels[key]
         return pixels.expand(3, -1, -1)
 
@@ -113,22 +106,12 @@ class StateSource:
         """Computes the states of one image (all views)."""
         content = _content(path)
         image, _ = self.pixels.get([(key, path)])
-        # The views of an image depend on its name and the seed alone, so that a cache can be filled in any order.
-        rng = torch.Generator().manual_seed(stable_hash(f"{self.seed}:{key}"))
-        copies = torch.cat([image, augment(image.expand(self.views - 1, -1, -1, -1), rng)]) if self.views > 1 else image
+        copies = augmented_views(image, key, self.seed, self.views)
         with torch.inference_mode():
             self._cached["states"][key] = self.encode(copies).to(torch.bfloat16).clone()
         self._cached["pictures"][key] = self.pixels.target(copies).mul(255).round().to(torch.uint8)
         self._cached["contents"][key] = content
         self._compared.add(key)
-
-    def forget(self, keys: Collection[str]) -> None:
-        """See ImageSource."""
-        self.pixels.forget(keys)
-        self._compared.difference_update(keys)
-        for table in self._cached.values():
-            for key in keys:
-                table.pop(key, None)
 
     def dump(self) -> dict[str, Tensor]:
         """All that is cached, as plain tensors for a safetensors file."""
@@ -143,6 +126,14 @@ class StateSource:
         for name, tensor in tensors.items():
             kind, _, key = name.partition(":")
             self._cached[kind][key] = tensor
+
+
+class TextStates(Protocol):
+    """Where a batch's text states come from."""
+
+    def get(self, tokens: Tokens) -> Tensor:
+        """(B, M, c) states of a frozen text encoder."""
+        ...
 
 
 class TextSource:
@@ -160,17 +151,29 @@ class TextSource:
                 self.add(Tokens(*(part[row : row + 1] for part in (tokens.ids, tokens.keep, tokens.words))))
         return torch.stack([self._states[key] for key in keys]).float()
 
-    def forget(self, beyond: int) -> None:
-        """Frees the states of the texts that were encoded first, so that at most `beyond` are kept."""
-        for key in list(self._states)[: max(0, len(self._states) - beyond)]:
-            del self._states[key]
-
     def add(self, tokens: Tokens) -> None:
         """Encodes these texts in one go; in the same order and number they get the same states to the last bit."""
         with torch.inference_mode():
             states = self.encode(tokens.ids, tokens.keep).to(torch.bfloat16)
         for key, state in zip(tokens.ids.tolist(), states, strict=True):
             self._states[tuple(key)] = state.clone()
+
+
+def decoded(path: Path, size: int) -> Tensor:
+    """(1 or 3, size, size) bytes of an image file. Three equal channels are kept as one: a third of the memory for
+    radiographs. Raises ImageError."""
+    array = torch.from_numpy(load_image(path, size, "rgb").copy()).permute(2, 0, 1)
+    same = bool((array[0] == array[1]).all() and (array[0] == array[2]).all())
+    return (array[:1] if same else array).clone(memory_format=torch.contiguous_format)
+
+
+def augmented_views(image: Tensor, key: str, seed: int, views: int) -> Tensor:
+    """(1, C, H, W) pixels -> (views, C, H, W): the image itself, then copies augmented as its name and the seed alone
+    say, so that a cache can be filled in any order."""
+    if views == 1:
+        return image
+    rng = torch.Generator().manual_seed(stable_hash(f"{seed}:{key}"))
+    return torch.cat([image, augment(image.expand(views - 1, -1, -1, -1), rng)])
 
 
 def _content(path: Path) -> Tensor:

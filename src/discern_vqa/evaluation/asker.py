@@ -60,8 +60,8 @@ class RunAsker:
         return self.predictor.beforehand(self.samples)
 
     def baseline(self, name: str) -> list[Prediction]:
-        run, batcher = self.predictor.run, self.predictor.batcher
-        return baseline_rows.row(name, self.learnable, self.samples, self.split, run, batcher)
+        run, network = self.predictor.run, self.predictor.model
+        return baseline_rows.row(name, self.learnable, self.samples, self.split, run, network)
 
     def calibration(self) -> Calibration:
         if self.predictor.calibration is None:

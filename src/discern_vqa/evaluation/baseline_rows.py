@@ -13,11 +13,11 @@ from discern_vqa.config import PriorConfig
 from discern_vqa.contracts import BaselineRow, StatesBaseline
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import Sample
+from discern_vqa.data.sources import StateSource
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.evaluation.predict import answering_batcher
 from discern_vqa.files import atomic_write_text
 from discern_vqa.imaging.fingerprints import content_digest
-from discern_vqa.run import WEIGHTS, Run
+from discern_vqa.run import WEIGHTS, Run, read_tensors
 from discern_vqa.scoring import predictions
 from discern_vqa.training.at_once import train_at_once
 from discern_vqa.trust.calibration import digest
@@ -37,12 +37,12 @@ def learnable(learned: Sequence[Sample], judged: Sequence[Sample], run: Run) -> 
 
 
 def row(
-    name: str, learned: Sequence[Sample], samples: Sequence[Sample], split: str, run: Run, batcher: Batcher
+    name: str, learned: Sequence[Sample], samples: Sequence[Sample], split: str, run: Run, network: Any
 ) -> list[predictions.Prediction]:
     """The baseline's predictions, kept beside the run's own: a file is read again when all that it follows from is what
-    it was (`_digest`)."""
+    it was (`_digest`). `network`: the run's model; of a baseline's run whatever it has."""
     module, path = _module(name, run), _file(run, name, split)
-    states, weights = _features(run, batcher) if isinstance(module, StatesBaseline) else (None, "")
+    states, weights = _features(run, network) if isinstance(module, StatesBaseline) else (None, "")
     mark, known = path.with_suffix(".learned"), _digest(module, learned, samples, run, weights)
     if mark.is_file() and mark.read_text(encoding="utf-8") == known:
         earlier = _earlier(path)
@@ -113,14 +113,23 @@ def _told(sample: Sample) -> list[Any]:
     return [*(getattr(sample, name) for name in _SAYS), sample.extra.get("accepted")]
 
 
-def _features(run: Run, batcher: Batcher) -> tuple[Batcher, str]:
-    """The states of the encoders as they came, the run's own batcher when it trained none of their layers; and a digest
-    of the weights that give them. Of the run's own that is its whole file: answers are at most made anew too often. The
-    run's prior stays away: the baseline does not hear it, and it was fitted to the layers that were trained."""
+def _features(run: Run, network: Any) -> tuple[Batcher, str]:
+    """The states of the encoders as they came, of the run's own network when it trained none of their layers; and a
+    digest of the weights that give them. Of the run's own that is its whole file: answers are at most made anew too
+    often. The run's prior stays away: the baseline does not hear it, and it was fitted to the layers that were
+    trained."""
     if not (run.recipe.model.text.train_last or run.recipe.model.image.train_last):
-        return batcher, digest(run.folder / WEIGHTS)
+        return _learning_batcher(run, network), digest(run.folder / WEIGHTS)
     plain = run.untrained()
     plain = replace(plain, recipe=plain.recipe.model_copy(update={"prior": PriorConfig()}))
     model = plain.build_model(pretrained=True).eval()
     sides: Any = (model.image, model.text)
-    return answering_batcher(plain, model), "".join(side.frozen_digest() for side in sides)
+    return _learning_batcher(plain, model), "".join(side.frozen_digest() for side in sides)
+
+
+def _learning_batcher(run: Run, network: Any) -> Batcher:
+    """As training has it, every view of an image, with the states that training left in the user's cache."""
+    batcher = run.batcher(network)
+    if isinstance(batcher.images, StateSource) and (path := run.cache_of_states(network.image)).is_file():
+        batcher.images.fill(read_tensors(path))
+    return batcher

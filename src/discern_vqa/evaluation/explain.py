@@ -12,15 +12,15 @@ from torch import Tensor
 from discern_vqa.answering.decisions import decided
 from discern_vqa.attribution import methods
 from discern_vqa.attribution.word_gates import gates_of_words, is_gated
+from discern_vqa.data.ablated_images import pixels_of
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.batch import Batcher, Inputs
 from discern_vqa.data.sample import Sample
-from discern_vqa.data.sources import StateSource
 from discern_vqa.errors import ConfigError
 from discern_vqa.evaluation.explain_view import measured
 from discern_vqa.evaluation.heatmaps import Map
+from discern_vqa.evaluation.one_question import single_question
 from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.evaluation.questions import single_question
 from discern_vqa.explanations import word_cells
 from discern_vqa.run import WEIGHTS, Run
 from discern_vqa.scoring.stored import own_file, read_object
@@ -100,8 +100,7 @@ class Explainer:
                 hint="explain a run of cmdpi or cmi_mtl",
             )
         self.run, self.model = run, model
-        images = batcher.images.pixels if isinstance(batcher.images, StateSource) else batcher.images
-        self.batcher = replace(batcher, images=images)
+        self.batcher = replace(batcher, images=pixels_of(batcher.images))
 
     @classmethod
     def with_random_weights(cls, run: Run, seed: int, device: str = "cpu") -> "Explainer":

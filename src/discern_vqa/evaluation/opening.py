@@ -1,12 +1,13 @@
 """A run folder, opened to be asked: a network's or a baseline's, by what its recipe names."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from discern_vqa import data_file
 from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.evaluation.predict_baseline import BaselinePredictor
-from discern_vqa.recipe_samples import Samples, find_root
 from discern_vqa.run import Run
+
+if TYPE_CHECKING:  # the readers of data sets and the baselines take as long to import as the model takes to answer
+    from discern_vqa.recipe_samples import Samples
 
 
 def open_run(folder: Path, device: str | None = None, *, calibrated: bool = True) -> Predictor:
@@ -17,18 +18,25 @@ def open_run(folder: Path, device: str | None = None, *, calibrated: bool = True
     finished run, or one of its files is damaged.
     """
     run = Run.open(folder)
-    kind = BaselinePredictor if run.recipe.is_baseline else Predictor
+    kind: type[Predictor] = Predictor
+    if run.recipe.is_baseline:
+        from discern_vqa.evaluation.predict_baseline import BaselinePredictor as kind
     return kind.of(run, device, calibrated)
 
 
 def data_root(run: Run, data: Path | None = None) -> Path:
     """The data set's folder: `data`; none: where it lay when the run was made, then where data is looked for."""
+    from discern_vqa.recipe_samples import find_root
+
     knows_where = run.root != Path()  # a run from the hub names no folder
     return run.root if data is None and knows_where and run.root.exists() else find_root(run.recipe.data, data)
 
 
-def samples_of(run: Run, data: Path | None = None) -> Samples:
+def samples_of(run: Run, data: Path | None = None) -> "Samples":
     """The samples of the run's recipe; `data` as in `data_root`, or a data.toml that says how they are read now."""
+    from discern_vqa import data_file
+    from discern_vqa.recipe_samples import Samples
+
     if data is not None and data_file.is_data_file(data):
         keys = data_file.data_keys(data)
         return Samples(run.recipe.data.model_copy(update=keys), Path(keys["root"]), run.recipe.run.seed)

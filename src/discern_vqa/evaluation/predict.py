@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -12,24 +12,26 @@ import torch
 from discern_vqa.answering.decisions import in_order
 from discern_vqa.answering.modes import Answering
 from discern_vqa.data.ablated_images import BlankImages, ShuffledImages
+from discern_vqa.data.answering_sources import TEXT_BYTES, AnsweringPixels, AnsweringStates, AnsweringTexts
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.batch import Batcher
+from discern_vqa.data.bounded import PerText
 from discern_vqa.data.sample import Sample
-from discern_vqa.data.sources import StateSource
+from discern_vqa.data.sources import ImageSource, StateSource
 from discern_vqa.evaluation.features import image_vectors, question_vectors
 from discern_vqa.evaluation.given_image import Given, as_file
-from discern_vqa.evaluation.predict_file import predict_file
-from discern_vqa.evaluation.questions import look_through, single_question
-from discern_vqa.measurements import Shown
-from discern_vqa.run import WEIGHTS, Run, read_tensors
+from discern_vqa.evaluation.one_question import single_question
+from discern_vqa.nn.encoders.engines import AnsweringEncoder, answering_texts
+from discern_vqa.run import WEIGHTS, Run
 from discern_vqa.trust.calibration import Calibration, read_if_there
 from discern_vqa.trust.ood import Detector
 from discern_vqa.trust.ood import read_if_there as read_detector
 
+if TYPE_CHECKING:  # imports nothing that a single question does not need
+    from discern_vqa.measurements import Shown
+
 _QUOTED = 60
 """So many letters at either end are quoted of what was not read."""
-_MOST_TEXTS = 512
-"""Texts whose states are kept between batches of a file: some 20 MB."""
 
 
 class Answered(Protocol):
@@ -43,7 +45,7 @@ class Answered(Protocol):
 class Predictor:
     """An open run with its model in memory."""
 
-    shows: ClassVar[tuple[Shown, ...]] = ("real", "blank", "noise")  # the images that can be shown
+    shows: ClassVar[tuple["Shown", ...]] = ("real", "blank", "noise")  # the images that can be shown
     run: Run
     model: Any
     batcher: Any
@@ -103,18 +105,20 @@ class Predictor:
         if self.batcher is None:
             return list(answers)
         tokenizer, length = self.batcher.tokenizer, self.batcher.length
+        if not tokenizer.count_cut([sample.question for sample in samples], length):
+            return list(answers)
         unread = [tokenizer.unread(sample.question, length) for sample in samples]
         return [
             replace(answer, notes=(*answer.notes, _not_read(part))) if part else answer
             for answer, part in zip(answers, unread, strict=True)
         ]
 
-    def answer(self, samples: Sequence[Sample], shown: Shown = "real", seed: int = 0, mode: str = "") -> list[Answer]:
+    def answer(self, samples: Sequence[Sample], shown: "Shown" = "real", seed: int = 0, mode: str = "") -> list[Answer]:
         """One answer for each sample. `shown`: "blank" shows a grey image instead of each, "noise" its
         own pixels in another order (see `controls`). `mode`: a way of answering; none: the recipe's."""
         return self.answering(samples, shown, seed).answers(mode or self.run.recipe.run.mode) if samples else []
 
-    def answering(self, samples: Sequence[Sample], shown: Shown = "real", seed: int = 0) -> Answered:
+    def answering(self, samples: Sequence[Sample], shown: "Shown" = "real", seed: int = 0) -> Answered:
         """As `answer`, for answers in several ways from one pass of each kind."""
         batcher = self.batcher
         if shown != "real":
@@ -143,6 +147,9 @@ class Predictor:
         written (see `predict_file` and `answer_table`). Returns how many rows. A row that cannot be answered has its
         reason in `error`. Raises DataError and ConfigError for a file that cannot be read or written as a whole, and
         where `out` is the file of questions or one of the run's."""
+        from discern_vqa.evaluation.predict_file import predict_file
+        from discern_vqa.evaluation.questions import look_through
+
         given, out = look_through(Path(questions)), Path(out)
         return predict_file(self, given, out, mode=mode, progress=progress).rows
 
@@ -154,10 +161,9 @@ class Predictor:
         return line | {"others": answer.others, "mode": answer.mode} | trusted(answer)
 
     def forget(self, samples: Sequence[Sample]) -> None:
-        """Frees what is kept of these samples' images, so that memory does not grow with the number of questions."""
-        self.batcher.images.forget({sample.image for sample in samples})
-        if self.batcher.texts is not None:
-            self.batcher.texts.forget(_MOST_TEXTS)
+        """Frees what is kept of images, but for those that were asked about last: memory does not grow with the number
+        of questions. `samples`: what will not be asked again soon; a baseline frees what it keeps of these."""
+        self.batcher.images.forget()
 
     def states(self, samples: Sequence[Sample]) -> np.ndarray | None:
         """(n, w) float32: what each answer was read from (the model's `answer_state`); None for a baseline."""
@@ -170,11 +176,19 @@ class Predictor:
 
 
 def answering_batcher(run: Run, model: Any) -> Batcher:
-    """The run's batcher with the image states that training left in the user's cache."""
-    batcher = run.batcher(model, views=run.recipe.data.views)
-    if isinstance(batcher.images, StateSource) and (path := run.cache_of_states(model.image)).is_file():
-        batcher.images.fill(read_tensors(path))
-    return batcher
+    """The run's batcher for answering: see `data/answering_sources.py`. Of the images that the run learned from, the
+    states that training left in the user's cache are taken."""
+    batcher = run.batcher(model)
+    source = batcher.images
+    learned = source.pixels if isinstance(source, StateSource) else source
+    images: ImageSource = AnsweringPixels(learned.size, learned.picture_size, learned.grey)
+    if isinstance(source, StateSource):
+        before = run.cache_of_states(model.image)
+        images = AnsweringStates(images, AnsweringEncoder(model.image), source.views, source.seed, before)
+    texts = None
+    if batcher.texts is not None:
+        texts, model.text.once = AnsweringTexts(answering_texts(model.text)), PerText(TEXT_BYTES)
+    return replace(batcher, images=images, texts=texts)
 
 
 def _not_read(part: str) -> str:

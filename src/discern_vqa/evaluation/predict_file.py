@@ -22,7 +22,7 @@ from discern_vqa.reading.shapes import LINES
 if TYPE_CHECKING:
     from discern_vqa.evaluation.predict import Predictor
 
-BATCH = 32
+BATCH = 64
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,12 @@ from typing import Any
 
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.evaluation.one_question import question_about
 from discern_vqa.evaluation.question_columns import NOTHING, Known, how_understood, places_of
 from discern_vqa.imaging.endings import may_be_image
 from discern_vqa.reading.options import require_fit
 from discern_vqa.reading.own_images import OwnImages
-from discern_vqa.reading.records import Record, is_file, one_line
+from discern_vqa.reading.records import Record, is_file
 from discern_vqa.reading.row import Row, Table
 from discern_vqa.reading.shapes import BOOKS
 from discern_vqa.reading.table_files import open_rows
@@ -213,7 +214,7 @@ def _sample(row: Row, places: Mapping[str, str | int], folders: Sequence[OwnImag
     path = first.folder / elsewhere if elsewhere else first.plain(name)
     if not is_file(path):
         path = _found(name, folders, source)
-    return asked(key, path, question, source)
+    return question_about(key, path, question, source)
 
 
 def _found(name: str, folders: Sequence[OwnImages], source: str) -> Path:
@@ -273,7 +274,7 @@ def _of_folder(path: Path, questions: Sequence[str]) -> Iterator[Asked]:
             continue
         name = file.relative_to(path).as_posix()
         for question in questions:
-            sample = asked(str(number + 1), file, question, str(file))
+            sample = question_about(str(number + 1), file, question, str(file))
             yield Asked(number, str(file), number + 1, (name, question), sample=sample)
             number += 1
 
@@ -283,28 +284,3 @@ def _files(folder: Path) -> Iterator[Path]:
     for here, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(here) / name for name in sorted(names) if not name.startswith("."))
-
-
-# -- one question ------------------------------------------------------------------------------------------------------
-
-
-def single_question(image: Path, question: object) -> Sample:
-    """One question about one image file. Raises DataError: the question is empty, or no file can have that name."""
-    if not isinstance(question, str):
-        told = f"the question is given as {type(question).__name__}; expected text"
-        raise DataError(told, hint='for example: model.ask("chest.png", "Is there a mass?")')
-    if not question.strip():
-        raise DataError("the question is empty", hint='for example: discern ask RUN IMAGE "Is there a mass?"')
-    return asked("1", Path(image), question.strip())
-
-
-def asked(key: str, path: Path, question: str, source: str = "") -> Sample:
-    """A question somebody asks about an image file of theirs. Raises DataError: no file can have that name."""
-    # The absolute path is the identity: what is kept of one file never answers for another of the same name.
-    try:
-        image = os.path.realpath(path)  # says nothing of links in a circle: opening them does, in words
-    except ValueError as error:  # a name that no file can have
-        raise DataError(
-            f"{source or 'the image'}: {one_line(repr(str(path)))} is no name of a file", hint="name an image file"
-        ) from error
-    return Sample(id=key, split="test", image=image, path=path, question=question, source=source)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from discern_vqa.baselines import kernel_ridge, retrieval
 from discern_vqa.errors import ConfigError
+from discern_vqa.evaluation.one_question import single_question
 from discern_vqa.evaluation.opening import samples_of
 from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.evaluation.questions import single_question
 from discern_vqa.fitting.cases import Case, Cases
 from discern_vqa.fitting.features import Features
 from discern_vqa.fitting.fitted import State

@@ -93,7 +93,7 @@ def _baseline(request: dict[str, Any]) -> dict[str, Any]:
     whole = samples.test(split)
     learned = baseline_rows.learnable(learned, whole, run)
     baseline_rows.row(
-        request["name"], learned, evaluated(recipe.data, whole, recipe.optim.batch), split, run, predictor.batcher
+        request["name"], learned, evaluated(recipe.data, whole, recipe.optim.batch), split, run, predictor.model
     )
     return {}
 

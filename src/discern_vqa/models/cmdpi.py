@@ -181,14 +181,26 @@ class Model(ModelBase):
         h (B, d): h_F, or h~ for the local pass; keep (B, M) True = a real token.
         """
         v, may = self.sequence(h, H_img, H_txt, keep)
-        # Positions that no row of the batch may attend to change nothing; with short questions they are a fifth.
-        used = may.any(0)
-        v_used, may_used = v[:, used], may[:, used]
+        used, v_used, may_used = self._used(v, may)
         for block in self.blocks:
             v_used = block(v_used, may_used)
         v = v_used.new_zeros(v.shape)
         v[:, used] = v_used
         return Reconstruction(H_out=v, h_ans=v[torch.arange(len(v), device=v.device), self.slot(keep)])
+
+    def answer_alone(self, h: Tensor, H_img: Tensor, H_txt: Tensor, keep: Tensor) -> Tensor:
+        """(B, d) the state of the answer slot, as `recnet` gives it; nothing else of the last layer is computed."""
+        used, v, may = self._used(*self.sequence(h, H_img, H_txt, keep))
+        *before, last = self.blocks
+        for block in before:
+            v = block(v, may)
+        return cast(PostNormBlock, last).at(v, may, used.cumsum(0)[self.slot(keep)] - 1)
+
+    def _used(self, v: Tensor, may: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Which positions (T,) any row of the batch may attend to, and v and may there: the others change nothing; with
+        short questions they are a fifth."""
+        used = may.any(0)
+        return used, v[:, used], may[:, used]
 
     def sequence(self, h: Tensor, H_img: Tensor, H_txt: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
         """v_0 (B, T, d) of Eq. 3 and which positions may be attended to (B, T)."""
@@ -268,11 +280,15 @@ class Model(ModelBase):
 
     def decide(self, inputs: Inputs) -> Decision:
         """argmax of these scores is the answer, the same for open and closed questions."""
-        return Decision(self.add_prior(self.output_answer(self(inputs).h_ans).float(), inputs))
+        return Decision(self.add_prior(self.output_answer(self.answer_state(inputs)).float(), inputs))
 
     def answer_state(self, inputs: Inputs) -> Tensor:
         """(B, d) what the answer is read from: h_D, the state of the answer slot."""
-        return self(inputs).h_ans
+        if self.training:  # as ever: dropout would be drawn for other shapes
+            return self(inputs).h_ans
+        features = self.encode(inputs)
+        h_fused = self.fuse(features.h_img, features.h_txt)
+        return self.answer_alone(h_fused, features.H_img, features.H_txt, inputs.keep)
 
     def attentions(self, inputs: Inputs) -> list[Tensor]:
         """How each of RecNet's layers attends, the mean over heads: (B, T, T) each, rows are queries."""

@@ -72,6 +72,21 @@ class PostNormBlock(nn.Module):
         """v (B, T, d); keep (B, T) True = may be attended to. Returns (B, T, d)."""
         return self.feed_forward(self.norm_attention(v + self.drop(self.attend(v, keep))))
 
+    def at(self, v: Tensor, keep: Tensor | None, place: Tensor) -> Tensor:
+        """As `forward`, of one position of each row alone, place (B,): (B, d). A last layer of which no more is read
+        costs a sixth."""
+        width = v.shape[-1]
+        one = v[torch.arange(len(v), device=v.device), place][:, None]
+        q = rearrange(
+            F.linear(one, self.qkv.weight[:width], self.qkv.bias[:width]), "b t (a e) -> b a t e", a=self.heads
+        )
+        pair = F.linear(v, self.qkv.weight[width:], self.qkv.bias[width:])
+        k, values = rearrange(pair, "b t (two a e) -> two b a t e", two=2, a=self.heads)
+        mask = None if keep is None else keep[:, None, None, :]
+        joined = attended(q, k, values, mask, self.attention_dropout if self.training else 0.0)
+        attention = self.out(rearrange(joined, "b a t e -> b t (a e)"))
+        return self.feed_forward(self.norm_attention(one + self.drop(attention)))[:, 0]
+
     def feed_forward(self, v: Tensor) -> Tensor:
         """The second half of the block."""
         return self.norm_ffn(v + self.drop(self.shrink(self.drop_inner(F.gelu(self.expand(v))))))

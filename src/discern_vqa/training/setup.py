@@ -24,7 +24,7 @@ from discern_vqa.data.batch import Batch, Batcher
 from discern_vqa.data.languages import with_languages
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sampling import epoch_batches, with_auxiliary
-from discern_vqa.data.sources import StateSource
+from discern_vqa.data.sources import StateSource, TextSource
 from discern_vqa.errors import ConfigError, DataError, RunError
 from discern_vqa.files import atomic_path, atomic_write_text, read_json
 from discern_vqa.nn.precision import computed
@@ -273,7 +273,7 @@ def use_similar(run: Run, objective: ObjectiveBase[Any, Any], sets: list[list[Sa
 def warm_states(run: Run, model: ModelBase, batcher: Batcher, samples: list[Sample], say: Say) -> None:
     """Computes the states of frozen encoders: all texts in a fixed order, and the images that the cache lacks or holds
     as they were before."""
-    if batcher.texts is not None:
+    if isinstance(batcher.texts, TextSource):
         texts = sorted({sample.text for sample in samples})
         for start in range(0, len(texts), 64):
             batcher.texts.add(batcher.tokenizer.encode(texts[start : start + 64], batcher.length))

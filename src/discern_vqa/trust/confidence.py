@@ -15,8 +15,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import expit, logit, logsumexp
 
 from discern_vqa.data.answers import normaliser
 from discern_vqa.errors import DataError
@@ -51,7 +49,7 @@ def tempered(pairs: Pairs, others: int | None, temperature: float, kind: str) ->
         return list(pairs)
     scores = np.array([score for _, score in pairs])
     if kind == CONFIDENCE:
-        changed = expit(logit(np.clip(scores, _SMALLEST, 1 - _SMALLEST)) / temperature)
+        changed = 1 / (1 + np.exp(-_log_odds(scores) / temperature))
     else:
         logs, weights = _logs(scores[None], np.ones((1, len(scores)), dtype=bool), np.array([_others(others)]))
         shares = np.exp(logs / temperature)  # no underflow: scores from 1e-12 up, temperatures from 0.1 up
@@ -87,7 +85,7 @@ def fit_temperature(rows: Sequence[Prediction], right: np.ndarray, normalise: st
         right: (n,) bool, which answers are right; used for lone scores.
     """
     if kind == CONFIDENCE:
-        odds = logit(np.clip(confidences(rows, kind=kind), _SMALLEST, 1 - _SMALLEST))
+        odds = _log_odds(confidences(rows, kind=kind))
         signs = np.where(right, 1.0, -1.0)
         return _best(lambda beta: float(np.logaddexp(0, -signs * beta * odds).mean()))
     longest = max(len(row.alternatives) for row in rows)
@@ -103,6 +101,8 @@ def fit_temperature(rows: Sequence[Prediction], right: np.ndarray, normalise: st
     logs, weights = _logs(scores, named, others)
     lines = np.arange(len(rows))
     own_log, own_weight = logs[lines, truth], weights[lines, truth]
+
+    from scipy.special import logsumexp  # scipy takes a second to import, and whoever asks a question fits nothing
 
     def loss(beta: float) -> float:
         return float((logsumexp(beta * logs, axis=1, b=weights) - beta * own_log - np.log(own_weight)).mean())
@@ -180,6 +180,12 @@ def _others(others: int | None) -> float:
     return 1.0 if others is None else max(others, _SMALLEST)
 
 
+def _log_odds(scores: np.ndarray) -> np.ndarray:
+    inside = np.clip(scores, _SMALLEST, 1 - _SMALLEST)
+    odds: np.ndarray = np.log(inside) - np.log1p(-inside)
+    return odds
+
+
 def _logs(scores: np.ndarray, named: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(n, k + 1) logarithms and weights: the named answers; in the last column one of the others, and their count."""
     rest = np.maximum(1 - scores.sum(axis=1), _SMALLEST) / np.maximum(others, 1)
@@ -189,5 +195,7 @@ def _logs(scores: np.ndarray, named: np.ndarray, others: np.ndarray) -> tuple[np
 
 def _best(loss: Callable[[float], float]) -> float:
     """The temperature that minimises `loss` of 1 / T."""
+    from scipy.optimize import minimize_scalar
+
     found = minimize_scalar(loss, bounds=(1 / FLATTEST, 1 / SHARPEST), method="bounded", options={"xatol": 1e-6})
     return float(1 / found.x)

@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
-from scipy import stats
 
 from discern_vqa.data.answers import Answer, Within
 from discern_vqa.errors import RunError
@@ -244,10 +243,12 @@ def auroc(inside: np.ndarray, outside: np.ndarray) -> tuple[float, list[float]]:
     DeLong's standard error (1988) on the scale of the log odds; where the two do not overlap at all it would be 0, and
     it is Wilson's interval over as many trials as the smaller side has.
     """
+    from scipy.stats import rankdata  # takes a second to import, and whoever asks a question measures nothing
+
     n, m = len(inside), len(outside)
-    ranks = stats.rankdata(np.concatenate([inside, outside]))
-    over = (ranks[n:] - stats.rankdata(outside)) / n  # of each outside: the share of insides below it
-    under = 1 - (ranks[:n] - stats.rankdata(inside)) / m
+    ranks = rankdata(np.concatenate([inside, outside]))
+    over = (ranks[n:] - rankdata(outside)) / n  # of each outside: the share of insides below it
+    under = 1 - (ranks[:n] - rankdata(inside)) / m
     area = float(over.mean())
     few = min(n, m)
     if area in (0.0, 1.0) or few < 2:

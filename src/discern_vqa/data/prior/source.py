@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor, nn
 
+from discern_vqa.data.bounded import PerText
 from discern_vqa.data.prior import Cases, Prior
 from discern_vqa.data.prior.fit import PriorTraining, fit_prior, leave_one_out
 from discern_vqa.data.prior.wording import CLUES, Wording
@@ -16,14 +17,15 @@ if TYPE_CHECKING:
     from discern_vqa.data.batch import Inputs
 
 _BATCH = 64
+_TEXT_BYTES = 2**24  # the vectors of 10,000 questions
 _LAYERS = "sentence."
 
 
 class SentenceEncoder(Protocol):
     """A text encoder that makes one vector of a question's cached states, through layers of its own."""
 
-    def sentence(self, states: Tensor, keep: Tensor, layers: nn.ModuleList) -> Tensor:
-        """states (B, M, c), keep (B, M) -> (B, c)."""
+    def sentence(self, states: Tensor, keep: Tensor, layers: nn.ModuleList, length: int | None) -> Tensor:
+        """states (B, M, c), keep (B, M) -> (B, c). length: no text has more tokens."""
 
 
 class PriorSource:
@@ -44,6 +46,7 @@ class PriorSource:
         self._text: SentenceEncoder | None = None
         self._encode: Callable[[Tensor], Tensor] | None = None
         self._layers = nn.ModuleList()
+        self._known = PerText(_TEXT_BYTES)
 
     def use_encoders(self, text: SentenceEncoder, encode: Callable[[Tensor], Tensor]) -> None:
         """Lets cases vote, compared by these frozen encoders.
@@ -55,6 +58,7 @@ class PriorSource:
         self._layers = deepcopy(getattr(text, "upper", nn.ModuleList())).cpu().eval().requires_grad_(False)
         for tensor in self._layers.state_dict().values():
             tensor.copy_(tensor.half())
+        self._known.clear()
 
     def learn(
         self, samples: Sequence[Sample], answers: Tensor, by: str, inputs: "Callable[[Sequence[Sample]], Inputs]"
@@ -110,6 +114,7 @@ class PriorSource:
         self.prior = Prior.from_state(state)
         layers = {name[len(_LAYERS) :]: tensors[name].float() for name in tensors.keys() - state.keys()}
         self._layers.load_state_dict(layers)
+        self._known.clear()
 
     def _clues(self, texts: Iterable[str]) -> Tensor:
         if not self._uses_wording:
@@ -135,7 +140,14 @@ class PriorSource:
         """(B, c) of the questions and (B, k) of their images: mean states of the frozen encoders."""
         assert self._encode is not None
         assert self._text is not None
-        assert inputs.text_states is not None
-        question = self._text.sentence(inputs.text_states.cpu(), inputs.keep.cpu(), self._layers)
         states = inputs.image if inputs.image.ndim == 3 else self._encode(inputs.image)
-        return question, states.cpu()[:, 0].float()[inputs.which.cpu()]
+        return self._of_questions(inputs), states.cpu()[:, 0].float()[inputs.which.cpu()]
+
+    def _of_questions(self, inputs: "Inputs") -> Tensor:
+        """(B, c) of the questions."""
+        assert self._text is not None
+        assert inputs.text_states is not None
+        text, states, keep = self._text, inputs.text_states.cpu(), inputs.keep.cpu()
+        return self._known(
+            inputs.tokens.cpu(), keep, lambda rows: text.sentence(states[rows], keep[rows], self._layers)
+        )

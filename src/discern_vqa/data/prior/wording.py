@@ -65,14 +65,19 @@ class Wording:
     """
 
     def __init__(self, answers: Sequence[str]) -> None:
-        self._words = [frozenset(words(answer)) for answer in answers]
+        each_words = [frozenset(words(answer)) for answer in answers]
+        self._lengths = np.array([max(1, len(own)) for own in each_words])
+        self._with: dict[str, list[int]] = {}  # of each word the answers that have it
+        for place, own in enumerate(each_words):
+            for word in own:
+                self._with.setdefault(word, []).append(place)
         self.yes_no = np.array([answer in _YES_NO for answer in answers], dtype=np.float32)
-        each = max(1, 4 * len(CLUES) * len(self._words))
+        each = max(1, 4 * len(CLUES) * len(each_words))
         self.clues = lru_cache(maxsize=max(1, _KEPT_BYTES // each))(self._clues)
 
     def _clues(self, question: str) -> NDArray[np.float32]:
         """(K, len(CLUES)) in [0, 1]; all 0 but those of the question's own form."""
-        clues = np.zeros((len(self._words), len(CLUES)), dtype=np.float32)
+        clues = np.zeros((len(self._lengths), len(CLUES)), dtype=np.float32)
         kind = form(question)
         columns = {clue: place for place, clue in enumerate(CLUES)}
         clues[:, columns[f"{kind}: yes or no"]] = self.yes_no
@@ -81,5 +86,10 @@ class Wording:
             clues[:, columns["choice: offered"]] = self._shares(offered(question))
         return clues
 
-    def _shares(self, tokens: frozenset[str]) -> list[float]:
-        return [len(answer & tokens) / len(answer) if answer else 0.0 for answer in self._words]
+    def _shares(self, tokens: frozenset[str]) -> NDArray[np.float64]:
+        """(K,) the share of each answer's words that are among `tokens`; 0 of an answer without words."""
+        shared = np.zeros(len(self._lengths))
+        for token in tokens:
+            shared[self._with.get(token, [])] += 1
+        shares: NDArray[np.float64] = shared / self._lengths
+        return shares

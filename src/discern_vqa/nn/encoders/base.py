@@ -1,6 +1,7 @@
 """What every encoder is: pixels or ids (or cached states of them) in, `Encoded(h, H)` out."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -106,12 +107,26 @@ class ImageEncoder(Encoder):
         raise NotImplementedError
 
 
+Once = Callable[[Tensor, Tensor, Callable[[int, Tensor], Tensor]], Tensor]
+"""`data.bounded.PerText`: ids (B, M), keep (B, M) and a function of a length and some rows (n,) to what is made of all
+rows."""
+
+
 class TextEncoder(Encoder):
     """A text encoder of M positions, the last of which is the answer slot."""
+
+    once: Once | None = None
+    """For answering, when weights stay as they are and texts are not changed: what the last layers make of a text is
+    made once. Set by whoever opens a model to ask it."""
 
     def states(self, tokens: Tensor, keep: Tensor) -> Tensor:
         """(B, M) ids -> (B, M, c) states: what a frozen encoder caches."""
         raise NotImplementedError(f"{type(self).__name__} has no states that could be cached")
+
+    def states_up_to(self, length: int, tokens: Tensor, keep: Tensor) -> Tensor:
+        """As `states`, of texts of at most `length` tokens: the states of padding behind them, which count nowhere, may
+        be 0. What a text gets follows from itself and from `length`, and not from the others."""
+        return self.states(tokens, keep)
 
     def forward(
         self, tokens: Tensor, keep: Tensor, hidden: Tensor | None = None, states: Tensor | None = None
@@ -119,9 +134,11 @@ class TextEncoder(Encoder):
         """tokens, keep (B, M); hidden (B, M) True = hide this word; states: cached ones, instead of reading tokens."""
         raise NotImplementedError
 
-    def sentence(self, states: Tensor, keep: Tensor, layers: nn.ModuleList | None = None) -> Tensor:
+    def sentence(
+        self, states: Tensor, keep: Tensor, layers: nn.ModuleList | None = None, length: int | None = None
+    ) -> Tensor:
         """(B, M, c) cached states -> (B, c): the mean over the real tokens, once `layers` have read the states (the
-        last ones as they came, where an encoder trains them)."""
+        last ones as they came, where an encoder trains them). length: no text has more tokens; None: not known."""
         return mean_of(states, keep)
 
 

@@ -7,6 +7,7 @@ hidden cell of cached states is replaced by a learned vector; with pixels its bl
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,11 @@ class LiteImage(ImageEncoder):
 
     def states(self, image: Tensor) -> Tensor:
         """See ImageEncoder; the global state is the class token, or the mean of the cells of a map."""
-        features = self.backbone((image - self.mean) / self.std).last_hidden_state
+        return self.states_by(lambda x: self.backbone(x).last_hidden_state, image)
+
+    def states_by(self, network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+        """As `states`, by another way to compute what the backbone computes: normalised images to its last layer."""
+        features = network((image - self.mean) / self.std)
         if not self.is_map:
             return features
         return _cells_of(features, 0 if self.below else self.pool)
@@ -209,13 +214,33 @@ class LiteText(TextEncoder):
         """See TextEncoder; the answer slot's state is a padding token's that has seen the whole text."""
         return self.backbone(input_ids=tokens, attention_mask=keep.long()).last_hidden_state
 
-    def sentence(self, states: Tensor, keep: Tensor, layers: nn.ModuleList | None = None) -> Tensor:
-        return super().sentence(self._rise(states, keep, layers) if layers else states, keep)
+    def states_up_to(self, length: int, tokens: Tensor, keep: Tensor) -> Tensor:
+        """See TextEncoder. BERT reads these positions and the answer slot alone."""
+        from transformers import BertModel
 
-    def _rise(self, states: Tensor, keep: Tensor, layers: nn.ModuleList) -> Tensor:
-        """States (B, M, c) below the given last layers -> those above them. Positions that no text of the batch uses,
-        but for the answer slot, are left out: they change nothing, and short questions leave half of them empty."""
+        if not isinstance(self.backbone, BertModel):  # whose positions are numbered as they stand in the text
+            return self.states(tokens, keep)
+        last = keep.shape[1] - 1
+        used = torch.tensor([*range(min(length, last)), last], device=keep.device)
+        read = self.backbone(
+            input_ids=tokens[:, used], attention_mask=keep[:, used].long(), position_ids=used[None]
+        ).last_hidden_state
+        states = read.new_zeros(*tokens.shape, read.shape[-1])
+        states[:, used] = read
+        return states
+
+    def sentence(
+        self, states: Tensor, keep: Tensor, layers: nn.ModuleList | None = None, length: int | None = None
+    ) -> Tensor:
+        return super().sentence(self._rise(states, keep, layers, length) if layers else states, keep)
+
+    def _rise(self, states: Tensor, keep: Tensor, layers: nn.ModuleList, length: int | None = None) -> Tensor:
+        """States (B, M, c) below the given last layers -> those above them. Positions that no text of the batch uses
+        (or behind `length`), but for the answer slot, are left out: they change nothing, and short questions leave half
+        of them empty."""
         used = keep.any(0)
+        if length is not None:
+            used[:length] = True
         used[-1] = True
         penalty = torch.zeros(keep.shape, dtype=states.dtype, device=states.device)
         penalty = penalty.masked_fill(~keep, torch.finfo(states.dtype).min)[:, None, None, used]
@@ -234,8 +259,13 @@ class LiteText(TextEncoder):
             words = self.covered(self.backbone.get_input_embeddings()(tokens), hidden)
             states = self.backbone(inputs_embeds=words, attention_mask=keep.long()).last_hidden_state
         else:
-            states = self.covered(self.states(tokens, keep) if states is None else states, hidden)
-            states = self._rise(states, keep, self.upper) if self.upper else states
+            below = states = self.covered(self.states(tokens, keep) if states is None else states, hidden)
+            if self.upper and self.once is not None and hidden is None and not torch.is_grad_enabled():
+                states = self.once(
+                    tokens, keep, lambda length, rows: self._rise(below[rows], keep[rows], self.upper, length)
+                )
+            elif self.upper:
+                states = self._rise(states, keep, self.upper)
         mean = super().sentence(states, keep)
         return Encoded(h=self.project_global(mean), H=self.project_words(states))
 
