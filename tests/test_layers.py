@@ -17,7 +17,7 @@ LONGEST = 350
 # From the cellar to the roof. A room imports from the floors below it, never from its own floor or from above.
 FLOORS = [
     {"errors", "version", "contracts", "durations"},
-    {"files", "pages", "toml", "own_packages"},
+    {"files", "fonts", "pages", "toml", "own_packages"},
     {"registry", "lock", "renamed_keys", "recipe_table"},
     {"paths", "recipe_check"},
     {"config", "imaging"},
@@ -29,7 +29,7 @@ FLOORS = [
     {"recipe_samples", "recipe_keys", "recipe_list", "trust", "audit", "card", "data_file"},
     {"auxiliary_sets"},
     {"measurements"},
-    {"report"},
+    {"dicom_out", "report"},
     {"training"},
     {"evaluation", "model_checks"},
     {"experiments"},
@@ -50,7 +50,7 @@ CLOSED = {
 }
 
 # Rooms and files that start at once and run where torch is not.
-LIGHT_ROOMS = ("audit", "datasets", "imaging", "measurements", "reading", "report", "scoring", "trust")
+LIGHT_ROOMS = ("audit", "datasets", "dicom_out", "imaging", "measurements", "reading", "report", "scoring", "trust")
 LIGHT_FILES = (
     "__init__",
     "card",
