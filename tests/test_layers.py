@@ -24,7 +24,7 @@ FLOORS = [
     {"data", "nn"},
     {"bases"},
     {"lab"},
-    {"reading", "models", "parts", "answering", "fitting", "attribution"},
+    {"dicomweb", "reading", "models", "parts", "answering", "fitting", "attribution"},
     {"datasets", "scoring", "objectives", "run", "baselines", "explanations"},
     {"recipe_samples", "recipe_keys", "recipe_list", "trust", "audit", "card", "data_file"},
     {"auxiliary_sets"},
@@ -50,7 +50,18 @@ CLOSED = {
 }
 
 # Rooms and files that start at once and run where torch is not.
-LIGHT_ROOMS = ("audit", "datasets", "dicom_out", "imaging", "measurements", "reading", "report", "scoring", "trust")
+LIGHT_ROOMS = (
+    "audit",
+    "datasets",
+    "dicom_out",
+    "dicomweb",
+    "imaging",
+    "measurements",
+    "reading",
+    "report",
+    "scoring",
+    "trust",
+)
 LIGHT_FILES = (
     "__init__",
     "card",

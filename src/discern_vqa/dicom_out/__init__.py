@@ -15,6 +15,7 @@ otherwise. Nothing else of the source is copied. docs/dicom.md describes every o
 """
 
 from discern_vqa.dicom_out.objects import KINDS as KINDS
+from discern_vqa.dicom_out.objects import file_of as file_of
 from discern_vqa.dicom_out.objects import objects_of as objects_of
 from discern_vqa.dicom_out.reported import HeatMap as HeatMap
 from discern_vqa.dicom_out.reported import Reported as Reported

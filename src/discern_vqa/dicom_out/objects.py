@@ -1,6 +1,7 @@
 """The one function that makes DICOM objects of answers: what commands and services call."""
 
 import importlib.util
+import io
 import warnings
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
@@ -64,3 +65,10 @@ def objects_of(
                 place_in_series = 1000 * (number - 1) + place
                 made.append(secondary_capture(Making([one], source, run, SERIES[kind], place_in_series)))
     return [each for each in made if each is not None]
+
+
+def file_of(made: "Dataset") -> bytes:
+    """An object as the bytes of a DICOM file (PS3.10), with its preamble: without one nobody could read it again."""
+    content = io.BytesIO()
+    made.save_as(content, enforce_file_format=True)
+    return content.getvalue()
