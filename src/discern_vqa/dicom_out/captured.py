@@ -29,7 +29,7 @@ def secondary_capture(making: Making) -> "Dataset":
         specific_character_set="ISO_IR 192",
         **making.arguments,
     )
-    made.PatientOrientation = None
+    made["PatientOrientation"].value = None
     made.Laterality = source.dataset.get("Laterality")  # empty where it is not known (PS3.3 C.7.3.1: type 2C)
     made.DateOfSecondaryCapture, made.TimeOfSecondaryCapture = made.ContentDate, made.ContentTime
     made.BurnedInAnnotation = "YES" if source.has_text else "NO"

@@ -1,7 +1,7 @@
 """The codes of what is written, each from a public scheme where it has one, else from a private scheme of ours.
 
 SCT is SNOMED CT, DCM is DICOM's own (PS3.16), UCUM has the units. The private scheme is declared in every object that
-uses it, as PS3.3 C.12.1.1 asks; its codes are words, so that a program that does not know them can still show them.
+uses it, as PS3.3 C.12.1.1 asks; its codes are words of at most 16 letters (PS3.3 8.1), so that they can be read.
 """
 
 from dataclasses import dataclass
@@ -34,6 +34,7 @@ YES = Named("373066001", "SCT", "Yes")
 NO = Named("373067005", "SCT", "No")
 PROCEDURE = Named("363679005", "SCT", "Imaging procedure")
 SPATIAL = Named("309825002", "SCT", "Spatial and Relational Concept")
+DEVICE = Named("121007", "DCM", "Device")
 INTELLIGENCE = Named("123110", "DCM", "Artificial Intelligence")
 CERTAINTY = Named("111012", "DCM", "Certainty of Finding")
 COMMENT = Named("121106", "DCM", "Comment")
@@ -48,14 +49,14 @@ ANSWER = Named("answer", OURS, "Answer")
 GUESS = Named("best-guess", OURS, "Best guess, not given as an answer")
 ABSTAINS = Named("abstains", OURS, "The model abstains from an answer")
 REASON = Named("reason", OURS, "Reason for abstaining")
-SET_MEMBER = Named("answer-set-member", OURS, "Member of the answer set")
-COVERAGE = Named("answer-set-coverage", OURS, "Coverage of the answer set")
-ANY_ANSWER = Named("answer-set-any", OURS, "The answer set holds any answer")
+SET_MEMBER = Named("set-member", OURS, "Member of the answer set")
+COVERAGE = Named("set-coverage", OURS, "Coverage of the answer set")
+ANY_ANSWER = Named("set-any", OURS, "The answer set holds any answer")
 UNCALIBRATED = Named("score", OURS, "Score of the model, not calibrated")
-OUTSIDE = Named("out-of-distribution", OURS, "Unlike the training data")
+OUTSIDE = Named("outside", OURS, "Unlike the training data")
 OUTSIDE_OF = {
-    "image": Named("image-out-of-distribution", OURS, "The image"),
-    "question": Named("question-out-of-distribution", OURS, "The question"),
+    "image": Named("image-outside", OURS, "The image"),
+    "question": Named("question-outside", OURS, "The question"),
 }
 WEIGHT = Named("answer-weight", OURS, "Weight of the image on an answer")
 

@@ -13,6 +13,15 @@ from discern_vqa.errors import ImageError
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+_ANY_IMAGE = "1.2.840.10008.5.1.4.1.1.7"  # a class of which nothing is demanded but pixels
+_NEEDED = ("FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness")
+_PLACES = {
+    "PlanePositionSequence": ("ImagePositionPatient",),
+    "PlaneOrientationSequence": ("ImageOrientationPatient",),
+    "PixelMeasuresSequence": ("PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
+}
+"""Functional groups that place a frame in the patient, and what stands in each."""
+
 
 def heat_segments(making: Making) -> "Dataset | None":
     """The segmentation, on the pixels of the source's frame; None where no answer has a heat map.
@@ -25,12 +34,9 @@ def heat_segments(making: Making) -> "Dataset | None":
     if not shown:
         return None
     source, run = making.source, making.run
-    image = making.stand_in()
-    size = int(image.Rows), int(image.Columns)
-    planes = [_on_pixels(one.heat.weights, size, source.mirrored) for one in shown if one.heat is not None]
-    frames = int(image.get("NumberOfFrames") or 1)
-    stack = np.zeros((frames, *size, len(planes)))
-    stack[(source.frame or 1) - 1] = np.stack(planes, axis=-1)
+    plane = _plane(making)
+    size = int(plane.Rows), int(plane.Columns)
+    maps = [_on_pixels(one.heat.weights, size, source.mirrored) for one in shown if one.heat is not None]
     algorithm = AlgorithmIdentificationSequence(
         name=f"{MODEL} {run.model}"[:64],
         family=codes.INTELLIGENCE.code,
@@ -53,8 +59,8 @@ def heat_segments(making: Making) -> "Dataset | None":
     ]
     try:
         made = seg.Segmentation(
-            source_images=[image],
-            pixel_array=stack,
+            source_images=[plane],
+            pixel_array=np.stack(maps, axis=-1)[None],
             segmentation_type="FRACTIONAL",
             segment_descriptions=segments,
             fractional_type="PROBABILITY",
@@ -69,7 +75,51 @@ def heat_segments(making: Making) -> "Dataset | None":
             f"no heat map can be laid over {source.dataset.SOPInstanceUID}: {error}",
             hint="leave out --seg: --sc and --pdf show heat maps of every image",
         ) from error
+    _refer_to_source(made, making)
     return making.finished(made)
+
+
+def _plane(making: Making) -> "Dataset":
+    """The frame that was seen as an image of one frame, which is all that highdicom lays a segmentation over where
+    frames have no place in the patient. Of frames that have one each, it has the place of its own."""
+    source, plane = making.source, making.stand_in()
+    if source.frame is not None:
+        for name, keywords in _PLACES.items():
+            group = _group(source.dataset, name, source.frame - 1)
+            for keyword in keywords:
+                if group is not None and keyword in group:
+                    plane.add(group[keyword])
+    for keyword in ("NumberOfFrames", "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
+        if keyword in plane:
+            delattr(plane, keyword)
+    if not all(plane.get(keyword) for keyword in _NEEDED):  # it lies on the image, and nowhere in the patient
+        for keyword in (*_NEEDED, "PositionReferenceIndicator", "SpacingBetweenSlices"):
+            if keyword in plane:
+                delattr(plane, keyword)
+    plane.SOPClassUID = _ANY_IMAGE
+    return plane
+
+
+def _group(dataset: "Dataset", name: str, index: int) -> "Dataset | None":
+    """A functional group of frame `index` (PS3.3 C.7.6.16): its own, or the one that all frames share."""
+    per_frame, shared = (dataset.get(f"{kind}FunctionalGroupsSequence") or [] for kind in ("PerFrame", "Shared"))
+    for groups in (*per_frame[index : index + 1], *shared[:1]):
+        if groups.get(name):
+            found: Dataset = groups[name].value[0]
+            return found
+    return None
+
+
+def _refer_to_source(made: "Dataset", making: Making) -> None:
+    """Says everywhere of which class the source is, and which of its frames is meant."""
+    source = making.source
+    for element in made.iterall():
+        if element.VR == "SQ":
+            for item in element.value:
+                if item.get("ReferencedSOPInstanceUID") == source.dataset.SOPInstanceUID:
+                    item.ReferencedSOPClassUID = source.dataset.SOPClassUID
+                    if source.frame is not None and "PurposeOfReferenceCodeSequence" in item:
+                        item.ReferencedFrameNumber = source.frame
 
 
 def _on_pixels(weights: NDArray[np.float64], size: tuple[int, int], mirrored: bool) -> NDArray[np.float64]:

@@ -34,7 +34,7 @@ def structured_report(making: Making) -> "Dataset":
 
     evidence = making.stand_in()
     device = sr.ObserverContext(
-        observer_type=_device_type(),
+        observer_type=codes.DEVICE.code,
         observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
             uid=uid("device", making.run.weights),
             name=making.run.name,
@@ -60,12 +60,6 @@ def structured_report(making: Making) -> "Dataset":
         **making.arguments,
     )
     return making.finished(report)
-
-
-def _device_type() -> "codes.Code":
-    from pydicom.sr.codedict import codes as public
-
-    return public.DCM.Device
 
 
 def _group(making: Making, number: int, one: Reported) -> "sr.MeasurementsAndQualitativeEvaluations":

@@ -34,7 +34,8 @@ class Address:
             parts = parts[1::2]
         if len(parts) != 3 or not all(map(_UID.fullmatch, parts)):
             raise DataError(f"{text[:200]!r} is no image of an archive; expected {_FORM}", hint=f"write {_FORM}")
-        return cls(*parts, f"{sign}{choice}")
+        study, series, instance = parts
+        return cls(study, series, instance, f"{sign}{choice}")
 
 
 def checked_uid(text: str, option: str) -> str:

@@ -1,10 +1,11 @@
 """HTTP with one archive: one address, checked certificates, bounded answers, and errors that say what to do."""
 
+import base64
 import importlib.util
 import io
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -37,8 +38,7 @@ class TooLarge(Exception):
 def session(url: str, most_bytes: int) -> "Session":
     """A session that talks to the address of `url` alone and reads at most `most_bytes` of an answer.
 
-    Proxies and cookies of the environment are not used. Raises DiscernError: a package is missing, ConfigError-like
-    hints included.
+    Proxies and cookies of the environment are not used. Raises DiscernError: a package is missing.
     """
     for name in ("requests", "dicomweb_client"):
         if importlib.util.find_spec(name) is None:
@@ -57,10 +57,10 @@ def session(url: str, most_bytes: int) -> "Session":
             self,
             request: "PreparedRequest",
             stream: bool = False,
-            timeout: None | float | tuple[float, float] | tuple[float, None] = None,
+            timeout: float | tuple[float | None, float | None] | None = None,
             verify: bool | str = True,
-            cert: None | bytes | str | tuple[bytes | str, bytes | str] = None,
-            proxies: Mapping[str, str] | None = None,
+            cert: str | tuple[str, str] | None = None,
+            proxies: dict[str, str] | None = None,
         ) -> "Response":
             request.headers.pop("Host", None)  # dicomweb_client's has no port
             response = super().send(request, True, timeout, verify, cert)
@@ -86,10 +86,15 @@ def session(url: str, most_bytes: int) -> "Session":
     if token := os.environ.get(TOKEN):
         made.headers["Authorization"] = f"Bearer {token}"
     elif user := os.environ.get(USER):
-        made.auth = (user.encode(), os.environ.get(PASSWORD, "").encode())
+        made.headers["Authorization"] = _basic(user, os.environ.get(PASSWORD, ""))
     elif login := get_netrc_auth(url):
-        made.auth = login
+        made.headers["Authorization"] = _basic(*login)
     return made
+
+
+def _basic(user: str, password: str) -> str:
+    """User and password as RFC 7617 has them, in UTF-8."""
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
 def _bounded(response: "Response", most_bytes: int) -> bytes:
