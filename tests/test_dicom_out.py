@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+from copy import deepcopy
 from datetime import datetime
 from pathlib import Path
 
@@ -221,16 +222,45 @@ def test_a_heat_map_lies_on_the_pixels_of_the_file_however_it_was_shown(tmp_path
 def test_of_a_file_of_several_frames_the_one_that_was_seen_is_named(tmp_path):
     frames = np.random.default_rng(0).integers(0, 4000, (3, 40, 60), dtype=np.uint16)
     for choice, frame in (("", 2), ("#frame=3", 3)):
-        given = source(tmp_path, frames, name="run.dcm", choice=choice)
+        kind = "1.2.840.10008.5.1.4.1.1.3.1"  # ultrasound of several frames
+        given = source(tmp_path, frames, name="run.dcm", choice=choice, SOPClassUID=kind, PatientOrientation=["L", "F"])
         assert given.frame == frame
+        before = deepcopy(given.dataset)
         made = objects_of([Reported("Where?", BARE, heat=spot())], given, RUN, KINDS)
         report, capture, document, segments = map(again, made)
         group = sr.Comprehensive3DSR.from_dataset(report).content.get_image_measurement_groups()[0]
         assert group.source_images[0].ReferencedSOPSequence[0].ReferencedFrameNumber == frame
         assert capture.SourceImageSequence[0].ReferencedFrameNumber == frame
-        assert document.SourceInstanceSequence[0].ReferencedFrameNumber == frame
+        assert "ReferencedFrameNumber" not in document.SourceInstanceSequence[0]  # the standard has no place for it
         (place,) = segments.PerFrameFunctionalGroupsSequence
         assert place.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber == frame
+        assert list(segments.PatientOrientation) == ["L", "F"]
+        assert given.dataset == before, "the source is left as it was"
+        for one in (report, capture, document, segments):
+            classes = {
+                item.ReferencedSOPClassUID
+                for element in one.iterall() if element.VR == "SQ"
+                for item in element.value if item.get("ReferencedSOPInstanceUID") == given.dataset.SOPInstanceUID
+            }  # fmt: skip
+            assert classes == {kind}, one.Modality
+
+
+def test_a_frame_that_has_a_place_in_the_patient_keeps_it(tmp_path):
+    """An enhanced file: each frame has a position, all share orientation and spacing."""
+    frames = np.random.default_rng(0).integers(0, 4000, (3, 40, 60), dtype=np.uint16)
+    shared = [{"PlaneOrientationSequence": [{"ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}],
+               "PixelMeasuresSequence": [{"PixelSpacing": [0.5, 0.5], "SliceThickness": 2}]}]  # fmt: skip
+    own = [{"PlanePositionSequence": [{"ImagePositionPatient": [0, 0, 2 * number]}]} for number in range(3)]
+    placed = {"FrameOfReferenceUID": "1.2.840.9", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.2.1"}
+    given = source(tmp_path, frames, choice="#frame=3", SharedFunctionalGroupsSequence=shared,
+                   PerFrameFunctionalGroupsSequence=own, **placed)  # fmt: skip
+    (made,) = objects_of([Reported("Where?", BARE, heat=spot())], given, RUN, ["seg"])
+    read = again(made)
+    assert read.FrameOfReferenceUID == "1.2.840.9"
+    (frame,) = read.PerFrameFunctionalGroupsSequence
+    assert frame.PlanePositionSequence[0].ImagePositionPatient == [0, 0, 4]
+    measures = read.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert (list(measures.PixelSpacing), measures.SliceThickness) == ([0.5, 0.5], 2)
 
 
 def test_a_capture_shows_the_image_as_it_was_seen_and_nothing_over_it(tmp_path):

@@ -35,7 +35,7 @@ def secondary_capture(making: Making) -> "Dataset":
     made.BurnedInAnnotation = "YES" if source.has_text else "NO"
     made.DerivationDescription = "The image as a model saw it, beside its answer to a question"
     made.DerivationCodeSequence = [_coded(codes.RESAMPLING)]
-    reference = making.reference()
+    reference = making.reference(source.frame)
     reference.PurposeOfReferenceCodeSequence = [_coded(codes.SOURCE_IMAGE)]
     made.SourceImageSequence = [reference]
     made.ImageComments = TITLE
@@ -63,7 +63,7 @@ def encapsulated_pdf(making: Making) -> "Dataset":
     made.DocumentTitle = TITLE
     made.ConceptNameCodeSequence = [_coded(codes.REPORT)]
     made.VerificationFlag = "UNVERIFIED"
-    made.SourceInstanceSequence = [making.reference()]
+    made.SourceInstanceSequence = [making.reference(frame=None)]  # this sequence has no place for a frame
     made.MIMETypeOfEncapsulatedDocument = "application/pdf"
     made.EncapsulatedDocumentLength = len(content)
     made.EncapsulatedDocument = content + b"\0" * (len(content) % 2)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _PLACE = (
-    "FrameOfReferenceUID PositionReferenceIndicator ImagePositionPatient ImageOrientationPatient PixelSpacing "
-    "SliceThickness SpacingBetweenSlices"
+    "FrameOfReferenceUID PositionReferenceIndicator PatientOrientation ImagePositionPatient ImageOrientationPatient "
+    "PixelSpacing SliceThickness SpacingBetweenSlices"
 ).split()
 _READ = [
     *PATIENT, *STUDY, *_UIDS, *_PLACE, "SpecificCharacterSet", "Modality", "BodyPartExamined", "Laterality",
