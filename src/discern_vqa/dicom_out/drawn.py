@@ -62,11 +62,10 @@ def page(image: Image.Image, one: Reported, run: RunInfo) -> "Figure":
 
 def pixels(drawing: "Figure") -> NDArray[np.uint8]:
     """The page as (rows, columns, 3) of 8 bits."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(drawing)
-    canvas.draw()
-    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba(), dtype=np.uint8)[..., :3])
+    content = io.BytesIO()
+    drawing.savefig(content, format="rgba", dpi=DPI)
+    width, height = (round(side * DPI) for side in INCHES)
+    return np.frombuffer(content.getvalue(), np.uint8).reshape(height, width, 4)[..., :3].copy()
 
 
 def as_pdf(drawings: Sequence["Figure"], run: RunInfo) -> bytes:
