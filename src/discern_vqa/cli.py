@@ -17,6 +17,7 @@ from discern_vqa.commands import (
     calibrate,
     compare,
     data,
+    dicom,
     doctor,
     experiments,
     explaining,
@@ -80,6 +81,7 @@ app.command()(predict.predict)
 app.command()(explaining.explain)
 app.command()(sharing.export)
 app.command()(sharing.push)
+app.command()(dicom.dicom)
 app.command()(doctor.doctor)
 
 
