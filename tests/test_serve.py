@@ -169,7 +169,8 @@ def test_answers_are_those_of_the_run_with_all_that_is_known_of_them(client, pre
         assert (entry["answer"], entry["abstains"], entry["reason"]) == (answer.text, verdict.abstains, verdict.reason)
         assert entry["confidence"] == pytest.approx(verdict.confidence, abs=1e-4)
         assert (entry["is_calibrated"], entry["set_coverage"]) == (True, verdict.coverage)
-        assert (entry["answer_set"], entry["outside"]) == (list(verdict.answer_set or ()), list(verdict.outside))
+        answer_set = None if verdict.answer_set is None else list(verdict.answer_set)
+        assert (entry["answer_set"], entry["outside"]) == (answer_set, list(verdict.outside))
         assert (entry["promise"], entry["in_words"]) == (verdict.promise, verdict.in_words)
         assert entry["typical"]["image"] == pytest.approx(answer.within.image, abs=1e-4)
         assert [text for text, _ in entry["alternatives"]] == [text for text, _ in answer.alternatives]
