@@ -1,7 +1,7 @@
 // The card of one answer: what was answered and what it is worth, and what can be done with it.
 
 import { button, make, number, t } from "./texts.js";
-import { ofHundred, verdict, worth } from "./trust.js";
+import { verdict, worth } from "./trust.js";
 
 const SHOWN = 6; // alternatives
 
@@ -14,10 +14,13 @@ function bar(share) {
   return meter;
 }
 
+/** A score as "83 %"; what is not certain never reads as 0 or 100. */
+const percent = (score) => `${score >= 0.995 ? "> 99" : score > 0 && score < 0.005 ? "< 1" : number(100 * score)} %`;
+
 function alternatives(entry) {
   const shown = entry.alternatives.slice(0, SHOWN);
   const rows = shown.map(([text, score]) =>
-    make("li", {}, make("span", {}, text), bar(score), make("span", {}, `${ofHundred(score)} %`)));
+    make("li", {}, make("span", {}, text), bar(score), make("span", {}, percent(score))));
   const title = entry.is_calibrated ? t("alternatives") : t("alternatives_uncalibrated");
   return make("details", { open: !entry.abstains }, make("summary", {}, title), make("ul", { className: "bars" }, ...rows));
 }
@@ -29,7 +32,8 @@ function told(entry, model, own) {
   if (said.why) parts.push(make("p", { className: "why" }, said.why));
   if (said.guess) parts.push(make("p", { className: "guess" }, said.guess));
   parts.push(make("p", { className: "trust" }, said.trust));
-  if (said.share !== null) parts.push(bar(said.share));
+  if (said.share === null) parts.push(make("p", { className: "note" }, said.noRate));
+  else parts.push(bar(said.share));
   if (said.set) parts.push(make("p", { className: "set" }, said.set));
   if (own) {
     const isSame = own.trim().toLowerCase() === entry.answer.trim().toLowerCase();
@@ -42,7 +46,7 @@ function told(entry, model, own) {
 /** One case as text, for the clipboard. */
 export function asText({ entry, model, own }) {
   const said = verdict(entry, model);
-  const lines = [entry.question, said.headline, said.why, said.guess, said.trust, said.set];
+  const lines = [entry.question, said.headline, said.why, said.guess, said.trust, said.noRate, said.set];
   if (own) lines.push(t("own", { answer: own }));
   lines.push(`${model.run}, ${t("weights")} ${model.weights_short}. ${t("caution")}`);
   return lines.filter(Boolean).join("\n");
@@ -102,6 +106,7 @@ function disagreeButton(asked, act, extra) {
   return button(t("disagree"), (event) => {
     event.target.disabled = true;
     const truth = make("input", { type: "text", required: true, maxLength: 1000, value: asked.own });
+    truth.setAttribute("list", "answer-list");
     const comment = make("input", { type: "text", maxLength: 1000 });
     const form = make("form", { onsubmit: async (submitted) => {
       submitted.preventDefault();
@@ -117,6 +122,7 @@ function disagreeButton(asked, act, extra) {
 /** The reader answers first: a form that calls `reveal(own answer)`. */
 export function ownFirst(question, reveal) {
   const own = make("input", { type: "text", required: true, maxLength: 1000 });
+  own.setAttribute("list", "answer-list");
   const form = make("form", { className: "answer", onsubmit: (event) => {
     event.preventDefault();
     reveal(own.value.trim());

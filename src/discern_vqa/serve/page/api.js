@@ -40,6 +40,17 @@ const get = async (path, values = {}) => (await send("GET", path + query(values)
 const post = (path, content) => send("POST", path, { body: JSON.stringify(content), type: "application/json" });
 const posted = async (path, content) => (await post(path, content)).json();
 
+/** False while the models are loading. */
+export async function isReady() {
+  try {
+    await send("GET", "/readyz");
+    return true;
+  } catch (problem) {
+    if (problem.status === 503) return false;
+    throw problem;
+  }
+}
+
 export const model = (run) => get("/v1/model", { run });
 export const suggestions = (run) => get("/v1/suggestions", { run, limit: 8 });
 export const images = async () => (await get("/v1/images")).images;

@@ -1,6 +1,7 @@
 // The left side of the page: the image of the service on the viewer, with the controls around it.
 
 import * as api from "./api.js";
+import { Gestures } from "./gestures.js";
 import { CT_WINDOWS } from "./greys.js";
 import { make, number, t } from "./texts.js";
 import { Viewer } from "./viewer.js";
@@ -18,11 +19,8 @@ export class ImagePanel {
     this.image = null;
     this.isSeen = false;
     this.run = "";
-    this.viewer = new Viewer($("canvas"), {
-      view: () => this.#tell(),
-      measured: () => this.#tell(),
-      slice: (step) => this.count > 1 && (this.slice(this.number + step), true),
-    });
+    this.viewer = new Viewer($("canvas"), () => this.#tell());
+    this.gestures = new Gestures(this.viewer, (step) => this.count > 1 && (attempt(() => this.slice(this.number + step)), true));
     this.#wire();
   }
 
@@ -76,8 +74,9 @@ export class ImagePanel {
   }
 
   tool(name) {
-    this.viewer.choose(name);
+    this.gestures.choose(name);
     document.querySelector(`[name="tool"][value="${name}"]`).checked = true;
+    this.#tell();
   }
 
   /** What a key does here; false where it does nothing. */
@@ -189,7 +188,7 @@ export class ImagePanel {
     }
     const { length } = viewer;
     if (length) parts.push(length.mm === null ? t("length_pixels", { n: number(length.pixels) }) : t("length_mm", { n: number(length.mm, 1) }));
-    else if (viewer.tool === "length") parts.push(t(viewer.frame.across === null ? "length_how_pixels" : "length_how"));
+    else if (this.gestures.tool === "length") parts.push(t(viewer.frame.across === null ? "length_how_pixels" : "length_how"));
     $("status").textContent = parts.join(" · ");
   }
 
@@ -225,7 +224,7 @@ export class ImagePanel {
     for (const [name, isDown] of [["keydown", true], ["keyup", false]]) {
       $("canvas").addEventListener(name, (event) => {
         if (event.key !== " ") return;
-        viewer.isSpaceDown = isDown;
+        this.gestures.isSpaceDown = isDown;
         event.preventDefault();
       });
     }

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { ImagePanel } from "./image_panel.js";
 import { Questions } from "./questions.js";
 import { load, make, number, speak, t } from "./texts.js";
-import { described, ordered, whose, Worklist } from "./worklist.js";
+import { named, ordered, Worklist } from "./worklist.js";
 
 const $ = (id) => document.getElementById(id);
 const SETTINGS = { language: "value", theme: "value", second: "checked", shortcuts: "checked" };
@@ -34,10 +34,18 @@ async function attempt(act) {
 }
 
 async function start() {
+  while (!(await isReady())) await new Promise((wake) => setTimeout(wake, 2000));
   await useModel();
   images = await api.images();
   listImages();
   await refresh();
+}
+
+/** Whether the models are loaded; the reader is told that they are not. */
+async function isReady() {
+  const isLoaded = await api.isReady();
+  $("loading").hidden = isLoaded;
+  return isLoaded;
 }
 
 async function useModel(run) {
@@ -51,7 +59,9 @@ async function useModel(run) {
   versus = null;
   $("study-form").hidden = !model.dicomweb;
   aboutModel();
-  questions.suggest((await api.suggestions(model.run)).questions);
+  const known = await api.suggestions(model.run);
+  questions.suggest(known.questions);
+  $("answer-list").replaceChildren(...known.answers.map((value) => make("option", { value })));
 }
 
 async function add(found) {
@@ -82,10 +92,8 @@ async function show(where) {
 
 function listImages() {
   $("images").hidden = images.length < 2;
-  $("image-choice").replaceChildren(...images.map((image, index) => {
-    const words = `${images.length - index}. ${whose(image) || described(image)}`;
-    return make("option", { value: image.id, selected: image.id === panel.image?.id }, words);
-  }));
+  $("image-choice").replaceChildren(...images.map((image) =>
+    make("option", { value: image.id, selected: image.id === panel.image?.id }, named(image))));
   if (!panel.image) $("image-choice").value = "";
 }
 
@@ -112,8 +120,8 @@ function aboutModel() {
     [t("answer_count"), number(model.answers)]];
   if (figures) {
     const parts = { all: figures, closed: figures.closed, open: figures.open };
-    for (const [name, part] of Object.entries(parts)) if (part?.n) rows.push([t(`right_${name}`, { split: figures.split }), share(part)]);
-  } else rows.push([t("right_all", { split: "" }), t("not_evaluated")]);
+    for (const [name, part] of Object.entries(parts)) if (part?.n) rows.push([`${t(`right_${name}`)} (${figures.split})`, share(part)]);
+  } else rows.push([t("right_all"), t("not_evaluated")]);
   rows.push([t("calibrated"), model.calibrated ? t("calibrated_on", { n: number(model.fitted_on.n) }) : t("not_calibrated")]);
   rows.push([t("outside"), t(model.detects_outside ? "outside_yes" : "outside_no")]);
   rows.push([t("corrections"), t(model.corrections ? "corrections_yes" : "corrections_no")]);

@@ -80,7 +80,7 @@ export class Questions {
       if (isAnswered) this.history.push(turn);
       this.#list();
       this.#show(turn);
-      $("answers").scrollIntoView({ block: "nearest" });
+      if ($("answers").getBoundingClientRect().top > innerHeight - 160) $("answers").scrollIntoView();
       $("news").textContent = cases.map((asked) => (asked.entry.error ? asked.entry.error.detail : this.#headline(asked, true))).join(" ");
       this.asked();
     } finally {

@@ -29,20 +29,21 @@ function promise({ outside, answer_set: set, set_coverage: coverage }) {
 }
 
 /**
- * What is said of an entry of /v1/answers: {isUnknown, headline, trust, why, guess, set}; "" where there is nothing to say.
+ * What is said of an entry of /v1/answers: {isUnknown, headline, why, guess, trust, noRate, share, set};
+ * "" where there is nothing to say, share null.
  *
  * model: of /v1/model.
  */
 export function verdict(entry, model) {
   const isKnownRate = entry.is_calibrated && !entry.outside.length;
-  const rate = isKnownRate ? t("right_in", { n: ofHundred(entry.confidence) }) : "";
-  const noRate = entry.is_calibrated ? t("no_rate_outside") : t("no_rate", { score: number(entry.score, 2) });
+  const noRate = entry.is_calibrated ? t("no_rate_outside") : t("no_rate_why", { score: number(entry.score, 2) });
   return {
     isUnknown: entry.abstains,
     headline: entry.abstains ? t("unknown") : entry.answer,
     why: entry.abstains ? reason(entry, model.abstains_below) : "",
     guess: entry.abstains ? t("guess", { answer: entry.answer }) : "",
-    trust: rate || noRate,
+    trust: isKnownRate ? t("right_in", { n: ofHundred(entry.confidence) }) : t("no_rate"),
+    noRate: isKnownRate ? "" : noRate,
     share: isKnownRate ? entry.confidence : null,
     set: promise(entry),
   };

@@ -5,30 +5,20 @@
 import { lookupTable, pixelsOf } from "./greys.js";
 
 const MOST_ZOOM = 40;
-const STEP = 1.25;
 const SQUARES_FROM = 3; // from so many screen pixels to an image pixel on, pixels are shown as squares
 
 export class Viewer {
   /**
-   * canvas: where the image is drawn; told: {view(), slice(step), measured()}, called after the user changed the window or
-   * zoom, asked for another slice, or finished a length.
+   * canvas: where the image is drawn; told(): called after the window, the zoom or the length changed.
    */
   constructor(canvas, told) {
     this.canvas = canvas;
     this.told = told;
-    this.tool = "window";
     this.frame = null;
     this.native = document.createElement("canvas");
     this.overlay = null;
     this.opacity = 0.5;
-    this.pointers = new Map();
-    this.isSpaceDown = false;
     this.clear();
-    canvas.addEventListener("pointerdown", (event) => this.#pressed(event));
-    canvas.addEventListener("pointermove", (event) => this.#moved(event));
-    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (event) => this.#released(event));
-    canvas.addEventListener("wheel", (event) => this.#wheeled(event), { passive: false });
-    canvas.addEventListener("contextmenu", (event) => event.preventDefault());
     new ResizeObserver(() => this.#resized()).observe(canvas);
   }
 
@@ -37,7 +27,7 @@ export class Viewer {
     this.frame = null;
     this.values = null;
     this.overlay = null;
-    this.line = this.pending = null;
+    this.line = null;
     this.marks = {};
     this.isInverted = false;
     this.#redraw();
@@ -73,13 +63,13 @@ export class Viewer {
   window(low, high) {
     this.range = { low, high };
     this.#shade();
-    this.told.view();
+    this.told();
   }
 
   invert() {
     this.isInverted = !this.isInverted;
     this.#shade();
-    this.told.view();
+    this.told();
   }
 
   /** The file's window and the whole image, without length. */
@@ -89,7 +79,6 @@ export class Viewer {
     this.line = null;
     this.fit();
     this.window(this.frame.low, this.frame.high);
-    this.told.measured();
   }
 
   fit() {
@@ -97,7 +86,7 @@ export class Viewer {
     const { width, height } = this.#size();
     this.isFitted = true;
     this.scale = Math.min(width / this.frame.columns, height / (this.frame.rows * this.frame.aspect)) || 1;
-    this.#centre(this.frame.columns / 2, (this.frame.rows * this.frame.aspect) / 2);
+    this.centre(this.frame.columns / 2, (this.frame.rows * this.frame.aspect) / 2);
   }
 
   /** One pixel of the image to one of the screen. */
@@ -130,17 +119,10 @@ export class Viewer {
     this.#redraw();
   }
 
-  /** The tool of the main mouse button: window, pan or length. */
-  choose(tool) {
-    this.tool = tool;
-    this.pending = null;
-    this.told.view();
-  }
-
   measure(line) {
     this.line = line;
     this.#redraw();
-    this.told.measured();
+    this.told();
   }
 
   /** {pixels, mm} of the drawn length, null without one; mm is null where the file states no spacing. */
@@ -149,6 +131,11 @@ export class Viewer {
     const [from, to] = this.line;
     const pixels = Math.hypot(to.x - from.x, to.y - from.y);
     return { pixels, mm: this.frame.across === null ? null : pixels * this.frame.across };
+  }
+
+  /** The place in the image of {x, y} in CSS pixels of the canvas. */
+  inImage({ x, y }) {
+    return { x: (x - this.x) / this.scale, y: (y - this.y) / this.scale };
   }
 
   #size() {
@@ -160,7 +147,8 @@ export class Viewer {
     this.#redraw();
   }
 
-  #centre(x, y) {
+  /** Brings a place of the image to the middle. */
+  centre(x, y) {
     const { width, height } = this.#size();
     this.x = width / 2 - x * this.scale;
     this.y = height / 2 - y * this.scale;
@@ -175,7 +163,7 @@ export class Viewer {
     this.scale = next;
     this.isFitted = false;
     this.#redraw();
-    this.told.view();
+    this.told();
   }
 
   #shade() {
@@ -252,82 +240,6 @@ export class Viewer {
       }
       context.stroke();
     }
-  }
-
-  #place(event) {
-    const box = this.canvas.getBoundingClientRect();
-    return { x: event.clientX - box.left, y: event.clientY - box.top };
-  }
-
-  #inImage({ x, y }) {
-    return { x: (x - this.x) / this.scale, y: (y - this.y) / this.scale };
-  }
-
-  #pressed(event) {
-    if (!this.frame) return;
-    this.canvas.setPointerCapture(event.pointerId);
-    const place = this.#place(event);
-    this.pointers.set(event.pointerId, place);
-    const isPan = this.isSpaceDown || event.button === 1 || event.button === 2;
-    this.drag = { tool: isPan ? "pan" : this.tool, start: place, range: { ...this.range }, moved: false };
-    if (event.button === 1) event.preventDefault();
-  }
-
-  #moved(event) {
-    const before = this.pointers.get(event.pointerId);
-    const place = this.#place(event);
-    if (!before) {
-      if (this.pending) this.measure([this.pending, this.#inImage(place)]);
-      return;
-    }
-    if (this.pointers.size === 2) this.#pinch(event.pointerId, before, place);
-    this.pointers.set(event.pointerId, place);
-    if (this.pointers.size > 1) return;
-    const across = place.x - this.drag.start.x, down = place.y - this.drag.start.y;
-    if (!this.drag.moved && Math.hypot(across, down) < 4) return;
-    this.drag.moved = true;
-    if (this.drag.tool === "pan") this.pan(place.x - before.x, place.y - before.y);
-    else if (this.drag.tool === "length") this.measure([this.#inImage(this.drag.start), this.#inImage(place)]);
-    else if (this.hasWindow) this.#windowBy(across, down);
-  }
-
-  // To the right wider, down darker: what radiologists know.
-  #windowBy(across, down) {
-    const { low, high } = this.drag.range;
-    const gain = Math.max(high - low, (this.frame.high - this.frame.low) / 4) / 300;
-    const tidy = gain >= 0.05 ? Math.round : (number) => number;
-    const width = Math.max(gain >= 0.05 ? 1 : 1e-6, tidy(high - low + across * gain));
-    const centre = tidy((low + high) / 2 + down * gain);
-    this.window(centre - width / 2, centre + width / 2);
-  }
-
-  #pinch(id, before, place) {
-    const [other] = [...this.pointers].filter(([key]) => key !== id).map(([, value]) => value);
-    const apart = (point) => Math.hypot(point.x - other.x, point.y - other.y) || 1;
-    this.zoom(apart(place) / apart(before), (place.x + other.x) / 2, (place.y + other.y) / 2);
-    this.pan((place.x - before.x) / 2, (place.y - before.y) / 2);
-    this.drag.moved = true;
-  }
-
-  #released(event) {
-    const place = this.pointers.get(event.pointerId);
-    this.pointers.delete(event.pointerId);
-    if (!place || event.type === "pointercancel" || this.drag.moved) return;
-    // Without dragging: a click with "move" brings the place to the middle; two clicks with "length" are its ends.
-    const point = this.#inImage(place);
-    if (this.drag.tool === "pan") this.#centre(point.x, point.y);
-    else if (this.drag.tool === "length") {
-      if (this.pending) this.measure([this.pending, point]);
-      this.pending = this.pending ? null : point;
-    }
-  }
-
-  #wheeled(event) {
-    if (!this.frame) return;
-    const { x, y } = this.#place(event);
-    if (event.ctrlKey) this.zoom(event.deltaY < 0 ? STEP : 1 / STEP, x, y);
-    else if (!this.told.slice(Math.sign(event.deltaY))) return; // an image without slices leaves the wheel to the page
-    event.preventDefault();
   }
 }
 
