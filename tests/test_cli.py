@@ -60,6 +60,18 @@ VERBS = {
         "--protocol",
         "--similarity",
     },
+    "serve": {
+        "--access-log",
+        "--behind-proxy",
+        "--corrections",
+        "--host",
+        "--hostname",
+        "--key-file",
+        "--new-key",
+        "--port",
+        "--tls-cert",
+        "--tls-key",
+    },
     "start": {"--minutes", "--out", "--yes"},
     "train": {"--data", "--from", "--out", "--resume", "--set"},
 }

@@ -32,7 +32,7 @@ FLOORS = [
     {"report"},
     {"training"},
     {"evaluation", "model_checks"},
-    {"experiments"},
+    {"experiments", "serve"},
     {"start"},
     {"doctor", "scaffold"},
     {"commands"},

@@ -25,6 +25,7 @@ from discern_vqa.commands import (
     recipes,
     runs,
     score,
+    serve,
     start,
 )
 from discern_vqa.errors import DiscernError
@@ -77,6 +78,7 @@ app.add_typer(experiments.app, name="experiment")
 app.command()(answers.ask)
 app.command()(predict.predict)
 app.command()(explaining.explain)
+app.command()(serve.serve)
 app.command()(doctor.doctor)
 
 
