@@ -54,5 +54,5 @@ export function worth(explanation) {
   const rate = explanation.hit_rate;
   if (!rate) return t("heat_unmeasured");
   const values = { n: number(100 * rate.mean), questions: number(rate.n), chance: number(100 * rate.chance) };
-  return t("heat_measured", values) + (rate.mean > rate.chance ? "" : ` ${t("heat_worthless")}`);
+  return t("heat_measured", values) + (rate.mean > Math.max(rate.chance, rate.blind ?? 0) ? "" : ` ${t("heat_worthless")}`);
 }
