@@ -92,14 +92,17 @@ class Answerer:
     def hit_rate(self, run: str, method: str) -> dict[str, Any] | None:
         """How often the maps of a method point into the region that is asked about; None where it was not measured."""
         from discern_vqa.evaluation.explain import Explainer, read_scores
+        from discern_vqa.evaluation.explain_view import BLIND
 
         predictor = self.predictors[run]
         scores = read_scores(predictor.run)
         name = Explainer(predictor.run, predictor.model, predictor.batcher).choose(method)
         if scores is None or name not in scores["methods"]:
             return None
-        hit = scores["methods"][name]["pointing"]
-        return {"mean": hit["mean"], "n": hit["n"], "chance": scores["chance"], "split": scores["split"]}
+        rates = {method: figures["pointing"]["mean"] for method, figures in scores["methods"].items()}
+        blind = max((rates[method] for method in BLIND if method in rates), default=None)
+        facts = {"chance": scores["chance"], "blind": blind, "split": scores["split"]}
+        return {"mean": rates[name], "n": scores["methods"][name]["pointing"]["n"]} | facts
 
     def similar(self, question: Question, count: int) -> "list[Case]":
         """The most similar training cases, best first. Raises ConfigError, DataError, ImageError, ModelError."""

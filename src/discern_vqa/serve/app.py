@@ -3,6 +3,7 @@
 FastAPI's own pages of documentation are off: they load scripts from elsewhere.
 """
 
+import gzip
 import mimetypes
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -62,20 +63,26 @@ def _add_page(app: FastAPI) -> None:
     """The static files of the page, by the names that the package has: nothing else can be named."""
     folder = files("discern_vqa.serve") / "page"
     static = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()} if folder.is_dir() else {}
+    packed = {name: gzip.compress(content) for name, content in static.items()}
 
-    def reply(name: str) -> Response:
+    def reply(request: Request, name: str) -> Response:
         if name not in static:
             raise Problem(404, "there is nothing here", "GET /openapi.json lists all routes")
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        return Response(static[name], media_type="text/javascript" if name.endswith(".js") else kind)
+        is_packed = "gzip" in request.headers.get("accept-encoding", "")
+        return Response(
+            packed[name] if is_packed else static[name],
+            headers={"Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if is_packed else {}),
+            media_type="text/javascript" if name.endswith(".js") else kind,
+        )
 
     @app.get("/", include_in_schema=False)
-    async def page() -> Response:
-        return reply(PAGE)
+    async def page(request: Request) -> Response:
+        return reply(request, PAGE)
 
     @app.get("/{name}", include_in_schema=False)
-    async def page_file(name: str) -> Response:
-        return reply(name)
+    async def page_file(name: str, request: Request) -> Response:
+        return reply(request, name)
 
 
 async def _problem(request: Request, error: Exception) -> Response:

@@ -123,6 +123,7 @@ class HitRate(BaseModel):
     mean: float
     n: int
     chance: float
+    blind: float | None
     split: str
 
 
