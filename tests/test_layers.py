@@ -32,7 +32,7 @@ FLOORS = [
     {"dicom_out", "report"},
     {"training"},
     {"evaluation", "model_checks"},
-    {"experiments"},
+    {"experiments", "serve"},
     {"start"},
     {"doctor", "scaffold"},
     {"commands"},

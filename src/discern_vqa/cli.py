@@ -26,6 +26,7 @@ from discern_vqa.commands import (
     recipes,
     runs,
     score,
+    serve,
     sharing,
     start,
 )
@@ -82,6 +83,7 @@ app.command()(explaining.explain)
 app.command()(sharing.export)
 app.command()(sharing.push)
 app.command()(dicom.dicom)
+app.command()(serve.serve)
 app.command()(doctor.doctor)
 
 

@@ -44,15 +44,20 @@ class Explained:
 
 
 def explain(predictor: Predictor, image: Path, question: str, method: str = AUTO) -> Explained:
-    """The answer to one question with a map of what it rests on. This is all that a server needs.
+    """The answer to one question with a map of what it rests on.
 
     method: a name of `explanations/`; "auto": the best measured one (`discern explain RUN --score`), else the default.
     Raises DataError, ImageError, ConfigError, as `Predictor.ask` does.
     """
+    return explain_sample(predictor, single_question(image, question), method)
+
+
+def explain_sample(predictor: Predictor, sample: Sample, method: str = AUTO) -> Explained:
+    """As `explain`, of a sample whose image has a name of its own."""
     explainer = Explainer(predictor.run, predictor.model, predictor.batcher)
     name = explainer.choose(method)
-    answer = predictor.ask(image, question)
-    inputs = explainer.inputs([single_question(image, question)])
+    (answer,) = predictor.answer_judged([sample])
+    inputs = explainer.inputs([sample])
     index = predictor.batcher.vocabulary.index(answer.text)
     chosen = torch.tensor([index]) if index >= 0 else explainer.chosen(inputs)
     grid = explainer.maps(name, inputs, chosen)[0]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from discern_vqa.baselines import kernel_ridge, retrieval
+from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError
 from discern_vqa.evaluation.one_question import single_question
 from discern_vqa.evaluation.opening import samples_of
@@ -61,8 +62,12 @@ class SimilarCases:
 
     def nearest(self, image: Path, question: str, count: int = 5) -> list[Case]:
         """The most similar cases, best first, one for each image. Raises DataError, ImageError."""
-        (feature,) = self.features.of([single_question(image, question)])
-        return self.cases.nearest(question, feature, self.answers, self.weight, count)
+        return self.nearest_to(single_question(image, question), count)
+
+    def nearest_to(self, sample: Sample, count: int = 5) -> list[Case]:
+        """As `nearest`, of a sample whose image has a name of its own."""
+        (feature,) = self.features.of([sample])
+        return self.cases.nearest(sample.question, feature, self.answers, self.weight, count)
 
 
 def as_text(cases: list[Case]) -> list[str]:

@@ -25,7 +25,7 @@ from discern_vqa.errors import ImageError
 from discern_vqa.imaging import colour_profile, dicom_frames, dicom_greys
 from discern_vqa.imaging.decoded import DecodedImage, Limits, explained, pick, require_extra
 from discern_vqa.imaging.dicom_file import Header, header, word
-from discern_vqa.imaging.dicom_spacing import pixel_shape
+from discern_vqa.imaging.dicom_spacing import PixelShape, pixel_shape
 from discern_vqa.imaging.greys import Window, holes, to_bytes
 from discern_vqa.imaging.image_ref import Choice, refuse
 from discern_vqa.imaging.square import square_pixels
@@ -76,6 +76,33 @@ def _frame(path: Path, opened: Header, choice: Choice, limits: Limits) -> Decode
     decoded = f"decoded from {about.syntax}" + ", told from its bytes, since the file does not say" * opened.guessed
     warned = (*_said_of_it(dataset, modality), *warned, *stated_twice)
     return DecodedImage(image, "DICOM", tuple(filter(None, (decoded, which, *steps, squared))), facts, warned)
+
+
+class StoredGrey(NamedTuple):
+    """A grey frame before any window: (rows, columns) stored values, what they measure, how they are shown."""
+
+    stored: NDArray[np.generic]
+    scale: dicom_greys.Scale
+    inverted: bool  # MONOCHROME1
+    shape: PixelShape | None
+
+
+def stored_grey(path: Path, choice: Choice, limits: Limits) -> StoredGrey | None:
+    """The stored values of a frame; None of one in colour. Raises ImageError, as `read`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = header(path, limits).dataset
+        with explained(path, "the header of this DICOM file"):
+            about = dicom_frames.describe(path, dataset, limits)
+            index, _ = pick(path, choice.frame, about.frames, (about.frames + 1) // 2, "frames")
+            shape, _ = pixel_shape(dataset, index)
+        if about.samples > 1 or about.photometric == "PALETTE COLOR":
+            return None
+        with explained(path, "the pixels of this DICOM file"):
+            stored = dicom_frames.decode(path, dataset, about, index)
+        with explained(path, "the grey scale of this DICOM file"):
+            scale = dicom_greys.scale_of(path, stored, dataset, about, index)
+    return StoredGrey(stored, scale, about.photometric == "MONOCHROME1", shape)
 
 
 class _Shown(NamedTuple):

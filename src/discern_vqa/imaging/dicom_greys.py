@@ -97,6 +97,27 @@ def show(
     return Grey(shown, ", ".join(filter(None, (step, voi.why))), warnings)
 
 
+class Scale(NamedTuple):
+    """What a viewer needs of a grey frame: from stored values to what they measure, and the usual window of that."""
+
+    rescale: Callable[[Values], Values]
+    window: Window
+
+
+def scale_of(path: Path, stored: NDArray[np.generic], dataset: "Dataset", about: About, index: int) -> Scale:
+    """See `Scale`; a VOI LUT or a sigmoid, which are no straight lines, give the range over which they rise."""
+    groups = list(_groups(dataset, index))
+    rescale, step, slope = _modality(groups)
+    windows = _windows(groups, stored.dtype.kind == "f" or abs(slope) < 1)
+    voi = _of_the_file(path, [*_tables(groups), *windows.usable], None)
+    voi = voi or _usual(stored, groups[-1], about, rescale, step)
+    if isinstance(voi, Table):
+        return Scale(rescale, Window(float(voi.first), float(voi.first + len(voi.values) - 1), voi.why))
+    if isinstance(voi, Sigmoid):
+        return Scale(rescale, Window.around(voi.centre, voi.width, voi.why))
+    return Scale(rescale, voi)
+
+
 def _groups(dataset: "Dataset", index: int) -> Iterator["Dataset"]:
     """Where a frame's rescale and windows may stand: its own group, the shared one, the top of the file."""
     for keyword, item in (("PerFrameFunctionalGroupsSequence", index), ("SharedFunctionalGroupsSequence", 0)):

@@ -17,8 +17,9 @@ Analyze 7.5, as single files (.nii, .nii.gz) and as pairs of .hdr and .img (`nif
 
 import math
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,9 +37,20 @@ MOST_UNPACKED = 4 << 30  # bytes that are read through to reach a slice; a secon
 _ALONG = {"axial": 2, "coronal": 1, "sagittal": 0}
 
 
-def read(path: Path, choice: Choice, limits: Limits, header: Path | None = None) -> DecodedImage:
-    """A slice of a NIfTI or Analyze file; `header`: of a pair whose values are `path`. Raises ImageError: cut off, too
-    large, or values that are no image."""
+class Slice(NamedTuple):
+    """The stored values of a slice, upright, and where it comes from; `which` and `when` say so in words."""
+
+    stored: NDArray[Any]
+    volume: Volume
+    axis: str
+    across: float  # distance between two columns, in the unit of the header
+    down: float
+    which: str
+    when: str
+
+
+def chosen(path: Path, choice: Choice, limits: Limits, header: Path | None = None) -> Slice:
+    """The slice that is meant. Raises ImageError, as `read`."""
     refuse(path, choice, ("axis", "slice", "frame", "window", "mirror"), "a NIfTI file")
     require_extra(path, "NIfTI", "nibabel", "nifti")
     axis = choice.axis or AXES[0]
@@ -55,9 +67,20 @@ def read(path: Path, choice: Choice, limits: Limits, header: Path | None = None)
             stored = _slice(stream, volume, along, index, time)
     except (OSError, EOFError, zlib.error) as error:
         raise undecodable(path, error) from error
-    stored = _upright(stored, volume, along)
-    shown, how = _colours(stored) if stored.dtype.names else _greys(path, stored, volume, choice)
     across, down = (volume.spacing[volume.stored_axis(other)] for other in range(3) if other != _ALONG[axis])
+    return Slice(_upright(stored, volume, along), volume, axis, across, down, which, when)
+
+
+def counts(volume: Volume) -> dict[str, int]:
+    """How many slices there are along each axis of the patient."""
+    return {axis: volume.shape[volume.stored_axis(_ALONG[axis])] for axis in AXES}
+
+
+def read(path: Path, choice: Choice, limits: Limits, header: Path | None = None) -> DecodedImage:
+    """A slice of a NIfTI or Analyze file; `header`: of a pair whose values are `path`. Raises ImageError: cut off, too
+    large, or values that are no image."""
+    stored, volume, axis, across, down, which, when = chosen(path, choice, limits, header)
+    shown, how = _colours(stored) if stored.dtype.names else _greys(path, stored, volume, choice)
     image, squared = square_pixels(Image.fromarray(shown), across, down)
     unknown = "" if volume.known else "the file does not say how it lies in the patient: the order of storage is shown"
     side = unknown or "the patient's right on the left" * (axis != "sagittal")
@@ -121,12 +144,19 @@ def _colours(stored: NDArray[Any]) -> tuple[NDArray[np.uint8], str]:
     return np.stack(channels, axis=-1), "colour as stored"
 
 
-def _greys(path: Path, stored: NDArray[Any], volume: Volume, choice: Choice) -> tuple[NDArray[np.uint8], str]:
-    stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)
+def native(stored: NDArray[Any]) -> NDArray[Any]:
+    """The values in the byte order of this machine."""
+    return stored.astype(stored.dtype.newbyteorder("="), copy=False)
 
-    def real(values: Values) -> Values:
-        return np.nan_to_num(values * volume.slope + volume.intercept)
 
+def measured(volume: Volume) -> Callable[[Values], Values]:
+    """From stored values to what they measure, by the header's slope and intercept."""
+    return lambda values: np.nan_to_num(values * volume.slope + volume.intercept)
+
+
+def window_of(path: Path, stored: NDArray[Any], volume: Volume, choice: Choice) -> Window:
+    """The window that is shown of a slice. Raises ImageError: there is no such window."""
+    real = measured(volume)
     if choice.window == "full":
         window = whole_window(stored, real)
     elif choice.window is not None:
@@ -138,5 +168,11 @@ def _greys(path: Path, stored: NDArray[Any], volume: Volume, choice: Choice) -> 
         window = Window(*volume.shown, f"shown from {volume.shown[0]:g} to {volume.shown[1]:g} as its header asks")
     else:
         window = usual_window(stored, real)
+    return window
+
+
+def _greys(path: Path, stored: NDArray[Any], volume: Volume, choice: Choice) -> tuple[NDArray[np.uint8], str]:
+    stored, real = native(stored), measured(volume)
+    window = window_of(path, stored, volume, choice)
     scaled = "" if (volume.slope, volume.intercept) == (1, 0) else "scaled, "
     return to_bytes(stored, lambda values: window(real(values))), f"{scaled}{window.why}"

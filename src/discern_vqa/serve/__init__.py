@@ -1,0 +1,1 @@
+"""`discern serve`: runs that answer over HTTP. docs/serve.md describes the interface; `answerer` knows no HTTP."""

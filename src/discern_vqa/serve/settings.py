@@ -1,0 +1,103 @@
+"""What a service is told when it starts, and its limits. No torch here."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from discern_vqa.errors import ConfigError, RunError
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+"""`run.CONFIG` and `run.WEIGHTS`: a mistyped run is told before torch is loaded."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Limits of one service. Sizes in bytes, times in seconds."""
+
+    body: int = 64 << 20
+    json_body: int = 1 << 20
+    in_flight: int = 256 << 20  # bodies that are being received, together
+    pause: float = 30.0  # between two pieces of a body
+    images: int = 64
+    image_bytes: int = 512 << 20
+    keep: float = 900.0  # after the last use of an image
+    files: int = 1000  # of one upload
+    questions: int = 64
+    question: int = 1000  # characters
+    waiting: int = 64
+    wait: float = 10.0
+    answer: float = 60.0
+    batch: int = 16  # questions
+    drain: float = 20.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """See docs/serve.md. `runs`: name -> folder, the first one is used where a request names none."""
+
+    runs: dict[str, Path]
+    host: str = "127.0.0.1"
+    port: int = 8765
+    hostnames: tuple[str, ...] = ()
+    key_file: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    behind_proxy: bool = False
+    corrections: Path | None = None
+    access_log: Path | None = None
+    dicomweb: str = ""
+    bounds: Bounds = field(default_factory=Bounds)
+
+    @property
+    def is_local(self) -> bool:
+        return self.host in LOOPBACK
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The names by which the service may be called, in lower case and without a port."""
+        return frozenset((*LOOPBACK, self.host.lower(), *(name.lower() for name in self.hostnames)))
+
+
+def named(folders: list[Path]) -> dict[str, Path]:
+    """Runs by the names of their folders. Raises ConfigError: two of one name; RunError: one is no finished run."""
+    runs: dict[str, Path] = {}
+    for folder in folders:
+        if not (folder / CONFIG).is_file():
+            problem = f"{folder} is no run folder" if folder.is_dir() else f"there is no run folder {folder}"
+            raise RunError(problem, hint="discern train RECIPE --out RUN makes one")
+        if not (folder / WEIGHTS).is_file():
+            hint = f"discern train {folder / 'recipe.toml'} --out {folder} --resume"
+            raise RunError(f"{folder} has no {WEIGHTS}: its training has not ended", hint=hint)
+        name = folder.resolve().name
+        if name in runs:
+            raise ConfigError(
+                f"{runs[name]} and {folder} are both called {name!r}, and a run is named by its folder",
+                hint=f"rename one of the folders: mv {folder} {folder.with_name(f'{name}-2')}",
+            )
+        runs[name] = folder
+    return runs
+
+
+def check(settings: Settings) -> None:
+    """Raises ConfigError where the service would be open to others without a key or without encryption."""
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise ConfigError("--tls-cert and --tls-key go together", hint="--tls-cert cert.pem --tls-key key.pem")
+    if settings.dicomweb:
+        from discern_vqa.dicomweb.address import checked_url
+
+        checked_url(settings.dicomweb)
+    for file in (settings.tls_cert, settings.tls_key):
+        if file is not None and not file.is_file():
+            raise ConfigError(f"there is no file {file}", hint="name the certificate and its key, as PEM files")
+    if settings.is_local:
+        return
+    if settings.key_file is None:
+        raise ConfigError(
+            f"--host {settings.host} lets other computers in, and there is no --key-file",
+            hint="discern serve RUN --new-key NAME --key-file keys.jsonl, then add --key-file keys.jsonl",
+        )
+    if settings.tls_cert is None and not settings.behind_proxy:
+        raise ConfigError(
+            f"--host {settings.host} would send images and keys over the network without encryption",
+            hint="add --tls-cert cert.pem --tls-key key.pem, or --behind-proxy where a proxy ends TLS",
+        )

@@ -1,0 +1,115 @@
+"""A real Chromium on the page of a real service, for tests; and a watch on what a page must never do."""
+
+import asyncio
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from discern_vqa.serve.app import build
+from discern_vqa.serve.service import Service
+from discern_vqa.serve.settings import Settings
+
+WAIT = 30.0
+"""Seconds that a model may take to load on a busy machine."""
+
+
+def chromium() -> str:
+    """The program; skips loudly without one, and fails where CI=true."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        message = "there is no Chromium, with which the page is tested: apt-get install chromium"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return found
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[str]:
+    """The service on a free port of 127.0.0.1, as `discern serve` builds it; the address, once its runs are open."""
+    service = Service(settings)
+    config = uvicorn.Config(build(service), host="127.0.0.1", port=0, log_level="error", access_log=False, ws="none")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
+    thread.start()
+    try:
+        end = time.monotonic() + WAIT
+        while not (server.started and service.is_ready):
+            assert time.monotonic() < end, "the service did not start"
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """Headless, with the software renderer that every machine has."""
+    program = chromium()
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+
+class Watch:
+    """Notes what a page must never do: errors, what its Content-Security-Policy stopped, requests to other origins."""
+
+    def __init__(self, context: BrowserContext, origin: str) -> None:
+        self.origin, self.faults, self.expected = origin, list[str](), 0
+        context.on("page", self._follow)
+        context.on("request", lambda request: self._asked(request.url))
+        context.on("console", lambda message: self._said(message.type, message.text))
+        context.on("weberror", lambda error: self.faults.append(f"error: {error.error}"))
+        context.add_init_script(
+            "addEventListener('securitypolicyviolation', (event) =>"
+            " console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));"
+        )
+
+    def _follow(self, page: Page) -> None:
+        page.on("crash", lambda: self.faults.append("the page crashed"))
+
+    def _asked(self, url: str) -> None:
+        if not url.startswith((f"{self.origin}/", "data:", "blob:")):
+            self.faults.append(f"request: {url}")
+
+    def _said(self, kind: str, text: str) -> None:
+        # Chromium itself notes each answer of 400 and above; a test that provokes one says so.
+        if kind == "error" and "Failed to load resource" in text and self.expected:
+            self.expected -= 1
+        elif kind in ("error", "warning"):
+            self.faults.append(f"{kind}: {text}")
+
+
+def pixels(page: Page, x: int, y: int, width: int, height: int) -> Any:
+    """Red of a part of the canvas as it is on the screen, rows of numbers; after what is waiting to be drawn."""
+    return page.evaluate(
+        """async ([x, y, width, height]) => {
+          await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+          const canvas = document.getElementById("canvas");
+          const { data } = canvas.getContext("2d").getImageData(x, y, width, height);
+          return Array.from({ length: height }, (_, row) =>
+            Array.from({ length: width }, (_, column) => data[4 * (row * width + column)]));
+        }""",
+        [x, y, width, height],
+    )
+
+
+def copied(run: Path, name: str) -> Path:
+    """The same run under another name, beside it."""
+    other = run.with_name(name)
+    if not other.exists():
+        shutil.copytree(run, other)
+    return other
