@@ -5,13 +5,15 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+import numpy as np
 import pytest
 import uvicorn
+from numpy.typing import NDArray
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from discern_vqa.serve.app import build
@@ -93,18 +95,63 @@ class Watch:
             self.faults.append(f"{kind}: {text}")
 
 
-def pixels(page: Page, x: int, y: int, width: int, height: int) -> Any:
-    """Red of a part of the canvas as it is on the screen, rows of numbers; after what is waiting to be drawn."""
-    return page.evaluate(
-        """async ([x, y, width, height]) => {
+class Drawn(NamedTuple):
+    """Where the image is on the canvas, in pixels of the screen, and its red, rows of numbers."""
+
+    left: int
+    top: int
+    values: NDArray[np.int64]
+
+
+def drawn(page: Page) -> Drawn:
+    """What is on the canvas, once all that waits is drawn. The canvas is transparent where there is no image."""
+    left, top, values = page.evaluate(
+        """async () => {
           await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
           const canvas = document.getElementById("canvas");
-          const { data } = canvas.getContext("2d").getImageData(x, y, width, height);
-          return Array.from({ length: height }, (_, row) =>
-            Array.from({ length: width }, (_, column) => data[4 * (row * width + column)]));
-        }""",
-        [x, y, width, height],
+          const { width, height } = canvas;
+          const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+          copy.drawImage(canvas, 0, 0);
+          const { data } = copy.getImageData(0, 0, width, height);
+          let [left, top, right, bottom] = [width, height, 0, 0];
+          for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) if (data[4 * (y * width + x) + 3]) {
+            [left, top] = [Math.min(left, x), Math.min(top, y)];
+            [right, bottom] = [Math.max(right, x + 1), Math.max(bottom, y + 1)];
+          }
+          const rows = [];
+          for (let y = top; y < bottom; y++) {
+            rows.push([]);
+            for (let x = left; x < right; x++) rows.at(-1).push(data[4 * (y * width + x)]);
+          }
+          return [left, top, rows];
+        }"""
     )
+    return Drawn(left, top, np.asarray(values))
+
+
+def spot(page: Page, x: float, y: float) -> tuple[int, int]:
+    """(red, alpha) of one pixel of the canvas; x, y: its place as shares of width and height."""
+    red, alpha = page.evaluate(
+        """async ([x, y]) => {
+          await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+          const canvas = document.getElementById("canvas");
+          const copy = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+          copy.drawImage(canvas, -Math.floor(x * canvas.width), -Math.floor(y * canvas.height));
+          const { data } = copy.getImageData(0, 0, 1, 1);
+          return [data[0], data[3]];
+        }""",
+        [x, y],
+    )
+    return red, alpha
+
+
+def eventually(page: Page, is_true: Callable[[], bool]) -> None:
+    """Waits until what the page does on its own has happened."""
+    for _ in range(100):
+        if is_true():
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("it has not happened within five seconds")
 
 
 def copied(run: Path, name: str) -> Path:

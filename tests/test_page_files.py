@@ -1,4 +1,4 @@
-"""The files of the page without a browser: both languages are whole, nothing is loaded from elsewhere, and it is small."""
+"""The files of the page without a browser: both languages are whole, nothing comes from elsewhere, and it is small."""
 
 import gzip
 import json

@@ -55,7 +55,7 @@ async function useModel(run) {
   $("run").replaceChildren(...names);
   const others = model.runs.filter((name) => name !== model.run);
   $("versus-line").hidden = !others.length;
-  $("versus").replaceChildren(make("option", { value: "" }, t("versus_none")), ...others.map((name) => make("option", { value: name }, name)));
+  $("versus").replaceChildren($("versus").options[0], ...others.map((name) => make("option", { value: name }, name)));
   versus = null;
   $("study-form").hidden = !model.dicomweb;
   aboutModel();
@@ -175,6 +175,7 @@ function wire() {
     if ($("file").files.length) uploaded([...$("file").files]);
     $("file").value = "";
   });
+  $("drop").addEventListener("click", () => $("file").click());
   for (const name of ["dragenter", "dragover", "dragleave", "drop"]) {
     document.addEventListener(name, (event) => {
       event.preventDefault();
