@@ -137,7 +137,9 @@ class Answerer:
 
 def question_of(run: str, key: str, path: Path, text: object, mode: str = "", most: int = 1000) -> Question:
     """A question as it was given. Raises DataError: it is empty, too long, or no text."""
-    if not isinstance(text, str) or not text.strip():
+    if not isinstance(text, str):
+        raise DataError("the question is no text", hint='ask in words, as in "Is there a mass?"')
+    if not text.strip():
         raise DataError("the question is empty", hint='ask in words, as in "Is there a mass?"')
     if len(text) > most:
         raise DataError(

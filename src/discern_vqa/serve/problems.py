@@ -52,7 +52,9 @@ def of_http(error: HTTPException) -> Problem:
     if isinstance(error, Problem):
         return error
     hints = {404: "GET /openapi.json lists all routes", 405: "GET /openapi.json lists the methods of each route"}
-    problem = Problem(error.status_code, str(error.detail), hints.get(error.status_code, ""))
+    details = {404: "there is no such route", 405: "this route has no such method"}
+    detail = details.get(error.status_code, str(error.detail))
+    problem = Problem(error.status_code, detail, hints.get(error.status_code, ""))
     problem.headers = error.headers
     return problem
 

@@ -57,7 +57,9 @@ async def chat(body: ChatBody, request: Request, service: Running) -> dict[str, 
     if len(uris) != 1:
         raise Problem(400, f"the messages hold {len(uris)} images; expected one", "send it as an image_url part")
     content = _decoded(uris[0])
-    held: list[Held] = await service.in_thread(service.images.add, request.state.user, [content])
+    # Under a name of its own: what a program asks about is not listed among the images that a person uploaded.
+    owner = f"chat/{request.state.user}"
+    held: list[Held] = await service.in_thread(service.images.add, owner, [content])
     request.state.image = held[0].digest
     frame = held[0].frame()
     held[0].keys.add(frame.key)

@@ -114,7 +114,11 @@ def _figures(folder: Path) -> dict[str, Any] | None:
             scores = read_json(file)
             parts = {name: scores[name] for name in ("overall", "open", "closed") if scores.get(name)}
             told = {
-                name: {"n": part["n"], "accuracy": round(part["accuracy"], 4), "ci95": part["ci95"]}
+                name: {
+                    "n": part["n"],
+                    "accuracy": round(part["accuracy"], 4),
+                    "ci95": [round(end, 4) for end in part["ci95"]],
+                }
                 for name, part in parts.items()
             }
             overall = told.pop("overall")

@@ -1,0 +1,86 @@
+"""A real process: it drains when it is asked to end, and leaves nothing behind when it is killed."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+import httpx
+from _medical import dicom, scene
+from _serve import HEADERS
+
+QUESTIONS = [f"Is there a nodule of {number} mm?" for number in range(64)]
+
+
+@contextmanager
+def process(run, folder):
+    """A service of a run on a free port, ready; and a client of it. What it writes goes to `folder`."""
+    (folder / "tmp").mkdir(parents=True)
+    command = [sys.executable, "-m", "discern_vqa", "serve", str(run), "--port", "0"]
+    command += ["--corrections", str(folder / "corrections")]
+    environment = os.environ | {"TMPDIR": str(folder / "tmp"), "OMP_NUM_THREADS": "1"}
+    with open(folder / "stderr", "w+", encoding="utf-8") as stderr:
+        running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr, env=environment)
+        try:
+            address = ""
+            while not address and running.poll() is None:
+                time.sleep(0.05)
+                match = re.search(r"listening on (\S+)", (folder / "stderr").read_text(encoding="utf-8"))
+                address = match[1] if match else ""
+            with httpx.Client(base_url=address, headers=HEADERS, timeout=60) as client:
+                while client.get("/readyz").status_code != 200:
+                    time.sleep(0.1)
+                yield running, client
+        finally:
+            running.kill()
+            running.wait()
+
+
+def test_it_finishes_what_it_began_and_leaves_nothing_when_it_is_killed(tiny_run, tmp_path):
+    content = dicom(scene(), PatientName="DOE^JANE")
+    with process(tiny_run, tmp_path / "drained") as (running, client):
+        reply = client.post("/v1/images", files={"file": ("DOE^JANE.dcm", content)})
+        id = reply.json()["images"][0]["id"]
+        replies = []
+
+        def ask():
+            body = {"image": id, "questions": QUESTIONS}
+            replies.append(httpx.post(f"{client.base_url}/v1/answers", json=body, headers=HEADERS, timeout=60))
+
+        callers = [threading.Thread(target=ask) for _ in range(6)]
+        for caller in callers:
+            caller.start()
+        while b"discern_requests_running 1.0" in client.get("/metrics").content and not replies:
+            time.sleep(0.005)
+        running.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+        refused = client.get("/readyz")
+        assert (refused.status_code, refused.json()["detail"]) == (503, "the service is ending")
+        for caller in callers:
+            caller.join(60)
+        assert running.wait(30) == 0
+    finished = [reply for reply in replies if reply.status_code == 200]
+    assert len(replies) == 6
+    assert finished
+    assert all(len(reply.json()["answers"]) == 64 for reply in finished)
+    assert all(reply.json()["detail"] == "the service is ending" for reply in replies if reply not in finished)
+
+    folder = tmp_path / "killed"
+    with process(tiny_run, folder) as (running, client):
+        id = client.post("/v1/images", files={"file": ("DOE^JANE.dcm", content)}).json()["images"][0]["id"]
+        confirmed = [
+            client.post("/v1/corrections", json={"image": id, "question": text, "answer": "no"}).json()["id"]
+            for text in QUESTIONS[:5]
+        ]
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    lines = (folder / "corrections" / "samples.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["id"] for line in lines] == confirmed
+    assert list((folder / "tmp").iterdir()) == []
+    written = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+    assert not [content for content in written if b"DOE" in content]
