@@ -69,8 +69,8 @@ def browser() -> Iterator[Browser]:
 class Watch:
     """Notes what a page must never do: errors, what its Content-Security-Policy stopped, requests to other origins."""
 
-    def __init__(self, context: BrowserContext, origin: str) -> None:
-        self.origin, self.faults, self.expected = origin, list[str](), 0
+    def __init__(self, context: BrowserContext, origin: str, corrections: Path) -> None:
+        self.origin, self.corrections, self.faults, self.expected = origin, corrections, list[str](), 0
         context.on("page", self._follow)
         context.on("request", lambda request: self._asked(request.url))
         context.on("console", lambda message: self._said(message.type, message.text))

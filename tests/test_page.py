@@ -4,95 +4,30 @@ All tests share one service, one browser and one watch on errors, on the Content
 other origins; each starts with a fresh page and no image.
 """
 
-import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from _browser import Watch, browser, copied, drawn, eventually, running, spot
+from _browser import Watch, drawn, eventually, spot
+from _desk import CT, QUESTION, RAMP, TEXTS, Desk, cleared, png, served, violations
 from _medical import dicom
-from axe_playwright_python.sync_playwright import Axe
-from PIL import Image
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Route, expect
 
 from discern_vqa.imaging.images import load_image, open_image
-from discern_vqa.serve.settings import Settings
-
-QUESTION = "Is there evidence of a pacemaker?"
-TEXTS = json.loads((files("discern_vqa.serve") / "page" / "texts.json").read_text("utf-8"))
-OPEN = TEXTS["en"]["opened"]
-
-
-@dataclass
-class Desk:
-    """A reader's desk: a fresh page, and how files are opened on it."""
-
-    page: Page
-    watch: Watch
-    folder: Path
-    run: Path
-    corrections: Path
-
-    def put(self, **images: bytes) -> None:
-        """Opens files by their names, all at once, and waits until they are shown."""
-        self.page.evaluate("document.getElementById('news').textContent = ''")
-        paths = []
-        for name, content in images.items():
-            (self.folder / name).write_bytes(content)
-            paths.append(self.folder / name)
-        self.page.set_input_files("#file", paths)
-        expect(self.page.locator("#news")).to_have_text(OPEN)
-
-    def ask(self, question: str = QUESTION) -> None:
-        self.page.fill("#question", question)
-        self.page.press("#question", "Enter")
-
-    def read(self, name: str, choice: str = "") -> Any:
-        """An image as the reader of files makes it, 8 bits."""
-        return np.asarray(open_image(self.folder / f"{name}{choice}"))
 
 
 @pytest.fixture(scope="module")
-def context(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[BrowserContext, Watch, Path]]:
-    corrections = tmp_path_factory.mktemp("corrections")
-    runs = {name: copied(tiny_run, name) for name in ("first", "second")}
-    (runs["first"] / "predictions.test.jsonl").write_text(json.dumps({"question": QUESTION}) + "\n", encoding="utf-8")
-    with browser() as opened, running(Settings(runs=runs, corrections=corrections)) as url:
-        context = opened.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB", base_url=url)
-        context.set_default_timeout(10_000)
-        watch = Watch(context, url)
-        yield context, watch, corrections
-        context.close()
+def context(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[BrowserContext, Watch]]:
+    with served(tiny_run, tmp_path_factory.mktemp("corrections")) as context:
+        yield context
 
 
 @pytest.fixture
-def desk(context: tuple[BrowserContext, Watch, Path], tiny_run: Path, tmp_path: Path) -> Iterator[Desk]:
-    opened, watch, corrections = context
-    for image in opened.request.get("/v1/images").json()["images"]:
-        opened.request.delete(f"/v1/images/{image['id']}", headers={"X-Discern": "1"})
-    page = opened.new_page()
-    page.goto("/")
-    expect(page.locator("#suggestions button")).to_have_text([QUESTION])
-    yield Desk(page, watch, tmp_path, tiny_run, corrections)
-    page.evaluate("localStorage.clear()")
-    page.close()
-    assert watch.faults == []
-    assert watch.expected == 0
-
-
-def png(seed: int = 0, size: tuple[int, int] = (70, 90)) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-RAMP = np.random.default_rng(1).permutation(np.arange(80 * 100, dtype=np.uint16) % 4096).reshape(80, 100)
-CT = {"Modality": "CT", "RescaleSlope": 1, "RescaleIntercept": -1024, "WindowCenter": 40, "WindowWidth": 400}
+def desk(context: tuple[BrowserContext, Watch], tiny_run: Path, tmp_path: Path) -> Iterator[Desk]:
+    with cleared(*context, tiny_run, tmp_path) as desk:
+        yield desk
 
 
 def test_every_pixel_on_the_screen_is_the_grey_that_the_reader_of_files_makes(desk: Desk) -> None:
@@ -223,8 +158,10 @@ def test_an_answer_its_heat_map_and_what_was_asked_before(desk: Desk) -> None:
     expect(card.locator(".given")).to_have_text(answer.text)
     expect(card.locator(".trust")).to_have_text("How often such an answer is right is not known.")
     shown = card.locator(".bars li").all_inner_texts()
-    best = [text for text, _ in answer.alternatives[: len(shown)]]
-    assert [row.split("\n")[0] for row in shown] == best
+    best = [text for text, _ in answer.alternatives[:6]]
+    assert answer.others is not None
+    rest = answer.others + len(answer.alternatives) - len(best)
+    assert [row.split("\n")[0] for row in shown] == [*best, f"and {rest} more"]
     assert not page.locator("#fault").is_visible()
 
     assert not page.locator("#heat").is_visible()
@@ -270,10 +207,10 @@ def test_the_reader_answers_first_disagrees_and_the_correction_is_a_row_that_tra
     truth.fill("a small one")
     truth.press("Enter")
     expect(page.locator(".answer")).to_contain_text("Saved for training: a small one")
-    row = json.loads((desk.corrections / "samples.jsonl").read_text("utf-8").splitlines()[-1])
+    row = json.loads((desk.watch.corrections / "samples.jsonl").read_text("utf-8").splitlines()[-1])
     assert (row["question"], row["answer"], row["before_seeing"]) == (QUESTION, "a small one", "perhaps")
     assert row["model_answer"] == page.inner_text(".given")
-    kept = np.asarray(open_image(desk.corrections / row["image"]))
+    kept = np.asarray(open_image(desk.watch.corrections / row["image"]))
     np.testing.assert_array_equal(kept, desk.read("chest.png"))
 
 
@@ -327,6 +264,60 @@ def test_it_speaks_german_and_says_what_went_wrong(desk: Desk) -> None:
     assert "the image" in page.inner_text("#fault")
 
 
+def test_a_study_of_the_archive_shows_whose_it_is_and_which_series_there_are(desk: Desk) -> None:
+    page = desk.page
+    desk.put(**{"one.dcm": dicom(RAMP, **CT)})
+    desk.put(**{"two.png": png(5)})
+    patient = {"name": "Doe^Jane", "id": "4711", "birth_date": "1970-01-31"}
+    study = {"date": "2024-05-06", "description": "chest", "accession": "A1"}
+    found = [image | {"patient": patient, "study": study} for image in page.request.get("/v1/images").json()["images"]]
+    about = page.request.get("/v1/model").json() | {"dicomweb": True}
+
+    def archive(route: Route) -> None:
+        if "json" in route.request.headers.get("content-type", ""):
+            assert route.request.post_data_json == {"dicomweb": {"study": "1.2.3"}}
+            route.fulfill(status=201, json={"images": found})
+        else:
+            route.continue_()
+
+    page.route("**/v1/model*", lambda route: route.fulfill(json=about))
+    page.route("**/v1/images", archive)
+    page.reload()
+    page.fill("#study", "1.2.3")
+    page.press("#study", "Enter")
+    whose = "Doe^Jane · 4711 · 1970-01-31 · 2024-05-06 · chest · A1"
+    expect(page.locator("#who")).to_have_text(f"From the archive: {whose}")
+    options = page.locator("#image-choice option").all_text_contents()
+    assert all(whose in option for option in options)
+    assert ["CT" in option for option in options] == [False, True]
+    page.select_option("#image-choice", index=1)
+    expect(page.locator("#centre")).to_have_value("39.5")
+
+
+def test_a_service_with_keys_asks_for_one_and_uses_it(desk: Desk) -> None:
+    page = desk.page
+    keys: list[str | None] = []
+
+    def door(route: Route) -> None:
+        keys.append(route.request.headers.get("authorization"))
+        if keys[-1] == "Bearer open sesame":
+            route.continue_()
+        else:
+            route.fulfill(status=401, json={"detail": "there is no such key", "hint": "ask who runs the service"})
+
+    page.route("**/v1/**", door)
+    desk.watch.expected += 1
+    page.reload()
+    expect(page.locator("#key-dialog")).to_be_visible()
+    page.fill("#key", "open sesame")
+    page.press("#key", "Enter")
+    expect(page.locator("#weights")).not_to_be_empty()
+    expect(page.locator("#suggestions button")).to_have_count(1)
+    assert keys[0] is None
+    assert set(keys[1:]) == {"Bearer open sesame"}
+    assert page.evaluate("Object.values(localStorage).join().includes('sesame')") is False
+
+
 @pytest.mark.parametrize(
     ("width", "theme", "language"), [(320, "dark", "de"), (1280, "light", "en"), (3840, "dark", "en")]
 )
@@ -356,10 +347,3 @@ def test_nothing_stands_in_the_way_of_anyone(desk: Desk, width: int, theme: str,
     assert small == []
     page.click("#about-open")
     assert violations(page) == []
-
-
-def violations(page: Page) -> list[str]:
-    """What axe-core finds against WCAG 2.2 AA."""
-    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-    found = Axe().run(page, options={"runOnly": tags}).response["violations"]
-    return [f"{fault['id']} ({fault['impact']}): {fault['nodes'][0]['html']}" for fault in found]

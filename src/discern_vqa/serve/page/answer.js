@@ -2,6 +2,7 @@
 
 import { button, make, number, t } from "./texts.js";
 import { verdict, worth } from "./trust.js";
+import { placed } from "./worklist.js";
 
 const SHOWN = 6; // alternatives
 
@@ -21,6 +22,8 @@ function alternatives(entry) {
   const shown = entry.alternatives.slice(0, SHOWN);
   const rows = shown.map(([text, score]) =>
     make("li", {}, make("span", {}, text), bar(score), make("span", {}, percent(score))));
+  const rest = Math.max(0, entry.others + entry.alternatives.length - shown.length);
+  if (rest) rows.push(make("li", {}, make("span", { className: "note" }, t("others", { n: number(rest) }))));
   const title = entry.is_calibrated ? t("alternatives") : t("alternatives_uncalibrated");
   return make("details", { open: !entry.abstains }, make("summary", {}, title), make("ul", { className: "bars" }, ...rows));
 }
@@ -44,16 +47,17 @@ function told(entry, model, own) {
 }
 
 /** One case as text, for the clipboard. */
-export function asText({ entry, model, own }) {
+export function asText({ entry, model, own, where, count }) {
   const said = verdict(entry, model);
-  const lines = [entry.question, said.headline, said.why, said.guess, said.trust, said.noRate, said.set];
+  const lines = [placed(where, count), entry.question, said.headline, said.why, said.guess, said.trust, said.noRate, said.set];
   if (own) lines.push(t("own", { answer: own }));
   lines.push(`${model.run}, ${t("weights")} ${model.weights_short}. ${t("caution")}`);
   return lines.filter(Boolean).join("\n");
 }
 
 /**
- * The card of a case: {entry (of /v1/answers), model (of /v1/model), own, where (image, frame and axis), heat, cases}.
+ * The card of a case: {entry (of /v1/answers), model (of /v1/model), own (the reader's answer before, or ""), question,
+ * where (image, frame and axis), count (of its slices), kind (of its file)}.
  *
  * act: {heat(case) -> explanation or null where it was switched off, similar(case) -> cases, correct(case, answer,
  * comment), save(case), copy(text)}; each may throw, and then says so itself.

@@ -132,6 +132,9 @@ export class ImagePanel {
         this.#tell();
         this.changed();
       }
+    } catch (problem) {
+      this.viewer.clear(); // never another slice than the number says
+      throw problem;
     } finally {
       this.isLoading = false;
     }

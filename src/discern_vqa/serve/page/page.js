@@ -15,7 +15,7 @@ let images = [];
 
 const panel = new ImagePanel(attempt, () => questions.cool());
 const questions = new Questions(panel, attempt, () => (versus ? [model, versus] : [model]), show, () => attempt(refresh));
-const worklist = new Worklist($("studies"), (row) => attempt(() => openRow(row)));
+const worklist = new Worklist($("studies"), (row) => attempt(() => openRow(row)), () => $("second").checked);
 
 /** Runs `act`; says what went wrong, and what to do next. False then. */
 async function attempt(act) {
@@ -83,6 +83,7 @@ const uploaded = (files) => attempt(async () => {
 async function show(where) {
   const image = images.find(({ id }) => id === where.image);
   if (!image) throw new api.Problem(404, t("gone"), t("gone_hint"));
+  if (panel.isSeen) await panel.showSeen(false);
   if (!panel.where || panel.where.image !== where.image) {
     questions.clear();
     await panel.open(image, where);
@@ -91,7 +92,7 @@ async function show(where) {
 }
 
 function listImages() {
-  $("images").hidden = images.length < 2;
+  $("images").hidden = images.length < (panel.image ? 2 : 1);
   $("image-choice").replaceChildren(...images.map((image) =>
     make("option", { value: image.id, selected: image.id === panel.image?.id }, named(image))));
   if (!panel.image) $("image-choice").value = "";

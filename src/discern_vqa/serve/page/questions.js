@@ -5,6 +5,7 @@ import * as api from "./api.js";
 import { coloured } from "./heat.js";
 import { button, make, t } from "./texts.js";
 import { verdict } from "./trust.js";
+import { placed } from "./worklist.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -73,8 +74,8 @@ export class Questions {
     try {
       const models = this.models();
       const replies = await Promise.all(models.map((model) => api.answers({ ...where, questions: [question], run: model.run })));
-      const kind = this.panel.image?.kind;
-      const cases = replies.map((reply, index) => ({ entry: reply.answers[0], model: models[index], own, where, kind, question }));
+      const about = { own, where, question, kind: this.panel.image?.kind, count: this.panel.count };
+      const cases = replies.map((reply, index) => ({ ...about, entry: reply.answers[0], model: models[index] }));
       const turn = { question, where, cases };
       const isAnswered = cases.every(({ entry }) => !entry.error);
       if (isAnswered) this.history.push(turn);
@@ -109,7 +110,7 @@ export class Questions {
   #list() {
     $("history").hidden = !this.history.length;
     const rows = [...this.history].reverse().map((turn) => make("li", {}, button(
-      `${turn.question} — ${turn.cases.map((asked) => this.#headline(asked)).join(" / ")}`,
+      `${placed(turn.where, turn.cases[0].count)}: ${turn.question} — ${turn.cases.map((asked) => this.#headline(asked)).join(" / ")}`,
       () => this.attempt(async () => {
         await this.open(turn.where);
         this.#show(turn);
