@@ -17,6 +17,7 @@ from discern_vqa.imaging.dicom_place import edges, place_of
 from discern_vqa.imaging.greys import Values, Window
 from discern_vqa.imaging.image_ref import read_choice
 from discern_vqa.imaging.images import MOST_BYTES, MOST_PIXELS, open_image, open_recorded
+from discern_vqa.imaging.nifti_header import read_header
 
 _MOST = (1 << 16) - 1
 _NIFTI_EDGES = {"axial": ("L", "P"), "coronal": ("L", "F"), "sagittal": ("P", "F")}
@@ -53,7 +54,7 @@ def contents(path: Path) -> Contents:
     opened = open_recorded(path)
     if opened.kind in ("NIfTI", "Analyze"):
         with explained(path, "the header of this NIfTI file"):
-            axes = nifti.counts(nifti.read_header(path))
+            axes = nifti.counts(read_header(path))
         return Contents(opened.kind, axes["axial"], axes["axial"] // 2 + 1, axes)
     frames = int(opened.facts.get("frames", 1))
     return Contents(opened.kind, frames, (frames + 1) // 2, {})

@@ -6,10 +6,10 @@
 import logging
 import traceback
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.sample import Sample
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from discern_vqa.fitting.cases import Case
 
 log = logging.getLogger("discern.serve")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def check_mode(facts: RunFacts, mode: str) -> None:
         raise ConfigError(f"this run cannot answer by {mode!r}", hint=f"it can: {', '.join(facts.modes)}")
 
 
-def _guarded(work: Any) -> Any:
+def _guarded(work: Callable[[], Result]) -> Result:
     """The result of `work`; whatever is no error of ours becomes a ModelError. The log gets the place of it and nothing
     of the question: an error's own text may quote it."""
     try:

@@ -116,7 +116,13 @@ class Images:
         self._held: OrderedDict[str, Held] = OrderedDict()
         self._lock = Lock()
 
-    def add(self, owner: str, files: Sequence[bytes], **about: dict[str, str] | None) -> list[Held]:
+    def add(
+        self,
+        owner: str,
+        files: Sequence[bytes],
+        patient: dict[str, str] | None = None,
+        study: dict[str, str] | None = None,
+    ) -> list[Held]:
         """Takes files in: DICOM files of one series become one image, every other file is one. A file that this owner
         uploaded before is the same image. Decodes each file once, so it is called in a thread.
 
@@ -130,7 +136,7 @@ class Images:
             return known
         parts = [_look(content, digest) for content, digest in zip(files, digests, strict=True)]
         new = [
-            Held(secrets.token_hex(16), owner, whole, tuple(group), used=self._clock(), **about)
+            Held(secrets.token_hex(16), owner, whole, tuple(group), patient, study, used=self._clock())
             for group in _grouped(parts)
         ]
         for held in new:

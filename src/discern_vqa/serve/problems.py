@@ -51,6 +51,8 @@ def of_http(error: HTTPException) -> Problem:
     """An error of the framework as a problem."""
     if isinstance(error, Problem):
         return error
+    if error.status_code == 400:  # the framework's word for a body that it cannot read
+        return Problem(422, "the body is no JSON that can be read", "send JSON in UTF-8")
     hints = {404: "GET /openapi.json lists all routes", 405: "GET /openapi.json lists the methods of each route"}
     details = {404: "there is no such route", 405: "this route has no such method"}
     detail = details.get(error.status_code, str(error.detail))

@@ -85,10 +85,11 @@ async def chat(body: ChatBody, request: Request, service: Running) -> dict[str, 
 
 def _asked(messages: list[ChatMessage]) -> tuple[str, list[str]]:
     """The last user text, and the addresses of all images."""
-    text, uris = "", []
+    text, uris = "", list[str]()
     for message in messages:
-        parts = message.content if isinstance(message.content, list) else [{"type": "text", "text": message.content}]
-        texts = [part["text"] for part in parts if part.get("type") == "text" and isinstance(part.get("text"), str)]
+        given = message.content
+        parts: list[dict[str, Any]] = given if isinstance(given, list) else [{"type": "text", "text": given}]
+        texts = [str(part.get("text") or "") for part in parts if part.get("type") == "text"]
         if message.role == "user" and any(part.strip() for part in texts):
             text = "\n".join(texts)
         for part in parts:
