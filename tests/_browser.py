@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,12 +15,13 @@ import numpy as np
 import pytest
 import uvicorn
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
 
 from discern_vqa.serve.app import build
 from discern_vqa.serve.service import Service
 from discern_vqa.serve.settings import Settings
 
+_KINDS = {"js": "text/javascript", "json": "application/json", "html": "text/html", "css": "text/css"}
 WAIT = 30.0
 """Seconds that a model may take to load on a busy machine."""
 
@@ -64,6 +66,13 @@ def browser() -> Iterator[Browser]:
             yield opened
         finally:
             opened.close()
+
+
+def give_file(route: Route) -> None:
+    """Answers a request with a file of the page; "/" is an empty document."""
+    name = route.request.url.rsplit("/", 1)[-1]
+    body = (files("discern_vqa.serve") / "page" / name).read_text(encoding="utf-8") if name else "<!doctype html>"
+    route.fulfill(body=body, content_type=_KINDS[name.rsplit(".", 1)[-1] if name else "html"])
 
 
 class Watch:

@@ -1,36 +1,26 @@
 """The page's own arithmetic and words, in a real browser without a service: greys, and what is said of a verdict."""
 
 from collections.abc import Iterator
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 import pytest
-from _browser import browser
-from playwright.sync_api import Page, Route
+from _browser import browser, give_file
+from playwright.sync_api import Page
 
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.judged import Judged, Within
 from discern_vqa.imaging.greys import Window, to_bytes
 from discern_vqa.serve.told import answer_fields
 
-FOLDER = files("discern_vqa.serve") / "page"
-KINDS = {"js": "text/javascript", "json": "application/json", "html": "text/html"}
 SETS = ("yes", "no")
-
-
-def give(route: Route) -> None:
-    """A file of the page; "/" is an empty document."""
-    name = route.request.url.rsplit("/", 1)[-1]
-    body = (FOLDER / name).read_text(encoding="utf-8") if name else "<!doctype html>"
-    route.fulfill(body=body, content_type=KINDS[name.rsplit(".", 1)[-1] if name else "html"])
 
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
     with browser() as opened:
         page = opened.new_page()
-        page.route("**/*", give)
+        page.route("**/*", give_file)
         page.goto("http://page.test/")
         yield page
 

@@ -34,9 +34,9 @@ function told(entry, model, own) {
   const parts = [make("p", { className: "given" }, said.headline)];
   if (said.why) parts.push(make("p", { className: "why" }, said.why));
   if (said.guess) parts.push(make("p", { className: "guess" }, said.guess));
-  parts.push(make("p", { className: "trust" }, said.trust));
-  if (said.share === null) parts.push(make("p", { className: "note" }, said.noRate));
-  else parts.push(bar(said.share));
+  if (!said.isUnknown) parts.push(make("p", { className: "trust" }, said.trust));
+  if (said.noRate) parts.push(make("p", { className: "note" }, said.noRate));
+  else if (!said.isUnknown) parts.push(bar(said.share));
   if (said.set) parts.push(make("p", { className: "set" }, said.set));
   if (own) {
     const isSame = own.trim().toLowerCase() === entry.answer.trim().toLowerCase();
@@ -49,7 +49,8 @@ function told(entry, model, own) {
 /** One case as text, for the clipboard. */
 export function asText({ entry, model, own, where, count }) {
   const said = verdict(entry, model);
-  const lines = [placed(where, count), entry.question, said.headline, said.why, said.guess, said.trust, said.noRate, said.set];
+  const lines = [placed(where, count), entry.question, said.headline, said.why, said.guess];
+  lines.push(said.isUnknown ? "" : said.trust, said.noRate, said.set);
   if (own) lines.push(t("own", { answer: own }));
   lines.push(`${model.run}, ${t("weights")} ${model.weights_short}. ${t("caution")}`);
   return lines.filter(Boolean).join("\n");
@@ -64,8 +65,8 @@ export function asText({ entry, model, own, where, count }) {
  */
 export function card(asked, act, isOneOfSeveral) {
   const { entry, model, own } = asked;
-  const heading = [make("h3", {}, entry.question)];
-  if (isOneOfSeveral) heading.push(make("p", { className: "note" }, `${model.run} · ${model.weights_short}`));
+  const about = [placed(asked.where, asked.count), ...(isOneOfSeveral ? [model.run, model.weights_short] : [])].join(" · ");
+  const heading = [make("p", { className: "note" }, about), make("h3", {}, entry.question)];
   if (entry.error) {
     const { detail, hint } = entry.error;
     return make("article", { className: "answer" }, ...heading, make("p", { lang: "en" }, `${detail}. ${hint ?? ""}`));
@@ -114,7 +115,8 @@ function disagreeButton(asked, act, extra) {
     const comment = make("input", { type: "text", maxLength: 1000 });
     const form = make("form", { onsubmit: async (submitted) => {
       submitted.preventDefault();
-      if (await act.correct(asked, truth.value, comment.value)) form.replaceWith(make("p", { className: "own" }, t("corrected", { answer: truth.value })));
+      const isSaved = await act.correct(asked, truth.value, comment.value);
+      if (isSaved) form.replaceWith(make("p", { className: "own" }, t("corrected", { answer: truth.value })));
     } }, make("label", {}, t("truth"), make("span", { className: "line" }, truth)),
     make("label", {}, t("comment"), make("span", { className: "line" }, comment)),
     make("p", { className: "note" }, t("correction_note")), make("button", { className: "primary" }, t("correct")));

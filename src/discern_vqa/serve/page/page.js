@@ -9,6 +9,8 @@ import { named, ordered, Worklist } from "./worklist.js";
 const $ = (id) => document.getElementById(id);
 const SETTINGS = { language: "value", theme: "value", second: "checked", shortcuts: "checked" };
 
+const store = settingsStore();
+
 let model = null;
 let versus = null;
 let images = [];
@@ -26,8 +28,9 @@ async function attempt(act) {
   } catch (problem) {
     if (!(problem instanceof api.Problem)) throw problem;
     if (problem.status === 401) $("key-dialog").showModal();
-    const detail = problem.message || t("unreachable");
-    $("fault").replaceChildren(make("strong", {}, detail), " ", problem.hint || (problem.message ? "" : t("unreachable_hint")));
+    const lang = problem.status ? "en" : document.documentElement.lang; // what comes from the service is English
+    const [detail, hint] = problem.status === 404 ? [t("gone"), t("gone_hint")] : [problem.message, problem.hint];
+    $("fault").replaceChildren(make("strong", { lang }, detail), " ", make("span", { lang }, hint));
     $("fault").hidden = false;
     return false;
   }
@@ -138,7 +141,7 @@ function aboutModel() {
 function settle() {
   document.documentElement.dataset.theme = $("theme").value;
   speak($("language").value);
-  for (const [id, property] of Object.entries(SETTINGS)) localStorage.setItem(`discern.${id}`, JSON.stringify($(id)[property]));
+  for (const [id, property] of Object.entries(SETTINGS)) store.setItem(`discern.${id}`, JSON.stringify($(id)[property]));
   if (!model) return;
   aboutModel();
   panel.controls();
@@ -147,10 +150,19 @@ function settle() {
   questions.speak();
 }
 
+/** Where settings are kept, never a question or an answer; nowhere, where the browser keeps nothing. */
+function settingsStore() {
+  try {
+    return localStorage;
+  } catch {
+    return { getItem: () => null, setItem() {} };
+  }
+}
+
 function remembered() {
   $("language").value = navigator.language.startsWith("de") ? "de" : "en";
   for (const [id, property] of Object.entries(SETTINGS)) {
-    const value = localStorage.getItem(`discern.${id}`);
+    const value = store.getItem(`discern.${id}`);
     if (value !== null) $(id)[property] = JSON.parse(value);
   }
 }
@@ -206,6 +218,7 @@ function wire() {
     attempt(async () => add(await api.study($("study").value.trim())));
   });
   $("run").addEventListener("change", () => attempt(async () => {
+    questions.clear();
     await useModel($("run").value);
     await refresh();
   }));

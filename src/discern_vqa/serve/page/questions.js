@@ -64,12 +64,14 @@ export class Questions {
     if (this.shown) this.#show(this.shown);
   }
 
+  /** Takes the cards away; an answer that is on its way is then listed, and not shown for another image. */
   clear() {
-    this.shown = null;
+    this.shown = this.latest = null;
     $("answers").replaceChildren();
   }
 
   async #answer(question, where, own) {
+    const mine = (this.latest = {});
     $("send").disabled = true;
     try {
       const models = this.models();
@@ -80,10 +82,11 @@ export class Questions {
       const isAnswered = cases.every(({ entry }) => !entry.error);
       if (isAnswered) this.history.push(turn);
       this.#list();
+      this.asked();
+      if (this.latest !== mine) return;
       this.#show(turn);
       if ($("answers").getBoundingClientRect().top > innerHeight - 160) $("answers").scrollIntoView();
       $("news").textContent = cases.map((asked) => (asked.entry.error ? asked.entry.error.detail : this.#headline(asked, true))).join(" ");
-      this.asked();
     } finally {
       $("send").disabled = false;
     }
@@ -91,7 +94,7 @@ export class Questions {
 
   #headline({ entry, model }, isLong) {
     const said = verdict(entry, model);
-    return isLong ? `${said.headline}. ${said.why} ${said.trust}` : said.headline;
+    return isLong ? `${said.headline}. ${said.why || said.trust}` : said.headline;
   }
 
   #show(turn) {
@@ -169,6 +172,7 @@ export class Questions {
 
   #copy(text) {
     return this.attempt(async () => {
+      if (!navigator.clipboard) throw new api.Problem(0, t("no_clipboard"), t("no_clipboard_hint"));
       await navigator.clipboard.writeText(text);
       $("news").textContent = t("copied");
     });
