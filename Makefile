@@ -1,6 +1,7 @@
 # The two commands of a fresh machine: `make demo` and `make test`. Each sets up what it needs, once.
 #   make demo     the whole road on the phantom set; ends with the report's path and an answered question
 #   make test     lint, types and tests (the same as `make check`)
+#   make drill    treats a service of the demo's run badly (benchmarks/serve_load.py); shorter: make drill DRILL="--uploads 200"
 #   make clean    removes the virtual environment and everything the two leave behind
 
 VENV     := .venv
@@ -27,11 +28,15 @@ export DISCERN_WEIGHTS := $(abspath ../shared/weights)
 endif
 endif
 
-.PHONY: demo test check lint types setup clean
+.PHONY: demo drill test check lint types setup clean
 .DEFAULT_GOAL := check
 
 demo: $(STAMP)
 	$(BIN)/discern demo --out $(DEMO_OUT)
+
+drill: $(STAMP)
+	@test -d $(DEMO_OUT)/run || { echo "error: there is no run in $(DEMO_OUT)"; echo "try: make demo"; exit 2; } >&2
+	$(BIN)/python benchmarks/serve_load.py $(DEMO_OUT)/run $(DRILL)
 
 test: check
 

@@ -221,7 +221,7 @@ def test_two_runs_side_by_side_and_a_worklist_by_keyboard(desk: Desk) -> None:
     desk.ask()
     expect(page.locator(".answer")).to_have_count(2)
     notes = page.locator(".answer > .note:first-child").all_inner_texts()
-    assert [note.split(" · ")[:2] for note in notes] == [["Image 3", "first"], ["Image 3", "second"]]
+    assert [note.split(" · ")[:2] for note in notes] == [["Image 1", "first"], ["Image 1", "second"]]
     page.click("#ask-all")
     rows = page.locator("#studies button")
     eventually(page, lambda: "not asked yet" not in page.inner_text("#studies"))

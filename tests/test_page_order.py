@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Route, expect
 
 MODEL = {
     "run": "demo", "runs": ["demo"], "weights_short": "0123abcd", "model": "cmdpi", "dataset": "phantom", "answers": 2,
-    "calibrated": True, "fitted_on": {"n": 10}, "abstains_below": 0.5, "detects_outside": False, "explains": ["grad_cam"],
+    "calibrated": True, "fitted_on": {"n": 10}, "abstains_below": 0.5, "detects_outside": False, "explains": [],
     "similar": False, "corrections": False, "dicomweb": False, "dicom": [], "figures": None,
 }  # fmt: skip
 

@@ -43,6 +43,8 @@ def process(run, folder):
 
 def test_it_finishes_what_it_began_and_leaves_nothing_when_it_is_killed(tiny_run, tmp_path):
     content = dicom(scene(), PatientName="DOE^JANE")
+    # pydicom quotes what it finds odd: a number and an identifier that hold a name.
+    content = content.replace(b"1.2.3", b"DOE^J") + b"\x20\x00\x13\x00IS\x08\x00DOE^JANE"
     with process(tiny_run, tmp_path / "drained") as (running, client):
         reply = client.post("/v1/images", files={"file": ("DOE^JANE.dcm", content)})
         id = reply.json()["images"][0]["id"]

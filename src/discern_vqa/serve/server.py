@@ -3,6 +3,9 @@
 import logging
 import sys
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
@@ -53,7 +56,6 @@ class _Server(uvicorn.Server):
 
 def serve(settings: Settings) -> None:
     """Serves until it is told to end. Raises DiscernError: a run cannot be opened, or a file cannot be written."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     service = Service(settings)
     config = uvicorn.Config(
         build(service),
@@ -72,7 +74,30 @@ def serve(settings: Settings) -> None:
         proxy_headers=False,
     )
     server = _Server(config, service)
-    server.run()
+    with _quiet():
+        server.run()
     opened = service.worker.opened
     if opened.done() and (error := opened.exception()) is not None:
         raise error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lets the service and uvicorn speak on stderr, and nobody else: readers of images quote what they find odd in a
+    file, which may be a patient's name."""
+    handler, silent = logging.StreamHandler(sys.stderr), logging.NullHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    speaking = [logging.getLogger(name) for name in ("discern.serve", "uvicorn")]
+    logging.getLogger().addHandler(silent)
+    for logger in speaking:
+        logger.addHandler(handler)
+        logger.propagate = False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.getLogger().removeHandler(silent)
+        for logger in speaking:
+            logger.removeHandler(handler)
+            logger.propagate = True
