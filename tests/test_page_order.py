@@ -12,7 +12,7 @@ from playwright.sync_api import Page, Route, expect
 MODEL = {
     "run": "demo", "runs": ["demo"], "weights_short": "0123abcd", "model": "cmdpi", "dataset": "phantom", "answers": 2,
     "calibrated": True, "fitted_on": {"n": 10}, "abstains_below": 0.5, "detects_outside": False, "explains": [],
-    "similar": False, "corrections": False, "dicomweb": False, "dicom": [], "figures": None,
+    "similar": False, "corrections": False, "dicomweb": False, "dicom": ["sr", "sc"], "figures": None,
 }  # fmt: skip
 
 
@@ -51,6 +51,7 @@ class Service:
             "v1/suggestions": {"questions": [], "answers": []},
             "v1/images": {"images": [image("b"), image("a")]},
             "v1/next": {"items": []},
+            "v1/dicom": asked,
             "v1/answers": {"answers": [entry(text) for text in asked.get("questions", [])]},
         }
         route.fulfill(json=replies[path])
@@ -136,3 +137,16 @@ def test_the_slice_on_the_screen_is_the_one_that_the_number_says(desk: tuple[Pag
     expect(page.locator("#fault")).to_have_text("it broke tell somebody")
     assert page.inner_text("#slice-text") == "Slice 9 of 9"
     assert spot(page, 0.5, 0.5)[1] == 0  # nothing, and not slice 8 under the number 9
+
+
+def test_an_answer_is_saved_as_dicom_for_the_image_and_the_slice_that_it_is_about(desk: tuple[Page, Service]) -> None:
+    page, _ = desk
+    page.fill("#slice", "3")
+    ask(page, "first")
+    expect(page.locator(".given")).to_have_text("answer to first")
+    page.fill("#slice", "8")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as DICOM").click()
+    assert download.value.suggested_filename == "discern-dicom.zip"
+    sent = json.loads(download.value.path().read_bytes())
+    assert sent == {"image": "a", "frame": 3, "question": "first", "run": "demo", "kinds": ["sr", "sc"]}

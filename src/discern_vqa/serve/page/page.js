@@ -79,7 +79,7 @@ const uploaded = (files) => attempt(async () => {
   $("news").textContent = t("reading");
   await add(await api.upload(files));
   $("news").textContent = t("opened");
-  $("question").focus();
+  if (matchMedia("(pointer: fine)").matches) $("question").focus({ preventScroll: true }); // no keyboard over the image of a phone
 });
 
 /** Shows the image and frame of `where`, unless it is shown already. */

@@ -166,7 +166,7 @@ export class Questions {
       const content = await api.dicom({ image, frame, question: asked.question, run: asked.model.run, kinds: asked.model.dicom });
       const address = URL.createObjectURL(content);
       make("a", { href: address, download: "discern-dicom.zip" }).click();
-      URL.revokeObjectURL(address);
+      setTimeout(() => URL.revokeObjectURL(address), 60_000); // the browser may ask where to first
     });
   }
 
