@@ -64,3 +64,17 @@ def upload(client: Any, *contents: bytes, name: str = "image") -> list[dict[str,
     reply = client.post("/v1/images", files=[("file", (name, content)) for content in contents])
     assert reply.status_code == 201, reply.text
     return reply.json()["images"]
+
+
+def pixels(reply):
+    """The values of a frame, and what they measure."""
+    rows, columns = int(reply.headers["x-rows"]), int(reply.headers["x-columns"])
+    if reply.headers["x-kind"] == "rgb8":
+        return np.frombuffer(reply.content, "u1").reshape(rows, columns, 3)
+    codes = np.frombuffer(reply.content, "<u2").reshape(rows, columns)
+    return float(reply.headers["x-slope"]) * codes + float(reply.headers["x-intercept"])
+
+
+def opened(content: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(content)) as image:
+        return np.asarray(image)

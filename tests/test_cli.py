@@ -15,7 +15,7 @@ from discern_vqa.errors import DataError
 
 # A new knob goes into a recipe; this table changes when the interface that others build on does.
 VERBS = {
-    "ask": {"--json", "--mode", "--similar"},
+    "ask": {"--dicomweb", "--instance", "--json", "--mode", "--series", "--similar", "--study"},
     "calibrate": {
         "--accuracy",
         "--coverage",
@@ -39,13 +39,14 @@ VERBS = {
     "data preview": {"--by", "--images", "--option", "--out", "--seed", "--skip-broken"},
     "data split": {"--by", "--folds", "--option", "--out", "--seed", "--skip-broken", "--test", "--validation"},
     "demo": {"--out"},
+    "dicom": {"--dicomweb", "--option", "--out", "--pdf", "--sc", "--seg", "--sr", "--store"},
     "doctor": {"--json"},
     "evaluate": {"--baselines", "--data", "--no-baselines", "--split"},
     "experiment run": {"--data", "--list", "--on", "--out", "--plan", "--seeds", "--split", "--workers"},
     "experiment search": {"--data", "--out", "--recipe", "--seed", "--set", "--space", "--storage", "--trials"},
     "explain": {"--data", "--limit", "--method", "--methods", "--out", "--score", "--split", "--words"},
     "new model": {"--out"},
-    "predict": {"--data", "--mode", "--option", "--out", "--question", "--resume"},
+    "predict": {"--data", "--dicomweb", "--mode", "--option", "--out", "--question", "--resume"},
     "recipe keys": {"--format"},
     "recipe list": set(),
     "recipe show": {"--all"},
@@ -64,6 +65,7 @@ VERBS = {
         "--access-log",
         "--behind-proxy",
         "--corrections",
+        "--dicomweb",
         "--host",
         "--hostname",
         "--key-file",

@@ -18,8 +18,9 @@ from discern_vqa.errors import ConfigError, RunError
 from discern_vqa.evaluation import explain_view
 from discern_vqa.evaluation.explain import Explainer, explain, read_scores
 from discern_vqa.evaluation.explain_scores import score
-from discern_vqa.evaluation.explain_view import as_table, fonts_for, measured
+from discern_vqa.evaluation.explain_view import as_table, measured
 from discern_vqa.evaluation.opening import open_run
+from discern_vqa.fonts import fonts_for
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from discern_vqa.commands import (
     calibrate,
     compare,
     data,
+    dicom,
     doctor,
     experiments,
     explaining,
@@ -78,6 +79,7 @@ app.add_typer(experiments.app, name="experiment")
 app.command()(answers.ask)
 app.command()(predict.predict)
 app.command()(explaining.explain)
+app.command()(dicom.dicom)
 app.command()(serve.serve)
 app.command()(doctor.doctor)
 

@@ -12,6 +12,9 @@ from typing import Annotated, Any
 import typer
 
 from discern_vqa.durations import in_words
+from discern_vqa.errors import RunError
+
+CONFIG = "config.json"  # `run.CONFIG`, where torch is not loaded yet
 
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
 PrintJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -40,6 +43,13 @@ def write_json(path: Path | None, content: dict[str, Any]) -> None:
 
     if path is not None:
         atomic_write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def require_run(run: Path) -> None:
+    """Raises RunError for what is no run folder: a mistyped one is told before torch is loaded."""
+    if not (run / CONFIG).is_file():
+        problem = f"{run} is no run folder" if run.is_dir() else f"there is no run folder {run}"
+        raise RunError(problem, hint="discern train RECIPE --out RUN makes one")
 
 
 def say_next(*words: str) -> None:

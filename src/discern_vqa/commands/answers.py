@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from discern_vqa.commands._output import Mode, PrintJson, Run
+from discern_vqa.commands._archive import DicomWeb, Instance, Series, Study, image_of_study, refuse_without_archive
+from discern_vqa.commands._output import Mode, PrintJson, Run, require_run
 from discern_vqa.data.judged import shown_share
+from discern_vqa.errors import ConfigError
 
 if TYPE_CHECKING:
     from discern_vqa.data.answers import Answer
@@ -21,15 +23,48 @@ SHOWN = 5
 
 def ask(
     run: Run,
-    image: Annotated[Path, typer.Argument(help="An image file; a slice of a volume: a.nii.gz#axis=axial#slice=40.")],
-    question: Annotated[str, typer.Argument(help="A question about it, in quotes.")],
+    image: Annotated[
+        str,
+        typer.Argument(
+            help="An image file; a slice of a volume: a.nii.gz#axis=axial#slice=40. With --dicomweb none is named.",
+            show_default=False,
+        ),
+    ] = "",
+    question: Annotated[str, typer.Argument(help="A question about it, in quotes.", show_default=False)] = "",
     as_json: PrintJson = False,
     mode: Mode = "",
     similar: Annotated[
         int, typer.Option(help="Also show so many similar cases of the training data.", min=0, max=50)
     ] = 0,
+    dicomweb: DicomWeb = "",
+    study: Study = "",
+    series: Series = "",
+    instance: Instance = "",
 ) -> None:
-    """Ask one question about one image."""
+    """Ask one question about one image, of a file or of an archive.
+
+    With --dicomweb URL --study UID the image is fetched into memory, and who the patient is is printed here and kept
+    nowhere.
+    """
+    refuse_without_archive(dicomweb, study=study, series=series, instance=instance)
+    if dicomweb:
+        if question:
+            raise ConfigError(
+                f"an image file ({image}) and an archive are both named",
+                hint=f'discern ask {run} --dicomweb {dicomweb} --study {study or "UID"} "{question}"',
+            )
+        require_run(run)
+        with image_of_study(dicomweb, study, series, instance) as (fetched, lines):
+            if not as_json:  # what is printed as JSON is often kept
+                typer.echo("\n".join(lines))
+            _ask(run, fetched, image, as_json, mode, similar)
+        return
+    if not image or not question:
+        raise ConfigError("ask takes an image and a question", hint=f'discern ask {run} IMAGE "Is there a mass?"')
+    _ask(run, Path(image), question, as_json, mode, similar)
+
+
+def _ask(run: Path, image: Path, question: str, as_json: bool, mode: str, similar: int) -> None:
     from discern_vqa.commands.data_look import seen
     from discern_vqa.imaging.decoded import decoded_once
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from discern_vqa.commands._output import Mode, Run, progress_bars, say_next
+from discern_vqa.commands._archive import DicomWeb, open_archive
+from discern_vqa.commands._output import CONFIG, Mode, Run, progress_bars, require_run, say_next
 from discern_vqa.commands._sets import parsed
 from discern_vqa.commands.answers import DISCLAIMER
-from discern_vqa.errors import ConfigError, DiscernError, RunError
+from discern_vqa.errors import ConfigError, DiscernError
 from discern_vqa.files import read_json
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from discern_vqa.evaluation.question_columns import Known
 
 DONE, NOTHING_ANSWERED = 0, 1
-CONFIG, CALIBRATION = "config.json", "calibration.json"
-"""`run.CONFIG` and `trust.calibration.FILE`: a mistyped run is told before torch is loaded."""
 
 
 def predict(
@@ -48,42 +47,45 @@ def predict(
     ] = None,
     mode: Mode = "",
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+    dicomweb: DicomWeb = "",
 ) -> None:
     """Answer a table of questions.
 
     Your columns come back in their order, with answer, confidence, abstains, outside and error behind them; a row that
     cannot be answered says why in error. JSON Lines have all that the model says. Exit code 1: no row was answered.
+    With --dicomweb the column of images holds study/series/instance.
     """
     if (out is None) == (to is None):
         raise ConfigError("predict writes to one file", hint=f"discern predict {run} {questions} --out answers.csv")
     target = out or to
     assert target is not None
-    if not (run / CONFIG).is_file():
-        problem = f"{run} is no run folder" if run.is_dir() else f"there is no run folder {run}"
-        raise RunError(problem, hint="discern train RECIPE --out RUN makes one")
+    require_run(run)
     from discern_vqa.evaluation.answer_table import check_out
     from discern_vqa.evaluation.predict_file import check, predict_file
     from discern_vqa.evaluation.questions import look_through
 
     check(run, questions, target)
-    given = look_through(questions, question or [], parsed(option or []), _known(run, data))
+    given = look_through(questions, question or [], parsed(option or []), _known(run, data), dicomweb)
     check_out(target, given.count)
     typed = {"--option": option or [], "--question": question or [], "--mode": [mode] if mode else []}
     typed["--data"] = [] if data is None else [str(data)]
+    typed["--dicomweb"] = [dicomweb] if dicomweb else []
     words = ["discern", "predict", str(run), str(questions), "--out", str(target)]
     words += [word for name, values in typed.items() for value in values for word in (name, value)]
     from discern_vqa.evaluation.opening import open_run
 
-    predictor = open_run(run)
-    with progress_bars() as progress:
+    command = shlex.join([*words, "--resume"])
+    with open_archive(dicomweb, command) as bring, progress_bars() as progress:
+        predictor = open_run(run)
         made = predict_file(
             predictor,
             given,
             target,
             mode=mode,
             resume=resume,
-            command=shlex.join([*words, "--resume"]),
+            command=command,
             progress=lambda done, total: progress("answering", done, total),
+            bring=bring,
         )
     from discern_vqa.trust.calibration import not_yet
 

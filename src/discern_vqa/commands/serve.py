@@ -24,6 +24,9 @@ def serve(
     tls_key: Annotated[Path | None, typer.Option(help="Its key (PEM).")] = None,
     behind_proxy: Annotated[bool, typer.Option("--behind-proxy", help="A proxy ends TLS.")] = False,
     corrections: Annotated[Path | None, typer.Option(help="Keep what people correct in this folder.")] = None,
+    dicomweb: Annotated[
+        str, typer.Option(metavar="URL", help="Images may come from this archive, and answers go there.")
+    ] = "",
     access_log: Annotated[Path | None, typer.Option(help="Who asked when; never what.")] = None,
 ) -> None:
     """Answer over HTTP: a page in the browser, and an interface for programs.
@@ -52,6 +55,7 @@ def serve(
         tls_key=tls_key,
         behind_proxy=behind_proxy,
         corrections=corrections,
+        dicomweb=dicomweb,
         access_log=access_log,
     )
     check(settings)

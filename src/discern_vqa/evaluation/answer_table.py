@@ -27,7 +27,7 @@ Rows = Callable[[], Iterable[tuple[Asked, Mapping[str, Any]]]]
 """Each question and its line of the journal, from the beginning at each call."""
 SCORED = frozenset(
     "prediction score alternatives others mode confidence answer_set set_coverage abstains reason outside typical "
-    "notes error".split()
+    "notes error weights_sha256".split()
 )
 """What a line of JSON says of an answer, by the names that `discern score` knows."""
 

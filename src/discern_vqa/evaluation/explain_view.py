@@ -9,6 +9,7 @@ from PIL import Image
 
 from discern_vqa.evaluation.heatmaps import Map, canvas, on_picture, scaled
 from discern_vqa.files import atomic_path
+from discern_vqa.fonts import fonts_for
 from discern_vqa.scoring.tables import aligned, cell
 
 DISCLAIMER = "Research software: not for diagnosis."
@@ -16,7 +17,6 @@ BLIND = {"centre": "the middle of the image", "contrast": "its sharpest contrast
 """Baselines that are better than chance without a look at the model; a map has to beat them too."""
 HALF = 0.5  # the contour encloses what has more than this share of the greatest weight
 MISSING = "\N{WHITE SQUARE}"
-_PLACEHOLDER = "Last Resort"  # matplotlib's font that has every letter and shows none
 
 
 def measured(scores: Mapping[str, Any] | None, name: str) -> str:
@@ -132,38 +132,3 @@ def shown_by_fonts(
         say(f"{out.name} cannot show {len(blank)} characters ({letters}): no font here has them; try Noto Sans CJK")
     masked = {key: "".join(MISSING if letter in blank else letter for letter in text) for key, text in texts.items()}
     return families, masked
-
-
-def fonts_for(text: str) -> tuple[list[str], set[str]]:
-    """Font families that show a text together, matplotlib's own first, and the letters that no installed one has.
-
-    Other fonts are opened only where they are needed: there may be hundreds.
-    """
-    from matplotlib import font_manager
-
-    default = font_manager.FontProperties()
-    families, left = [default.get_name()], {letter for letter in text if letter != "\n"}
-    left -= _letters(font_manager.findfont(default))
-    names = sorted({font.name for font in font_manager.fontManager.ttflist}) if left else []
-    known = {
-        name: _letters(font_manager.findfont(font_manager.FontProperties(family=name)))
-        for name in names
-        if not name.startswith(_PLACEHOLDER)
-    }
-    while left and known:
-        best = max(known, key=lambda name: len(known[name] & left))
-        if not known[best] & left:
-            break
-        families.append(best)
-        left -= known[best]
-    return families, left
-
-
-def _letters(path: str) -> set[str]:
-    """What a font file can show; nothing where it cannot be read."""
-    from matplotlib.font_manager import get_font
-
-    try:
-        return set(map(chr, get_font(path).get_charmap()))
-    except (OSError, RuntimeError, ValueError):
-        return set()

@@ -7,6 +7,7 @@ written from it in one piece at the end (`answer_table`). Memory holds one batch
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from discern_vqa.evaluation.predict import Predictor
 
 BATCH = 32
+WEIGHTS = "model.safetensors"  # `run.WEIGHTS`, where torch is not loaded
+
+Bring = Callable[[Sequence[Asked]], AbstractContextManager[Sequence[Asked]]]
+"""Makes the images of a batch there, inside the block, and says in a row why its image is not."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +63,13 @@ def predict_file(
     resume: bool = False,
     command: str = "discern predict RUN QUESTIONS --out OUT --resume",
     progress: Callable[[int, int], None] | None = None,
+    bring: Bring = nullcontext,
 ) -> Predicted:
     """Answers all rows of `questions` into `out`.
 
     mode: a way of answering; none: the recipe's. resume: goes on with what an interrupted run has left. command: what
-    the user types for that. progress: is told the rows that are done, and all of them.
+    the user types for that. progress: is told the rows that are done, and all of them. bring: for images
+    that are no files yet.
 
     Raises:
         ConfigError: see `check`; there is no such way of answering.
@@ -74,13 +81,16 @@ def predict_file(
     if mode and mode not in predictor.modes:
         raise ConfigError(f"the run cannot answer by {mode!r}", hint=f"it has: {', '.join(predictor.modes)}")
     errors, first_error = 0, ""
+    weights = _digest(predictor.run.folder / WEIGHTS)
     with Journal(out, _identity(predictor, questions, mode), BATCH, questions.count) as journal:
         journal.begin(resume, command)
         to_come = islice(questions.rows(), journal.done, None)
         if progress is not None:
             progress(journal.done, questions.count)
         for rows in iter(lambda: list(islice(to_come, BATCH)), []):
-            journal.add(_answered(predictor, rows, mode, command))
+            with bring(rows) as there:
+                lines = _answered(predictor, there, mode, command)
+            journal.add([line if "error" in line else line | {"weights_sha256": weights} for line in lines])
             predictor.forget([asked.sample for asked in rows if asked.sample is not None])
             if progress is not None:
                 progress(journal.done, questions.count)

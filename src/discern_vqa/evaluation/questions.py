@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa.data.sample import Sample
+from discern_vqa.dicomweb.address import Address
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.evaluation.question_columns import NOTHING, Known, how_understood, places_of
 from discern_vqa.reading.options import require_fit
@@ -62,39 +63,51 @@ class Questions:
     _places: Mapping[str, str | int] = field(default_factory=dict)  # field -> its key, or its column's number
     _folders: tuple[OwnImages, ...] = ()  # in which images are looked for, one after the other
     _questions: tuple[str, ...] = ()  # asked about each image of a folder
+    _archived: bool = False  # images are addresses in an archive, which are looked for when they are asked about
 
     def rows(self) -> Iterator[Asked]:
         """Each row, as it was written."""
         if self.table is None:
             yield from _of_folder(self.path, self._questions)
         else:
-            yield from _of_table(self.table, self._places, self._folders)
+            yield from _of_table(self.table, self._places, self._folders, archived=self._archived)
 
 
 def look_through(
-    path: Path, questions: Sequence[str] = (), options: Mapping[str, Any] | None = None, known: Known = NOTHING
+    path: Path,
+    questions: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+    known: Known = NOTHING,
+    archive: str = "",
 ) -> Questions:
     """Opens and checks an input: a table, or with `questions` a folder whose images are each asked all of them.
 
     options: of a table: `columns`, `images`, `delimiter`, `encoding`, `sheet`. known: what counts where `options` say
-    nothing and the table's own names do not tell either.
+    nothing and the table's own names do not tell either. archive: the address of the DICOMweb service whose images the
+    table names, by study/series/instance; none: images are files.
 
     Raises:
         DataError: the file cannot be read to its end, has no column of images or questions, or no row can be asked.
         ConfigError: an option that there is not, or that is of no use for such a file.
     """
     path, options = Path(path), dict(options or {})
+    if archive and path.is_dir():
+        raise ConfigError(
+            f"{path} is a folder, and --dicomweb takes images from an archive",
+            hint="name a table whose column of images holds study/series/instance",
+        )
     if path.is_dir():
         return _look_through_folder(path, questions, options)
     if questions:
         raise ConfigError(f"--question is for a folder of images, and {path} is none", hint="leave out --question")
     require_fit("predict", _look_through_table, options, "--option ", "name a text: --option KEY=TEXT")
-    return _look_through_table(path, known, **options)
+    return _look_through_table(path, known, archive, **options)
 
 
 def _look_through_table(
     path: Path,
     known: Known,
+    archive: str = "",
     *,
     columns: Mapping[str, str] | None = None,
     images: str = "",
@@ -111,11 +124,11 @@ def _look_through_table(
         table = open_table(path, delimiter=delimiter, encoding=known.text("encoding"), sheet=sheet)
     places = places_of(table, columns or {}, known.columns)
     folders = [OwnImages(path.parent, images), *([OwnImages(known.images)] if known.images is not None else [])]
-    digest = hashlib.sha256(repr((sorted(places.items()), images)).encode())
+    digest = hashlib.sha256(repr((sorted(places.items()), images, *([archive] if archive else []))).encode())
     names: dict[str, None] = dict.fromkeys(table.names)
     count = usable = 0
     first, counted = "", Counter[str]()
-    for asked in _of_table(table, places, folders, counted):
+    for asked in _of_table(table, places, folders, counted, archived=bool(archive)):
         count += 1
         digest.update(repr(asked.cells or asked.values).encode("utf-8", "surrogatepass"))
         names |= dict.fromkeys(asked.values or ())
@@ -128,14 +141,19 @@ def _look_through_table(
     if not usable:
         others = f" (and so it is with all {count:,} rows)" if count > 1 else ""
         hint = "images are looked for in the table's folder and below it; others: --option images=FOLDER"
+        hint = "the column of images holds study/series/instance, three UIDs" if archive else hint
         raise DataError(f"{first}{others}", hint=hint)
     ordered = table.names if table.names else tuple(names)
     notes = (*how_understood(table, places), *passed)
-    return Questions(path, ordered, count, digest.hexdigest(), notes, table, places, tuple(folders))
+    return Questions(path, ordered, count, digest.hexdigest(), notes, table, places, tuple(folders), (), bool(archive))
 
 
 def _of_table(
-    table: Table, places: Mapping[str, str | int], folders: Sequence[OwnImages], passed: Counter[str] | None = None
+    table: Table,
+    places: Mapping[str, str | int],
+    folders: Sequence[OwnImages],
+    passed: Counter[str] | None = None,
+    archived: bool = False,
 ) -> Iterator[Asked]:
     """The rows that ask something, or should. `passed` counts what is passed over."""
     number = 0
@@ -148,7 +166,7 @@ def _of_table(
         try:
             if row.problem:
                 raise DataError(row.problem)
-            sample = _sample(row, places, folders, source)
+            sample = _sample(row, places, folders, source, archived)
             yield Asked(number, source, row.cells, row.values, sample)
         except DataError as error:
             hint = f" ({error.hint})" if error.hint.startswith("did you mean") else ""
@@ -157,17 +175,22 @@ def _of_table(
         number += 1
 
 
-def _sample(row: Row, places: Mapping[str, str | int], folders: Sequence[OwnImages], source: str) -> Sample:
+def _sample(
+    row: Row, places: Mapping[str, str | int], folders: Sequence[OwnImages], source: str, archived: bool
+) -> Sample:
     values = {name: _value(row, place) for name, place in places.items()}
     for name in ("image", "question"):
         if _is_empty(values[name]):
             raise DataError(f"{name!r} is missing or empty")
     record = Record(values, source, row.line)
     name, question = (record.text(field, verbatim=True).strip() for field in ("image", "question"))
+    key = str(row.line) if _is_empty(values.get("id")) else record.text("id", verbatim=True)
+    if archived:
+        address = str(Address.parse(name))
+        return Sample(id=key, split="test", image=address, path=Path(address), question=question, source=source)
     elsewhere = ""
     if row.values is not None and not _is_empty(row.values.get("path")):
         elsewhere = Record(row.values, source, row.line).text("path", verbatim=True)
-    key = str(row.line) if _is_empty(values.get("id")) else record.text("id", verbatim=True)
     first = folders[0]
     path = first.folder / elsewhere if elsewhere else first.plain(name)
     if not is_file(path):

@@ -44,12 +44,17 @@ def read(path: Path, choice: Choice, limits: Limits) -> DecodedImage:
         return _frame(path, header(path, limits), choice, limits)
 
 
+def usual_frame(frames: int) -> int:
+    """The frame that is shown where none is chosen, from 1: the middle one."""
+    return (frames + 1) // 2
+
+
 def _frame(path: Path, opened: Header, choice: Choice, limits: Limits) -> DecodedImage:
     dataset = opened.dataset
     with explained(path, "the header of this DICOM file"):
         about = dicom_frames.describe(path, dataset, limits)
         modality = word(dataset, "Modality")
-        index, which = pick(path, choice.frame, about.frames, (about.frames + 1) // 2, "frames")
+        index, which = pick(path, choice.frame, about.frames, usual_frame(about.frames), "frames")
         shape, stated_twice = pixel_shape(dataset, index)
     with explained(path, "the pixels of this DICOM file"):
         stored = dicom_frames.decode(path, dataset, about, index)

@@ -75,4 +75,10 @@ def is_missing(text: str) -> bool:
 
 def is_yes_or_no(answer: str) -> bool:
     """Whether an answer is yes or no, in one of six languages."""
-    return answer.strip(" .!").casefold() in _YES | _NO
+    return yes_or_no(answer) is not None
+
+
+def yes_or_no(answer: str) -> bool | None:
+    """True for yes and False for no, in one of six languages; None for other answers."""
+    word = answer.strip(" .!").casefold()
+    return True if word in _YES else False if word in _NO else None

@@ -16,6 +16,7 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError, DiscernError
 
 if TYPE_CHECKING:
+    from discern_vqa.dicom_out.reported import HeatMap
     from discern_vqa.evaluation.explain import Explained
     from discern_vqa.evaluation.predict import Predictor
     from discern_vqa.evaluation.similar_cases import SimilarCases
@@ -89,6 +90,20 @@ class Answerer:
             return explain_sample(self.predictors[question.run], question.sample, method)
 
         return _guarded(explained)
+
+    def heat(self, question: Question, method: str) -> "HeatMap":
+        """What the answer rests on, over the image as it is shown, for a DICOM object. Raises as `explain`."""
+        from discern_vqa.dicom_out.reported import HeatMap
+        from discern_vqa.evaluation.body import warning
+        from discern_vqa.evaluation.heatmaps import canvas, on_picture, scaled
+        from discern_vqa.imaging.images import open_image
+
+        made = self.explain(question, method)
+        shown = open_image(question.path)
+        care = warning(shown, made.grid)
+        told = (f"{made.summary}.", f"Take care: {care}." if care else "", made.measured)
+        weights = scaled(on_picture(made.grid, *canvas(*shown.size)))
+        return HeatMap(weights, " ".join(filter(None, told)))
 
     def hit_rate(self, run: str, method: str) -> dict[str, Any] | None:
         """How often the maps of a method point into the region that is asked about; None where it was not measured."""

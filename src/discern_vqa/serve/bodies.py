@@ -44,6 +44,18 @@ class CorrectionBody(_Frame):
     comment: Text | None = None
 
 
+class Named(_Given):
+    """An image, a series or a study of the archive, by its UIDs."""
+
+    study: ShortText
+    series: ShortText = ""
+    instance: ShortText = ""
+
+
+class FetchBody(_Given):
+    dicomweb: Named
+
+
 class ProblemBody(BaseModel):
     type: str
     title: str

@@ -7,6 +7,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from discern_vqa.dicomweb.connection import ArchiveError
 from discern_vqa.errors import DiscernError
 
 MEDIA_TYPE = "application/problem+json"
@@ -39,8 +40,9 @@ class Problem(HTTPException):
         return JSONResponse(fields, self.status_code, dict(self.headers or {}), MEDIA_TYPE)
 
 
-def of_error(error: DiscernError, status: int = 422, code: str = "") -> Problem:
+def of_error(error: DiscernError, code: str = "") -> Problem:
     """An error of ours as a problem; the place of an upload becomes "the image"."""
+    status = 502 if isinstance(error, ArchiveError) else 422
     hint = _without_place(error.hint)
     if _COMMAND.search(hint) and _HELD.search(error.hint):
         hint = "unpack or export the file, and upload it again"

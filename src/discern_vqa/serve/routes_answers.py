@@ -75,7 +75,7 @@ async def explanations(body: bodies.ExplainBody, request: Request, service: Runn
     """An answer with a map of what it rests on, and how often such maps were right."""
     run = service.run(body.run)
     _, frame = service.frame(request, body.image, body.frame, body.window, body.axis)
-    question = _one(service, run, frame, body.question)
+    question = asked_for(service, run, frame, body.question)
 
     job = service.worker.do(
         lambda answerer: (answerer.explain(question, body.method), answerer.hit_rate(run, body.method))
@@ -103,7 +103,7 @@ async def similar(body: bodies.SimilarBody, request: Request, service: Running) 
     """Training cases whose words and whose images are like those of the question."""
     run = service.run(body.run)
     _, frame = service.frame(request, body.image, body.frame, body.window, body.axis)
-    question = _one(service, run, frame, body.question)
+    question = asked_for(service, run, frame, body.question)
     cases = await service.turn(request, service.worker.do(lambda answerer: answerer.similar(question, body.count)))
     return {"run": run, "cases": [asdict(case) for case in cases]}
 
@@ -168,7 +168,8 @@ def _remember(held: Held, run: str, frame: FrameOf, entries: list[dict[str, Any]
             held.asked[run, frame.key, entry["question"]] = told | {"image": held.id, "frame": frame.frame}
 
 
-def _one(service: Service, run: str, frame: FrameOf, text: str) -> Question:
+def asked_for(service: Service, run: str, frame: FrameOf, text: str) -> Question:
+    """The one question of a request. Raises Problem: it is empty or too long."""
     try:
         return question_of(run, frame.key, frame.path, text, "", service.settings.bounds.question)
     except DiscernError as error:

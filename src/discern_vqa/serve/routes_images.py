@@ -8,10 +8,12 @@ import numpy as np
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from PIL import Image
+from pydantic import ValidationError
 
 from discern_vqa.imaging.images import load_image, open_image
 from discern_vqa.imaging.stored import StoredFrame, stored_frame
-from discern_vqa.serve.bodies import ImageBody, ImagesBody
+from discern_vqa.serve.archive import fetch
+from discern_vqa.serve.bodies import FetchBody, ImageBody, ImagesBody
 from discern_vqa.serve.images import Held, window_fields
 from discern_vqa.serve.problems import Problem
 from discern_vqa.serve.service import Service
@@ -42,20 +44,44 @@ _UPLOAD: dict[str, Any] = {
     "/v1/images",
     status_code=201,
     response_model=ImagesBody,
-    responses=errors(403, 408, 413, 415, 422, 503),
+    responses=errors(403, 408, 413, 415, 422, 502, 503),
     dependencies=CHANGES,
     openapi_extra=_UPLOAD,
 )
 async def upload(request: Request, service: Running) -> Any:
     """Takes images into memory. DICOM files of one series become one image."""
     if request.headers.get("content-type", "").lower().startswith("application/json"):
-        raise Problem(422, "this service has no DICOMweb server to fetch from", "upload the file itself")
+        return await _fetch(request, service)
     files = await files_of(request, service.settings.bounds)
+    return await _add(request, service, files)
+
+
+async def _add(
+    request: Request,
+    service: Service,
+    files: list[bytes],
+    patient: dict[str, str] | None = None,
+    study: dict[str, str] | None = None,
+) -> dict[str, Any]:
     started = time.perf_counter()
-    held: list[Held] = await service.in_thread(service.images.add, request.state.user, files)
+    held: list[Held] = await service.in_thread(service.images.add, request.state.user, files, patient, study)
     service.metrics.preprocess.observe(time.perf_counter() - started)
     request.state.image = held[0].digest
     return {"images": [_told(service, image) for image in held]}
+
+
+async def _fetch(request: Request, service: Service) -> dict[str, Any]:
+    """The images that a JSON body names, from the archive of the service. Raises Problem."""
+    settings = service.settings
+    if not settings.dicomweb:
+        raise Problem(422, "this service has no archive to fetch from", "upload the file itself")
+    try:
+        named = FetchBody.model_validate_json(await request.body()).dicomweb
+    except ValidationError as error:
+        raise Problem(422, "the body names no image of the archive", '{"dicomweb": {"study": UID}}') from error
+    given = (settings.dicomweb, named.study, named.series, named.instance, settings.bounds)
+    fetched = await service.in_thread(fetch, *given)
+    return await _add(request, service, fetched.files, fetched.patient, fetched.study)
 
 
 @router.get("/v1/images", response_model=ImagesBody, responses=errors())

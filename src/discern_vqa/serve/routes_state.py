@@ -1,5 +1,6 @@
 """Whether the service lives, what it counts, and what its runs are."""
 
+import importlib.util
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -45,7 +46,7 @@ async def model(service: Running, run: RunName = "") -> dict[str, Any]:
     return told | {
         "corrections": service.corrections is not None,
         "dicomweb": bool(service.settings.dicomweb),
-        "dicom": [],
+        "dicom": ["sr", "sc", "pdf", "seg"] if importlib.util.find_spec("highdicom") else [],
     }
 
 

@@ -82,6 +82,10 @@ def check(settings: Settings) -> None:
     """Raises ConfigError where the service would be open to others without a key or without encryption."""
     if (settings.tls_cert is None) != (settings.tls_key is None):
         raise ConfigError("--tls-cert and --tls-key go together", hint="--tls-cert cert.pem --tls-key key.pem")
+    if settings.dicomweb:
+        from discern_vqa.dicomweb.address import checked_url
+
+        checked_url(settings.dicomweb)
     for file in (settings.tls_cert, settings.tls_key):
         if file is not None and not file.is_file():
             raise ConfigError(f"there is no file {file}", hint="name the certificate and its key, as PEM files")

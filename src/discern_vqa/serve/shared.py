@@ -29,7 +29,7 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     schema = {"schema": {"$ref": "#/components/schemas/ProblemBody"}}
     told: dict[int | str, dict[str, Any]] = {
         status: {"model": ProblemBody, "description": "a problem", "content": {MEDIA_TYPE: schema}}
-        for status in (401, 403, 404, 408, 413, 415, 421, 422, 500, 503, 504)
+        for status in (401, 403, 404, 408, 413, 415, 421, 422, 500, 502, 503, 504)
         if status in (*statuses, 401, 421, 500)
     }
     return told
