@@ -13,6 +13,8 @@ from discern_vqa import paths, registry
 from discern_vqa.version import __version__
 
 EXTRAS = {
+    "serve": ("fastapi", "prometheus_client", "python_multipart", "uvicorn"),
+    "dicom-out": ("dicomweb_client", "highdicom", "pydicom"),
     "dicom": ("pydicom", "imagecodecs", "pylibjpeg", "openjpeg"),
     "nifti": ("nibabel",),
     "data": ("datasets", "pyarrow"),

@@ -76,7 +76,7 @@ def _sides(dataset: "Dataset", directions: list[float]) -> dict[str, str] | None
 
 
 def _towards(cosines: list[float]) -> str:
-    """The side of the patient that a direction points to most; "" where it points nowhere."""
+    """The side of the patient that a direction leads to most; "" where it leads to none."""
     axis = int(np.argmax(np.abs(cosines)))
     if abs(cosines[axis]) < 0.5:
         return ""

@@ -130,10 +130,12 @@ def _of_nifti(path: Path) -> StoredFrame:
 
 def _as_shown(path: Path) -> StoredFrame:
     image = open_image(path)
-    if image.mode == "RGB":
-        return StoredFrame(np.asarray(image, np.uint8))
-    values = np.asarray(image.convert("L"), np.uint16)
-    return StoredFrame(values, window=Window(0.0, 255.0, "8 bits"))
+    values = np.asarray(image, np.uint8)
+    if values.ndim == 3:
+        if (values != values[..., :1]).any():
+            return StoredFrame(values)
+        values = values[..., 0]  # greys that are stored as colours: a viewer can window them
+    return StoredFrame(values.astype(np.uint16), window=Window(0.0, 255.0, "8 bits"))
 
 
 def _pages(path: Path) -> int:

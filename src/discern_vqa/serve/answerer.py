@@ -106,7 +106,7 @@ class Answerer:
         return HeatMap(weights, " ".join(filter(None, told)))
 
     def hit_rate(self, run: str, method: str) -> dict[str, Any] | None:
-        """How often the maps of a method point into the region that is asked about; None where it was not measured."""
+        """How often a method's maps hit the region that is asked about; None where that was not measured."""
         from discern_vqa.evaluation.explain import Explainer, read_scores
         from discern_vqa.evaluation.explain_view import BLIND
 

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from discern_vqa.dicomweb.connection import ArchiveError
-from discern_vqa.errors import DiscernError
+from discern_vqa.errors import ConfigError, DataError, DiscernError
 
 MEDIA_TYPE = "application/problem+json"
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
@@ -42,7 +42,8 @@ class Problem(HTTPException):
 
 def of_error(error: DiscernError, code: str = "") -> Problem:
     """An error of ours as a problem; the place of an upload becomes "the image"."""
-    status = 502 if isinstance(error, ArchiveError) else 422
+    # What is wrong with an image, a question or an option is the caller's to correct; a full disk is not.
+    status = 502 if isinstance(error, ArchiveError) else 422 if isinstance(error, (ConfigError, DataError)) else 500
     hint = _without_place(error.hint)
     if _COMMAND.search(hint) and _HELD.search(error.hint):
         hint = "unpack or export the file, and upload it again"
