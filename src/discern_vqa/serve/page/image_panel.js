@@ -132,6 +132,9 @@ export class ImagePanel {
         this.#tell();
         this.changed();
       }
+    } catch (problem) {
+      this.viewer.clear(); // never another slice than the number says
+      throw problem;
     } finally {
       this.isLoading = false;
     }
@@ -187,7 +190,8 @@ export class ImagePanel {
       if (!$("preset").value) $("preset").value = "own";
     }
     const { length } = viewer;
-    if (length) parts.push(length.mm === null ? t("length_pixels", { n: number(length.pixels) }) : t("length_mm", { n: number(length.mm, 1) }));
+    if (length?.mm === null) parts.push(t("length_pixels", { n: number(length.pixels) }));
+    else if (length) parts.push(t("length_mm", { n: number(length.mm, 1) }));
     else if (this.gestures.tool === "length") parts.push(t(viewer.frame.across === null ? "length_how_pixels" : "length_how"));
     $("status").textContent = parts.join(" · ");
   }

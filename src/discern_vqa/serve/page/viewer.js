@@ -145,6 +145,7 @@ export class Viewer {
   #resized() {
     if (this.isFitted) this.fit();
     this.#redraw();
+    this.told();
   }
 
   /** Brings a place of the image to the middle. */
