@@ -24,8 +24,8 @@ FLOORS = [
     {"data", "nn"},
     {"bases"},
     {"lab"},
-    {"reading", "models", "parts", "answering", "fitting", "attribution"},
-    {"datasets", "scoring", "objectives", "run", "baselines", "explanations"},
+    {"reading", "models", "parts", "answering", "fitting", "attribution", "asking"},
+    {"datasets", "scoring", "objectives", "run", "baselines", "outside", "explanations"},
     {"recipe_samples", "recipe_keys", "recipe_list", "trust", "audit", "card", "data_file"},
     {"auxiliary_sets"},
     {"measurements"},
@@ -50,7 +50,18 @@ CLOSED = {
 }
 
 # Rooms and files that start at once and run where torch is not.
-LIGHT_ROOMS = ("audit", "datasets", "imaging", "measurements", "reading", "report", "scoring", "trust")
+LIGHT_ROOMS = (
+    "asking",
+    "audit",
+    "datasets",
+    "imaging",
+    "measurements",
+    "outside",
+    "reading",
+    "report",
+    "scoring",
+    "trust",
+)
 LIGHT_FILES = (
     "__init__",
     "card",

@@ -1,4 +1,4 @@
-"""A run folder, opened to be asked: a network's or a baseline's, by what its recipe names."""
+"""A run folder, opened to be asked: a network's, a baseline's or somebody else's model's, by what its recipe names."""
 
 from pathlib import Path
 
@@ -17,7 +17,9 @@ def open_run(folder: Path, device: str | None = None, *, calibrated: bool = True
     finished run, or one of its files is damaged.
     """
     run = Run.open(folder)
-    kind = BaselinePredictor if run.recipe.is_baseline else Predictor
+    kind: type[Predictor] = BaselinePredictor if run.recipe.is_baseline else Predictor
+    if run.recipe.is_outside:
+        from discern_vqa.evaluation.predict_outside import OutsidePredictor as kind  # httpx is an extra
     return kind.of(run, device, calibrated)
 
 

@@ -31,7 +31,10 @@ def _asked(run: RunFiles) -> str:
     of = f" of {dataset}" if dataset else ""
     learned = (((run.audit.get("counts") or {}).get("train") or {}).get("questions")) if run.audit else None
     after = f", after learning from {learned:,} others" if learned else ""
-    is_baseline = str((run.config.get("model") or {}).get("name", "")).startswith("baselines.")
+    name = str((run.config.get("model") or {}).get("name", ""))
+    is_baseline = name.startswith("baselines.")
+    if name.startswith("outside."):
+        after = "; what it had learned from before is not known here"
     sees = "" if is_baseline else " it sees an image and a question, and"
     return (
         f"It was asked the {scores['n']:,} {run.split} questions{of}{images} ({parts}){after};{sees}"
