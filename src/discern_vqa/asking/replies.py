@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -68,7 +68,9 @@ class Replies:
         return self._known[digest]
 
     def add(self, digest: str, reply: Reply) -> None:
-        """Keeps a reply. Raises DiscernError where nothing can be written."""
+        """Keeps a reply. Letters that no file can hold (half of a pair of UTF-16) become question marks. Raises
+        DiscernError where nothing can be written."""
+        reply = replace(reply, text=_writable(reply.text), problem=_writable(reply.problem))
         self._known[digest] = reply
         given = {key: value for key, value in asdict(reply).items() if value != _OPTIONAL.get(key, ...)}
         self._append({"digest": digest, **given})
@@ -79,7 +81,7 @@ class Replies:
 
     def add_failure(self, digest: str, why: str) -> None:
         """Keeps that a request was given up; it is asked again by the next command."""
-        self._append({"digest": digest, "gave_up": why})
+        self._append({"digest": digest, "gave_up": _writable(why)})
 
     def _append(self, line: Mapping[str, Any]) -> None:
         with explained(self.path):
@@ -87,7 +89,7 @@ class Replies:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = open(self.path, "ab")
                 self._file.truncate(self._end)
-            self._file.write((json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "surrogateescape"))
+            self._file.write((json.dumps(line, ensure_ascii=False) + "\n").encode())
             self._file.flush()
             if time.monotonic() - self._synced > _SYNC_S:
                 os.fsync(self._file.fileno())
@@ -131,3 +133,7 @@ class Replies:
             self._file.close()
             self._file = None
             self._end = self.path.stat().st_size
+
+
+def _writable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

@@ -19,7 +19,8 @@ import httpx
 from discern_vqa.errors import RunError
 
 PASSING = frozenset((408, 409, 425, 429))
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 60.0
+FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 60.0
+"""The pause between two tries doubles from the first of these to the second."""
 LONGEST_ASKED_S = 600.0
 """A server that asks for a longer pause than this is not waited for."""
 _QUOTED = 300
@@ -47,13 +48,11 @@ class GaveUp(Exception):
 class Sender:
     """Sends JSON to one address.
 
-    client: an open client. tries: how often a request is tried at most. pause_s: the first pause between two tries; it
-    doubles.
+    client: an open client. tries: how often a request is tried at most.
     """
 
     client: httpx.AsyncClient
     tries: int
-    pause_s: float = _FIRST_PAUSE_S
     _not_before: float = field(default=0.0, init=False)  # on the monotonic clock; for all requests
 
     async def post(self, url: str, body: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
@@ -97,7 +96,7 @@ class Sender:
             )
         if asked is not None:  # everybody waits: the limit is the client's, not the request's
             self._not_before = max(self._not_before, time.monotonic() + asked)
-        grown = min(_LONGEST_PAUSE_S, self.pause_s * 2 ** (attempt - 1))
+        grown = min(_LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (attempt - 1))
         if asked is None:
             await asyncio.sleep(grown * random.uniform(0.75, 1.25))  # so that not all come back at once
 
