@@ -1,5 +1,5 @@
-"""What tests of somebody else's model need: a server that can be told to misbehave, and a vision-language model of a few
-thousand random weights."""
+"""What tests of somebody else's model need: a server that can be told to misbehave, and a tiny vision-language model of
+random weights."""
 
 import base64
 import io

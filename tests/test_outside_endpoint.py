@@ -17,7 +17,7 @@ from discern_vqa.asking import sending
 from discern_vqa.asking.images import Shown
 from discern_vqa.asking.replies import Replies, Reply
 from discern_vqa.asking.requests import Interview, Request
-from discern_vqa.errors import ConfigError, DiscernError, RunError
+from discern_vqa.errors import DiscernError, RunError
 from discern_vqa.outside.endpoint import Config, Model
 
 
@@ -117,16 +117,22 @@ def test_a_server_that_goes_down_leaves_what_it_answered_and_the_next_command_as
         assert len(spoken.answered) == 12
 
 
-def test_a_question_that_the_server_cannot_answer_is_given_up_and_counts_at_the_second_time(
+def test_a_question_that_the_server_cannot_answer_is_given_up_and_counts_when_it_fails_again(
     requests: list[Request], tmp_path: Path
 ) -> None:
     with speaking(said, refuses={"Q 5": 500}) as spoken:
-        with pytest.raises(RunError, match="1 of 12 requests have no answer: HTTP 500"):
-            interview(spoken, tmp_path / "r.jsonl", tries=2).replies_to(requests)
+        for number in (1, 2):
+            with pytest.raises(RunError, match="1 of .* requests have no answer: HTTP 500"):
+                interview(spoken, tmp_path / "r.jsonl", tries=2).replies_to(requests)
+            assert len(spoken.digests) == 11 + 2 * number
         replies = interview(spoken, tmp_path / "r.jsonl", tries=2).replies_to(requests)
         assert texts(replies) == [*ALL[:5], "", *ALL[6:]]
         assert replies[5].problem == "HTTP 500: too many pixels (tried 2 times)"
-        assert len(spoken.digests) == 11 + 2 + 2
+        assert len(spoken.digests) == 11 + 6
+        with pytest.raises(RunError, match="1 of 2 requests"):
+            interview(spoken, tmp_path / "s.jsonl", tries=1).replies_to(requests[4:6])
+        late = interview(spoken, tmp_path / "s.jsonl", tries=1, concurrency=1).replies_to(requests[5:8])
+        assert [reply.problem[:8] for reply in late] == ["HTTP 500", "", ""], "others were answered after it"
 
 
 def test_a_refusal_of_one_question_is_its_answer_and_of_all_ends_the_work(

@@ -14,7 +14,7 @@ import httpx
 
 from discern_vqa.asking import address
 from discern_vqa.asking.replies import Reply
-from discern_vqa.asking.requests import Channel, GiveUp, Keep, Request
+from discern_vqa.asking.requests import Channel, Keeper, Request
 from discern_vqa.asking.sending import GaveUp, Refused, Sender, each, object_of
 from discern_vqa.errors import ConfigError, RunError, did_you_mean
 
@@ -35,9 +35,7 @@ class Speaker(Protocol):
         """What a completion says; None where it is none."""
 
 
-async def converse(
-    channel: Channel, speaker: Speaker, requests: Sequence[Request], keep: Keep, give_up: GiveUp
-) -> None:
+async def converse(channel: Channel, speaker: Speaker, requests: Sequence[Request], keeper: Keeper) -> None:
     """Asks all requests. Raises RunError, ConfigError: nothing answers, all are refused, or some were given up."""
     headers = {"Authorization": f"Bearer {channel.key}"} if channel.key else {}
     limits = httpx.Limits(max_connections=channel.concurrency)
@@ -47,7 +45,7 @@ async def converse(
         headers=headers, limits=limits, timeout=channel.timeout, trust_env=by_proxy, follow_redirects=False
     ) as client:
         await _check_model(client, channel)
-        work = _Round(channel, speaker, Sender(client, channel.tries), keep, give_up)
+        work = _Round(channel, speaker, Sender(client, channel.tries), keeper)
         first = 0
         while first < len(requests) and not work.answered and first < _FIRST:
             await work.ask(requests[first])
@@ -56,10 +54,10 @@ async def converse(
             raise _refused(channel, work.refusals[-1][1])
         work.keep_refusals()
         await each(requests[first:], channel.concurrency, work.ask)
-    if work.given_up:
+    if failed := work.left_over():
         raise RunError(
-            f"{len(work.given_up):,} of {len(requests):,} requests have no answer: {work.given_up[-1]}",
-            hint="give the same command again: it asks those alone, and what fails twice counts as unanswered",
+            f"{len(failed):,} of {len(requests):,} requests have no answer: {failed[-1]}",
+            hint="give the same command again: it asks those alone; what fails again counts as unanswered",
         )
 
 
@@ -100,12 +98,12 @@ def _refused(channel: Channel, error: Refused) -> RunError:
 class _Round:
     """The requests of one call, and what became of them."""
 
-    def __init__(self, channel: Channel, speaker: Speaker, sender: Sender, keep: Keep, give_up: GiveUp) -> None:
-        self.channel, self.speaker, self.sender, self.keep, self._give_up = channel, speaker, sender, keep, give_up
+    def __init__(self, channel: Channel, speaker: Speaker, sender: Sender, keeper: Keeper) -> None:
+        self.channel, self.speaker, self.sender, self.keeper = channel, speaker, sender, keeper
         self.url = f"{channel.endpoint}/chat/completions"
         self.answered = 0
         self.refusals: list[tuple[Request, Refused]] = []  # before anything was answered: all may be refused
-        self.given_up: list[str] = []
+        self.given_up: list[tuple[Request, str, int]] = []  # with how many had been answered by then
         self._in_a_row = 0
 
     async def ask(self, request: Request) -> None:
@@ -118,7 +116,7 @@ class _Round:
             if error.status in (401, 403, 404):
                 raise _refused(self.channel, error) from error
             if self.answered:
-                self.keep(request, Reply(problem=str(error)))
+                self.keeper.keep(request, Reply(problem=str(error)))
             else:
                 self.refusals.append((request, error))
             return
@@ -131,21 +129,30 @@ class _Round:
             return
         self.answered += 1
         self._in_a_row = 0
-        self.keep(request, reply)
+        self.keeper.keep(request, reply)
 
     def keep_refusals(self) -> None:
         """The first requests that were refused while a later one was answered: they are at fault themselves."""
         for request, error in self.refusals:
-            self.keep(request, Reply(problem=str(error)))
+            self.keeper.keep(request, Reply(problem=str(error)))
         self.refusals = []
+
+    def left_over(self) -> list[str]:
+        """Why requests have no answer that are to be asked again; what is final by now is kept as that."""
+        why = []
+        for request, reason, answered_then in self.given_up:
+            if self.keeper.is_final(request, self.answered > answered_then):
+                self.keeper.keep(request, Reply(problem=reason))
+            else:
+                why.append(reason)
+        return why
 
     def give_up(self, request: Request, why: str) -> None:
         """Raises RunError where the server gives no answers any more."""
-        if self._give_up(request, why):
-            return
-        self.given_up.append(why)
+        self.keeper.give_up(request, why)
+        self.given_up.append((request, why, self.answered))
         self._in_a_row += 1
-        if self._in_a_row >= _IN_A_ROW or not self.answered:
+        if self._in_a_row >= (_IN_A_ROW if self.answered else _FIRST):
             raise RunError(
                 f"{self.channel.endpoint} gives no answers: {why}",
                 hint="what was answered is kept, and the same command goes on; --set model.concurrency=1 and a longer"

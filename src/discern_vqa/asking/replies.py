@@ -75,9 +75,9 @@ class Replies:
         given = {key: value for key, value in asdict(reply).items() if value != _OPTIONAL.get(key, ...)}
         self._append({"digest": digest, **given})
 
-    def has_failed(self, digest: str) -> bool:
-        """Whether an earlier command gave this request up."""
-        return self._failed.get(digest, 0) > 0
+    def failures(self, digest: str) -> int:
+        """How many earlier commands gave this request up."""
+        return self._failed.get(digest, 0)
 
     def add_failure(self, digest: str, why: str) -> None:
         """Keeps that a request was given up; it is asked again by the next command."""

@@ -47,9 +47,37 @@ class Channel:
     tries: int
 
 
-Keep = Callable[[Request, Reply], None]
-GiveUp = Callable[[Request, str], bool]
-"""Told of a request that was given up, and why; returns whether its place is taken by this reason for good."""
+@dataclass
+class Keeper:
+    """Keeps what becomes of requests, while they are asked."""
+
+    replies: Replies
+    digests: Mapping[Request, str]  # of all that are asked
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        self._done = 0
+        self._only_failed_ones = all(map(self.replies.failures, self.digests.values()))
+        self.progress(self._done, len(self.digests))
+
+    def keep(self, request: Request, reply: Reply) -> None:
+        """The reply to a request, on the disk."""
+        self.replies.add(self.digests[request], reply)
+        self._done += 1
+        self.progress(self._done, len(self.digests))
+
+    def give_up(self, request: Request, why: str) -> None:
+        """A request has no answer after all tries."""
+        self.replies.add_failure(self.digests[request], why)
+
+    def is_final(self, request: Request, others_were_answered: bool) -> bool:
+        """Whether a request that was given up stays without an answer: not where the server may have been down.
+
+        It failed in an earlier command too, and others were answered after it in this one; or nothing else is left to
+        ask, and it failed in two earlier commands.
+        """
+        failures = self.replies.failures(self.digests[request])
+        return failures > 0 if others_were_answered else self._only_failed_ones and failures > 1
 
 
 class OutsideModel(Protocol):
@@ -59,9 +87,9 @@ class OutsideModel(Protocol):
     def settings(self) -> Mapping[str, Any]:
         """All that decides its answers besides image and words; JSON values."""
 
-    def ask(self, requests: Sequence[Request], keep: Keep, give_up: GiveUp) -> None:
-        """Asks each request and hands its reply to `keep` as it comes, in any order. Raises RunError or ConfigError
-        where it cannot go on; what was kept until then stays."""
+    def ask(self, requests: Sequence[Request], keeper: Keeper) -> None:
+        """Asks each request and has its reply kept as it comes, in any order. Raises RunError or ConfigError where it
+        cannot go on; what was kept until then stays."""
 
 
 @dataclass(eq=False)
@@ -89,29 +117,7 @@ class Interview:
         digests = [self.digest(request) for request in requests]
         todo = self.open(requests)
         if todo:
-            self._ask(todo, progress)
+            keeper = Keeper(self.replies, {request: digest for digest, request in todo.items()}, progress)
+            with self.replies:
+                self.model.ask(list(todo.values()), keeper)
         return [self.replies.of(digest) for digest in digests]
-
-    def _ask(self, todo: Mapping[str, Request], progress: Progress) -> None:
-        digests = {request: digest for digest, request in todo.items()}
-        done, total = 0, len(todo)
-        progress(done, total)
-
-        def keep(request: Request, reply: Reply) -> None:
-            nonlocal done
-            self.replies.add(digests[request], reply)
-            done += 1
-            progress(done, total)
-
-        # A server that fails every request must not make all of them unanswerable at its second try.
-        only_failed_ones = all(self.replies.has_failed(digest) for digest in todo)
-
-        def give_up(request: Request, why: str) -> bool:
-            if self.replies.has_failed(digests[request]) and (done or only_failed_ones):
-                keep(request, Reply(problem=why))
-                return True
-            self.replies.add_failure(digests[request], why)
-            return False
-
-        with self.replies:
-            self.model.ask(list(todo.values()), keep, give_up)

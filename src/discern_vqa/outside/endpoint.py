@@ -15,7 +15,7 @@ from pydantic import Field
 
 from discern_vqa.asking import address
 from discern_vqa.asking.replies import Reply
-from discern_vqa.asking.requests import Channel, GiveUp, Keep, Request
+from discern_vqa.asking.requests import Channel, Keeper, Request
 from discern_vqa.asking.tables import WritingTable
 from discern_vqa.errors import ConfigError
 
@@ -65,7 +65,7 @@ class Model:
         keys = ("model", "system", "temperature", "max_tokens", "extra")
         return {key: getattr(config, key) for key in keys} | {"logprobs": config.confidence == "logprobs"}
 
-    def ask(self, requests: Sequence[Request], keep: Keep, give_up: GiveUp) -> None:
+    def ask(self, requests: Sequence[Request], keeper: Keeper) -> None:
         """See OutsideModel. A request that the server refuses for good is answered by the reason."""
         if find_spec("httpx") is None:
             raise ConfigError(
@@ -75,7 +75,7 @@ class Model:
 
         config = self.config
         how = Channel(self.endpoint, config.model, self._key, config.concurrency, config.timeout, config.tries)
-        work = converse(how, self, requests, keep, give_up)
+        work = converse(how, self, requests, keeper)
         try:
             asyncio.get_running_loop()
         except RuntimeError:

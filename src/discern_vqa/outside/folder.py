@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import Field
 
 from discern_vqa.asking.replies import CUT, Reply
-from discern_vqa.asking.requests import GiveUp, Keep, Request
+from discern_vqa.asking.requests import Keeper, Request
 from discern_vqa.asking.tables import WritingTable
 from discern_vqa.errors import ConfigError, RunError
 
@@ -66,7 +66,7 @@ class Model:
         keys = ("temperature", "max_tokens", "seed")
         return {"folder": digest.hexdigest()} | {key: getattr(self.config, key) for key in keys}
 
-    def ask(self, requests: Sequence[Request], keep: Keep, give_up: GiveUp) -> None:
+    def ask(self, requests: Sequence[Request], keeper: Keeper) -> None:
         """See OutsideModel."""
         for start in range(0, len(requests), self.config.batch):
             batch = requests[start : start + self.config.batch]
@@ -74,7 +74,7 @@ class Model:
             replies = self._answered(batch)
             each = round((time.monotonic() - began) / len(batch), 3)
             for request, (text, finish, sent, written) in zip(batch, replies, strict=True):
-                keep(request, Reply(text=text, finish=finish, sent=sent, written=written, seconds=each))
+                keeper.keep(request, Reply(text=text, finish=finish, sent=sent, written=written, seconds=each))
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:

@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import Field
 
 from discern_vqa.asking.replies import Reply
-from discern_vqa.asking.requests import GiveUp, Keep, Request
+from discern_vqa.asking.requests import Keeper, Request
 from discern_vqa.asking.tables import AskedTable
 from discern_vqa.asking.wording import CONFIDENCE_LINE
 from discern_vqa.errors import ConfigError, DiscernError, RunError
@@ -56,7 +56,7 @@ class Model:
         code = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
         return {"function": self.config.function, "code": code}
 
-    def ask(self, requests: Sequence[Request], keep: Keep, give_up: GiveUp) -> None:
+    def ask(self, requests: Sequence[Request], keeper: Keeper) -> None:
         """See OutsideModel."""
         for start in range(0, len(requests), self.config.batch):
             batch = requests[start : start + self.config.batch]
@@ -64,7 +64,7 @@ class Model:
             texts = self._called(batch)
             each = (time.monotonic() - began) / len(batch)
             for request, text in zip(batch, texts, strict=True):
-                keep(request, Reply(text=text, seconds=round(each, 3)))
+                keeper.keep(request, Reply(text=text, seconds=round(each, 3)))
 
     def _called(self, batch: Sequence[Request]) -> list[str]:
         """Raises RunError: the function failed, or returned something else than it should."""
