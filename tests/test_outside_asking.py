@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -167,19 +168,23 @@ def test_what_is_shown_is_the_image_or_a_blank_or_its_pixels_in_another_order(fi
     assert Shown(file, "scan", longest_side=900).image().size == (90, 60), "never larger"
 
 
+def digest(request: Request, settings: dict[str, Any]) -> str:
+    return request.digest(settings, request.shown.digest())
+
+
 def test_a_request_is_known_by_all_that_is_sent(file: Path, tmp_path: Path) -> None:
     settings = {"model": "m", "temperature": 0.0}
     request = Request(Shown(file, "scan"), "Is it?", "Is it? Short.")
     copy = tmp_path / "copy.png"
     copy.write_bytes(file.read_bytes())
-    assert Request(Shown(copy, "other name"), "Is it?", "Is it? Short.").digest(settings) == request.digest(settings)
+    assert digest(Request(Shown(copy, "other name"), "Is it?", "Is it? Short."), settings) == digest(request, settings)
     others = [
         Request(Shown(file, "scan", "blank"), "Is it?", "Is it? Short."),
         Request(Shown(file, "scan"), "Is it?", "Is it? Long."),
         Request(Shown(file, "scan"), "Is it?", "Is it? Short.", 1),
     ]
-    digests = {one.digest(settings) for one in others} | {request.digest(settings | {"temperature": 1.0})}
-    assert len(digests | {request.digest(settings)}) == 5
+    digests = {digest(one, settings) for one in others} | {digest(request, settings | {"temperature": 1.0})}
+    assert len(digests | {digest(request, settings)}) == 5
 
 
 def test_replies_are_kept_line_by_line_and_a_torn_end_is_cut_off(tmp_path: Path) -> None:

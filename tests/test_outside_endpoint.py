@@ -14,7 +14,7 @@ from _outside import Spoken, speaking
 from PIL import Image
 
 from discern_vqa.asking import sending
-from discern_vqa.asking.images import Shown
+from discern_vqa.asking.images import SentImages, Shown
 from discern_vqa.asking.replies import Replies, Reply
 from discern_vqa.asking.requests import Interview, Request
 from discern_vqa.errors import DiscernError, RunError
@@ -40,7 +40,7 @@ def requests(tmp_path_factory: pytest.TempPathFactory) -> list[Request]:
 
 def interview(spoken: Spoken, file: Path, **keys: Any) -> Interview:
     keys = {"name": "outside.endpoint", "endpoint": spoken.url, "model": "tiny", "tries": 4} | keys
-    return Interview(Model(Config.model_validate(keys)), Replies(file))
+    return Interview(Model(Config.model_validate(keys)), Replies(file), SentImages(file.with_name("sent.json")))
 
 
 def said(image: bytes, words: str) -> str:

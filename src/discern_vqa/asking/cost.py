@@ -40,13 +40,13 @@ class Cost:
 
 
 def cost_of(parts: Mapping[str, Sequence[Request]], interview: Interview, max_tokens: int) -> Cost:
-    """Opens every image. max_tokens: of an answer; 0: no limit."""
+    """Opens every image that is to be sent. max_tokens: of an answer; 0: no limit."""
     every = [request for requests in parts.values() for request in requests]
-    waiting = interview.open(every).values()
-    shown = {request.shown.digest(): request.shown for request in waiting}
+    waiting = list(interview.open(every).values())
+    digests = [interview.images.digest(request.shown) for request in waiting]
+    shown = {digest: request.shown for digest, request in zip(digests, waiting, strict=True)}
     sizes = {digest: one.image().size for digest, one in shown.items()}
     lengths = {digest: len(one.png()) for digest, one in shown.items()}
-    digests = [request.shown.digest() for request in waiting]
     by_size = sum(max(1, sizes[one][0] * sizes[one][1] // _PATCH**2) for one in digests)
     fixed = _FIXED * len(digests)
     return Cost(

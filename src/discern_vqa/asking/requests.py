@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
-from discern_vqa.asking.images import Shown
+from discern_vqa.asking.images import SentImages, Shown
 from discern_vqa.asking.replies import Replies, Reply
 
 Progress = Callable[[int, int], None]
-"""Is told how many requests are answered, and how many there are."""
+"""Is told how many are done, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Request:
     prompt: str
     number: int = 0
 
-    def digest(self, settings: Mapping[str, Any]) -> str:
-        """Of the image's bytes, the words, and what decides the answers otherwise. Raises ImageError."""
-        about = [self.shown.digest(), self.question, self.prompt, self.number, settings]
+    def digest(self, settings: Mapping[str, Any], image: str) -> str:
+        """Of the image's bytes, whose digest is `image`, the words, and what decides the answers otherwise."""
+        about = [image, self.question, self.prompt, self.number, settings]
         return hashlib.sha256(json.dumps(about, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
@@ -98,14 +98,25 @@ class Interview:
 
     model: OutsideModel
     replies: Replies
+    images: SentImages
 
     @cached_property
     def _settings(self) -> Mapping[str, Any]:
         return self.model.settings
 
     def digest(self, request: Request) -> str:
-        """The name of a request in the file of replies."""
-        return request.digest(self._settings)
+        """The name of a request in the file of replies. Raises ImageError."""
+        return request.digest(self._settings, self.images.digest(request.shown))
+
+    def prepare(self, requests: Sequence[Request], progress: Progress) -> None:
+        """Makes every image that is to be sent, to know it by what is sent. Raises ImageError."""
+        shown = list(dict.fromkeys(request.shown for request in requests))
+        try:
+            for number, one in enumerate(shown):
+                progress(number, len(shown))
+                self.images.digest(one)
+        finally:
+            self.images.save()
 
     def open(self, requests: Sequence[Request]) -> dict[str, Request]:
         """Those that were not asked yet, each once, by their digests. Raises ImageError."""

@@ -69,7 +69,17 @@ def evaluate(
         from discern_vqa.evaluation.evaluate_outside import evaluate_outside, plan_outside
 
         if plan:
-            cost = plan_outside(run, model, overrides=overrides or [], data=data, split=split, repeats=repeats, say=say)
+            with progress_bars() as progress:
+                cost = plan_outside(
+                    run,
+                    model,
+                    overrides=overrides or [],
+                    data=data,
+                    split=split,
+                    repeats=repeats,
+                    say=say,
+                    progress=progress,
+                )
             typer.echo("\n".join(cost.lines()))
             return
         with progress_bars() as progress:
@@ -82,7 +92,7 @@ def evaluate(
                 baselines=baselines,
                 repeats=repeats,
                 say=say,
-                progress=lambda done, total: progress("asking", done, total),
+                progress=progress,
             )
     else:
         from discern_vqa.evaluation.evaluate import evaluate as judge

@@ -5,13 +5,14 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from discern_vqa.asking import address
 from discern_vqa.asking.cost import Cost, cost_of
 from discern_vqa.asking.replies import CUT, Reply
-from discern_vqa.asking.requests import Progress, Request
+from discern_vqa.asking.requests import Request
 from discern_vqa.asking.wording import said_confidence, without_confidence
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.sample import Sample
@@ -30,6 +31,9 @@ from discern_vqa.scoring import predictions
 from discern_vqa.trust.calibration import FEWEST
 
 Say = Callable[[str], None]
+Progress = Callable[[str, int, int], None]
+"""Is told what is done, how much of it, and how much there is."""
+PREPARING = "preparing images"
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,12 @@ def plan_outside(
     split: str = "test",
     repeats: int = 1,
     say: Say = lambda text: None,
+    progress: Progress = lambda what, done, total: None,
 ) -> Cost:
     """What `evaluate_outside` would ask; nothing is sent. The run folder is made."""
     with locked(run):
         opened = _open(run, recipe, overrides or [], data, split, repeats, say)
+        opened.predictor.interview.prepare(opened.requests, partial(progress, PREPARING))
         return opened.cost()
 
 
@@ -88,7 +94,7 @@ def evaluate_outside(
     baselines: bool = True,
     repeats: int = 1,
     say: Say = lambda text: None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda what, done, total: None,
 ) -> dict[str, Any]:
     """Asks and evaluates; the scores, as `evaluate` returns them.
 
@@ -100,9 +106,10 @@ def evaluate_outside(
     with locked(run):
         opened = _open(run, recipe, overrides or [], data, split, repeats, say)
         predictor, requests = opened.predictor, opened.requests
+        predictor.interview.prepare(requests, partial(progress, PREPARING))
         asked = {predictor.interview.digest(request) for request in requests}
         say(f"{len(asked):,} requests, {len(predictor.interview.open(requests)):,} of them to be asked now")
-        predictor.ask_now(requests, progress)
+        predictor.ask_now(requests, partial(progress, "asking"))
         again.drop(run, split)
         for part in opened.parts:
             if part.kept_as:

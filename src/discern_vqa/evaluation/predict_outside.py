@@ -9,6 +9,7 @@ from typing import Any, cast
 from discern_vqa import registry
 from discern_vqa.asking import address
 from discern_vqa.asking.extraction import extracted
+from discern_vqa.asking.images import SENT, SentImages
 from discern_vqa.asking.images import Shown as ShownImage
 from discern_vqa.asking.replies import CUT, FILE, Replies, Reply
 from discern_vqa.asking.requests import Interview, Progress, Request
@@ -61,7 +62,8 @@ class OutsidePredictor(Predictor):
         """Opens what asks the model; it needs no device. Raises ConfigError where it cannot be asked, RunError where
         the file of replies is broken."""
         config = run.recipe.model
-        interview = Interview(registry.outside(config.name).Model(config), Replies(run.folder / FILE))
+        model, images = registry.outside(config.name).Model(config), SentImages(run.folder / SENT)
+        interview = Interview(model, Replies(run.folder / FILE), images)
         return cls(run, interview, None, read_if_there(run.folder, run.folder / WEIGHTS) if calibrated else None)
 
     @property

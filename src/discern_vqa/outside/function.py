@@ -69,7 +69,7 @@ class Model:
     def _called(self, batch: Sequence[Request]) -> list[str]:
         """Raises RunError: the function failed, or returned something else than it should."""
         name = self.config.function
-        asked = [(request.shown.image(), request.question) for request in batch]
+        asked = [(request.shown.image().convert("RGB"), request.question) for request in batch]
         try:
             answered = self.function(asked)
         except DiscernError:
