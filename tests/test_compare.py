@@ -141,7 +141,7 @@ def test_files_folders_and_named_seeds_are_read(tmp_path: Path):
         ([f"a={paths[0]},{paths[0]}", paths[1]], ConfigError, "'a' names .* twice"),
         ([f"a={paths[0]},{paths[0]}/predictions.test.jsonl", paths[1]], ConfigError, "'a' names .* twice"),
         ([paths[0], str(tmp_path)], DataError, "has no predictions.test.jsonl"),
-        ([paths[0], str(tmp_path / "gone.jsonl")], DataError, "there is no file"),
+        ([paths[0], str(tmp_path / "gone.jsonl")], DataError, "gone.jsonl is not there"),
     ):
         with pytest.raises(error, match=said) as caught:
             read_answerers(given)

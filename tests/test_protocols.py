@@ -34,8 +34,12 @@ def rad(real_data):
     return rows, [sample.answer for sample in vqa_rad.read(root, "train")]
 
 
+LISTLESS = [name for name in PROTOCOLS if name not in ("in_vocabulary", "medevalkit_choice")]
+"""Those that need no list of answers."""
+
 SIZES = {
     "ours": (451, 179, 272),
+    "extracted": (451, 179, 272),
     "m3ae": (451, 179, 272),
     "mevf_all": (451, 179, 272),
     "mevf_freeform": (308, 123, 185),
@@ -44,6 +48,7 @@ SIZES = {
     "yes_no_closed": (451, 200, 251),
     "hub": (451, 200, 251),
     "medevalkit": (451, 200, 251),
+    "medevalkit_slake": (451, 179, 272),
     "llava_med": (451, 179, 272),
     "llava_med_candidates": (451, 179, 272),
     "snapped": (451, 179, 272),
@@ -54,12 +59,13 @@ SIZES = {
 def test_the_parts_of_vqa_rads_test_split_have_the_published_sizes(rad):
     rows, learned = rad
     scores = score_protocols(rows, answers=learned)
+    assert "451 of 451 lines have no options" in scores.pop("medevalkit_choice")["skipped"]
     assert {name: (one["n"], one["open"]["n"], one["closed"]["n"]) for name, one in scores.items()} == SIZES
-    assert set(SIZES) == set(PROTOCOLS)
+    assert {*SIZES, "medevalkit_choice"} == set(PROTOCOLS)
 
 
 def test_the_truth_is_right_under_every_protocol_but_one_that_cannot_say_so(rad):
-    scores = score_protocols(rad[0], [name for name in PROTOCOLS if name != "in_vocabulary"])
+    scores = score_protocols(rad[0], LISTLESS)
     for name, one in scores.items():
         if name.startswith("llava_med"):
             # closed answers other than yes and no are never right there, "normal" and "none" by their letters apart
@@ -171,7 +177,7 @@ def test_known_answers_are_read_from_a_run_or_a_text_file(tiny_run, tmp_path):
 def test_overall_is_the_weighted_mean_of_its_parts_also_where_credit_is_partial():
     rows = [row(i, "right upper lobe", "right lobe" if i % 2 else "left lobe", "open") for i in range(7)]
     rows += [row(7 + i, "yes", "yes" if i % 3 else "no") for i in range(11)]
-    for one in score_protocols(rows, [name for name in PROTOCOLS if name != "in_vocabulary"]).values():
+    for one in score_protocols(rows, LISTLESS).values():
         parts = [one[part] for part in ("open", "closed")]
         mean = sum(part["n"] * part["accuracy"] for part in parts) / one["n"]
         assert one["overall"]["accuracy"] == pytest.approx(mean)

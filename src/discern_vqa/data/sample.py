@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 SPLITS = ("pretrain", "train", "validation", "test")
-OPEN, CLOSED = "open", "closed"
+OPEN, CLOSED, CHOICE = "open", "closed", "choice"
+"""Answer types: words of one's own, a few possible answers (yes or no), and one of the answers that are offered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class Sample:
     question: str = ""  # as the data set has it, white space trimmed; empty for a caption
     answer: str = ""  # as the data set has it (never normalised here; see `data.answers`); empty for a caption
     caption: str = ""  # for a caption sample; empty for a question
-    answer_type: str = ""  # "open" or "closed"
+    answer_type: str = ""  # "open", "closed" or "choice"
     question_type: tuple[str, ...] = ()  # the data set's types, upper-case, spelling repaired, the primary one first
     organ: str = ""  # the data set's own organ or region, lower-case
     modality: str = ""  # lower-case

@@ -7,7 +7,7 @@ that is not here is never guessed: it is mapped by the reader's option `values`,
 import re
 import unicodedata
 
-from discern_vqa.data.sample import CLOSED, OPEN, SPLITS
+from discern_vqa.data.sample import CHOICE, CLOSED, OPEN, SPLITS
 
 SPLITS_AS_WRITTEN = {
     "training": "train",
@@ -34,6 +34,10 @@ _OPEN = (
     "open ended", "open end", "open question", "offen", "offene", "offene frage", "ouvert", "ouverte",
     "question ouverte", "abierto", "abierta", "pregunta abierta", "aperto", "aperta", "domanda aperta",
 )  # fmt: skip
+_CHOICE = (
+    "multiple choice", "multi choice", "multichoice", "choices", "mcq", "mcqa", "single choice", "mehrfachauswahl",
+    "auswahl", "choix multiple", "opción múltiple", "scelta multipla",
+)  # fmt: skip
 
 _MISSING = {"", "nan", "na", "none", "null", "nil", "nat", "n/a", "#n/a", "#na", "<na>", "<null>", "-", "--"}
 """What pandas, R, SQL, Excel and people write where there is no value."""
@@ -48,11 +52,16 @@ def _plain(text: str) -> str:
     return re.sub(r"[\W_]+", "", "".join(sign for sign in letters if not unicodedata.combining(sign)))
 
 
-_TYPES = {_plain(text): CLOSED for text in (CLOSED, *_CLOSED)} | {_plain(text): OPEN for text in (OPEN, *_OPEN)}
+_TYPES = {
+    _plain(text): kind
+    for kind, texts in ((CLOSED, _CLOSED), (OPEN, _OPEN), (CHOICE, _CHOICE))
+    for text in (kind, *texts)
+}
 
 
 def answer_type(text: str) -> str:
-    """ "open" or "closed" for a spelling of one of them ("close-ended", "Yes/No", "geschlossen"); "" for others."""
+    """ "open", "closed" or "choice" for a spelling of one of them ("close-ended", "Yes/No", "multiple choice"); "" for
+    others."""
     return _TYPES.get(_plain(text), "")
 
 

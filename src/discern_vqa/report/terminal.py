@@ -3,28 +3,26 @@
 The words are those of docs/metrics.md. What is said of each measurement stands in its own file (`measurements/`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from discern_vqa import measurements
 from discern_vqa.measurements import Scores
 from discern_vqa.measurements.merged import counted
-from discern_vqa.scoring import predictions
 from discern_vqa.scoring.metrics import check_parts, score, shown_parts
+from discern_vqa.scoring.predictions import Prediction
 from discern_vqa.scoring.tables import GAP, aligned, cell
 from discern_vqa.trust.calibration import describe_rows
 
 COLUMN_TITLES = {"twins": "image pairs"}
 
 
-def score_file(path: Path, normalise: str = "m3ae") -> dict[str, Any]:
-    """The scores of a predictions file; see `metrics.score`.
+def score_rows(rows: Sequence[Prediction], path: Path, normalise: str = "m3ae") -> dict[str, Any]:
+    """The scores of a predictions file, whose rows these are; see `metrics.score`.
 
-    Raises DataError with file and line where the file is not as the schema says, ConfigError for a normaliser that
-    does not exist.
+    Raises ConfigError for a normaliser that does not exist.
     """
-    rows = predictions.read(path)
     scores = {"file": Path(path).name} | score(rows, normalise)
     check_parts(scores, str(path))
     scores["merged"] = counted(rows, normalise)

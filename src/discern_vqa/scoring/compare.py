@@ -7,7 +7,7 @@ permutation over images (`paired`); with several seeds the mean over seeds and i
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,11 @@ import numpy as np
 from discern_vqa.data.answers import normaliser
 from discern_vqa.data.sample import CLOSED, OPEN
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.scoring import predictions
+from discern_vqa.scoring import given_files, predictions
+from discern_vqa.scoring.extraction import extract, is_free_text
+from discern_vqa.scoring.how_given import HowGiven
 from discern_vqa.scoring.metrics import figure, part_masks, rights
+from discern_vqa.scoring.own_normaliser import is_of_run
 from discern_vqa.scoring.paired import Paired, corrected
 from discern_vqa.scoring.predictions import Prediction
 from discern_vqa.scoring.statistics import ALPHA, combined, detectable, estimate, mcnemar
@@ -32,6 +35,7 @@ class Answerer:
 
     name: str
     seeds: tuple[list[Prediction], ...]
+    is_extracted: bool = False  # whether the answers were taken out of free text (`extraction`)
 
 
 def read_answerers(given: Sequence[str], split: str = "test") -> list[Answerer]:
@@ -39,7 +43,8 @@ def read_answerers(given: Sequence[str], split: str = "test") -> list[Answerer]:
 
     Args:
         given: two or more, or one with several seeds; a path is a run folder (its predictions on `split` are taken) or
-            a predictions file.
+            a predictions file, of this program or of another one (`given_files`). Where one of them is free text, the
+            answers are taken out of all.
 
     Raises ConfigError for one file alone, two of one name, or one file as two seeds; DataError for a file that is not
     there or broken.
@@ -53,16 +58,21 @@ def read_answerers(given: Sequence[str], split: str = "test") -> list[Answerer]:
         if not files:
             raise ConfigError(f"{text!r} names no file", hint="NAME=PATH,PATH for several seeds of one model")
         _refuse_twice(files, name)
-        answerers.append(Answerer(name or _name(Path(text), split), tuple(predictions.read(file) for file in files)))
+        answerers.append(Answerer(name or _name(Path(text), split), tuple(_read(file) for file in files)))
     if sum(len(answerer.seeds) for answerer in answerers) < 2:
         hint = "discern compare RUN RUN, predictions files, or seeds of one model: NAME=PATH,PATH"
         raise ConfigError("there is nothing to compare with", hint=hint)
     names = [answerer.name for answerer in answerers]
+    if any(_is_free_text(rows) for answerer in answerers for rows in answerer.seeds):
+        answerers = [
+            Answerer(answerer.name, tuple(extract(rows).rows for rows in answerer.seeds), is_extracted=True)
+            for answerer in answerers
+        ]
     for number, answerer in enumerate(answerers):
         if names.count(answerer.name) > 1:
             if "=" in given[number]:
                 raise ConfigError(f"two are named {answerer.name!r}", hint="give each a NAME of its own: NAME=PATH")
-            answerers[number] = Answerer(given[number], answerer.seeds)
+            answerers[number] = replace(answerer, name=given[number])
     return answerers
 
 
@@ -70,10 +80,12 @@ def compare(answerers: Sequence[Answerer], normalise: str = "m3ae") -> dict[str,
     """Every model's figures, and each one's difference from the first with p, corrected p, interval and words.
 
     Returns:
-        {"reference", "n", "images", "normaliser", "correction", "models": [{"name", "seeds", part: figure}], "tests":
-        [{"name", "reference", "part", "n", "images", "difference", "ci95", "mcnemar", "p", "p_holm", "detectable",
-        "verdict", "words"}]}; verdict is "better", "worse" or "not distinguishable" and speaks of `name`; the interval
-        is that of the same test, corrected as p_holm is, so that it leaves out 0 just where there is a verdict.
+        {"reference", "n", "images", "normaliser", "protocol", "correction",
+        "models": [{"name", "seeds", part: figure}],
+        "tests": [{"name", "reference", "part", "n", "images", "difference", "ci95", "mcnemar", "p", "p_holm",
+        "detectable", "verdict", "words"}]}; verdict is "better", "worse" or "not distinguishable" and speaks of `name`;
+        the interval is that of the same test, corrected as p_holm is, so that it leaves out 0 just where there is a
+        verdict.
 
     Raises:
         DataError: they do not answer the same questions.
@@ -106,6 +118,7 @@ def compare(answerers: Sequence[Answerer], normalise: str = "m3ae") -> dict[str,
         "n": len(rows),
         "images": len(set(images)),
         "normaliser": normalise,
+        "protocol": "extracted" if answerers[0].is_extracted else "ours",
         "correction": f"Holm over {len(tests)} tests" if len(tests) > 1 else "none",
         "models": [
             {"name": model.name, "seeds": len(model.seeds)}
@@ -139,9 +152,10 @@ def as_text(compared: dict[str, Any]) -> str:
                 f"{100 * test['detectable']:.1f}" if test["detectable"] is not None else "-",
             ]
         )
+    how = " after they were taken out of free text" if compared["protocol"] == "extracted" else ""
     lines = [
         f"{compared['n']:,} questions about {compared['images']:,} images, answers compared by "
-        f"{compared['normaliser']!r}; accuracy in % [95 % interval, clustered by image]",
+        f"{compared['normaliser']!r}{how}; accuracy in % [95 % interval, clustered by image]",
         "",
         *aligned(table),
     ]
@@ -152,6 +166,18 @@ def as_text(compared: dict[str, Any]) -> str:
             "One seed each: this speaks of these trained models, not of the methods; give several as NAME=PATH,PATH."
         )
     return "\n".join(lines)
+
+
+def _read(file: Path) -> list[Prediction]:
+    if is_of_run(file):
+        return predictions.read(file)
+    rows = given_files.read(file, HowGiven(file)).rows
+    given_files.require_truths(file, rows)
+    return rows
+
+
+def _is_free_text(rows: list[Prediction]) -> bool:
+    return is_free_text(rows, extract(rows))
 
 
 def _file(path: Path, split: str) -> Path:

@@ -2,8 +2,8 @@
 
 An answer is right when it equals the true one after the normaliser, letter for letter (one of them, where the data
 set accepts several). Every figure is a fraction with its n and a 95 % interval clustered by image. `overall` is counted
-from the same rows as its parts, so it is their exact weighted mean; questions whose data set does not say open or
-closed form a third part, `unknown`.
+from the same rows as its parts, so it is their exact weighted mean; questions of multiple choice form a part of their
+own, `choice`, and those whose data set does not say form the part `unknown`.
 """
 
 from collections import defaultdict
@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from discern_vqa.data.answers import normaliser
-from discern_vqa.data.sample import CLOSED, OPEN
+from discern_vqa.data.sample import CHOICE, CLOSED, OPEN
 from discern_vqa.errors import DataError
 from discern_vqa.scoring.intervals import interval
 from discern_vqa.scoring.predictions import Prediction
 
-PARTS = (OPEN, CLOSED, "unknown")
+PARTS = (OPEN, CLOSED, CHOICE, "unknown")
 NO_VALUE = "(not given)"
 
 
@@ -26,7 +26,7 @@ def score(rows: Sequence[Prediction], normalise: str = "m3ae") -> dict[str, Any]
     """All figures of one set of predictions.
 
     Returns:
-        {"n", "images", "normaliser", "overall", "open", "closed", ["unknown"],
+        {"n", "images", "normaliser", "overall", "open", "closed", ["choice"], ["unknown"],
         "by": {"organ", "question_type", ["phrase_type"]}, ["twins"]}; every figure is
         {"n", "correct", "accuracy", "ci95"}, and of nothing {"n": 0, "correct": 0, "accuracy": None, "ci95": None}.
 
@@ -72,11 +72,12 @@ def brief(rows: Sequence[Prediction], normalise: str) -> dict[str, Any]:
 
 
 def part_masks(answer_types: Sequence[str]) -> dict[str, np.ndarray]:
-    """Which questions (n,) are in "overall", "open" and "closed", and in "unknown" where some are neither."""
+    """Which questions (n,) are in "overall", "open" and "closed"; in "choice" where there are some, and in "unknown"
+    where some are none of these."""
     types = np.array(answer_types, dtype=str)
     masks = {"overall": np.ones(len(types), dtype=bool), OPEN: types == OPEN, CLOSED: types == CLOSED}
-    unknown = ~(masks[OPEN] | masks[CLOSED])
-    return masks | ({"unknown": unknown} if unknown.any() else {})
+    others = {CHOICE: types == CHOICE, "unknown": ~np.isin(types, (OPEN, CLOSED, CHOICE))}
+    return masks | {part: mask for part, mask in others.items() if mask.any()}
 
 
 def rights(rows: Sequence[Prediction], normalise: str = "m3ae") -> np.ndarray:

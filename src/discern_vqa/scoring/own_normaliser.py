@@ -6,6 +6,11 @@ from discern_vqa.data.normalisers import NORMALISERS, PUBLISHED
 from discern_vqa.scoring.stored import read_object
 
 
+def is_of_run(path: Path) -> bool:
+    """Whether a predictions file lies in a run folder, whose models choose from a list of answers."""
+    return (Path(path).parent / "config.json").is_file()
+
+
 def own_normaliser(path: Path) -> str:
     """The normaliser of a run folder, or of the run folder that a predictions file lies in; else that of published
     sets."""

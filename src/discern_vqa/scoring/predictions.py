@@ -7,7 +7,8 @@ The schema is the bridge between any program and our figures; five lines of any 
      "prediction": "no", "score": 0.93, "alternatives": [["no", 0.93], ["yes", 0.06]]}
 
 (on one line each). `id`, `image`, `gold`, `answer_type` and `prediction` must be there; the rest may be left out, and
-further keys are passed over. `accepted` lists further true answers, where the data set has several. `twin`,
+further keys are passed over. `accepted` lists further true answers, where the data set has several, `options` the
+answers that were offered. `twin`,
 `phrase_type` and `mask` mean what they mean in `data.sample.Sample`; `others` is the number of further answers that
 share what the alternatives leave of 1.
 """
@@ -21,16 +22,16 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa.data.answers import Answer
-from discern_vqa.data.sample import CLOSED, OPEN, Sample
+from discern_vqa.data.sample import CHOICE, CLOSED, OPEN, Sample
 from discern_vqa.errors import DataError
 from discern_vqa.files import atomic_write_text
 from discern_vqa.reading.records import parse_json, shown
 
 REQUIRED = ("id", "image", "gold", "answer_type", "prediction")
 _TEXT = (*REQUIRED, "question", "question_type", "organ", "twin", "phrase_type", "mask", "mode")
-_ONLY_WHEN_SET = ("twin", "phrase_type", "mask", "others", "mode", "accepted")
-_ANSWER_TYPES = (OPEN, CLOSED, "")
-_ONE_A_LINE = "one object a line, not one list: jq -c '.[]' FILE > FILE.jsonl"
+_ONLY_WHEN_SET = ("twin", "phrase_type", "mask", "others", "mode", "accepted", "options")
+ANSWER_TYPES = (OPEN, CLOSED, CHOICE, "")
+_ONE_A_LINE = "one object a line, not one list: discern score FILE --out predictions.jsonl writes it so"
 _MOST_OTHERS = 10**9  # no table is longer, and what is reckoned with must fit into a float
 
 
@@ -41,7 +42,7 @@ class Prediction:
     id: str  # unique in its file
     image: str  # its identity; intervals are clustered by it
     gold: str  # the true answer, as the data set has it
-    answer_type: str  # "open", "closed", or "" where the data set does not say
+    answer_type: str  # "open", "closed", "choice", or "" where the data set does not say
     prediction: str  # an empty answer is never right
     question: str = ""
     question_type: str = ""  # the primary one
@@ -54,6 +55,7 @@ class Prediction:
     others: int | None = None  # how many further answers share what the alternatives leave of 1; None: not known
     mode: str = ""  # the way of answering, where there are several
     accepted: tuple[str, ...] = ()  # further answers that are as true as `gold`
+    options: tuple[str, ...] = ()  # the answers that were offered, in their order (A, B, ...); empty where none were
 
     @property
     def truths(self) -> tuple[str, ...]:
@@ -81,6 +83,7 @@ def from_answers(samples: Sequence[Sample], answers: Sequence[Answer]) -> list[P
             others=answer.others,
             mode=answer.mode,
             accepted=tuple(text for text in sample.extra.get("accepted", ()) if text != sample.answer),
+            options=sample.choices,
         )
         for sample, answer in zip(samples, answers, strict=True)
     ]
@@ -106,7 +109,7 @@ def read(path: Path) -> list[Prediction]:
     """Reads the file. Raises DataError with file and line at the first line that is not as the schema says."""
     path = Path(path)
     if os.path.isdir(path):  # where Path.is_dir may raise, as for a name that is too long
-        raise DataError(f"{path} is a folder; a predictions file is expected", hint=_inside(path))
+        raise DataError(f"{path} is a folder; a predictions file is expected", hint=inside(path))
     absent = "`discern evaluate RUN` writes predictions.<split>.jsonl"
     text = read_text_of(path, hint="a predictions file is UTF-8 text, one object a line", absent=absent)
     lines = text.split("\n")  # splitlines() would cut inside a text at U+2028
@@ -138,7 +141,7 @@ def read_text_of(path: Path, hint: str, absent: str = "") -> str:
         raise DataError(f"cannot read {path}: {error}", hint=hint) from error
 
 
-def _inside(folder: Path) -> str:
+def inside(folder: Path) -> str:
     """Which file of a folder is meant, or what makes it."""
     file = folder / "predictions.test.jsonl"
     return f"name the file: {file}" if file.is_file() else f"first: discern evaluate {folder}, then name {file}"
@@ -165,23 +168,27 @@ def _parse(line: str, where: str) -> Prediction:
         if not fields[key]:
             raise DataError(f"{where}: {key} is empty", hint="it names the question, or the image, in every figure")
     fields["answer_type"] = fields["answer_type"].strip().lower()
-    if fields["answer_type"] not in _ANSWER_TYPES:
+    if fields["answer_type"] not in ANSWER_TYPES:
         raise DataError(
             f"{where}: answer_type is {shown(fields['answer_type'])}",
-            hint='it is "open", "closed", or "" when not known',
+            hint='it is "open", "closed", "choice", or "" when not known',
         )
     fields["score"] = _score(fields.get("score"), where)
     fields["alternatives"] = _alternatives(fields.get("alternatives") or [], where)
     fields["others"] = _others(fields.get("others"), where)
-    fields["accepted"] = _accepted(fields.get("accepted") or [], where)
-    keys = (*_TEXT, "score", "alternatives", "others", "accepted")
+    for key in ("accepted", "options"):
+        fields[key] = _texts(key, fields.get(key) or [], where)
+    keys = (*_TEXT, "score", "alternatives", "others", "accepted", "options")
     return Prediction(**{key: fields[key] for key in keys if key in fields})
 
 
-def _accepted(value: Any, where: str) -> tuple[str, ...]:
+_LISTS = {"accepted": "further true answers beside gold", "options": "the answers that are offered"}
+
+
+def _texts(key: str, value: Any, where: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(text, str) and text.strip() for text in value):
-        hint = 'further true answers beside gold: ["ct", "ct scan"]; leave it out if there are none'
-        raise _unfit(where, "accepted", "a list of answers", value, hint)
+        hint = f'{_LISTS[key]}: ["ct", "ct scan"]; leave it out if there are none'
+        raise _unfit(where, key, "a list of answers", value, hint)
     return tuple(value)
 
 

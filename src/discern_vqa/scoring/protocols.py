@@ -7,29 +7,27 @@ docs/metrics.md. A preset that needs what a file does not say is not applied, wi
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher, get_close_matches
-from functools import lru_cache
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from discern_vqa.data.answers import NORMALISERS, AnswerVocabulary
-from discern_vqa.data.sample import CLOSED, OPEN
+from discern_vqa.data.sample import CHOICE, CLOSED, OPEN
 from discern_vqa.errors import ConfigError, DataError
 from discern_vqa.reading.records import parse_json
+from discern_vqa.scoring import medevalkit
+from discern_vqa.scoring.credits import Credit, contained, exact, llava_med, llava_med_candidates, snapped
+from discern_vqa.scoring.extraction import extract
 from discern_vqa.scoring.metrics import PARTS, figure, part_masks, shown_parts
 from discern_vqa.scoring.predictions import Prediction, read_text_of
 from discern_vqa.scoring.tables import aligned, cell
 
 _MUMC_MARKS = str.maketrans("", "", ",.'!?\"()*#:;~")
 _X_RAY = re.compile("x[- ]ray")
-
-Credit = Callable[[str, str, str, tuple[str, ...]], float]
-"""(answer given, true answer, part, answers to snap to) -> how much of it is right, all texts normalised."""
 
 
 def mumc(answer: str) -> str:
@@ -55,49 +53,28 @@ def _yes_no(row: Prediction) -> str:
     return CLOSED if is_yes_or_no(row) else OPEN
 
 
+def _medevalkits(row: Prediction) -> str:
+    return CLOSED if medevalkit.is_yes_or_no(row) else OPEN
+
+
+def _choice(row: Prediction) -> str:
+    return CHOICE
+
+
+def _as_written(rows: Sequence[Prediction]) -> Sequence[Prediction]:
+    return rows
+
+
+def _extracted(rows: Sequence[Prediction]) -> Sequence[Prediction]:
+    return extract(rows).rows
+
+
 def _all(row: Prediction) -> bool:
     return True
 
 
 def _free_form(row: Prediction) -> bool:
     return row.phrase_type.removeprefix("test_") == "freeform"  # the owner's edition writes "test_freeform"
-
-
-def exact(said: str, true: str, part: str, answers: tuple[str, ...]) -> float:
-    """Letter for letter."""
-    return float(said == true)
-
-
-def contained(said: str, true: str, part: str, answers: tuple[str, ...]) -> float:
-    """The answer given is a piece of the true one."""
-    return float(said in true)
-
-
-def llava_med(said: str, true: str, part: str, answers: tuple[str, ...]) -> float:
-    """Open: the share of the true answer's words that occur in the answer given, weighed as the program does. Closed:
-    the letters of the true answer occur in the one given, which must hold the letters "yes" or "no"."""
-    if part == OPEN:
-        return _llava_recall(said, true)
-    return float(("yes" in said or "no" in said) and true in said)
-
-
-def llava_med_candidates(said: str, true: str, part: str, answers: tuple[str, ...]) -> float:
-    """Open: the candidate whose words are best covered by those given must be the true answer. Closed as above."""
-    if part == OPEN:
-        return float(_best_covered(said, answers) == true)
-    return llava_med(said, true, part, answers)
-
-
-def medevalkit(said: str, true: str, part: str, answers: tuple[str, ...]) -> float:
-    """Closed: exactly one of the letters "yes" and "no" occurs in the answer, and it is the true one. Open: exact."""
-    if part == CLOSED:
-        return float(("yes" in said) != ("no" in said) and true in said)
-    return float(said == true)
-
-
-def snapped(said: str, true: str, part: str, answers: tuple[str, ...]) -> float:
-    """The nearest of the answers by difflib's ratio must be the true one."""
-    return float(_nearest(said, answers) == true)
 
 
 @dataclass(frozen=True)
@@ -110,11 +87,21 @@ class Protocol:
     credit: Credit = exact
     asked: Callable[[Prediction], bool] = _all  # which questions are taken
     part: Callable[[Prediction], str] = _flag  # what counts as open and closed
-    needs: tuple[str, ...] = ()  # "phrase_type", "answer_type": of the file; "answers", to take questions with these
+    needs: tuple[str, ...] = ()  # keys of the file; "answers", to take questions with these
+    judge: Callable[[Prediction, str], float] | None = (
+        None  # (row, a true answer) -> credit, in place of the three above
+    )
+    rows: Callable[[Sequence[Prediction]], Sequence[Prediction]] = _as_written  # what is done to the answers before
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether the whole text must equal the true answer: made for models that choose from a list."""
+        return self.rows is _as_written and self.judge is None and self.credit is exact
 
 
 PROTOCOLS: Mapping[str, Protocol] = {
     "ours": Protocol("all questions, exact, closed as the data set says", "discern"),
+    "extracted": Protocol("the same, after the answer is taken out of the text", "discern", rows=_extracted),
     "m3ae": Protocol("the same; the programs' tables hold test answers too", "M3AE, CMI-MTL"),
     "mevf_all": Protocol("all questions, exact, one spelling of x-ray", "MEVF train, PeFoMed", "mevf"),
     "mevf_freeform": Protocol(
@@ -125,7 +112,26 @@ PROTOCOLS: Mapping[str, Protocol] = {
     "yes_no_closed": Protocol("closed = the true answer is yes or no", "MISS", part=_yes_no),
     "hub": Protocol("no types: closed = yes or no; lower case", "users of the hub's copy", "lower", part=_yes_no),
     "medevalkit": Protocol(
-        "hub; closed: just one of yes, no occurs in the answer", "MedEvalKit", "lower", medevalkit, part=_yes_no
+        "takes tags, boxes and phrases out; closed: just one of yes, no occurs",
+        "MedEvalKit on VQA-RAD, PathVQA",
+        "none",
+        part=_medevalkits,
+        judge=medevalkit.judge,
+    ),
+    "medevalkit_slake": Protocol(
+        "the same; open and closed as the data set says, closed exact",
+        "MedEvalKit on SLAKE",
+        "none",
+        needs=("answer_type",),
+        judge=medevalkit.judge_slake,
+    ),
+    "medevalkit_choice": Protocol(
+        "multiple choice: letter, text, or the nearest option",
+        "MedEvalKit on PMC-VQA",
+        "none",
+        part=_choice,
+        needs=("options",),
+        judge=medevalkit.judge_choice,
     ),
     "llava_med": Protocol(
         "open: word recall; closed: the truth occurs in an answer with yes or no",
@@ -223,6 +229,7 @@ def _lacking(protocol: Protocol, rows: Sequence[Prediction], answers: Sequence[s
 
 def _figures(protocol: Protocol, rows: Sequence[Prediction], answers: Sequence[str] | None) -> dict[str, Any]:
     clean = CLEANING[protocol.cleaning]
+    rows = protocol.rows(rows)
     known = tuple(dict.fromkeys(clean(answer) for answer in (answers or [row.gold for row in rows])))
     taken = [row for row in rows if protocol.asked(row)]
     if "answers" in protocol.needs:
@@ -232,11 +239,15 @@ def _figures(protocol: Protocol, rows: Sequence[Prediction], answers: Sequence[s
         return {"skipped": "no line is a question that it takes"}
     parts = [protocol.part(row) for row in taken]
     images = np.array([row.image for row in taken], dtype=str)
+
+    def credit_of(row: Prediction, part: str, true: str) -> float:
+        if protocol.judge is not None:
+            return protocol.judge(row, true)
+        return protocol.credit(clean(row.prediction), clean(true), part, known)
+
     credit = np.array(
         [
-            max(protocol.credit(clean(row.prediction), clean(true), part, known) for true in row.truths)
-            if row.prediction.strip()
-            else 0.0
+            max(credit_of(row, part, true) for true in row.truths) if row.prediction.strip() else 0.0
             for row, part in zip(taken, parts, strict=True)
         ]
     )
@@ -244,38 +255,3 @@ def _figures(protocol: Protocol, rows: Sequence[Prediction], answers: Sequence[s
         credit = credit.astype(bool)
     figures = {part: figure(credit[mask], images[mask]) for part, mask in part_masks(parts).items()}
     return {"cleaning": protocol.cleaning, "n": len(taken), **figures}
-
-
-def _llava_recall(said: str, true: str) -> float:
-    """Words of the true answer that were said, each as often as it was *said*, over those and the ones left out: a
-    word said twice counts twice, as in the program."""
-    given, wanted = Counter(said.split()), Counter(true.split())
-    found = sum(count for word, count in given.items() if word in wanted)
-    missed = sum(count for word, count in wanted.items() if word not in given)
-    return found / (found + missed) if found else 0.0
-
-
-def _best_covered(said: str, answers: tuple[str, ...]) -> str:
-    """The first of the answers with the largest share of its own words among those said."""
-    words = set(said.split())
-
-    def share(answer: str) -> float:
-        own = set(answer.split())
-        return len(own & words) / len(own) if own else 0.0
-
-    return max(answers, key=share)
-
-
-@lru_cache(maxsize=4096)
-def _nearest(said: str, answers: tuple[str, ...]) -> str:
-    """The first of the answers with the greatest difflib ratio to what was said."""
-    if said in answers:
-        return said
-    matcher = SequenceMatcher(None)
-    matcher.set_seq2(said)
-    best, nearest = -1.0, ""
-    for answer in answers:
-        matcher.set_seq1(answer)
-        if matcher.real_quick_ratio() > best and matcher.quick_ratio() > best and (ratio := matcher.ratio()) > best:
-            best, nearest = ratio, answer
-    return nearest
