@@ -32,10 +32,7 @@ def requests(tmp_path_factory: pytest.TempPathFactory) -> list[Request]:
     folder, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     for number in range(3):
         Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / f"{number}.png")
-    return [
-        Request(Shown(folder / f"{number % 3}.png", f"{number % 3}.png"), f"question {number}?", f"Q {number}")
-        for number in range(12)
-    ]
+    return [Request(Shown(folder / f"{number % 3}.png", f"{number % 3}.png"), f"Q {number}") for number in range(12)]
 
 
 def interview(spoken: Spoken, file: Path, **keys: Any) -> Interview:
@@ -253,3 +250,21 @@ def test_it_works_inside_a_loop_of_ones_own(requests: list[Request], tmp_path: P
 
     with speaking(said) as spoken:
         assert asyncio.run(notebook(interview(spoken, tmp_path / "r.jsonl"))) == ALL
+
+
+def test_what_is_under_way_when_somebody_interrupts_is_still_kept() -> None:
+    kept: list[int] = []
+
+    async def work(number: int) -> None:
+        await asyncio.sleep(0.05)
+        kept.append(number)
+
+    async def interrupted() -> None:
+        task = asyncio.create_task(sending.each(range(100), 3, work))
+        await asyncio.sleep(0.07)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(interrupted())
+    assert sorted(kept) == [0, 1, 2, 3, 4, 5]

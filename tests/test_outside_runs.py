@@ -83,7 +83,7 @@ class Planted:
 
 def settings(url: str, *more: str) -> list[str]:
     return [f"model.endpoint={url}", "model.model=tiny", "data.dataset=jsonl", f"model.prompt={PROMPT}",
-            'run.baselines=["majority", "question_only"]', *more]  # fmt: skip
+            'run.baselines=["majority"]', *more]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_controls_say_exactly_what_was_planted(judged: tuple[Path, dict[str, Any
 
 def test_a_run_has_all_that_a_trained_one_has(judged: tuple[Path, dict[str, Any], Spoken]) -> None:
     run, scores, _ = judged
-    assert set(scores["baselines"]) == {"majority", "question_only"}
+    assert set(scores["baselines"]) == {"majority"}
     assert scores["paired"]["majority"]["verdict"] == "better"
     assert "vocabulary" not in scores
     assert scores["again"]["repeat"]["same"]["accuracy"] == 1.0
@@ -148,7 +148,7 @@ def test_every_request_is_answered_once_and_other_commands_ask_nothing_twice(
     assert len(kept) == len(set(kept)) == spoken.answered.total()
     assert max(spoken.answered.values()) == 2, "only what is asked again was asked twice"
     before = len(spoken.digests)
-    again = evaluate_outside(run, data=data, repeats=2)
+    again = evaluate_outside(run, data=data, repeats=2, baselines=False)
     assert again["overall"] == scores["overall"]
     predictor = open_run(run)
     sample = jsonl.read(data, "test")[0]
@@ -165,7 +165,8 @@ def test_a_run_of_another_model_or_prompt_is_refused_and_one_that_moved_goes_on(
             evaluate_outside(run, RECIPE, overrides=settings(spoken.url, change), data=data)
     moved = Path(shutil.copytree(run, tmp_path / "moved"))
     with speaking(Planted(data)) as elsewhere:
-        found = evaluate_outside(moved, RECIPE, overrides=settings(elsewhere.url, "model.concurrency=2"), data=data)
+        changed = settings(elsewhere.url, "model.concurrency=2")
+        found = evaluate_outside(moved, RECIPE, overrides=changed, data=data, baselines=False)
         assert found["overall"] == scores["overall"]
         assert not elsewhere.digests
         assert json.loads((moved / "config.json").read_text())["model"]["endpoint"] == elsewhere.url
@@ -201,7 +202,7 @@ def test_a_stated_confidence_is_calibrated_on_held_out_questions(data: Path, tmp
     with speaking(answer) as spoken:
         run = tmp_path / "run"
         scores = evaluate_outside(
-            run, RECIPE, overrides=settings(spoken.url, "model.confidence=verbal"), data=data, repeats=1
+            run, RECIPE, overrides=settings(spoken.url, "model.confidence=verbal"), data=data, baselines=False
         )
         rows = predictions.read(run / "predictions.test.jsonl")
         assert {row.score for row in rows} == {0.2, 0.5, 0.9}
@@ -225,7 +226,7 @@ def test_an_answer_of_several_is_the_commonest_and_the_others_are_its_alternativ
 
     with speaking(answer) as spoken:
         changes = settings(spoken.url, "model.confidence=samples", "model.temperature=0.7", "data.limit=2")
-        train_run = evaluate_outside(tmp_path / "run", RECIPE, overrides=changes, data=data)
+        scores = evaluate_outside(tmp_path / "run", RECIPE, overrides=changes, data=data, baselines=False)
         row = predictions.read(tmp_path / "run" / "predictions.test.jsonl")[0]
         assert (row.prediction.lower(), row.score, row.others) == ("left", 0.6, 0)
         assert [(text.lower(), score) for text, score in row.alternatives] == [
@@ -233,7 +234,7 @@ def test_an_answer_of_several_is_the_commonest_and_the_others_are_its_alternativ
             ("right", 0.2),
             ("up", 0.2),
         ]
-        assert train_run["outside"]["requests"] == 10
+        assert scores["outside"]["requests"] == 10
 
 
 FUNCTION = """
@@ -251,11 +252,12 @@ def broken(batch):
 def test_a_function_of_ones_own_is_asked(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "planted_answers.py").write_text(FUNCTION)
     monkeypatch.chdir(tmp_path)
-    changes = ["data.dataset=jsonl", "data.limit=10", 'run.baselines=["majority"]']
+    changes = ["data.dataset=jsonl", "data.limit=10"]
 
     def asked(name: str) -> dict[str, Any]:
         recipe = RECIPE.with_name("function.toml")
-        return evaluate_outside(tmp_path / name, recipe, overrides=[*changes, f"model.function={name}"], data=data)
+        changed = [*changes, f"model.function={name}"]
+        return evaluate_outside(tmp_path / name, recipe, overrides=changed, data=data, baselines=False)
 
     scores = asked("planted_answers:answer")
     assert scores["overall"]["correct"] == 1, "one of two answers to where is left"
@@ -276,13 +278,14 @@ def test_a_folder_of_transformers_answers_as_the_server_of_it_does(
     tiny_run: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
     folder = write_tiny_model(tmp_path / "weights")
-    changes = ["data.dataset=phantom", "data.limit=12", 'run.baselines=["majority"]', "model.max_tokens=4"]
+    changes = ["data.dataset=phantom", "data.limit=8", "model.max_tokens=4"]
     phantoms = tiny_run.parent / "phantoms"
     recipe = RECIPE.with_name("folder.toml")
-    evaluate_outside(tmp_path / "here", recipe, overrides=[*changes, f"model.folder={folder}"], data=phantoms)
+    here = [*changes, f"model.folder={folder}"]
+    evaluate_outside(tmp_path / "here", recipe, overrides=here, data=phantoms, baselines=False)
     with speaking(served_by(folder)) as spoken:
         there = [*changes, f"model.endpoint={spoken.url}", "model.model=tiny"]
-        scores = evaluate_outside(tmp_path / "there", RECIPE, overrides=there, data=phantoms)
+        scores = evaluate_outside(tmp_path / "there", RECIPE, overrides=there, data=phantoms, baselines=False)
     for file in ("predictions.test.jsonl", "controls/noise_image.test.jsonl", "controls/blank_image.test.jsonl"):
         mine, theirs = (predictions.read(tmp_path / run / file) for run in ("here", "there"))
         assert [row.prediction for row in mine] == [row.prediction for row in theirs]

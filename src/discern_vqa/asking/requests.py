@@ -19,18 +19,16 @@ Progress = Callable[[int, int], None]
 class Request:
     """What is sent once.
 
-    question: the user's words alone, which a Python function gets. prompt: what a model that reads text gets. number:
-    0, 1, ... of requests that are otherwise the same.
+    prompt: the words; number: 0, 1, ... of requests that are otherwise the same.
     """
 
     shown: Shown
-    question: str
     prompt: str
     number: int = 0
 
     def digest(self, settings: Mapping[str, Any], image: str) -> str:
         """Of the image's bytes, whose digest is `image`, the words, and what decides the answers otherwise."""
-        about = [image, self.question, self.prompt, self.number, settings]
+        about = [image, self.prompt, self.number, settings]
         return hashlib.sha256(json.dumps(about, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 

@@ -23,6 +23,8 @@ FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 60.0
 """The pause between two tries doubles from the first of these to the second."""
 LONGEST_ASKED_S = 600.0
 """A server that asks for a longer pause than this is not waited for."""
+GRACE_S = 5.0
+"""So long answers that are under way are waited for after an interruption; they are paid for already."""
 _QUOTED = 300
 
 T = TypeVar("T")
@@ -142,16 +144,23 @@ def shortened(text: str) -> str:
 
 
 async def each(items: Sequence[T], at_a_time: int, work: Callable[[T], Awaitable[None]]) -> None:
-    """`work` of every item, so many at a time. The first exception ends all of it and is raised."""
-    waiting = iter(items)
+    """`work` of every item, so many at a time. The first exception ends all of it and is raised. When this is cancelled
+    (Ctrl-C), nothing new begins, and what is under way gets `GRACE_S` to end."""
+    waiting, ends = iter(items), False
 
     async def worker() -> None:
         for item in waiting:
+            if ends:
+                return
             await work(item)
 
     tasks = [asyncio.create_task(worker()) for _ in range(min(at_a_time, len(items)))]
     try:
-        await asyncio.gather(*tasks)
+        await asyncio.shield(asyncio.gather(*tasks))
+    except asyncio.CancelledError:
+        ends = True
+        await asyncio.wait(tasks, timeout=GRACE_S)
+        raise
     finally:
         for task in tasks:
             task.cancel()

@@ -50,5 +50,5 @@ def without_thoughts(text: str) -> str:
 
 
 def without_confidence(text: str) -> str:
-    """The text without thoughts and without its lines of confidence: what a protocol judges as written."""
-    return _CONFIDENCE.sub("", without_thoughts(text)).strip()
+    """The text without its lines of confidence."""
+    return _CONFIDENCE.sub("", text).strip()

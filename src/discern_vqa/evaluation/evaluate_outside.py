@@ -2,7 +2,6 @@
 that can be interrupted and costed beforehand; then the answers are evaluated as those of any run (`evaluate`)."""
 
 import json
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,14 +12,14 @@ from discern_vqa.asking import address
 from discern_vqa.asking.cost import Cost, cost_of
 from discern_vqa.asking.replies import CUT, Reply
 from discern_vqa.asking.requests import Request
-from discern_vqa.asking.wording import said_confidence, without_confidence
+from discern_vqa.asking.wording import said_confidence
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError
 from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.evaluation.opening import open_run, samples_of
 from discern_vqa.evaluation.outside_run import about, open_or_make
-from discern_vqa.evaluation.predict_outside import OutsidePredictor
+from discern_vqa.evaluation.predict_outside import OutsidePredictor, as_written
 from discern_vqa.files import atomic_write_text
 from discern_vqa.lock import locked
 from discern_vqa.measurements import again, controls, mirror
@@ -132,6 +131,7 @@ def _open(
         say(f"WARNING: {warning}")
     predictor = open_run(folder)
     assert isinstance(predictor, OutsidePredictor)
+    predictor.check_may_send()
     reading = samples_of(run, data)
     samples = evaluated(run.recipe.data, reading.test(split), run.recipe.optim.batch)
     parts = list(_parts(predictor, samples, reading.held_out(), repeats))
@@ -154,7 +154,7 @@ def _parts(
     for number in range(1, repeats):
         name = f"{again.REPEAT} {number + 1}"
         yield Part(name, samples, predictor.requests(samples, number=number), name)
-    for number, prompt in enumerate(predictor.table.other_prompts, start=2):
+    for number, prompt in enumerate(predictor.table.prompts[1:], start=2):
         name = f"{again.PROMPT} {number}"
         yield Part(name, samples, predictor.requests(samples, prompt=prompt), name)
 
@@ -175,10 +175,7 @@ def _keep_as_written(opened: Opened, split: str) -> None:
     say of them: how many are empty, cut off or missing."""
     predictor, folder = opened.predictor, opened.predictor.run.folder
     answered = list(_replies(predictor, opened.parts[0]))
-    first = [replies[0] for _, replies in answered]
-    rows = predictions.from_answers(
-        [sample for sample, _ in answered], [Answer(without_confidence(reply.text), math.nan) for reply in first]
-    )
+    rows = [row for sample, replies in answered for row in as_written(sample, replies[:1])]
     predictions.write(folder / AS_WRITTEN.format(split=split), rows)
     every = [reply for _, replies in answered for reply in replies]
     is_verbal = predictor.table.confidence == "verbal"

@@ -8,13 +8,12 @@ from typing import Any, cast
 
 from discern_vqa import registry
 from discern_vqa.asking import address
-from discern_vqa.asking.extraction import extracted
 from discern_vqa.asking.images import SENT, SentImages
 from discern_vqa.asking.images import Shown as ShownImage
 from discern_vqa.asking.replies import CUT, FILE, Replies, Reply
 from discern_vqa.asking.requests import Interview, Progress, Request
 from discern_vqa.asking.tables import AskedTable
-from discern_vqa.asking.wording import UNSAID, filled, said_confidence
+from discern_vqa.asking.wording import UNSAID, filled, said_confidence, without_confidence
 from discern_vqa.data.answers import Answer, normaliser
 from discern_vqa.data.normalisers import commonest
 from discern_vqa.data.sample import Sample
@@ -24,6 +23,8 @@ from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.measurements import Shown
 from discern_vqa.outside.endpoint import Config as EndpointConfig
 from discern_vqa.run import WEIGHTS, Run
+from discern_vqa.scoring.extraction import extract
+from discern_vqa.scoring.predictions import Prediction, from_answers
 from discern_vqa.trust.calibration import read_if_there
 
 MODE = "generate"
@@ -78,7 +79,7 @@ class OutsidePredictor(Predictor):
 
     def answering(self, samples: Sequence[Sample], shown: Shown = "real", seed: int = 0) -> OutsideAnswering:
         """See Predictor. Raises ConfigError where images of one's own would leave the machine without permission."""
-        self._refuse_own_set()
+        self.check_may_send()
         return OutsideAnswering(self, tuple(self.requests(samples, shown, seed)), tuple(samples))
 
     def requests(
@@ -90,8 +91,7 @@ class OutsidePredictor(Predictor):
         return [
             Request(
                 ShownImage(sample.path, sample.image, shown, table.longest_side, seed),
-                sample.question,
-                filled(prompt or table.prompt, sample.question, sample.choices, table.confidence == "verbal"),
+                filled(prompt or table.prompts[0], sample.question, sample.choices, table.asks_confidence),
                 number * times + time,
             )
             for sample in samples
@@ -100,13 +100,13 @@ class OutsidePredictor(Predictor):
 
     def ask_now(self, requests: Sequence[Request], progress: Progress) -> list[Reply]:
         """The replies to any requests; those that are not kept yet are asked for."""
-        self._refuse_own_set()
+        self.check_may_send()
         return self.interview.replies_to(requests, progress)
 
     def read(self, sample: Sample, replies: Sequence[Reply]) -> Answer:
-        """The answer in what was replied (`asking.extraction`), with its score as the recipe wants it."""
+        """The answer in what was replied (`scoring.extraction`), with its score as the recipe wants it."""
         table, reply = self.table, replies[0]
-        texts = [extracted(one.text, sample.choices) for one in replies]
+        texts = [row.prediction for row in extract(as_written(sample, replies)).rows]
         if table.confidence == "samples":
             return self._agreed(texts, replies)
         score = math.nan
@@ -147,7 +147,8 @@ class OutsidePredictor(Predictor):
     def forget(self, samples: Sequence[Sample]) -> None:
         """See Predictor: only the latest images are kept anyway."""
 
-    def _refuse_own_set(self) -> None:
+    def check_may_send(self) -> None:
+        """Raises ConfigError where the images of the run's data set would leave the machine without permission."""
         name = self.run.recipe.data.dataset
         if is_own(name):
             self._refuse_own(f"images of your own ({name})")
@@ -161,6 +162,12 @@ class OutsidePredictor(Predictor):
 def is_own(dataset: str) -> bool:
     """Whether a data set is one's own: none that is published, and none that is drawn."""
     return dataset not in address.PUBLIC_WITHOUT_SOURCE and not getattr(registry.reader(dataset), "SOURCE", "")
+
+
+def as_written(sample: Sample, replies: Sequence[Reply]) -> list[Prediction]:
+    """A line for each reply to a question: what the model wrote, but for the confidence that it was asked for."""
+    answers = [Answer(without_confidence(reply.text), math.nan) for reply in replies]
+    return from_answers([sample] * len(replies), answers)
 
 
 def _notes(reply: Reply) -> tuple[str, ...]:

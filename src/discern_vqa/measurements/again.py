@@ -72,8 +72,8 @@ def compared(rounds: Sequence[Sequence[Prediction]], normalise: str) -> dict[str
         "rounds": len(rounds),
         "accuracies": right.mean(axis=1).tolist(),
         "same": figure(agree, images),
-        "always": figure(right.all(axis=0), images),
-        "ever": figure(right.any(axis=0), images),
+        "always": figure(np.all(right, axis=0), images),
+        "ever": figure(np.any(right, axis=0), images),
     }
 
 

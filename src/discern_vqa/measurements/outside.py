@@ -12,11 +12,14 @@ from typing import Any
 from discern_vqa.files import read_json
 from discern_vqa.measurements import Context, Scores
 from discern_vqa.scoring import predictions
+from discern_vqa.scoring.extraction import extract, in_words
 from discern_vqa.scoring.page_tables import Cell, Table, percent
 from discern_vqa.scoring.protocols import score_protocols
 
 ORDER = 5
 FACTS, AS_WRITTEN = "outside/facts.{split}.json", "predictions.{split}.as_written.jsonl"
+_APART = 0.05
+"""A difference between protocols, as a share, from which a reader is warned."""
 _MANY = 0.02
 """A share of answers that are cut off, empty or missing from which on a reader is warned."""
 
@@ -28,9 +31,7 @@ def measure(context: Context) -> Mapping[str, Any]:
         return {}
     rows = predictions.read(context.folder / AS_WRITTEN.format(split=context.split))
     protocols = score_protocols(rows, answers=context.run.vocabulary.givable)
-    as_given = {row.id: row.prediction for row in context.rows}
-    changed = sum(as_given.get(row.id) != row.prediction for row in rows)
-    return {"outside": read_json(file) | {"n": len(rows), "shortened": changed, "protocols": protocols}}
+    return {"outside": read_json(file) | {"extraction": extract(rows).counts, "protocols": protocols}}
 
 
 def lines(scores: Scores) -> list[str]:
@@ -51,8 +52,8 @@ def lines(scores: Scores) -> list[str]:
     ]
     told = f": {', '.join(parts)}" if parts else ""
     return [
-        f"asked {found['model']}{where}: {found['requests']:,} answers, {found['seconds']:.2f} s each{told}; "
-        f"{found['shortened']:,} were shortened to the answer in them"
+        f"asked {found['model']}{where}: {found['requests']:,} answers, {found['seconds']:.2f} s each{told}",
+        in_words(found["extraction"], scores["n"]),
     ]
 
 
@@ -65,6 +66,17 @@ def warnings(scores: Scores) -> list[str]:
     if not found:
         return []
     texts = []
+    worth = {
+        name: figures["overall"]["accuracy"]
+        for name, figures in found["protocols"].items()
+        if (figures.get("overall") or {}).get("n") == scores["n"]
+    }
+    low, high = (pick(worth, key=lambda name: worth[name], default="") for pick in (min, max))
+    if low and worth[high] - worth[low] >= _APART:
+        texts.append(
+            f"the same answers are worth {100 * worth[low]:.1f} % by the protocol {low} and {100 * worth[high]:.1f} % "
+            f"by {high}: name the protocol with every figure"
+        )
     if found["is_public"]:
         texts.append(
             f"the questions are public, and what {found['model']} learned from is not known here: it may have learned"
@@ -91,8 +103,8 @@ def tables(scores: Scores) -> list[Table]:
         if figures.get("overall") and (taken.get(name) or {}).get("overall")
     ]
     note = (
-        "What programs would print for these answers: for the answer in each text (docs/outside_models.md has the"
-        " rules), and for the text as the model wrote it; overall, in %"
+        "What programs would print for these answers: for the answer that was taken out of each text (docs/score.md has"
+        " the rules), and for the text as the model wrote it; overall, in %"
     )
     columns = ["protocol", "n", "the answer in the text", "the text as it was written"]
     return [Table("as_written", "The protocol decides", columns, rows, note)] if rows else []

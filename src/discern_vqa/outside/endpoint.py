@@ -127,8 +127,10 @@ class Model:
     def _probability(self, choice: Mapping[str, Any]) -> float:
         """Of all tokens of the answer together."""
         tokens = (choice.get("logprobs") or {}).get("content") or []
-        logs = [token.get("logprob") for token in tokens if isinstance(token, dict)]
-        if not logs or not all(isinstance(log, int | float) for log in logs):
+        logs = [
+            log for token in tokens if isinstance(token, dict) and isinstance(log := token.get("logprob"), float | int)
+        ]
+        if not logs or len(logs) < len(tokens):
             raise ConfigError(
                 f"{self.endpoint} does not say how probable its answers are (logprobs)",
                 hint="ask the model for a number instead: --set model.confidence=verbal",

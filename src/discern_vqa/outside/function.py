@@ -2,7 +2,8 @@
 
     def answer(batch: list[tuple[PIL.Image.Image, str]]) -> list[str]: ...
 
-It gets images ("RGB", 8 bits, upright) with the questions as they are, and returns a text for each, or, with
+It gets images ("RGB", 8 bits, upright) with the questions as they are (followed by the answers that they offer, if any,
+a line each with its letter), and returns a text for each, or, with
 `confidence = "verbal"`, pairs of a text and a number from 0 to 1.
 """
 
@@ -69,7 +70,7 @@ class Model:
     def _called(self, batch: Sequence[Request]) -> list[str]:
         """Raises RunError: the function failed, or returned something else than it should."""
         name = self.config.function
-        asked = [(request.shown.image().convert("RGB"), request.question) for request in batch]
+        asked = [(request.shown.image().convert("RGB"), request.prompt) for request in batch]
         try:
             answered = self.function(asked)
         except DiscernError:
@@ -77,7 +78,7 @@ class Model:
         except Exception as error:  # the function is the user's, and may raise anything
             place = inspect.trace()[-1]
             raise RunError(
-                f"{name} failed on {batch[0].question!r} ({batch[0].shown.what} image): {type(error).__name__}: {error}"
+                f"{name} failed on {batch[0].prompt!r} ({batch[0].shown.what} image): {type(error).__name__}: {error}"
                 f" ({place.filename}:{place.lineno})",
                 hint="correct the function; what was answered is kept, and the same command goes on",
             ) from error
