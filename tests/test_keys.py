@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from discern_vqa import registry
+from discern_vqa.asking.tables import AskedTable, WritingTable
 from discern_vqa.config import DataConfig, OptimConfig, PriorConfig, RunConfig
 from discern_vqa.errors import ConfigError
 from discern_vqa.experiments import catalogue
@@ -30,6 +31,11 @@ NEEDED = {
     "OptimConfig": "clip muon_lr",
     "PriorConfig": "share_yes_no",  # docs/prior.md
     "RunConfig": "save_every seed trackers",
+    # Where a model of somebody else's is, whose it is, and how fast it may be asked.
+    "discern_vqa.outside.endpoint": "endpoint model system extra key_from concurrency timeout tries send_own_images"
+    " longest_side samples other_prompts",
+    "discern_vqa.outside.folder": "folder batch seed confidence longest_side samples other_prompts",
+    "discern_vqa.outside.function": "function batch longest_side samples",
     "discern_vqa.objectives.classify": "name",  # the plain objective of docs/adding.md
     "EncoderTable": "image",  # which encoder
 }
@@ -43,7 +49,8 @@ def module_of(table: str, name: str) -> Any:
 def top_tables() -> list[Table]:
     """The table classes that a recipe can hold."""
     found: list[Table] = [*COMMON.values()]
-    for name in [*registry.names("models"), *(f"baselines.{name}" for name in registry.names("baselines"))]:
+    of_tables = [f"{kind}.{name}" for kind in ("baselines", "outside") for name in registry.names(kind)]
+    for name in [*registry.names("models"), *of_tables]:
         try:
             found.append(module_of("model", name).Config)
         except ConfigError:  # a row of `evaluate` only
@@ -164,12 +171,13 @@ PLAIN = {"name", "profile", "readings", "image", "text", "fvta", "cifr", "genera
 
 @pytest.mark.parametrize("cls", sorted({cls for cls, _ in all_keys()}, key=str), ids=str)
 def test_every_key_has_a_sentence(cls):
-    body = ast.parse(inspect.getsource(cls).strip()).body[0].body
     told = {}
-    for statement, following in zip(body, [*body[1:], None], strict=True):
-        if isinstance(statement, ast.AnnAssign):
-            text = following.value.value if isinstance(following, ast.Expr) else ""
-            told[statement.target.id] = text
+    for owner in [one for one in cls.__mro__[::-1] if one in (cls, AskedTable, WritingTable)]:
+        body = ast.parse(inspect.getsource(owner).strip()).body[0].body
+        for statement, following in zip(body, [*body[1:], None], strict=True):
+            if isinstance(statement, ast.AnnAssign):
+                text = following.value.value if isinstance(following, ast.Expr) else ""
+                told[statement.target.id] = text
     missing = sorted(key for key in told.keys() - PLAIN if not re.search(r"\.[\")]?$", told[key].strip()))
     assert set(told) == set(cls.model_fields)
     assert not missing

@@ -24,8 +24,8 @@ FLOORS = [
     {"data", "nn"},
     {"bases"},
     {"lab"},
-    {"dicomweb", "reading", "models", "parts", "answering", "fitting", "attribution"},
-    {"datasets", "scoring", "objectives", "run", "baselines", "explanations"},
+    {"dicomweb", "reading", "models", "parts", "answering", "fitting", "attribution", "asking"},
+    {"datasets", "scoring", "objectives", "run", "baselines", "outside", "explanations"},
     {"recipe_samples", "recipe_keys", "recipe_list", "trust", "audit", "card", "data_file"},
     {"auxiliary_sets", "shared_folder"},
     {"measurements", "hub"},
@@ -51,12 +51,14 @@ CLOSED = {
 
 # Rooms and files that start at once and run where torch is not.
 LIGHT_ROOMS = (
+    "asking",
     "audit",
     "datasets",
     "dicom_out",
     "dicomweb",
     "imaging",
     "measurements",
+    "outside",
     "reading",
     "report",
     "scoring",

@@ -1,6 +1,6 @@
 """Recipes: TOML files of the tables `[data] [model] [prior] [objective] [optim] [run]`. A recipe is checked whole
-before anything starts (`recipe_check`). The recipe of a baseline (`model.name = "baselines.<name>"`) has three tables:
-a baseline learns without [prior], [objective] and [optim].
+before anything starts (`recipe_check`). The recipe of a baseline (`model.name = "baselines.<name>"`) or of somebody
+else's model ("outside.<name>") has three tables: neither has a [prior], an [objective] and an [optim].
 
 The keys of a model are declared in the model's file (`models/<name>.py: Config`), those of an objective in the
 objective's file. This file declares the tables that every recipe has, reads the file, applies `--set key=value`, and
@@ -30,7 +30,7 @@ from discern_vqa.toml import override, read_tables
 
 TABLES = ("data", "model", "prior", "objective", "optim", "run")
 LEARNING = ("prior", "objective", "optim")
-"""Tables that the recipe of a baseline does not have."""
+"""Tables that only the recipe of a network has."""
 
 
 def _names(given: Any) -> Any:
@@ -244,9 +244,19 @@ class Recipe(Table):
         """Fitted at once, without an objective and an optimiser (`baselines/`)."""
         return registry.is_baseline(self.model.name)
 
+    @property
+    def is_outside(self) -> bool:
+        """Somebody else's model, which is asked and never trained (`outside/`)."""
+        return registry.is_outside(self.model.name)
+
+    @property
+    def is_network(self) -> bool:
+        """A network of this package (`models/`), with an objective and an optimiser."""
+        return not self.is_baseline and not self.is_outside
+
     def to_json(self) -> dict[str, Any]:
         """The resolved recipe as plain data, for `config.json`."""
-        tables = [name for name in TABLES if not (self.is_baseline and name in LEARNING)]
+        tables = [name for name in TABLES if self.is_network or name not in LEARNING]
         return {name: getattr(self, name).model_dump(mode="json") for name in tables}
 
     def resolved_tables(self) -> dict[str, Any]:
@@ -281,11 +291,17 @@ def check_recipe(tables: dict[str, Any], where: str, *, kept: bool = False) -> R
     hints: list[str] = []
     classes: dict[str, type[Table]] = {"data": DataConfig, "prior": PriorConfig, "optim": OptimConfig, "run": RunConfig}
     loads: dict[str, Any] = {"model": registry.load_model, "objective": partial(registry.load, "objectives")}
-    if registry.is_baseline(_name(tables, "model")):
+    named = _name(tables, "model")
+    is_table = registry.is_baseline(named) or registry.is_outside(named)
+    if is_table:
         del classes["optim"], classes["prior"], loads["objective"]
-        mistakes += [f"[{name}]: a baseline is fitted without this table" for name in LEARNING if name in tables]
+        who, is_made = ("a baseline", "fitted") if registry.is_baseline(named) else ("somebody else's model", "asked")
+        mistakes += [f"[{name}]: {who} is {is_made} without this table" for name in LEARNING if name in tables]
         if isinstance(tables.get("data"), dict) and tables["data"].get("auxiliary"):
-            mistakes.append("[data] auxiliary: a baseline learns from one data set alone")
+            learns = "learns from one data set alone" if registry.is_baseline(named) else "learns from none"
+            mistakes.append(f"[data] auxiliary: {who} {learns}")
+    if registry.is_outside(named) and isinstance(tables.get("run", {}), dict):  # it writes, whatever it is
+        tables = tables | {"run": tables.get("run", {}) | {"mode": "generate"}}
     for name, load in loads.items():
         chosen = _name(tables, name)
         if not chosen:
@@ -293,8 +309,8 @@ def check_recipe(tables: dict[str, Any], where: str, *, kept: bool = False) -> R
             continue
         try:
             classes[name] = load(chosen).Config
-            if not issubclass(classes[name], Table if registry.is_baseline(chosen) else Profiled):
-                base = "Table" if registry.is_baseline(chosen) else f"{name.title()}Config"
+            if not issubclass(classes[name], Table if is_table else Profiled):
+                base = "Table" if is_table else f"{name.title()}Config"
                 mistakes.append(f"[{name}] the Config of {chosen!r} is not derived from {base} (docs/adding.md)")
                 del classes[name]
         except ConfigError as error:

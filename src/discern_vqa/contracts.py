@@ -1,8 +1,8 @@
 """What each kind of part has to have, as types that mypy checks. A part is a module of its folder, found by its name
 (`registry`): `datasets/` holds a Reader each, `models/` a Model, `objectives/` an Objective, `baselines/` a BaselineRow
-or a FittedBaseline or both, `explanations/` an ExplanationMethod, `audit/` an AuditCheck, `measurements/` a
-Measurement. docs/adding.md walks through each of them; `tests/test_contracts.py` holds every module that is there
-against its contract.
+or a FittedBaseline or both, `outside/` an Outside, `explanations/` an ExplanationMethod, `audit/` an AuditCheck,
+`measurements/` a Measurement. docs/adding.md walks through each of them; `tests/test_contracts.py` holds every module
+that is there against its contract.
 
 Nothing is imported here when the program runs, so that every room may use this file.
 """
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from discern_vqa.asking.requests import OutsideModel
+    from discern_vqa.asking.tables import AskedTable
     from discern_vqa.audit.inputs import AuditInputs
     from discern_vqa.bases import ModelBase, ModelConfig, ObjectiveBase, ObjectiveConfig
     from discern_vqa.config import Table
@@ -78,6 +80,18 @@ class Model(Protocol):
     @property
     def Model(self) -> type[ModelBase]:
         """Made by `Model(config, answers=, vocabulary=, length=, text_ids=, <part>_folder= ...)`."""
+
+
+class Outside(Protocol):
+    """A way to ask somebody else's model; see `asking.requests.OutsideModel`."""
+
+    @property
+    def Config(self) -> type[AskedTable]:
+        """[model] of a recipe."""
+
+    @property
+    def Model(self) -> Callable[[Any], OutsideModel]:
+        """Made by `Model(config)`. Raises ConfigError where it cannot be asked."""
 
 
 class Objective(Protocol):

@@ -75,9 +75,10 @@ def make_trial(recipe: Path, folder: Path) -> Trial:
 
     Raises ConfigError for all mistakes of the recipe at once.
     """
-    if read_recipe(recipe).is_baseline:
+    if not read_recipe(recipe).is_network:
         raise ConfigError(
-            f"{recipe} is a baseline's recipe", hint="these checks are for networks; see tests/test_baselines.py"
+            f"{recipe} is a baseline's recipe, or that of somebody else's model",
+            hint="these checks are for networks; see tests/test_baselines.py",
         )
     changes = [*_ON_PHANTOMS, *(f"model.{side}.{change}" for side in ("image", "text") for change in _TINY)]
     changes += ["optim.batch=16", *shrunk(read_recipe(recipe, changes).model)]

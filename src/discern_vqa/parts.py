@@ -23,8 +23,9 @@ def weights_folder(config: PartConfig, part: str) -> Path | None:
 
 
 def foreign_parts(recipe: Recipe) -> dict[str, Part]:
-    """Parts of the recipe's model whose architecture comes from a folder; of a baseline its image encoder, if any."""
-    if recipe.is_baseline:
+    """Parts of the recipe's model whose architecture comes from a folder; of a baseline its image encoder, if
+    any; none of somebody else's model."""
+    if not recipe.is_network:
         image = getattr(recipe.model, "image", None)
         return {} if image is None else {"image": Part("image encoder", image)}
     return {name: part for name, part in recipe.model.parts().items() if part.foreign}

@@ -53,7 +53,8 @@ def all_keys() -> list[Key]:
     baselines = {f"{registry.BASELINE}{name}": registry.fitted_baseline(f"{registry.BASELINE}{name}").Config
                  for name in registry.trainable_baselines()}  # fmt: skip
     objectives = {name: registry.objective(name).Config for name in registry.names("objectives")}
-    keys["model"] = _shared("model", {**networks, **baselines})
+    outside = {f"{registry.OUTSIDE}{name}": registry.outside(name).Config for name in registry.names("outside")}
+    keys["model"] = _shared("model", {**networks, **baselines, **outside})
     keys["objective"] = _shared("objective", objectives)
     return [key for table in ORDER for key in keys[table]]
 

@@ -10,11 +10,12 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import cast
 
-from discern_vqa.contracts import BaselineRow, ExplanationMethod, FittedBaseline, Model, Objective, Reader
+from discern_vqa.contracts import BaselineRow, ExplanationMethod, FittedBaseline, Model, Objective, Outside, Reader
 from discern_vqa.errors import ConfigError, did_you_mean
 from discern_vqa.own_packages import VARIABLE, import_own, package_names
 
 BASELINE = "baselines."
+OUTSIDE = "outside."
 OPEN = {
     "models": ("Config", "Model"),
     "objectives": ("Config", "Objective"),
@@ -56,11 +57,14 @@ def _modules(kind: str) -> dict[str, str]:
     return modules
 
 
-def load_model(name: str) -> Model | FittedBaseline:
-    """What a recipe's `model.name` names: "cmdpi" is `models/cmdpi.py`, "baselines.lookup" is `baselines/lookup.py`.
+def load_model(name: str) -> Model | FittedBaseline | Outside:
+    """What a recipe's `model.name` names: "cmdpi" is `models/cmdpi.py`, "baselines.lookup" is `baselines/lookup.py`,
+    "outside.endpoint" is `outside/endpoint.py`.
 
     Raises ConfigError that suggests the nearest name.
     """
+    if is_outside(name):
+        return outside(name)
     return fitted_baseline(name) if is_baseline(name) else model(name)
 
 
@@ -83,6 +87,16 @@ def trainable_baselines() -> list[str]:
 def is_baseline(name: str) -> bool:
     """A model that is a baseline: it is fitted at once, without an objective and an optimiser."""
     return name.startswith(BASELINE)
+
+
+def is_outside(name: str) -> bool:
+    """Somebody else's model: it is asked and never trained."""
+    return name.startswith(OUTSIDE)
+
+
+def outside(name: str) -> Outside:
+    """What asks the model that a recipe calls "outside.<name>"; raises ConfigError as `load` does."""
+    return cast(Outside, load("outside", name.removeprefix(OUTSIDE)))
 
 
 def load(kind: str, name: str) -> ModuleType:

@@ -73,15 +73,16 @@ def explain(
 
 
 def _refuse_baseline(run: Path, image: Path | None, question: str) -> None:
-    """Raises ConfigError for the run of a baseline, before torch is loaded; what else is wrong with a run is said when
-    it is opened."""
+    """Raises ConfigError for the run of a baseline or of somebody else's model, before torch is loaded; what else is
+    wrong with a run is said when it is opened."""
     try:
         name = str(read_json(run / "config.json")["model"]["name"])
     except (DiscernError, LookupError, TypeError):
         return
-    if name.startswith("baselines."):
+    if name.startswith(("baselines.", "outside.")):
+        whose = "a baseline's" if name.startswith("baselines.") else "somebody else's model's"
         raise ConfigError(
-            f"{run} is a baseline's run: it has no network that looks anywhere",
+            f"{run} is {whose} run: it has no network that looks anywhere",
             hint=_instead(run, name, image, question),
         )
 

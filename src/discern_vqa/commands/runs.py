@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from discern_vqa.commands._output import Data, MovedData, Overrides, Run, say_next
+from discern_vqa.commands._output import Data, MovedData, Overrides, Run, progress_bars, say_next
 
 
 def demo(out: Annotated[Path, typer.Option(help="A folder for everything the demo makes.")] = Path("demo")) -> None:
@@ -44,16 +44,60 @@ def evaluate(
     data: MovedData = None,
     split: Annotated[str, typer.Option(help="Which split to judge on.")] = "test",
     baselines: Annotated[bool, typer.Option(help="Run the baselines and controls too.")] = True,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Ask somebody else's model: a recipe of recipes/outside, from which RUN is made."),
+    ] = None,
+    overrides: Overrides = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what asking takes, and send nothing.")] = False,
+    repeats: Annotated[int, typer.Option(help="Ask each question so many times.", metavar="K")] = 1,
 ) -> None:
     """Judge a run on a split.
 
     Writes predictions and scores into the run's folder, and prints the scores with their intervals beside those of
-    the baselines (which see less) and the controls (the model without the right image).
+    the baselines (which see less) and the controls (the model without the right image). With --model, somebody else's
+    model is asked, and RUN is made; the same command goes on after an interruption. --set, --plan and --repeats are for
+    such a model.
     """
-    from discern_vqa.evaluation.evaluate import evaluate as judge
+    from discern_vqa.evaluation.outside_run import is_outside
     from discern_vqa.report.terminal import as_table
 
-    scores = judge(run, data=data, split=split, baselines=baselines, say=lambda text: typer.echo(text, err=True))
+    def say(text: str) -> None:
+        typer.echo(text, err=True)
+
+    if model is not None or overrides or plan or repeats != 1 or is_outside(run):
+        from discern_vqa.evaluation.evaluate_outside import evaluate_outside, plan_outside
+
+        if plan:
+            with progress_bars() as progress:
+                cost = plan_outside(
+                    run,
+                    model,
+                    overrides=overrides or [],
+                    data=data,
+                    split=split,
+                    repeats=repeats,
+                    say=say,
+                    progress=progress,
+                )
+            typer.echo("\n".join(cost.lines()))
+            return
+        with progress_bars() as progress:
+            scores = evaluate_outside(
+                run,
+                model,
+                overrides=overrides or [],
+                data=data,
+                split=split,
+                baselines=baselines,
+                repeats=repeats,
+                say=say,
+                progress=progress,
+            )
+    else:
+        from discern_vqa.evaluation.evaluate import evaluate as judge
+
+        scores = judge(run, data=data, split=split, baselines=baselines, say=say)
     typer.echo(as_table(scores))
     say_next("report", str(run))
 

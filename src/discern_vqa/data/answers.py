@@ -160,7 +160,8 @@ class AnswerVocabulary:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer with its score in [0, 1] and the next best, best first (itself included)."""
+    """One answer with its score in [0, 1] and the next best, best first (itself included). A score of NaN: whoever
+    answers says nothing of how sure it is."""
 
     text: str
     score: float

@@ -2,6 +2,7 @@
 `Answer` in Python take the verdict from `verdict`. No torch here.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,8 @@ class Verdict:
         """The answer with its confidence, or the refusal with its reason and the best guess."""
         if self.abstains:
             return f"I would rather not answer: {self.reason}. My best guess: {self.answer}"
+        if math.isnan(self.confidence):  # whoever answered does not say how sure it is
+            return self.answer
         return f"{self.answer}  {shown_share(self.confidence)}"
 
     @property

@@ -91,7 +91,7 @@ def _module(name: str, run: Run) -> ModuleType:
     if not isinstance(module, BaselineRow):
         hint = f"take it out of run.baselines, and fit it by itself: discern train baselines/{name} --out RUN"
         raise ConfigError(f"the baseline {name} has an encoder of its own, and is no row of a run", hint=hint)
-    if isinstance(module, StatesBaseline) and run.recipe.is_baseline:
+    if isinstance(module, StatesBaseline) and not run.recipe.is_network:
         hint = "take it out of run.baselines"
         raise ConfigError(f"the baseline {name} learns from a model's features; {run.folder} has none", hint=hint)
     return module

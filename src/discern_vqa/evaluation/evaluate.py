@@ -93,9 +93,9 @@ def _keep(rows: Sequence[predictions.Prediction], path: Path, scores: Path) -> N
 
 
 def explain(predictor: Predictor, samples: Sequence[Sample], out: Path) -> None:
-    """Heat maps of the first questions of each kind, for the report, by the method that was measured to be best. A
-    baseline looks nowhere and has none."""
-    if predictor.run.recipe.is_baseline:
+    """Heat maps of the first questions of each kind, for the report, by the method that was measured to be best. None
+    of what is no network: nobody sees where it looks."""
+    if not predictor.run.recipe.is_network:
         atomic_write_text(out, "")
         return
     chosen = list(samples[:EXPLAINED]) + [sample for sample in samples[EXPLAINED:] if sample.twin][:EXPLAINED]

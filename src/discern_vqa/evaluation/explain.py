@@ -98,10 +98,11 @@ class Explainer:
     """A model of a run that is looked into; it is always shown pixels, so that frozen encoders can be explained too."""
 
     def __init__(self, run: Run, model: Any, batcher: Batcher) -> None:
-        """Raises ConfigError for a baseline's run: it has no network."""
-        if run.recipe.is_baseline:
+        """Raises ConfigError for a run of a baseline or of somebody else's model: it has no network."""
+        if not run.recipe.is_network:
+            whose = "a baseline's" if run.recipe.is_baseline else "somebody else's model's"
             raise ConfigError(
-                f"{run.folder} is a baseline's run: it has no network that looks anywhere",
+                f"{run.folder} is {whose} run: it has no network that looks anywhere",
                 hint="explain a run of cmdpi or cmi_mtl",
             )
         self.run, self.model = run, model

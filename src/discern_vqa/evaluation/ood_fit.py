@@ -157,7 +157,7 @@ def measure_split(predictor: Predictor, train: Sequence[Sample], samples: Sequen
 def why_not(predictor: Predictor, train: Sequence[Sample]) -> str:
     """Why there is no detector."""
     if predictor.batcher is None:
-        return "a baseline has no encoder that would say what is alike"
+        return "a baseline, or somebody else's model, has no encoder here that would say what is alike"
     images, asked = len(images_of(train)), len(questions_of(train))
     if min(images, asked) >= ood.FEWEST and trained_encoders(predictor):
         return (

@@ -1,4 +1,4 @@
-"""A run folder, opened to be asked: a network's or a baseline's, by what its recipe names."""
+"""A run folder, opened to be asked: a network's, a baseline's or somebody else's model's, by what its recipe names."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,8 @@ def open_run(folder: Path, device: str | None = None, *, calibrated: bool = True
     kind: type[Predictor] = Predictor
     if run.recipe.is_baseline:
         from discern_vqa.evaluation.predict_baseline import BaselinePredictor as kind
+    elif run.recipe.is_outside:
+        from discern_vqa.evaluation.predict_outside import OutsidePredictor as kind  # httpx is an extra
     return kind.of(run, device, calibrated)
 
 

@@ -43,9 +43,9 @@ class SimilarCases:
             return cls(model.cases, model.features, run.vocabulary.shown, model.vote.weight)
         if isinstance(model, kernel_ridge.Model):
             return cls(model.cases, model.features, run.vocabulary.shown, WEIGHT)
-        if run.recipe.is_baseline:
+        if not run.recipe.is_network:
             raise ConfigError(
-                f"{run.folder} is a baseline that sees no image, so it knows no similar cases",
+                f"{run.folder} is a baseline that sees no image, or a model from outside: it knows no similar cases",
                 hint="ask a run of recipes/baselines/retrieval.toml, or of a model",
             )
         features = Features(model.image)

@@ -198,13 +198,13 @@ def training(tables: Tables, where: str, before: Training | None = None) -> Trai
 def meant(recipe: Recipe) -> dict[str, Any]:
     """What of a recipe makes a training another one, as plain data."""
     told: dict[str, Any] = {}
-    for name in (name for name in TABLES if not (recipe.is_baseline and name in LEARNING)):
+    for name in (name for name in TABLES if recipe.is_network or name not in LEARNING):
         table: Table = getattr(recipe, name)
         settled = table.resolved() if isinstance(table, Profiled) else table
         # What is at its default is left out, so that a key that recipes gain later does not make all trainings others.
         told[name] = settled.model_dump(mode="json", exclude_defaults=True)
     # The digest is of the former names of keys, so that what was trained before they were renamed is found again.
-    objective = "" if recipe.is_baseline else recipe.objective.name
+    objective = recipe.objective.name if recipe.is_network else ""
     told = former(told, recipe.model.name, objective)
     told["run"] = {key: value for key, value in told["run"].items() if key not in NO_PART}
     told["names"] = [recipe.model.name, objective]

@@ -21,6 +21,11 @@ def measure(context: Context) -> Mapping[str, Any]:
 
 
 def _missing(context: Context) -> dict[str, str]:
+    if any(row.score is None for row in context.rows):
+        return {
+            "missing": "its answers have no score",
+            "hint": "another run with --set model.confidence=verbal, or with samples (docs/outside_models.md)",
+        }
     held_out = {sample.id for sample in context.held_out}
     if held_out & {row.id for row in context.rows}:
         return {"missing": "these are the questions that it would be fitted on", "hint": "judge on another split"}

@@ -39,7 +39,7 @@ class Turned:
 
 
 def measure(context: Context) -> Mapping[str, Any]:
-    vocabulary = context.run.vocabulary
+    vocabulary, can_say_anything = context.run.vocabulary, context.run.recipe.is_outside
     return {
         "mirror": {
             group: compared(
@@ -48,7 +48,7 @@ def measure(context: Context) -> Mapping[str, Any]:
                 group=group,
                 normalise=context.normalise,
                 left_out=turned.left_out,
-                known=lambda answer: vocabulary.index(answer) >= 0,
+                known=lambda answer: can_say_anything or vocabulary.index(answer) >= 0,
                 languages=[sample.language for sample in turned.asked],
             )
             for group, turned in questions(context.samples).items()

@@ -13,6 +13,8 @@ def facts(run: RunFiles) -> list[tuple[str, str]]:
     """What one must know to repeat it, a line each: program, machine class, seed, time."""
     config = run.config
     environment, data, steps = config.get("environment") or {}, config.get("data") or {}, config.get("run") or {}
+    if str((config.get("model") or {}).get("name", "")).startswith("outside."):  # it was not trained here
+        steps = {key: value for key, value in steps.items() if key == "seed"}
     versions = environment.get("versions") or {}
     machine = [str(environment[key]) for key in ("system", "machine") if environment.get(key)]
     if environment.get("threads"):

@@ -32,6 +32,8 @@ def _asked(run: RunFiles) -> str:
     of = f" of {dataset}" if dataset != UNNAMED else ""
     learned = (((run.audit.get("counts") or {}).get("train") or {}).get("questions")) if run.audit else None
     after = f", after learning from {learned:,} others" if learned else ""
+    if str((run.config.get("model") or {}).get("name", "")).startswith("outside."):
+        after = "; what it had learned from before is not known here"
     seen = what_it_sees(run.config).what
     sees = f" it is given {seen}, and" if seen else ""
     return (

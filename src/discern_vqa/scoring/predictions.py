@@ -14,6 +14,7 @@ share what the alternatives leave of 1.
 """
 
 import json
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -74,7 +75,7 @@ def from_answers(samples: Sequence[Sample], answers: Sequence[Answer]) -> list[P
             question=sample.question,
             question_type=sample.kind,
             organ=sample.organ,
-            score=answer.score,
+            score=None if math.isnan(answer.score) else answer.score,
             alternatives=answer.alternatives,
             twin=sample.twin,
             phrase_type=sample.phrase_type,

@@ -70,6 +70,11 @@ def train(
             run = _ended(out, settings, among.is_main_process)
             say(f"{out} has ended already; nothing to resume")
             return run
+        if settings.is_outside:
+            raise ConfigError(
+                f"{settings.model.name} asks somebody else's model, which is not trained",
+                hint=f"discern evaluate {out} --model {recipe}",
+            )
         if settings.is_baseline:
             if among.is_main_process:
                 fit_baseline(recipe, settings, data, from_run, out, say)

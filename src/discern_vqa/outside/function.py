@@ -1,0 +1,115 @@
+"""*function*: a function of one's own that answers, in this process.
+
+    def answer(batch: list[tuple[PIL.Image.Image, str]]) -> list[str]: ...
+
+It gets images ("RGB", 8 bits, upright) with the questions as they are (followed by the answers that they offer, if any,
+a line each with its letter), and returns a text for each, or, with
+`confidence = "verbal"`, pairs of a text and a number from 0 to 1.
+"""
+
+import hashlib
+import importlib
+import inspect
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from discern_vqa.asking.replies import Reply
+from discern_vqa.asking.requests import Keeper, Request
+from discern_vqa.asking.tables import AskedTable
+from discern_vqa.asking.wording import CONFIDENCE_LINE
+from discern_vqa.errors import ConfigError, DiscernError, RunError
+from discern_vqa.own_packages import import_own
+
+_SHAPE = "a function that takes a list of (image, question) and returns a list of texts"
+
+
+class Config(AskedTable):
+    """[model] of a recipe."""
+
+    function: str = ""
+    """What answers, as "module:function"; the module is looked for here and where Python looks."""
+    batch: int = Field(8, ge=1)
+    """The number of questions that the function gets at a time."""
+
+
+class Model:
+    """See `asking.requests.OutsideModel`."""
+
+    def __init__(self, config: Config) -> None:
+        """Raises ConfigError: there is no such module or function, or its code does not run."""
+        self.config = config
+        if config.confidence == "logprobs":
+            raise ConfigError(
+                'model.confidence = "logprobs": a function returns texts', hint="--set model.confidence=verbal"
+            )
+        self.function = _imported(config.function)
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The function's name, and a digest of the file that it stands in."""
+        file = Path(inspect.getsourcefile(self.function) or os.devnull)
+        code = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+        return {"function": self.config.function, "code": code}
+
+    def ask(self, requests: Sequence[Request], keeper: Keeper) -> None:
+        """See OutsideModel."""
+        for start in range(0, len(requests), self.config.batch):
+            batch = requests[start : start + self.config.batch]
+            began = time.monotonic()
+            texts = self._called(batch)
+            each = (time.monotonic() - began) / len(batch)
+            for request, text in zip(batch, texts, strict=True):
+                keeper.keep(request, Reply(text=text, seconds=round(each, 3)))
+
+    def _called(self, batch: Sequence[Request]) -> list[str]:
+        """Raises RunError: the function failed, or returned something else than it should."""
+        name = self.config.function
+        asked = [(request.shown.image().convert("RGB"), request.prompt) for request in batch]
+        try:
+            answered = self.function(asked)
+        except DiscernError:
+            raise
+        except Exception as error:  # the function is the user's, and may raise anything
+            place = inspect.trace()[-1]
+            raise RunError(
+                f"{name} failed on {batch[0].prompt!r} ({batch[0].shown.what} image): {type(error).__name__}: {error}"
+                f" ({place.filename}:{place.lineno})",
+                hint="correct the function; what was answered is kept, and the same command goes on",
+            ) from error
+        if not isinstance(answered, list | tuple) or len(answered) != len(batch):
+            count = f"{len(answered)} answers" if isinstance(answered, list | tuple) else type(answered).__name__
+            raise RunError(f"{name} returned {count} to {len(batch)} questions", hint=f"expected {_SHAPE}")
+        return [self._text(answer) for answer in answered]
+
+    def _text(self, answer: object) -> str:
+        if isinstance(answer, str):
+            return answer.strip()
+        if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], str):
+            text, confidence = answer
+            if isinstance(confidence, int | float) and 0 <= confidence <= 1:
+                return f"{text.strip()}{CONFIDENCE_LINE.format(100 * confidence)}"
+        raise RunError(
+            f"{self.config.function} returned {type(answer).__name__} {str(answer)[:60]!r} for an answer",
+            hint="expected a text, or a pair of a text and a number from 0 to 1",
+        )
+
+
+def _imported(named: str) -> Callable[[list[tuple[Any, str]]], object]:
+    module, separator, name = named.partition(":")
+    if not separator or not module or not name.isidentifier():
+        raise ConfigError(
+            f"model.function = {named!r}; expected module:function", hint="--set model.function=mymodel:answer"
+        )
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.append(here)
+        importlib.invalidate_caches()
+    function = getattr(import_own(module), name, None)
+    if not callable(function):
+        raise ConfigError(f"{module} has no function {name!r}", hint=f"define it in {module}.py: {_SHAPE}")
+    return function  # type: ignore[no-any-return]
