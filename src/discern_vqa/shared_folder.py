@@ -2,7 +2,7 @@
 
     model.safetensors, config.json, vocabulary.json, answering.json, prior.safetensors, baseline.json
     encoders/, tokenizer/, writer/                 architecture and tokenizer files
-    calibration.json, ood.json, ood.safetensors    what an answer is worth (scope.* in runs of earlier versions)
+    calibration.json, ood.json, ood.safetensors    what an answer is worth
     README.md                                      the model card
 
 What stands in no list here stays at home: questions, predictions, features, audits, logs. `config.json` loses the

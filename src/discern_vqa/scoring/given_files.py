@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa.errors import DataError
-from discern_vqa.reading import workbooks
 from discern_vqa.reading.columns import names_of
-from discern_vqa.reading.encodings import read_table_text
+from discern_vqa.reading.encodings import whole_text
 from discern_vqa.reading.records import (
     Record,
     json_lines,
@@ -24,7 +23,8 @@ from discern_vqa.reading.records import (
     require_record,
     shown,
 )
-from discern_vqa.reading.table_files import LINES, LISTS, TEXTS, open_table
+from discern_vqa.reading.shapes import BOOKS, LINES, LISTS, TEXTS
+from discern_vqa.reading.table_files import open_table
 from discern_vqa.scoring import tools
 from discern_vqa.scoring.given_columns import columns_of, mapped, require_columns
 from discern_vqa.scoring.how_given import HowGiven
@@ -34,7 +34,7 @@ from discern_vqa.scoring.row_values import NO_IMAGE, RowReader
 from discern_vqa.scoring.tools import Line
 from discern_vqa.scoring.tools.inspect import SAMPLES
 
-_ENDINGS = (*LINES, *LISTS, *TEXTS, *workbooks.ENDINGS, ".eval")
+_ENDINGS = (*LINES, *LISTS, *TEXTS, *BOOKS, ".eval")
 _LOOKED_AT = 50
 
 
@@ -107,8 +107,8 @@ def _records(path: Path, how: HowGiven) -> tuple[list[str], list[Record]]:
     ending = path.suffix.lower()
     if ending == ".eval":
         return [], _of_archive(path)
-    if ending not in workbooks.ENDINGS:
-        text = read_table_text(path, how.table(path).encoding, how.with_encoding)
+    if ending not in BOOKS:
+        text = whole_text(path, how.table(path))
         if not text.strip():
             return [], []
         if ending in (*LISTS, *LINES) or text.lstrip()[0] in "[{":

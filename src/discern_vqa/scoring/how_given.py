@@ -46,10 +46,6 @@ class HowGiven:
         """The options with which `reading.table_files` opens a table."""
         return _TableOptions("csv", path, how=self, **self.options)  # type: ignore[arg-type]
 
-    def with_encoding(self, encoding: str) -> str:
-        """The command that reads the file in another encoding."""
-        return self.command(options={**self.options, "encoding": encoding})
-
 
 @dataclass(frozen=True)
 class _TableOptions(TableOptions):
