@@ -185,6 +185,16 @@ def test_the_hint_gives_whole_ways_and_takes_no_image_for_a_patient(tmp_path):
     assert "patient" not in caught.value.hint
 
 
+def test_start_takes_no_second_column_of_image_names_for_the_patient(tmp_path):
+    tiny_images(tmp_path, ("a.png", "b.png"))
+    records = [
+        {"image": f"{name}.png", "file": {"name": f"{name}.png"}, "question": "Is it?", "answer": answer}
+        for name, answer in (("a", "yes"), ("b", "no"))
+    ]
+    (tmp_path / "q.json").write_text(json.dumps(records))
+    assert guess(tmp_path, lambda doubt: 0).options == {}
+
+
 @pytest.mark.parametrize(
     ("words", "answers", "hint"),
     [

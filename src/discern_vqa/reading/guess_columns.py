@@ -63,7 +63,8 @@ def find(table: Peek, place: Callable[[Sequence[str]], Place]) -> Found:
     named = _named_first("answer", [name for name in free if _is("answer", name)])
     take("answer", named[:1] if named else _like_answers(table, free))
     for wanted in OTHERS:
-        take(wanted, _named_first(wanted, [name for name in free if _is(wanted, name) and table.texts(name)])[:1])
+        named = [name for name in free if _is(wanted, name) and table.texts(name) and shares.get(name, 0.0) < _ENOUGH]
+        take(wanted, _named_first(wanted, named)[:1])
     ids = [name for name in free if _is("id", name) and _is_unique(table, name)]
     take("id", _named_first("id", ids)[:1])
     _take_repeated_ids(table, found, free)

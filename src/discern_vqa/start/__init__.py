@@ -181,7 +181,7 @@ class _Walk:
                 workers=workers_here(),
                 cache=cache_file(),
             )
-            title = f"{self.title}, divided by {self.out / content.index}" if content.index else self.title
+            title = f"{self.title}, divided as in {content.index}/" if content.index else self.title
             atomic_write_text(self.out / "audit.json", json.dumps(report, indent=1, ensure_ascii=False))
             write_page(report, self.out / "audit.html", title, self.parts)
             atomic_write_text(self.out / "audit.txt", as_text(report) + "\n")
