@@ -6,7 +6,7 @@ by `--columns`. What was decided on the way is told in `Given.notes`, a sentence
 """
 
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from typing import Any
 from discern_vqa.errors import DataError
 from discern_vqa.reading.columns import names_of
 from discern_vqa.reading.encodings import whole_text
+from discern_vqa.reading.json_lists import Lines
 from discern_vqa.reading.records import (
     Record,
-    json_lines,
     near_file,
     one_line,
     parse_json,
@@ -126,7 +126,7 @@ def _of_json(path: Path, text: str, how: HowGiven) -> list[Record]:
             raise
         content = None
     if content is None:
-        return _whole(json_lines(path, text, "each line is one object, or the whole file is one list"))
+        return _whole(_of_lines(path, how))
     place = "item "
     if isinstance(content, Mapping):
         texts = [value for value in content.values() if value is None or isinstance(value, str | int | float)]
@@ -140,6 +140,15 @@ def _of_json(path: Path, text: str, how: HowGiven) -> list[Record]:
     if not isinstance(content, list):
         raise DataError(f"{path} holds {shown(content)}; expected a list of objects", hint='[{"question": "..."}, ...]')
     return _listed(path, content, place)
+
+
+def _of_lines(path: Path, how: HowGiven) -> Iterator[Record | DataError]:
+    for row in Lines(path, how.table(path)).rows():
+        source = f"{path.name}:{row.place}"
+        if row.problem or row.values is None:
+            yield DataError(f"{source}: {row.problem}", hint="each line is one object, or the whole file is one list")
+        else:
+            yield Record(row.values, source, row.line)
 
 
 def _listed(path: Path, values: Sequence[Any], place: str) -> list[Record]:
