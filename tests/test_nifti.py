@@ -119,6 +119,14 @@ def test_points_that_are_not_square_are_made_square(made):
     assert shown(made(VOLUME, np.diag([1.0, 1, 500, 1])), axis="coronal").shape == (7, 5)  # absurd: left as it is
 
 
+@pytest.mark.parametrize("codes", [{"sform_code": 1, "qform_code": 1}, {"sform_code": 0, "qform_code": 1}])
+def test_a_size_with_a_sign_is_taken_without_it_as_nibabel_does(made, codes):
+    plain = shown(made(VOLUME, np.diag([1.0, 1, 3, 1]), **codes), axis="coronal")
+    path = made(VOLUME, np.diag([1.0, 1, 3, 1]), pixdim=[1, -1, 1, -3, 1, 1, 1, 1], **codes)
+    assert np.array_equal(shown(path, axis="coronal"), plain)
+    assert open_recorded(path).warnings == ()
+
+
 def test_an_unknown_position_is_said(made):
     opened = open_recorded(made(VOLUME, qform_code=0, sform_code=0))
     assert "does not say how it lies" in opened.warnings[0]

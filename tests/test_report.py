@@ -116,7 +116,7 @@ def test_a_bare_run_without_baselines_images_curves_and_audit_still_has_a_page(t
     predictions.write(folder / "predictions.validation.jsonl", rows)
     text = write_report(folder, tmp_path / "out").read_text(encoding="utf-8")
     assert "bare" in text
-    assert "(validation)" in text
+    assert "</b> validation questions" in text
     assert "100.0" in text
 
 

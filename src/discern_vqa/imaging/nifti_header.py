@@ -90,6 +90,7 @@ def _nifti(path: Path, values: Path, start: bytes) -> Volume:
     header = kind(start[: kind.template_dtype.itemsize], check=False)
     intent = int(header["intent_code"])
     shape = _shape(path, header, intent)
+    header["pixdim"][1:4] = np.abs(header["pixdim"][1:4])  # as nibabel does on loading: lengths have no sign
     qform, sform = _stated(header)
     best = qform if sform is None else sform
     spacing, warnings = _sizes(header["pixdim"][1:4]), list[str]()
