@@ -139,8 +139,8 @@ class _Before:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._file: Any = safe_open(path, "pt")
-            self._names = frozenset(self._file.keys())
+            opened: Any = safe_open(path, "pt")  # its annotations do not say what it gives
+            self._file, self._names = opened, frozenset(opened.keys())
         except (SafetensorError, OSError) as error:
             raise RunError(f"{path} is damaged: {error}", hint=f"remove it: rm {path}") from error
 

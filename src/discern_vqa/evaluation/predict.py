@@ -11,7 +11,7 @@ import torch
 
 from discern_vqa.answering.decisions import in_order
 from discern_vqa.answering.modes import Answering
-from discern_vqa.data.ablated_images import BlankImages, ShuffledImages
+from discern_vqa.data.ablated_images import BlankImages, ShuffledImages, pixels_of
 from discern_vqa.data.answering_sources import TEXT_BYTES, AnsweringPixels, AnsweringStates, AnsweringTexts
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.batch import Batcher
@@ -179,12 +179,12 @@ def answering_batcher(run: Run, model: Any) -> Batcher:
     """The run's batcher for answering: see `data/answering_sources.py`. Of the images that the run learned from, the
     states that training left in the user's cache are taken."""
     batcher = run.batcher(model)
-    source = batcher.images
-    learned = source.pixels if isinstance(source, StateSource) else source
-    images: ImageSource = AnsweringPixels(learned.size, learned.picture_size, learned.grey)
+    source, learned = batcher.images, pixels_of(batcher.images)
+    pixels = AnsweringPixels(learned.size, learned.picture_size, learned.grey)
+    images: ImageSource = pixels
     if isinstance(source, StateSource):
         before = run.cache_of_states(model.image)
-        images = AnsweringStates(images, AnsweringEncoder(model.image), source.views, source.seed, before)
+        images = AnsweringStates(pixels, AnsweringEncoder(model.image), source.views, source.seed, before)
     texts = None
     if batcher.texts is not None:
         texts, model.text.once = AnsweringTexts(answering_texts(model.text)), PerText(TEXT_BYTES)

@@ -148,6 +148,8 @@ class PriorSource:
         assert self._text is not None
         assert inputs.text_states is not None
         text, states, keep = self._text, inputs.text_states.cpu(), inputs.keep.cpu()
-        return self._known(
-            inputs.tokens.cpu(), keep, lambda rows: text.sentence(states[rows], keep[rows], self._layers)
-        )
+
+        def vectors(length: int, rows: Tensor) -> Tensor:
+            return text.sentence(states[rows], keep[rows], self._layers, length)
+
+        return self._known(inputs.tokens.cpu(), keep, vectors)
