@@ -26,6 +26,7 @@ from discern_vqa.commands import (
     recipes,
     runs,
     score,
+    sharing,
     start,
 )
 from discern_vqa.errors import DiscernError
@@ -79,6 +80,8 @@ app.command()(answers.ask)
 app.command()(predict.predict)
 app.command()(explaining.explain)
 app.command()(dicom.dicom)
+app.command()(sharing.export)
+app.command()(sharing.push)
 app.command()(doctor.doctor)
 
 
