@@ -25,9 +25,9 @@ _ANEW = "discern predict RUN QUESTIONS --out answers.jsonl writes such lines"
 class RunInfo:
     """The model that answered, as the algorithm that a DICOM object names.
 
-    name: of the run folder when it was made. model: as the recipe names it. weights: SHA-256 of the weights in hexadecimal. made_at:
-    when the answers were given; it dates the objects, and is part of their identifiers, so that writing the same
-    answers again gives the same objects.
+    name: of the run folder when it was made. model: as the recipe names it. weights: SHA-256 of the weights, in
+    hexadecimal. made_at: when the answers were given; it dates the objects, and is part of their identifiers, so that
+    writing the same answers again gives the same objects.
     """
 
     name: str
