@@ -1,80 +1,23 @@
 """Answers as DICOM objects: what each says, whose it is, and where it lies; and what is refused."""
 
 import hashlib
-import io
 import json
-from copy import deepcopy
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
-from _medical import dicom, sequence, written
-from highdicom import seg, sr
+from _dicom_out import BARE, OURS, OUTSIDE, RUN, SURE, UNSURE, again, source, spot
+from highdicom import sr
 from highdicom._standard_utils import get_module_attribute_map
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.sr.coding import Code
 
 from discern_vqa.data.judged import Verdict
-from discern_vqa.dicom_out import KINDS, HeatMap, Reported, RunInfo, file_of, objects_of, read_source
+from discern_vqa.dicom_out import KINDS, Reported, RunInfo, objects_of, read_source
 from discern_vqa.dicom_out import patient as modules
 from discern_vqa.dicom_out.drawn import page, pixels
 from discern_vqa.errors import ConfigError, DataError, DiscernError, ImageError, RunError
-
-RUN = RunInfo("chest", "cmdpi", "ab" * 32, datetime(2026, 11, 30, 12, 30, 5))
-SURE = Verdict("yes", 0.9312, True, False, "", ("yes", "no"), 0.9, ())
-UNSURE = Verdict("Nein", 0.3, True, True, "a confidence of 0.30 is below 0.55", None, 0.9, ())
-OUTSIDE = Verdict(
-    "left lung", 0.5, True, True, "the image is unlike what I was trained on", ("left lung",), 0.9, ("image",)
-)
-BARE = Verdict("left lung", 0.4567, False, False, "", None, None, ())
-OURS = "99DISCERN"
-ODD = {
-    "SpecificCharacterSet": ["", "ISO 2022 IR 87"],
-    "PatientName": "Yamada^Tarou=山田^太郎=やまだ^たろう",
-    "PatientID": " 0815 ",  # a space in front counts
-    "PatientBirthDate": "19700101",
-    "PatientSex": "X",  # the standard has no such value
-    "PatientAge": "056Y",
-    "EthnicGroup": "none",
-    "OtherPatientIDsSequence": [{"PatientID": "77", "IssuerOfPatientID": "山"}],
-    "StudyInstanceUID": "1.2.840.1",
-    "SeriesInstanceUID": "1.2.840.2",
-    "SOPInstanceUID": "1.2.840.3",
-    "SOPClassUID": "1.2.840.10008.5.1.4.1.1.1",
-    "StudyDate": "20200229",
-    "StudyDescription": "Thorax a.p.",
-    "StudyID": "S1",
-    "AccessionNumber": "A-17",
-    "ReferringPhysicianName": "Weiß^Ruth",
-    "PhysiciansOfRecord": ["One^A", "Two^B"],
-    "InstitutionName": "Hospital of the North",
-    "StationName": "ROOM7",
-    "Modality": "CR",
-}  # fmt: skip
-
-
-def source(folder: Path, values: np.ndarray | None = None, name: str = "a.dcm", choice: str = "", **elements):
-    """An image of 40 x 60 pixels that was written and read again."""
-    shades = np.tile(np.arange(60, dtype=np.uint16) * 60, (40, 1)) if values is None else values
-    changed = {**ODD, **elements}
-    for keyword in [key for key, value in changed.items() if isinstance(value, list) and isinstance(value[0], dict)]:
-        changed[keyword] = sequence(*changed[keyword])
-    file = written(folder / name, dicom(shades, **changed))
-    return read_source(file.with_name(f"{file.name}{choice}"))
-
-
-def spot(rows: int = 40, columns: int = 60) -> HeatMap:
-    """A map that is hot in the upper right corner alone."""
-    weights = np.zeros((rows, columns))
-    weights[: rows // 4, -columns // 4 :] = 1.0
-    return HeatMap(weights, "attention rollout. Measured: it points well.")
-
-
-def again(made) -> pydicom.Dataset:
-    """The object as another program reads it from its file."""
-    return pydicom.dcmread(io.BytesIO(file_of(made)))
 
 
 def test_the_modules_are_those_of_the_standard():
@@ -191,76 +134,6 @@ def test_the_same_answers_are_the_same_objects_and_others_are_others(tmp_path):
         [made.SeriesInstanceUID for made in objects_of([one], given, RUN, ["sr", "seg"], number)] for number in (1, 2)
     ]
     assert series[0] == series[1]  # objects about further images join the series
-
-
-def heat_of(made) -> np.ndarray:
-    """(rows, columns) of its only segment as another program reads it, in [0, 1]."""
-    read = seg.Segmentation.from_dataset(again(made))
-    assert (read.SegmentationType, read.number_of_segments) == ("FRACTIONAL", 1)
-    return read.get_pixels_by_source_instance(
-        ["1.2.840.3"], ignore_spatial_locations=True, assert_missing_frames_are_empty=True
-    )[0, :, :, 0]
-
-
-def test_a_heat_map_lies_on_the_pixels_of_the_file_however_it_was_shown(tmp_path):
-    def map_of(given, heat):
-        (made,) = objects_of([Reported("Where?", BARE, heat=heat), Reported("Mass?", SURE)], given, RUN, ["seg"])
-        return heat_of(made)
-
-    plain = map_of(source(tmp_path), spot())
-    assert plain.shape == (40, 60)
-    assert plain[:10, 45:].min() == 1.0
-    assert plain[12:].max() == plain[:, :43].max() == 0.0
-    # Shown mirrored, the corner is at the left of the file; shown with square pixels, rows are stretched.
-    mirrored = map_of(source(tmp_path, choice="#mirror=yes"), spot())
-    assert np.array_equal(mirrored, plain[:, ::-1])
-    given = source(tmp_path, name="tall.dcm", PixelSpacing=[2.0, 1.0])
-    assert given.image.size == (60, 80)
-    assert np.abs(map_of(given, spot(80, 60)) - plain).mean() < 0.01
-
-
-def test_of_a_file_of_several_frames_the_one_that_was_seen_is_named(tmp_path):
-    frames = np.random.default_rng(0).integers(0, 4000, (3, 40, 60), dtype=np.uint16)
-    for choice, frame in (("", 2), ("#frame=3", 3)):
-        kind = "1.2.840.10008.5.1.4.1.1.3.1"  # ultrasound of several frames
-        given = source(tmp_path, frames, name="run.dcm", choice=choice, SOPClassUID=kind, PatientOrientation=["L", "F"])
-        assert given.frame == frame
-        before = deepcopy(given.dataset)
-        made = objects_of([Reported("Where?", BARE, heat=spot())], given, RUN, KINDS)
-        report, capture, document, segments = map(again, made)
-        group = sr.Comprehensive3DSR.from_dataset(report).content.get_image_measurement_groups()[0]
-        assert group.source_images[0].ReferencedSOPSequence[0].ReferencedFrameNumber == frame
-        assert capture.SourceImageSequence[0].ReferencedFrameNumber == frame
-        assert "ReferencedFrameNumber" not in document.SourceInstanceSequence[0]  # the standard has no place for it
-        (place,) = segments.PerFrameFunctionalGroupsSequence
-        assert place.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber == frame
-        assert list(segments.PatientOrientation) == ["L", "F"]
-        assert given.dataset == before, "the source is left as it was"
-        for one in (report, capture, document, segments):
-            classes = {
-                item.ReferencedSOPClassUID
-                for element in one.iterall() if element.VR == "SQ"
-                for item in element.value if item.get("ReferencedSOPInstanceUID") == given.dataset.SOPInstanceUID
-            }  # fmt: skip
-            assert classes == {kind}, one.Modality
-
-
-def test_a_frame_that_has_a_place_in_the_patient_keeps_it(tmp_path):
-    """An enhanced file: each frame has a position, all share orientation and spacing."""
-    frames = np.random.default_rng(0).integers(0, 4000, (3, 40, 60), dtype=np.uint16)
-    shared = [{"PlaneOrientationSequence": [{"ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}],
-               "PixelMeasuresSequence": [{"PixelSpacing": [0.5, 0.5], "SliceThickness": 2}]}]  # fmt: skip
-    own = [{"PlanePositionSequence": [{"ImagePositionPatient": [0, 0, 2 * number]}]} for number in range(3)]
-    placed = {"FrameOfReferenceUID": "1.2.840.9", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.2.1"}
-    given = source(tmp_path, frames, choice="#frame=3", SharedFunctionalGroupsSequence=shared,
-                   PerFrameFunctionalGroupsSequence=own, **placed)  # fmt: skip
-    (made,) = objects_of([Reported("Where?", BARE, heat=spot())], given, RUN, ["seg"])
-    read = again(made)
-    assert read.FrameOfReferenceUID == "1.2.840.9"
-    (frame,) = read.PerFrameFunctionalGroupsSequence
-    assert frame.PlanePositionSequence[0].ImagePositionPatient == [0, 0, 4]
-    measures = read.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
-    assert (list(measures.PixelSpacing), measures.SliceThickness) == ([0.5, 0.5], 2)
 
 
 def test_a_capture_shows_the_image_as_it_was_seen_and_nothing_over_it(tmp_path):
