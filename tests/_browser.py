@@ -5,19 +5,23 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+import numpy as np
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from numpy.typing import NDArray
+from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
 
 from discern_vqa.serve.app import build
 from discern_vqa.serve.service import Service
 from discern_vqa.serve.settings import Settings
 
+_KINDS = {"js": "text/javascript", "json": "application/json", "html": "text/html", "css": "text/css"}
 WAIT = 30.0
 """Seconds that a model may take to load on a busy machine."""
 
@@ -64,11 +68,18 @@ def browser() -> Iterator[Browser]:
             opened.close()
 
 
+def give_file(route: Route) -> None:
+    """Answers a request with a file of the page; "/" is an empty document."""
+    name = route.request.url.rsplit("/", 1)[-1]
+    body = (files("discern_vqa.serve") / "page" / name).read_text(encoding="utf-8") if name else "<!doctype html>"
+    route.fulfill(body=body, content_type=_KINDS[name.rsplit(".", 1)[-1] if name else "html"])
+
+
 class Watch:
     """Notes what a page must never do: errors, what its Content-Security-Policy stopped, requests to other origins."""
 
-    def __init__(self, context: BrowserContext, origin: str) -> None:
-        self.origin, self.faults, self.expected = origin, list[str](), 0
+    def __init__(self, context: BrowserContext, origin: str, corrections: Path) -> None:
+        self.origin, self.corrections, self.faults, self.expected = origin, corrections, list[str](), 0
         context.on("page", self._follow)
         context.on("request", lambda request: self._asked(request.url))
         context.on("console", lambda message: self._said(message.type, message.text))
@@ -93,18 +104,63 @@ class Watch:
             self.faults.append(f"{kind}: {text}")
 
 
-def pixels(page: Page, x: int, y: int, width: int, height: int) -> Any:
-    """Red of a part of the canvas as it is on the screen, rows of numbers; after what is waiting to be drawn."""
-    return page.evaluate(
-        """async ([x, y, width, height]) => {
+class Drawn(NamedTuple):
+    """Where the image is on the canvas, in pixels of the screen, and its red, rows of numbers."""
+
+    left: int
+    top: int
+    values: NDArray[np.int64]
+
+
+def drawn(page: Page) -> Drawn:
+    """What is on the canvas, once all that waits is drawn. The canvas is transparent where there is no image."""
+    left, top, values = page.evaluate(
+        """async () => {
           await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
           const canvas = document.getElementById("canvas");
-          const { data } = canvas.getContext("2d").getImageData(x, y, width, height);
-          return Array.from({ length: height }, (_, row) =>
-            Array.from({ length: width }, (_, column) => data[4 * (row * width + column)]));
-        }""",
-        [x, y, width, height],
+          const { width, height } = canvas;
+          const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+          copy.drawImage(canvas, 0, 0);
+          const { data } = copy.getImageData(0, 0, width, height);
+          let [left, top, right, bottom] = [width, height, 0, 0];
+          for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) if (data[4 * (y * width + x) + 3]) {
+            [left, top] = [Math.min(left, x), Math.min(top, y)];
+            [right, bottom] = [Math.max(right, x + 1), Math.max(bottom, y + 1)];
+          }
+          const rows = [];
+          for (let y = top; y < bottom; y++) {
+            rows.push([]);
+            for (let x = left; x < right; x++) rows.at(-1).push(data[4 * (y * width + x)]);
+          }
+          return [left, top, rows];
+        }"""
     )
+    return Drawn(left, top, np.asarray(values))
+
+
+def spot(page: Page, x: float, y: float) -> tuple[int, int]:
+    """(red, alpha) of one pixel of the canvas; x, y: its place as shares of width and height."""
+    red, alpha = page.evaluate(
+        """async ([x, y]) => {
+          await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+          const canvas = document.getElementById("canvas");
+          const copy = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+          copy.drawImage(canvas, -Math.floor(x * canvas.width), -Math.floor(y * canvas.height));
+          const { data } = copy.getImageData(0, 0, 1, 1);
+          return [data[0], data[3]];
+        }""",
+        [x, y],
+    )
+    return red, alpha
+
+
+def eventually(page: Page, is_true: Callable[[], bool]) -> None:
+    """Waits until what the page does on its own has happened."""
+    for _ in range(100):
+        if is_true():
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("it has not happened within five seconds")
 
 
 def copied(run: Path, name: str) -> Path:

@@ -2,6 +2,7 @@
 
 import { button, make, number, t } from "./texts.js";
 import { verdict, worth } from "./trust.js";
+import { placed } from "./worklist.js";
 
 const SHOWN = 6; // alternatives
 
@@ -21,6 +22,8 @@ function alternatives(entry) {
   const shown = entry.alternatives.slice(0, SHOWN);
   const rows = shown.map(([text, score]) =>
     make("li", {}, make("span", {}, text), bar(score), make("span", {}, percent(score))));
+  const rest = Math.max(0, entry.others + entry.alternatives.length - shown.length);
+  if (rest) rows.push(make("li", {}, make("span", { className: "note" }, t("others", { n: number(rest) }))));
   const title = entry.is_calibrated ? t("alternatives") : t("alternatives_uncalibrated");
   return make("details", { open: !entry.abstains }, make("summary", {}, title), make("ul", { className: "bars" }, ...rows));
 }
@@ -31,9 +34,9 @@ function told(entry, model, own) {
   const parts = [make("p", { className: "given" }, said.headline)];
   if (said.why) parts.push(make("p", { className: "why" }, said.why));
   if (said.guess) parts.push(make("p", { className: "guess" }, said.guess));
-  parts.push(make("p", { className: "trust" }, said.trust));
-  if (said.share === null) parts.push(make("p", { className: "note" }, said.noRate));
-  else parts.push(bar(said.share));
+  if (!said.isUnknown) parts.push(make("p", { className: "trust" }, said.trust));
+  if (said.noRate) parts.push(make("p", { className: "note" }, said.noRate));
+  else if (!said.isUnknown) parts.push(bar(said.share));
   if (said.set) parts.push(make("p", { className: "set" }, said.set));
   if (own) {
     const isSame = own.trim().toLowerCase() === entry.answer.trim().toLowerCase();
@@ -44,24 +47,26 @@ function told(entry, model, own) {
 }
 
 /** One case as text, for the clipboard. */
-export function asText({ entry, model, own }) {
+export function asText({ entry, model, own, where, count }) {
   const said = verdict(entry, model);
-  const lines = [entry.question, said.headline, said.why, said.guess, said.trust, said.noRate, said.set];
+  const lines = [placed(where, count), entry.question, said.headline, said.why, said.guess];
+  lines.push(said.isUnknown ? "" : said.trust, said.noRate, said.set);
   if (own) lines.push(t("own", { answer: own }));
   lines.push(`${model.run}, ${t("weights")} ${model.weights_short}. ${t("caution")}`);
   return lines.filter(Boolean).join("\n");
 }
 
 /**
- * The card of a case: {entry (of /v1/answers), model (of /v1/model), own, where (image, frame and axis), heat, cases}.
+ * The card of a case: {entry (of /v1/answers), model (of /v1/model), own (the reader's answer before, or ""), question,
+ * where (image, frame and axis), count (of its slices), kind (of its file), whose (patient and study, or "")}.
  *
  * act: {heat(case) -> explanation or null where it was switched off, similar(case) -> cases, correct(case, answer,
- * comment), save(case), copy(text)}; each may throw, and then says so itself.
+ * comment), save(case), store(case) -> count, copy(text)}; each may throw, and then says so itself.
  */
 export function card(asked, act, isOneOfSeveral) {
   const { entry, model, own } = asked;
-  const heading = [make("h3", {}, entry.question)];
-  if (isOneOfSeveral) heading.push(make("p", { className: "note" }, `${model.run} · ${model.weights_short}`));
+  const about = [placed(asked.where, asked.count), ...(isOneOfSeveral ? [model.run, model.weights_short] : [])].join(" · ");
+  const heading = [make("p", { className: "note" }, about), make("h3", {}, entry.question)];
   if (entry.error) {
     const { detail, hint } = entry.error;
     return make("article", { className: "answer" }, ...heading, make("p", { lang: "en" }, `${detail}. ${hint ?? ""}`));
@@ -74,6 +79,7 @@ export function card(asked, act, isOneOfSeveral) {
   if (model.similar) actions.append(similarButton(asked, act, extra));
   if (model.corrections) actions.append(disagreeButton(asked, act, extra));
   if (model.dicom.length && asked.kind === "DICOM") actions.append(button(t("save"), () => act.save(asked)));
+  if (model.dicomweb && asked.whose) actions.append(storeButton(asked, act, extra));
   actions.append(button(t("copy_one"), () => act.copy(asText(asked))));
   return element;
 }
@@ -102,6 +108,13 @@ function similarButton(asked, act, extra) {
   });
 }
 
+function storeButton(asked, act, extra) {
+  return button(t("store"), async () => {
+    const count = await act.store(asked);
+    if (count) extra.append(make("p", { className: "own" }, t("stored", { n: number(count), who: asked.whose })));
+  });
+}
+
 function disagreeButton(asked, act, extra) {
   return button(t("disagree"), (event) => {
     event.target.disabled = true;
@@ -110,7 +123,8 @@ function disagreeButton(asked, act, extra) {
     const comment = make("input", { type: "text", maxLength: 1000 });
     const form = make("form", { onsubmit: async (submitted) => {
       submitted.preventDefault();
-      if (await act.correct(asked, truth.value, comment.value)) form.replaceWith(make("p", { className: "own" }, t("corrected", { answer: truth.value })));
+      const isSaved = await act.correct(asked, truth.value, comment.value);
+      if (isSaved) form.replaceWith(make("p", { className: "own" }, t("corrected", { answer: truth.value })));
     } }, make("label", {}, t("truth"), make("span", { className: "line" }, truth)),
     make("label", {}, t("comment"), make("span", { className: "line" }, comment)),
     make("p", { className: "note" }, t("correction_note")), make("button", { className: "primary" }, t("correct")));

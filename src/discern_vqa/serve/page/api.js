@@ -1,5 +1,7 @@
 // What the page asks of the service (docs/serve.md). Every failure is a Problem, with what to do next where it is known.
 
+import { t } from "./texts.js";
+
 let key = "";
 
 /** What the service refused, or why it could not be reached. hint: what to do next, or "". */
@@ -24,7 +26,7 @@ async function send(method, path, { body, type } = {}) {
   try {
     answer = await fetch(path, { method, headers, body, cache: "no-store" });
   } catch {
-    throw new Problem(0, "", "");
+    throw new Problem(0, t("unreachable"), t("unreachable_hint"));
   }
   if (answer.ok) return answer;
   const told = await answer.json().catch(() => ({}));
@@ -52,9 +54,10 @@ export async function isReady() {
 }
 
 export const model = (run) => get("/v1/model", { run });
-export const suggestions = (run) => get("/v1/suggestions", { run, limit: 8 });
+export const suggestions = (run) => get("/v1/suggestions", { run, limit: 6 });
 export const images = async () => (await get("/v1/images")).images;
-export const study = async (uid) => (await posted("/v1/images", { dicomweb: { study: uid } })).images;
+export const series = async (study) => (await get("/v1/series", { study })).series;
+export const fetched = async (study, series) => (await posted("/v1/images", { dicomweb: { study, series } })).images;
 export const forget = (id) => send("DELETE", `/v1/images/${id}`);
 export const answers = (asked) => posted("/v1/answers", asked);
 export const explanation = (asked) => posted("/v1/explanations", asked);
@@ -62,6 +65,7 @@ export const similar = (asked) => posted("/v1/similar", asked);
 export const correction = (content) => posted("/v1/corrections", content);
 export const next = async (run) => (await get("/v1/next", { run, limit: 64 })).items;
 export const dicom = async (asked) => (await post("/v1/dicom", asked)).blob();
+export const stored = (asked) => posted("/v1/dicom", asked);
 
 /** Uploads files; DICOM files of one series become one image. */
 export async function upload(files) {

@@ -19,7 +19,8 @@ export class ImagePanel {
     this.image = null;
     this.isSeen = false;
     this.run = "";
-    this.viewer = new Viewer($("canvas"), () => this.#tell());
+    this.viewer = new Viewer($("canvas"), () => this.#tell(), ({ pixels, mm }) =>
+      mm === null ? t("pixels", { n: number(pixels) }) : t("mm", { n: number(mm, 1) }));
     this.gestures = new Gestures(this.viewer, (step) => this.count > 1 && (attempt(() => this.slice(this.number + step)), true));
     this.#wire();
   }
@@ -132,6 +133,9 @@ export class ImagePanel {
         this.#tell();
         this.changed();
       }
+    } catch (problem) {
+      this.viewer.clear(); // never another slice than the number says
+      throw problem;
     } finally {
       this.isLoading = false;
     }
@@ -187,7 +191,8 @@ export class ImagePanel {
       if (!$("preset").value) $("preset").value = "own";
     }
     const { length } = viewer;
-    if (length) parts.push(length.mm === null ? t("length_pixels", { n: number(length.pixels) }) : t("length_mm", { n: number(length.mm, 1) }));
+    if (length?.mm === null) parts.push(t("length_pixels", { n: number(length.pixels) }));
+    else if (length) parts.push(t("length_mm", { n: number(length.mm, 1) }));
     else if (this.gestures.tool === "length") parts.push(t(viewer.frame.across === null ? "length_how_pixels" : "length_how"));
     $("status").textContent = parts.join(" · ");
   }

@@ -9,13 +9,15 @@ import { named, ordered, Worklist } from "./worklist.js";
 const $ = (id) => document.getElementById(id);
 const SETTINGS = { language: "value", theme: "value", second: "checked", shortcuts: "checked" };
 
+const store = settingsStore();
+
 let model = null;
 let versus = null;
 let images = [];
 
 const panel = new ImagePanel(attempt, () => questions.cool());
 const questions = new Questions(panel, attempt, () => (versus ? [model, versus] : [model]), show, () => attempt(refresh));
-const worklist = new Worklist($("studies"), (row) => attempt(() => openRow(row)));
+const worklist = new Worklist($("studies"), (row) => attempt(() => openRow(row)), () => $("second").checked);
 
 /** Runs `act`; says what went wrong, and what to do next. False then. */
 async function attempt(act) {
@@ -26,8 +28,9 @@ async function attempt(act) {
   } catch (problem) {
     if (!(problem instanceof api.Problem)) throw problem;
     if (problem.status === 401) $("key-dialog").showModal();
-    const detail = problem.message || t("unreachable");
-    $("fault").replaceChildren(make("strong", {}, detail), " ", problem.hint || (problem.message ? "" : t("unreachable_hint")));
+    const lang = problem.status ? "en" : document.documentElement.lang; // what comes from the service is English
+    const [detail, hint] = problem.status === 404 ? [t("gone"), t("gone_hint")] : [problem.message, problem.hint];
+    $("fault").replaceChildren(make("strong", { lang }, detail), " ", make("span", { lang }, hint));
     $("fault").hidden = false;
     return false;
   }
@@ -55,7 +58,7 @@ async function useModel(run) {
   $("run").replaceChildren(...names);
   const others = model.runs.filter((name) => name !== model.run);
   $("versus-line").hidden = !others.length;
-  $("versus").replaceChildren(make("option", { value: "" }, t("versus_none")), ...others.map((name) => make("option", { value: name }, name)));
+  $("versus").replaceChildren($("versus").options[0], ...others.map((name) => make("option", { value: name }, name)));
   versus = null;
   $("study-form").hidden = !model.dicomweb;
   aboutModel();
@@ -72,17 +75,37 @@ async function add(found) {
   await refresh();
 }
 
+/** Lists the series of a study of the archive; the only one is opened, of several the reader chooses. */
+async function openStudy(study) {
+  const found = await api.series(study);
+  $("series-line").hidden = found.length < 2;
+  const about = ({ modality, body_part: part, images: count }) =>
+    [modality, part, t("series_images", { n: number(count) })].filter(Boolean).join(", ");
+  $("series").replaceChildren(make("option", { value: "" }), 
+    ...found.map((one) => make("option", { value: one.series }, about(one))));
+  $("series").dataset.study = study;
+  if (found.length > 1) return $("series").focus();
+  $("series").selectedIndex = 1;
+  await openSeries();
+}
+
+async function openSeries() {
+  await add(await api.fetched($("series").dataset.study, $("series").value));
+}
+
 const uploaded = (files) => attempt(async () => {
   $("news").textContent = t("reading");
   await add(await api.upload(files));
   $("news").textContent = t("opened");
-  $("question").focus();
+  // Not on a phone, whose keyboard would cover the image.
+  if (matchMedia("(pointer: fine)").matches) $("question").focus({ preventScroll: true });
 });
 
 /** Shows the image and frame of `where`, unless it is shown already. */
 async function show(where) {
   const image = images.find(({ id }) => id === where.image);
   if (!image) throw new api.Problem(404, t("gone"), t("gone_hint"));
+  if (panel.isSeen) await panel.showSeen(false);
   if (!panel.where || panel.where.image !== where.image) {
     questions.clear();
     await panel.open(image, where);
@@ -91,7 +114,7 @@ async function show(where) {
 }
 
 function listImages() {
-  $("images").hidden = images.length < 2;
+  $("images").hidden = images.length < (panel.image ? 2 : 1);
   $("image-choice").replaceChildren(...images.map((image) =>
     make("option", { value: image.id, selected: image.id === panel.image?.id }, named(image))));
   if (!panel.image) $("image-choice").value = "";
@@ -137,7 +160,7 @@ function aboutModel() {
 function settle() {
   document.documentElement.dataset.theme = $("theme").value;
   speak($("language").value);
-  for (const [id, property] of Object.entries(SETTINGS)) localStorage.setItem(`discern.${id}`, JSON.stringify($(id)[property]));
+  for (const [id, property] of Object.entries(SETTINGS)) store.setItem(`discern.${id}`, JSON.stringify($(id)[property]));
   if (!model) return;
   aboutModel();
   panel.controls();
@@ -146,10 +169,19 @@ function settle() {
   questions.speak();
 }
 
+/** Where settings are kept, never a question or an answer; nowhere, where the browser keeps nothing. */
+function settingsStore() {
+  try {
+    return localStorage;
+  } catch {
+    return { getItem: () => null, setItem() {} };
+  }
+}
+
 function remembered() {
   $("language").value = navigator.language.startsWith("de") ? "de" : "en";
   for (const [id, property] of Object.entries(SETTINGS)) {
-    const value = localStorage.getItem(`discern.${id}`);
+    const value = store.getItem(`discern.${id}`);
     if (value !== null) $(id)[property] = JSON.parse(value);
   }
 }
@@ -175,6 +207,7 @@ function wire() {
     if ($("file").files.length) uploaded([...$("file").files]);
     $("file").value = "";
   });
+  $("drop").addEventListener("click", () => $("file").click());
   for (const name of ["dragenter", "dragover", "dragleave", "drop"]) {
     document.addEventListener(name, (event) => {
       event.preventDefault();
@@ -201,9 +234,11 @@ function wire() {
   }));
   $("study-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    attempt(async () => add(await api.study($("study").value.trim())));
+    const study = $("study").value.trim();
+    attempt(() => ($("series").value && $("series").dataset.study === study ? openSeries() : openStudy(study)));
   });
   $("run").addEventListener("change", () => attempt(async () => {
+    questions.clear();
     await useModel($("run").value);
     await refresh();
   }));

@@ -5,6 +5,7 @@ import * as api from "./api.js";
 import { coloured } from "./heat.js";
 import { button, make, t } from "./texts.js";
 import { verdict } from "./trust.js";
+import { placed, whose } from "./worklist.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -63,26 +64,30 @@ export class Questions {
     if (this.shown) this.#show(this.shown);
   }
 
+  /** Takes the cards away; an answer that is on its way is then listed, and not shown for another image. */
   clear() {
-    this.shown = null;
+    this.shown = this.latest = null;
     $("answers").replaceChildren();
   }
 
   async #answer(question, where, own) {
+    const mine = (this.latest = {});
+    const { image, count } = this.panel; // now: another one may be shown when the answer comes
+    const about = { own, where, question, count, kind: image.kind, whose: whose(image) };
     $("send").disabled = true;
     try {
       const models = this.models();
       const replies = await Promise.all(models.map((model) => api.answers({ ...where, questions: [question], run: model.run })));
-      const kind = this.panel.image?.kind;
-      const cases = replies.map((reply, index) => ({ entry: reply.answers[0], model: models[index], own, where, kind, question }));
+      const cases = replies.map((reply, index) => ({ ...about, entry: reply.answers[0], model: models[index] }));
       const turn = { question, where, cases };
       const isAnswered = cases.every(({ entry }) => !entry.error);
       if (isAnswered) this.history.push(turn);
       this.#list();
+      this.asked();
+      if (this.latest !== mine) return;
       this.#show(turn);
       if ($("answers").getBoundingClientRect().top > innerHeight - 160) $("answers").scrollIntoView();
       $("news").textContent = cases.map((asked) => (asked.entry.error ? asked.entry.error.detail : this.#headline(asked, true))).join(" ");
-      this.asked();
     } finally {
       $("send").disabled = false;
     }
@@ -90,7 +95,7 @@ export class Questions {
 
   #headline({ entry, model }, isLong) {
     const said = verdict(entry, model);
-    return isLong ? `${said.headline}. ${said.why} ${said.trust}` : said.headline;
+    return isLong ? `${said.headline}. ${said.why || said.trust}` : said.headline;
   }
 
   #show(turn) {
@@ -101,6 +106,7 @@ export class Questions {
       similar: (asked) => this.#get(() => api.similar(this.#about(asked))).then((got) => got?.cases),
       correct: (asked, truth, comment) => this.#correct(asked, truth, comment),
       save: (asked) => this.#save(asked),
+      store: (asked) => this.#store(asked),
       copy: (text) => this.#copy(text),
     };
     $("answers").replaceChildren(...turn.cases.map((asked) => answer.card(asked, act, turn.cases.length > 1)));
@@ -109,7 +115,7 @@ export class Questions {
   #list() {
     $("history").hidden = !this.history.length;
     const rows = [...this.history].reverse().map((turn) => make("li", {}, button(
-      `${turn.question} — ${turn.cases.map((asked) => this.#headline(asked)).join(" / ")}`,
+      `${placed(turn.where, turn.cases[0].count)}: ${turn.question} — ${turn.cases.map((asked) => this.#headline(asked)).join(" / ")}`,
       () => this.attempt(async () => {
         await this.open(turn.where);
         this.#show(turn);
@@ -158,16 +164,23 @@ export class Questions {
 
   #save(asked) {
     return this.attempt(async () => {
-      const { image, frame } = asked.where;
-      const content = await api.dicom({ image, frame, question: asked.question, run: asked.model.run, kinds: asked.model.dicom });
+      const content = await api.dicom(this.#about(asked));
       const address = URL.createObjectURL(content);
       make("a", { href: address, download: "discern-dicom.zip" }).click();
-      URL.revokeObjectURL(address);
+      setTimeout(() => URL.revokeObjectURL(address), 60_000); // the browser may ask where to first
     });
+  }
+
+  /** How many objects the archive took; 0 where the reader did not want it, or it failed. */
+  async #store(asked) {
+    if (!confirm(t("store_confirm", { who: asked.whose }))) return 0;
+    const got = await this.#get(() => api.stored({ ...this.#about(asked), store: true }));
+    return got ? got.stored.length : 0;
   }
 
   #copy(text) {
     return this.attempt(async () => {
+      if (!navigator.clipboard) throw new api.Problem(0, t("no_clipboard"), t("no_clipboard_hint"));
       await navigator.clipboard.writeText(text);
       $("news").textContent = t("copied");
     });

@@ -42,5 +42,17 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-/** A button that does something. */
-export const button = (words, act, properties = {}) => make("button", { type: "button", onclick: act, ...properties }, words);
+/** A button that does something; while it does, it is marked as busy and does it no second time. */
+export function button(words, act, properties = {}) {
+  const press = make("button", { type: "button", ...properties }, words);
+  press.addEventListener("click", async (event) => {
+    if (press.ariaBusy === "true") return;
+    press.ariaBusy = "true";
+    try {
+      await act(event);
+    } finally {
+      press.ariaBusy = null;
+    }
+  });
+  return press;
+}

@@ -27,17 +27,24 @@ export function whose({ patient, study }) {
 
 const numbers = new Map(); // of each image that this tab has seen, in their order
 
+const numberOf = (id) => numbers.get(id) ?? numbers.set(id, numbers.size + 1).get(id);
+
 /** "Image 3: CT, 512 x 512, 120 slices". */
 export function named(image) {
-  if (!numbers.has(image.id)) numbers.set(image.id, numbers.size + 1);
-  return t("image_number", { n: numbers.get(image.id), about: whose(image) || described(image) });
+  const about = [whose(image), described(image)].filter(Boolean).join(" · ");
+  return `${t("image_number", { n: numberOf(image.id) })}: ${about}`;
+}
+
+/** "Image 3, slice 12" of what the service calls {image, frame}; count: how many slices the image has. */
+export function placed({ image, frame }, count) {
+  const name = t("image_number", { n: numberOf(image) });
+  return count > 1 ? `${name}, ${t("slice_number", { n: number(frame) })}` : name;
 }
 
 export class Worklist {
-  /** list: the <ol>; open(row): called to open a row. */
-  constructor(list, open) {
-    this.list = list;
-    this.open = open;
+  /** list: the <ol>; open(row): called to open a row; isBlind(): whether the reader is to answer first. */
+  constructor(list, open, isBlind) {
+    Object.assign(this, { list, open, isBlind });
     this.rows = [];
     this.at = -1;
   }
@@ -49,7 +56,7 @@ export class Worklist {
 
   #button({ image, item }, index) {
     const rate = item?.is_calibrated ? ` (${t("right_short", { n: ofHundred(item.confidence) })})` : "";
-    const given = item && (item.abstains ? t("unknown") : item.answer + rate);
+    const given = item && (this.isBlind() ? t("hidden") : item.abstains ? t("unknown") : item.answer + rate);
     const press = button("", () => this.#choose(index), { className: index === this.at ? "chosen" : "" });
     press.append(make("strong", {}, named(image)), make("br"),
       item ? `${item.question} ${given}` : t("unanswered"));
