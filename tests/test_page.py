@@ -262,33 +262,36 @@ def test_it_speaks_german_and_says_what_went_wrong(desk: Desk) -> None:
     assert "the image" in page.inner_text("#fault")
 
 
-def test_a_study_of_the_archive_shows_whose_it_is_and_which_series_there_are(desk: Desk) -> None:
+def test_of_a_study_of_the_archive_a_series_is_chosen_and_whose_it_is_stays_on_the_screen(desk: Desk) -> None:
     page = desk.page
     desk.put(**{"one.dcm": dicom(RAMP, **CT)})
-    desk.put(**{"two.png": png(5)})
     patient = {"name": "Doe^Jane", "id": "4711", "birth_date": "1970-01-31"}
     study = {"date": "2024-05-06", "description": "chest", "accession": "A1"}
-    found = [image | {"patient": patient, "study": study} for image in page.request.get("/v1/images").json()["images"]]
+    (held,) = page.request.get("/v1/images").json()["images"]
     about = page.request.get("/v1/model").json() | {"dicomweb": True}
+    listed = [{"series": f"1.2.{n}", "modality": "CT", "body_part": "CHEST", "images": n} for n in (4, 5)]
+    asked: list[object] = []
 
     def archive(route: Route) -> None:
-        if "json" in route.request.headers.get("content-type", ""):
-            assert route.request.post_data_json == {"dicomweb": {"study": "1.2.3"}}
-            route.fulfill(status=201, json={"images": found})
+        if route.request.method == "POST":
+            asked.append(route.request.post_data_json)
+            route.fulfill(status=201, json={"images": [held | {"patient": patient, "study": study}]})
         else:
             route.continue_()
 
     page.route("**/v1/model*", lambda route: route.fulfill(json=about))
+    page.route("**/v1/series?study=1.2", lambda route: route.fulfill(json={"series": listed}))
     page.route("**/v1/images", archive)
     page.reload()
-    page.fill("#study", "1.2.3")
+    page.fill("#study", "1.2")
     page.press("#study", "Enter")
+    expect(page.locator("#series")).to_be_focused()
+    assert page.locator("#series option").all_text_contents() == ["", "CT, CHEST, 4 images", "CT, CHEST, 5 images"]
+    page.select_option("#series", "1.2.5")
+    page.click("#study-form button")
     whose = "Doe^Jane · 4711 · 1970-01-31 · 2024-05-06 · chest · A1"
     expect(page.locator("#who")).to_have_text(f"From the archive: {whose}")
-    options = page.locator("#image-choice option").all_text_contents()
-    assert all(whose in option for option in options)
-    assert ["CT" in option for option in options] == [False, True]
-    page.select_option("#image-choice", index=1)
+    assert asked == [{"dicomweb": {"study": "1.2", "series": "1.2.5"}}]
     expect(page.locator("#centre")).to_have_value("39.5")
 
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, Route, expect
 MODEL = {
     "run": "demo", "runs": ["demo"], "weights_short": "0123abcd", "model": "cmdpi", "dataset": "phantom", "answers": 2,
     "calibrated": True, "fitted_on": {"n": 10}, "abstains_below": 0.5, "detects_outside": False, "explains": [],
-    "similar": False, "corrections": False, "dicomweb": False, "dicom": ["sr", "sc"], "figures": None,
+    "similar": False, "corrections": False, "dicomweb": True, "dicom": ["sr", "sc"], "figures": None,
 }  # fmt: skip
 
 
@@ -23,6 +23,7 @@ class Service:
         self.waiting: dict[str, list[Callable[[], None]]] = {"answers": [], "frames": []}
         self.slow: set[str] = set()
         self.broken: set[str] = set()
+        self.stored: list[Any] = []
 
     def __call__(self, route: Route) -> None:
         path = route.request.url.partition("page.test/")[2].partition("?")[0]
@@ -51,16 +52,20 @@ class Service:
             "v1/suggestions": {"questions": [], "answers": []},
             "v1/images": {"images": [image("b"), image("a")]},
             "v1/next": {"items": []},
-            "v1/dicom": asked,
+            "v1/dicom": {"stored": ["1.2", "1.3"]} if "store" in asked else asked,
             "v1/answers": {"answers": [entry(text) for text in asked.get("questions", [])]},
         }
+        if "store" in asked:
+            self.stored.append(asked)
         route.fulfill(json=replies[path])
 
 
 def image(id: str) -> dict[str, Any]:
     return {
         "id": id, "kind": "DICOM", "columns": 4, "rows": 4, "modality": "CT", "frames": 9, "frame": 5, "axes": {},
-        "windows": [], "sides": None, "steps": [], "warnings": [], "patient": None, "study": None,
+        "windows": [], "sides": None, "steps": [], "warnings": [],
+        "patient": {"name": "Doe^Jane"} if id == "b" else None,
+        "study": {"description": "chest"} if id == "b" else None,
     }  # fmt: skip
 
 
@@ -149,4 +154,21 @@ def test_an_answer_is_saved_as_dicom_for_the_image_and_the_slice_that_it_is_abou
         page.get_by_role("button", name="Save as DICOM").click()
     assert download.value.suggested_filename == "discern-dicom.zip"
     sent = json.loads(download.value.path().read_bytes())
-    assert sent == {"image": "a", "frame": 3, "question": "first", "run": "demo", "kinds": ["sr", "sc"]}
+    assert sent == {"image": "a", "frame": 3, "question": "first", "run": "demo"}
+    assert page.get_by_role("button", name="Send to the archive").count() == 0  # it did not come from there
+
+
+def test_an_answer_goes_to_the_archive_only_where_the_reader_confirms_whose_it_is(desk: tuple[Page, Service]) -> None:
+    page, service = desk
+    page.select_option("#image-choice", "b")
+    ask(page, "first")
+    send = page.get_by_role("button", name="Send to the archive")
+    told: list[str] = []
+    page.once("dialog", lambda dialog: (told.append(dialog.message), dialog.dismiss()))
+    send.click()
+    assert told == ["Send this answer to the archive, marked as research? Patient and study: Doe^Jane · chest"]
+    assert service.stored == []
+    page.once("dialog", lambda dialog: dialog.accept())
+    send.click()
+    expect(page.locator(".own")).to_have_text("2 objects are in the archive: Doe^Jane · chest")
+    assert service.stored == [{"image": "b", "frame": 5, "question": "first", "run": "demo", "store": True}]

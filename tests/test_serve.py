@@ -220,6 +220,9 @@ def test_images_come_from_an_archive_with_their_patient_and_answers_go_there(run
         assert client.get("/v1/model").json()["dicomweb"] is True
         (about,) = client.post("/v1/images", json={"dicomweb": {"study": "1.2.826.9"}}).json()["images"]
         assert (about["frames"], about["patient"]["name"], about["study"]["date"]) == (2, NAME, "20261130")
+        listed = client.get("/v1/series?study=1.2.826.9").json()
+        assert listed == {"series": [{"series": "1.2.826.9.1", "modality": "CT", "body_part": "", "images": 2}]}
+        assert [client.get(f"/v1/series?study={uid}").status_code for uid in ("1.2.826.666", "x")] == [502, 422]
         for number in (1, 2):
             frame = client.get(f"/v1/images/{about['id']}/frames/{number}")
             assert np.array_equal(pixels(frame), scene(seed=number))

@@ -38,7 +38,7 @@ def choose(archive: Archive, study: str, series: str = "", instance: str = "") -
         checked_uid(uid, name) if uid else "" for uid, name in ((series, "--series"), (instance, "--instance"))
     )
     listed = archive.images(study, series)
-    images = [one for one in listed if _may_be_image(one) and (not instance or one.instance == instance)]
+    images = [one for one in listed if may_be_image(one) and (not instance or one.instance == instance)]
     if not images:
         what = f"instance {instance}" if instance else "image"
         where = f"series {series} of study {study}" if series else f"study {study}"
@@ -66,7 +66,8 @@ def choose(archive: Archive, study: str, series: str = "", instance: str = "") -
     return Address(study, chosen.series, chosen.instance, f"{sign}{choice}"), several if len(images) > 1 else ""
 
 
-def _may_be_image(one: Listed) -> bool:
+def may_be_image(one: Listed) -> bool:
+    """False for reports, segmentations and the like, and for what names no series or instance."""
     return one.modality not in _NO_IMAGES and bool(one.instance) and bool(one.series)
 
 

@@ -9,12 +9,13 @@ import zipfile
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from discern_vqa.dicom_out.reported import HeatMap, Reported, RunInfo
 from discern_vqa.dicomweb.address import Address, checked_uid
-from discern_vqa.dicomweb.archive import Archive
-from discern_vqa.dicomweb.choosing import choose
+from discern_vqa.dicomweb.archive import Archive, Listed
+from discern_vqa.dicomweb.choosing import choose, may_be_image
+from discern_vqa.errors import DataError
 from discern_vqa.imaging.decoded import explained
 from discern_vqa.serve.memory_file import MemoryFile
 from discern_vqa.serve.problems import Problem
@@ -33,6 +34,22 @@ class Fetched(NamedTuple):
     files: list[bytes]
     patient: dict[str, str]
     study: dict[str, str]
+
+
+def series_of(url: str, study: str) -> list[dict[str, Any]]:
+    """The series of a study that hold images, in the archive's order. Raises ConfigError: no UID; DataError: the study
+    has no image; ArchiveError."""
+    with Archive(url) as archive:
+        listed = archive.images(checked_uid(study, "study"))
+    series: dict[str, list[Listed]] = {}
+    for one in filter(may_be_image, listed):
+        series.setdefault(one.series, []).append(one)
+    if not series:
+        raise DataError(f"the archive has no image in study {study}", hint="check the UID with your viewer")
+    return [
+        {"series": uid, "modality": some[0].modality, "body_part": some[0].body_part, "images": len(some)}
+        for uid, some in series.items()
+    ]
 
 
 def fetch(url: str, study: str, series: str, instance: str, bounds: Bounds) -> Fetched:

@@ -52,6 +52,17 @@ class Named(_Given):
     instance: ShortText = ""
 
 
+class ListedSeries(BaseModel):
+    series: str
+    modality: str
+    body_part: str
+    images: int
+
+
+class SeriesBody(BaseModel):
+    series: list[ListedSeries]
+
+
 class FetchBody(_Given):
     dicomweb: Named
 

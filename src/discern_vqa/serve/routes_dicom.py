@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
 from discern_vqa.data.answers import Answer
+from discern_vqa.dicom_out.reported import Reported
 from discern_vqa.serve import archive
 from discern_vqa.serve.bodies import ExplainBody
 from discern_vqa.serve.problems import Problem, of_error
@@ -47,7 +48,7 @@ async def dicom(body: DicomBody, request: Request, service: Running) -> Response
     (result,) = answered.results
     if not isinstance(result, Answer):
         raise of_error(result)
-    reported = archive.Reported(question.text, result.verdict, result.mode, result.notes)
+    reported = Reported(question.text, result.verdict, result.mode, result.notes)
     heat = None
     if body.heat or "seg" in body.kinds:
         job = service.worker.do(lambda answerer: answerer.heat(question, body.method))

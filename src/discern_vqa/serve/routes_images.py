@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from discern_vqa.imaging.images import load_image, open_image
 from discern_vqa.imaging.stored import StoredFrame, stored_frame
-from discern_vqa.serve.archive import fetch
-from discern_vqa.serve.bodies import FetchBody, ImageBody, ImagesBody
+from discern_vqa.serve.archive import fetch, series_of
+from discern_vqa.serve.bodies import FetchBody, ImageBody, ImagesBody, SeriesBody
 from discern_vqa.serve.images import Held, window_fields
 from discern_vqa.serve.problems import Problem
 from discern_vqa.serve.service import Service
@@ -73,15 +73,27 @@ async def _add(
 async def _fetch(request: Request, service: Service) -> dict[str, Any]:
     """The images that a JSON body names, from the archive of the service. Raises Problem."""
     settings = service.settings
-    if not settings.dicomweb:
-        raise Problem(422, "this service has no archive to fetch from", "upload the file itself")
+    url = _archive(service)
     try:
         named = FetchBody.model_validate_json(await request.body()).dicomweb
     except ValidationError as error:
         raise Problem(422, "the body names no image of the archive", '{"dicomweb": {"study": UID}}') from error
-    given = (settings.dicomweb, named.study, named.series, named.instance, settings.bounds)
+    given = (url, named.study, named.series, named.instance, settings.bounds)
     fetched = await service.in_thread(fetch, *given)
     return await _add(request, service, fetched.files, fetched.patient, fetched.study)
+
+
+def _archive(service: Service) -> str:
+    """The address of the archive. Raises Problem: there is none."""
+    if not service.settings.dicomweb:
+        raise Problem(422, "this service has no archive to fetch from", "upload the file itself")
+    return service.settings.dicomweb
+
+
+@router.get("/v1/series", response_model=SeriesBody, responses=errors(422, 502, 503))
+async def series(service: Running, study: Annotated[str, Query(max_length=64, description="a UID")]) -> Any:
+    """The series of a study of the archive that hold images."""
+    return {"series": await service.in_thread(series_of, _archive(service), study)}
 
 
 @router.get("/v1/images", response_model=ImagesBody, responses=errors())

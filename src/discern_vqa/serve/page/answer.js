@@ -58,10 +58,10 @@ export function asText({ entry, model, own, where, count }) {
 
 /**
  * The card of a case: {entry (of /v1/answers), model (of /v1/model), own (the reader's answer before, or ""), question,
- * where (image, frame and axis), count (of its slices), kind (of its file)}.
+ * where (image, frame and axis), count (of its slices), kind (of its file), whose (patient and study, or "")}.
  *
  * act: {heat(case) -> explanation or null where it was switched off, similar(case) -> cases, correct(case, answer,
- * comment), save(case), copy(text)}; each may throw, and then says so itself.
+ * comment), save(case), store(case) -> count, copy(text)}; each may throw, and then says so itself.
  */
 export function card(asked, act, isOneOfSeveral) {
   const { entry, model, own } = asked;
@@ -79,6 +79,7 @@ export function card(asked, act, isOneOfSeveral) {
   if (model.similar) actions.append(similarButton(asked, act, extra));
   if (model.corrections) actions.append(disagreeButton(asked, act, extra));
   if (model.dicom.length && asked.kind === "DICOM") actions.append(button(t("save"), () => act.save(asked)));
+  if (model.dicomweb && asked.whose) actions.append(storeButton(asked, act, extra));
   actions.append(button(t("copy_one"), () => act.copy(asText(asked))));
   return element;
 }
@@ -104,6 +105,13 @@ function similarButton(asked, act, extra) {
         words: number(found.question_similarity, 2), name: found.image }))));
     extra.append(make("h3", {}, t("similar_title")), make("p", { className: "note" }, t("similar_note")),
       make("ol", { className: "cases" }, ...rows));
+  });
+}
+
+function storeButton(asked, act, extra) {
+  return button(t("store"), async () => {
+    const count = await act.store(asked);
+    if (count) extra.append(make("p", { className: "own" }, t("stored", { n: number(count), who: asked.whose })));
   });
 }
 

@@ -56,7 +56,8 @@ export async function isReady() {
 export const model = (run) => get("/v1/model", { run });
 export const suggestions = (run) => get("/v1/suggestions", { run, limit: 6 });
 export const images = async () => (await get("/v1/images")).images;
-export const study = async (uid) => (await posted("/v1/images", { dicomweb: { study: uid } })).images;
+export const series = async (study) => (await get("/v1/series", { study })).series;
+export const fetched = async (study, series) => (await posted("/v1/images", { dicomweb: { study, series } })).images;
 export const forget = (id) => send("DELETE", `/v1/images/${id}`);
 export const answers = (asked) => posted("/v1/answers", asked);
 export const explanation = (asked) => posted("/v1/explanations", asked);
@@ -64,6 +65,7 @@ export const similar = (asked) => posted("/v1/similar", asked);
 export const correction = (content) => posted("/v1/corrections", content);
 export const next = async (run) => (await get("/v1/next", { run, limit: 64 })).items;
 export const dicom = async (asked) => (await post("/v1/dicom", asked)).blob();
+export const stored = (asked) => posted("/v1/dicom", asked);
 
 /** Uploads files; DICOM files of one series become one image. */
 export async function upload(files) {

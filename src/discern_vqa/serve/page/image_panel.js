@@ -19,7 +19,8 @@ export class ImagePanel {
     this.image = null;
     this.isSeen = false;
     this.run = "";
-    this.viewer = new Viewer($("canvas"), () => this.#tell());
+    this.viewer = new Viewer($("canvas"), () => this.#tell(), ({ pixels, mm }) =>
+      mm === null ? t("pixels", { n: number(pixels) }) : t("mm", { n: number(mm, 1) }));
     this.gestures = new Gestures(this.viewer, (step) => this.count > 1 && (attempt(() => this.slice(this.number + step)), true));
     this.#wire();
   }

@@ -75,11 +75,30 @@ async function add(found) {
   await refresh();
 }
 
+/** Lists the series of a study of the archive; the only one is opened, of several the reader chooses. */
+async function openStudy(study) {
+  const found = await api.series(study);
+  $("series-line").hidden = found.length < 2;
+  const about = ({ modality, body_part: part, images: count }) =>
+    [modality, part, t("series_images", { n: number(count) })].filter(Boolean).join(", ");
+  $("series").replaceChildren(make("option", { value: "" }), 
+    ...found.map((one) => make("option", { value: one.series }, about(one))));
+  $("series").dataset.study = study;
+  if (found.length > 1) return $("series").focus();
+  $("series").selectedIndex = 1;
+  await openSeries();
+}
+
+async function openSeries() {
+  await add(await api.fetched($("series").dataset.study, $("series").value));
+}
+
 const uploaded = (files) => attempt(async () => {
   $("news").textContent = t("reading");
   await add(await api.upload(files));
   $("news").textContent = t("opened");
-  if (matchMedia("(pointer: fine)").matches) $("question").focus({ preventScroll: true }); // no keyboard over the image of a phone
+  // Not on a phone, whose keyboard would cover the image.
+  if (matchMedia("(pointer: fine)").matches) $("question").focus({ preventScroll: true });
 });
 
 /** Shows the image and frame of `where`, unless it is shown already. */
@@ -215,7 +234,8 @@ function wire() {
   }));
   $("study-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    attempt(async () => add(await api.study($("study").value.trim())));
+    const study = $("study").value.trim();
+    attempt(() => ($("series").value && $("series").dataset.study === study ? openSeries() : openStudy(study)));
   });
   $("run").addEventListener("change", () => attempt(async () => {
     questions.clear();

@@ -5,7 +5,7 @@ import * as api from "./api.js";
 import { coloured } from "./heat.js";
 import { button, make, t } from "./texts.js";
 import { verdict } from "./trust.js";
-import { placed } from "./worklist.js";
+import { placed, whose } from "./worklist.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -72,11 +72,12 @@ export class Questions {
 
   async #answer(question, where, own) {
     const mine = (this.latest = {});
+    const { image, count } = this.panel; // now: another one may be shown when the answer comes
+    const about = { own, where, question, count, kind: image.kind, whose: whose(image) };
     $("send").disabled = true;
     try {
       const models = this.models();
       const replies = await Promise.all(models.map((model) => api.answers({ ...where, questions: [question], run: model.run })));
-      const about = { own, where, question, kind: this.panel.image?.kind, count: this.panel.count };
       const cases = replies.map((reply, index) => ({ ...about, entry: reply.answers[0], model: models[index] }));
       const turn = { question, where, cases };
       const isAnswered = cases.every(({ entry }) => !entry.error);
@@ -105,6 +106,7 @@ export class Questions {
       similar: (asked) => this.#get(() => api.similar(this.#about(asked))).then((got) => got?.cases),
       correct: (asked, truth, comment) => this.#correct(asked, truth, comment),
       save: (asked) => this.#save(asked),
+      store: (asked) => this.#store(asked),
       copy: (text) => this.#copy(text),
     };
     $("answers").replaceChildren(...turn.cases.map((asked) => answer.card(asked, act, turn.cases.length > 1)));
@@ -162,12 +164,18 @@ export class Questions {
 
   #save(asked) {
     return this.attempt(async () => {
-      const { image, frame } = asked.where;
-      const content = await api.dicom({ image, frame, question: asked.question, run: asked.model.run, kinds: asked.model.dicom });
+      const content = await api.dicom(this.#about(asked));
       const address = URL.createObjectURL(content);
       make("a", { href: address, download: "discern-dicom.zip" }).click();
       setTimeout(() => URL.revokeObjectURL(address), 60_000); // the browser may ask where to first
     });
+  }
+
+  /** How many objects the archive took; 0 where the reader did not want it, or it failed. */
+  async #store(asked) {
+    if (!confirm(t("store_confirm", { who: asked.whose }))) return 0;
+    const got = await this.#get(() => api.stored({ ...this.#about(asked), store: true }));
+    return got ? got.stored.length : 0;
   }
 
   #copy(text) {

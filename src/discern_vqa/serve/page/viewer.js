@@ -9,11 +9,11 @@ const SQUARES_FROM = 3; // from so many screen pixels to an image pixel on, pixe
 
 export class Viewer {
   /**
-   * canvas: where the image is drawn; told(): called after the window, the zoom or the length changed.
+   * canvas: where the image is drawn; told(): called after the window, the zoom or the length changed; caption(length):
+   * what is written beside a length.
    */
-  constructor(canvas, told) {
-    this.canvas = canvas;
-    this.told = told;
+  constructor(canvas, told, caption) {
+    Object.assign(this, { canvas, told, caption });
     this.frame = null;
     this.native = document.createElement("canvas");
     this.overlay = null;
@@ -241,6 +241,10 @@ export class Viewer {
       }
       context.stroke();
     }
+    const right = from.x > to.x ? from : to;
+    context.font = "600 15px system-ui, sans-serif";
+    context.textAlign = "left";
+    outlined(context, this.caption(this.length), right.x + 10, right.y);
   }
 }
 
