@@ -135,6 +135,9 @@ def test_a_run_has_all_that_a_trained_one_has(judged: tuple[Path, dict[str, Any]
     assert "it may have learned" not in page, "the questions are one's own"
     assert "It was not trained here" in (run / "README.md").read_text()
     rows = predictions.read(run / "predictions.test.jsonl")
+    with pytest.raises(RunError, match="answers without a score") as caught:
+        calibrate_run(run)
+    assert "model.confidence=verbal" in caught.value.hint
     assert {row.score for row in rows} == {None}
     assert {row.mode for row in rows} == {"generate"}
 

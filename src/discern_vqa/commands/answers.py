@@ -1,6 +1,7 @@
 """The verb that answers one question."""
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -121,6 +122,7 @@ def _note(text: str) -> str:
 def _as_json(answer: "Answer", cases: "list[Case]") -> str:
     from discern_vqa.evaluation.predict import trusted
 
-    fields = {"answer": answer.text, "score": answer.score, "alternatives": answer.alternatives, "mode": answer.mode}
+    score = None if math.isnan(answer.score) else answer.score
+    fields = {"answer": answer.text, "score": score, "alternatives": answer.alternatives, "mode": answer.mode}
     similar = {"similar": [asdict(case) for case in cases]} if cases else {}
     return json.dumps(fields | trusted(answer) | similar | {"note": DISCLAIMER}, ensure_ascii=False)

@@ -74,6 +74,11 @@ def calibrate_run(
             _refuse_learned(opened, rows, data, say)
         return _fit(run, rows, opened.recipe.data.normaliser, coverage, target, about), rows
     opened = Run.open(run)
+    if opened.recipe.is_outside and not opened.recipe.model.has_score:  # before the model is asked for nothing
+        raise RunError(
+            f"{run} asks a model for answers without a score, and only scores can be calibrated",
+            hint="evaluate another run with --set model.confidence=verbal (docs/outside_models.md)",
+        )
     if folds:
         rows = predict_out_of_fold(opened, folds, data, say)
         about = {"what": "out-of-fold", "file": out_of_fold.FILE, "folds": folds}

@@ -42,7 +42,7 @@ def view(run: RunFiles) -> dict[str, Any]:
         return {
             "name": run.name,
             "split": run.split,
-            "model": (run.config.get("model") or {}).get("name", "model"),
+            "model": (scores.get("outside") or {}).get("model") or (run.config.get("model") or {}).get("name", "model"),
             "dataset": (run.config.get("data") or {}).get("dataset", UNNAMED),
             "in_words": {
                 "model": model_in_words(run.config),
