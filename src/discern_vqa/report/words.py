@@ -1,6 +1,7 @@
 """What a page calls a run's data, split and model, in words that a stranger understands. No torch."""
 
 from collections.abc import Mapping
+from pathlib import PureWindowsPath
 from typing import Any
 
 from discern_vqa import registry
@@ -35,8 +36,12 @@ def split_in_words(protocol: str) -> str:
 
 
 def model_in_words(config: Mapping[str, Any]) -> str:
-    """The model's name, and whether it is a baseline."""
-    name = str((config.get("model") or {}).get("name") or "model")
+    """The model's name, and whether it is a baseline or somebody else's."""
+    model = config.get("model") or {}
+    name = str(model.get("name") or "model")
+    if name.startswith("outside."):
+        named = model.get("model") or model.get("function") or PureWindowsPath(str(model.get("folder", ""))).name or name
+        return f"{named} (somebody else's model)"
     return f"{name.removeprefix(registry.BASELINE)} (a baseline)" if name.startswith(registry.BASELINE) else name
 
 
