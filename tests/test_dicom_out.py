@@ -155,9 +155,13 @@ def test_a_capture_shows_the_image_as_it_was_seen_and_nothing_over_it(tmp_path):
     assert not np.array_equal(shown[:, 850:], again(second).pixel_array[:, 850:]), "the heat map is on the other side"
 
 
-@pytest.mark.parametrize("heat", [None, spot()])
-def test_the_longest_text_ends_on_the_page_with_who_answered(heat):
-    long = "a question of very many words and more " * 30
+@pytest.mark.parametrize(
+    ("words", "heat"),
+    [("a question of very many words and more ", None), ("a question of very many words and more ", spot()),
+     ("RULE OUT MASS IN MEDIASTINUM ", spot()), ("该图像中是否有肿块", spot())],
+)  # fmt: skip
+def test_the_longest_text_ends_on_the_page_with_who_answered(words, heat):
+    long = words * 30
     verdict = Verdict(long, 0.3, True, True, long, tuple(f"{number} {long}" for number in range(40)), 0.9, ())
     drawn = page(Image.new("L", (60, 40)), Reported(long, verdict, "generate", (long, long), heat), RUN)
     drawn.canvas.draw()

@@ -6,6 +6,7 @@ patient is does not stand on the page; the archive shows that beside it, from th
 
 import io
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,14 @@ def _fitting_lines(one: Reported, run: RunInfo, wide: int) -> list[tuple[str, fl
     return lines
 
 
+def _breadth(text: str) -> float:
+    """How broad its letters are on the average, against small Latin ones: Chinese ones are about twice as broad."""
+    broad = [
+        2.0 if unicodedata.east_asian_width(letter) in "WF" else 1.4 if letter.isupper() else 1.0 for letter in text
+    ]
+    return sum(broad) / len(broad) if broad else 1.0
+
+
 def _height(text: str, size: float) -> float:
     """The share of the page that a block of text takes, with the space below it."""
     return (text.count("\n") + 1) * size * 1.25 / (INCHES[1] * 72) + 0.0015 * size
@@ -102,8 +111,8 @@ def _lines(one: Reported, run: RunInfo, wide: int, scale: float) -> list[tuple[s
 
     def block(kind: str, text: str, size: float, weight: str = "normal") -> tuple[str, float, str]:
         size *= scale
-        letters = max(12, round(wide * 11 / size))
         plain = " ".join(text.split())
+        letters = max(8, round(wide * 11 / size / _breadth(plain)))
         wrapped = textwrap.wrap(plain, letters, max_lines=_MOST_LINES[kind], placeholder=" ...", break_long_words=True)
         return "\n".join(wrapped), size, weight
 
