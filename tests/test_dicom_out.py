@@ -155,6 +155,24 @@ def test_a_capture_shows_the_image_as_it_was_seen_and_nothing_over_it(tmp_path):
     assert not np.array_equal(shown[:, 850:], again(second).pixel_array[:, 850:]), "the heat map is on the other side"
 
 
+@pytest.mark.parametrize(
+    ("words", "heat"),
+    [("a question of very many words and more ", None), ("a question of very many words and more ", spot()),
+     ("RULE OUT MASS IN MEDIASTINUM ", spot()), ("该图像中是否有肿块", spot())],
+)  # fmt: skip
+def test_the_longest_text_ends_on_the_page_with_who_answered(words, heat):
+    long = words * 30
+    verdict = Verdict(long, 0.3, True, True, long, tuple(f"{number} {long}" for number in range(40)), 0.9, ())
+    drawn = page(Image.new("L", (60, 40)), Reported(long, verdict, "generate", (long, long), heat), RUN)
+    drawn.canvas.draw()
+    boxes = [text.get_window_extent() for text in drawn.texts]
+    assert drawn.texts[-1].get_text() == "Research software: not for diagnosis."
+    assert min(box.y0 for box in boxes) >= 0
+    ordered = boxes[1:]  # behind the banner: no block touches the next
+    assert all(upper.y0 >= lower.y1 for upper, lower in zip(ordered, ordered[1:], strict=False))
+    assert max(box.x1 for box in boxes) <= (0.67 if heat is not None else 1.0) * 1280
+
+
 def test_text_that_is_burned_in_stays_known(tmp_path):
     given = source(tmp_path, BurnedInAnnotation="YES")
     capture, document = objects_of([Reported("A?", SURE)], given, RUN, ["sc", "pdf"])
