@@ -105,7 +105,7 @@ def test_an_answer_of_the_test_split_may_be_corrected_between_two_evaluations(
 
 def rows(run: Run, samples: list[Sample], name: str = "lookup") -> list[predictions.Prediction]:
     train = [one for one in phantom.read(run.root, "train") if not one.is_caption]
-    return baseline_rows.row(name, train, samples, "test", run, None)
+    return baseline_rows.row(name, train, samples, "test", run, run.load_model())
 
 
 def test_kept_answers_belong_to_these_very_questions_this_vocabulary_and_this_seed(
