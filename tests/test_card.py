@@ -9,6 +9,7 @@ from huggingface_hub import ModelCard
 
 from discern_vqa.card import CARD, YOURS, write_card
 from discern_vqa.errors import RunError
+from discern_vqa.files import read_json
 from discern_vqa.report.card import write_judged_card
 
 
@@ -35,7 +36,16 @@ def test_the_hub_reads_the_figures_and_a_reader_what_they_are_worth(run: Path) -
     data = ModelCard(text).data
     results = {one.metric_name: one.metric_value for one in data.eval_results or []}
     assert results["accuracy"] == 0.75
-    assert set(results) == {"accuracy", "accuracy, open", "accuracy, closed", "accuracy, image pairs"}
+    own = {"accuracy", "accuracy, open", "accuracy, closed", "accuracy, image pairs"}
+    baselines = {f"accuracy of the baseline {name}" for name in read_json(run / "scores.test.json")["baselines"]}
+    assert set(results) == own | baselines
+    assert results["accuracy of the baseline image_identity"] == 0.25
+    overall = next(one for one in data.eval_results or [] if one.metric_name == "accuracy")
+    stored = read_json(run / "scores.test.json")["overall"]
+    assert overall.dataset_config == "usual"
+    assert overall.metric_args["n"] == stored["n"] == 40
+    assert overall.metric_args["ci95"] == [round(end, 4) for end in stored["ci95"]]
+    assert overall.metric_args["clustered_by"] == "image"
     assert {one.dataset_split for one in data.eval_results or []} == {"test"}
     for said in (
         "A model that sees no pixels (image_identity) reaches 25.0 %",

@@ -1,79 +1,23 @@
 """Answers as DICOM objects: what each says, whose it is, and where it lies; and what is refused."""
 
 import hashlib
-import io
 import json
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
-from _medical import dicom, sequence, written
-from highdicom import seg, sr
+from _dicom_out import BARE, OURS, OUTSIDE, RUN, SURE, UNSURE, again, source, spot
+from highdicom import sr
 from highdicom._standard_utils import get_module_attribute_map
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.sr.coding import Code
 
 from discern_vqa.data.judged import Verdict
-from discern_vqa.dicom_out import KINDS, HeatMap, Reported, RunInfo, file_of, objects_of, read_source
+from discern_vqa.dicom_out import KINDS, Reported, RunInfo, objects_of, read_source
 from discern_vqa.dicom_out import patient as modules
 from discern_vqa.dicom_out.drawn import page, pixels
 from discern_vqa.errors import ConfigError, DataError, DiscernError, ImageError, RunError
-
-RUN = RunInfo("chest", "cmdpi", "ab" * 32, datetime(2026, 11, 30, 12, 30, 5))
-SURE = Verdict("yes", 0.9312, True, False, "", ("yes", "no"), 0.9, ())
-UNSURE = Verdict("Nein", 0.3, True, True, "a confidence of 0.30 is below 0.55", None, 0.9, ())
-OUTSIDE = Verdict(
-    "left lung", 0.5, True, True, "the image is unlike what I was trained on", ("left lung",), 0.9, ("image",)
-)
-BARE = Verdict("left lung", 0.4567, False, False, "", None, None, ())
-OURS = "99DISCERN"
-ODD = {
-    "SpecificCharacterSet": ["", "ISO 2022 IR 87"],
-    "PatientName": "Yamada^Tarou=山田^太郎=やまだ^たろう",
-    "PatientID": " 0815 ",  # a space in front counts
-    "PatientBirthDate": "19700101",
-    "PatientSex": "X",  # the standard has no such value
-    "PatientAge": "056Y",
-    "EthnicGroup": "none",
-    "OtherPatientIDsSequence": [{"PatientID": "77", "IssuerOfPatientID": "山"}],
-    "StudyInstanceUID": "1.2.840.1",
-    "SeriesInstanceUID": "1.2.840.2",
-    "SOPInstanceUID": "1.2.840.3",
-    "SOPClassUID": "1.2.840.10008.5.1.4.1.1.1",
-    "StudyDate": "20200229",
-    "StudyDescription": "Thorax a.p.",
-    "StudyID": "S1",
-    "AccessionNumber": "A-17",
-    "ReferringPhysicianName": "Weiß^Ruth",
-    "PhysiciansOfRecord": ["One^A", "Two^B"],
-    "InstitutionName": "Hospital of the North",
-    "StationName": "ROOM7",
-    "Modality": "CR",
-}  # fmt: skip
-
-
-def source(folder: Path, values: np.ndarray | None = None, name: str = "a.dcm", choice: str = "", **elements):
-    """An image of 40 x 60 pixels that was written and read again."""
-    shades = np.tile(np.arange(60, dtype=np.uint16) * 60, (40, 1)) if values is None else values
-    changed = {**ODD, **elements}
-    for keyword in [key for key, value in changed.items() if isinstance(value, list) and isinstance(value[0], dict)]:
-        changed[keyword] = sequence(*changed[keyword])
-    file = written(folder / name, dicom(shades, **changed))
-    return read_source(file.with_name(f"{file.name}{choice}"))
-
-
-def spot(rows: int = 40, columns: int = 60) -> HeatMap:
-    """A map that is hot in the upper right corner alone."""
-    weights = np.zeros((rows, columns))
-    weights[: rows // 4, -columns // 4 :] = 1.0
-    return HeatMap(weights, "attention rollout. Measured: it points well.")
-
-
-def again(made) -> pydicom.Dataset:
-    """The object as another program reads it from its file."""
-    return pydicom.dcmread(io.BytesIO(file_of(made)))
 
 
 def test_the_modules_are_those_of_the_standard():
@@ -192,47 +136,6 @@ def test_the_same_answers_are_the_same_objects_and_others_are_others(tmp_path):
     assert series[0] == series[1]  # objects about further images join the series
 
 
-def heat_of(made) -> np.ndarray:
-    """(rows, columns) of its only segment as another program reads it, in [0, 1]."""
-    read = seg.Segmentation.from_dataset(again(made))
-    assert (read.SegmentationType, read.number_of_segments) == ("FRACTIONAL", 1)
-    return read.get_pixels_by_source_instance(
-        ["1.2.840.3"], ignore_spatial_locations=True, assert_missing_frames_are_empty=True
-    )[0, :, :, 0]
-
-
-def test_a_heat_map_lies_on_the_pixels_of_the_file_however_it_was_shown(tmp_path):
-    def map_of(given, heat):
-        (made,) = objects_of([Reported("Where?", BARE, heat=heat), Reported("Mass?", SURE)], given, RUN, ["seg"])
-        return heat_of(made)
-
-    plain = map_of(source(tmp_path), spot())
-    assert plain.shape == (40, 60)
-    assert plain[:10, 45:].min() == 1.0
-    assert plain[12:].max() == plain[:, :43].max() == 0.0
-    # Shown mirrored, the corner is at the left of the file; shown with square pixels, rows are stretched.
-    mirrored = map_of(source(tmp_path, choice="#mirror=yes"), spot())
-    assert np.array_equal(mirrored, plain[:, ::-1])
-    given = source(tmp_path, name="tall.dcm", PixelSpacing=[2.0, 1.0])
-    assert given.image.size == (60, 80)
-    assert np.abs(map_of(given, spot(80, 60)) - plain).mean() < 0.01
-
-
-def test_of_a_file_of_several_frames_the_one_that_was_seen_is_named(tmp_path):
-    frames = np.random.default_rng(0).integers(0, 4000, (3, 40, 60), dtype=np.uint16)
-    for choice, frame in (("", 2), ("#frame=3", 3)):
-        given = source(tmp_path, frames, name="run.dcm", choice=choice)
-        assert given.frame == frame
-        made = objects_of([Reported("Where?", BARE, heat=spot())], given, RUN, KINDS)
-        report, capture, document, segments = map(again, made)
-        group = sr.Comprehensive3DSR.from_dataset(report).content.get_image_measurement_groups()[0]
-        assert group.source_images[0].ReferencedSOPSequence[0].ReferencedFrameNumber == frame
-        assert capture.SourceImageSequence[0].ReferencedFrameNumber == frame
-        assert document.SourceInstanceSequence[0].ReferencedFrameNumber == frame
-        (place,) = segments.PerFrameFunctionalGroupsSequence
-        assert place.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber == frame
-
-
 def test_a_capture_shows_the_image_as_it_was_seen_and_nothing_over_it(tmp_path):
     given = source(tmp_path)
     first, second = objects_of([Reported("A mass?", SURE, heat=spot()), Reported("B?", UNSURE)], given, RUN, ["sc"])
@@ -250,6 +153,24 @@ def test_a_capture_shows_the_image_as_it_was_seen_and_nothing_over_it(tmp_path):
     assert red[:50].sum() > 5000, "the banner that it is research stands on top"
     assert not red[60:].any()
     assert not np.array_equal(shown[:, 850:], again(second).pixel_array[:, 850:]), "the heat map is on the other side"
+
+
+@pytest.mark.parametrize(
+    ("words", "heat"),
+    [("a question of very many words and more ", None), ("a question of very many words and more ", spot()),
+     ("RULE OUT MASS IN MEDIASTINUM ", spot()), ("该图像中是否有肿块", spot())],
+)  # fmt: skip
+def test_the_longest_text_ends_on_the_page_with_who_answered(words, heat):
+    long = words * 30
+    verdict = Verdict(long, 0.3, True, True, long, tuple(f"{number} {long}" for number in range(40)), 0.9, ())
+    drawn = page(Image.new("L", (60, 40)), Reported(long, verdict, "generate", (long, long), heat), RUN)
+    drawn.canvas.draw()
+    boxes = [text.get_window_extent() for text in drawn.texts]
+    assert drawn.texts[-1].get_text() == "Research software: not for diagnosis."
+    assert min(box.y0 for box in boxes) >= 0
+    ordered = boxes[1:]  # behind the banner: no block touches the next
+    assert all(upper.y0 >= lower.y1 for upper, lower in zip(ordered, ordered[1:], strict=False))
+    assert max(box.x1 for box in boxes) <= (0.67 if heat is not None else 1.0) * 1280
 
 
 def test_text_that_is_burned_in_stays_known(tmp_path):

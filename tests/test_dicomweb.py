@@ -4,6 +4,8 @@ import base64
 import gzip
 import json
 import os
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -231,6 +233,49 @@ def test_a_bad_answer_is_said_and_never_quoted(server, status, headers, body, to
     assert told in str(caught.value)
     assert hint in caught.value.hint
     assert SECRET not in str(caught.value) + caught.value.hint
+
+
+def test_a_certificate_that_nobody_vouches_for_ends_it_and_a_named_authority_is_trusted(tmp_path, monkeypatch):
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+               "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True)
+    monkeypatch.setenv("NETRC", os.devnull)
+    for name in (USER, TOKEN, "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/dicom")
+            self.send_header("Content-Length", "4")
+            self.end_headers()
+            self.wfile.write(b"file")
+
+        def log_message(self, *given: object) -> None:
+            pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    http.socket = context.wrap_socket(http.socket, server_side=True)
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        url = f"https://localhost:{http.server_port}/pacs"
+        with (
+            pytest.raises(ArchiveError, match="certificate of localhost:.* is not trusted") as caught,
+            Archive(url) as archive,
+        ):
+            archive.fetch(PLACE)
+        assert "REQUESTS_CA_BUNDLE" in caught.value.hint
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        with Archive(url) as archive:
+            assert archive.fetch(PLACE) == b"file"
+    finally:
+        http.shutdown()
+        http.server_close()
+        thread.join()
 
 
 def test_an_image_that_is_not_there_is_no_failure_of_the_archive(server):

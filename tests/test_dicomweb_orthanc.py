@@ -131,8 +131,8 @@ def _file_answers(archive, images, tiny_run, capsys, tmp_path):
     assert (status, f"10 objects about 2 images: {archive.url}" in out) == (0, True), err
     assert len(re.findall(r"^NOTE: \S*answers\.jsonl:[56]: ", err, re.MULTILINE)) == 2
     told += out + err
-    status, out, _ = run_command(capsys, *words, "--store", archive.url)  # once more: nothing is there twice
-    assert status == 0
+    words = ["dicom", tiny_run, answers, "--sr", "--dicomweb", archive.url, "--store", archive.url]
+    assert run_command(capsys, *words)[0] == 0  # once more: nothing is there twice
     with Archive(archive.url) as opened:
         for header in headers.values():
             listed = opened.images(header.StudyInstanceUID)

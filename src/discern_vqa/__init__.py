@@ -19,10 +19,20 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "__version__", "load"]
 
 
-def load(run: str | Path) -> "Predictor":
-    """The trained model of a run folder, ready to be asked. Raises RunError where the folder is none."""
+def load(run: str | Path, *, revision: str | None = None) -> "Predictor":
+    """The trained model of a run, ready to be asked. Raises RunError where there is none.
+
+    run: a run folder; or a repository of the Hugging Face hub, "org/name" or "hf://org/name", where no folder of that
+    name, nor one called "org", lies here. revision: a branch, tag or commit of the repository.
+    """
+    from discern_vqa import hub
     from discern_vqa.evaluation.opening import open_run
 
+    named = isinstance(run, str) and hub.is_hub_name(run) and not Path(run).parent.is_dir()
+    if isinstance(run, str) and (
+        run.startswith(hub.PREFIX) or named or (revision is not None and not Path(run).exists())
+    ):
+        return open_run(hub.fetch(run, revision))
     return open_run(Path(run))
 
 

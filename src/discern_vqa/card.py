@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
+from discern_vqa.errors import ConfigError
 from discern_vqa.files import atomic_write_text
 from discern_vqa.scoring.stored import own_file, read_object
 
@@ -24,13 +25,25 @@ _ENTRY = re.compile(r"^(?=[\w-]+:)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
+class Figure:
+    """One accuracy of the hub's index."""
+
+    name: str  # "accuracy, open"; "accuracy of the baseline majority"
+    value: float  # a fraction
+    n: int  # questions (pairs, of image pairs)
+    interval: tuple[float, float] | None  # 95 %, clustered by image
+
+
+@dataclass(frozen=True)
 class Judged:
     """What is known of a run once it was evaluated."""
 
     split: str
     questions: int
     images: int | None
-    figures: Mapping[str, float]  # metric ("accuracy", "open", ...) -> a fraction, for the hub's index
+    protocol: str  # "usual", "image_disjoint fold 0"
+    normaliser: str  # the rule by which two answers count as the same
+    figures: Sequence[Figure]  # the run's own, then the baselines', for the hub's index
     table: str  # the figures beside baselines and controls, as Markdown
     says: Sequence[str] = ()  # sentences on what the figures are worth
     flaws: Sequence[str] = ()  # the audit's sentences on the data
@@ -73,23 +86,53 @@ def write_card(folder: Path, judged: Judged | None = None) -> bool:
     return True
 
 
+def stated_licence(folder: Path) -> str:
+    """The licence in the head of a folder's card, as it stands; "" where none is stated."""
+    path = Path(folder) / CARD
+    entry = _kept(path.read_text(encoding="utf-8")).get("license", "") if path.is_file() else ""
+    licence = entry.partition(":")[2].strip().strip("\"'")
+    return "" if licence == UNSTATED else licence
+
+
+def with_licence(text: str, licence: str) -> str:
+    """A card's text with this licence in its head. Raises ConfigError: it is no name such as the hub has, or the text
+    has no head."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", licence):
+        raise ConfigError(
+            f"{licence!r} is no licence's name; expected one as the hub writes it",
+            hint="for example --license apache-2.0, cc-by-4.0, cc-by-nc-4.0 or other",
+        )
+    if not text.startswith("---\n"):
+        raise ConfigError(
+            "the model card has no head to state a licence in", hint="begin README.md with: ---, license: ..., ---"
+        )
+    head, rest = text[4:].split("\n---", 1)
+    entries = [entry for entry in _ENTRY.split(head) if entry.strip() and not entry.startswith("license:")]
+    return "---\n" + "\n".join([f"license: {licence}", *(entry.strip("\n") for entry in entries)]) + "\n---" + rest
+
+
 def _head(name: str, dataset: str, model: str, judged: Judged | None, kept: Mapping[str, str]) -> str:
     """The YAML head: ours as the hub's client writes it, then the user's entries as they stand."""
     from huggingface_hub import EvalResult, ModelCardData
 
-    figures = judged.figures if judged else {}
-    results = [
-        EvalResult(
-            task_type=TASK,
-            dataset_type=dataset,
-            dataset_name=dataset,
-            dataset_split=judged.split if judged else None,
-            metric_type="accuracy",
-            metric_name=metric,
-            metric_value=round(value, 4),
-        )
-        for metric, value in figures.items()
-    ]
+    results = (
+        [
+            EvalResult(
+                task_type=TASK,
+                dataset_type=dataset,
+                dataset_name=dataset,
+                dataset_config=judged.protocol,
+                dataset_split=judged.split,
+                metric_type="accuracy",
+                metric_name=figure.name,
+                metric_value=round(figure.value, 4),
+                metric_args={"n": figure.n, "answers_compared": judged.normaliser} | _interval(figure),
+            )
+            for figure in judged.figures
+        ]
+        if judged
+        else []
+    )
     data = ModelCardData(
         language="en",
         library_name="discern-vqa",
@@ -102,6 +145,12 @@ def _head(name: str, dataset: str, model: str, judged: Judged | None, kept: Mapp
     )
     entries = {"license": f"license: {UNSTATED}"} | dict(kept)
     return "\n".join([*entries.values(), data.to_yaml().strip()])
+
+
+def _interval(figure: Figure) -> dict[str, Any]:
+    if figure.interval is None:
+        return {}
+    return {"ci95": [round(end, 4) for end in figure.interval], "clustered_by": "image"}
 
 
 def _kept(before: str) -> dict[str, str]:

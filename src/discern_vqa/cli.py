@@ -27,6 +27,7 @@ from discern_vqa.commands import (
     runs,
     score,
     serve,
+    sharing,
     start,
 )
 from discern_vqa.errors import DiscernError
@@ -81,6 +82,8 @@ app.command()(predict.predict)
 app.command()(explaining.explain)
 app.command()(dicom.dicom)
 app.command()(serve.serve)
+app.command()(sharing.export)
+app.command()(sharing.push)
 app.command()(doctor.doctor)
 
 

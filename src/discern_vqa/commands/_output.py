@@ -19,6 +19,14 @@ CONFIG = "config.json"  # `run.CONFIG`, where torch is not loaded yet
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
 PrintJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Run = Annotated[Path, typer.Argument(help="A run folder, as `discern train` leaves it.")]
+AskedRun = Annotated[
+    Path,
+    typer.Argument(
+        parser=lambda given: _asked_run(given),
+        metavar="RUN",
+        help="A run folder, or hf://ORG/NAME of the Hugging Face hub.",
+    ),
+]
 Data = Annotated[Path | None, typer.Option("--data", help="The data set's folder, or a data.toml.")]
 MovedData = Annotated[Path | None, typer.Option("--data", help="The data set's folder, or a data.toml, if it moved.")]
 Overrides = Annotated[
@@ -36,6 +44,13 @@ Normalise = Annotated[
 ]
 
 _EVERY_S = 10.0  # between lines of progress where the output is not a terminal
+
+
+def _asked_run(given: str | Path) -> Path:
+    """The folder of a run that is only asked: its own, or the copy in the hub's cache."""
+    from discern_vqa import hub
+
+    return hub.fetch(given) if isinstance(given, str) and given.startswith(hub.PREFIX) else Path(given)
 
 
 def write_json(path: Path | None, content: dict[str, Any]) -> None:

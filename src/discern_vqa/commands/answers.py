@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from discern_vqa.commands._archive import DicomWeb, Instance, Series, Study, image_of_study, refuse_without_archive
-from discern_vqa.commands._output import Mode, PrintJson, Run, require_run
+from discern_vqa.commands._output import AskedRun, Mode, PrintJson, require_run
 from discern_vqa.data.judged import shown_share
 from discern_vqa.errors import ConfigError
 
@@ -22,7 +22,7 @@ SHOWN = 5
 
 
 def ask(
-    run: Run,
+    run: AskedRun,
     image: Annotated[
         str,
         typer.Argument(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from discern_vqa.commands._archive import DicomWeb
-from discern_vqa.commands._output import Run, progress_bars, require_run
+from discern_vqa.commands._output import AskedRun, progress_bars, require_run
 from discern_vqa.commands._sets import parsed
 from discern_vqa.commands.answers import DISCLAIMER
 from discern_vqa.errors import ConfigError, DataError
@@ -25,7 +25,7 @@ _SHOWN = 5
 
 
 def dicom(
-    run: Run,
+    run: AskedRun,
     answers: Annotated[Path, typer.Argument(help="Answers of this run: predict RUN QUESTIONS --out answers.jsonl.")],
     sr: Annotated[bool, typer.Option("--sr", help="Structured reports (TID 1500), for programs.")] = False,
     sc: Annotated[bool, typer.Option("--sc", help="Secondary captures: image and answer side by side.")] = False,

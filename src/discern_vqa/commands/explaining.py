@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from discern_vqa.commands._output import Run, progress_bars
+from discern_vqa.commands._output import AskedRun, progress_bars
 from discern_vqa.data.judged import shown_share
 from discern_vqa.errors import ConfigError, DiscernError
 from discern_vqa.files import read_json
@@ -21,7 +21,7 @@ ONE_ANSWER, SCORING = ("out", "method", "words"), ("split", "methods", "limit", 
 
 def explain(
     context: typer.Context,
-    run: Run,
+    run: AskedRun,
     image: Annotated[Path | None, typer.Argument(help="An image file, as for `ask`.")] = None,
     question: Annotated[str, typer.Argument(help="A question about it, in quotes.")] = "",
     out: Annotated[Path | None, typer.Option(help="The figure to write: PNG, SVG or PDF.")] = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from discern_vqa.commands._archive import DicomWeb, open_archive
-from discern_vqa.commands._output import CONFIG, Mode, Run, progress_bars, require_run, say_next
+from discern_vqa.commands._output import CONFIG, AskedRun, Mode, progress_bars, require_run, say_next
 from discern_vqa.commands._sets import parsed
 from discern_vqa.commands.answers import DISCLAIMER
 from discern_vqa.errors import ConfigError, DiscernError
@@ -21,7 +21,7 @@ DONE, NOTHING_ANSWERED = 0, 1
 
 
 def predict(
-    run: Run,
+    run: AskedRun,
     questions: Annotated[
         Path, typer.Argument(help="A table of questions (.csv, .tsv, .xlsx, .jsonl), or a folder of images.")
     ],

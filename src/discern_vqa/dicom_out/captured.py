@@ -34,9 +34,9 @@ def secondary_capture(making: Making) -> "Dataset":
     made.DateOfSecondaryCapture, made.TimeOfSecondaryCapture = made.ContentDate, made.ContentTime
     made.BurnedInAnnotation = "YES" if source.has_text else "NO"
     made.DerivationDescription = "The image as a model saw it, beside its answer to a question"
-    made.DerivationCodeSequence = [_coded(codes.RESAMPLING)]
-    reference = making.reference()
-    reference.PurposeOfReferenceCodeSequence = [_coded(codes.SOURCE_IMAGE)]
+    made.DerivationCodeSequence = [codes.RESAMPLING.concept]
+    reference = making.reference(source.frame)
+    reference.PurposeOfReferenceCodeSequence = [codes.SOURCE_IMAGE.concept]
     made.SourceImageSequence = [reference]
     made.ImageComments = TITLE
     return making.finished(made)
@@ -61,16 +61,10 @@ def encapsulated_pdf(making: Making) -> "Dataset":
     made.AcquisitionDateTime = None
     made.BurnedInAnnotation = "YES" if source.has_text else "NO"
     made.DocumentTitle = TITLE
-    made.ConceptNameCodeSequence = [_coded(codes.REPORT)]
+    made.ConceptNameCodeSequence = [codes.REPORT.concept]
     made.VerificationFlag = "UNVERIFIED"
-    made.SourceInstanceSequence = [making.reference()]
+    made.SourceInstanceSequence = [making.reference(frame=None)]  # this sequence has no place for a frame
     made.MIMETypeOfEncapsulatedDocument = "application/pdf"
     made.EncapsulatedDocumentLength = len(content)
     made.EncapsulatedDocument = content + b"\0" * (len(content) % 2)
     return making.finished(made)
-
-
-def _coded(named: codes.Named) -> "Dataset":
-    from highdicom.sr import CodedConcept
-
-    return CodedConcept(named.value, named.scheme, named.meaning)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from highdicom.coding_schemes import CodingSchemeIdentificationItem
+    from highdicom.sr import CodedConcept
     from pydicom.sr.coding import Code
 
 OURS = "99DISCERN"
@@ -28,6 +29,13 @@ class Named:
         from pydicom.sr.coding import Code
 
         return Code(self.value, self.scheme, self.meaning)
+
+    @property
+    def concept(self) -> "CodedConcept":
+        """As an item of a sequence of codes."""
+        from highdicom.sr import CodedConcept
+
+        return CodedConcept(self.value, self.scheme, self.meaning)
 
 
 YES = Named("373066001", "SCT", "Yes")

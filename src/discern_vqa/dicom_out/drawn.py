@@ -6,6 +6,7 @@ patient is does not stand on the page; the archive shows that beside it, from th
 
 import io
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ INCHES, DPI = (12.8, 6.4), 100
 """1280 x 640 pixels as an image."""
 BANNER = "AI, research only: not for diagnosis"
 _UNSHOWN = "\N{WHITE SQUARE}"  # for a letter that no font here has
+_TOP = 0.90  # where the text begins, as a share of the page's height
+_SCALES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)  # of letters; in the last one even the longest text fits
 _SIDE = 900  # pixels; a larger image is drawn from a smaller copy
 _WIDE = {False: 56, True: 42}  # letters on a line of the text, without and with a heat map beside it
 _MOST_LINES = {"question": 5, "answer": 4, "reason": 3, "promise": 8, "note": 3, "about": 6}
@@ -34,7 +37,7 @@ def page(image: Image.Image, one: Reported, run: RunInfo) -> "Figure":
     from matplotlib.figure import Figure
 
     has_map = one.heat is not None
-    lines = _lines(one, run, _WIDE[has_map])
+    lines = _fitting_lines(one, run, _WIDE[has_map])
     families, blank = fonts_for("".join(text for text, _, _ in lines))
     drawing = Figure(figsize=INCHES, dpi=DPI, facecolor="white")
     drawing.text(0.5, 0.965, BANNER, ha="center", va="center", fontsize=12, color="white", backgroundcolor="#b91c1c")
@@ -49,24 +52,22 @@ def page(image: Image.Image, one: Reported, run: RunInfo) -> "Figure":
             _draw_map(panel, one.heat, shown.width, shown.height)
         else:
             panel.set_title("image as the model saw it", fontsize=9)
-    left, top = (0.345 if has_map else 0.47), 0.90
-    height = INCHES[1] * 72  # of the page, in the unit of font sizes
+    left, top = (0.345 if has_map else 0.47), _TOP
     for text, size, weight in lines:
         masked = "".join(_UNSHOWN if letter in blank else letter for letter in text)
         drawing.text(
             left, top, masked, fontsize=size, fontweight=weight, va="top", fontfamily=families, parse_math=False
         )
-        top -= (masked.count("\n") + 1) * size * 1.25 / height + 0.018
+        top -= _height(text, size)
     return drawing
 
 
 def pixels(drawing: "Figure") -> NDArray[np.uint8]:
     """The page as (rows, columns, 3) of 8 bits."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(drawing)
-    canvas.draw()
-    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba(), dtype=np.uint8)[..., :3])
+    content = io.BytesIO()
+    drawing.savefig(content, format="rgba", dpi=DPI)
+    width, height = (round(side * DPI) for side in INCHES)
+    return np.frombuffer(content.getvalue(), np.uint8).reshape(height, width, 4)[..., :3].copy()
 
 
 def as_pdf(drawings: Sequence["Figure"], run: RunInfo) -> bytes:
@@ -82,13 +83,36 @@ def as_pdf(drawings: Sequence["Figure"], run: RunInfo) -> bytes:
     return content.getvalue()
 
 
-def _lines(one: Reported, run: RunInfo, wide: int) -> list[tuple[str, float, str]]:
+def _fitting_lines(one: Reported, run: RunInfo, wide: int) -> list[tuple[str, float, str]]:
+    """The text in the largest letters in which all of it is on the page: who answered stands at its end."""
+    for scale in _SCALES:
+        lines = _lines(one, run, wide, scale)
+        if sum(_height(text, size) for text, size, _ in lines) <= _TOP:
+            break
+    return lines
+
+
+def _breadth(text: str) -> float:
+    """How broad its letters are on the average, against small Latin ones: Chinese ones are about twice as broad."""
+    broad = [
+        2.0 if unicodedata.east_asian_width(letter) in "WF" else 1.4 if letter.isupper() else 1.0 for letter in text
+    ]
+    return sum(broad) / len(broad) if broad else 1.0
+
+
+def _height(text: str, size: float) -> float:
+    """The share of the page that a block of text takes, with the space below it."""
+    return (text.count("\n") + 1) * size * 1.25 / (INCHES[1] * 72) + 0.0015 * size
+
+
+def _lines(one: Reported, run: RunInfo, wide: int, scale: float) -> list[tuple[str, float, str]]:
     """Blocks of text from top to bottom, each with its size and weight."""
     verdict = one.verdict
 
     def block(kind: str, text: str, size: float, weight: str = "normal") -> tuple[str, float, str]:
-        letters = max(12, round(wide * 11 / size))
+        size *= scale
         plain = " ".join(text.split())
+        letters = max(8, round(wide * 11 / size / _breadth(plain)))
         wrapped = textwrap.wrap(plain, letters, max_lines=_MOST_LINES[kind], placeholder=" ...", break_long_words=True)
         return "\n".join(wrapped), size, weight
 

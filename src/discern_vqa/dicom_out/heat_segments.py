@@ -1,5 +1,6 @@
 """Heat maps as a fractional segmentation over the source image: a segment for each question."""
 
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,6 +77,8 @@ def heat_segments(making: Making) -> "Dataset | None":
             hint="leave out --seg: --sc and --pdf show heat maps of every image",
         ) from error
     _refer_to_source(made, making)
+    if "FrameOfReferenceUID" not in made:  # then the directions of rows and columns are all that may be known of it
+        made.PatientOrientation = source.dataset.get("PatientOrientation")
     return making.finished(made)
 
 
@@ -88,7 +91,7 @@ def _plane(making: Making) -> "Dataset":
             group = _group(source.dataset, name, source.frame - 1)
             for keyword in keywords:
                 if group is not None and keyword in group:
-                    plane.add(group[keyword])
+                    plane.add(deepcopy(group[keyword]))
     for keyword in ("NumberOfFrames", "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
         if keyword in plane:
             delattr(plane, keyword)

@@ -25,9 +25,9 @@ _ANEW = "discern predict RUN QUESTIONS --out answers.jsonl writes such lines"
 class RunInfo:
     """The model that answered, as the algorithm that a DICOM object names.
 
-    name: of the run folder. model: as the recipe names it. weights: SHA-256 of the weights in hexadecimal. made_at:
-    when the answers were given; it dates the objects, and is part of their identifiers, so that writing the same
-    answers again gives the same objects.
+    name: of the run folder when it was made. model: as the recipe names it. weights: SHA-256 of the weights, in
+    hexadecimal. made_at: when the answers were given; it dates the objects, and is part of their identifiers, so that
+    writing the same answers again gives the same objects.
     """
 
     name: str
@@ -42,7 +42,8 @@ class RunInfo:
         if not (folder / _CONFIG).is_file():
             raise RunError(f"{folder} is no run folder: it has no {_CONFIG}", hint="discern train RECIPE --out RUN")
         try:
-            model = str(read_json(folder / _CONFIG)["model"]["name"])
+            config = read_json(folder / _CONFIG)
+            name, model = str(config.get("name") or folder.resolve().name), str(config["model"]["name"])
         except (LookupError, TypeError) as error:
             raise RunError(f"{folder / _CONFIG} names no model", hint="restore the file, or train again") from error
         try:
@@ -53,7 +54,7 @@ class RunInfo:
                 f"{folder} has no {_WEIGHTS}: its training has not ended",
                 hint=f"discern train {folder / 'recipe.toml'} --out {folder} --resume",
             ) from error
-        return cls(folder.resolve().name, model, digest, made_at)
+        return cls(name, model, digest, made_at)
 
 
 @dataclass(frozen=True)

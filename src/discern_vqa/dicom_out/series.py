@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +92,7 @@ class Making:
         shown = Dataset()
         for element in self.source.dataset:
             if element.keyword in _TECHNICAL:
-                shown.add(element)
+                shown.add(deepcopy(element))  # what is changed of it must not change the source
         for keyword in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex"):
             setattr(shown, keyword, None)
         for keyword in ("AccessionNumber", "StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName"):
@@ -100,15 +101,15 @@ class Making:
             shown.Modality = "OT"
         return shown
 
-    def reference(self) -> "Dataset":
-        """The source, as an item of a sequence that refers to it."""
+    def reference(self, frame: int | None) -> "Dataset":
+        """The source, or a frame of it, as an item of a sequence that refers to it."""
         from pydicom.dataset import Dataset
 
         item = Dataset()
         item.ReferencedSOPClassUID = self.source.dataset.SOPClassUID
         item.ReferencedSOPInstanceUID = self.source.dataset.SOPInstanceUID
-        if self.source.frame is not None:
-            item.ReferencedFrameNumber = self.source.frame
+        if frame is not None:
+            item.ReferencedFrameNumber = frame
         return item
 
     def finished(self, made: "Dataset") -> "Dataset":

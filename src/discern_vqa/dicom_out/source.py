@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _PLACE = (
-    "FrameOfReferenceUID PositionReferenceIndicator ImagePositionPatient ImageOrientationPatient PixelSpacing "
-    "SliceThickness SpacingBetweenSlices"
+    "FrameOfReferenceUID PositionReferenceIndicator PatientOrientation ImagePositionPatient ImageOrientationPatient "
+    "PixelSpacing SliceThickness SpacingBetweenSlices"
 ).split()
 _READ = [
     *PATIENT, *STUDY, *_UIDS, *_PLACE, "SpecificCharacterSet", "Modality", "BodyPartExamined", "Laterality",
@@ -78,10 +78,10 @@ def read_source(path: Path) -> Source:
             )
     frames = int(seen.facts.get("frames", 1))
     frame = None if frames == 1 else choice.frame or usual_frame(frames)
-    return Source(dataset, seen.image, frame, choice.mirror, _has_text(dataset, seen.image, seen.warnings))
+    return Source(dataset, seen.image, frame, choice.mirror, _has_text(dataset, seen.image))
 
 
-def _has_text(dataset: "Dataset", image: Image.Image, warned: tuple[str, ...]) -> bool:
+def _has_text(dataset: "Dataset", image: Image.Image) -> bool:
     """Whether text is burned in: the file's own word, and where it says nothing or no, the look of the image."""
     from discern_vqa.imaging.burned_in import text_lines
 

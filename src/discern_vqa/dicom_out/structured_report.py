@@ -34,7 +34,7 @@ def structured_report(making: Making) -> "Dataset":
 
     evidence = making.stand_in()
     device = sr.ObserverContext(
-        observer_type=codes.DEVICE.code,
+        observer_type=codes.DEVICE.concept,
         observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
             uid=uid("device", making.run.weights),
             name=making.run.name,

@@ -4,6 +4,7 @@ For what an archive sends: it holds the patient's name. Where the system has no 
 file that only its owner reads, in a folder that is removed afterwards.
 """
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -20,7 +21,8 @@ def memory_file(content: bytes) -> Iterator[Path]:
             file.write_bytes(content)
             yield file
         return
-    number = os.memfd_create("discern-image", os.MFD_CLOEXEC)
+    # Its name is what a real path of it shows: two of other content must not be taken for one image.
+    number = os.memfd_create(f"discern-{hashlib.sha256(content).hexdigest()}", os.MFD_CLOEXEC)
     try:
         with open(number, "wb", closefd=False) as opened:
             opened.write(content)

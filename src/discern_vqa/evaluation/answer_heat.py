@@ -9,6 +9,7 @@ from discern_vqa.evaluation.body import warning as outside
 from discern_vqa.evaluation.explain import explain
 from discern_vqa.evaluation.heatmaps import canvas, on_picture, scaled
 from discern_vqa.evaluation.predict import Predictor
+from discern_vqa.evaluation.questions import single_question
 from discern_vqa.imaging.images import open_image
 
 
@@ -19,7 +20,11 @@ def with_heat_map(predictor: Predictor, image: Path, reported: Reported) -> Repo
     Raises DataError: asked again, the run answers otherwise, so that a map of it would belong to another answer;
     ConfigError: the run has no network; ImageError.
     """
-    made = explain(predictor, image, reported.question)
+    try:
+        made = explain(predictor, image, reported.question)
+    finally:
+        # The next image may lie under the same path: files in memory are known by numbers that come again.
+        predictor.forget([single_question(image, reported.question)])
     if made.answer.text != reported.verdict.answer and reported.mode in ("", made.answer.mode):
         raise DataError(
             f"asked again, the run answers {made.answer.text!r} and not {reported.verdict.answer!r}",

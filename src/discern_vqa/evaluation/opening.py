@@ -23,7 +23,8 @@ def open_run(folder: Path, device: str | None = None, *, calibrated: bool = True
 
 def data_root(run: Run, data: Path | None = None) -> Path:
     """The data set's folder: `data`; none: where it lay when the run was made, then where data is looked for."""
-    return run.root if data is None and run.root.exists() else find_root(run.recipe.data, data)
+    knows_where = run.root != Path()  # a run from the hub names no folder
+    return run.root if data is None and knows_where and run.root.exists() else find_root(run.recipe.data, data)
 
 
 def samples_of(run: Run, data: Path | None = None) -> Samples:
