@@ -80,10 +80,10 @@ app.add_typer(experiments.app, name="experiment")
 app.command()(answers.ask)
 app.command()(predict.predict)
 app.command()(explaining.explain)
-app.command()(sharing.export)
-app.command()(sharing.push)
 app.command()(dicom.dicom)
 app.command()(serve.serve)
+app.command()(sharing.export)
+app.command()(sharing.push)
 app.command()(doctor.doctor)
 
 

@@ -40,8 +40,8 @@ def model_in_words(config: Mapping[str, Any]) -> str:
     model = config.get("model") or {}
     name = str(model.get("name") or "model")
     if name.startswith("outside."):
-        named = model.get("model") or model.get("function") or PureWindowsPath(str(model.get("folder", ""))).name or name
-        return f"{named} (somebody else's model)"
+        named = model.get("model") or model.get("function") or PureWindowsPath(str(model.get("folder", ""))).name
+        return f"{named or name} (somebody else's model)"
     return f"{name.removeprefix(registry.BASELINE)} (a baseline)" if name.startswith(registry.BASELINE) else name
 
 

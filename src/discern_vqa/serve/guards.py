@@ -63,6 +63,7 @@ class Guard:
     ) -> None:
         self.app, self.settings, self.gate, self.metrics = app, settings, gate, metrics
         self.keys, self.access_log = keys, access_log
+        self._checking = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -114,14 +115,17 @@ class Guard:
         if method in ("POST", "PUT", "PATCH"):
             _require_type(headers.get("content-type", ""), path)
             length = headers.get("content-length", "0")
-            if not length.isdigit() or int(length) > self._most(path):
+            if not length.isdecimal() or int(length) > self._most(path):
                 raise _too_large(self._most(path))
 
     async def _user(self, headers: Headers) -> str:
         assert self.keys is not None
         scheme, _, key = headers.get("authorization", "").partition(" ")
         key = key.strip() if scheme.lower() == "bearer" else ""
-        user = self.keys.seen(key) or (await asyncio.to_thread(self.keys.user_of, key) if key else None)
+        user = self.keys.seen(key)
+        if user is None and key:
+            async with self._checking:  # so that wrong keys take one thread, and leave the others to images
+                user = await asyncio.to_thread(self.keys.user_of, key)
         if user is None:
             problem = Problem(401, "the key is missing or wrong", "send Authorization: Bearer KEY")
             problem.headers = {"WWW-Authenticate": "Bearer"}
