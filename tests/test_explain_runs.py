@@ -159,7 +159,7 @@ def test_a_font_that_has_the_letters_is_found_among_the_installed_ones():
 def test_a_baselines_run_has_no_network_to_look_into(scored):
     run = open_run(scored[0], calibrated=False).run
     with pytest.raises(ConfigError, match="a baseline's run"):
-        Explainer(replace(run, recipe=SimpleNamespace(is_baseline=True)), None, None)
+        Explainer(replace(run, recipe=SimpleNamespace(is_baseline=True, is_network=False)), None, None)
 
 
 def run_root(run):

@@ -31,7 +31,7 @@ def pairs() -> dict[tuple[str, str], Path]:
     recipes = {path: read_recipe(path) for path in sorted(ROOT.rglob("*.toml"))}
     chosen: dict[tuple[str, str], Path] = {}
     for path, recipe in recipes.items():
-        if not recipe.is_baseline:
+        if recipe.is_network:
             chosen.setdefault((recipe.model.name, recipe.objective.name), path)
     return chosen
 
