@@ -60,7 +60,7 @@ def dicom(
     from discern_vqa.dicomweb.archive import Archive
     from discern_vqa.evaluation.answers_to_file import by_image, opened
     from discern_vqa.evaluation.questions import look_through
-    from discern_vqa.reading.table_files import LINES
+    from discern_vqa.reading.shapes import LINES
 
     if answers.suffix.lower() not in LINES:
         raise ConfigError(

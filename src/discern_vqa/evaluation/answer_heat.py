@@ -8,8 +8,8 @@ from discern_vqa.errors import DataError
 from discern_vqa.evaluation.body import warning as outside
 from discern_vqa.evaluation.explain import explain
 from discern_vqa.evaluation.heatmaps import canvas, on_picture, scaled
+from discern_vqa.evaluation.one_question import single_question
 from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.evaluation.questions import single_question
 from discern_vqa.imaging.images import open_image
 
 

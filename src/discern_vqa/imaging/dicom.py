@@ -94,8 +94,8 @@ def stored_grey(path: Path, choice: Choice, limits: Limits) -> StoredGrey | None
         dataset = header(path, limits).dataset
         with explained(path, "the header of this DICOM file"):
             about = dicom_frames.describe(path, dataset, limits)
-            index, _ = pick(path, choice.frame, about.frames, (about.frames + 1) // 2, "frames")
-            shape, _ = pixel_shape(dataset, index)
+            index, _ = pick(path, choice.frame, about.frames, usual_frame(about.frames), "frames")
+            shape, _ = pixel_shape(dataset, index, about.columns, about.rows)
         if about.samples > 1 or about.photometric == "PALETTE COLOR":
             return None
         with explained(path, "the pixels of this DICOM file"):
