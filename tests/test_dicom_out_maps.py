@@ -15,7 +15,7 @@ from discern_vqa.dicomweb.memory_file import memory_file
 from discern_vqa.errors import DataError
 from discern_vqa.evaluation.answer_heat import with_heat_map
 from discern_vqa.evaluation.opening import open_run
-from discern_vqa.evaluation.questions import single_question
+from discern_vqa.evaluation.one_question import single_question
 
 
 def heat_of(made) -> np.ndarray:
