@@ -14,7 +14,9 @@ from discern_vqa.experiments import catalogue, runner
 def test_the_list_names_every_experiment(capsys):
     assert cli.main(["experiment", "--list"]) == 0
     said = capsys.readouterr().out
-    assert [line.split()[0] for line in said.splitlines()] == [*catalogue.names(), *catalogue.collections()]
+    *listed, last = said.splitlines()
+    assert [line.split()[0] for line in listed] == [*catalogue.names(), *catalogue.collections()]
+    assert last.startswith("next: discern experiment ")
     assert "CMDPI Fig. 8: Mechanisms of fine-tuning (5 rows of cmdpi/ablation)" in said
     assert cli.main(["experiment"]) == 0
     assert capsys.readouterr().out == said

@@ -1,5 +1,6 @@
 """The report of an experiment against figures counted by hand."""
 
+import copy
 import csv
 import json
 import math
@@ -57,8 +58,7 @@ GIVEN = {
 }
 
 
-@pytest.fixture
-def made(tmp_path):
+def without_training(tmp_path):
     """The grid with its predictions, without any training."""
     grid = runner.prepare([rows(tmp_path, ROWS + FAILING)], str(recipes(tmp_path)), SEEDS)[0]
     folder = folders.Folder(tmp_path / "out", None, "test")
@@ -71,9 +71,19 @@ def made(tmp_path):
 
 
 @pytest.fixture
-def report(made):
-    grid, folder, failed = made
+def made(tmp_path):
+    return without_training(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def gathered(tmp_path_factory):
+    grid, folder, failed = without_training(tmp_path_factory.mktemp("gathered"))
     return reports.gather(grid, folder, failed, "discern experiment tiny", "2026-01-01")
+
+
+@pytest.fixture
+def report(gathered):
+    return copy.deepcopy(gathered)
 
 
 def row(report, name):

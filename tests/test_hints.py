@@ -101,7 +101,7 @@ def test_a_command_in_a_message_is_one_that_can_be_typed(words):
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     asked = [extra for word in words[2:] for extra in re.findall(r"^discern-vqa\[(.+)\]$", word)]
     assert [extra for extra in asked if extra != "1" and extra not in extras] == []
-    known = re.compile(r"--(no-deps|upgrade)$|discern-vqa(\[\w+\])?$|[a-z0-9-]+$|1$")
+    known = re.compile(r"--(no-deps|upgrade)$|discern-vqa(\[[\w,-]+\])?$|[a-z0-9-]+$|1$")
     assert [word for word in words[2:] if not known.match(word)] == []
     assert len(words) > 2
 

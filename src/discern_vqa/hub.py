@@ -63,7 +63,7 @@ def fetch(name: str, revision: str | None = None) -> Path:
     if missing := [file for file in shared_folder.REQUIRED if not (folder / file).is_file()]:
         raise RunError(
             f"{repo} is no run of Discern: it has no {missing[0]}",
-            hint="discern push puts a run there; other models are asked as docs/outside_models.md says",
+            hint="`discern push` puts a run there; other models are asked as docs/outside_models.md says",
         )
     return folder
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from discern_vqa.commands._output import Run
+from discern_vqa.commands._output import Run, say_next
 
 Licence = Annotated[str, typer.Option("--license", help="The weights' licence, as the hub names it (cc-by-4.0, ...).")]
 
@@ -66,7 +66,7 @@ def push(
         if not yes and not typer.confirm(f"Show this to {to_whom} as {repo}, licence {shared.licence}?"):
             raise typer.Abort
         typer.echo(hub.push(shared, repo, private=private, say=typer.echo))
-    typer.echo(f"next: discern ask hf://{repo} IMAGE QUESTION")
+    say_next("ask", f"{hub.PREFIX}{repo}", "IMAGE", "QUESTION")
 
 
 def _counted(texts: dict[str, list[str]]) -> str:
