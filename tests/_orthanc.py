@@ -39,6 +39,15 @@ def missing() -> list[str]:
     return packages + ["orthanc-dicomweb"] * (not PLUGIN.exists())
 
 
+def namespace() -> list[str]:
+    """The words before a command that give it a network of its own; none where the system forbids that."""
+    ways = [["unshare", "--net"]] if os.geteuid() == 0 else []
+    for words in [*ways, ["unshare", "--map-root-user", "--net"]]:
+        if subprocess.run([*words, "true"], capture_output=True).returncode == 0:
+            return words
+    return []
+
+
 def _path() -> str:
     return os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 
@@ -57,8 +66,7 @@ def orthanc(folder: Path) -> Iterator[Running]:
     """An archive without images, which asks for USER and PASSWORD."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    namespace = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
-    command = [*namespace, sys.executable, __file__, str(folder), str(listener.fileno())]
+    command = [*namespace(), sys.executable, __file__, str(folder), str(listener.fileno())]
     log = folder / "orthanc.log"
     with open(log, "wb") as out:
         relay = subprocess.Popen(

@@ -15,8 +15,6 @@ from discern_vqa.errors import DataError
 
 # A new knob goes into a recipe; this table changes when the interface that others build on does.
 VERBS = {
-    "export": {"--license"},
-    "push": {"--i-checked", "--license", "--private", "--yes"},
     "ask": {"--dicomweb", "--instance", "--json", "--mode", "--series", "--similar", "--study"},
     "calibrate": {
         "--accuracy",

@@ -14,8 +14,8 @@ from discern_vqa.dicom_out import KINDS, Reported, objects_of
 from discern_vqa.dicomweb.memory_file import memory_file
 from discern_vqa.errors import DataError
 from discern_vqa.evaluation.answer_heat import with_heat_map
-from discern_vqa.evaluation.opening import open_run
 from discern_vqa.evaluation.one_question import single_question
+from discern_vqa.evaluation.opening import open_run
 
 
 def heat_of(made) -> np.ndarray:

@@ -11,8 +11,8 @@ from discern_vqa.cli import main
 from discern_vqa.data.answer_tokens import BytePairs, Writer
 from discern_vqa.data.text import BEGIN, END, FolderTokenizer, WordTokenizer, left_out
 from discern_vqa.evaluation.asker import RunAsker
-from discern_vqa.evaluation.opening import open_run
 from discern_vqa.evaluation.one_question import single_question
+from discern_vqa.evaluation.opening import open_run
 from discern_vqa.measurements import Context, unread, warnings
 from discern_vqa.run import _tokenizer
 from discern_vqa.scoring import metrics
