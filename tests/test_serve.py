@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import shutil
 import zipfile
 
 import numpy as np
@@ -32,7 +33,9 @@ def run(tiny_run, tmp_path_factory):
 @pytest.fixture(scope="module")
 def client(run, tiny_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("written")
-    with serving(run, tiny_run, corrections=folder / "corrections", access_log=folder / "log" / "access.jsonl") as made:
+    plain = tmp_path_factory.mktemp("plain") / "run"
+    shutil.copytree(tiny_run, plain, ignore=shutil.ignore_patterns("ood.*", "calibration.json"))
+    with serving(run, plain, corrections=folder / "corrections", access_log=folder / "log" / "access.jsonl") as made:
         made.folder = folder
         yield made
 

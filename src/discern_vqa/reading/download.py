@@ -12,13 +12,14 @@ from pathlib import Path
 
 from discern_vqa.errors import DataError
 from discern_vqa.files import atomic_write_text, from_json
+from discern_vqa.version import __version__
 
 TIMEOUT_S = 30
 TRIES = 3
 """At one address, each going on where the last one broke off."""
 
 _CHUNK = 1 << 20
-_AGENT = {"User-Agent": "discern-vqa (https://pypi.org/project/discern-vqa)"}
+_AGENT = {"User-Agent": f"discern-vqa/{__version__}"}
 Progress = Callable[[int, int], None]
 """Called with (bytes so far, bytes in all or 0)."""
 
