@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from _broken import SEEDS
 
-COUNT = 100
+COUNT = 50
 
 
 @pytest.fixture(scope="module")

@@ -96,7 +96,7 @@ def two_lines(error: DiscernError) -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: "-".join([layout[0], *layout[1].values()]))
-@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_damaged_set_raises_only_errors_of_our_own(sets, layout, data):
     name, kind = layout
