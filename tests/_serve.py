@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,12 +38,22 @@ def calibrated(run: Path, folder: Path) -> Path:
     return made
 
 
+def wait_until_ready(service: Service) -> None:
+    """Waits for the runs, and for what the service reads of them after they are open."""
+    service.worker.opened.result(timeout=60)
+    for _ in range(600):
+        if service.is_ready:
+            return
+        time.sleep(0.1)
+    raise AssertionError("the service is not ready after a minute")
+
+
 @contextmanager
 def serving(*runs: Path, **settings: Any) -> Iterator[TestClient]:
     """A client of a service of these runs, which are open. It sends the header that changes need."""
     service = Service(Settings(runs=named(list(runs)), **settings))
     with TestClient(build(service), base_url=BASE, headers=HEADERS, raise_server_exceptions=False) as client:
-        service.worker.opened.result(timeout=60)
+        wait_until_ready(service)
         client.service = service
         yield client
 

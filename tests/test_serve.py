@@ -220,7 +220,8 @@ class Archive:
 def test_images_come_from_an_archive_with_their_patient_and_answers_go_there(run, monkeypatch):
     monkeypatch.setattr("discern_vqa.serve.archive.Archive", Archive)
     with serving(run, dicomweb="http://127.0.0.1:1/dicom-web") as client:
-        assert client.get("/v1/model").json()["dicomweb"] is True
+        reply = client.get("/v1/model")
+        assert reply.json().get("dicomweb") is True, reply.text
         (about,) = client.post("/v1/images", json={"dicomweb": {"study": "1.2.826.9"}}).json()["images"]
         assert (about["frames"], about["patient"]["name"], about["study"]["date"]) == (2, NAME, "20261130")
         listed = client.get("/v1/series?study=1.2.826.9").json()

@@ -3,7 +3,7 @@ allows, and sends bodies that it forbids."""
 
 import pytest
 import schemathesis
-from _serve import BASE, HEADERS, png
+from _serve import BASE, HEADERS, png, wait_until_ready
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -27,7 +27,7 @@ CHECKS = [not_a_server_error, content_type_conformance, response_schema_conforma
 def client(tiny_run, tmp_path_factory):
     service = Service(Settings(runs={"run": tiny_run}, corrections=tmp_path_factory.mktemp("corrections")))
     with TestClient(build(service), base_url=BASE, headers=HEADERS, raise_server_exceptions=False) as made:
-        service.worker.opened.result(60)
+        wait_until_ready(service)
         yield made
 
 

@@ -7,7 +7,7 @@ import time
 
 import httpx
 import pytest
-from _serve import BASE, HEADERS, png
+from _serve import BASE, HEADERS, png, wait_until_ready
 from starlette.testclient import TestClient
 
 from discern_vqa.data.answers import Answer
@@ -168,7 +168,7 @@ def service(tiny_run):
 @pytest.fixture(scope="module")
 def client(service):
     with TestClient(build(service), base_url=BASE, headers=HEADERS) as made:
-        service.worker.opened.result(60)
+        wait_until_ready(service)
         yield made
 
 
