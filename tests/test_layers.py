@@ -17,7 +17,7 @@ LONGEST = 350
 # From the cellar to the roof. A room imports from the floors below it, never from its own floor or from above.
 FLOORS = [
     {"errors", "version", "contracts", "durations"},
-    {"files", "fonts", "pages", "toml", "own_packages"},
+    {"files", "fonts", "pages", "toml", "own_packages", "run_folder"},
     {"registry", "lock", "renamed_keys", "recipe_table"},
     {"paths", "recipe_check"},
     {"config", "imaging"},

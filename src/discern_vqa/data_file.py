@@ -120,7 +120,7 @@ def read(path: Path) -> DataFile:
 
 @contextmanager
 def named_in(file: Path | None) -> Iterator[None]:
-    """What is wrong with the options of a data.toml is said with its name. `file`: None where they come from none."""
+    """What is wrong with the options of a data.toml is told with its name. `file`: None where they come from none."""
     try:
         yield
     except ConfigError as error:

@@ -44,6 +44,7 @@ def examine() -> dict[str, Any]:
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         gpus.append("Apple MPS")
+    readers = registry.names("datasets")
     return {
         "discern": __version__,
         "python": platform.python_version(),
@@ -55,18 +56,12 @@ def examine() -> dict[str, Any]:
         "memory_gib": memory_gib(),
         "disk_free_gib": round(shutil.disk_usage(Path.cwd()).free / 2**30, 1),
         "gpus": gpus,
-        "data": {name: str(paths.find_local_data(name) or "") for name in registry.names("datasets") if is_a_set(name)},
-        "readers_of_own_data": [name for name in registry.names("datasets") if not is_a_set(name)],
+        "data": {name: str(paths.find_local_data(name) or "") for name in readers if registry.is_a_set(name)},
+        "readers_of_own_data": [name for name in readers if not registry.is_a_set(name)],
         "weights": {name: str(paths.find_local_weights(name) or "") for name in paths.HUB},
         "engines": onnx_engine.verdicts(engines_folder()),
         "extras": {name: all(map(importlib.util.find_spec, modules)) for name, modules in EXTRAS.items()},
     }
-
-
-def is_a_set(name: str) -> bool:
-    """Whether a reader reads one published or drawn data set; the others read files of one's own."""
-    module = registry.load("datasets", name)
-    return bool(getattr(module, "SOURCE", "")) or hasattr(module, "draw")
 
 
 def processor_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> set[str]:

@@ -2,6 +2,7 @@
 that one kind of error covers everything that can be wrong with it."""
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -67,6 +68,12 @@ def atomic_write_bytes(path: Path, content: bytes) -> None:
 def atomic_write_text(path: Path, content: str) -> None:
     """Writes `content` as UTF-8 to `path`, whole or not at all."""
     atomic_write_bytes(path, content.encode("utf-8"))
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def from_json(text: str | bytes) -> Any:

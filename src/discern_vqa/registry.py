@@ -143,3 +143,9 @@ def explanation(name: str) -> ExplanationMethod:
 def baseline(name: str) -> BaselineRow | FittedBaseline:
     """The baseline `name`; `isinstance` tells which of the two it is, or whether it is both."""
     return cast(BaselineRow | FittedBaseline, load("baselines", name))
+
+
+def is_a_set(name: str) -> bool:
+    """Whether a reader reads one published or drawn data set; the others read files of one's own."""
+    module = load("datasets", name)
+    return bool(getattr(module, "SOURCE", "")) or hasattr(module, "draw")

@@ -29,7 +29,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from discern_vqa import registry
+from discern_vqa import registry, run_folder
 from discern_vqa.bases import ModelBase, ModelConfig
 from discern_vqa.config import TABLES, Recipe, check_recipe
 from discern_vqa.data.answer_tokens import Writer, writer_from_json
@@ -47,13 +47,8 @@ from discern_vqa.paths import cache_dir
 from discern_vqa.toml import whole_recipe
 from discern_vqa.version import __version__
 
-CONFIG, VOCABULARY, WEIGHTS, STATE, METRICS = (
-    "config.json",
-    "vocabulary.json",
-    "model.safetensors",
-    "state.safetensors",
-    "metrics.jsonl",
-)
+CONFIG, VOCABULARY, WEIGHTS = run_folder.CONFIG, run_folder.VOCABULARY, run_folder.WEIGHTS
+STATE, METRICS = "state.safetensors", "metrics.jsonl"
 BEST = f".best.{WEIGHTS}"
 """The best weights so far, where validation chooses; only while a training goes on."""
 ANSWERING = "answering.json"
@@ -107,13 +102,7 @@ class Run:
     def open(cls, folder: Path, *, finished: bool = True) -> "Run":
         """Reads a run folder. Raises RunError: not a run, half written, or (when `finished`) without weights."""
         folder = Path(folder)
-        if not (folder / CONFIG).is_file():
-            problem = (
-                f"{folder} is no run folder: it has no {CONFIG}"
-                if folder.is_dir()
-                else f"there is no run folder {folder}"
-            )
-            raise RunError(problem, hint="discern train RECIPE --out RUN makes one")
+        run_folder.require_run(folder, finished=False)
         config, content = read_json(folder / CONFIG), read_json(folder / VOCABULARY)
         if type(version := config.get("version", VERSION)) is not int or version < 1:
             hint = "restore the file, or train again"
@@ -124,11 +113,7 @@ class Run:
                 f"{VERSION}",
                 hint="pip install --upgrade discern-vqa, or train the run again",
             )
-        if finished and not (folder / WEIGHTS).is_file():
-            raise RunError(
-                f"{folder} has no {WEIGHTS}: its training has not ended",
-                hint=f"discern train {folder / 'recipe.toml'} --out {folder} --resume",
-            )
+        run_folder.require_run(folder, finished=finished)
         tables: dict[str, Any] = {name: config[name] for name in TABLES if name in config}
         recipe = check_recipe(tables, str(folder / CONFIG), kept=True)
         try:

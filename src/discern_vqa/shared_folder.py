@@ -20,8 +20,8 @@ from typing import Any
 from discern_vqa import card, registry
 from discern_vqa.errors import ConfigError, RunError
 from discern_vqa.files import atomic_write_text, explained, read_json
+from discern_vqa.run_folder import CONFIG, VOCABULARY, WEIGHTS, require_run
 
-CONFIG, VOCABULARY, WEIGHTS = "config.json", "vocabulary.json", "model.safetensors"
 REQUIRED = (CONFIG, VOCABULARY, WEIGHTS)
 FILES = (
     *REQUIRED,
@@ -37,9 +37,8 @@ FILES = (
 )
 FOLDERS = ("encoders", "tokenizer", "writer")
 SUFFIXES = (".json", ".safetensors", ".txt", ".model")
-PATTERNS = [*FILES, *(f"{folder}/**/*{suffix}" for folder in FOLDERS for suffix in SUFFIXES)]
-PATTERNS += [f"{folder}/*{suffix}" for folder in FOLDERS for suffix in SUFFIXES]
-"""What is taken from the hub: the same files, whatever else lies there."""
+PATTERNS = [*FILES, *(f"{folder}/*{suffix}" for folder in FOLDERS for suffix in SUFFIXES)]
+"""What is taken from the hub: the same files, whatever else lies there. In the hub's patterns * goes over slashes."""
 
 _MACHINE = ("root", "from")
 """Keys of config.json that name folders of this machine."""
@@ -66,12 +65,9 @@ def share(run: Path, out: Path, licence: str = "") -> Shared:
     finished run. Raises ConfigError: `out` holds something, or no licence is stated anywhere.
     """
     run, out = Path(run), Path(out)
-    for name in REQUIRED:
-        if not (run / name).is_file():
-            raise RunError(f"{run} is no finished run folder: it has no {name}", hint="discern train RECIPE --out RUN")
+    require_run(run, finished=True)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out} is there already, and not an empty folder", hint="name another folder for the export")
-    config = read_json(run / CONFIG)
     _check_licence(run, licence)
     with explained(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -86,10 +82,10 @@ def share(run: Path, out: Path, licence: str = "") -> Shared:
             elif source.name != card.CARD:
                 shutil.copyfile(source, target)
     _write_card(run, out, licence)
-    return read(out, str(config["data"]["dataset"]))
+    return read(out)
 
 
-def read(folder: Path, dataset: str = "") -> Shared:
+def read(folder: Path) -> Shared:
     """What is in a shareable folder. Raises RunError: it holds a file that such a folder does not have."""
     folder = Path(folder)
     there = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -99,22 +95,19 @@ def read(folder: Path, dataset: str = "") -> Shared:
             f"{folder} holds {strange[0]}, which is no part of a shared run",
             hint="discern export RUN DIR makes a folder that holds what belongs there and nothing else",
         )
-    dataset = dataset or str(read_json(folder / CONFIG)["data"]["dataset"])
     return Shared(
         folder=folder,
         files=tuple(path.relative_to(folder).as_posix() for path in there),
         size=sum(path.stat().st_size for path in there),
         licence=card.stated_licence(folder),
         texts=texts_of(folder),
-        is_own_data=is_own_data(dataset),
+        is_own_data=is_own_data(str(read_json(folder / CONFIG)["data"]["dataset"])),
     )
 
 
 def is_own_data(dataset: str) -> bool:
     """Whether a data set is somebody's own: read from tables or a DICOM folder, or by a reader of one's own package."""
-    if dataset == "phantom":
-        return False
-    return dataset not in registry.names("datasets") or not getattr(registry.reader(dataset), "SOURCE", "")
+    return dataset not in registry.names("datasets") or not registry.is_a_set(dataset)
 
 
 def texts_of(folder: Path) -> dict[str, list[str]]:

@@ -12,21 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from discern_vqa.durations import in_words
-from discern_vqa.errors import RunError
-
-CONFIG = "config.json"  # `run.CONFIG`, where torch is not loaded yet
 
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
 PrintJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Run = Annotated[Path, typer.Argument(help="A run folder, as `discern train` leaves it.")]
-AskedRun = Annotated[
-    Path,
-    typer.Argument(
-        parser=lambda given: _asked_run(given),
-        metavar="RUN",
-        help="A run folder, or hf://ORG/NAME of the Hugging Face hub.",
-    ),
-]
 Data = Annotated[Path | None, typer.Option("--data", help="The data set's folder, or a data.toml.")]
 MovedData = Annotated[Path | None, typer.Option("--data", help="The data set's folder, or a data.toml, if it moved.")]
 Overrides = Annotated[
@@ -53,18 +42,21 @@ def _asked_run(given: str | Path) -> Path:
     return hub.fetch(given) if isinstance(given, str) and given.startswith(hub.PREFIX) else Path(given)
 
 
+AskedRun = Annotated[
+    Path,
+    typer.Argument(
+        parser=_asked_run,
+        metavar="RUN",
+        help="A run folder, or hf://ORG/NAME of the Hugging Face hub.",
+    ),
+]
+
+
 def write_json(path: Path | None, content: dict[str, Any]) -> None:
     from discern_vqa.files import atomic_write_text
 
     if path is not None:
         atomic_write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def require_run(run: Path) -> None:
-    """Raises RunError for what is no run folder: a mistyped one is told before torch is loaded."""
-    if not (run / CONFIG).is_file():
-        problem = f"{run} is no run folder" if run.is_dir() else f"there is no run folder {run}"
-        raise RunError(problem, hint="discern train RECIPE --out RUN makes one")
 
 
 def say_next(*words: str, err: bool = False) -> None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from discern_vqa.commands._archive import DicomWeb, Instance, Series, Study, image_of_study, refuse_without_archive
-from discern_vqa.commands._output import AskedRun, Mode, PrintJson, require_run, say_next
+from discern_vqa.commands._output import AskedRun, Mode, PrintJson, say_next
 from discern_vqa.data.judged import shown_share
 from discern_vqa.errors import ConfigError
+from discern_vqa.run_folder import require_run
 
 if TYPE_CHECKING:
     from discern_vqa.data.answers import Answer
@@ -54,7 +55,7 @@ def ask(
                 f"an image file ({image}) and an archive are both named",
                 hint=f'discern ask {run} --dicomweb {dicomweb} --study {study or "UID"} "{question}"',
             )
-        require_run(run)
+        require_run(run, finished=False)
         with image_of_study(dicomweb, study, series, instance) as (fetched, lines):
             if not as_json:  # what is printed as JSON is often kept
                 typer.echo("\n".join(lines))

@@ -20,8 +20,8 @@ from discern_vqa.commands._sets import (
     refuse_over_set,
     report_skipped,
 )
-from discern_vqa.doctor import is_a_set
 from discern_vqa.errors import ConfigError
+from discern_vqa.registry import is_a_set
 
 CLEAN, FLAWED = 0, 1
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from discern_vqa.commands._archive import DicomWeb
-from discern_vqa.commands._output import AskedRun, progress_bars, require_run
+from discern_vqa.commands._output import AskedRun, progress_bars
 from discern_vqa.commands._sets import parsed
 from discern_vqa.commands.answers import DISCLAIMER
 from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.run_folder import require_run
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -55,7 +56,7 @@ def dicom(
         raise ConfigError("which objects are to be written?", hint=f"{hint} (there are --sr, --sc, --pdf and --seg)")
     if (out is None) == (not store):
         raise ConfigError("objects go into one folder, or into one archive", hint=f"{hint}, or --store URL")
-    require_run(run)
+    require_run(run, finished=False)
     from discern_vqa.dicom_out import RunInfo
     from discern_vqa.dicomweb.archive import Archive
     from discern_vqa.evaluation.answers_to_file import by_image, opened

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from discern_vqa.commands._archive import DicomWeb, open_archive
-from discern_vqa.commands._output import CONFIG, AskedRun, Mode, progress_bars, require_run, say_next
+from discern_vqa.commands._output import AskedRun, Mode, progress_bars, say_next
 from discern_vqa.commands._sets import parsed
 from discern_vqa.commands.answers import DISCLAIMER
 from discern_vqa.errors import ConfigError, DiscernError
 from discern_vqa.files import read_json
+from discern_vqa.run_folder import CONFIG, require_run
 
 if TYPE_CHECKING:
     from discern_vqa.evaluation.predict_file import Predicted
@@ -59,7 +60,7 @@ def predict(
         raise ConfigError("predict writes to one file", hint=f"discern predict {run} {questions} --out answers.csv")
     target = out or to
     assert target is not None
-    require_run(run)
+    require_run(run, finished=False)
     from discern_vqa.evaluation.answer_table import check_out
     from discern_vqa.evaluation.predict_file import check, predict_file
     from discern_vqa.evaluation.questions import look_through

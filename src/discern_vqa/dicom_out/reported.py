@@ -1,6 +1,5 @@
 """What is written of an answer, and by whom it was given: plain records without DICOM, HTTP or torch."""
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +12,11 @@ from numpy.typing import NDArray
 
 from discern_vqa.data.judged import Verdict
 from discern_vqa.errors import DataError, DiscernError, RunError
-from discern_vqa.files import read_json
+from discern_vqa.files import read_json, sha256_of
+from discern_vqa.run_folder import CONFIG, WEIGHTS, require_run
 from discern_vqa.version import __version__
 
 DISCLAIMER = "Research software: not for diagnosis."
-_WEIGHTS, _CONFIG = "model.safetensors", "config.json"  # as `run` names them
 _ANEW = "discern predict RUN QUESTIONS --out answers.jsonl writes such lines"
 
 
@@ -39,22 +38,13 @@ class RunInfo:
     @classmethod
     def of(cls, folder: Path, made_at: datetime) -> "RunInfo":
         """Of a run folder. Raises RunError: it is none, or its training has not ended."""
-        if not (folder / _CONFIG).is_file():
-            raise RunError(f"{folder} is no run folder: it has no {_CONFIG}", hint="discern train RECIPE --out RUN")
+        require_run(folder, finished=True)
         try:
-            config = read_json(folder / _CONFIG)
+            config = read_json(folder / CONFIG)
             name, model = str(config.get("name") or folder.resolve().name), str(config["model"]["name"])
         except (LookupError, TypeError) as error:
-            raise RunError(f"{folder / _CONFIG} names no model", hint="restore the file, or train again") from error
-        try:
-            with open(folder / _WEIGHTS, "rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise RunError(
-                f"{folder} has no {_WEIGHTS}: its training has not ended",
-                hint=f"discern train {folder / 'recipe.toml'} --out {folder} --resume",
-            ) from error
-        return cls(name, model, digest, made_at)
+            raise RunError(f"{folder / CONFIG} names no model", hint="restore the file, or train again") from error
+        return cls(name, model, sha256_of(folder / WEIGHTS), made_at)
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,15 @@ from discern_vqa.errors import ConfigError, DataError, DiscernError, RunError
 from discern_vqa.evaluation.answer_table import check_out, names_of_ours, write_answers
 from discern_vqa.evaluation.prediction_journal import Journal
 from discern_vqa.evaluation.questions import Asked, Questions
+from discern_vqa.files import sha256_of
 from discern_vqa.paths import refuse_own_input
 from discern_vqa.reading.shapes import LINES
+from discern_vqa.run_folder import WEIGHTS
 
 if TYPE_CHECKING:
     from discern_vqa.evaluation.predict import Predictor
 
 BATCH = 64
-WEIGHTS = "model.safetensors"  # `run.WEIGHTS`, where torch is not loaded
 
 Bring = Callable[[Sequence[Asked]], AbstractContextManager[Sequence[Asked]]]
 """Makes the images of a batch there, inside the block, and says in a row why its image is not."""
@@ -81,7 +82,7 @@ def predict_file(
     if mode and mode not in predictor.modes:
         raise ConfigError(f"the run cannot answer by {mode!r}", hint=f"it has: {', '.join(predictor.modes)}")
     errors, first_error, remarked = 0, "", list[str]()
-    weights = _digest(predictor.run.folder / WEIGHTS)
+    weights = sha256_of(predictor.run.folder / WEIGHTS)
     with Journal(out, _identity(predictor, questions, mode), BATCH, questions.count) as journal:
         journal.begin(resume, command)
         to_come = islice(questions.rows(), journal.done, None)
@@ -175,10 +176,5 @@ def _identity(predictor: "Predictor", questions: Questions, mode: str) -> str:
     folder = predictor.run.folder
     files = sorted(file for pattern in ("*.json", "*.safetensors") for file in folder.glob(pattern))
     judged = ("predictions", "scores", "explanation", "features", "audit")
-    about = [(file.name, _digest(file)) for file in files if not file.name.startswith(judged)]
+    about = [(file.name, sha256_of(file)) for file in files if not file.name.startswith(judged)]
     return hashlib.sha256(json.dumps([about, questions.digest, mode]).encode()).hexdigest()
-
-
-def _digest(file: Path) -> str:
-    with open(file, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

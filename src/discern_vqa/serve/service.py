@@ -1,7 +1,6 @@
 """The service without its routes: the runs, the queue, the images, and how a request waits for its turn."""
 
 import asyncio
-import hashlib
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -9,6 +8,8 @@ from typing import Any
 from starlette.requests import Request
 
 from discern_vqa.errors import DiscernError
+from discern_vqa.files import sha256_of
+from discern_vqa.run_folder import WEIGHTS
 from discern_vqa.serve.access_log import AccessLog
 from discern_vqa.serve.answerer import Answerer, RunFacts
 from discern_vqa.serve.corrections import Corrections
@@ -17,7 +18,7 @@ from discern_vqa.serve.images import FrameOf, Held, Images
 from discern_vqa.serve.keys import Keys
 from discern_vqa.serve.metrics import Metrics
 from discern_vqa.serve.problems import Problem, of_error
-from discern_vqa.serve.settings import WEIGHTS, Settings
+from discern_vqa.serve.settings import Settings
 from discern_vqa.serve.told import RunFiles
 from discern_vqa.serve.worker import Job, Worker
 from discern_vqa.version import __version__
@@ -52,8 +53,7 @@ class Service:
         if opened.exception() is not None:
             return
         for name, folder in self.settings.runs.items():
-            with open(folder / WEIGHTS, "rb") as file:
-                weights = hashlib.file_digest(file, "sha256").hexdigest()
+            weights = sha256_of(folder / WEIGHTS)
             self.files[name] = files = RunFiles.read(folder, weights)
             self.metrics.tell_model(name, weights[:16], files.model, __version__)
         self.facts = opened.result()

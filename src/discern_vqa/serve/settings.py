@@ -3,11 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from discern_vqa.errors import ConfigError, RunError
+from discern_vqa.errors import ConfigError
+from discern_vqa.run_folder import require_run
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
-"""`run.CONFIG` and `run.WEIGHTS`: a mistyped run is told before torch is loaded."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +61,7 @@ def named(folders: list[Path]) -> dict[str, Path]:
     """Runs by the names of their folders. Raises ConfigError: two of one name; RunError: one is no finished run."""
     runs: dict[str, Path] = {}
     for folder in folders:
-        if not (folder / CONFIG).is_file():
-            problem = f"{folder} is no run folder" if folder.is_dir() else f"there is no run folder {folder}"
-            raise RunError(problem, hint="discern train RECIPE --out RUN makes one")
-        if not (folder / WEIGHTS).is_file():
-            hint = f"discern train {folder / 'recipe.toml'} --out {folder} --resume"
-            raise RunError(f"{folder} has no {WEIGHTS}: its training has not ended", hint=hint)
+        require_run(folder, finished=True)
         name = folder.resolve().name
         if name in runs:
             raise ConfigError(

@@ -13,7 +13,6 @@
 `ask` and `predict` read it when it lies in the run's folder; `evaluate` measures what it promises on its split.
 """
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -26,7 +25,7 @@ import numpy as np
 from discern_vqa.data.answers import NORMALISERS, Answer, Judged, normaliser
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError, RunError
-from discern_vqa.files import atomic_write_text
+from discern_vqa.files import atomic_write_text, sha256_of
 from discern_vqa.scoring.metrics import rights
 from discern_vqa.scoring.predictions import Prediction
 from discern_vqa.scoring.stored import own_file, read_object
@@ -192,8 +191,7 @@ def refuse_other_weights(path: Path, fitted: str, weights: Path) -> None:
 
 def digest(path: Path) -> str:
     """Which weights a calibration belongs to: the beginning of the file's SHA-256."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return sha256_of(path)[:16]
 
 
 def count_shared(rows: Sequence[Prediction], others: Sequence[Prediction | Sample]) -> int:
