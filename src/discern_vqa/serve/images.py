@@ -156,11 +156,9 @@ class Images:
         with self._lock:
             held = self._held.get(id)
             if held is None or held.owner != owner:
-                minutes = self.bounds.keep / 60
+                kept = f"{self.bounds.keep / 60:.0f} minutes after the last use, or until newer ones take the room"
                 raise Problem(
-                    404,
-                    f"there is no image of this id: it went {minutes:.0f} minutes after its last use, or never was",
-                    "upload it again: POST /v1/images",
+                    404, f"there is no image of this id (images are held {kept})", "upload it again: POST /v1/images"
                 )
             held.used = self._clock()
             self._held.move_to_end(id)

@@ -17,7 +17,7 @@ class Bounds:
     json_body: int = 1 << 20
     in_flight: int = 256 << 20  # bodies that are being received, together
     pause: float = 30.0  # between two pieces of a body
-    images: int = 64
+    images: int = 512
     image_bytes: int = 512 << 20
     keep: float = 900.0  # after the last use of an image
     files: int = 1000  # of one upload
