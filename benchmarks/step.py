@@ -20,10 +20,11 @@ import torch
 
 from discern_vqa.config import read_recipe
 from discern_vqa.nn.losses import total
+from discern_vqa.nn.precision import computed
 from discern_vqa.recipe_samples import find_root
 from discern_vqa.training.loop import rng_for
 from discern_vqa.training.optim import make_optimizer
-from discern_vqa.training.setup import set_up
+from discern_vqa.training.setup import processes, set_up
 
 WARM = 3
 
@@ -32,7 +33,8 @@ def stepper(recipe: Path, overrides: list[str], data: Path | None, folder: Path)
     """Builds all that a training of this recipe builds; the result takes step number i of its first epoch. On a GPU if
     there is one, as training does."""
     settings = read_recipe(recipe, overrides)
-    start = set_up(settings, recipe, find_root(settings.data, data), folder)
+    root = find_root(settings.data, data)
+    start = set_up(settings, recipe, root, folder, among=processes())
     device = next(start.model.parameters()).device
     optim, batches = settings.optim, start.batches(0)
     optimizer = make_optimizer(start.model, optim, settings.run.precision)
@@ -41,7 +43,7 @@ def stepper(recipe: Path, overrides: list[str], data: Path | None, folder: Path)
     def step(number: int) -> None:
         rng = rng_for(0, number)
         batch = start.batch(batches[number % len(batches)], rng).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=settings.run.precision == "bf16"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=computed(settings.run.precision) == "bf16"):
             loss = total(objective(batch, rng), objective.config.weights)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(objective.parameters(), optim.clip)

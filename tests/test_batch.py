@@ -203,8 +203,9 @@ def test_kept_states_count_only_for_the_file_that_they_were_made_of(files, tmp_p
 def test_text_states_are_computed_once_for_each_text():
     calls = []
 
-    def states(ids, keep):
+    def states(length, ids, keep):
         calls.append(len(ids))
+        assert keep.sum(1).max() <= length
         return ids[..., None].float().expand(-1, -1, 2)
 
     made = Batcher(TOKENIZER, VOCABULARY, LENGTH, Noise(), TextSource(states))

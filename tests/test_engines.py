@@ -10,7 +10,7 @@ from transformers import BertConfig, BertModel, MobileNetV2Config, MobileNetV2Mo
 
 from discern_vqa.nn.encoders import EncoderConfig, engines, onnx_engine
 from discern_vqa.nn.encoders.base import TextEncoder
-from discern_vqa.nn.encoders.engines import AnsweringEncoder
+from discern_vqa.nn.encoders.engines import FrozenImages
 from discern_vqa.nn.encoders.folded import Folded, folded
 from discern_vqa.nn.encoders.lite import LiteImage, LiteText
 
@@ -96,7 +96,7 @@ def test_a_graph_that_gives_something_else_is_not_used_and_the_reason_is_told(tm
 
 
 @pytest.mark.parametrize(("onnx", "last"), [(True, 0), (False, 0), (True, 2)])
-def test_an_answering_encoder_gives_the_states_of_the_encoder(onnx, last, tmp_path, monkeypatch):
+def test_the_fastest_way_gives_the_states_of_the_encoder(onnx, last, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     if not onnx:
         monkeypatch.setattr(engines, "is_installed", lambda: False)
@@ -104,7 +104,7 @@ def test_an_answering_encoder_gives_the_states_of_the_encoder(onnx, last, tmp_pa
     encoder = LiteImage(EncoderConfig(kind="lite", frozen=True, size=64, pool=1, train_last=last), 16, None).eval()
     image = torch.rand(3, 3, 64, 64)
     with torch.inference_mode():
-        assert apart(AnsweringEncoder(encoder)(image), encoder.states(image)) < 1e-5
+        assert apart(FrozenImages(encoder)(image), encoder.states(image)) < 1e-5
     assert len(list(Path(tmp_path).rglob("*.onnx"))) == int(onnx and onnx_engine.is_installed())
 
 

@@ -6,7 +6,7 @@ from _tiny import model, rng
 from torch import nn
 
 from discern_vqa.config import OptimConfig
-from discern_vqa.training.muon import MuonAdamW, orthogonal
+from discern_vqa.training.muon import MuonAdamW, _directly, orthogonal
 from discern_vqa.training.optim import make_optimizer
 
 
@@ -19,6 +19,18 @@ def test_the_direction_keeps_the_singular_vectors_and_levels_the_singular_values
     assert values.min() > 0.3
     assert values.max() < 1.3
     torch.testing.assert_close(found, torch.diag_embed(values), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(3, 12, 48), (48, 12)])
+def test_wide_matrices_get_the_same_direction_from_products_of_their_gram_matrix(shape):
+    matrices = torch.randn(shape, generator=rng()).view(-1, *shape[-2:])
+    matrices[0, :, 0] *= 100  # one direction far above the others: the smallest singular values are near nothing
+    exact = orthogonal(matrices.bfloat16().double())
+    X = matrices.bfloat16().double()
+    X = X.mT if shape[-2] > shape[-1] else X
+    X = _directly(X / X.norm(dim=(-2, -1), keepdim=True))
+    torch.testing.assert_close(exact, X.mT if shape[-2] > shape[-1] else X, atol=1e-7, rtol=1e-7)
+    torch.testing.assert_close(orthogonal(matrices.bfloat16().float()).double(), exact, atol=2e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize("shape", [(12, 30), (30, 12)])

@@ -19,7 +19,7 @@ import hashlib
 import json
 import platform
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import shorten
@@ -37,11 +37,12 @@ from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.prior.source import PriorSource
 from discern_vqa.data.sample import Sample
-from discern_vqa.data.sources import ImageSource, PixelSource, StateSource, TextSource
+from discern_vqa.data.sources import Encode, ImageSource, PixelSource, StateSource, TextSource
 from discern_vqa.data.text import FolderTokenizer, Tokenizer, WordTokenizer
 from discern_vqa.errors import RunError
 from discern_vqa.files import atomic_path, atomic_write_text, explained, read_json
-from discern_vqa.nn.encoders import ImageEncoder, TextEncoder
+from discern_vqa.nn.encoders import ImageEncoder
+from discern_vqa.nn.encoders.engines import FrozenImages, frozen_texts
 from discern_vqa.parts import copy_encoder_files, weights_folder
 from discern_vqa.paths import cache_dir
 from discern_vqa.toml import whole_recipe
@@ -173,8 +174,8 @@ class Run:
         pixels = PixelSource(model.image.size, side or model.image.size, grey, data.augment and not config.image.frozen)
         images: ImageSource = pixels
         if config.image.frozen:
-            images = StateSource(pixels, _states_of(model.image), views or data.views)
-        texts = TextSource(_states_of(model.text)) if config.text.frozen else None
+            images = StateSource(pixels, FrozenImages(model.image), views or data.views)
+        texts = TextSource(frozen_texts(model.text)) if config.text.frozen else None
         prior, length = self._prior(model), data.text_length
         return Batcher(self.tokenizer, self.vocabulary, length, images, texts, data.mirror, self.writer, prior)
 
@@ -185,7 +186,7 @@ class Run:
             return None
         source = PriorSource(self.vocabulary.answers, wanted.share, wanted.wording, wanted.share_yes_no)
         if wanted.cases:
-            source.use_encoders(model.text, _states_of(model.image))
+            source.use_encoders(model.text, FrozenImages(model.image))
         if (self.folder / PRIOR).is_file():
             source.fill(read_tensors(self.folder / PRIOR))
         return source
@@ -212,9 +213,9 @@ class Run:
             return float(read_json(path).get("hybrid_below", 0.5))
         return float(self.recipe.model.generates_below())
 
-    def cache_of_states(self, encoder: ImageEncoder) -> Path:
-        """Where the states of this run's frozen image encoder are kept between commands, by its settings and weights;
-        of which image files they are stands in it."""
+    def cache_of_states(self, encoder: ImageEncoder, encode: Encode) -> Path:
+        """Where the states of this run's frozen image encoder are kept between commands, by its settings and weights
+        and by what computes them; of which image files they are stands in it."""
         image, data = self.recipe.model.image, self.recipe.data
         # The images to reconstruct are kept with the states, so their size belongs to the name.
         about = [
@@ -223,6 +224,7 @@ class Run:
             self.recipe.model.target_image(),
             str(self.root.resolve()),
             encoder.frozen_digest(),
+            encode.name,
         ]
         key = json.dumps(about, sort_keys=True)
         return cache_dir() / "states" / f"{data.dataset}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.safetensors"
@@ -282,16 +284,6 @@ def environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "versions": {"discern-vqa": __version__} | {name: version(name) for name in names},
     }
-
-
-def _states_of(encoder: ImageEncoder | TextEncoder) -> Callable[..., torch.Tensor]:
-    """The states of a frozen encoder, computed wherever it is at that moment; they come back to the CPU."""
-
-    def states(*inputs: torch.Tensor) -> torch.Tensor:
-        device = next(encoder.parameters()).device
-        return encoder.states(*(tensor.to(device) for tensor in inputs)).cpu()
-
-    return states
 
 
 def _tokenizer(content: dict[str, Any], folder: Path) -> Tokenizer:

@@ -8,6 +8,7 @@ kept is bounded, so that a program which answers for days holds no more than one
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -85,8 +86,8 @@ class AnsweringStates:
     """States of a frozen image encoder, (1 + N, c) for each image and view.
 
     `encode`: pixels (1, 3, size, size) to states (1, 1 + N, c). views, seed: as of `StateSource`, so that view number
-    k shows what training saw under that number. before: the file of states that training left, if it is there: what it
-    holds of an image file as it is now is not computed again.
+    k shows what training saw under that number. before: finds the file of states that training left, which need not be
+    there: what it holds of an image file as it is now is not computed again.
     """
 
     def __init__(
@@ -95,20 +96,20 @@ class AnsweringStates:
         encode: Callable[[Tensor], Tensor],
         views: int,
         seed: int = 0,
-        before: Path | None = None,
+        before: Callable[[], Path] | None = None,
     ) -> None:
         self.pixels, self.encode, self.views, self.seed = pixels, encode, views, seed
         self._kept = BoundedTensors(MOST_BYTES)
-        self._before = _Before(before) if before is not None and before.is_file() else None
+        self._find_before = before
 
     def get(self, keys: Sequence[Key], rng: torch.Generator | None = None, view: int = 0) -> tuple[Tensor, Tensor]:
         """See ImageSource. The target is empty, (U, 0): nothing is reconstructed when answering."""
         names = [_name(key, content_digest(path), view) for key, path in keys]
         states = [self._kept.get(name) for name in names]
         missing = [place for place, known in enumerate(states) if known is None]
-        if self._before is not None:
+        if missing and (before := self._before) is not None:
             for place in missing:
-                states[place] = self._before.states(keys[place][0], names[place][0], view)
+                states[place] = before.states(keys[place][0], names[place][0], view)
             missing = [place for place in missing if states[place] is None]
         pixels = self.pixels.each([keys[place] for place in missing])
         for place, image in zip(missing, pixels, strict=True):
@@ -118,6 +119,11 @@ class AnsweringStates:
             if name[0]:  # else the file could not be read a moment ago
                 self._kept.put(name, state)
         return torch.stack(whole).float(), torch.zeros(len(keys), 0)
+
+    @cached_property
+    def _before(self) -> "_Before | None":
+        path = self._find_before() if self._find_before is not None else None
+        return _Before(path) if path is not None and path.is_file() else None
 
     def forget(self) -> None:
         """Frees what was used longest ago, but for a little."""

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from discern_vqa.data.bounded import padded
 from discern_vqa.data.text import Tokens
 from discern_vqa.imaging.fingerprints import content_digest
 from discern_vqa.imaging.images import load_image
@@ -68,16 +69,24 @@ class PixelSource:
         return pixels.expand(3, -1, -1)
 
 
+class Encode(Protocol):
+    """Pixels (U, 3, size, size) to a frozen encoder's states (U, 1 + N, c). `name`: of the way they are computed."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __call__(self, image: Tensor, /) -> Tensor: ...
+
+
 class StateSource:
     """Cached states of a frozen image encoder: (views, 1 + N, c) for each image, and the images to reconstruct.
 
-    `encode` maps pixels (U, 3, size, size) to states (U, 1 + N, c). View 0 is the image itself, the others are fixed
-    augmented copies; training draws one at random, answering may average over several. Each cached state is stored with
-    the digest of its image file; after `fill` the digest is compared once, and the states of a changed file are
-    recomputed.
+    View 0 is the image itself, the others are fixed augmented copies; training draws one at random, answering may
+    average over several. Each cached state is stored with the digest of its image file; after `fill` the digest is
+    compared once, and the states of a changed file are recomputed.
     """
 
-    def __init__(self, pixels: PixelSource, encode: Callable[[Tensor], Tensor], views: int, seed: int = 0) -> None:
+    def __init__(self, pixels: PixelSource, encode: Encode, views: int, seed: int = 0) -> None:
         self.pixels, self.encode, self.views, self.seed = pixels, encode, views, seed
         self._cached: dict[str, dict[str, Tensor]] = {"states": {}, "pictures": {}, "contents": {}}
         self._compared: set[str] = set()
@@ -137,9 +146,10 @@ class TextStates(Protocol):
 
 
 class TextSource:
-    """Cached states of a frozen text encoder, (M, c) for each distinct text. `encode(ids, keep) -> (B, M, c)`."""
+    """Cached states of a frozen text encoder, (M, c) for each distinct text. `encode(length, ids, keep) -> (B, M, c)`:
+    no text is longer than `length`."""
 
-    def __init__(self, encode: Callable[[Tensor, Tensor], Tensor]) -> None:
+    def __init__(self, encode: Callable[[int, Tensor, Tensor], Tensor]) -> None:
         self.encode = encode
         self._states: dict[tuple[int, ...], Tensor] = {}
 
@@ -151,12 +161,16 @@ class TextSource:
                 self.add(Tokens(*(part[row : row + 1] for part in (tokens.ids, tokens.keep, tokens.words))))
         return torch.stack([self._states[key] for key in keys]).float()
 
-    def add(self, tokens: Tokens) -> None:
-        """Encodes these texts in one go; in the same order and number they get the same states to the last bit."""
-        with torch.inference_mode():
-            states = self.encode(tokens.ids, tokens.keep).to(torch.bfloat16)
-        for key, state in zip(tokens.ids.tolist(), states, strict=True):
-            self._states[tuple(key)] = state.clone()
+    def add(self, tokens: Tokens, together: int = 64) -> None:
+        """Encodes these texts, so many `together`, the shortest first: little of it is padding then. The same texts get
+        the same states to the last bit."""
+        lengths = padded(tokens.keep)
+        for rows in torch.split(lengths.argsort(stable=True), together):
+            ids, keep = tokens.ids[rows], tokens.keep[rows]
+            with torch.inference_mode():
+                states = self.encode(int(lengths[rows].max()), ids, keep).to(torch.bfloat16)
+            for key, state in zip(ids.tolist(), states, strict=True):
+                self._states[tuple(key)] = state.clone()
 
 
 def decoded(path: Path, size: int) -> Tensor:

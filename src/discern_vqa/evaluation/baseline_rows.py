@@ -130,6 +130,7 @@ def _features(run: Run, network: Any) -> tuple[Batcher, str]:
 def _learning_batcher(run: Run, network: Any) -> Batcher:
     """As training has it, every view of an image, with the states that training left in the user's cache."""
     batcher = run.batcher(network)
-    if isinstance(batcher.images, StateSource) and (path := run.cache_of_states(network.image)).is_file():
-        batcher.images.fill(read_tensors(path))
+    source = batcher.images
+    if isinstance(source, StateSource) and (path := run.cache_of_states(network.image, source.encode)).is_file():
+        source.fill(read_tensors(path))
     return batcher

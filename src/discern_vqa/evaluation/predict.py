@@ -21,7 +21,7 @@ from discern_vqa.data.sources import ImageSource, StateSource
 from discern_vqa.evaluation.features import image_vectors, question_vectors
 from discern_vqa.evaluation.given_image import Given, as_file
 from discern_vqa.evaluation.one_question import single_question
-from discern_vqa.nn.encoders.engines import AnsweringEncoder, answering_texts
+from discern_vqa.nn.encoders.engines import FrozenImages, frozen_texts
 from discern_vqa.run import WEIGHTS, Run
 from discern_vqa.trust.calibration import Calibration, read_if_there
 from discern_vqa.trust.ood import Detector
@@ -183,11 +183,12 @@ def answering_batcher(run: Run, model: Any) -> Batcher:
     pixels = AnsweringPixels(learned.size, learned.picture_size, learned.grey)
     images: ImageSource = pixels
     if isinstance(source, StateSource):
-        before = run.cache_of_states(model.image)
-        images = AnsweringStates(pixels, AnsweringEncoder(model.image), source.views, source.seed, before)
+        encode = FrozenImages(model.image)
+        before = partial(run.cache_of_states, model.image, encode)
+        images = AnsweringStates(pixels, encode, source.views, source.seed, before)
     texts = None
     if batcher.texts is not None:
-        texts, model.text.once = AnsweringTexts(answering_texts(model.text)), PerText(TEXT_BYTES)
+        texts, model.text.once = AnsweringTexts(frozen_texts(model.text)), PerText(TEXT_BYTES)
     return replace(batcher, images=images, texts=texts)
 
 

@@ -14,6 +14,8 @@ from torch import Tensor
 # Jordan's quintic: five rounds bring singular values from [0.001, 1] to about [0.7, 1.2], which is all that is needed.
 QUINTIC = (3.4445, -4.7750, 2.0315)
 ROUNDS = 5
+WIDE = 2.0
+"""From this many times as many columns as rows on, rounds use the Gram matrix: 0.84 of the products or fewer."""
 
 
 class MuonAdamW(torch.optim.AdamW):
@@ -69,11 +71,34 @@ def orthogonal(matrices: Tensor) -> Tensor:
 
     Newton-Schulz rounds of a quintic polynomial (products only, no decomposition).
     """
-    a, b, c = QUINTIC
     turned = matrices.shape[-2] > matrices.shape[-1]
     X = matrices.mT if turned else matrices
     X = (X / (X.norm(dim=(-2, -1), keepdim=True) + 1e-7)).contiguous()
+    is_wide = X.shape[-1] >= WIDE * X.shape[-2] and X.dtype != torch.bfloat16
+    X = _by_gram(X) if is_wide else _directly(X)
+    return X.mT if turned else X
+
+
+def _directly(X: Tensor) -> Tensor:
+    a, b, c = QUINTIC
     for _ in range(ROUNDS):  # X <- a X + (b G + c G G) X with G = X X'
         gram = torch.bmm(X, X.mT)
         X = torch.baddbmm(X, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), X, beta=a)
-    return X.mT if turned else X
+    return X
+
+
+def _by_gram(X: Tensor) -> Tensor:
+    """As `_directly`, with products of (rows, rows) alone but for the first and the last: every round multiplies X from
+    the left by P = a I + b G + c G G, which commutes with G, so that G becomes P G P and all P together one matrix. Of
+    columns = 4 rows it takes 25 instead of 45 products of rows x rows x rows."""
+    a, b, c = QUINTIC
+    gram = torch.bmm(X, X.mT)
+    whole = None
+    for number in range(ROUNDS):
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal(dim1=-2, dim2=-1).add_(a)
+        whole = factor if whole is None else torch.bmm(factor, whole)
+        if number < ROUNDS - 1:
+            gram = torch.bmm(torch.bmm(factor, gram), factor)
+    assert whole is not None
+    return torch.bmm(whole, X)

@@ -275,12 +275,11 @@ def warm_states(run: Run, model: ModelBase, batcher: Batcher, samples: list[Samp
     as they were before."""
     if isinstance(batcher.texts, TextSource):
         texts = sorted({sample.text for sample in samples})
-        for start in range(0, len(texts), 64):
-            batcher.texts.add(batcher.tokenizer.encode(texts[start : start + 64], batcher.length))
+        batcher.texts.add(batcher.tokenizer.encode(texts, batcher.length))
     source = batcher.images
     if not isinstance(source, StateSource):
         return
-    path = run.cache_of_states(model.image)
+    path = run.cache_of_states(model.image, source.encode)
     keys = {sample.image: sample.path for sample in samples}
     if path.is_file():
         source.fill({name: value for name, value in read_tensors(path).items() if name.partition(":")[2] in keys})

@@ -1,10 +1,11 @@
-"""Which way a frozen image encoder's states are computed when answering: the fastest that gives the same.
+"""Which way a frozen image encoder's states are computed: the fastest that gives the same.
 
     onnxruntime           MobileNetV2, where the extra `onnx` is installed and its answers were compared (`onnx_engine`)
     torch, folded         MobileNetV2 (`folded`)
     the encoder itself    any other, and on a GPU
 
-Training computes states by the encoder itself alone: its cache is not to depend on what else is installed.
+The ways differ in the last bits, which the states, kept in bfloat16, nearly always lose. A cache of states is named by
+the way that filled it, so that it does not depend on what else was installed.
 """
 
 from collections.abc import Callable
@@ -15,9 +16,9 @@ import torch
 from torch import Tensor
 
 from discern_vqa.nn.encoders.base import ImageEncoder, TextEncoder
-from discern_vqa.nn.encoders.folded import folded
+from discern_vqa.nn.encoders.folded import Folded, folded
 from discern_vqa.nn.encoders.lite import LiteImage
-from discern_vqa.nn.encoders.onnx_engine import is_installed, onnx_engine
+from discern_vqa.nn.encoders.onnx_engine import OnnxEngine, is_installed, onnx_engine
 from discern_vqa.paths import cache_dir
 
 
@@ -26,7 +27,7 @@ def engines_folder() -> Path:
     return cache_dir() / "engines"
 
 
-class AnsweringEncoder:
+class FrozenImages:
     """Pixels (U, 3, size, size) in [0, 1] to a frozen encoder's states (U, 1 + N, c), on the CPU.
 
     The way is chosen when the first image comes: the encoder's weights and device must not change from then on.
@@ -42,11 +43,16 @@ class AnsweringEncoder:
         return self.encoder.states_by(self._network, image)
 
     @property
+    def name(self) -> str:
+        """Of the way, for a cache of what it gave."""
+        return "torch" if self._network is None else self._network.name
+
+    @property
     def _device(self) -> torch.device:
         return next(self.encoder.parameters()).device
 
     @cached_property
-    def _network(self) -> Callable[[Tensor], Tensor] | None:
+    def _network(self) -> Folded | OnnxEngine | None:
         if not isinstance(self.encoder, LiteImage) or self._device.type != "cpu":
             return None
         network = folded(self.encoder.backbone)
@@ -56,7 +62,7 @@ class AnsweringEncoder:
         return onnx_engine(network, digest, self.encoder.size, engines_folder()) or network
 
 
-def answering_texts(encoder: TextEncoder) -> Callable[[int, Tensor, Tensor], Tensor]:
+def frozen_texts(encoder: TextEncoder) -> Callable[[int, Tensor, Tensor], Tensor]:
     """A length, and ids and keep (B, M) of texts that are no longer, to a frozen encoder's states (B, M, c), on the
     CPU."""
 

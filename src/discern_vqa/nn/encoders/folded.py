@@ -1,4 +1,4 @@
-"""A frozen MobileNetV2 for answering: the same function with its batch norm folded into the convolutions, borders that
+"""A frozen MobileNetV2: the same function with its batch norm folded into the convolutions, borders that
 the convolutions add themselves, and channels last. In torch it takes two thirds of the time.
 
 What `transformers` builds is read off its modules (`folded`), as a plain list of blocks that another engine can be made
@@ -60,6 +60,7 @@ class Folded:
     """The whole network below its last trained block: pixels that were normalised, (U, 3, H, W), to its map."""
 
     blocks: tuple[Block, ...]
+    name = "folded"
 
     def __call__(self, x: Tensor) -> Tensor:
         """(U, 3, H, W) -> (U, C, h, w), channels last."""

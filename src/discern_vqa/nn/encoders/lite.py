@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from discern_vqa.errors import ConfigError
 from discern_vqa.nn.encoders.base import Encoded, EncoderConfig, ImageEncoder, TextEncoder, from_folder
+from discern_vqa.nn.encoders.packed import are_packable, packed
 
 IMAGE_WEIGHTS, TEXT_WEIGHTS = "mobilenet_v2_1.0_224", "all-minilm-l6-v2"
 
@@ -235,20 +236,24 @@ class LiteText(TextEncoder):
         return super().sentence(self._rise(states, keep, layers, length) if layers else states, keep)
 
     def _rise(self, states: Tensor, keep: Tensor, layers: nn.ModuleList, length: int | None = None) -> Tensor:
-        """States (B, M, c) below the given last layers -> those above them. Positions that no text of the batch uses
-        (or behind `length`), but for the answer slot, are left out: they change nothing, and short questions leave half
-        of them empty."""
-        used = keep.any(0)
+        """States (B, M, c) below the given last layers -> those above them, of the used positions: a text's own (up to
+        `length`) and the answer slot."""
+        columns = keep.any(0)
         if length is not None:
-            used[:length] = True
-        used[-1] = True
-        penalty = torch.zeros(keep.shape, dtype=states.dtype, device=states.device)
-        penalty = penalty.masked_fill(~keep, torch.finfo(states.dtype).min)[:, None, None, used]
-        v = states[:, used]
-        for layer in layers:
-            v = layer(v, penalty)
+            columns[:length] = True
+        columns[-1] = True
+        v, read = states[:, columns], keep[:, columns]
+        if are_packable(layers):
+            used = read.clone()
+            used[:, -1] = True
+            v = packed(layers, v, read, used)
+        else:
+            penalty = torch.zeros(read.shape, dtype=states.dtype, device=states.device)
+            penalty = penalty.masked_fill(~read, torch.finfo(states.dtype).min)[:, None, None]
+            for layer in layers:
+                v = layer(v, penalty)
         risen = v.new_zeros(states.shape)
-        risen[:, used] = v
+        risen[:, columns] = v
         return risen
 
     def forward(

@@ -41,6 +41,7 @@ class OnnxEngine:
     """An encoder's graph, in memory."""
 
     session: Any
+    name = "onnxruntime"
 
     def __call__(self, x: Tensor) -> Tensor:
         """(U, 3, size, size), normalised -> (U, C, h, w)."""
