@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from _tiny import caption, question
 
+from discern_vqa.data import pairs
 from discern_vqa.data.pairs import similar_images
 from discern_vqa.data.sampling import epoch_batches
 from discern_vqa.lab.faults import IncompleteBatchDropped
@@ -149,6 +150,18 @@ def test_an_image_without_a_similar_one_can_fall_back_on_the_nearest_that_is_all
         like = [j for j in range(12) if j != i and organs[j] == organs[i]]
         assert found[key] == [KEYS[max(like, key=lambda j: float(cosine[i, j]))]]  # noqa: B023
     assert found[KEYS[10]] == found[KEYS[11]] == [], "nothing of their organ"
+
+
+def test_many_images_are_compared_piece_by_piece_and_keep_their_nearest(monkeypatch):
+    h_img = features()
+    organs, groups = ["chest", "head", "chest"] * 4, ["p", "", "q"] * 4
+    settings = [{"percentile": 0.6}, {"organs": organs, "groups": groups}, {"similar_above": 1.0, "fallback": True}]
+    whole = [similar_images(KEYS, h_img, **given) for given in settings]
+    nearest = similar_images(KEYS, h_img, -1.0, nearest=3)
+    monkeypatch.setattr(pairs, "MOST_PAIRS", 12 * 11)
+    assert [similar_images(KEYS, h_img, **given) for given in settings] == whole
+    monkeypatch.setattr(pairs, "MOST_PAIRS", 12 * 3)
+    assert similar_images(KEYS, h_img, -1.0) == nearest
 
 
 def test_a_single_image_has_nobody():

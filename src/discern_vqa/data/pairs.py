@@ -20,6 +20,9 @@ SimilarChoice = Literal["uniform", "batch_first", "batch_only"]
 """Which of several similar images is taken: any of them (the paper), preferably one of the same batch, which is encoded
 already, or only one of the same batch."""
 
+MOST_PAIRS = 2**24
+"""Of images that are compared at a time, and of similar ones that are kept in all."""
+
 
 @dataclass(frozen=True)
 class Pairing:
@@ -101,37 +104,50 @@ def similar_images(
             image of a pair differs in the very finding asked about and would teach the model to ignore it.
         percentile: in [0, 1]; when given, the threshold is this quantile of all pairs' cosines instead (a feature
             space can be so narrow that every pair passes 0.75).
-        nearest: k > 0 keeps only the k most similar of the candidates.
+        nearest: k > 0 keeps only the k most similar of the candidates. Of more than 4,096 images each keeps at most
+            2^24 / U of its most similar ones, so that memory grows with U and not with its square.
         fallback: an image that nothing is similar to gets the most similar one all the same (A25), of its organ and
             outside its group where these count.
     """
     unit = F.normalize(h_img.float(), dim=-1)
-    cosine = unit @ unit.T  # (U U)
-    off_diagonal = ~torch.eye(len(keys), dtype=torch.bool)
     threshold = similar_above
     if percentile is not None and len(keys) > 1:
-        pairs = cosine[off_diagonal]
-        # torch.quantile refuses more than 16 M values; an even sample of the pairs is enough for a threshold.
-        threshold = float(torch.quantile(pairs[:: max(1, len(pairs) // 1_000_000)], percentile))
-    allowed = off_diagonal
-    if organs is not None:
-        allowed = allowed & _equal(organs)
-    if groups is not None:
-        named = torch.tensor([bool(name) for name in groups])
-        allowed = allowed & ~(_equal(groups) & named[:, None])
-    similar = (cosine > threshold) & allowed
+        threshold = float(torch.quantile(_sampled_cosines(unit), percentile))
+    organ, group = _numbers(organs), _numbers(groups)
+    is_grouped = torch.tensor([bool(name) for name in groups]) if groups is not None else None
+    most = min(nearest or len(keys), max(1, MOST_PAIRS // max(1, len(keys))))
     index = {}
-    for row, key in enumerate(keys):
-        columns = similar[row].nonzero().flatten()
-        if fallback and not len(columns) and bool(allowed[row].any()):
-            columns = cosine[row].masked_fill(~allowed[row], -torch.inf).argmax()[None]
-        if nearest and len(columns) > nearest:
-            columns = columns[cosine[row, columns].topk(nearest).indices]
-        index[key] = [keys[column] for column in columns.tolist()]
+    for rows in torch.split(torch.arange(len(keys)), max(1, MOST_PAIRS // max(1, len(keys)))):
+        cosine = unit[rows] @ unit.T  # (rows, U)
+        allowed = rows[:, None] != torch.arange(len(keys))
+        if organ is not None:
+            allowed &= organ[rows, None] == organ
+        if group is not None and is_grouped is not None:
+            allowed &= ~((group[rows, None] == group) & is_grouped[rows, None])
+        similar = (cosine > threshold) & allowed
+        for place, row in enumerate(rows.tolist()):
+            columns = similar[place].nonzero().flatten()
+            if fallback and not len(columns) and bool(allowed[place].any()):
+                columns = cosine[place].masked_fill(~allowed[place], -torch.inf).argmax()[None]
+            if len(columns) > most:
+                columns = columns[cosine[place, columns].topk(most).indices]
+            index[keys[row]] = [keys[column] for column in columns.tolist()]
     return index
 
 
-def _equal(names: Sequence[str]) -> Tensor:
-    """(U, U) True: the two names are the same."""
-    array = np.array(names)
-    return torch.from_numpy(array[:, None] == array)
+def _sampled_cosines(unit: Tensor) -> Tensor:
+    """The cosines of an even sample of the pairs of different rows of `unit` (U, d), or of all: torch.quantile refuses
+    more than 16 M values, and a million is enough for a threshold."""
+    others = len(unit) - 1
+    pairs = torch.arange(0, len(unit) * others, max(1, len(unit) * others // 1_000_000))
+    left, right = pairs // others, pairs % others
+    right += right >= left  # the row itself is left out
+    chunks = zip(torch.split(left, 2**16), torch.split(right, 2**16), strict=True)
+    return torch.cat([(unit[one] * unit[other]).sum(-1) for one, other in chunks])
+
+
+def _numbers(names: Sequence[str] | None) -> Tensor | None:
+    """(U,) equal numbers for equal names."""
+    if names is None:
+        return None
+    return torch.from_numpy(np.unique(np.array(names), return_inverse=True)[1])
