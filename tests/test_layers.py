@@ -20,7 +20,7 @@ FLOORS = [
     {"files", "fonts", "pages", "toml", "own_packages", "run_folder"},
     {"registry", "lock", "renamed_keys", "recipe_table"},
     {"paths", "recipe_check"},
-    {"config", "imaging"},
+    {"config", "division", "imaging"},
     {"data", "nn"},
     {"bases"},
     {"lab"},

@@ -39,6 +39,7 @@ from discern_vqa.recipe_samples import (
 from discern_vqa.run import AUXILIARY, CONFIG, SIMILAR, WEIGHTS, Run, load_weights, read_tensors
 from discern_vqa.training.cautions import cautions
 from discern_vqa.training.optim import check_factors
+from discern_vqa.training.processes import place_of
 
 Say = Callable[[str], None]
 
@@ -70,11 +71,6 @@ class Start:
     def batch(self, rows: list[int], rng: torch.Generator) -> Batch:
         """The batch of these rows of `learned`."""
         return self.batcher.batch([self.learned[row] for row in rows], rng)
-
-
-def processes() -> PartialState:
-    """The processes that train together, on GPUs if there are any: this one, unless a launcher started several."""
-    return PartialState(cpu=not torch.cuda.is_available())
 
 
 def set_up(
@@ -160,6 +156,7 @@ def set_up(
         run.learn_prior(batcher, samples)
     objective = registry.objective(settings.objective.name).Objective(settings.objective, model)
     batcher.second_view, batcher.statements = objective.second_view, objective.statements
+    batcher.place = place_of(among)
     if objective.finds_similar:
         with among.main_process_first():
             say(use_similar(run, objective, [samples, *sets], batcher))
