@@ -35,17 +35,17 @@ CMI = [
 ALONE = ["optim.per_image=1", "optim.batch=7"]  # eight images: batches of seven texts and of one
 CAPTIONS = ["optim.per_image=3", "run.epochs=1", "objective.contra_vqa=false"]  # a process may have no caption
 JOBS = [
-    {"name": "stopped", "recipe": "tune.toml", "set": [*TUNE, *ALONE, "run.epochs=10"], "stop": 13},
+    {"name": "stopped", "recipe": "tune.toml", "set": [*TUNE, *ALONE], "stop": 7},
     {"name": "tune", "recipe": "tune.toml", "set": TUNE},
-    {"name": "tune-single", "recipe": "tune.toml", "set": [*TUNE, *ALONE, "run.epochs=10"]},
-    {"name": "tune-32", "recipe": "tune.toml", "set": [*TUNE, "run.epochs=2"], "bits": 32},
+    {"name": "tune-single", "recipe": "tune.toml", "set": [*TUNE, *ALONE]},
+    {"name": "tune-32", "recipe": "tune.toml", "set": [*TUNE, "run.epochs=1"], "bits": 32},
     {"name": "pretrain", "recipe": "pretrain.toml", "set": PRETRAIN},
     {"name": "pretrain-mixed", "recipe": "pretrain.toml", "set": [*PRETRAIN, *CAPTIONS]},
     {"name": "cmi", "recipe": "cmi.toml", "set": CMI},
     {"name": "cmi-single", "recipe": "cmi.toml", "set": [*CMI, *ALONE, "run.epochs=3", "model.fvta.token=sparc"]},
 ]
-FIRST = {"tune": 0.0, "pretrain": 0.0, "cmi": 0.0}
-"""The loss of the first step."""
+FIRST = {"tune": 9.178808812780531, "pretrain": 19.488792171397357, "cmi": 20.89074159499505}
+"""The loss of the first step, from before batches were divided."""
 
 
 @pytest.fixture(scope="module")
@@ -91,10 +91,10 @@ def drift(ours: dict, theirs: dict) -> float:
     return max(abs(a - b) / max(abs(a), abs(b), 1e-3) for a, b in pairs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job["name"])
 def test_every_step_of_two_processes_has_the_losses_of_one(trained, job):
     one, two = (told(trained, f"{job['name']}-{kind}", kind) for kind in ("one", "two"))
-    print(job["name"], len(one["steps"]), drift(one, two), one["seconds"], two["seconds"], one["cpu"], two["cpu"])
     if job.get("bits") == 32:  # sums in another order: not equal, and near
         assert 0 < drift(one, two) < 1e-4
         return
@@ -117,10 +117,10 @@ def test_both_end_with_the_same_weights(trained, name):
 def test_what_one_began_two_go_on_with_and_the_reverse(trained, begun, ended):
     whole = told(trained, f"tune-single-{ended}", ended)
     rest = told(trained, f"stopped-{begun}-on", ended)
-    assert rest["steps"][0][0] == 12, "a checkpoint of the other is gone on with"
-    whole["steps"] = whole["steps"][12:]
+    assert rest["steps"][0][0] == 6, "a checkpoint of the other is gone on with"
+    whole["steps"] = whole["steps"][6:]
     assert drift(rest, whole) < 1e-10
-    assert rest["validations"] == whole["validations"][3:]
+    assert rest["validations"] == whole["validations"][1:]
 
 
 @pytest.mark.parametrize("name", FIRST)

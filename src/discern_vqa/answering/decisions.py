@@ -13,6 +13,7 @@ from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.batch import Batcher, Decision, Inputs
 from discern_vqa.data.sample import Sample
 from discern_vqa.division import Place
+from discern_vqa.timers import timed
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,10 @@ def in_order(
     starts = range(0, len(order), batch)
     for start in starts if place is None else starts[place.index :: place.processes]:
         chosen = [samples[row] for row in order[start : start + batch]]
-        parts.append([part.cpu() for part in give(batcher.inputs(chosen, view=view).to(device))])
+        with timed("data"):
+            inputs = batcher.inputs(chosen, view=view).to(device)
+        with timed("forward"):
+            parts.append([part.cpu() for part in give(inputs)])
     if was_training:
         model.train()
     if place is not None:

@@ -17,6 +17,7 @@ from discern_vqa.data.text import Tokens
 from discern_vqa.division import Rows
 from discern_vqa.imaging.fingerprints import content_digest
 from discern_vqa.imaging.images import load_image
+from discern_vqa.timers import timed
 
 Key = tuple[str, Path]
 
@@ -122,7 +123,7 @@ class StateSource:
         content = _content(path)
         image, _ = self.pixels.get([(key, path)])
         copies = augmented_views(image, key, self.seed, self.views)
-        with torch.inference_mode():
+        with timed("image encoder"), torch.inference_mode():
             self._cached["states"][key] = self.encode(copies).to(torch.bfloat16).clone()
         self._cached["pictures"][key] = self.pixels.target(copies).mul(255).round().to(torch.uint8)
         self._cached["contents"][key] = content
@@ -168,7 +169,7 @@ class TextSource:
 
     def add(self, tokens: Tokens) -> None:
         """Encodes these texts in one go; in the same order and number they get the same states to the last bit."""
-        with torch.inference_mode():
+        with timed("text encoder"), torch.inference_mode():
             states = self.encode(tokens.ids, tokens.keep).to(torch.bfloat16)
         for key, state in zip(tokens.ids.tolist(), states, strict=True):
             self._states[tuple(key)] = state.clone()

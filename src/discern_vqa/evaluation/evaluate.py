@@ -21,6 +21,7 @@ from discern_vqa.recipe_samples import evaluated
 from discern_vqa.report.card import write_judged_card
 from discern_vqa.report.read import audit_file
 from discern_vqa.scoring import kept_states, metrics, predictions
+from discern_vqa.timers import timed
 from discern_vqa.trust import ood
 from discern_vqa.trust.ood import WITHIN
 
@@ -70,12 +71,14 @@ def evaluate(
         baseline_rows.drop(split, opened, [] if baselines else samples)
     context = Context(asker, opened, split, samples, rows, held, predictor.calibration is not None, say)
     for measurement in measurements.every():
-        scores |= measurement.measure(context)
+        with timed(measurement.__name__.rpartition(".")[2].replace("_", " ")):  # type: ignore[attr-defined]
+            scores |= measurement.measure(context)
     scores["protocol"] = config.protocol if config.protocol == "usual" else f"image_disjoint fold {config.fold}"
     _write(folder / f"scores.{split}.json", scores)
     parts = {"train": train, "validation": validation, split: list(samples)}
     _write(audit_file(folder, split), audit(parts, normalise=config.normaliser))
-    explain(predictor, samples, folder / f"explanations.{split}.jsonl")
+    with timed("heat maps"):
+        explain(predictor, samples, folder / f"explanations.{split}.jsonl")
     placed = predictor.placed(samples, answers)
     ood.write_within(folder / f"{WITHIN}.{split}.jsonl", [sample.id for sample in samples], placed)
     keep_states(predictor, samples, folder / f"features.{split}.safetensors")

@@ -26,6 +26,7 @@ from discern_vqa.nn.batch_norm import share_norms
 from discern_vqa.nn.losses import total
 from discern_vqa.nn.momentum import RunningMean
 from discern_vqa.run import BEST, METRICS, STATE, WEIGHTS, load_weights, save_weights
+from discern_vqa.timers import timed, timed_each
 from discern_vqa.training.optim import make_optimizer, rate
 from discern_vqa.training.processes import image_weights, make_accelerator, of_all, weighed
 from discern_vqa.training.state import Progress, load_state, save_state
@@ -108,7 +109,7 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
         show.epoch(progress.epoch, len(batches), progress.batch)
         objective.train()
         started = time.perf_counter()
-        for batch in ahead(make, to_come):
+        for batch in timed_each("data", ahead(make, to_come)):
             factor = rate((progress.epoch + progress.batch / len(batches)) / run.epochs, optim)
             for group, first in zip(optimizer.param_groups, first_rates, strict=True):
                 group["lr"] = first * factor
@@ -120,22 +121,26 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
             # Groups of accumulated batches begin and end with their epoch: nothing half gathered crosses a save there.
             accelerator.step = -1 if progress.batch + 1 == len(batches) else progress.batch
             with accelerator.accumulate(objective):
-                parts = objective(batch, rng_for(seed + 1, progress.step))
+                with timed("forward"):
+                    parts = objective(batch, rng_for(seed + 1, progress.step))
                 if batch.share is not None and not plain.divides:
                     parts = weighed(parts, batch.share)
                 loss = total(parts, plain.config.weights)
                 whole = of_all(parts, accelerator)
                 loss_of_all = total(whole, plain.config.weights) if whole is not parts else loss
                 check_finite(loss_of_all, whole, progress, state)
-                accelerator.backward(loss)
-                if accelerator.sync_gradients:
-                    accelerator.clip_grad_norm_(objective.parameters(), optim.clip)
-                optimizer.step()
-                optimizer.zero_grad()
+                with timed("backward"):
+                    accelerator.backward(loss)
+                with timed("optimiser"):
+                    if accelerator.sync_gradients:
+                        accelerator.clip_grad_norm_(objective.parameters(), optim.clip)
+                    optimizer.step()
+                    optimizer.zero_grad()
             if accelerator.sync_gradients:
-                plain.after_step()
-                if mean is not None:
-                    mean.update(work.model, progress.step)
+                with timed("optimiser"):
+                    plain.after_step()
+                    if mean is not None:
+                        mean.update(work.model, progress.step)
             progress.step += 1
             progress.batch += 1
             if progress.step % LOG_EVERY == 0 or progress.batch == len(batches):

@@ -27,6 +27,7 @@ from discern_vqa.data.sampling import epoch_batches, with_auxiliary
 from discern_vqa.data.sources import StateSource, TextSource
 from discern_vqa.errors import ConfigError, DataError, RunError
 from discern_vqa.files import atomic_path, atomic_write_text, read_json
+from discern_vqa.nn.encoders.timing import time_encoders
 from discern_vqa.nn.precision import computed
 from discern_vqa.parts import make_tokenizer, make_writer
 from discern_vqa.recipe_samples import (
@@ -114,6 +115,7 @@ def set_up(
         else:
             run = _new_run(out, recipe, settings, reading, from_run, auxiliary_sets)
     model = run.build_model(pretrained=from_run is None).to(among.device)
+    time_encoders(model.image, model.text)
     if from_run is not None:
         heads = model.answer_layers if settings.run.answer_head == "per_dataset" else ()
         load_weights(model, Path(from_run) / WEIGHTS, but=heads)
