@@ -1,8 +1,9 @@
 """Trains the same recipes as one process or as one of two, and writes down what each step and validation gave: run by
 test_two_processes.py, in processes of their own that talk over 127.0.0.1 as those of torchrun do.
 
-    python _two_processes.py FOLDER ONE|TWO      FOLDER holds phantoms/ and jobs.json: [{name, recipe, set, stop}, ...]
+    python _two_processes.py FOLDER ONE|TWO      FOLDER holds phantoms/ and jobs.json, a list of jobs
 
+A job has a name, a recipe, what to `set` in it, and perhaps more. `evaluate`: the run is judged too.
 `stop`: after so many steps every process ends as if it had been stopped; those who train in the other number of
 processes then go on from what was kept. Numbers are of 64 bits unless a job says "bits": 32.
 """
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from discern_vqa.evaluation.evaluate import evaluate
 from discern_vqa.training import loop, optim
 from discern_vqa.training.train import train
 
@@ -85,6 +87,8 @@ def main(root: Path, kind: str) -> None:
     jobs, other = json.loads((root / "jobs.json").read_text()), {"one": "two", "two": "one"}[kind]
     for job in jobs:
         run(root, job, kind, f"{job['name']}-{kind}")
+        if job.get("evaluate"):
+            evaluate(root / f"{job['name']}-{kind}", baselines=False)
     stopped = [job for job in jobs if job.get("stop")]
     for job in stopped:
         begun = root / f"{job['name']}-{other}"

@@ -13,6 +13,8 @@ from safetensors.torch import load_file
 from test_cmi_run import RECIPE as CMI_RECIPE
 
 from discern_vqa.datasets import phantom
+from discern_vqa.evaluation.opening import open_run
+from discern_vqa.scoring import predictions
 
 HERE = Path(__file__).resolve().parent
 SMALL = [
@@ -43,6 +45,7 @@ JOBS = [
     {"name": "pretrain-mixed", "recipe": "pretrain.toml", "set": [*PRETRAIN, *CAPTIONS]},
     {"name": "cmi", "recipe": "cmi.toml", "set": CMI},
     {"name": "cmi-single", "recipe": "cmi.toml", "set": [*CMI, *ALONE, "run.epochs=3", "model.fvta.token=sparc"]},
+    {"name": "judged", "recipe": "cmi.toml", "set": [*SMALL, "run.epochs=1"], "bits": 32, "evaluate": True},
 ]
 FIRST = {"tune": 9.178808812780531, "pretrain": 19.488792171397357, "cmi": 20.89074159499505}
 """The loss of the first step, from before batches were divided."""
@@ -92,7 +95,7 @@ def drift(ours: dict, theirs: dict) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("job", JOBS, ids=lambda job: job["name"])
+@pytest.mark.parametrize("job", [job for job in JOBS if job["name"] != "judged"], ids=lambda job: job["name"])
 def test_every_step_of_two_processes_has_the_losses_of_one(trained, job):
     one, two = (told(trained, f"{job['name']}-{kind}", kind) for kind in ("one", "two"))
     if job.get("bits") == 32:  # sums in another order: not equal, and near
@@ -126,3 +129,15 @@ def test_what_one_began_two_go_on_with_and_the_reverse(trained, begun, ended):
 @pytest.mark.parametrize("name", FIRST)
 def test_one_process_computes_what_it_did_before_batches_were_divided(trained, name):
     assert told(trained, f"{name}-one", "one")["steps"][0][1] == pytest.approx(FIRST[name], rel=1e-9)
+
+
+def test_two_processes_judge_a_run_as_one_does(trained):
+    folder = trained / "judged-two"
+    scores, predictor = json.loads((folder / "scores.test.json").read_text()), open_run(folder)
+    samples = [sample for sample in phantom.read(trained / "phantoms", "test") if not sample.is_caption]
+    alone = predictor.answering(samples)
+    assert len(predictor.modes) == 5
+    for mode in predictor.modes:
+        rows = predictions.from_answers(samples, alone.answers(mode))
+        written = (folder / scores["modes"][mode]["file"]).read_text()
+        assert written == predictions.as_text(rows), "every question once, in order, to the last digit"

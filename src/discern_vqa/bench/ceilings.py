@@ -22,7 +22,7 @@ SHAPES = {
     "base": (4_064, 512, 2_048),
     "square": (2_048, 2_048, 2_048),
 }
-"""rows, inner, columns: the first layer of RecNet's feed-forward networks at the batches of three kinds of recipe, and a
+"""rows, inner, columns: the first layer of RecNet's feed-forward networks at the batches of three recipes, and a
 square."""
 COPIED = 2**25
 """float32 numbers copied: more than any cache holds."""

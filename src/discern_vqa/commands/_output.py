@@ -1,6 +1,7 @@
 """What the verbs share: options, figures as a file, and progress on stderr."""
 
 import json
+import os
 import shlex
 import sys
 import time
@@ -66,10 +67,15 @@ def say_next(*words: str, err: bool = False) -> None:
     typer.echo(f"next: {shlex.join(['discern', *words])}", err=err)
 
 
+def is_first_process() -> bool:
+    """Whether this process speaks, of those that a launcher started together."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def profiled(wanted: bool) -> Iterator[None]:
     """Where the block's time went, as a table on stderr; also of one that failed or was interrupted."""
-    if not wanted:
+    if not wanted or not is_first_process():
         yield
         return
     with profiling() as timers:

@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from discern_vqa.commands._output import Data, MovedData, Overrides, Profile, Run, profiled, progress_bars, say_next
+from discern_vqa.commands._output import (
+    Data,
+    MovedData,
+    Overrides,
+    Profile,
+    Run,
+    is_first_process,
+    profiled,
+    progress_bars,
+    say_next,
+)
 
 
 def demo(out: Annotated[Path, typer.Option(help="A folder for everything the demo makes.")] = Path("demo")) -> None:
@@ -38,7 +48,8 @@ def train(
 
     with profiled(profile):
         run_training(recipe_file, data=data, from_run=from_run, overrides=overrides or [], out=out, resume=resume)
-    say_next("evaluate", str(out))
+    if is_first_process():
+        say_next("evaluate", str(out))
 
 
 def evaluate(
@@ -66,7 +77,8 @@ def evaluate(
     from discern_vqa.report.terminal import as_table
 
     def say(text: str) -> None:
-        typer.echo(text, err=True)
+        if is_first_process():
+            typer.echo(text, err=True)
 
     if model is not None or overrides or plan or repeats != 1 or is_outside(run):
         from discern_vqa.evaluation.evaluate_outside import evaluate_outside, plan_outside
@@ -102,8 +114,9 @@ def evaluate(
 
         with profiled(profile):
             scores = judge(run, data=data, split=split, baselines=baselines, say=say)
-    typer.echo(as_table(scores))
-    say_next("report", str(run))
+    if is_first_process():
+        typer.echo(as_table(scores))
+        say_next("report", str(run))
 
 
 def report(

@@ -1,5 +1,6 @@
 """Training by several processes, each of which computes a share of every batch (`division`)."""
 
+import os
 from datetime import timedelta
 
 import torch
@@ -21,6 +22,11 @@ minutes are too short for 100,000 images."""
 def processes() -> PartialState:
     """The processes that train together, on GPUs if there are any: this one, unless a launcher started several."""
     return PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
+
+
+def several() -> PartialState | None:
+    """The processes that a launcher started together; None for a process alone."""
+    return processes() if int(os.environ.get("WORLD_SIZE", "1")) > 1 else None
 
 
 def place_of(among: PartialState) -> Place | None:
