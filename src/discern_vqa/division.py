@@ -6,13 +6,13 @@ So several processes see the same masks, pairs and views as one process with the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True)
+class Place:
     """Which of the processes that train together this one is."""
 
     index: int

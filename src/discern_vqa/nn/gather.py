@@ -31,7 +31,7 @@ def gathered(rows: Tensor, share: Share | None) -> tuple[Tensor, int]:
         rows = rows[:0]
     counts = _counts(len(rows), rows.device, share.processes)
     start = 0 if share.spare else sum(counts[: dist.get_rank()])  # a spare process computes the first row
-    return _Gathered.apply(rows, counts, start), start  # type: ignore[no-untyped-call]
+    return _Gathered.apply(rows, counts, start), start
 
 
 def mean(total: Tensor, count: Tensor | float, share: Share) -> Tensor:
@@ -55,7 +55,7 @@ def anywhere(holds: Tensor, share: Share | None) -> bool:
 
 def summed(values: Tensor) -> Tensor:
     """The sum over all processes, of the same shape. The gradient is that of all processes' losses."""
-    return _Summed.apply(values)  # type: ignore[no-untyped-call]
+    return _Summed.apply(values)
 
 
 def _group() -> Any:
