@@ -36,7 +36,7 @@ def main(results: Path = RESULTS) -> list[Path]:
     heading(
         figure,
         "How near each stage comes to what its machine can do",
-        "necessary operations (or pictures opened) per second, in % of the highest speed measured in the same run",
+        "necessary operations (or images opened) per second, in % of the highest speed measured in the same run",
     )
     foot(figure, [axes])
     return save(figure, results, "machines")

@@ -31,7 +31,7 @@ def test_products_and_attention_are_counted_forward_and_back():
 def test_a_share_is_what_is_necessary_in_the_time_against_the_best_of_its_ceilings():
     stage = Stage("a step", seconds=2.0, necessary=2e9, ceiling="fp32 products")
     assert stage.share(PLAIN) == pytest.approx(0.25)
-    assert Stage("open", 0.5, 25, "JPEG pictures").share(PLAIN) == pytest.approx(0.5)
+    assert Stage("open", 0.5, 25, "JPEG images").share(PLAIN) == pytest.approx(0.5)
     assert stage.as_json(PLAIN) == {
         "name": "a step", "seconds": 2.0, "necessary": 2e9, "ceiling": "fp32 products", "share": 0.25,
     }  # fmt: skip
@@ -49,12 +49,12 @@ def test_stages_of_real_models_count_a_pass_once_and_a_planted_wait_lowers_the_s
     assert answered.necessary > 2 * image.necessary + questions.necessary
     assert answered.necessary < 10 * (2 * image.necessary + questions.necessary)
     assert learned.necessary > image.necessary
-    pictures = stages.opening(tmp_path, PLAIN)
-    assert [(row.necessary, row.ceiling) for row in pictures] == [(10, "JPEG pictures"), (10, "DICOM files")]
+    images = stages.opening(tmp_path, PLAIN)
+    assert [(row.necessary, row.ceiling) for row in images] == [(10, "JPEG images"), (10, "DICOM files")]
     load_image = stages.load_image
     monkeypatch.setattr(stages, "load_image", lambda *given: (time.sleep(0.2), load_image(*given)))
     slowed = stages.opening(tmp_path, PLAIN)
-    for before, after in zip(pictures, slowed, strict=True):
+    for before, after in zip(images, slowed, strict=True):
         assert after.seconds >= 10 * 0.2
         assert after.share(PLAIN) < before.share(PLAIN)
 

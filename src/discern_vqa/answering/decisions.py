@@ -97,7 +97,7 @@ def in_order(
 
 
 def _of_all(parts: list[list[Tensor]], place: Place) -> list[list[Tensor]]:
-    """The parts of all processes in the order of the batches, which were dealt out in turns."""
+    """The parts of all processes in the order of the batches, which they take in turns."""
     of_each: list[list[list[Tensor]]] = [[] for _ in range(place.processes)]
     dist.all_gather_object(of_each, parts)
     return [of_each[number % place.processes][number // place.processes] for number in range(sum(map(len, of_each)))]

@@ -1,4 +1,4 @@
-"""What the machine does at most: matrix products, copies, and opening of pictures, by the plainest loops there are.
+"""What the machine does at most: matrix products, copies, and opening of images, by the plainest loops there are.
 
 The best of several rounds counts: it is nearest to what the machine can do while other work comes and goes.
 """
@@ -27,7 +27,7 @@ square."""
 COPIED = 2**25
 """float32 numbers copied: more than any cache holds."""
 SIDE = 512
-"""Of the picture that is opened, in pixels: a radiograph as VQA-RAD has them."""
+"""Of the image that is opened, in pixels: a radiograph as VQA-RAD has them."""
 ROUNDS, SECONDS = 7, 2.0
 """So many rounds of each, or as many as fit into the seconds."""
 
@@ -38,7 +38,7 @@ class Ceilings:
 
     products: dict[str, float]  # precision and shape -> operations
     copied: float  # bytes read and written
-    jpeg: float  # pictures opened by Pillow
+    jpeg: float  # images opened by Pillow
     dicom: float | None  # by pydicom; None where it is not installed
 
     @classmethod
@@ -50,7 +50,7 @@ class Ceilings:
             shapes = SHAPES if dtype == torch.float32 or bfloat16_in_hardware() else {"phantom": SHAPES["phantom"]}
             for name, shape in shapes.items():
                 products[f"{precision} {name}"] = _product(*shape, dtype)
-        return cls(products, _copy(), _opened(jpeg_picture(), _open_jpeg), _dicom_rate())
+        return cls(products, _copy(), _opened(jpeg_image(), _open_jpeg), _dicom_rate())
 
     def product(self, precision: str = "fp32") -> float:
         """Operations per second of the best product, whatever its shape."""
@@ -58,7 +58,7 @@ class Ceilings:
 
     def named(self, name: str) -> float:
         """The ceiling of a stage."""
-        speeds = {"fp32 products": self.product(), "JPEG pictures": self.jpeg, "DICOM files": self.dicom or 0.0}
+        speeds = {"fp32 products": self.product(), "JPEG images": self.jpeg, "DICOM files": self.dicom or 0.0}
         return speeds[name]
 
     def as_json(self) -> dict[str, dict[str, Any]]:
@@ -69,7 +69,7 @@ class Ceilings:
             size = " x ".join(f"{side:,}" for side in SHAPES[shape])
             rows[f"{precision} product {size}"] = {"per_second": round(speed / 1e9, 2), "unit": "GFLOP"}
         rows["memory copied (read and written)"] = {"per_second": round(self.copied / 1e9, 2), "unit": "GB"}
-        rows[f"JPEG pictures of {SIDE} pixels, by Pillow"] = {"per_second": round(self.jpeg, 1), "unit": "pictures"}
+        rows[f"JPEG images of {SIDE} pixels, by Pillow"] = {"per_second": round(self.jpeg, 1), "unit": "images"}
         if self.dicom is not None:
             rows[f"DICOM files of {SIDE} pixels, by pydicom"] = {"per_second": round(self.dicom, 1), "unit": "files"}
         return rows
@@ -93,15 +93,15 @@ def rounds_of(run: Callable[[], object], seconds: float = SECONDS) -> list[float
     return taken
 
 
-def jpeg_picture() -> bytes:
+def jpeg_image() -> bytes:
     """A soft-edged grey disc with noise, as JPEG."""
     buffer = io.BytesIO()
-    Image.fromarray(picture().astype(np.uint8)).save(buffer, "JPEG", quality=90)
+    Image.fromarray(image().astype(np.uint8)).save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
 
 
 def dicom_file() -> bytes:
-    """The same picture as an uncompressed DICOM file of 16 bits. Needs pydicom."""
+    """The same image as an uncompressed DICOM file of 16 bits. Needs pydicom."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
@@ -114,13 +114,13 @@ def dicom_file() -> bytes:
     data.Rows = data.Columns = SIDE
     data.SamplesPerPixel, data.PixelRepresentation = 1, 0
     data.BitsAllocated, data.BitsStored, data.HighBit = 16, 12, 11
-    data.PixelData = (16 * picture()).astype("<u2").tobytes()
+    data.PixelData = (16 * image()).astype("<u2").tobytes()
     buffer = io.BytesIO()
     data.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
 
 
-def picture() -> np.ndarray:
+def image() -> np.ndarray:
     """(SIDE, SIDE) grey values from 0 to 255."""
     rows, columns = np.mgrid[:SIDE, :SIDE] / (SIDE / 2) - 1
     disc = 200 / (1 + np.exp(20 * (np.hypot(rows, columns) - 0.7)))

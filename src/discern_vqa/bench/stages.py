@@ -1,4 +1,4 @@
-"""The stages that are timed: opening of pictures, encoders, answers, and a step of pre-training and of fine-tuning.
+"""The stages that are timed: opening of images, encoders, answers, and a step of pre-training and of fine-tuning.
 
 Models and batches are those of shipped phantom recipes, with random weights, on images that are drawn for it.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
-from discern_vqa.bench.ceilings import Ceilings, dicom_file, has_pydicom, jpeg_picture, rounds_of
+from discern_vqa.bench.ceilings import Ceilings, dicom_file, has_pydicom, jpeg_image, rounds_of
 from discern_vqa.config import read_recipe
 from discern_vqa.datasets import phantom
 from discern_vqa.evaluation.predict import Predictor, answering_batcher
@@ -31,7 +31,7 @@ COUNTS = {"pretrain": 24, "train": 24, "validation": 2, "test": 8}
 ASKED = 64
 """Questions that are answered in one go."""
 OPENED = 10
-"""Pictures that are opened in one go."""
+"""Images that are opened in one go."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def measured_stages(ceilings: Ceilings, say: Callable[[str], None]) -> list[Stag
     """All stages, each for some seconds."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        say("opening pictures")
+        say("opening images")
         stages = opening(folder, ceilings)
         draw = {**read_recipe(find_recipe(Path(FINETUNING))).data.draw, "counts": COUNTS}
         phantom.draw(folder / "phantoms", **draw, workers=1)
@@ -74,8 +74,8 @@ def measured_stages(ceilings: Ceilings, say: Callable[[str], None]) -> list[Stag
 
 
 def opening(folder: Path, ceilings: Ceilings) -> list[Stage]:
-    """A JPEG picture and a DICOM file, opened as questions about them are."""
-    contents = {"JPEG pictures": jpeg_picture()}
+    """A JPEG image and a DICOM file, opened as questions about them are."""
+    contents = {"JPEG images": jpeg_image()}
     if has_pydicom() and ceilings.dicom is not None:
         contents["DICOM files"] = dicom_file()
     stages = []

@@ -17,7 +17,7 @@ def doctor(
     """Say what this machine can do.
 
     Torch, processor, memory and GPUs; the data sets, weights and extras that were found. With --bench, in one to two
-    minutes: matrix products, memory and opening of pictures, and what share of these each stage reaches.
+    minutes: matrix products, memory and opening of images, and what share of these each stage reaches.
     """
     if bench:
         from discern_vqa.bench import as_text as as_tables
