@@ -40,13 +40,14 @@ VERBS = {
     "data split": {"--by", "--folds", "--option", "--out", "--seed", "--skip-broken", "--test", "--validation"},
     "demo": {"--out"},
     "dicom": {"--dicomweb", "--option", "--out", "--pdf", "--sc", "--seg", "--sr", "--store"},
-    "doctor": {"--json"},
+    "doctor": {"--bench", "--json"},
     "evaluate": {
         "--baselines",
         "--data",
         "--model",
         "--no-baselines",
         "--plan",
+        "--profile",
         "--repeats",
         "--set",
         "--split",
@@ -56,7 +57,7 @@ VERBS = {
     "explain": {"--data", "--limit", "--method", "--methods", "--out", "--score", "--split", "--words"},
     "export": {"--license"},
     "new model": {"--out"},
-    "predict": {"--data", "--dicomweb", "--mode", "--option", "--out", "--question", "--resume"},
+    "predict": {"--data", "--dicomweb", "--mode", "--option", "--out", "--profile", "--question", "--resume"},
     "push": {"--i-checked", "--license", "--private", "--yes"},
     "recipe keys": {"--format"},
     "recipe list": set(),
@@ -92,7 +93,7 @@ VERBS = {
         "--tls-key",
     },
     "start": {"--minutes", "--out", "--yes"},
-    "train": {"--data", "--from", "--out", "--resume", "--set"},
+    "train": {"--data", "--from", "--out", "--profile", "--resume", "--set"},
 }
 
 

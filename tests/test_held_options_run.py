@@ -12,7 +12,8 @@ from discern_vqa.config import OptimConfig, RunConfig, read_recipe
 from discern_vqa.datasets import jsonl, phantom
 from discern_vqa.run import load_weights
 from discern_vqa.training.loop import Work, fit
-from discern_vqa.training.setup import Start, processes, set_up
+from discern_vqa.training.processes import processes
+from discern_vqa.training.setup import Start, set_up
 
 
 def begun(tiny_run: Path, out: Path, *settings: str, root: Path | None = None) -> Start:

@@ -16,11 +16,11 @@ LONGEST = 350
 
 # From the cellar to the roof. A room imports from the floors below it, never from its own floor or from above.
 FLOORS = [
-    {"errors", "version", "contracts", "durations"},
+    {"errors", "version", "contracts", "durations", "timers"},
     {"files", "fonts", "pages", "toml", "own_packages", "run_folder"},
     {"registry", "lock", "renamed_keys", "recipe_table"},
     {"paths", "recipe_check"},
-    {"config", "imaging"},
+    {"config", "division", "imaging"},
     {"data", "nn"},
     {"bases"},
     {"lab"},
@@ -32,7 +32,7 @@ FLOORS = [
     {"dicom_out", "report"},
     {"training"},
     {"evaluation", "model_checks"},
-    {"experiments", "serve"},
+    {"bench", "experiments", "serve"},
     {"start"},
     {"doctor", "scaffold"},
     {"commands"},

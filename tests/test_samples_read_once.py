@@ -8,7 +8,8 @@ import pytest
 from discern_vqa.config import read_recipe
 from discern_vqa.datasets import phantom
 from discern_vqa.evaluation.evaluate import evaluate
-from discern_vqa.training.setup import processes, set_up
+from discern_vqa.training.processes import processes
+from discern_vqa.training.setup import set_up
 from discern_vqa.training.train import train
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "baselines" / "majority.toml"

@@ -155,6 +155,10 @@ class ObjectiveBase(nn.Module, Generic[ConfigT, ModelT]):
     """Captions and questions may be in one batch."""
     finds_similar: ClassVar[bool] = False
     """`similar` and `pairing` are asked before the first step."""
+    divides: ClassVar[bool] = False
+    """Where several processes divide a batch (`Batch.share`), `forward` gives this process's part of the whole batch's
+    losses (`nn/gather.py`). Off: each part is a mean over the process's own texts, weighed by their number; exact for a
+    loss in which every text counts alike and meets no other."""
     config: ConfigT
     model: ModelT
 

@@ -172,7 +172,7 @@ class OptimConfig(Table):
     weight_decay: float = Field(0.01, ge=0)
     """AdamW's weight decay; biases and norms have none."""
     batch: int = Field(32, ge=1)
-    """The number of texts in a batch (of each process)."""
+    """The number of texts in a batch, which several processes divide among themselves."""
     per_image: int = Field(0, ge=0)
     """0: texts are drawn singly, in pairs of the same organ and question type. k > 0: up to k texts about an image come
     together, so that the image is encoded once for all of them."""

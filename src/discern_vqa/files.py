@@ -14,6 +14,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from discern_vqa.errors import DiscernError, RunError
+from discern_vqa.timers import timed
 
 _NUMBER = re.compile(r"\(os error (\d+)\)")
 """The error number of the system in a message of safetensors, which writes its files itself."""
@@ -48,7 +49,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise DiscernError(f"{str(path)!r} is a folder; expected a file to write to", hint="name a file")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with explained(path):
+        with timed("saving"), explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield partial
             with open(partial, "rb") as written:

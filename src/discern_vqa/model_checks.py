@@ -25,7 +25,8 @@ from discern_vqa.errors import ConfigError
 from discern_vqa.nn.losses import total
 from discern_vqa.run import WEIGHTS, save_weights
 from discern_vqa.training.optim import make_optimizer
-from discern_vqa.training.setup import Start, processes, set_up
+from discern_vqa.training.processes import processes
+from discern_vqa.training.setup import Start, set_up
 
 SMALL = {
     "width": 16, "size": 32, "patch": 8, "channels": 4, "layers": 1, "heads": 2, "ffn": 32, "length": 8,

@@ -24,6 +24,7 @@ from discern_vqa.data.answer_tokens import END, Writer
 from discern_vqa.data.answers import Answer, normaliser
 from discern_vqa.data.batch import Batcher, Inputs
 from discern_vqa.data.sample import CLOSED, OPEN, Sample
+from discern_vqa.division import Place
 from discern_vqa.errors import ConfigError
 from discern_vqa.nn.decoder import Generated, beam_search, rank_answers
 
@@ -43,6 +44,7 @@ class Answering:
     views: int = 1
     batch: int = 64
     hybrid_below: float = 0.5
+    place: Place | None = None  # where several processes ask the same together, and each computes a part
 
     def answers(self, mode: str = "classify") -> list[Answer]:
         """One answer for each question. Raises ConfigError for a mode that the model does not have."""
@@ -117,7 +119,7 @@ class Answering:
     @cached_property
     def decided(self) -> Decided:
         """The classifier's probabilities and the logits of "open"."""
-        return decide_all(self.model, self.batcher, self.samples, views=self.views, batch=self.batch)
+        return decide_all(self.model, self.batcher, self.samples, views=self.views, batch=self.batch, place=self.place)
 
     @property
     def is_open(self) -> Tensor:
@@ -138,7 +140,7 @@ class Answering:
             beams = beam_search(model.generator, memory, len(inputs.tokens), config.beams, config.length, device)
             return beams.tokens, beams.log_p
 
-        tokens, log_p = in_order(model, self.batcher, self.samples, write, self.batch)
+        tokens, log_p = in_order(model, self.batcher, self.samples, write, self.batch, place=self.place)
         return Generated(tokens, log_p)
 
     @cached_property
@@ -151,7 +153,7 @@ class Answering:
             memory, device = model.read(model(inputs)), inputs.tokens.device
             return (rank_answers(model.generator, memory, len(inputs.tokens), candidates.to(device), RANKED),)
 
-        return in_order(model, self.batcher, self.samples, judge, self.batch)[0]
+        return in_order(model, self.batcher, self.samples, judge, self.batch, place=self.place)[0]
 
     @property
     def _writer(self) -> Writer:

@@ -1,6 +1,7 @@
 """What the verbs share: options, figures as a file, and progress on stderr."""
 
 import json
+import os
 import shlex
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from discern_vqa.durations import in_words
+from discern_vqa.timers import profiling
 
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
 PrintJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -21,6 +23,7 @@ MovedData = Annotated[Path | None, typer.Option("--data", help="The data set's f
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Change one key of the recipe.", metavar="KEY=VALUE")
 ]
+Profile = Annotated[bool, typer.Option("--profile", help="Say in the end where the time went (to stderr).")]
 Mode = Annotated[
     str, typer.Option("--mode", help="How: classify, classify_typed, generate, rank or hybrid; default: the run's own.")
 ]
@@ -62,6 +65,25 @@ def write_json(path: Path | None, content: dict[str, Any]) -> None:
 def say_next(*words: str, err: bool = False) -> None:
     """The command that usually comes next, as it is typed; `err`: to stderr, where an answer stands on stdout."""
     typer.echo(f"next: {shlex.join(['discern', *words])}", err=err)
+
+
+def is_first_process() -> bool:
+    """Whether this process speaks, of those that a launcher started together."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def profiled(wanted: bool) -> Iterator[None]:
+    """Where the block's time went, as a table on stderr; also of one that failed or was interrupted."""
+    if not wanted or not is_first_process():
+        yield
+        return
+    with profiling() as timers:
+        try:
+            yield
+        finally:
+            timers.stop()
+            typer.echo("\n".join(timers.lines()), err=True)
 
 
 @contextmanager

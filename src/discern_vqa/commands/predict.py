@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from discern_vqa.commands._archive import DicomWeb, open_archive
-from discern_vqa.commands._output import AskedRun, Mode, progress_bars, say_next
+from discern_vqa.commands._output import AskedRun, Mode, Profile, profiled, progress_bars, say_next
 from discern_vqa.commands._sets import parsed
 from discern_vqa.commands.answers import DISCLAIMER
 from discern_vqa.errors import ConfigError, DiscernError
@@ -49,6 +49,7 @@ def predict(
     mode: Mode = "",
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
     dicomweb: DicomWeb = "",
+    profile: Profile = False,
 ) -> None:
     """Answer a table of questions.
 
@@ -76,7 +77,7 @@ def predict(
     from discern_vqa.evaluation.opening import open_run
 
     command = shlex.join([*words, "--resume"])
-    with open_archive(dicomweb, command) as bring, progress_bars() as progress:
+    with profiled(profile), open_archive(dicomweb, command) as bring, progress_bars() as progress:
         predictor = open_run(run)
         made = predict_file(
             predictor,

@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from discern_vqa.commands._output import Data, MovedData, Overrides, Run, progress_bars, say_next
+from discern_vqa.commands._output import (
+    Data,
+    MovedData,
+    Overrides,
+    Profile,
+    Run,
+    is_first_process,
+    profiled,
+    progress_bars,
+    say_next,
+)
 
 
 def demo(out: Annotated[Path, typer.Option(help="A folder for everything the demo makes.")] = Path("demo")) -> None:
@@ -25,6 +35,7 @@ def train(
     from_run: Annotated[Path | None, typer.Option("--from", help="Start from this run's weights.")] = None,
     overrides: Overrides = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted training stopped.")] = False,
+    profile: Profile = False,
 ) -> None:
     """Train a model as a recipe says.
 
@@ -35,8 +46,10 @@ def train(
     recipe_file = find_recipe(recipe)
     from discern_vqa.training.train import train as run_training
 
-    run_training(recipe_file, data=data, from_run=from_run, overrides=overrides or [], out=out, resume=resume)
-    say_next("evaluate", str(out))
+    with profiled(profile):
+        run_training(recipe_file, data=data, from_run=from_run, overrides=overrides or [], out=out, resume=resume)
+    if is_first_process():
+        say_next("evaluate", str(out))
 
 
 def evaluate(
@@ -51,6 +64,7 @@ def evaluate(
     overrides: Overrides = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what asking takes, and send nothing.")] = False,
     repeats: Annotated[int, typer.Option(help="Ask each question so many times.", metavar="K")] = 1,
+    profile: Profile = False,
 ) -> None:
     """Judge a run on a split.
 
@@ -63,7 +77,8 @@ def evaluate(
     from discern_vqa.report.terminal import as_table
 
     def say(text: str) -> None:
-        typer.echo(text, err=True)
+        if is_first_process():
+            typer.echo(text, err=True)
 
     if model is not None or overrides or plan or repeats != 1 or is_outside(run):
         from discern_vqa.evaluation.evaluate_outside import evaluate_outside, plan_outside
@@ -82,7 +97,7 @@ def evaluate(
                 )
             typer.echo("\n".join(cost.lines()))
             return
-        with progress_bars() as progress:
+        with profiled(profile), progress_bars() as progress:
             scores = evaluate_outside(
                 run,
                 model,
@@ -97,9 +112,11 @@ def evaluate(
     else:
         from discern_vqa.evaluation.evaluate import evaluate as judge
 
-        scores = judge(run, data=data, split=split, baselines=baselines, say=say)
-    typer.echo(as_table(scores))
-    say_next("report", str(run))
+        with profiled(profile):
+            scores = judge(run, data=data, split=split, baselines=baselines, say=say)
+    if is_first_process():
+        typer.echo(as_table(scores))
+        say_next("report", str(run))
 
 
 def report(

@@ -22,6 +22,7 @@ from discern_vqa.data.sources import Key, PixelSource, augmented_views, decoded
 from discern_vqa.data.text import Tokens
 from discern_vqa.errors import RunError
 from discern_vqa.imaging.fingerprints import content_digest
+from discern_vqa.timers import timed
 
 MOST_BYTES = 2**28
 """Of states, and as many of pixels: the states of 2,000 to 6,000 images of the `lite` recipes."""
@@ -136,7 +137,7 @@ class AnsweringStates:
         image = pixels.expand(3, -1, -1)[None].float().div_(255)
         if view:
             image = augmented_views(image, key, self.seed, self.views)[view : view + 1]
-        with torch.inference_mode():
+        with timed("image encoder"), torch.inference_mode():
             return self.encode(image)[0].to(torch.bfloat16).clone()
 
 
@@ -180,6 +181,7 @@ class AnsweringTexts:
 
         @torch.inference_mode()
         def encoded(length: int, rows: Tensor) -> Tensor:
-            return self.encode(length, tokens.ids[rows], tokens.keep[rows]).to(torch.bfloat16)
+            with timed("text encoder"):
+                return self.encode(length, tokens.ids[rows], tokens.keep[rows]).to(torch.bfloat16)
 
         return self._kept(tokens.ids, tokens.keep, encoded).float()

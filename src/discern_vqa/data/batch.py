@@ -17,8 +17,9 @@ from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.pairs import Pairing, choose_partners
 from discern_vqa.data.prior.source import PriorSource
 from discern_vqa.data.sample import CLOSED, OPEN, Sample
-from discern_vqa.data.sources import ImageSource, TextStates, stable_hash
+from discern_vqa.data.sources import ImageSource, Key, PixelSource, StateSource, TextStates, stable_hash
 from discern_vqa.data.text import Tokenizer, plain
+from discern_vqa.division import Place, Share, share_of
 
 
 class _Record:
@@ -73,7 +74,7 @@ class Targets(_Record):
     image_key: Tensor  # (B,) equal numbers = equal image (false negatives of a contrast)
     text_key: Tensor  # (B,) the same of the text
     near: Tensor  # (B,) row of `image` that shows a similar image (Eq. 8); -1: none
-    partner: Tensor  # (B,) row of the batch with the same organ and question type (Eq. 11); -1: none
+    partner: Tensor  # (B,) row of the whole batch with the same organ and question type (Eq. 11); -1: none
     is_open: Tensor  # (B,) 1.0 an open question, 0.0 a closed one, -1.0 a caption, or the data set does not say
     written: Tensor | None = None  # (B, G) the answers as tokens, for a model that writes them
     second: Tensor | None = None  # another view of `image` where that is cached states, for a contrast of two views
@@ -82,11 +83,16 @@ class Targets(_Record):
 
 @dataclass(frozen=True)
 class Batch(_Record):
-    """Inputs, targets, and the samples' ids in the same order."""
+    """Inputs, targets, and the samples' ids in the same order.
+
+    Where several processes train together it holds the texts and images of one of them; only `Targets.partner` then
+    counts rows of the whole batch.
+    """
 
     inputs: Inputs
     targets: Targets
     ids: tuple[str, ...]
+    share: Share | None = None  # what of the whole batch this is, where several processes divide it
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,7 @@ class Batcher:
     pairing: Pairing = field(default_factory=Pairing)  # to be set: which similar images and partners travel along
     second_view: bool = False  # to be set: batches bring another view of cached images
     statements: bool = False  # to be set: batches bring the questions with their answers as texts too
+    place: Place | None = None  # to be set where several processes train together: batches are this one's share
 
     def images_of(self, samples: Sequence[Sample], view: int = 0) -> tuple[Tensor, list[str]]:
         """The distinct images of the samples as a model sees them, and their names in the same order."""
@@ -141,30 +148,47 @@ class Batcher:
             if key is not None:
                 paths.setdefault(*key)
         rows = {key: row for row, key in enumerate(paths)}
-        image, target = self.images.get(list(paths.items()), rng=rng)
+        near = [-1 if key is None else rows[key[0]] for key in similar]
+        keys, share = list(paths.items()), None
+        if self.place is not None:
+            share = share_of(self.place, [rows[sample.image] for sample in samples], near, len(keys))
+            keys = [keys[row] for row in share.images.rows.tolist()]
+        image, target = self._images(keys, rng, share)
         second = None
         if self.second_view and self.images.views > 1:
-            second, _ = self.images.get(list(paths.items()), rng=rng)
+            second, _ = self._images(keys, rng, share)
+        partner = choose_partners(samples, rng, self.pairing.same_answer_type)
+        if share is not None:
+            own = share.texts.rows.tolist()
+            samples, similar, partner = [samples[row] for row in own], [similar[row] for row in own], partner[own]
+            rows = {key: row for row, (key, _) in enumerate(keys)}
+            near = [-1 if key is None else rows[key[0]] for key in similar]
         targets = Targets(
             answer=torch.tensor([-1 if s.is_caption else self.vocabulary.index(s.answer) for s in samples]),
             is_caption=torch.tensor([s.is_caption for s in samples]),
             image=target,
             image_key=torch.tensor([stable_hash(s.image) for s in samples]),
             text_key=torch.tensor([stable_hash(plain(s.statement if self.statements else s.text)) for s in samples]),
-            near=torch.tensor([-1 if key is None else rows[key[0]] for key in similar]),
-            partner=choose_partners(samples, rng, self.pairing.same_answer_type),
+            near=torch.tensor(near),
+            partner=partner,
             is_open=torch.tensor([IS_OPEN.get(s.answer_type, -1.0) for s in samples]),
             written=None if self.writer is None else self.writer.encode([s.answer for s in samples]),
             second=second,
-            statement=self._inputs(samples, image, list(paths), [s.statement for s in samples])
+            statement=self._inputs(samples, image, list(rows), [s.statement for s in samples])
             if self.statements
             else None,
         )
-        inputs = self._inputs(samples, image, list(paths))
+        inputs = self._inputs(samples, image, list(rows))
         if self.prior is not None:
             # Without a share, which is used for answering only.
             inputs = replace(inputs, prior=PriorScores(self.prior.training_scores(samples)))
-        return Batch(inputs, targets, tuple(sample.id for sample in samples))
+        return Batch(inputs, targets, tuple(sample.id for sample in samples), share)
+
+    def _images(self, keys: list[Key], rng: torch.Generator, share: Share | None) -> tuple[Tensor, Tensor]:
+        if share is None:
+            return self.images.get(keys, rng=rng)
+        assert isinstance(self.images, PixelSource | StateSource)  # what training learns from
+        return self.images.get_share(keys, rng, share.images)
 
     def _inputs(
         self, samples: Sequence[Sample], image: Tensor, keys: list[str], texts: Sequence[str] | None = None

@@ -15,8 +15,10 @@ from torch import Tensor
 
 from discern_vqa.data.bounded import padded
 from discern_vqa.data.text import Tokens
+from discern_vqa.division import Rows
 from discern_vqa.imaging.fingerprints import content_digest
 from discern_vqa.imaging.images import load_image
+from discern_vqa.timers import timed
 
 Key = tuple[str, Path]
 
@@ -45,9 +47,16 @@ class PixelSource:
 
     def get(self, keys: Sequence[Key], rng: torch.Generator | None = None, view: int = 0) -> tuple[Tensor, Tensor]:
         """Augments when `augment` and `rng` is given."""
+        return self._get(keys, rng, None)
+
+    def get_share(self, keys: Sequence[Key], rng: torch.Generator, of: Rows) -> tuple[Tensor, Tensor]:
+        """The images `keys` as they would be among all images of a batch, of which these are some."""
+        return self._get(keys, rng, of)
+
+    def _get(self, keys: Sequence[Key], rng: torch.Generator | None, of: Rows | None) -> tuple[Tensor, Tensor]:
         image = torch.stack([self._load(key, path) for key, path in keys]).float().div_(255)
         if rng is not None and self.augment:
-            image = augment(image, rng)
+            image = augment(image, rng, of)
         return image.expand(-1, 3, -1, -1), self.target(image)
 
     def target(self, image: Tensor) -> Tensor:
@@ -92,12 +101,19 @@ class StateSource:
         self._compared: set[str] = set()
 
     def get(self, keys: Sequence[Key], rng: torch.Generator | None = None, view: int = 0) -> tuple[Tensor, Tensor]:
-        for key, path in keys:
-            if not self.has(key, path):
-                self.add(key, path)
         view_of = [view] * len(keys)
         if rng is not None:
             view_of = torch.randint(self.views, (len(keys),), generator=rng).tolist()
+        return self._get(keys, view_of)
+
+    def get_share(self, keys: Sequence[Key], rng: torch.Generator, of: Rows) -> tuple[Tensor, Tensor]:
+        """The images `keys` as they would be among all images of a batch, of which these are some."""
+        return self._get(keys, torch.randint(self.views, (of.total,), generator=rng)[of.rows].tolist())
+
+    def _get(self, keys: Sequence[Key], view_of: list[int]) -> tuple[Tensor, Tensor]:
+        for key, path in keys:
+            if not self.has(key, path):
+                self.add(key, path)
         image, target = (
             torch.stack([self._cached[kind][key][number] for (key, _), number in zip(keys, view_of, strict=True)])
             for kind in ("states", "pictures")
@@ -116,7 +132,7 @@ class StateSource:
         content = _content(path)
         image, _ = self.pixels.get([(key, path)])
         copies = augmented_views(image, key, self.seed, self.views)
-        with torch.inference_mode():
+        with timed("image encoder"), torch.inference_mode():
             self._cached["states"][key] = self.encode(copies).to(torch.bfloat16).clone()
         self._cached["pictures"][key] = self.pixels.target(copies).mul(255).round().to(torch.uint8)
         self._cached["contents"][key] = content
@@ -167,7 +183,7 @@ class TextSource:
         lengths = padded(tokens.keep)
         for rows in torch.split(lengths.argsort(stable=True), together):
             ids, keep = tokens.ids[rows], tokens.keep[rows]
-            with torch.inference_mode():
+            with timed("text encoder"), torch.inference_mode():
                 states = self.encode(int(lengths[rows].max()), ids, keep).to(torch.bfloat16)
             for key, state in zip(ids.tolist(), states, strict=True):
                 self._states[tuple(key)] = state.clone()
@@ -195,25 +211,28 @@ def _content(path: Path) -> Tensor:
     return torch.tensor(list(content_digest(path)), dtype=torch.uint8)
 
 
-def augment(image: Tensor, rng: torch.Generator) -> Tensor:
+def augment(image: Tensor, rng: torch.Generator, of: Rows | None = None) -> Tensor:
     """Small rotation (10 degrees), shift (4 %), scale (0.9 to 1.1), contrast and brightness, a draw for each image.
 
     (U, C, H, W) in [0, 1] -> the same. Never a flip: questions ask about left and right, and this function does not
-    see the texts (`laterality.mirrored` changes both).
+    see the texts (`laterality.mirrored` changes both). `of`: see `division`.
     """
     count = len(image)
 
     def draw(low: float, high: float) -> Tensor:
-        return torch.empty(count).uniform_(low, high, generator=rng).to(image.device)
+        drawn = torch.empty(count if of is None else of.total).uniform_(low, high, generator=rng)
+        return (drawn if of is None else drawn[of.rows]).to(image.device)
 
     angle, scale = draw(-0.175, 0.175), draw(0.9, 1.1)
     theta = torch.zeros(count, 2, 3, device=image.device)
     theta[:, 0, 0] = theta[:, 1, 1] = torch.cos(angle) * scale
     theta[:, 0, 1], theta[:, 1, 0] = -torch.sin(angle) * scale, torch.sin(angle) * scale
     theta[:, 0, 2], theta[:, 1, 2] = draw(-0.08, 0.08), draw(-0.08, 0.08)  # in half widths
+    contrast, brightness = draw(0.8, 1.2).view(-1, 1, 1, 1), draw(-0.1, 0.1).view(-1, 1, 1, 1)
+    if count == 0:  # of several processes one may have no image; its draws are made
+        return image
     grid = F.affine_grid(theta, list(image.shape), align_corners=False)
     moved = F.grid_sample(image, grid, padding_mode="zeros", align_corners=False)
-    contrast, brightness = draw(0.8, 1.2).view(-1, 1, 1, 1), draw(-0.1, 0.1).view(-1, 1, 1, 1)
     middle = moved.mean((1, 2, 3), keepdim=True)
     return ((moved - middle) * contrast + middle + brightness).clamp_(0, 1)
 

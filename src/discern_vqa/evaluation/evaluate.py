@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from discern_vqa import measurements
+from discern_vqa.answering.modes import Answering
 from discern_vqa.audit import audit
 from discern_vqa.data.sample import Sample
 from discern_vqa.evaluation import baseline_rows
@@ -15,12 +16,14 @@ from discern_vqa.evaluation.explain import BATCH, Explainer
 from discern_vqa.evaluation.heatmaps import kept
 from discern_vqa.evaluation.opening import open_run, samples_of
 from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.files import atomic_write_text
+from discern_vqa.files import atomic_write_text, read_json
 from discern_vqa.measurements import Context
 from discern_vqa.recipe_samples import evaluated
 from discern_vqa.report.card import write_judged_card
 from discern_vqa.report.read import audit_file
 from discern_vqa.scoring import kept_states, metrics, predictions
+from discern_vqa.timers import timed
+from discern_vqa.training.processes import place_of, several
 from discern_vqa.trust import ood
 from discern_vqa.trust.ood import WITHIN
 
@@ -43,7 +46,10 @@ def evaluate(
 
     data: as in `data_root`. baselines: also fit the baselines, on the run's training and validation questions but for
     those of the evaluation split (cached in the run folder).
+
+    Several processes answer the questions together, and the first does the rest alone.
     """
+    among = several()
     predictor = open_run(run)
     opened = predictor.run
     config, folder = opened.recipe.data, opened.folder
@@ -57,6 +63,14 @@ def evaluate(
         baseline_rows.check(opened)
     say(f"{len(samples):,} questions of {len({s.image for s in samples}):,} images")
     answering, mode = predictor.answering(samples), opened.recipe.run.mode
+    if among is not None and isinstance(answering, Answering):
+        answering.place = place_of(among)
+        for each in predictor.modes:
+            answering.answers(each)
+        answering.place = None  # all is there: nobody is asked again
+    if among is not None and not among.is_main_process:
+        among.wait_for_everyone()
+        return read_json(folder / f"scores.{split}.json")
     answers = answering.answers(mode)
     rows = predictions.from_answers(samples, answers)
     _keep(rows, folder / f"predictions.{split}.jsonl", folder / f"scores.{split}.json")
@@ -70,16 +84,20 @@ def evaluate(
         baseline_rows.drop(split, opened, [] if baselines else samples)
     context = Context(asker, opened, split, samples, rows, held, predictor.calibration is not None, say)
     for measurement in measurements.every():
-        scores |= measurement.measure(context)
+        with timed(measurement.__name__.rpartition(".")[2].replace("_", " ")):  # type: ignore[attr-defined]
+            scores |= measurement.measure(context)
     scores["protocol"] = config.protocol if config.protocol == "usual" else f"image_disjoint fold {config.fold}"
     _write(folder / f"scores.{split}.json", scores)
     parts = {"train": train, "validation": validation, split: list(samples)}
     _write(audit_file(folder, split), audit(parts, normalise=config.normaliser))
-    explain(predictor, samples, folder / f"explanations.{split}.jsonl")
+    with timed("heat maps"):
+        explain(predictor, samples, folder / f"explanations.{split}.jsonl")
     placed = predictor.placed(samples, answers)
     ood.write_within(folder / f"{WITHIN}.{split}.jsonl", [sample.id for sample in samples], placed)
     keep_states(predictor, samples, folder / f"features.{split}.safetensors")
     write_judged_card(folder, split)
+    if among is not None:
+        among.wait_for_everyone()
     return scores
 
 

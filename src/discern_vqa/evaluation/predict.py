@@ -22,6 +22,7 @@ from discern_vqa.evaluation.features import image_vectors, question_vectors
 from discern_vqa.evaluation.given_image import Given, as_file
 from discern_vqa.evaluation.one_question import single_question
 from discern_vqa.nn.encoders.engines import FrozenImages, frozen_texts
+from discern_vqa.nn.encoders.timing import time_encoders
 from discern_vqa.run import WEIGHTS, Run
 from discern_vqa.trust.calibration import Calibration, read_if_there
 from discern_vqa.trust.ood import Detector
@@ -62,6 +63,7 @@ class Predictor:
         """Loads the network of an open run (see `opening.open_run`). Raises RunError."""
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         model: Any = run.load_model().to(device)
+        time_encoders(model.image, model.text)
         calibration = read_if_there(run.folder, run.folder / WEIGHTS) if calibrated else None
         detector = read_detector(run.folder, run.folder / WEIGHTS) if calibrated else None
         return cls(run, model, answering_batcher(run, model), calibration, detector)

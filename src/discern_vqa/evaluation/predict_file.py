@@ -21,6 +21,7 @@ from discern_vqa.files import sha256_of
 from discern_vqa.paths import refuse_own_input
 from discern_vqa.reading.shapes import LINES
 from discern_vqa.run_folder import WEIGHTS
+from discern_vqa.timers import timed
 
 if TYPE_CHECKING:
     from discern_vqa.evaluation.predict import Predictor
@@ -99,7 +100,8 @@ def predict_file(
         def both() -> Iterator[tuple[Asked, Mapping[str, Any]]]:
             return zip(questions.rows(), journal.lines(), strict=True)
 
-        notes = write_answers(out, questions, both)
+        with timed("saving"):
+            notes = write_answers(out, questions, both)
         for asked, line in both():
             if "error" in line:
                 errors += 1

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from discern_vqa.errors import RunError
 from discern_vqa.files import explained, from_json
+from discern_vqa.timers import timed
 
 _FORMAT = "discern predict 1"
 
@@ -102,7 +103,7 @@ class Journal(AbstractContextManager["Journal"]):
 
     def _append(self, lines: Sequence[Mapping[str, Any]], mode: str) -> None:
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-        with open(self.path, mode) as file:
+        with timed("saving"), open(self.path, mode) as file:
             file.write(text.encode("utf-8", "surrogateescape"))
             file.flush()
             os.fsync(file.fileno())

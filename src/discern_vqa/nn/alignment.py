@@ -9,6 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from discern_vqa.division import Share
+from discern_vqa.nn.gather import mean
+
 TAU = 0.07  # the temperature of a term of cells and words
 GLORIA_LOCAL = 4.0  # how sharply GLoRIA's words choose among the cells
 FAR = -1e4  # what a padded word scores; not -inf, whose softmax over nothing but padding is no number
@@ -37,7 +40,9 @@ def smoothed_target(no_negative: Tensor, smoothing: float, start: int = 0) -> Te
     return own * (1.0 - smoothing) + negative * share
 
 
-def one_way(similarity: Tensor, no_negative: Tensor, smoothing: float, start: int = 0) -> Tensor:
+def one_way(
+    similarity: Tensor, no_negative: Tensor, smoothing: float, start: int = 0, share: Share | None = None
+) -> Tensor:
     """mean_i KL(pi_i || softmax_j s_ij), a scalar.
 
     similarity (B, A), divided by the temperature; no_negative (B, A) True: the pair leaves the denominator, and its
@@ -46,15 +51,18 @@ def one_way(similarity: Tensor, no_negative: Tensor, smoothing: float, start: in
     """
     target = smoothed_target(no_negative, smoothing, start)
     has_negative = (~no_negative).sum(1) > 1  # the own partner is not counted
-    if not bool(has_negative.any()):
+    if share is None and not bool(has_negative.any()):
         return similarity.sum() * 0
     log_p = similarity.float().masked_fill(no_negative, -torch.inf).log_softmax(1).masked_fill(no_negative, 0.0)
-    return (torch.xlogy(target, target).sum(1) - (target * log_p).sum(1))[has_negative].mean()
+    each = (torch.xlogy(target, target).sum(1) - (target * log_p).sum(1))[has_negative]
+    return each.mean() if share is None else mean(each.sum(), len(each), share)
 
 
-def aligned(i2t: Tensor, t2i: Tensor, no_negative: Tensor, smoothing: float, start: int = 0) -> Tensor:
+def aligned(
+    i2t: Tensor, t2i: Tensor, no_negative: Tensor, smoothing: float, start: int = 0, share: Share | None = None
+) -> Tensor:
     """L_align: the mean of both ways; i2t and t2i (B, A) with the rows' own images, and the rows' own texts, first."""
-    ways = [one_way(scores, no_negative, smoothing, start) for scores in (i2t, t2i)]
+    ways = [one_way(scores, no_negative, smoothing, start, share) for scores in (i2t, t2i)]
     return torch.stack(ways).mean()
 
 
@@ -92,7 +100,7 @@ def gloria(
     return scale * (soft * fit).masked_fill(~words[None], FAR).logsumexp(-1)
 
 
-def sparc(places: Tensor, texts: Tensor, words: Tensor, tau: float) -> Tensor:
+def sparc(places: Tensor, texts: Tensor, words: Tensor, tau: float, share: Share | None = None) -> Tensor:
     """SPARC: within each pair, a word must find the places it was grouped with among those of the text's other words.
 
     places (B, N, e), texts (B, M, e) of the same rows. Similarities are scaled to 0 ... 1 over the places, those below
@@ -103,6 +111,9 @@ def sparc(places: Tensor, texts: Tensor, words: Tensor, tau: float) -> Tensor:
     scores = torch.einsum("bme,bve->bmv", F.normalize(grouped, dim=-1), texts) / tau  # (B M M)
     scores = scores.masked_fill(~(words[:, None, :] & words[:, :, None]), -torch.inf)  # a padded word is no candidate
     target = torch.arange(scores.shape[1], device=scores.device).expand(len(scores), -1)[words]
+    if share is not None:
+        both = [F.cross_entropy(way[words], target, reduction="sum") for way in (scores, scores.transpose(1, 2))]
+        return mean((both[0] + both[1]) / 2, len(target), share)
     if len(target) == 0:
         return places.sum() * 0
     there = F.cross_entropy(scores[words], target)

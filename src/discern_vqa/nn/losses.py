@@ -1,8 +1,15 @@
-"""Losses as pure functions: tensors in, a scalar out, reduced in fp32. Equations: CMDPI unless said otherwise."""
+"""Losses as pure functions: tensors in, a scalar out, reduced in fp32. Equations: CMDPI unless said otherwise.
+
+`share`: what this process has of a batch that several divide; the mean is then that of the whole batch
+(`nn/gather.py`).
+"""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from discern_vqa.division import Share
+from discern_vqa.nn.gather import mean
 
 
 def contrast(
@@ -24,34 +31,48 @@ def contrast(
     return F.cross_entropy(similarity, torch.arange(len(a), device=a.device))
 
 
-def masked_mse(output: Tensor, target: Tensor, where: Tensor | None = None) -> Tensor:
+def masked_mse(output: Tensor, target: Tensor, where: Tensor | None = None, share: Share | None = None) -> Tensor:
     """Eq. 5, L_img: mean squared error over the patches that count.
 
     output, target (B, N, p); `where` (B, N) True = counts (none: all). 0 when nothing counts.
     """
     error = (output.float() - target.float()).square().mean(-1)  # (B N)
+    if share is not None:
+        return (
+            mean(error.sum(), error.numel(), share)
+            if where is None
+            else mean((error * where).sum(), where.sum(), share)
+        )
     if where is None:
         return error.mean()
     return (error * where).sum() / where.sum().clamp(min=1)
 
 
-def token_cross_entropy(logits: Tensor, ids: Tensor) -> Tensor:
+def token_cross_entropy(logits: Tensor, ids: Tensor, share: Share | None = None) -> Tensor:
     """Eq. 5, L_txt: logits (n, V) of the positions that count, ids (n,); a word without a row (id -1), which a run that
     goes on from another may meet, is left out. 0 when none is left."""
-    return answer_cross_entropy(logits, ids)
+    return answer_cross_entropy(logits, ids, share=share)
 
 
-def answer_cross_entropy(logits: Tensor, answer: Tensor, smoothing: float = 0.0) -> Tensor:
+def answer_cross_entropy(logits: Tensor, answer: Tensor, smoothing: float = 0.0, share: Share | None = None) -> Tensor:
     """Eq. 5, L_ans: logits (B, K), answer (B,); rows with answer -1 (captions, answers outside the table) are left
     out. 0 when none is left."""
     known = answer >= 0
+    if share is not None:
+        each = F.cross_entropy(logits[known].float(), answer[known], label_smoothing=smoothing, reduction="sum")
+        return mean(each + logits.sum() * 0, known.sum(), share)
     if not bool(known.any()):
         return logits.sum() * 0
     return F.cross_entropy(logits[known].float(), answer[known], label_smoothing=smoothing)
 
 
 def mixed_cross_entropy(
-    logits: Tensor, answer: Tensor, partner_answer: Tensor, lam: Tensor, smoothing: float = 0.0
+    logits: Tensor,
+    answer: Tensor,
+    partner_answer: Tensor,
+    lam: Tensor,
+    smoothing: float = 0.0,
+    share: Share | None = None,
 ) -> Tensor:
     """Eq. 12: CE(FFN_A(h_mix), lam y + (1 - lam) y^) = lam CE(., y) + (1 - lam) CE(., y^).
 
@@ -61,6 +82,8 @@ def mixed_cross_entropy(
     own = F.cross_entropy(logits, answer, ignore_index=-1, reduction="none", label_smoothing=smoothing)
     other = F.cross_entropy(logits, partner_answer, ignore_index=-1, reduction="none", label_smoothing=smoothing)
     weight = lam * (answer >= 0) + (1 - lam) * (partner_answer >= 0)
+    if share is not None:
+        return mean((lam * own + (1 - lam) * other).sum(), weight.sum(), share)
     return (lam * own + (1 - lam) * other).sum() / weight.sum().clamp(min=1e-6)
 
 

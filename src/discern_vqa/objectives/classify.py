@@ -1,6 +1,6 @@
 """Cross-entropy of the answer, and nothing else: for models that bring no way of learning of their own."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -21,7 +21,9 @@ class Config(ObjectiveConfig):
 class Objective(ObjectiveBase[Config, ModelBase]):
     """batch, rng -> {"answer"}."""
 
+    divides: ClassVar = True
+
     def forward(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
         """Of the scores that the model decides by. Texts whose answer is not in the vocabulary teach nothing."""
         scores = self.model.decide(batch.inputs).scores
-        return {"answer": answer_cross_entropy(scores, batch.targets.answer)}
+        return {"answer": answer_cross_entropy(scores, batch.targets.answer, share=batch.share)}

@@ -17,7 +17,9 @@ from discern_vqa.config import Table
 from discern_vqa.data.batch import Batch, Batcher
 from discern_vqa.data.pairs import Pairing, SimilarChoice, similar_images
 from discern_vqa.data.sample import Sample
+from discern_vqa.division import Rows, uniform
 from discern_vqa.models.cmdpi import Model
+from discern_vqa.nn.gather import anywhere, gathered
 from discern_vqa.nn.losses import masked_mse, mixed_cross_entropy, token_cross_entropy
 from discern_vqa.nn.masking import hide_words
 
@@ -95,6 +97,7 @@ class Objective(ObjectiveBase[Config, Model]):
     """batch, rng -> the named parts of L_ft = L_mix + L_diff."""
 
     finds_similar: ClassVar = True
+    divides: ClassVar = True
 
     @torch.no_grad()
     def similar(self, samples: Sequence[Sample], batcher: Batcher) -> dict[str, list[str]]:
@@ -131,15 +134,17 @@ class Objective(ObjectiveBase[Config, Model]):
     def forward(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
         """Parts: mix (Eq. 12), diff_img and diff_txt (Eq. 10)."""
         inputs, targets, model, config = batch.inputs, batch.targets, self.model, self.config
-        hidden = hide_words(inputs.words, config.readings.rho_text, rng) if config.readings.rho_text else None
+        share, rho = batch.share, config.readings.rho_text
+        texts = None if share is None else share.texts
+        hidden = hide_words(inputs.words, rho, rng, texts) if rho else None
         picture = model.image(inputs.image)
         text = model.encode_text(inputs, hidden)
         plain = model.align(picture, text, inputs.which)
         h_fused = model.fuse(plain.h_img, plain.h_txt)
-        H_img_mixed = self.deviated(plain.H_img, picture.H, targets.near, rng)
-        lam = self.lam(targets.partner, rng)
+        H_img_mixed = self.deviated(plain.H_img, picture.H, targets.near, rng, texts)
+        lam = self.lam(targets.partner, rng, texts)
         passes = [H_img_mixed]
-        if config.mixup and not config.readings.partner_deviated and bool((targets.partner >= 0).any()):
+        if config.mixup and not config.readings.partner_deviated and anywhere(targets.partner >= 0, share):
             passes.append(plain.H_img)
         times, B = len(passes), len(h_fused)
         out = model.recnet(
@@ -151,45 +156,53 @@ class Objective(ObjectiveBase[Config, Model]):
         parts = {"mix": self.mix(out.h_ans[:B], out.h_ans[-B:], batch, lam)}
         return parts | self.difference(batch, out.H_out[:B], plain.H_img, hidden)
 
-    def deviated(self, H_img: Tensor, H_all: Tensor, near: Tensor, rng: torch.Generator) -> Tensor:
+    def deviated(
+        self, H_img: Tensor, H_all: Tensor, near: Tensor, rng: torch.Generator, texts: Rows | None = None
+    ) -> Tensor:
         """Eq. 8, line 3: H~_I = eps H_I + (1 - eps) H^_I, one eps for each sample (or cell); without a similar image
         H_I itself.
 
         H_img (B, N, d) aligned with texts; H_all (U, N, d) all images of the batch; near (B,) rows of it, or -1.
+        texts: which of the whole batch these are, where several processes divide it.
         """
         if not self.config.deviate:
             return H_img
         low = self.config.readings.eps_min or 0.0
         places = 1 if self.config.readings.eps_per == "sample" else H_img.shape[1]
-        share = (low + (1 - low) * torch.rand(len(H_img), places, generator=rng)).to(H_img.device)
+        share = (low + (1 - low) * uniform(rng, len(H_img), places, of=texts)).to(H_img.device)
         share = torch.where(near[:, None] >= 0, share, 1.0)[..., None].to(H_img.dtype)
         H_img_near = H_all[near.clamp(min=0)]
         if not self.config.readings.near_gradient:
             H_img_near = H_img_near.detach()
         return share * H_img + (1 - share) * H_img_near
 
-    def lam(self, partner: Tensor, rng: torch.Generator) -> Tensor:
+    def lam(self, partner: Tensor, rng: torch.Generator, texts: Rows | None = None) -> Tensor:
         """Eq. 11's lambda (B,): uniform on [0, 1] unless the recipe says otherwise; 1 where there is no partner."""
+        texts = None if self.config.readings.lam_per == "batch" else texts
         count = 1 if self.config.readings.lam_per == "batch" else len(partner)
         if not self.config.mixup:
             draws = torch.ones(count)
         elif self.config.lam == "uniform":
-            draws = torch.rand(count, generator=rng)
+            draws = uniform(rng, count, of=texts)
         elif self.config.lam == "fixed":
             draws = torch.full((count,), self.config.lam_fixed)
         else:
-            draws = _beta(*self.config.lam_beta, count, rng)
+            draws = _beta(*self.config.lam_beta, count, rng, texts)
         return torch.where(partner >= 0, draws.to(partner.device), 1.0)
 
     def mix(self, h_ans: Tensor, h_plain: Tensor, batch: Batch, lam: Tensor) -> Tensor:
         """Eq. 11 and 12: h_mix = lam h_D + (1 - lam) h^_D, cross-entropy with the mixed label."""
-        partner = batch.targets.partner.clamp(min=0)
-        h_mix = lam[:, None].to(h_ans.dtype) * h_ans + (1 - lam)[:, None].to(h_ans.dtype) * h_plain[partner]
+        partner, share = batch.targets.partner.clamp(min=0), batch.share
+        h_partner = gathered(h_plain, share)[0][partner]  # a partner may be another process's
+        h_mix = lam[:, None].to(h_ans.dtype) * h_ans + (1 - lam)[:, None].to(h_ans.dtype) * h_partner
         answer, prior = batch.targets.answer, batch.inputs.prior
         scores = self.model.output_answer(h_mix)
         if prior is not None:
-            scores = scores + lam[:, None] * prior.log_p + (1 - lam)[:, None] * prior.log_p[partner]
-        return mixed_cross_entropy(scores, answer, answer[partner], lam, self.config.smoothing)
+            log_p = gathered(prior.log_p, share)[0]
+            scores = scores + lam[:, None] * prior.log_p + (1 - lam)[:, None] * log_p[partner]
+        return mixed_cross_entropy(
+            scores, answer, gathered(answer, share)[0][partner], lam, self.config.smoothing, share
+        )
 
     def difference(self, batch: Batch, H_out: Tensor, H_img: Tensor, hidden: Tensor | None) -> dict[str, Tensor]:
         """Eq. 9 and 10: the current image and text from the deviated pass. Weight 0 skips the work."""
@@ -197,18 +210,19 @@ class Objective(ObjectiveBase[Config, Model]):
         parts = dict.fromkeys(("diff_img", "diff_txt"), H_out.sum() * 0)
         if weights["diff_img"]:
             target = model.image_target(H_img, batch.targets.image, inputs.which)
-            parts["diff_img"] = masked_mse(model.output_image(H_out), target)
+            parts["diff_img"] = masked_mse(model.output_image(H_out), target, share=batch.share)
         if weights["diff_txt"]:
             where = inputs.keep if hidden is None else hidden
             logits = model.output_text(H_out, where)
-            parts["diff_txt"] = token_cross_entropy(logits, model.text_targets(inputs.tokens, where))
+            parts["diff_txt"] = token_cross_entropy(logits, model.text_targets(inputs.tokens, where), batch.share)
         return parts
 
 
-def _beta(a: float, b: float, count: int, rng: torch.Generator) -> Tensor:
+def _beta(a: float, b: float, count: int, rng: torch.Generator, texts: Rows | None) -> Tensor:
     """Beta(a, b) draws from a generator (Johnk's method by ratios of gammas needs one that torch lacks): by inverse
     transform of uniforms."""
     from scipy.stats import beta
 
-    uniform = torch.rand(count, generator=rng, dtype=torch.float64)
-    return torch.from_numpy(beta.ppf(uniform.numpy(), a, b)).float()
+    even = torch.rand(count if texts is None else texts.total, generator=rng, dtype=torch.float64)
+    draws = torch.from_numpy(beta.ppf(even.numpy(), a, b)).float()
+    return draws if texts is None else draws[texts.rows]

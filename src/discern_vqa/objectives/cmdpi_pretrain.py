@@ -16,8 +16,10 @@ from discern_vqa.bases import ObjectiveBase, ObjectiveConfig
 from discern_vqa.config import Table
 from discern_vqa.data.batch import Batch
 from discern_vqa.data.sources import augment
+from discern_vqa.division import Rows, Share, uniform
 from discern_vqa.models.cmdpi import Features, Model
 from discern_vqa.nn.encoders import Encoded
+from discern_vqa.nn.gather import anywhere, gathered
 from discern_vqa.nn.losses import answer_cross_entropy, contrast, masked_mse, token_cross_entropy
 from discern_vqa.nn.masking import hide_cells, hide_words
 from discern_vqa.nn.momentum import Momentum, Queue
@@ -100,6 +102,8 @@ class Seen:
     image_of: Tensor  # (n,): which of these m a text is about
     image_key: Tensor  # (m,): equal numbers = equal image
     text_key: Tensor  # (n,): equal numbers = equal text
+    once: Tensor | None = None  # which rows to take of all processes' images, so that each image is there once
+    places: Rows | None = None  # where the own images stand among these
 
     @classmethod
     def of(cls, batch: Batch, chosen: Tensor) -> Self:
@@ -108,7 +112,15 @@ class Seen:
         images, image_of = batch.inputs.which[texts].unique(return_inverse=True)
         image_key = batch.targets.image_key.new_zeros(len(images))
         image_key[image_of] = batch.targets.image_key[texts]
-        return cls(texts, images, image_of, image_key, batch.targets.text_key[texts])
+        seen = cls(texts, images, image_of, image_key, batch.targets.text_key[texts])
+        if batch.share is None:
+            return seen
+        own = batch.share.images.rows.to(images.device)[images]
+        numbers, _ = gathered(own, batch.share)
+        distinct, place = numbers.unique(return_inverse=True)
+        once = torch.full_like(distinct, len(numbers))
+        once.scatter_reduce_(0, place, torch.arange(len(numbers), device=images.device), "amin")
+        return replace(seen, once=once, places=Rows(len(distinct), torch.searchsorted(distinct, own).cpu()))
 
 
 @dataclass(frozen=True)
@@ -123,6 +135,7 @@ class Objective(ObjectiveBase[Config, Model]):
     """batch, rng -> the named parts of L_pre = L_rec^g + L_rec^l + C_total."""
 
     mixed: ClassVar = True  # captions and questions may share a batch: rows say which they are
+    divides: ClassVar = True
 
     def __init__(self, config: Config, model: Model) -> None:
         super().__init__(config, model)
@@ -144,9 +157,9 @@ class Objective(ObjectiveBase[Config, Model]):
 
     def forward(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
         """Parts: img, txt, ans (each the sum of the global and the local pass), inter, intra."""
-        inputs, targets, model = batch.inputs, batch.targets, self.model
-        rho_image = self.config.readings.rho_image or 0
-        hidden_cells = hide_cells(len(inputs.image), model.image.cells, rho_image, rng, inputs.tokens.device)
+        inputs, targets, model, share = batch.inputs, batch.targets, self.model, batch.share
+        rho_image, images = self.config.readings.rho_image or 0, None if share is None else share.images
+        hidden_cells = hide_cells(len(inputs.image), model.image.cells, rho_image, rng, inputs.tokens.device, images)
         hidden_words = self.hide_words(batch, rng)
         picture = model.image(inputs.image)
         plain = model.align(picture, model.encode_text(inputs), inputs.which)
@@ -155,20 +168,25 @@ class Objective(ObjectiveBase[Config, Model]):
         if targets.statement is not None:  # from here on the contrast alone
             plain = replace(plain, h_txt=model.encode_text(targets.statement).h)
         chosen = targets.is_caption | self.config.contra_vqa
+        if share is not None and share.spare:
+            chosen = torch.zeros_like(chosen)
         # Without the batch's own features: a pair must not be a negative of itself.
         held = self.queue.held() if self.config.readings.queue else {}
         zero = plain.h_img.sum() * 0
         parts["inter"] = self.inter(batch, plain, chosen, held) if self.config.inter_contrast else zero
         parts["intra"] = zero
-        if self.config.intra_contrast and bool(chosen.any()):
+        if self.config.intra_contrast and anywhere(chosen, share):
             seen = Seen.of(batch, chosen)
             slow = self.slow(batch, seen, rng)
-            parts["intra"] = self.intra(plain, picture, slow, seen, held)
+            parts["intra"] = self.intra(plain, picture, slow, seen, held, share)
             if self.config.readings.queue and self.training:
-                self.queue.push(
-                    h_img=slow.h_img[seen.image_of], h_txt=slow.h_txt[seen.texts],
-                    image_key=targets.image_key[seen.texts], text_key=targets.text_key[seen.texts],
-                )  # fmt: skip
+                rows = {
+                    "h_img": slow.h_img[seen.image_of],
+                    "h_txt": slow.h_txt[seen.texts],
+                    "image_key": targets.image_key[seen.texts],
+                    "text_key": seen.text_key,
+                }
+                self.queue.push(**{name: gathered(tensor, share)[0] for name, tensor in rows.items()})
         return parts
 
     def hide_words(self, batch: Batch, rng: torch.Generator) -> Tensor:
@@ -176,10 +194,11 @@ class Objective(ObjectiveBase[Config, Model]):
         words, readings = batch.inputs.words, self.config.readings
         rho = readings.rho_text or 0.0
         rho_question = rho if readings.rho_question is None else readings.rho_question
-        hidden = hide_words(words, rho, rng)
+        texts = None if batch.share is None else batch.share.texts
+        hidden = hide_words(words, rho, rng, texts)
         if rho == rho_question:
             return hidden
-        return torch.where(batch.targets.is_caption[:, None], hidden, hide_words(words, rho_question, rng))
+        return torch.where(batch.targets.is_caption[:, None], hidden, hide_words(words, rho_question, rng, texts))
 
     def _reconstruct(
         self, batch: Batch, plain: Features, masked: Features, hidden_cells: Tensor, hidden_words: Tensor
@@ -212,15 +231,19 @@ class Objective(ObjectiveBase[Config, Model]):
         if inputs.prior is not None:
             logits = logits + inputs.prior.log_p.repeat(times, 1)
         return {
-            "img": weight * masked_mse(model.output_image(out.H_out), target, cells),
-            "txt": weight * token_cross_entropy(model.output_text(out.H_out, words), ids),
-            "ans": weight * answer_cross_entropy(logits, targets.answer.repeat(times)),
+            "img": weight * masked_mse(model.output_image(out.H_out), target, cells, batch.share),
+            "txt": weight * token_cross_entropy(model.output_text(out.H_out, words), ids, batch.share),
+            "ans": weight * answer_cross_entropy(logits, targets.answer.repeat(times), share=batch.share),
         }
 
     def inter(self, batch: Batch, plain: Features, chosen: Tensor, held: dict[str, Tensor]) -> Tensor:
         """Eq. 6, line 1: C_inter = Contra(h_I, h_T) + Contra(h_T, h_I); held: what the queue holds (A18)."""
-        h_img, h_txt, targets = plain.h_img[chosen], plain.h_txt[chosen], batch.targets
-        same = self._alike(held, image_key=targets.image_key[chosen], text_key=targets.text_key[chosen])
+        targets = batch.targets
+        h_img, h_txt, image_key, text_key = (
+            gathered(rows[chosen], batch.share)[0]
+            for rows in (plain.h_img, plain.h_txt, targets.image_key, targets.text_key)
+        )
+        same = self._alike(held, image_key=image_key, text_key=text_key)
         return contrast(h_img, h_txt, self.tau, same, held.get("h_txt")) + contrast(
             h_txt, h_img, self.tau, same, held.get("h_img")
         )
@@ -228,26 +251,43 @@ class Objective(ObjectiveBase[Config, Model]):
     def slow(self, batch: Batch, seen: Seen, rng: torch.Generator) -> Slow:
         """h^_I, h^_T of Eq. 6: what the momentum encoders make of the batch, or of a second view of it (A19)."""
         inputs, view = batch.targets.statement or batch.inputs, self.config.readings.intra_view
-        image = batch.inputs.image[seen.images]
-        hidden = None if view == "same" else hide_words(inputs.words, 0.1, rng)
+        image, texts = batch.inputs.image[seen.images], None if batch.share is None else batch.share.texts
+        hidden = None if view == "same" else hide_words(inputs.words, 0.1, rng, texts)
         if view == "augmented" and image.ndim == 4:
-            image = augment(image, rng)
+            image = augment(image, rng, seen.places)
         elif view == "augmented" and batch.targets.second is not None:
             image = batch.targets.second[seen.images]
         elif view == "brightness" and image.ndim == 4:
-            gain = 0.8 + 0.4 * torch.rand(len(image), 1, 1, 1, generator=rng).to(image.device)
+            gain = 0.8 + 0.4 * uniform(rng, len(image), 1, 1, 1, of=seen.places).to(image.device)
             image = (image * gain).clamp(0, 1)
         text: Encoded = self.text_ema(inputs.tokens, inputs.keep, hidden, inputs.text_states)
         h_txt = text.H[:, 0] if self.model.config.readings.head_T == "bos" else text.h
-        return Slow(self.image_ema(image).h.detach(), h_txt.detach())
+        # Of several processes one may have no image that is contrasted.
+        h_img = self.image_ema(image).h if len(image) else h_txt.new_zeros(0, h_txt.shape[1])
+        return Slow(h_img.detach(), h_txt.detach())
 
-    def intra(self, plain: Features, picture: Encoded, slow: Slow, seen: Seen, held: dict[str, Tensor]) -> Tensor:
+    def intra(
+        self,
+        plain: Features,
+        picture: Encoded,
+        slow: Slow,
+        seen: Seen,
+        held: dict[str, Tensor],
+        share: Share | None = None,
+    ) -> Tensor:
         """Eq. 6, line 2: C_intra = Contra(h_I, sg h^_I) + Contra(h_T, sg h^_T); an image counts once."""
-        h_img, h_txt = picture.h[seen.images], plain.h_txt[seen.texts]
-        same_image = self._alike(held, image_key=seen.image_key)
-        same_text = self._alike(held, text_key=seen.text_key)
-        return contrast(h_img, slow.h_img, self.tau, same_image, held.get("h_img")) + contrast(
-            h_txt, slow.h_txt[seen.texts], self.tau, same_text, held.get("h_txt")
+        h_img, h_img_slow, image_key = (
+            gathered(rows, share)[0] for rows in (picture.h[seen.images], slow.h_img, seen.image_key)
+        )
+        if seen.once is not None:
+            h_img, h_img_slow, image_key = h_img[seen.once], h_img_slow[seen.once], image_key[seen.once]
+        h_txt, h_txt_slow, text_key = (
+            gathered(rows, share)[0] for rows in (plain.h_txt[seen.texts], slow.h_txt[seen.texts], seen.text_key)
+        )
+        same_image = self._alike(held, image_key=image_key)
+        same_text = self._alike(held, text_key=text_key)
+        return contrast(h_img, h_img_slow, self.tau, same_image, held.get("h_img")) + contrast(
+            h_txt, h_txt_slow, self.tau, same_text, held.get("h_txt")
         )
 
     def _alike(self, held: dict[str, Tensor], **keys: Tensor) -> Tensor | None:

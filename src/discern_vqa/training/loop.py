@@ -2,7 +2,8 @@
 no stage and no paper.
 
 Randomness is a function of (seed, step): batches, masks, shares, mixing coefficients and dropout of a resumed run equal
-those of an unbroken one, to the last bit on one kind of machine.
+those of an unbroken one, to the last bit on one kind of machine. Several processes divide each batch (`division`) and
+learn what one process learns from it; dropout alone draws other numbers.
 """
 
 import json
@@ -15,19 +16,19 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 
 from discern_vqa.bases import ModelBase, ObjectiveBase
 from discern_vqa.config import OptimConfig, RunConfig
 from discern_vqa.data.batch import Batch
 from discern_vqa.errors import DiscernError, RunError
 from discern_vqa.files import atomic_write_text, explained
+from discern_vqa.nn.batch_norm import share_norms
 from discern_vqa.nn.losses import total
 from discern_vqa.nn.momentum import RunningMean
-from discern_vqa.nn.precision import computed
 from discern_vqa.run import BEST, METRICS, STATE, WEIGHTS, load_weights, save_weights
+from discern_vqa.timers import timed, timed_each
 from discern_vqa.training.optim import make_optimizer, rate
+from discern_vqa.training.processes import image_weights, make_accelerator, of_all, weighed
 from discern_vqa.training.state import Progress, load_state, save_state
 from discern_vqa.training.trackers import Trackers
 
@@ -42,7 +43,8 @@ class Work:
     objective: ObjectiveBase[Any, Any]
     batches: Callable[[int], list[list[int]]]  # epoch number -> the rows of each batch
     batch: Callable[[list[int], torch.Generator], Batch]
-    validate: Callable[[], dict[str, float]] | None  # figures of the model as it stands ("accuracy" decides)
+    # Figures of the model as it stands ("accuracy" decides), the same in every process, which all call it together.
+    validate: Callable[[], dict[str, float]] | None
     conclude: Callable[[], None] | None = None  # called once with the model as it will be kept, before it is kept
 
 
@@ -72,6 +74,7 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
     mean = RunningMean(work.model, optim.ema) if optim.ema else None
     if mean is not None:
         mean.mean = {name: tensor.to(accelerator.device) for name, tensor in mean.mean.items()}
+    norms = share_norms(work.objective) if accelerator.num_processes > 1 else []
     objective, optimizer = accelerator.prepare(work.objective, optimizer)
     plain = accelerator.unwrap_model(objective)
     progress, state = Progress(), folder / STATE
@@ -89,7 +92,7 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
     saved = progress.step
     first_rates = [group["lr"] for group in optimizer.param_groups]
 
-    seed = run.seed + 7919 * accelerator.process_index
+    seed = run.seed
 
     def save() -> None:
         accelerator.wait_for_everyone()
@@ -101,37 +104,50 @@ def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume:
         return work.batch(rows, rng_for(seed, step))
 
     while progress.epoch < run.epochs and not progress.ended:
-        batches = _shard(work.batches(progress.epoch), accelerator)
+        batches = work.batches(progress.epoch)
         to_come = [(rows, step) for step, rows in enumerate(batches[progress.batch :], progress.step)]
         show.epoch(progress.epoch, len(batches), progress.batch)
         objective.train()
         started = time.perf_counter()
-        for batch in ahead(make, to_come):
+        for batch in timed_each("data", ahead(make, to_come)):
             factor = rate((progress.epoch + progress.batch / len(batches)) / run.epochs, optim)
             for group, first in zip(optimizer.param_groups, first_rates, strict=True):
                 group["lr"] = first * factor
-            torch.manual_seed(seed * 1_000_003 + progress.step)  # dropout's
+            # Dropout's; processes have other texts, and must not drop the same places of them.
+            torch.manual_seed((seed + 7919 * accelerator.process_index) * 1_000_003 + progress.step)
             batch = batch.to(accelerator.device)
+            for norm in norms:
+                norm.image_weights = image_weights(batch)
             # Groups of accumulated batches begin and end with their epoch: nothing half gathered crosses a save there.
             accelerator.step = -1 if progress.batch + 1 == len(batches) else progress.batch
             with accelerator.accumulate(objective):
-                parts = objective(batch, rng_for(seed + 1, progress.step))
+                with timed("forward"):
+                    parts = objective(batch, rng_for(seed + 1, progress.step))
+                if batch.share is not None and not plain.divides:
+                    parts = weighed(parts, batch.share)
                 loss = total(parts, plain.config.weights)
-                check_finite(loss, parts, progress, state)
-                accelerator.backward(loss)
-                if accelerator.sync_gradients:
-                    accelerator.clip_grad_norm_(objective.parameters(), optim.clip)
-                optimizer.step()
-                optimizer.zero_grad()
+                whole = of_all(parts, accelerator)
+                loss_of_all = total(whole, plain.config.weights) if whole is not parts else loss
+                check_finite(loss_of_all, whole, progress, state)
+                with timed("backward"):
+                    accelerator.backward(loss)
+                with timed("optimiser"):
+                    if accelerator.sync_gradients:
+                        accelerator.clip_grad_norm_(objective.parameters(), optim.clip)
+                    optimizer.step()
+                    optimizer.zero_grad()
             if accelerator.sync_gradients:
-                plain.after_step()
-                if mean is not None:
-                    mean.update(work.model, progress.step)
+                with timed("optimiser"):
+                    plain.after_step()
+                    if mean is not None:
+                        mean.update(work.model, progress.step)
             progress.step += 1
             progress.batch += 1
             if progress.step % LOG_EVERY == 0 or progress.batch == len(batches):
                 seconds = time.perf_counter() - started
-                numbers = {name: round(float(part.detach()), 5) for name, part in ({"loss": loss} | parts).items()}
+                numbers = {
+                    name: round(float(part.detach()), 5) for name, part in ({"loss": loss_of_all} | whole).items()
+                }
                 line = {"step": progress.step, "epoch": progress.epoch, "split": "train", **numbers}
                 log.write(line | {"lr": first_rates[0] * factor, "seconds": round(seconds, 4)})
                 show.step(numbers)
@@ -165,19 +181,6 @@ def ahead(make: Callable[[list[int], int], Batch], to_come: list[tuple[list[int]
             yield coming.result()
 
 
-def make_accelerator(optim: OptimConfig, run: RunConfig) -> Accelerator:
-    """Devices, mixed precision, accumulation; several processes when started by `accelerate launch` or `torchrun`."""
-    # One process may train twice (a recipe's `after`), each time at its own precision.
-    AcceleratorState._reset_state()
-    return Accelerator(
-        cpu=not torch.cuda.is_available(),
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-        mixed_precision="bf16" if computed(run.precision) == "bf16" else "no",
-        gradient_accumulation_steps=optim.accumulate,
-        step_scheduler_with_optimizer=False,
-    )
-
-
 def check_finite(loss: torch.Tensor, parts: dict[str, torch.Tensor], progress: Progress, state: Path) -> None:
     """Stops a training whose loss is no number, with the part's name. Raises DiscernError, whose hint depends on
     whether a `state` was saved: --resume takes no other recipe, and with the same one comes to the same step again."""
@@ -208,8 +211,7 @@ def _validate(
     """Scores the (mean) weights on validation; keeps them when they are the best so far."""
     if mean is not None:
         mean.swap(work.model)
-    figures = work.validate() if work.validate and accelerator.is_main_process else {}
-    figures = broadcast_object_list([figures])[0]
+    figures = work.validate() if work.validate else {}
     better = figures["accuracy"] > progress.best
     if better:
         progress.best, progress.best_epoch, progress.stale = figures["accuracy"], progress.epoch - 1, 0
@@ -246,13 +248,6 @@ def remove_unneeded(folder: Path) -> None:
     """What only going on needs, of a training that has ended; one that was killed at this very moment left it."""
     for name in (BEST, STATE):
         (folder / name).unlink(missing_ok=True)
-
-
-def _shard(batches: list[list[int]], accelerator: Accelerator) -> list[list[int]]:
-    """This process's batches: every process makes the same number of steps."""
-    processes = accelerator.num_processes
-    whole = len(batches) - len(batches) % processes if processes > 1 else len(batches)
-    return batches[accelerator.process_index : whole : processes]
 
 
 class Log:

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from discern_vqa.timers import timed
+
 # Jordan's quintic: five rounds bring singular values from [0.001, 1] to about [0.7, 1.2], which is all that is needed.
 QUINTIC = (3.4445, -4.7750, 2.0315)
 ROUNDS = 5
@@ -39,8 +41,9 @@ class MuonAdamW(torch.optim.AdamW):
             loss = super().step(closure)
         finally:
             self.param_groups = groups
-        for group in matrices:
-            self._step_matrices(group)
+        with timed("Muon"):
+            for group in matrices:
+                self._step_matrices(group)
         return loss
 
     def _step_matrices(self, group: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ from discern_vqa.data.sampling import epoch_batches, with_auxiliary
 from discern_vqa.data.sources import StateSource, TextSource
 from discern_vqa.errors import ConfigError, DataError, RunError
 from discern_vqa.files import atomic_path, atomic_write_text, read_json
+from discern_vqa.nn.encoders.timing import time_encoders
 from discern_vqa.nn.precision import computed
 from discern_vqa.parts import make_tokenizer, make_writer
 from discern_vqa.recipe_samples import (
@@ -39,6 +40,7 @@ from discern_vqa.recipe_samples import (
 from discern_vqa.run import AUXILIARY, CONFIG, SIMILAR, WEIGHTS, Run, load_weights, read_tensors
 from discern_vqa.training.cautions import cautions
 from discern_vqa.training.optim import check_factors
+from discern_vqa.training.processes import place_of
 
 Say = Callable[[str], None]
 
@@ -70,11 +72,6 @@ class Start:
     def batch(self, rows: list[int], rng: torch.Generator) -> Batch:
         """The batch of these rows of `learned`."""
         return self.batcher.batch([self.learned[row] for row in rows], rng)
-
-
-def processes() -> PartialState:
-    """The processes that train together, on GPUs if there are any: this one, unless a launcher started several."""
-    return PartialState(cpu=not torch.cuda.is_available())
 
 
 def set_up(
@@ -118,6 +115,7 @@ def set_up(
         else:
             run = _new_run(out, recipe, settings, reading, from_run, auxiliary_sets)
     model = run.build_model(pretrained=from_run is None).to(among.device)
+    time_encoders(model.image, model.text)
     if from_run is not None:
         heads = model.answer_layers if settings.run.answer_head == "per_dataset" else ()
         load_weights(model, Path(from_run) / WEIGHTS, but=heads)
@@ -160,6 +158,7 @@ def set_up(
         run.learn_prior(batcher, samples)
     objective = registry.objective(settings.objective.name).Objective(settings.objective, model)
     batcher.second_view, batcher.statements = objective.second_view, objective.statements
+    batcher.place = place_of(among)
     if objective.finds_similar:
         with among.main_process_first():
             say(use_similar(run, objective, [samples, *sets], batcher))

@@ -17,6 +17,7 @@ from discern_vqa.config import Recipe, read_recipe
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sample import CLOSED, OPEN, Sample
 from discern_vqa.data_file import as_overrides
+from discern_vqa.division import Place
 from discern_vqa.errors import ConfigError
 from discern_vqa.files import atomic_write_text
 from discern_vqa.lock import locked
@@ -25,8 +26,9 @@ from discern_vqa.recipe_samples import find_root
 from discern_vqa.run import ANSWERING, CONFIG, WEIGHTS, Run, has_begun
 from discern_vqa.training.baseline import fit_baseline
 from discern_vqa.training.loop import Work, fit, remove_unneeded
+from discern_vqa.training.processes import processes
 from discern_vqa.training.progress import Bar
-from discern_vqa.training.setup import Say, Start, processes, same_recipe, set_up
+from discern_vqa.training.setup import Say, Start, same_recipe, set_up
 from discern_vqa.training.state import Progress
 from discern_vqa.training.trackers import check_installed
 
@@ -101,7 +103,7 @@ def _learn(
     settings = run.recipe
 
     def validate() -> dict[str, float]:
-        figures = validation_figures(model, batcher, validation)
+        figures = validation_figures(model, batcher, validation, batcher.place)
         if validated is not None:
             validated(figures)
         return figures
@@ -187,9 +189,12 @@ def tuned(run: Run, model: ModelBase, batcher: Batcher, validation: list[Sample]
     )
 
 
-def validation_figures(model: ModelBase, batcher: Batcher, samples: list[Sample]) -> dict[str, float]:
-    """Accuracy on validation (overall, open, closed) and the cross-entropy of the answers that the table knows."""
-    probabilities = decide_all(model, batcher, samples).probabilities
+def validation_figures(
+    model: ModelBase, batcher: Batcher, samples: list[Sample], place: Place | None = None
+) -> dict[str, float]:
+    """Accuracy on validation (overall, open, closed) and the cross-entropy of the answers that the table knows; `place`
+    of this process where several share the work."""
+    probabilities = decide_all(model, batcher, samples, place=place).probabilities
     gold = torch.tensor([batcher.vocabulary.index(sample.answer) for sample in samples])
     right = (probabilities.argmax(-1) == gold).float()
     figures = {"accuracy": float(right.mean())}
