@@ -25,9 +25,9 @@ ELSEWHERE = {"dicom_folder"}
 
 
 def test_there_are_the_readers_that_the_documentation_names():
-    public = {"omnimedvqa", "ovqa", "pathvqa", "pmc_vqa", "radimagenet_vqa", "rexvqa", "roco", "romed", "slake"}
+    public = {"omnimedvqa", "ovqa", "pathvqa", "pmc_vqa", "radimagenet_vqa", "rexvqa", "roco", "slake"}
     public |= {"vqa_med_2019", "vqa_rad"}
-    assert {"csv", "dicom_folder", "jsonl", "llava", "parquet", "phantom"} | public <= set(NAMES)
+    assert {"csv", "dicom_folder", "jsonl", "llava", "parquet", "phantom", "romed"} | public <= set(NAMES)
     assert all(registry.load("datasets", name).SOURCE for name in public)
 
 

@@ -20,6 +20,8 @@ no split divides them. Records that say no split are of `use_as`, which is "test
 Traps: an original without a re-phrasing is no pair, and counts in the accuracy alone; a re-phrasing whose true answer
 is another one is no pair either (the evaluation counts them).
 
+What is read here counts as your own data: its images are sent nowhere, and its runs are not pushed, without your word.
+
 Licence: not stated. Source: Jiang et al., arXiv 2508.18687.
 """
 
@@ -38,11 +40,11 @@ from discern_vqa.reading.records import CORRECT_IT, number_text, shown
 from discern_vqa.reading.shapes import LINES, LISTS
 from discern_vqa.reading.table_options import TableOptions
 
-SUMMARY = "RoMed: questions with linked re-phrasings at three levels (no public copy known; any set in this form)"
+SUMMARY = "RoMed (arXiv 2508.18687, no public copy known), and any questions with linked re-phrasings in its form"
 LICENCE = "not stated"
 SPLITS = ALL_SPLITS
 PUBLISHED: dict[str, int] = {}
-SOURCE = "described in arXiv 2508.18687; no public copy was known in November 2026"
+# No SOURCE: until a public copy is known, what is read here counts as one's own data, and is not passed on unasked.
 
 FILE = "romed.json"
 LINKS = (
