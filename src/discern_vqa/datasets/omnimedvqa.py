@@ -58,8 +58,11 @@ LEFT_OUT = {"test": "questions about images that only their owners pass on: acce
 SOURCE = "on the hub, foreverbeliever/OmniMedVQA (11 GB)"
 GET = {"all": (Hub(repository="foreverbeliever/OmniMedVQA", patterns=("OmniMedVQA.zip",)),)}
 
-_FOLDERS = {"open": ("Open-access",), "restricted": ("Restricted-access",)}
-_FOLDERS["all"] = (*_FOLDERS["open"], *_FOLDERS["restricted"])
+_FOLDERS: dict[str, tuple[str, ...]] = {
+    "open": ("Open-access",),
+    "restricted": ("Restricted-access",),
+    "all": ("Open-access", "Restricted-access"),
+}
 _OPTIONS = tuple(f"option_{letter}" for letter in "ABCDEFGH")
 
 

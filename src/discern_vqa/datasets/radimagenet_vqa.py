@@ -213,7 +213,7 @@ def write_tiny(root: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         parquet.write_table(pyarrow.Table.from_pylist(records), file)
 
-    def row(number: int, name: str | None, correct: str | None = None, **columns: Any) -> dict[str, Any]:
+    def row(number: int, name: str | None, columns: dict[str, Any], correct: str | None = None) -> dict[str, Any]:
         about = {"content_type": "pathology", "correct_text": correct, "is_abnormal": True, "location": "Brain"}
         about |= {"modality": "MRI", "pathology": "cyst", "question_id": name}
         return {"image": {"bytes": tiny_bytes(number, "PNG"), "path": None}, **columns, "metadata": about}
@@ -225,18 +225,17 @@ def write_tiny(root: Path) -> None:
     def asked(question: str, answer: str, kind: str, choices: list[str] | None = None) -> dict[str, Any]:
         return {"question": question, "choices": choices, "answer": answer, "question_type": kind}
 
-    write(
-        "alignment/train-00000-of-00001", [row(0, "a0", **talk("<image>\nDescribe it.", "An MR image with a  cyst."))]
-    )
+    write("alignment/train-00000-of-00001", [row(0, "a0", talk("<image>\nDescribe it.", "An MR image with a  cyst."))])
+    options = "<image>\nWhat is shown?\nOptions:\nA. cyst\nB. abscess\nC. tumour"
     write("instruct/train-00000-of-00002", [
-        row(1, "i0", **talk("<image>\nIs it abnormal?", "Yes", "Which organ is it?", "Brain")),
-        row(2, "i1", "abscess", **talk("<image>\nWhat is shown?\nOptions:\nA. cyst\nB. abscess\nC. tumour", "B")),
+        row(1, "i0", talk("<image>\nIs it abnormal?", "Yes", "Which organ is it?", "Brain")),
+        row(2, "i1", talk(options, "B"), "abscess"),
     ])  # fmt: skip
-    write("instruct/train-00001-of-00002", [row(2, "i1", "cyst", **talk("What is it? (A) cyst (B) tumour", "A."))])
-    write("instruct/val-00000-of-00001", [row(3, None, **talk("<image>Is there a cyst?", "No"))])
+    write("instruct/train-00001-of-00002", [row(2, "i1", talk("What is it? (A) cyst (B) tumour", "A."), "cyst")])
+    write("instruct/val-00000-of-00001", [row(3, None, talk("<image>Is there a cyst?", "No"))])
     write("benchmark/test-00000-of-00001", [
-        row(4, "b0", **asked("Is it abnormal?", "yes", "closed")),
-        row(4, "b1", **asked("What is the pathology?", "cyst", "open")),
-        row(5, "b2", "tumour", **asked("What is shown?", "C", "multiple_choice", ["cyst", "abscess", "tumour"])),
-        row(6, "b2", "cyst", **asked("What is shown?", "A", "multiple_choice", ["A. cyst", "B. abscess"])),
+        row(4, "b0", asked("Is it abnormal?", "yes", "closed")),
+        row(4, "b1", asked("What is the pathology?", "cyst", "open")),
+        row(5, "b2", asked("What is shown?", "C", "multiple_choice", ["cyst", "abscess", "tumour"]), "tumour"),
+        row(6, "b2", asked("What is shown?", "A", "multiple_choice", ["A. cyst", "B. abscess"]), "cyst"),
     ])  # fmt: skip
