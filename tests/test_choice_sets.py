@@ -45,6 +45,7 @@ def test_an_answer_that_names_no_option_is_refused(written):
 def test_letters_before_options_go_where_all_have_them_in_order():
     assert listed_options(record(options=["A. x  y", "(B) z"]), "options") == ("x y", "z")
     assert listed_options(record(options=["B. x", "A. z"]), "options") == ("B. x", "A. z")
+    assert listed_options(record(options={"A": "x", "B": "z"}), "options") == ("x", "z")
     columns = record(option_A="x", option_B=None, option_C=3, option_D="")
     assert options_in_columns(columns, [f"option_{name}" for name in "ABCD"]) == ("x", "3")
     for broken in (["x"], ["x", "x"], ["x", ""], ["x", 3], "x", None):

@@ -58,6 +58,10 @@ def test_the_three_lines_follow_the_tests_and_not_the_figures(tmp_path):
     assert first.why.startswith("It is right in 75 of 100 questions.")
     worse = uses(scores | {"paired": {"image_identity": {"verdict": "not distinguishable"}}})[0]
     assert worse.why.endswith("is not shown to be worse.")
+    alone = uses(scores | {"baselines": {}})[0]
+    assert (alone.answer, alone.why.startswith("It is right in 75 of 100 questions. No model")) == (UNKNOWN, True)
+    poor = uses(scores | {"overall": scores["overall"] | {"accuracy": 0.2}})[0]
+    assert poor.why == "It is right in 20 of 100 questions. Most of its answers are wrong."
     assert uses(scores | {"paired": {"image_identity": {"verdict": "worse"}}})[0].why.endswith("and is better.")
     assert (worse.answer, first.answer == NO) == (NO, False)
     assert (second.answer, third.answer) == (UNKNOWN, NO)

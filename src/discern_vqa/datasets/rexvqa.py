@@ -5,12 +5,12 @@
 
     "q_17": {"study_id": "...", "question": "Which finding is present?", "options": ["A. Normal", "B. Pneumonia",
              "C. Fracture", "D. Effusion"], "correct_answer": "B", "correct_answer_explanation": "...",
-             "task_name": "presence_assessment", "category": "...", "PatientID": "GRDN001", "StudyInstanceUid": "...",
+             "task_name": "...", "category": "...", "PatientID": "GRDN001", "StudyInstanceUid": "...",
              "ImagePath": ["../deid_png/GRDN001/.../1.2.3.png", "..."], "ImageViewPosition": ["PA", "LATERAL"], ...}
 
 The keys are those that public programs read; the data themselves, which need an account and an agreement, were not at
-hand when this was written. `options` are read with or without their letters, `correct_answer` as a letter, as the
-option's text, or as both.
+hand when this was written. `options` are read with or without their letters, as a list or by letter, and
+`correct_answer` as a letter, as the option's text, or as both.
 
 The JSON files may also lie in ROOT itself or in `QA_json/`; `deid_png` in ROOT, in `images/`, or in
 `ReXGradient-160K/`. It comes as parts of one archive: join them (`cat deid_png.part* > deid_png.tar`) and unpack it.

@@ -1,7 +1,7 @@
 """The answers that a multiple-choice question offers, and which of them is the true one."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from discern_vqa.reading.records import Record
 
@@ -21,11 +21,12 @@ def letter(place: int) -> str:
 
 
 def listed_options(record: Record, key: str) -> tuple[str, ...]:
-    """The offered answers under `key`, a list of texts, without the letters before them.
+    """The offered answers under `key`, a list of texts or an object letter -> text, without the letters before them.
 
     Raises DataError: it is no list of two or more texts, or two of them are the same.
     """
     values = record.values.get(key)
+    values = list(values.values()) if isinstance(values, Mapping) else values
     if not isinstance(values, list) or not all(isinstance(text, str) and text.strip() for text in values):
         raise record.unexpected(key, values, "a list of texts")
     return _different(record, key, without_letters([" ".join(text.split()) for text in values]))

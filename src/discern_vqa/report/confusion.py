@@ -74,8 +74,7 @@ def _letters(rows: Sequence[Prediction], how: str) -> list[Confusion]:
     most = max(max(pair) for pair in met) + 1
     counts = [[met[true, given] for given in (*range(most), -1)] for true in range(most)]
     letters = [letter(place) for place in range(most)]
-    kinds = sum(any(row) for row in counts)
-    return [Confusion(_LETTERS, letters, counts, kinds, len(rows), sum(met.values()))]
+    return [Confusion(_LETTERS, letters, counts, most, len(rows), sum(met.values()))]
 
 
 def _confusion(rows: Sequence[Prediction], title: str, most: int, how: str) -> Confusion:

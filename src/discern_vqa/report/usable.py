@@ -49,7 +49,10 @@ def _alone(scores: Mapping[str, Any]) -> Use:
         shown = _SHOWN[test["verdict"] if test else ""]
         blind = f"{who[0].upper()}{who[1:]} is right in {_of_100(figures['overall']['accuracy'])}, and {shown}."
         return Use(purpose, NO, f"{right} {blind}")
-    wrong = f"That is one wrong answer in every {max(1, round(1 / max(1e-9, 1 - overall['accuracy'])))}."
+    if not name:
+        return Use(purpose, UNKNOWN, f"{right} No model that sees no pixels stands beside it.")
+    one_in = round(1 / max(1e-9, 1 - overall["accuracy"]))
+    wrong = f"That is one wrong answer in every {one_in}." if one_in > 1 else "Most of its answers are wrong."
     return Use(purpose, CHECKED, f"{right} {wrong if overall['accuracy'] < 1 else ''}".strip())
 
 
