@@ -103,8 +103,8 @@ def test_a_file_that_holds_no_vocabulary_is_refused(content):
 
 
 def test_an_empty_vocabulary_is_refused():
-    with pytest.raises(DataError, match="empty"):
-        AnswerVocabulary((), "m3ae")
+    with pytest.raises(DataError, match="the training split has no question"):
+        AnswerVocabulary.from_answers([], "m3ae")
     with pytest.raises(DataError, match="none of the 2 answers occurs at least 5 times"):
         AnswerVocabulary.from_answers(["yes", "yes"], "m3ae", min_count=5)
 

@@ -227,6 +227,9 @@ def test_sides_that_do_not_follow_are_warned_of_and_both_are_printed():
     scores = {"n": 24, "overall": {"n": 24, "correct": 24, "accuracy": 1.0, "ci95": [0.9, 1.0]}}
     blind = scores | {"mirror": {mirror.IN_ANSWER: outcome(mirror.IN_ANSWER, ["left", "right"], ["left", "right"])}}
     assert "left and right are not to be believed: 0 of 24" in as_table(blind)
+    followed = {"n": 1, "correct": 0, "accuracy": 0.0, "ci95": [0.0, 0.79]}
+    (few,) = mirror.warnings({"mirror": {mirror.IN_ANSWER: {"followed": followed}}})
+    assert few.startswith("left and right are not shown to follow the image: 0 of 1 answers")
     looks = scores | {"mirror": {mirror.IN_ANSWER: outcome(mirror.IN_ANSWER, ["left", "right"], ["right", "left"])}}
     assert warnings(looks) == []
     assert "24 of 24 answers changed sides with the image" in as_table(looks)

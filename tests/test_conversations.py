@@ -61,7 +61,7 @@ def test_ids_that_repeat_get_the_records_number(tmp_path):
         ({"conversations": ["a", "b"]}, "turn 1: the record is text"),
         ({"image": None}, "'image' is null"),
         ({"image": ["images/a.jpg", "images/b.jpg"]}, "'image' is a list"),
-        ({"answer_type": "both"}, "expected open or closed"),
+        ({"answer_type": "both"}, "expected open, closed or choice"),
         ({"split": "tset"}, "'split' is 'tset'"),
     ],
     ids=str,

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pytest
 from _readers import JSON, NAMES, VERBATIM, WORDS, every_layout, own_folders, readable, tiny, without_source
@@ -25,8 +25,9 @@ ELSEWHERE = {"dicom_folder"}
 
 
 def test_there_are_the_readers_that_the_documentation_names():
-    public = {"ovqa", "pathvqa", "pmc_vqa", "roco", "slake", "vqa_med_2019", "vqa_rad"}
-    assert {"csv", "dicom_folder", "jsonl", "llava", "parquet", "phantom"} | public <= set(NAMES)
+    public = {"omnimedvqa", "ovqa", "pathvqa", "pmc_vqa", "radimagenet_vqa", "rexvqa", "roco", "slake"}
+    public |= {"vqa_med_2019", "vqa_rad"}
+    assert {"csv", "dicom_folder", "jsonl", "llava", "parquet", "phantom", "romed"} | public <= set(NAMES)
     assert all(registry.load("datasets", name).SOURCE for name in public)
 
 
@@ -49,7 +50,8 @@ def test_a_tiny_set_has_six_samples_that_keep_the_rules_of_a_sample(tiny):
     for sample in samples:
         assert sample.is_caption or (sample.question and sample.answer), sample
         assert sample.text == " ".join(sample.text.split())
-        assert sample.answer_type in ("open", "closed", "")
+        assert sample.answer_type in ("open", "closed", "choice", "")
+        assert sample.answer_type != "choice" or sample.answer in sample.choices
         assert sample.organ == sample.organ.lower()
         assert ":" in sample.source
         if reader.__name__.rsplit(".", 1)[1] in ELSEWHERE:
@@ -287,3 +289,12 @@ def test_an_extra_key_named_like_a_field_is_our_own_mistake(tmp_path):
     with pytest.raises(ValueError, match="extra has the name of a field: answer"):
         jsonl.write([sample], tmp_path / "out.jsonl")
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_the_page_of_published_sets_has_every_one_with_its_licence_and_source():
+    page = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
+    for name in NAMES:
+        reader = registry.load("datasets", name)
+        if source := getattr(reader, "SOURCE", ""):
+            row = f"| `{name}` | {reader.SUMMARY} | {', '.join(reader.SPLITS)} | {reader.LICENCE} | {source} |"
+            assert row in page

@@ -112,7 +112,7 @@ def test_another_encoding_is_refused_or_named_never_guessed(tmp_path):
         ),
         (
             ["image,question,answer,answer_type", "a.png,What?,a,maybe"],
-            "expected open or closed",
+            "expected open, closed or choice",
             "answer_type.maybe=open",
         ),
         (["image,question,answer,choices", "a.png,What?,a,[1"], "'choices' is '[1'; expected a list", "correct"),

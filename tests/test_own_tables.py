@@ -93,7 +93,7 @@ def test_all_that_has_to_be_mapped_is_one_message_whose_command_works(tmp_path, 
     message = str(caught.value)
     assert re.search("has no (column|key) 'image' and no 'question' and no 'answer'", message)
     assert "'answer_type' is 'zu', " in message
-    assert "'answer_type' is 'frei' (2 records); expected open or closed" in message
+    assert "'answer_type' is 'frei' (2 records); expected open, closed or choice" in message
     assert "values.answer_type.zu=closed --option values.answer_type.frei=open" in caught.value.hint
     assert "--set data.options.KEY=VALUE" in caught.value.hint
     assert typed(caught.value.hint) == 0
@@ -105,7 +105,7 @@ def test_a_repeated_word_is_a_mapping_and_a_slip_is_a_broken_record(tmp_path):
     slip = [*rows[:-1], {**rows[-1], "answer_type": "opne"}]
     skipped: list[str] = []
     assert len(csv.read(written(tmp_path, slip, "csv"), "train", skipped=skipped)) == 8
-    assert skipped == ["fragen.csv:10: 'answer_type' is 'opne'; expected open or closed"]
+    assert skipped == ["fragen.csv:10: 'answer_type' is 'opne'; expected open, closed or choice"]
     own_word = [{**row, "answer_type": "free"} for row in rows[:4]] + rows[4:]
     with pytest.raises(DataError, match=r"fragen.csv:2: 'answer_type' is 'free' \(4 records\)"):
         csv.read(written(tmp_path, own_word, "csv"), "train", skipped=[])

@@ -1,6 +1,7 @@
 """What is built and what is kept: the wheel carries what it needs, and the repository nothing it should not."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -127,3 +128,61 @@ def test_the_sources_call_nothing_that_can_run_a_strangers_code():
     calls = r"pickle\.load|torch\.load\(|trust_remote_code=True|yaml\.load\(|shell=True"
     guilty = [str(path) for path in (ROOT / "src").rglob("*.py") if re.search(calls, path.read_text(encoding="utf-8"))]
     assert not guilty
+
+
+def test_an_exported_run_answers_the_same_from_the_wheel_alone(wheel, tiny_run, tmp_path):
+    """What whoever gets an export has: the wheel, the folder and an image. The source tree is not there."""
+    import shutil
+
+    import discern_vqa
+    from discern_vqa.evaluation.calibrate import calibrate_run
+    from discern_vqa.scoring.predictions import Prediction, write
+    from discern_vqa.shared_folder import share
+
+    run, phantoms = tmp_path / "exporting" / "run", tiny_run.parent / "phantoms"
+    shutil.copytree(tiny_run, run, ignore=shutil.ignore_patterns("ood.*", "calibration.json"))
+    held_out = [
+        Prediction(
+            id=f"held out {number}",
+            image=f"image {number}",
+            gold="yes" if number % 3 else "no",
+            answer_type="closed",
+            prediction="yes",
+            score=0.5 + number / 200,
+            alternatives=(("yes", 0.5 + number / 200), ("no", 0.4 - number / 200)),
+            others=2,
+        )
+        for number in range(60)
+    ]
+    write(tmp_path / "held_out.jsonl", held_out)
+    calibrate_run(run, on=tmp_path / "held_out.jsonl")
+    share(run, tmp_path / "given" / "run", "mit")
+    images = sorted((phantoms / "images" / "test").iterdir())[:3]
+    for number, image in enumerate(images):
+        shutil.copy(image, tmp_path / "given" / f"{number}{image.suffix}")
+    code = (
+        "import json, pathlib, discern_vqa\n"
+        "model = discern_vqa.load('run')\n"
+        "asked = [(path, text) for path in sorted(pathlib.Path('.').glob('[0-9].*'))\n"
+        "         for text in ('Is there a mass?', 'Which organ is shown?')]\n"
+        "answers = [(answer.score, model.line_of(answer)) for answer in (model.ask(*pair) for pair in asked)]\n"
+        "print(json.dumps([str(pathlib.Path(discern_vqa.__file__).parent), answers]))"
+    )
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(wheel), "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    python = [sys.executable, "-P", "-c", code]
+    done = subprocess.run(python, cwd=tmp_path / "given", env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    place, there = json.loads(done.stdout)
+    assert place == str(wheel / "discern_vqa")
+    model, questions = discern_vqa.load(run), ("Is there a mass?", "Which organ is shown?")
+    here = [model.ask(image, text) for image in images for text in questions]
+    assert [line["prediction"] for _, line in there] == [answer.text for answer in here]
+    assert [score for score, _ in there] == pytest.approx([answer.score for answer in here], abs=1e-6)
+    lines = [model.line_of(answer) for answer in here]
+    for key in ("confidence", "answer_set", "set_coverage", "abstains"):
+        assert [line[key] for _, line in there] == [line[key] for line in lines]
+    exported = json.loads((tmp_path / "given" / "run" / "calibration.json").read_text())
+    assert exported == json.loads((run / "calibration.json").read_text()) | {"fitted_on": exported["fitted_on"]}
+    given = b"".join(path.read_bytes() for path in (tmp_path / "given" / "run").rglob("*") if path.is_file())
+    for place in (tmp_path, tiny_run.parent, ROOT, Path.home()):
+        assert str(place).encode() not in given

@@ -57,6 +57,12 @@ def test_the_three_lines_follow_the_tests_and_not_the_figures(tmp_path):
     assert paired["image_identity"]["verdict"] == "better"
     assert first.why.startswith("It is right in 75 of 100 questions.")
     worse = uses(scores | {"paired": {"image_identity": {"verdict": "not distinguishable"}}})[0]
+    assert worse.why.endswith("is not shown to be worse.")
+    alone = uses(scores | {"baselines": {}})[0]
+    assert (alone.answer, alone.why.startswith("It is right in 75 of 100 questions. No model")) == (UNKNOWN, True)
+    poor = uses(scores | {"overall": scores["overall"] | {"accuracy": 0.2}})[0]
+    assert poor.why == "It is right in 20 of 100 questions. Most of its answers are wrong."
+    assert uses(scores | {"paired": {"image_identity": {"verdict": "worse"}}})[0].why.endswith("and is better.")
     assert (worse.answer, first.answer == NO) == (NO, False)
     assert (second.answer, third.answer) == (UNKNOWN, NO)
     gap = {"n": 40, "accuracy": 0.75, "without": 0.3, "ci95": [-0.01, 0.5]}
@@ -65,6 +71,9 @@ def test_the_three_lines_follow_the_tests_and_not_the_figures(tmp_path):
     given = {"n": 20, "coverage": 0.5, "accuracy": 0.95, "ci95": [0.85, 1.0]}
     assert uses(scores | {"calibration": {"abstention": given}})[2].answer == PARTLY
     assert uses(scores | {"calibration": {"abstention": given | {"ci95": [0.7, 1.0]}}})[2].answer == NO
+    assert third.why.endswith("(discern calibrate RUN).")
+    none = uses(scores | {"calibration": {"missing": "its answers have no score", "hint": "ask for one"}})[2]
+    assert none.why.endswith("how often it is right: its answers have no score.")
 
 
 def test_codes_are_explained_and_words_are_left_alone():

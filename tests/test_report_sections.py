@@ -19,7 +19,7 @@ from discern_vqa.report.provenance import beside_literature, facts
 from discern_vqa.report.read import read_run
 from discern_vqa.report.trust import trust
 from discern_vqa.report.view import view
-from discern_vqa.scoring import kept_states, metrics
+from discern_vqa.scoring import kept_states, metrics, predictions
 from discern_vqa.scoring.page_tables import said
 from discern_vqa.scoring.predictions import Prediction
 from discern_vqa.trust.calibration import Calibration
@@ -246,3 +246,21 @@ def test_nothing_of_the_machine_or_the_image_files_is_in_any_file_of_the_report(
         assert str(tmp_path) not in text, path
         assert str(Path.home()) not in text, path
         assert not re.search(r"(img|mask)/\d+\.png", text), "an image's file name may be a patient's"
+
+
+def test_multiple_choice_is_confused_by_text_and_by_letter(tmp_path: Path) -> None:
+    offered = [("CT", "MR", "PET"), ("MR", "CT"), ("CT", "MR"), ("CT", "MR"), ()]
+    given = [("CT", "CT"), ("CT", "MR"), ("MR", "CT"), ("MR", "X-ray"), ("PET", "CT")]  # true, given
+    rows = [
+        Prediction(id=str(i), image=f"{i}", gold=true, answer_type="choice", prediction=answer, options=options)
+        for i, (options, (true, answer)) in enumerate(zip(offered, given, strict=True))
+    ]
+    folder = made_run(tmp_path / "run")
+    predictions.write(folder / "predictions.test.jsonl", rows)
+    write_json(folder / "scores.test.json", {"split": "test"} | metrics.score(rows))
+    texts, letters = confusions(read_run(folder))
+    assert (texts.title, texts.asked, texts.covered) == ("Multiple-choice questions", 5, 5)
+    assert (texts.answers, texts.counts[0]) == (["CT", "MR", "PET"], [1, 1, 0, 0])
+    # True A, given A; true B ("CT" of MR, CT), given A; true B, given A; true B, given what is not offered.
+    assert (letters.answers, letters.counts) == (["A", "B"], [[1, 0, 0], [2, 0, 1]])
+    assert (letters.asked, letters.covered, letters.table().name) == (5, 4, "confusion_letters")

@@ -2,11 +2,14 @@
 
 import csv
 import random
+from pathlib import Path
 
 import pytest
 
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.scoring.literature import literature, printed
+from discern_vqa.experiments.leaderboard import TITLES
+from discern_vqa.experiments.leaderboard import table as leaderboard
+from discern_vqa.scoring.literature import NOT_STATED, datasets, everything, literature, printed
 from discern_vqa.scoring.table_check import as_text, check_table
 
 RAD, SLAKE = "179/272", "645/416"
@@ -132,8 +135,9 @@ def test_the_literature_table_has_a_caveat_for_every_row_and_ends_with_what_need
     for dataset, name in (("vqa_rad", "cmdpi_table1"), ("slake", "cmdpi_table2")):
         rows = literature(dataset)
         printed_rows = [row.model for row in rows if row.sees_image]
-        assert printed_rows == [*(row["row"] for row in check_table(printed(name), RAD)["rows"]), "CMI-MTL"]
-        assert len(printed_rows) == 18
+        assert printed_rows[:18] == [*(row["row"] for row in check_table(printed(name), RAD)["rows"]), "CMI-MTL"]
+        assert {"KG-CMI", "Hulu-Med 32B", "GPT-4.1"} <= set(printed_rows[18:])
+        assert len(set(printed_rows)) == len(printed_rows), "two rows of one name cannot be told apart in a chart"
         assert all(row.caveat for row in rows)
         flagged = [
             row["row"]
@@ -154,3 +158,16 @@ def test_what_cmi_mtl_prints_stands_there_with_what_is_not_stated_about_it():
     assert not [right for right in range(452) if round(100 * right / 451, 1) == 84.8]
     for right, n, printed_per_cent in ((380, 448, 84.8), (229, 270, 84.8), (980, 1061, 92.4), (596, 645, 92.4)):
         assert round(100 * right / n, 1) == printed_per_cent
+
+
+def test_the_leaderboard_page_has_every_printed_row_and_says_what_is_not_stated():
+    page = (Path(__file__).parents[1] / "docs" / "leaderboard.md").read_text(encoding="utf-8")
+    assert list(TITLES) == datasets()
+    for name, title in TITLES.items():
+        assert f"## {title}\n\n{leaderboard(name)}\n" in page
+        assert all(row.source != NOT_STATED and row.caveat for row in everything(name))
+    (row,) = [row for row in everything("vqa_rad") if row.model == "KG-CMI"]
+    assert (row.overall, row.protocol, row.split, row.n, row.judge) == (78.21, *[NOT_STATED] * 4)
+    assert [row.judge for row in everything("slake") if row.model == "Hulu-Med 7B"] == ["GPT-4.1, open questions"]
+    (another,) = {row.model for row in everything("slake")} - {row.model for row in literature("slake")}
+    assert another == "ViLT with a choice of options", "a row without a figure of accuracy stands in no chart"

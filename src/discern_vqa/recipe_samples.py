@@ -41,10 +41,13 @@ class Samples:
 
     Args:
         choice: the recipe's [data]. root: the data set's folder. seed: of what is held out for validation.
+        may_lack_training: nothing is learned from a data set that has no such split, in place of an error: it is only
+            asked, and by somebody else's model.
     """
 
-    def __init__(self, choice: DataConfig, root: Path, seed: int = 0) -> None:
+    def __init__(self, choice: DataConfig, root: Path, seed: int = 0, may_lack_training: bool = False) -> None:
         self.choice, self.root, self.seed = choice, root, seed
+        self._may_lack_training = may_lack_training and choice.protocol == "usual"
         self.reader = registry.reader(choice.dataset)
         self.faults = faults_of(choice)
         self._splits: dict[str, list[Sample]] = {}
@@ -131,6 +134,8 @@ class Samples:
     @cached_property
     def learnable(self) -> list[Sample]:
         """All that may be learned from, before validation is held out of it."""
+        if self._may_lack_training and self.choice.split not in self._present():
+            return []
         samples = self._learnable(self.choice.split)
         if self.choice.refit != "none" and self.choice.protocol == "usual" and "validation" in self._present():
             samples = samples + self.read("validation")

@@ -119,6 +119,8 @@ class Run:
         recipe = check_recipe(tables, str(folder / CONFIG), kept=True)
         try:
             vocabulary = AnswerVocabulary.from_json(content["answers"])
+            if not vocabulary.answers and not recipe.is_outside:
+                raise ValueError("the answer vocabulary is empty")
             tokenizer = _tokenizer(content["text"], folder)
             root = Path(config["root"])
             writer = writer_from_json(content["writer"], folder / "writer") if "writer" in content else None

@@ -9,9 +9,10 @@ import numpy as np
 from discern_vqa import registry
 from discern_vqa.audit.inputs import AuditInputs, share
 from discern_vqa.data.answers import Answer, AnswerVocabulary
-from discern_vqa.data.sample import Sample
+from discern_vqa.data.sample import CHOICE, CLOSED, OPEN, Sample
 
 TITLE = "Accuracy of lookup tables"
+KINDS = (OPEN, CLOSED, CHOICE)
 
 SEE = {
     "lookup": "the words, and the image's name",
@@ -64,7 +65,7 @@ def _score(inputs: AuditInputs, rows: Sequence[Sample], answers: Sequence[Answer
     mean = right.mean()
     # Linearised variance of a ratio of sums over clusters: questions of one image are right and wrong together.
     half = _Z95 * float(np.sqrt((np.bincount(images, right - mean) ** 2).sum())) / len(rows)
-    kinds = {kind: np.array([row.answer_type == kind for row in rows]) for kind in ("open", "closed")}
+    kinds = {kind: np.array([row.answer_type == kind for row in rows]) for kind in KINDS}
     return {
         "n": len(rows),
         "correct": int(right.sum()),
@@ -99,7 +100,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     for judged, scores in found.items():
         for name, score in scores.items():
             low, high = score["ci95"]
-            kinds = ", ".join(f"{kind} {100 * score[kind]:.1f}" for kind in ("open", "closed") if kind in score)
+            kinds = ", ".join(f"{kind} {100 * score[kind]:.1f}" for kind in KINDS if kind in score)
             texts.append(
                 f"{judged}, {name}: {100 * score['accuracy']:.1f} % ({100 * low:.1f} - {100 * high:.1f}) of "
                 f"{score['n']:,}{'; ' + kinds if kinds else ''}; from {score['learned']:,} training questions"

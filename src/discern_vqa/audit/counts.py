@@ -9,7 +9,8 @@ TITLE = "Contents"
 
 
 def check(inputs: AuditInputs) -> dict[str, Any]:
-    """Per split: questions, captions, images, open, closed, untyped, template re-phrasings, types and organs."""
+    """Per split: questions, captions, images, open, closed, multiple choice, untyped, template re-phrasings, types and
+    organs."""
     figures: dict[str, Any] = {}
     for split, rows in inputs.samples.items():
         questions = [row for row in rows if not row.is_caption]
@@ -20,6 +21,7 @@ def check(inputs: AuditInputs) -> dict[str, Any]:
             "images": len({row.image for row in rows}),
             "open": types["open"],
             "closed": types["closed"],
+            "choice": types["choice"],
             "untyped": types[""],
             "frames": sum(row.phrase_type == "frame" for row in questions),
             "masks": sum(bool(row.mask) for row in questions),
@@ -41,12 +43,16 @@ def notes(found: dict[str, Any]) -> list[str]:
                 f"half is known to about +-{half:.1f} percentage points at best, so smaller differences mean nothing."
             )
         if counts["untyped"]:
-            sentences.append(f"{counts['untyped']:,} questions of {split} do not say whether they are open or closed.")
+            sentences.append(
+                f"{counts['untyped']:,} questions of {split} do not say whether they are open, closed or of multiple "
+                "choice."
+            )
     return sentences
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    columns = ("questions", "captions", "images", "open", "closed", "frames")
+    has_choice = any(counts["choice"] for counts in found.values())
+    columns = ("questions", "captions", "images", "open", "closed", *(["choice"] if has_choice else []), "frames")
     header = f"{'split':<12}" + "".join(f"{column:>11}" for column in columns)
     return [header] + [
         f"{split:<12}" + "".join(f"{counts[column]:>11,}" for column in columns) for split, counts in found.items()

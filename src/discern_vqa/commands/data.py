@@ -38,11 +38,11 @@ def list_(as_json: PrintJson = False) -> None:
         return
     for row in rows:
         counts = [f"{part} {row['published'][part]:,}" if part in row["published"] else part for part in row["splits"]]
-        typer.echo(f"{row['name']:14} {row['summary']}")
-        typer.echo(f"{'':14} {', '.join(counts)} | {row['licence']} | {row['found'] or 'not found here'}")
+        typer.echo(f"{row['name']:16} {row['summary']}")
+        typer.echo(f"{'':16} {', '.join(counts)} | {row['licence']} | {row['found'] or 'not found here'}")
         if row["source"]:
             how = f"discern data get {row['name']}" if row["parts"] else "by hand, from that page"
-            typer.echo(f"{'':14} source: {row['source']} ({how})")
+            typer.echo(f"{'':16} source: {row['source']} ({how})")
     here = next((row for row in rows if row["found"]), None)
     say_next(*(["data", "audit", here["name"], here["found"]] if here else ["start", "FOLDER"]))
 

@@ -133,4 +133,15 @@ def report(
     if out is None and len(runs) > 1:
         raise ConfigError(f"{len(runs)} runs need a folder for their page", hint="discern report RUN RUN --out DIR")
     typer.echo(f"report: {write_reports(runs, out if out is not None else runs[0] / 'report')}")
-    say_next(*(["calibrate", str(runs[0])] if len(runs) == 1 else ["compare", *map(str, runs)]))
+    say_next(*(_after_report(runs[0]) if len(runs) == 1 else ["compare", *map(str, runs)]))
+
+
+def _after_report(run: Path) -> list[str]:
+    """Calibrating, where that can be done; else the run's answers by all protocols."""
+    from discern_vqa.files import read_json
+
+    for file in sorted(run.glob("scores.*.json")):
+        if (read_json(file).get("calibration") or {}).get("missing"):
+            answers = run / f"predictions.{file.name.removeprefix('scores.').removesuffix('.json')}.jsonl"
+            return ["score", str(answers), "--protocol", "all"]
+    return ["calibrate", str(run)]

@@ -25,6 +25,7 @@ from discern_vqa.trust.calibration import digest
 _SAYS = [field.name for field in fields(Sample) if field.name not in ("path", "source", "extra")]
 
 NOTHING_LEFT = "every question that they could learn from is judged here"
+NO_TRAINING = "the data have no training part from which they could learn"
 """Why there are no baselines, where there are none."""
 
 

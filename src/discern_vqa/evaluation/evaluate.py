@@ -78,8 +78,10 @@ def evaluate(
     metrics.check_parts(scores, str(run))
     asker = RunAsker(predictor, answering, split, samples, train, held)
     if baselines:
-        asker.learnable = baseline_rows.learnable([*train, *validation], whole, opened)
-        asker.no_baselines = "" if asker.learnable else baseline_rows.NOTHING_LEFT
+        learned = [*train, *validation]
+        asker.learnable = baseline_rows.learnable(learned, whole, opened)
+        nothing = baseline_rows.NOTHING_LEFT if learned else baseline_rows.NO_TRAINING
+        asker.no_baselines = "" if asker.learnable else nothing
     if not asker.learnable:
         baseline_rows.drop(split, opened, [] if baselines else samples)
     context = Context(asker, opened, split, samples, rows, held, predictor.calibration is not None, say)

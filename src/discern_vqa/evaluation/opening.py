@@ -41,5 +41,7 @@ def samples_of(run: Run, data: Path | None = None) -> "Samples":
 
     if data is not None and data_file.is_data_file(data):
         keys = data_file.data_keys(data)
-        return Samples(run.recipe.data.model_copy(update=keys), Path(keys["root"]), run.recipe.run.seed)
-    return Samples(run.recipe.data, data_root(run, data), run.recipe.run.seed)
+        choice, root = run.recipe.data.model_copy(update=keys), Path(keys["root"])
+    else:
+        choice, root = run.recipe.data, data_root(run, data)
+    return Samples(choice, root, run.recipe.run.seed, may_lack_training=run.recipe.is_outside)

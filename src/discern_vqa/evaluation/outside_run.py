@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 
 from discern_vqa.card import write_card
 from discern_vqa.config import Recipe, read_recipe
+from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.text import WordTokenizer
 from discern_vqa.data_file import as_overrides
 from discern_vqa.errors import ConfigError, DiscernError, RunError
@@ -62,7 +63,9 @@ def open_or_make(out: Path, recipe: Path | None, overrides: list[str], data: Pat
 
 def _made(out: Path, file: Path, settings: Recipe, data: Path | None) -> Run:
     root = find_root(settings.data, data)
-    vocabulary = Samples(settings.data, root, settings.run.seed).answer_vocabulary()  # of the baselines beside it
+    reading = Samples(settings.data, root, settings.run.seed, may_lack_training=True)
+    none = AnswerVocabulary((), settings.data.normaliser)
+    vocabulary = reading.answer_vocabulary() if reading.learnable else none  # of the baselines beside it
     run = Run(out, settings, vocabulary, WordTokenizer([]), root).create(file)
     write_card(out)
     _write_identity(run)

@@ -164,8 +164,9 @@ def warnings(scores: Scores) -> list[str]:
     followed = ((scores.get("mirror") or {}).get(IN_ANSWER) or {}).get("followed") or {"n": 0}
     if not followed["n"] or followed["ci95"][0] > 0.5:
         return []
+    known = "are not to be believed" if followed["ci95"][1] < 0.5 else "are not shown to follow the image"
     return [
-        f"left and right are not to be believed: {followed['correct']:,} of {followed['n']:,} answers changed sides "
+        f"left and right {known}: {followed['correct']:,} of {followed['n']:,} answers changed sides "
         f"when the image was mirrored ({cell(followed)} %; a coin: 50)"
     ]
 

@@ -30,7 +30,7 @@ def measure(context: Context) -> Mapping[str, Any]:
     if not context.run.recipe.is_outside or not file.is_file():
         return {}
     rows = predictions.read(context.folder / AS_WRITTEN.format(split=context.split))
-    protocols = score_protocols(rows, answers=context.run.vocabulary.givable)
+    protocols = score_protocols(rows, answers=context.run.vocabulary.givable or None)
     return {"outside": read_json(file) | {"extraction": extract(rows).counts, "protocols": protocols}}
 
 

@@ -58,10 +58,13 @@ class Record:
         return "" if self.values.get(key, "") == "" else self.text(key, verbatim)
 
     def answer_type(self) -> str:
-        """ "open" or "closed", however "answer_type" is written (see `spellings`). Raises DataError for others."""
+        """ "open", "closed" or "choice", however "answer_type" is written (see `spellings`).
+
+        Raises DataError for others.
+        """
         text = self.text("answer_type")
         if not (kind := answer_type(text)):
-            raise self.unexpected("answer_type", text, "open or closed")
+            raise self.unexpected("answer_type", text, "open, closed or choice")
         return kind
 
     def broken(self, message: str) -> DataError:

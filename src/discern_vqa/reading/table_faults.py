@@ -204,7 +204,7 @@ def _unknown_sentence(field: str, found: Mapping[str, _Unknown]) -> str:
         count = f" ({about.count:,} records)" if about.count > 1 else ""
         parts.append(f"{about.source}: {field!r} is {shown(about.text)}{count}")
     more = f" (and {len(found) - MOST_NAMED} other values)" if len(found) > MOST_NAMED else ""
-    expected = "open or closed" if field == "answer_type" else f"one of {', '.join(SPLITS)}"
+    expected = "open, closed or choice" if field == "answer_type" else f"one of {', '.join(SPLITS)}"
     return f"{', '.join(parts)}{more}; expected {expected}"
 
 

@@ -77,7 +77,7 @@ class Tidier:
         written = record.optional("answer_type")
         kind = spellings.answer_type(written)
         if written and not kind:
-            raise record.unexpected("answer_type", written, "open or closed")
+            raise record.unexpected("answer_type", written, "open, closed or choice")
         if kind:
             values["answer_type"] = kind
         elif isinstance(answer := values.get("answer"), str) and spellings.is_yes_or_no(answer):

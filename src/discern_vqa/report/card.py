@@ -13,6 +13,7 @@ PARTS = {
     "overall": "accuracy",
     "open": "accuracy, open",
     "closed": "accuracy, closed",
+    "choice": "accuracy, multiple choice",
     "twins": "accuracy, image pairs",
 }
 

@@ -13,6 +13,14 @@ from discern_vqa.measurements import Scores
 from discern_vqa.report.read import RunFiles
 from discern_vqa.report.words import UNNAMED, data_in_words, what_it_sees
 
+_KINDS = (
+    ("open", "open"),
+    ("closed", "closed"),
+    ("choice", "multiple-choice"),
+    ("unknown", "of no given type"),
+)
+"""The parts of the scores, and what their questions are called."""
+
 
 def summary(run: RunFiles, scores: Scores) -> list[str]:
     """A handful of sentences, the most important first. scores: the run's, with "paired"."""
@@ -23,11 +31,7 @@ def summary(run: RunFiles, scores: Scores) -> list[str]:
 def _asked(run: RunFiles) -> str:
     scores = run.scores
     images = f" about {scores['images']:,} images" if scores.get("images") else ""
-    parts = ", ".join(
-        f"{scores[part]['n']:,} {said}"
-        for part, said in (("open", "open"), ("closed", "closed"), ("unknown", "of no given type"))
-        if (scores.get(part) or {}).get("n")
-    )
+    parts = ", ".join(f"{scores[part]['n']:,} {said}" for part, said in _KINDS if (scores.get(part) or {}).get("n"))
     dataset = data_in_words(run.config)
     of = f" of {dataset}" if dataset != UNNAMED else ""
     learned = (((run.audit.get("counts") or {}).get("train") or {}).get("questions")) if run.audit else None
@@ -47,8 +51,8 @@ def _answered(scores: Mapping[str, Any]) -> str:
     if overall.get("accuracy") is None:
         return ""
     parts = " and ".join(
-        f"{100 * scores[part]['accuracy']:.1f} % of the {part}"
-        for part in ("open", "closed")
+        f"{100 * scores[part]['accuracy']:.1f} % of the {name}"
+        for part, name in _KINDS[:3]
         if (scores.get(part) or {}).get("n")
     )
     twins = scores.get("twins") or {}

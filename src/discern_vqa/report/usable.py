@@ -11,6 +11,12 @@ from discern_vqa.measurements import mirror
 from discern_vqa.measurements.baselines import NO_PIXELS, sees, strongest
 
 NO, CHECKED, PARTLY, UNKNOWN = "No", "Only if a person checks every answer", "In part", "Not known"
+_SHOWN = {
+    "worse": "is better",
+    "not distinguishable": "is not shown to be worse",
+    "": "was not tested against it",
+}
+"""What a baseline is, by the model's verdict against it."""
 _WORTH = 0.1
 """A model that answers fewer of its questions than this when it may abstain is of no use for it."""
 
@@ -40,10 +46,13 @@ def _alone(scores: Mapping[str, Any]) -> Use:
     if name and (test is None or test["verdict"] != "better"):
         figures = scores["baselines"][name]
         who = sees(name, figures).subject or f"the baseline {name}"
-        shown = "is not shown to be worse" if test is not None else "was not tested against it"
+        shown = _SHOWN[test["verdict"] if test else ""]
         blind = f"{who[0].upper()}{who[1:]} is right in {_of_100(figures['overall']['accuracy'])}, and {shown}."
         return Use(purpose, NO, f"{right} {blind}")
-    wrong = f"That is one wrong answer in every {max(1, round(1 / max(1e-9, 1 - overall['accuracy'])))}."
+    if not name:
+        return Use(purpose, UNKNOWN, f"{right} No model that sees no pixels stands beside it.")
+    one_in = round(1 / max(1e-9, 1 - overall["accuracy"]))
+    wrong = f"That is one wrong answer in every {one_in}." if one_in > 1 else "Most of its answers are wrong."
     return Use(purpose, CHECKED, f"{right} {wrong if overall['accuracy'] < 1 else ''}".strip())
 
 
@@ -58,15 +67,17 @@ def _looks(scores: Mapping[str, Any], sees_no_pixels: bool) -> Use:
     told += f"{_of_100(gap['without'])}."
     if gap["ci95"][0] <= 0:
         return Use(purpose, NO, f"{told} The image is not shown to matter to its answers.")
-    sides = " Its answers about left and right do not follow the image." if mirror.warnings(scores) else ""
+    sides = " Its answers about left and right are not shown to follow the image." if mirror.warnings(scores) else ""
     return Use(purpose, CHECKED, f"{told} So it does look.{sides}")
 
 
 def _knows(scores: Mapping[str, Any]) -> Use:
     purpose = "if it says itself when it is not sure?"
-    measured = (scores.get("calibration") or {}).get("abstention")
+    calibration = scores.get("calibration") or {}
+    measured = calibration.get("abstention")
     if not measured:
-        return Use(purpose, NO, "Its confidence was never compared with how often it is right (discern calibrate RUN).")
+        because = f": {calibration['missing']}" if calibration.get("missing") else " (discern calibrate RUN)"
+        return Use(purpose, NO, f"Its confidence was never compared with how often it is right{because}.")
     if not measured["n"] or measured["coverage"] < _WORTH:
         return Use(purpose, NO, "There is hardly an answer of which it is sure enough.")
     given, right = _of_100(measured["coverage"]), _of_100(measured["accuracy"])

@@ -18,11 +18,12 @@ TITLES = {
     "overall": "Overall",
     "open": "Open questions",
     "closed": "Closed questions",
+    "choice": "Multiple-choice questions",
     "unknown": "Type not given",
     "twins": "Image pairs, both right",
 }
 
-SHORT = {"unknown": "type not given", "twins": "image pairs"}
+SHORT = {"choice": "multiple choice", "unknown": "type not given", "twins": "image pairs"}
 """What the columns of the main table are called; of the others the part's own name."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from discern_vqa.data.sample import CHOICE, CLOSED, OPEN
 from discern_vqa.scoring.intervals import FEW
 from discern_vqa.scoring.tables import aligned, cell
 from discern_vqa.start.candidates import BY_NAME
@@ -55,7 +56,7 @@ def _about_images(made: Mapping[str, Any]) -> str:
 
 def judged(scores: Mapping[str, Any]) -> str:
     """The accuracy on test, in a line; the report has all else."""
-    parts = [f"{part} {cell(scores[part])}" for part in ("open", "closed") if scores[part].get("n")]
+    parts = [f"{part} {cell(scores[part])}" for part in (OPEN, CLOSED, CHOICE) if (scores.get(part) or {}).get("n")]
     more = f"; {', '.join(parts)}" if parts else ""
     return (
         f"Test: {cell(scores['overall'])} % right [95 % interval], {scores['n']:,} questions about "

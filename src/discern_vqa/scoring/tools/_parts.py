@@ -1,13 +1,11 @@
 """What the files of several programs have in common: fields by their usual names, and options as columns or lists."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from discern_vqa.reading.field_names import NAMES, plain
+from discern_vqa.reading.offered import without_letters
 from discern_vqa.reading.records import number_text
-
-_PREFIX = re.compile(r"\s*\(?([A-Z])[).:]\s*(\S.*)", re.DOTALL)
 
 
 def first_of(values: object) -> Any:
@@ -40,13 +38,6 @@ def options_of(values: Mapping[str, Any]) -> list[str]:
         listed = listed if len(listed) > 1 else []
     texts = [number_text(item) if isinstance(item, int | float) else str(item).strip() for item in listed]
     return without_letters([text for text in texts if text])
-
-
-def without_letters(options: Sequence[str]) -> list[str]:
-    """Options without "A. ", "B. ", ... before them, where all of them have it."""
-    matches = [_PREFIX.fullmatch(option) for option in options]
-    in_order = all(match and match[1] == chr(ord("A") + place) for place, match in enumerate(matches))
-    return [match[2].strip() for match in matches if match] if in_order else list(options)
 
 
 def text_of(content: object) -> str:

@@ -12,9 +12,10 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from discern_vqa.reading.offered import without_letters
 from discern_vqa.reading.records import Record
 from discern_vqa.scoring.tools import Line
-from discern_vqa.scoring.tools._parts import named_fields, text_of, without_letters
+from discern_vqa.scoring.tools._parts import named_fields, text_of
 
 SUMMARY = "Inspect: a log as .eval or .json"
 KEYS = ("id", "input", "target", "output")
