@@ -72,18 +72,12 @@ def export_tasks(out: Path, choice: DataConfig, root: Path, title: str, split: s
     out, name = Path(out), f"discern_{re.sub(r'[^a-z0-9]+', '_', title.lower()).strip('_')}"
     usual = Samples(choice, root)
     split = split or _usual_split(usual, choice)
-    tasks = [Task(name, f"usual, split {split}", usual.test(split))]
+    tasks = [Task(name, f"usual, split {split}", _without_choices(usual.test(split)))]
     group = f"{name}_disjoint" if folds and not choice.index else ""
     for fold in range(folds if group else 0):
         changes = {"protocol": "image_disjoint", "folds": folds, "fold": fold}
-        samples = Samples(choice.model_copy(update=changes), root).test("test")
+        samples = _without_choices(Samples(choice.model_copy(update=changes), root).test("test"))
         tasks.append(Task(f"{group}_fold{fold}", f"image_disjoint, fold {fold} of {folds}", samples))
-    offered = next((sample for task in tasks for sample in task.samples if sample.choices), None)
-    if offered is not None:
-        raise ConfigError(
-            f"{offered.source}: the question offers answers to choose from, and exported tasks compare texts",
-            hint="choose a data set of open and closed questions, as vqa_rad or slake",
-        )
     with explained(out):
         out.mkdir(parents=True, exist_ok=True)
     files = _image_files(out, {sample.image: sample.path for task in tasks for sample in task.samples})
@@ -103,6 +97,17 @@ def task_module() -> str:
     statement = f"from {normalising.__name__} import NORMALISERS\n"
     assert statement in body
     return f"{about}{end}{rules}\n\n{body.replace(statement, '').strip()}\n"
+
+
+def _without_choices(samples: Sequence[Sample]) -> Sequence[Sample]:
+    """The same samples. Raises ConfigError where one of them offers answers."""
+    offered = next((sample for sample in samples if sample.choices), None)
+    if offered is not None:
+        raise ConfigError(
+            f"{offered.source}: the question offers answers to choose from, and exported tasks compare texts",
+            hint="choose a data set of open and closed questions, as vqa_rad or slake",
+        )
+    return samples
 
 
 def _usual_split(samples: Samples, choice: DataConfig) -> str:

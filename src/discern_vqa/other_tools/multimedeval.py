@@ -41,7 +41,7 @@ def batcher(run: str | Path, *, mode: str = "", revision: str | None = None) -> 
     """
     try:
         output = importlib.import_module("multimedeval.utils").BatcherOutput
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:  # the latter of a transformers that is too new for it
         raise ConfigError(
             f"MultiMedEval cannot be imported: {error}", hint="pip install multimedeval (docs/other_tools.md)"
         ) from error
