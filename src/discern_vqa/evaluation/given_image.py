@@ -46,7 +46,7 @@ def as_file(image: Given) -> Iterator[Path]:
     opened = _opened(image)
     with tempfile.TemporaryDirectory(prefix="discern-") as folder:
         file = Path(folder) / "image.png"
-        opened.save(file, "PNG")
+        opened.save(file, "PNG", compress_level=0)  # it is read once, and soon gone
         yield file
 
 
