@@ -218,8 +218,9 @@ def test_a_run_answers_lmms_evals_requests_without_their_prompts(tiny_run, monke
     assert module.question_of("Is it?\nA word, please.", {"question": "Another one?"}) == "Is it?\nA word, please."
     with pytest.raises(DataError, match="question 0 of the task x has 2 images"):
         model.generate_until([request(0, "?", images=2)])
-    with pytest.raises(ConfigError, match="generate_until"):
+    with pytest.raises(ConfigError, match="no likelihoods") as caught:
         model.loglikelihood([])
+    assert "generate_until" in caught.value.hint
     with pytest.raises(ConfigError, match="no run is named"):
         module.Discern()
     sys.modules.pop("discern_vqa.other_tools.lmms_eval_model", None)

@@ -12,7 +12,7 @@ called.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from discern_vqa.version import __version__
 
@@ -51,12 +51,14 @@ def load(run: str | Path, *, revision: str | None = None) -> "Predictor":
     return open_run(Path(run))
 
 
-def __getattr__(name: str) -> Any:
-    if name in _ELSEWHERE:
-        import importlib
+if not TYPE_CHECKING:  # a type checker sees the imports above, and nothing that is not there
 
-        return getattr(importlib.import_module(_ELSEWHERE[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        if name in _ELSEWHERE:
+            import importlib
+
+            return getattr(importlib.import_module(_ELSEWHERE[name]), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

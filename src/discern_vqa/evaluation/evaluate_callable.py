@@ -44,7 +44,7 @@ class Evaluated:
         """Writes the report into the run folder, and returns its page. Raises ConfigError where no folder was named."""
         if self.folder is None:
             raise ConfigError("a report needs the run folder", hint='discern_vqa.evaluate(answer, data, out="run")')
-        return write_report(self.folder)
+        return write_report(self.folder, self.folder / "report")
 
     def __str__(self) -> str:
         return as_table(self.scores)

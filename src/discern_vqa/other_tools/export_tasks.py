@@ -28,6 +28,7 @@ from discern_vqa.errors import ConfigError
 from discern_vqa.files import atomic_path, atomic_write_text, explained
 from discern_vqa.imaging.images import open_image
 from discern_vqa.other_tools import lmms_task
+from discern_vqa.paths import refuse_own_input
 from discern_vqa.recipe_samples import Samples
 from discern_vqa.version import __version__
 
@@ -69,7 +70,9 @@ def export_tasks(out: Path, choice: DataConfig, root: Path, title: str, split: s
     """
     if folds == 1 or folds < 0:
         raise ConfigError(f"--folds {folds}; expected 2 or more, or 0 for none", hint="--folds 5")
-    out, name = Path(out), f"discern_{re.sub(r'[^a-z0-9]+', '_', title.lower()).strip('_')}"
+    refuse_own_input(out, root)
+    plain = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_") or choice.dataset
+    out, name = Path(out), f"discern_{plain}"
     usual = Samples(choice, root)
     split = split or _usual_split(usual, choice)
     tasks = [Task(name, f"usual, split {split}", _without_choices(usual.test(split)))]

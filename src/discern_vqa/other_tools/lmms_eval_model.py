@@ -14,9 +14,10 @@ from discern_vqa.errors import ConfigError, DataError
 
 AT_A_TIME = 64
 """Requests whose images are in memory."""
+_OTHER_TASKS = "choose tasks whose output_type is generate_until"
 
 
-class Discern(lmms):
+class Discern(lmms):  # type: ignore[misc]
     """`--model discern --model_args run=FOLDER`, or `run=ORG/NAME` of the Hugging Face hub.
 
     mode: a way of answering; none: the recipe's. revision: of a repository of the hub. batch_size, max_batch_size and
@@ -60,17 +61,18 @@ class Discern(lmms):
         images = doc_to_visual(doc)
         if len(images) != 1:
             raise DataError(
-                f"question {doc_id} of the task {task} has {len(images)} images; discern answers a question about one"
+                f"question {doc_id} of the task {task} has {len(images)} images; expected one for each question",
+                hint="leave the task out",
             )
         return images[0], question_of(context, doc)
 
     def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
         """Not there: see `generate_until`. Raises ConfigError."""
-        raise ConfigError("discern gives no likelihoods of texts: choose tasks whose output_type is generate_until")
+        raise ConfigError("the model gives no likelihoods of texts", hint=_OTHER_TASKS)
 
     def generate_until_multi_round(self, requests: Sequence[Any]) -> list[str]:
         """Not there: see `generate_until`. Raises ConfigError."""
-        raise ConfigError("discern answers single questions: choose tasks whose output_type is generate_until")
+        raise ConfigError("the model answers single questions, and no conversations", hint=_OTHER_TASKS)
 
 
 def question_of(context: str, doc: Mapping[str, Any]) -> str:

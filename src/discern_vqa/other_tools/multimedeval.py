@@ -43,7 +43,7 @@ def batcher(run: str | Path, *, mode: str = "", revision: str | None = None) -> 
         output = importlib.import_module("multimedeval.utils").BatcherOutput
     except (ImportError, AttributeError) as error:  # the latter of a transformers that is too new for it
         raise ConfigError(
-            f"MultiMedEval cannot be imported: {error}", hint="pip install multimedeval (docs/other_tools.md)"
+            f"MultiMedEval cannot be imported: {error}", hint="docs/other_tools.md says how it is installed"
         ) from error
     predictor = discern_vqa.load(run, revision=revision)
 
@@ -62,7 +62,7 @@ def asked(prompt: Prompt) -> tuple[Given, str]:
     question = " ".join(text.replace(IMAGE, " ").split()).removeprefix(YES_NO).strip()
     if len(images) != 1:
         raise DataError(
-            f"{question!r} is asked about {len(images)} images; discern answers a question about one",
+            f"{question!r} is asked about {len(images)} images; expected one for each question",
             hint="evaluate tasks with one image a question: VQA-Rad, SLAKE, VQA-Path",
         )
     return images[0], question

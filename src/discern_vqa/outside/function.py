@@ -126,7 +126,7 @@ def _written(function: object) -> Any:
     return function if inspect.isroutine(function) else type(function)
 
 
-def _digest_of_code(function: Function) -> str:
+def _digest_of_code(function: object) -> str:
     """Of the file that it stands in; of its own lines where there is no such file (in a notebook); "" where there are
     none."""
     try:
