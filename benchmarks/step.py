@@ -24,7 +24,8 @@ from discern_vqa.nn.precision import computed
 from discern_vqa.recipe_samples import find_root
 from discern_vqa.training.loop import rng_for
 from discern_vqa.training.optim import make_optimizer
-from discern_vqa.training.setup import processes, set_up
+from discern_vqa.training.processes import processes
+from discern_vqa.training.setup import set_up
 
 WARM = 3
 

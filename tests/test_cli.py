@@ -56,6 +56,7 @@ VERBS = {
     "experiment search": {"--data", "--out", "--recipe", "--seed", "--set", "--space", "--storage", "--trials"},
     "explain": {"--data", "--limit", "--method", "--methods", "--out", "--score", "--split", "--words"},
     "export": {"--license"},
+    "export-tasks": {"--folds", "--option", "--split"},
     "new model": {"--out"},
     "predict": {"--data", "--dicomweb", "--mode", "--option", "--out", "--profile", "--question", "--resume"},
     "push": {"--i-checked", "--license", "--private", "--yes"},

@@ -27,7 +27,7 @@ def test_an_image_in_memory_is_answered_like_its_file(tiny_run, tmp_path):
     [
         (np.zeros((4, 4)), "array of float64"), (np.zeros((4, 4, 2), np.uint8), r"shape \(4, 4, 2\)"),
         (np.zeros((0, 4), np.uint8), r"shape \(0, 4\)"), (Image.new("F", (4, 4)), "mode 'F'"), (None, "NoneType"),
-        (b"bytes", "bytes"), ([[1]], "list"),
+        (bytearray(b"bytes"), "given as bytearray"), ([[1]], "list"),
     ],
 )  # fmt: skip
 def test_anything_else_is_refused_in_words(given, told):

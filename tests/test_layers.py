@@ -32,7 +32,7 @@ FLOORS = [
     {"dicom_out", "report"},
     {"training"},
     {"evaluation", "model_checks"},
-    {"bench", "experiments", "serve"},
+    {"bench", "experiments", "serve", "other_tools"},
     {"start"},
     {"doctor", "scaffold"},
     {"commands"},

@@ -4,7 +4,11 @@
     model = discern_vqa.load("runs/demo")
     print(model.ask("chest.png", "Is there a pleural effusion?"))
 
-Importing this package is silent and fast: torch wakes up when `load` is called.
+    def answer(pairs): return ["yes" for image, question in pairs]
+    print(discern_vqa.evaluate(answer, "vqa_rad"))
+
+docs/api.md shows all of it. Importing this package is silent and fast: torch wakes up when `load` or `evaluate` is
+called.
 """
 
 from pathlib import Path
@@ -14,9 +18,20 @@ from discern_vqa.version import __version__
 
 if TYPE_CHECKING:
     from discern_vqa.data.answers import Answer
+    from discern_vqa.evaluation.evaluate_callable import Evaluated, evaluate
+    from discern_vqa.evaluation.explain import Explained
     from discern_vqa.evaluation.predict import Predictor
 
-__all__ = ["Answer", "__version__", "load"]
+__all__ = ["Answer", "Evaluated", "Explained", "Predictor", "__version__", "evaluate", "load"]
+
+_ELSEWHERE = {
+    "Answer": "discern_vqa.data.answers",
+    "Evaluated": "discern_vqa.evaluation.evaluate_callable",
+    "Explained": "discern_vqa.evaluation.explain",
+    "Predictor": "discern_vqa.evaluation.predict",
+    "evaluate": "discern_vqa.evaluation.evaluate_callable",
+}
+"""Where each public name is defined: it is imported when it is first used."""
 
 
 def load(run: str | Path, *, revision: str | None = None) -> "Predictor":
@@ -36,9 +51,15 @@ def load(run: str | Path, *, revision: str | None = None) -> "Predictor":
     return open_run(Path(run))
 
 
-def __getattr__(name: str) -> object:
-    if name == "Answer":
-        from discern_vqa.data.answers import Answer
+if not TYPE_CHECKING:  # a type checker sees the imports above, and nothing that is not there
 
-        return Answer
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        if name in _ELSEWHERE:
+            import importlib
+
+            return getattr(importlib.import_module(_ELSEWHERE[name]), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

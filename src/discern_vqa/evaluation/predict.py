@@ -1,6 +1,6 @@
 """Answers from a run: one question, a file, or a split; with its images, without, or with somebody else's."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from discern_vqa.data.batch import Batcher
 from discern_vqa.data.bounded import PerText
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import ImageSource, StateSource
+from discern_vqa.evaluation import many_images
 from discern_vqa.evaluation.features import image_vectors, question_vectors
 from discern_vqa.evaluation.given_image import Given, as_file
 from discern_vqa.evaluation.one_question import single_question
@@ -29,6 +30,7 @@ from discern_vqa.trust.ood import Detector
 from discern_vqa.trust.ood import read_if_there as read_detector
 
 if TYPE_CHECKING:  # imports nothing that a single question does not need
+    from discern_vqa.evaluation.explain import Explained
     from discern_vqa.measurements import Shown
 
 _QUOTED = 60
@@ -72,11 +74,37 @@ class Predictor:
         """The answer to one question about one image; `Answer.verdict` says whether it is to be given at all. Raises
         DataError, ImageError, ConfigError.
 
-        image: its file, an image of Pillow, or an array (`evaluation.given_image.Given`). mode: a way of answering;
-        none: the recipe's.
+        image: its file, the bytes of one, an image of Pillow, or an array (`evaluation.given_image.Given`). mode: a way
+        of answering; none: the recipe's.
         """
         with as_file(image) as file:
             return self.answer_judged([single_question(file, question)], mode)[0]
+
+    def ask_many(self, pairs: Iterable[tuple[Given, str]], mode: str = "") -> list[Answer]:
+        """The answers to pairs of an image and a question, in their order; each is what `ask` gives.
+
+        An image that occurs in several pairs is decoded and encoded once. Raises as `ask`; the message names the pair,
+        counted from 1, and then no pair is answered.
+        """
+        return many_images.ask_many(self, pairs, mode)
+
+    def embed(self, images: Iterable[Given]) -> np.ndarray:
+        """(n, c) float32, a row for each image, in their order: the vector by which the run compares images.
+
+        Of a frozen encoder it is the encoder's own global state, before anything that this run has learned; of an
+        encoder that was trained, if only its last layers, its global feature h. Rows are not normalised. Raises
+        ImageError; ConfigError for a baseline's run and that of somebody else's model, which have no image encoder of
+        their own; DataError where one image is given instead of a list.
+        """
+        return many_images.embed(self, images)
+
+    def explain(self, image: Given, question: str, method: str = "auto") -> "Explained":
+        """The answer to one question with a heat map of what it rests on, and what such maps were measured to be worth
+        for this run (`evaluation.explain.explain`): `grid` is (h, w) over the square that the model looks at, and
+        `over(image.size)` the map over the image."""
+        from discern_vqa.evaluation.explain import explain
+
+        return explain(self, image, question, method)
 
     def answer_judged(self, samples: Sequence[Sample], mode: str = "") -> list[Answer]:
         """All that is known of each answer: as `answer`, `judged`, `placed` and `noted`."""

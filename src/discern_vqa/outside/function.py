@@ -13,10 +13,14 @@ import inspect
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from pydantic import Field
 
 from discern_vqa.asking.replies import Reply
@@ -26,7 +30,9 @@ from discern_vqa.asking.wording import CONFIDENCE_LINE
 from discern_vqa.errors import ConfigError, DiscernError, RunError
 from discern_vqa.own_packages import import_own
 
-_SHAPE = "a function that takes a list of (image, question) and returns a list of texts"
+Function = Callable[[list[tuple[Image.Image, str]]], Sequence[str | tuple[str, float]]]
+"""What answers."""
+SHAPE = "a function that takes a list of (image, question) and returns a list of texts"
 
 
 class Config(AskedTable):
@@ -52,10 +58,8 @@ class Model:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """The function's name, and a digest of the file that it stands in."""
-        file = Path(inspect.getsourcefile(self.function) or os.devnull)
-        code = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
-        return {"function": self.config.function, "code": code}
+        """The function's name, and a digest of its code."""
+        return {"function": self.config.function, "code": _digest_of_code(self.function)}
 
     def ask(self, requests: Sequence[Request], keeper: Keeper) -> None:
         """See OutsideModel."""
@@ -80,11 +84,11 @@ class Model:
             raise RunError(
                 f"{name} failed on {batch[0].prompt!r} ({batch[0].shown.what} image): {type(error).__name__}: {error}"
                 f" ({place.filename}:{place.lineno})",
-                hint="correct the function; what was answered is kept, and the same command goes on",
+                hint="correct the function; a run folder keeps what was answered, and the same command goes on",
             ) from error
         if not isinstance(answered, list | tuple) or len(answered) != len(batch):
             count = f"{len(answered)} answers" if isinstance(answered, list | tuple) else type(answered).__name__
-            raise RunError(f"{name} returned {count} to {len(batch)} questions", hint=f"expected {_SHAPE}")
+            raise RunError(f"{name} returned {count} to {len(batch)} questions", hint=f"expected {SHAPE}")
         return [self._text(answer) for answer in answered]
 
     def _text(self, answer: object) -> str:
@@ -100,7 +104,43 @@ class Model:
         )
 
 
+_PROVIDED: ContextVar[tuple[str, Function] | None] = ContextVar("provided", default=None)
+
+
+@contextmanager
+def provided(function: Function) -> Iterator[str]:
+    """For a function that a Python program has at hand: inside the block a recipe's `model.function` may name it by the
+    name that is given here, "module:name", whether or not it can be imported."""
+    named = f"{_written(function).__module__}:{_written(function).__qualname__}"
+    token = _PROVIDED.set((named, function))
+    try:
+        yield named
+    finally:
+        _PROVIDED.reset(token)
+
+
+def _written(function: object) -> Any:
+    """The function or class whose code is run: of a partial the function in it, of an object its class."""
+    while isinstance(function, partial):
+        function = function.func
+    return function if inspect.isroutine(function) else type(function)
+
+
+def _digest_of_code(function: object) -> str:
+    """Of the file that it stands in; of its own lines where there is no such file (in a notebook); "" where there are
+    none."""
+    try:
+        file = Path(inspect.getsourcefile(_written(function)) or os.devnull)
+        code = file.read_bytes() if file.is_file() else inspect.getsource(_written(function)).encode()
+    except (OSError, TypeError):  # typed at a prompt, or compiled
+        return ""
+    return hashlib.sha256(code).hexdigest()
+
+
 def _imported(named: str) -> Callable[[list[tuple[Any, str]]], object]:
+    given = _PROVIDED.get()
+    if given is not None and given[0] == named:
+        return given[1]
     module, separator, name = named.partition(":")
     if not separator or not module or not name.isidentifier():
         raise ConfigError(
@@ -111,5 +151,5 @@ def _imported(named: str) -> Callable[[list[tuple[Any, str]]], object]:
         importlib.invalidate_caches()
     function = getattr(import_own(module), name, None)
     if not callable(function):
-        raise ConfigError(f"{module} has no function {name!r}", hint=f"define it in {module}.py: {_SHAPE}")
+        raise ConfigError(f"{module} has no function {name!r}", hint=f"define it in {module}.py: {SHAPE}")
     return function  # type: ignore[no-any-return]

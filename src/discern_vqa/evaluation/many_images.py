@@ -1,0 +1,105 @@
+"""Many questions, or many images, that a Python program has: each image is decoded and encoded once.
+
+An image is known by its path, or by being the same object; behind that, the sources of images know it by its content
+(`data/answering_sources.py`). Questions about one image are asked together, so that memory holds a batch.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from discern_vqa.data.answers import Answer
+from discern_vqa.data.sample import Sample
+from discern_vqa.errors import ConfigError, DataError
+from discern_vqa.evaluation.features import image_vectors
+from discern_vqa.evaluation.given_image import GIVEN, Given, as_file
+from discern_vqa.evaluation.one_question import single_question
+
+if TYPE_CHECKING:
+    from discern_vqa.evaluation.predict import Predictor
+
+BATCH = 64
+"""Questions or images at a time."""
+_EXAMPLE = 'model.ask_many([("chest.png", "Is there a mass?"), ("chest.png", "Where is it?")])'
+
+
+def ask_many(predictor: "Predictor", pairs: Iterable[tuple[Given, str]], mode: str = "") -> list[Answer]:
+    """The answer to each pair of an image and a question, in their order; see `Predictor.ask_many`."""
+    if not isinstance(pairs, Iterable) or isinstance(pairs, GIVEN):
+        raise DataError(f"{type(pairs).__name__} is given; expected a list of (image, question)", hint=_EXAMPLE)
+    asked = [_checked(place, pair) for place, pair in enumerate(pairs)]
+    keys = [_key(image) for image, _ in asked]
+    first = {key: place for place, key in reversed(list(enumerate(keys)))}
+    order = sorted(range(len(asked)), key=lambda place: first[keys[place]])
+    answers: dict[int, Answer] = {}
+    for start in range(0, len(order), BATCH):
+        places = order[start : start + BATCH]
+        with _samples(places, asked, keys) as samples:
+            answers |= zip(places, predictor.answer_judged(samples, mode), strict=True)
+            predictor.forget(samples)
+    return [answers[place] for place in range(len(asked))]
+
+
+def embed(predictor: "Predictor", images: Iterable[Given]) -> np.ndarray:
+    """(n, c) float32, a row for each image, in their order; see `Predictor.embed`."""
+    if not predictor.run.recipe.is_network:
+        raise ConfigError(
+            f"{predictor.run.folder} has no image encoder of its own: its model is {predictor.run.recipe.model.name}",
+            hint="load a run of cmdpi or cmi_mtl",
+        )
+    if isinstance(images, GIVEN) or not isinstance(images, Iterable):
+        raise DataError(f"{type(images).__name__} is given; expected a list of images", hint="model.embed([image])")
+    given = list(images)
+    rows = []
+    for start in range(0, len(given), BATCH):
+        with ExitStack() as opened:
+            files = [opened.enter_context(as_file(image)) for image in given[start : start + BATCH]]
+            keys = [(os.path.realpath(file), file) for file in files]
+            unique = list(dict(keys).items())
+            vectors = dict(zip(dict(unique), image_vectors(predictor.model, predictor.batcher, unique), strict=True))
+            rows += [vectors[name] for name, _ in keys]
+        predictor.forget([])
+    return np.stack(rows) if rows else np.zeros((0, 0), np.float32)
+
+
+def _checked(place: int, pair: object) -> tuple[Given, str]:
+    if isinstance(pair, tuple | list) and len(pair) == 2:
+        image, question = pair
+        return image, question
+    raise DataError(
+        f"pair {place + 1} is {type(pair).__name__} {str(pair)[:60]!r}; expected (image, question)",
+        hint=_EXAMPLE,
+    )
+
+
+def _key(image: Given) -> str | int:
+    return os.fspath(image) if isinstance(image, str | os.PathLike) else id(image)
+
+
+@contextmanager
+def _samples(
+    places: Sequence[int], asked: Sequence[tuple[Given, str]], keys: Sequence[str | int]
+) -> Iterator[list[Sample]]:
+    """The questions at these places, with their images as files inside the block; what is wrong with one of them is
+    said with its place."""
+    with ExitStack() as opened:
+        files = {}
+        samples: list[Sample] = []
+        for place in places:
+            image, question = asked[place]
+            try:
+                if keys[place] not in files:
+                    files[keys[place]] = opened.enter_context(as_file(image))
+                samples.append(single_question(files[keys[place]], question))
+            except DataError as error:
+                raise type(error)(f"pair {place + 1}: {error}", hint=error.hint) from error
+        try:
+            yield samples
+        except DataError as error:
+            for place, sample in zip(places, samples, strict=True):
+                if str(sample.path) in str(error):
+                    raise type(error)(f"pair {place + 1}: {error}", hint=error.hint) from error
+            raise
