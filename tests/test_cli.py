@@ -81,6 +81,7 @@ VERBS = {
     "serve": {
         "--access-log",
         "--behind-proxy",
+        "--cluster",
         "--corrections",
         "--dicomweb",
         "--host",
@@ -88,6 +89,7 @@ VERBS = {
         "--key-file",
         "--new-key",
         "--port",
+        "--replicas",
         "--tls-cert",
         "--tls-key",
     },
