@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from discern_vqa.dicom_out.reported import HeatMap, Reported, RunInfo
 from discern_vqa.dicomweb.address import Address, checked_uid
 from discern_vqa.dicomweb.archive import Archive, Listed
-from discern_vqa.dicomweb.choosing import choose, may_be_image
+from discern_vqa.dicomweb.choosing import choose, images_of
 from discern_vqa.dicomweb.worklist import Worklist, worklist
 from discern_vqa.errors import DataError
 from discern_vqa.imaging.decoded import explained
@@ -46,12 +46,12 @@ def url_of(service: Service) -> str:
 
 
 def series_of(url: str, study: str) -> list[dict[str, Any]]:
-    """The series of a study that hold images, in the archive's order. Raises ConfigError: no UID; DataError: the study
+    """The series of a study that hold images, in the archive's order; those of filed answers are left out. Raises ConfigError: no UID; DataError: the study
     has no image; ArchiveError."""
     with Archive(url) as archive:
         listed = archive.images(checked_uid(study, "study"))
     series: dict[str, list[Listed]] = {}
-    for one in filter(may_be_image, listed):
+    for one in images_of(listed):
         series.setdefault(one.series, []).append(one)
     if not series:
         raise DataError(f"the archive has no image in study {study}", hint="check the UID with your viewer")
