@@ -39,7 +39,7 @@ VERBS = {
     "data preview": {"--by", "--images", "--option", "--out", "--seed", "--skip-broken"},
     "data split": {"--by", "--folds", "--option", "--out", "--seed", "--skip-broken", "--test", "--validation"},
     "demo": {"--out"},
-    "dicom": {"--dicomweb", "--option", "--out", "--pdf", "--sc", "--seg", "--sr", "--store"},
+    "dicom": {"--dicomweb", "--gsps", "--option", "--out", "--pdf", "--sc", "--seg", "--sr", "--store"},
     "doctor": {"--json"},
     "evaluate": {
         "--baselines",

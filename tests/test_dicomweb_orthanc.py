@@ -130,9 +130,9 @@ def _file_answers(archive, images, tiny_run, capsys, tmp_path):
     for one, other in zip(lines[:4], same, strict=True):
         assert (one["prediction"], one["score"]) == (other["prediction"], other["score"])
 
-    words = ["dicom", tiny_run, answers, "--sr", "--sc", "--pdf", "--seg", "--dicomweb", archive.url]
+    words = ["dicom", tiny_run, answers, "--sr", "--sc", "--pdf", "--seg", "--gsps", "--dicomweb", archive.url]
     status, out, err = run_command(capsys, *words, "--store", archive.url)
-    assert (status, f"10 objects about 2 images: {archive.url}" in out) == (0, True), err
+    assert (status, f"12 objects about 2 images: {archive.url}" in out) == (0, True), err
     assert len(re.findall(r"^NOTE: \S*answers\.jsonl:[56]: ", err, re.MULTILINE)) == 2
     told += out + err
     words = ["dicom", tiny_run, answers, "--sr", "--dicomweb", archive.url, "--store", archive.url]
@@ -140,7 +140,9 @@ def _file_answers(archive, images, tiny_run, capsys, tmp_path):
     with Archive(archive.url) as opened:
         for header in headers.values():
             listed = opened.images(header.StudyInstanceUID)
-            assert sorted(one.modality for one in listed) == sorted(["SR", "OT", "OT", "DOC", "SEG", header.Modality])
+            assert sorted(one.modality for one in listed) == sorted(
+                ["SR", "OT", "OT", "DOC", "SEG", "PR", header.Modality]
+            )
             for one in listed:
                 if one.instance != header.SOPInstanceUID:
                     content = opened.fetch(Address(header.StudyInstanceUID, one.series, one.instance))
@@ -223,7 +225,7 @@ def test_the_service_takes_images_from_the_archive_and_files_answers_there(archi
         body = {"image": image["id"], "question": "Is there a mass?", "kinds": list(KINDS), "store": True, "heat": True}
         stored = client.post("/v1/dicom", json=body).json()["stored"]
         new = {one.instance: one for one in opened.images(study) if one.instance in stored}
-        assert sorted(one.modality for one in new.values()) == sorted(["SR", "OT", "DOC", "SEG"])
+        assert sorted(one.modality for one in new.values()) == sorted(["SR", "OT", "DOC", "SEG", "PR"])
         for one in new.values():
             made = pydicom.dcmread(io.BytesIO(opened.fetch(Address(study, one.series, one.instance))))
             assert (str(made.PatientName), made.StudyInstanceUID) == (NAME, study)

@@ -46,8 +46,8 @@ def url_of(service: Service) -> str:
 
 
 def series_of(url: str, study: str) -> list[dict[str, Any]]:
-    """The series of a study that hold images, in the archive's order; those of filed answers are left out. Raises ConfigError: no UID; DataError: the study
-    has no image; ArchiveError."""
+    """The series of a study that hold images, in the archive's order; those of filed answers are left out. Raises
+    ConfigError: no UID; DataError: the study has no image; ArchiveError."""
     with Archive(url) as archive:
         listed = archive.images(checked_uid(study, "study"))
     series: dict[str, list[Listed]] = {}

@@ -17,13 +17,13 @@ from discern_vqa.serve.shared import CHANGES, Running, errors
 from discern_vqa.serve.tasks import DrawHeat
 
 router = APIRouter()
-Kind = Literal["sr", "sc", "pdf", "seg"]
+Kind = Literal["sr", "sc", "pdf", "seg", "gsps"]
 
 
 class DicomBody(ExplainBody):
-    kinds: Annotated[list[Kind], Field(min_length=1, max_length=4)] = ["sr", "sc"]
+    kinds: Annotated[list[Kind], Field(min_length=1, max_length=5)] = ["sr", "sc"]
     store: bool = False
-    heat: Annotated[bool, Field(description="draw the heat map beside the answer; always with seg")] = False
+    heat: Annotated[bool, Field(description="draw the heat map beside the answer; always with seg and gsps")] = False
 
 
 @router.post(
@@ -49,7 +49,7 @@ async def dicom(body: DicomBody, request: Request, service: Running) -> Response
         raise of_error(result)
     reported = Reported(question.text, result.verdict, result.mode, result.notes)
     heat = None
-    if body.heat or "seg" in body.kinds:
+    if body.heat or {"seg", "gsps"} & set(body.kinds):
         heat = await service.turn(request, service.worker.do(DrawHeat(question, body.method)))
     files = service.files[run]
     info = archive.info_of(run, files.model, files.weights)
