@@ -38,14 +38,24 @@ _SHORT = 20
 _CHECKED_EVERY = 5.0
 
 
+class ReplicaError(RunError):
+    """The replicas do not start, or end again and again; Ray's logs say why, and are left where they are."""
+
+    def __init__(self, message: str, logs: Path) -> None:
+        super().__init__(message, hint=f"read the newest file under {logs}/session_latest/logs/serve")
+
+
 def is_installed() -> bool:
     return importlib.util.find_spec("ray") is not None
 
 
 def check_cluster(settings: Settings) -> None:
-    """Raises ConfigError: ray is not installed, or others could reach the ports that Ray opens."""
+    """Raises ConfigError: ray is not installed, the port is taken, or others could reach the ports that Ray opens."""
     if not is_installed():
         raise ConfigError("--cluster needs ray", hint="pip install 'discern-vqa[cluster]'")
+    if not settings.port:
+        raise ConfigError("--cluster needs a port of its own", hint="--port 8765")
+    _check_port(settings.host, settings.port)
     if settings.behind_proxy or os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
         return
     if others := interfaces_to_others():
@@ -54,6 +64,17 @@ def check_cluster(settings: Settings) -> None:
             f"machine by {', '.join(others)}",
             hint="--behind-proxy where a firewall lets nobody in, or RAY_USE_TLS=1; docs/cluster.md has all ways",
         )
+
+
+def _check_port(host: str, port: int) -> None:
+    """Raises ConfigError: nobody can listen there. Ray would say so in a log."""
+    kind = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=kind).close()
+    except OSError as error:
+        raise ConfigError(
+            f"nothing can listen on {host}, port {port}: {error.strerror}", hint=f"--port {port % 65535 + 1}"
+        ) from error
 
 
 def interfaces_to_others() -> list[str]:
@@ -82,9 +103,8 @@ def serve_on_cluster(settings: Settings, address: str, replicas: int) -> None:
     """
     check_cluster(settings)
     Service(settings)  # reads and opens every file that it names: what is wrong is said here, and not in Ray's logs
-    if any(name.startswith("ray.") for name in sys.modules):
-        raise AssertionError("ray reads its environment when it is imported, which is too early")
-    with _ray(settings, address) as node, _stops() as stopped:  # in this order: ray takes SIGTERM for itself
+    # In this order: ray takes SIGTERM for itself.
+    with _ray(settings, address, replicas) as (node, logs), _stops() as stopped:
         from ray import serve
 
         from discern_vqa.serve.on_ray import APPLICATION, application
@@ -94,21 +114,20 @@ def serve_on_cluster(settings: Settings, address: str, replicas: int) -> None:
         _say(f"loading {', '.join(settings.runs)} in {replicas} replica{'s' * (replicas != 1)} ...")
         serve.start(proxy_location="HeadOnly", http_options=_http(settings))
         try:
-            serve.run(application(settings, replicas, node), name=APPLICATION, route_prefix="/", blocking=False)
-            _wait_for_models(replicas)
+            _start(application(settings, replicas, node), logs)
             scheme = "https" if settings.tls_cert else "http"
             _say(
                 f"ready after {time.monotonic() - started:.0f} s, listening on {scheme}://{settings.host}:{settings.port}"
             )
-            _watch(stopped)
+            _watch(stopped, logs)
         finally:
             serve.delete(APPLICATION)  # waits until what was begun is finished
 
 
 @contextmanager
-def _ray(settings: Settings, address: str) -> Iterator[str]:
-    """A Ray that this process is connected to; gives this machine's address in it. One that was started here ends
-    with it, and leaves no file."""
+def _ray(settings: Settings, address: str, replicas: int) -> Iterator[tuple[str, Path]]:
+    """A Ray that this process is connected to; gives this machine's address in it, and where its logs lie. One that was
+    started here ends with it, and leaves no file, but where its replicas failed."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     usual = tempfile.gettempdir()  # a name of a socket has at most 107 letters, of which Ray takes 64
     folder = Path(tempfile.mkdtemp(prefix="discern-ray-", dir=usual if len(usual) <= _SHORT else "/tmp"))
@@ -120,12 +139,14 @@ def _ray(settings: Settings, address: str) -> Iterator[str]:
         options = {
             "address": "local",
             "include_dashboard": False,
+            "num_cpus": max(os.cpu_count() or 1, replicas),  # Ray would wait for processors that there are not
             "object_store_memory": settings.bounds.image_bytes + _MARGIN,
             "_temp_dir": str(folder),
             "_system_config": {"automatic_object_spilling_enabled": False},  # images never go to a disk
         }
     import ray
 
+    is_wanted = False
     try:
         try:
             ray.init(**options, log_to_driver=False, configure_logging=False, namespace="discern")
@@ -134,10 +155,14 @@ def _ray(settings: Settings, address: str) -> Iterator[str]:
                 f"no Ray can be used at {address}: {str(error).splitlines()[0][:200]}",
                 hint="ray status --address HOST:PORT says whether it runs; --cluster local starts one here",
             ) from error
-        yield ray.util.get_node_ip_address()
+        yield ray.util.get_node_ip_address(), folder if address == LOCAL else Path("/tmp/ray")
+    except ReplicaError:
+        is_wanted = address == LOCAL
+        raise
     finally:
         ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
+        if not is_wanted:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _http(settings: Settings) -> dict[str, Any]:
@@ -150,18 +175,22 @@ def _http(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _wait_for_models(replicas: int) -> None:
-    """Raises RunError, or whatever else a replica said when it opened the runs."""
+def _start(application: Any, logs: Path) -> None:
+    """Raises ReplicaError, or whatever a replica said when it opened the runs."""
     from ray import serve
     from ray.exceptions import RayError
 
     from discern_vqa.serve.on_ray import APPLICATION, MODELS
 
     try:
+        serve.run(application, name=APPLICATION, route_prefix="/", blocking=False)
         handle = serve.get_deployment_handle(MODELS, app_name=APPLICATION)
         facts = handle.facts.remote().result(timeout_s=_OPENING)
-    except (RayError, TimeoutError) as error:
-        raise RunError(f"the replicas did not start ({type(error).__name__})", hint="ray logs says why") from error
+    except (RayError, RuntimeError, TimeoutError) as error:
+        raise ReplicaError(
+            f"the replicas do not start ({type(error).__name__})",
+            hint=f"Ray's logs say why: {logs}/session_latest/logs/serve",
+        ) from error
     if isinstance(facts, DiscernError):
         raise facts
 
@@ -182,7 +211,7 @@ def _stops() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _watch(stopped: list[int]) -> None:
+def _watch(stopped: list[int], logs: Path) -> None:
     """Waits for a signal. Raises RunError: Ray ended, or gave the service up."""
     from ray import serve
     from ray.exceptions import RayError
@@ -200,7 +229,10 @@ def _watch(stopped: list[int]) -> None:
         except (RayError, LookupError) as error:
             raise RunError("Ray has ended", hint="ray status says whether it runs; then start this again") from error
         if status == "DEPLOY_FAILED":
-            raise RunError("Ray gave the service up: its replicas end again and again", hint="ray logs says why")
+            raise ReplicaError(
+                "Ray gave the service up: its replicas end again and again",
+                hint=f"Ray's logs say why: {logs}/session_latest/logs/serve",
+            )
     _say("ending: what was begun is finished")
 
 
