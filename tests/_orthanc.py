@@ -105,7 +105,7 @@ def _wait(url: str, relay: "subprocess.Popen[bytes]", log: Path) -> None:
 
 
 def _serve(folder: Path, listener: socket.socket) -> None:
-    _raise_loopback()
+    raise_loopback()
     (folder / "store").mkdir()
     settings = {
         "Name": "TESTS",
@@ -134,7 +134,7 @@ def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
-def _raise_loopback() -> None:
+def raise_loopback() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, 0x8914, struct.pack("16sH14s", b"lo", 0x41, b""))  # SIOCSIFFLAGS: up and running
 

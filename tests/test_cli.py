@@ -39,7 +39,7 @@ VERBS = {
     "data preview": {"--by", "--images", "--option", "--out", "--seed", "--skip-broken"},
     "data split": {"--by", "--folds", "--option", "--out", "--seed", "--skip-broken", "--test", "--validation"},
     "demo": {"--out"},
-    "dicom": {"--dicomweb", "--option", "--out", "--pdf", "--sc", "--seg", "--sr", "--store"},
+    "dicom": {"--dicomweb", "--gsps", "--option", "--out", "--pdf", "--sc", "--seg", "--sr", "--store"},
     "doctor": {"--bench", "--json"},
     "evaluate": {
         "--baselines",
@@ -83,6 +83,7 @@ VERBS = {
     "serve": {
         "--access-log",
         "--behind-proxy",
+        "--cluster",
         "--corrections",
         "--dicomweb",
         "--host",
@@ -90,6 +91,7 @@ VERBS = {
         "--key-file",
         "--new-key",
         "--port",
+        "--replicas",
         "--tls-cert",
         "--tls-key",
     },

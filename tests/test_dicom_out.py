@@ -35,7 +35,7 @@ def test_the_modules_are_those_of_the_standard():
 def test_every_object_has_the_patient_and_study_of_its_source_attribute_by_attribute_and_no_more_of_it(tmp_path):
     given = source(tmp_path)
     made = [again(one) for one in objects_of([Reported("größer?", SURE, heat=spot())], given, RUN, KINDS)]
-    assert [one.Modality for one in made] == ["SR", "OT", "DOC", "SEG"]
+    assert [one.Modality for one in made] == ["SR", "OT", "DOC", "SEG", "PR"]
     plain = pydicom.dcmread(tmp_path / "a.dcm")
     for one in made:
         for keyword in (*modules.PATIENT, *modules.STUDY):
@@ -53,8 +53,10 @@ def test_every_object_has_the_patient_and_study_of_its_source_attribute_by_attri
             assert keyword not in one, (one.Modality, keyword)
         assert one.SeriesInstanceUID != plain.SeriesInstanceUID
         assert "research only, not for diagnosis" in one.SeriesDescription
-        assert 901 <= one.SeriesNumber <= 904
-        assert (one.InstanceCreationDate, one.ContentDate, one.ContentTime[:6]) == ("20261130", "20261130", "123005")
+        assert 901 <= one.SeriesNumber <= 905
+        when = "PresentationCreation" if one.Modality == "PR" else "Content"
+        assert (one[f"{when}Date"].value, one[f"{when}Time"].value[:6]) == ("20261130", "123005")
+        assert one.InstanceCreationDate == "20261130"
 
 
 def values_of(group, name: Code):
@@ -121,7 +123,7 @@ def test_the_same_answers_are_the_same_objects_and_others_are_others(tmp_path):
         return [made.SOPInstanceUID for made in objects_of(list(answers), image, run, kinds, number)]
 
     first = uids(kinds=KINDS)
-    assert uids() == [first[0], first[-1]]
+    assert uids() == [first[KINDS.index(kind)] for kind in ("sr", "seg")]
     assert len(set(first)) == len(KINDS)
     later = RunInfo("chest", "cmdpi", "ab" * 32, datetime(2026, 11, 30, 12, 30, 6))
     other = RunInfo("chest", "cmdpi", "cd" * 32, RUN.made_at)

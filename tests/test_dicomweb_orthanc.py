@@ -13,9 +13,11 @@ from pathlib import Path
 import pydicom
 import pytest
 from _orthanc import PASSWORD, USER, Running, missing, namespace, orthanc
+from _serve import serving
 from pydicom.data import get_testdata_file
 
 from discern_vqa.cli import main
+from discern_vqa.dicom_out import KINDS
 from discern_vqa.dicom_out.patient import EMPTY_WHERE_MISSING, PATIENT, STUDY
 from discern_vqa.dicomweb.address import Address
 from discern_vqa.dicomweb.archive import Archive
@@ -128,9 +130,9 @@ def _file_answers(archive, images, tiny_run, capsys, tmp_path):
     for one, other in zip(lines[:4], same, strict=True):
         assert (one["prediction"], one["score"]) == (other["prediction"], other["score"])
 
-    words = ["dicom", tiny_run, answers, "--sr", "--sc", "--pdf", "--seg", "--dicomweb", archive.url]
+    words = ["dicom", tiny_run, answers, "--sr", "--sc", "--pdf", "--seg", "--gsps", "--dicomweb", archive.url]
     status, out, err = run_command(capsys, *words, "--store", archive.url)
-    assert (status, f"10 objects about 2 images: {archive.url}" in out) == (0, True), err
+    assert (status, f"12 objects about 2 images: {archive.url}" in out) == (0, True), err
     assert len(re.findall(r"^NOTE: \S*answers\.jsonl:[56]: ", err, re.MULTILINE)) == 2
     told += out + err
     words = ["dicom", tiny_run, answers, "--sr", "--dicomweb", archive.url, "--store", archive.url]
@@ -138,7 +140,9 @@ def _file_answers(archive, images, tiny_run, capsys, tmp_path):
     with Archive(archive.url) as opened:
         for header in headers.values():
             listed = opened.images(header.StudyInstanceUID)
-            assert sorted(one.modality for one in listed) == sorted(["SR", "OT", "OT", "DOC", "SEG", header.Modality])
+            assert sorted(one.modality for one in listed) == sorted(
+                ["SR", "OT", "OT", "DOC", "SEG", "PR", header.Modality]
+            )
             for one in listed:
                 if one.instance != header.SOPInstanceUID:
                     content = opened.fetch(Address(header.StudyInstanceUID, one.series, one.instance))
@@ -207,6 +211,44 @@ def test_files_go_into_a_folder_for_their_owner_alone_and_answers_of_another_mod
     for words, told in (([], "which objects"), (["--sr"], "into one folder, or into one archive")):
         status, _, err = run_command(capsys, "dicom", tiny_run, answers, *words)
         assert (status, told in err, len(err.splitlines())) == (2, True, 2)
+
+
+def test_the_service_takes_images_from_the_archive_and_files_answers_there(archive, images, tiny_run):
+    header = images["CT_small.dcm"][1]
+    series, study = header.SeriesInstanceUID, header.StudyInstanceUID
+    with serving(tiny_run, dicomweb=archive.url) as client, Archive(archive.url) as opened:
+        listed = client.get(f"/v1/series?study={study}").json()["series"]
+        assert listed == [{"series": series, "modality": "CT", "body_part": "", "images": 1}], "no filed answers"
+        asked = {"dicomweb": {"study": study, "series": series}}
+        (image,) = client.post("/v1/images", json=asked).json()["images"]
+        assert (image["patient"]["name"], image["study"]["date"]) == (NAME, "20040119")
+        body = {"image": image["id"], "question": "Is there a mass?", "kinds": list(KINDS), "store": True, "heat": True}
+        stored = client.post("/v1/dicom", json=body).json()["stored"]
+        new = {one.instance: one for one in opened.images(study) if one.instance in stored}
+        assert sorted(one.modality for one in new.values()) == sorted(["SR", "OT", "DOC", "SEG", "PR"])
+        for one in new.values():
+            made = pydicom.dcmread(io.BytesIO(opened.fetch(Address(study, one.series, one.instance))))
+            assert (str(made.PatientName), made.StudyInstanceUID) == (NAME, study)
+        assert client.get("/v1/series?study=1.2.3").json()["detail"] == "the archive has no image in study 1.2.3"
+
+        # The worklist: what was filed is not taken for an image, and no more images are read than asked for.
+        body = {"question": "Is there a mass?", "date": "20040101-20040201"}
+        told = client.post("/v1/next", json=body).json()
+        (held,) = [each["image"] for each in told["items"] if each["image"] == image["id"]]
+        confidences = [item["confidence"] for item in told["items"]]
+        assert (confidences == sorted(confidences), told["failed"], told["complete"]) == (True, [], True)
+        assert {each["study"]["date"] for each in told["images"]} == {"20040119"}
+        everything = client.post("/v1/next", json={"question": "Is there a mass?"}).json()
+        assert len(everything["images"]) > len(told["images"]) >= 1
+        assert {each["modality"] for each in everything["images"]} == {"CT", "MR"}
+        assert everything["images"][0]["study"]["date"] > "20040119", "the newest study first"
+        one = client.post("/v1/next", json={"question": "Is there a mass?", "most": 1}).json()
+        assert (len(one["images"]), len(one["items"]), one["studies"]) == (1, 1, everything["studies"])
+        assert client.post("/v1/next", json=body | {"modality": "PT"}).json()["images"] == []
+        refused = client.post("/v1/next", json=body | {"date": "20041332"})
+        assert (refused.status_code, "20261130" in refused.json()["hint"]) == (422, True)
+        assert client.post("/v1/next", json=body | {"question": " "}).status_code == 422
+        assert [item["image"] for item in client.get("/v1/next").json()["items"]].count(held) == 1
 
 
 def test_killed_at_any_moment_it_goes_on_with_the_right_images(archive, tmp_path):

@@ -11,6 +11,7 @@ from _medical import nifti, written
 from discern_vqa.errors import ImageError
 from discern_vqa.imaging import images, nifti_pair
 from discern_vqa.imaging.images import open_image, open_recorded
+from discern_vqa.imaging.nifti_joined import joined
 
 SHAPE = (5, 6, 7)  # left to right, back to front, feet to head
 VOLUME = np.arange(np.prod(SHAPE), dtype=np.int16).reshape(SHAPE)
@@ -241,6 +242,38 @@ def test_a_nifti_pair_is_read_by_either_name(tmp_path, kind, packed):
             assert np.array_equal(shown(path, **choices), shown(single, **choices)), (path.name, choices)
         assert open_recorded(path).warnings == ()
         assert open_recorded(path).kind == "NIfTI"
+
+
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Pair, nibabel.Nifti2Pair])
+@pytest.mark.parametrize(("packed", "order"), [("", "<"), (".gz", ">")])
+def test_a_pair_without_names_is_joined_by_the_length_of_its_values(tmp_path, kind, packed, order):
+    affine = np.diag([-2.0, 2, 4, 1])
+    header = kind.header_class(endianness=order)
+    nibabel.save(kind(VOLUME.astype(f"{order}i2"), affine, header), tmp_path / f"a.hdr{packed}")
+    head, values = ((tmp_path / f"a.{name}{packed}").read_bytes() for name in ("hdr", "img"))
+    other = nifti(VOLUME, affine)  # a single file is no part of a pair
+    single, untouched = joined([values, head, other], most=10_000)
+    assert untouched == other
+    path = written(tmp_path / "joined.nii", single)
+    for choices in ({}, {"axis": "coronal", "slice": 1}):
+        assert np.array_equal(shown(path, **choices), shown(tmp_path / f"a.hdr{packed}", **choices)), choices
+    assert open_recorded(path).warnings == ()
+    assert joined([values, other], most=10_000) == [values, other]
+    for files, told in (
+        ([head], "with 0 files that may be its values; expected one of 840 bytes"),
+        ([head, values[:-1]], "with 0 files"),
+        ([head, values, values], "with 2 files"),
+    ):
+        with pytest.raises(ImageError, match=told):
+            joined(files, most=10_000)
+    with pytest.raises(ImageError, match="at most 400 are read"):
+        joined([head, values], most=400)
+
+
+def test_the_header_of_an_analyze_pair_is_refused_without_its_name():
+    with pytest.raises(ImageError, match="Analyze 7.5 pair") as refusal:
+        joined([nibabel.AnalyzeImage(VOLUME, np.eye(4)).header.binaryblock, VOLUME.tobytes()], most=10_000)
+    assert "nib-convert" in refusal.value.hint
 
 
 @pytest.mark.parametrize("kind", [nibabel.AnalyzeImage, nibabel.Spm2AnalyzeImage])

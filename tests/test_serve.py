@@ -116,7 +116,7 @@ def test_a_heat_map_is_that_of_the_explainer_and_covers_the_image(client, predic
     assert "grad_cam" in refused.json()["hint"]
 
 
-def test_similar_cases_come_from_the_training_data(client):
+def test_similar_cases_come_from_the_training_data_with_their_images(client, tiny_run):
     (about,) = upload(client, png(5))
     cases = client.post("/v1/similar", json={"image": about["id"], "question": QUESTIONS[0], "count": 3}).json()[
         "cases"
@@ -125,6 +125,10 @@ def test_similar_cases_come_from_the_training_data(client):
     sums = [case["image_similarity"] + case["question_similarity"] for case in cases]
     assert sums == sorted(sums, reverse=True)
     assert all(case["image"].startswith("images/train/") for case in cases)
+    for case in cases:
+        shown = opened(base64.b64decode(case["thumbnail"].partition(",")[2]))
+        with Image.open(tiny_run.parent / "phantoms" / case["image"]) as image:
+            assert np.array_equal(shown, np.asarray(image)), "64 pixels fit as they are"
 
 
 def test_what_is_least_certain_comes_next_until_it_is_corrected_and_corrections_train(client):
@@ -209,6 +213,9 @@ class Archive:
         if study == "1.2.826.666":
             raise ArchiveError("the archive is away", hint="wait")
         return [Listed("1.2.826.9.1", uid, "CT", "", 1, "") for uid in self.files if study == "1.2.826.9"]
+
+    def studies(self, date, modality):
+        return ["1.2.826.9", "1.2.826.0"]
 
     def fetch(self, address):
         return self.files[address.instance]

@@ -30,6 +30,19 @@ def shown(reply):
     return 255 - greys if reply.headers["x-invert"] == "1" else greys
 
 
+def test_a_nifti_pair_becomes_one_image(client, tmp_path):
+    volume = np.arange(7 * 6 * 5, dtype=np.int16).reshape(7, 6, 5)
+    nibabel.save(nibabel.Nifti1Pair(volume, np.diag([-2.0, 2, 4, 1])), tmp_path / "a.hdr")
+    header, values = ((tmp_path / f"a.{ending}").read_bytes() for ending in ("hdr", "img"))
+    (about,) = upload(client, header, values)
+    assert (about["kind"], about["axes"]) == ("NIfTI", {"axial": 5, "coronal": 6, "sagittal": 7})
+    refused = client.post("/v1/images", files=[("file", ("a.hdr", header))])
+    assert (refused.status_code, refused.json()["hint"]) == (
+        422,
+        "upload one pair at a time, its .hdr and its .img together",
+    )
+
+
 def test_a_dicom_frame_comes_as_it_was_measured_and_shows_as_the_readers_show_it(client):
     values = np.stack([scene(seed=seed).astype(np.int16) - 100 for seed in range(3)])
     for photometric in ("MONOCHROME2", "MONOCHROME1"):

@@ -33,8 +33,7 @@ def process(run, folder):
                 match = re.search(r"listening on (\S+)", (folder / "stderr").read_text(encoding="utf-8"))
                 address = match[1] if match else ""
             with httpx.Client(base_url=address, headers=HEADERS, timeout=60) as client:
-                while client.get("/readyz").status_code != 200:
-                    time.sleep(0.1)
+                assert client.get("/readyz").status_code == 200, "it says where it listens when it is ready"
                 yield running, client
         finally:
             running.kill()
@@ -46,6 +45,9 @@ def test_it_finishes_what_it_began_and_leaves_nothing_when_it_is_killed(tiny_run
     # pydicom quotes what it finds odd: a number and an identifier that hold a name.
     content = content.replace(b"1.2.3", b"DOE^J") + b"\x20\x00\x13\x00IS\x08\x00DOE^JANE"
     with process(tiny_run, tmp_path / "drained") as (running, client):
+        _, loading, ready = (tmp_path / "drained" / "stderr").read_text(encoding="utf-8").splitlines()
+        assert loading == "loading run ..."
+        assert re.fullmatch(r"ready after \d+ s, listening on http://127\.0\.0\.1:\d+", ready)
         reply = client.post("/v1/images", files={"file": ("DOE^JANE.dcm", content)})
         id = reply.json()["images"][0]["id"]
         replies = []

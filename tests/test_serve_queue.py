@@ -20,6 +20,7 @@ from discern_vqa.serve.metrics import Metrics
 from discern_vqa.serve.problems import Problem, of_error
 from discern_vqa.serve.service import Service
 from discern_vqa.serve.settings import Bounds, Settings
+from discern_vqa.serve.tasks import FindSimilar
 from discern_vqa.serve.worker import Worker
 
 
@@ -88,7 +89,7 @@ def test_what_waits_together_is_answered_together_by_run_and_never_more_than_a_b
 def test_a_full_queue_says_so_and_a_request_that_waited_too_long_is_refused(recorder):
     worker = opened(recorder, waiting=2, wait=0.05)
     first = blocked(worker, recorder)
-    late = [worker.answer(questions("late")), worker.do(lambda _: "late")]
+    late = [worker.answer(questions("late")), worker.do(FindSimilar(None, 5))]
     with pytest.raises(Problem) as refused:
         worker.answer(questions("too many"))
     assert (refused.value.status_code, refused.value.headers["Retry-After"]) == (503, "1")

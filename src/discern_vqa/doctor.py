@@ -14,6 +14,7 @@ from discern_vqa.version import __version__
 
 EXTRAS = {
     "serve": ("fastapi", "prometheus_client", "python_multipart", "uvicorn"),
+    "cluster": ("ray",),
     "outside": ("httpx",),
     "dicom-out": ("dicomweb_client", "highdicom", "pydicom"),
     "dicom": ("pydicom", "imagecodecs", "pylibjpeg", "openjpeg"),

@@ -34,6 +34,9 @@ def dicom(
     seg: Annotated[
         bool, typer.Option("--seg", help="Heat maps as fractional segmentations; they are drawn on the pages too.")
     ] = False,
+    gsps: Annotated[
+        bool, typer.Option("--gsps", help="A presentation state that marks each heat map's strongest region.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Write the objects as files into this folder.")] = None,
     store: Annotated[
         str, typer.Option(help="Store the objects in this archive: the address of its DICOMweb service.", metavar="URL")
@@ -49,11 +52,11 @@ def dicom(
     Each object carries patient and study of its image. Files or --dicomweb say where the images are, --out or --store
     where the objects go. Exit code 1: nothing was written.
     """
-    wanted = {"sr": sr, "sc": sc, "pdf": pdf, "seg": seg}
+    wanted = {"sr": sr, "sc": sc, "pdf": pdf, "seg": seg, "gsps": gsps}
     kinds = [kind for kind in wanted if wanted[kind]]
     hint = f"discern dicom {run} {answers} --sr --sc --out OUT"
     if not kinds:
-        raise ConfigError("which objects are to be written?", hint=f"{hint} (there are --sr, --sc, --pdf and --seg)")
+        raise ConfigError("which objects are to be written?", hint=f"{hint} (or --pdf, --seg, --gsps)")
     if (out is None) == (not store):
         raise ConfigError("objects go into one folder, or into one archive", hint=f"{hint}, or --store URL")
     require_run(run, finished=False)
@@ -73,7 +76,7 @@ def dicom(
     problems: list[str] = []
     images = by_image(given.rows(), info.weights, problems)
     predictor: Predictor | None = None
-    if seg:
+    if seg or gsps:
         from discern_vqa.evaluation.opening import open_run
 
         predictor = open_run(run)

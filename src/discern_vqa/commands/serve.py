@@ -28,6 +28,10 @@ def serve(
         str, typer.Option(metavar="URL", help="Images may come from this archive, and answers go there.")
     ] = "",
     access_log: Annotated[Path | None, typer.Option(help="Who asked when; never what.")] = None,
+    cluster: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="On Ray Serve: `local`, or HOST:PORT of a Ray that runs.")
+    ] = "",
+    replicas: Annotated[int, typer.Option(help="With --cluster: processes that own the models.", min=1, max=1024)] = 1,
 ) -> None:
     """Answer over HTTP: a page in the browser, and an interface for programs.
 
@@ -59,7 +63,12 @@ def serve(
         access_log=access_log,
     )
     check(settings)
+    typer.echo(f"{', '.join(settings.runs)}: Research software: not for diagnosis.", err=True)
+    if cluster:
+        from discern_vqa.serve.cluster import serve_on_cluster
+
+        serve_on_cluster(settings, cluster, replicas)
+        return
     from discern_vqa.serve.server import serve as run_server
 
-    typer.echo(f"{', '.join(settings.runs)}: Research software: not for diagnosis.", err=True)
     run_server(settings)

@@ -9,6 +9,7 @@
     sc   a secondary capture for each question: the image | the answer and how far to trust it | a heat map
     pdf  the same pages as one encapsulated PDF; many archives show one of the two and not the other
     seg  the heat maps as a fractional segmentation, laid over the image itself
+    gsps a presentation state that draws a rectangle around each heat map's strongest region, for viewers without seg
 
 Patient and study are copied from the source attribute by attribute (`patient`): an archive could not file the objects
 otherwise. Nothing else of the source is copied. docs/dicom.md describes every object.

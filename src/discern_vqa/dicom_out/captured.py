@@ -35,7 +35,7 @@ def secondary_capture(making: Making) -> "Dataset":
     made.BurnedInAnnotation = "YES" if source.has_text else "NO"
     made.DerivationDescription = "The image as a model saw it, beside its answer to a question"
     made.DerivationCodeSequence = [codes.RESAMPLING.concept]
-    reference = making.reference(source.frame)
+    reference = making.reference(source.named_frame)
     reference.PurposeOfReferenceCodeSequence = [codes.SOURCE_IMAGE.concept]
     made.SourceImageSequence = [reference]
     made.ImageComments = TITLE

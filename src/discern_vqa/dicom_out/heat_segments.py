@@ -14,7 +14,7 @@ from discern_vqa.errors import ImageError
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-_ANY_IMAGE = "1.2.840.10008.5.1.4.1.1.7"  # a class of which nothing is demanded but pixels
+ANY_IMAGE = "1.2.840.10008.5.1.4.1.1.7"  # a class of which nothing is demanded but pixels
 _NEEDED = ("FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness")
 _PLACES = {
     "PlanePositionSequence": ("ImagePositionPatient",),
@@ -37,7 +37,7 @@ def heat_segments(making: Making) -> "Dataset | None":
     source, run = making.source, making.run
     plane = _plane(making)
     size = int(plane.Rows), int(plane.Columns)
-    maps = [_on_pixels(one.heat.weights, size, source.mirrored) for one in shown if one.heat is not None]
+    maps = [on_pixels(one.heat.weights, size, source.mirrored) for one in shown if one.heat is not None]
     algorithm = AlgorithmIdentificationSequence(
         name=f"{MODEL} {run.model}"[:64],
         family=codes.INTELLIGENCE.code,
@@ -76,7 +76,7 @@ def heat_segments(making: Making) -> "Dataset | None":
             f"no heat map can be laid over {source.dataset.SOPInstanceUID}: {error}",
             hint="leave out --seg: --sc and --pdf show heat maps of every image",
         ) from error
-    _refer_to_source(made, making)
+    refer_to_source(made, making, frame_in="PurposeOfReferenceCodeSequence")
     if "FrameOfReferenceUID" not in made:  # then the directions of rows and columns are all that may be known of it
         made.PatientOrientation = source.dataset.get("PatientOrientation")
     return making.finished(made)
@@ -88,7 +88,7 @@ def _plane(making: Making) -> "Dataset":
     source, plane = making.source, making.stand_in()
     if source.frame is not None:
         for name, keywords in _PLACES.items():
-            group = _group(source.dataset, name, source.frame - 1)
+            group = functional_group(source.dataset, name, source.frame - 1)
             for keyword in keywords:
                 if group is not None and keyword in group:
                     plane.add(deepcopy(group[keyword]))
@@ -99,11 +99,11 @@ def _plane(making: Making) -> "Dataset":
         for keyword in (*_NEEDED, "PositionReferenceIndicator", "SpacingBetweenSlices"):
             if keyword in plane:
                 delattr(plane, keyword)
-    plane.SOPClassUID = _ANY_IMAGE
+    plane.SOPClassUID = ANY_IMAGE
     return plane
 
 
-def _group(dataset: "Dataset", name: str, index: int) -> "Dataset | None":
+def functional_group(dataset: "Dataset", name: str, index: int) -> "Dataset | None":
     """A functional group of frame `index` (PS3.3 C.7.6.16): its own, or the one that all frames share."""
     per_frame, shared = (dataset.get(f"{kind}FunctionalGroupsSequence") or [] for kind in ("PerFrame", "Shared"))
     for groups in (*per_frame[index : index + 1], *shared[:1]):
@@ -113,22 +113,23 @@ def _group(dataset: "Dataset", name: str, index: int) -> "Dataset | None":
     return None
 
 
-def _refer_to_source(made: "Dataset", making: Making) -> None:
-    """Says everywhere of which class the source is, and which of its frames is meant."""
+def refer_to_source(made: "Dataset", making: Making, frame_in: str) -> None:
+    """Says everywhere of which class the source is, and in items that have the element `frame_in` ("": in all) which of
+    its frames is meant."""
     source = making.source
     for element in made.iterall():
         if element.VR == "SQ":
             for item in element.value:
                 if item.get("ReferencedSOPInstanceUID") == source.dataset.SOPInstanceUID:
                     item.ReferencedSOPClassUID = source.dataset.SOPClassUID
-                    if source.frame is not None and "PurposeOfReferenceCodeSequence" in item:
-                        item.ReferencedFrameNumber = source.frame
+                    if source.named_frame is not None and (not frame_in or frame_in in item):
+                        item.ReferencedFrameNumber = source.named_frame
 
 
-def _on_pixels(weights: NDArray[np.float64], size: tuple[int, int], mirrored: bool) -> NDArray[np.float64]:
+def on_pixels(weights: NDArray[np.float64], size: tuple[int, int], mirrored: bool) -> NDArray[np.float64]:
     """The map on the file's own pixels (rows, columns): what was done to show the image is undone."""
     rows, columns = size
     turned = weights[:, ::-1] if mirrored else weights
     image = Image.fromarray(np.ascontiguousarray(turned, dtype=np.float32))
-    on_pixels = np.asarray(image.resize((columns, rows), Image.Resampling.BILINEAR), dtype=np.float64)
-    return on_pixels.clip(0, 1)
+    smooth = np.asarray(image.resize((columns, rows), Image.Resampling.BILINEAR), dtype=np.float64)
+    return smooth.clip(0, 1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from discern_vqa.dicom_out.captured import encapsulated_pdf, secondary_capture
 from discern_vqa.dicom_out.heat_segments import heat_segments
+from discern_vqa.dicom_out.marked_regions import marked_regions
 from discern_vqa.dicom_out.reported import Reported, RunInfo, missing_package
 from discern_vqa.dicom_out.series import SERIES, Making
 from discern_vqa.dicom_out.source import Source
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 KINDS = tuple(SERIES)
-"""What can be made: "sr", "sc", "pdf" and "seg"."""
+"""What can be made: "sr", "sc", "pdf", "seg" and "gsps"."""
 
 _WHOLE: dict[str, Callable[[Making], "Dataset | None"]] = {
     "sr": structured_report,
     "pdf": encapsulated_pdf,
     "seg": heat_segments,
+    "gsps": marked_regions,
 }
 """Kinds of which there is one object for all questions about an image."""
 
@@ -42,7 +44,7 @@ def objects_of(
 
     Raises:
         ConfigError: there is no such kind, or no answer.
-        ImageError: "seg" is asked for, and the source's header lacks what places a segmentation on it.
+        ImageError: "seg" or "gsps" is asked for, and the source's header lacks what places it on the image.
         DiscernError: a package that writes DICOM is not installed.
     """
     for kind in kinds:

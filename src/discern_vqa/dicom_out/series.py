@@ -38,6 +38,7 @@ SERIES = {
     "sc": Series("sc", 902, "images"),
     "pdf": Series("pdf", 903, "pages"),
     "seg": Series("seg", 904, "heat maps"),
+    "gsps": Series("gsps", 905, "marked regions"),
 }
 
 

@@ -28,25 +28,40 @@ _PLACE = (
     "FrameOfReferenceUID PositionReferenceIndicator PatientOrientation ImagePositionPatient ImageOrientationPatient "
     "PixelSpacing SliceThickness SpacingBetweenSlices"
 ).split()
+MEASURES = ("RescaleIntercept", "RescaleSlope", "RescaleType", "ModalityLUTSequence")
+"""What turns stored values into what is measured (PS3.3 C.11.1)."""
+_OF_ONE_FRAME = frozenset(
+    f"1.2.840.10008.5.1.4.1.1.{kind}"
+    for kind in "1 1.1 1.1.1 1.2 1.2.1 1.3 1.3.1 2 4 6.1 7 128 77.1.1 77.1.2 77.1.3 77.1.4".split()
+)
+"""Radiographs, CT, MR, ultrasound, secondary capture, PET and visible light, each in its class of a single frame."""
 _READ = [
     *PATIENT, *STUDY, *_UIDS, *_PLACE, "SpecificCharacterSet", "Modality", "BodyPartExamined", "Laterality",
     "SeriesDescription", "BurnedInAnnotation", "Rows", "Columns", "NumberOfFrames", "PerFrameFunctionalGroupsSequence",
-    "SharedFunctionalGroupsSequence", "DimensionIndexSequence", "DimensionOrganizationSequence",
+    "SharedFunctionalGroupsSequence", "DimensionIndexSequence", "DimensionOrganizationSequence", *MEASURES,
 ]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Source:
-    """dataset: the header, without pixels. image: as it was seen, upright, "RGB" or "L". frame: which of several it is,
-    from 1; None: the file has but one. mirrored: left and right were swapped when it was opened. has_text: letters are
-    burned into it, by the file's word or by the look of it; they may name the patient.
+    """path: the file, with what was chosen of it. dataset: its header, without pixels. image: as it was seen, upright,
+    "RGB" or "L". frame: which of several it is, from 1; None: the file has but one. mirrored: left and right were
+    swapped when it was opened. has_text: letters are burned into it, by the file's word or by the look of it; they may
+    name the patient.
     """
 
+    path: Path
     dataset: "Dataset"
     image: Image.Image
     frame: int | None = None
     mirrored: bool = False
     has_text: bool = False
+
+    @property
+    def named_frame(self) -> int | None:
+        """The frame as a reference may name it: None where the file has but one, or is of a class that by the standard
+        has but one, whatever it holds (PS3.3 10.3)."""
+        return None if self.dataset.SOPClassUID in _OF_ONE_FRAME else self.frame
 
 
 def read_source(path: Path) -> Source:
@@ -78,7 +93,7 @@ def read_source(path: Path) -> Source:
             )
     frames = int(seen.facts.get("frames", 1))
     frame = None if frames == 1 else choice.frame or usual_frame(frames)
-    return Source(dataset, seen.image, frame, choice.mirror, _has_text(dataset, seen.image))
+    return Source(path, dataset, seen.image, frame, choice.mirror, _has_text(dataset, seen.image))
 
 
 def _has_text(dataset: "Dataset", image: Image.Image) -> bool:

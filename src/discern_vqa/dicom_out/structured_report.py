@@ -84,11 +84,14 @@ def _group(making: Making, number: int, one: Reported) -> "sr.MeasurementsAndQua
             sr.SourceImageForMeasurementGroup(
                 source.dataset.SOPClassUID,
                 source.dataset.SOPInstanceUID,
-                None if source.frame is None else [source.frame],
+                None if source.named_frame is None else [source.named_frame],
             )
         ],
     )
     told = group[0].ContentSequence
+    if source.frame is not None and source.named_frame is None:
+        about = f"about frame {source.frame} of the image, whose class has no frames to refer to"
+        told.append(sr.TextContentItem(codes.COMMENT.code, about, sr.RelationshipTypeValues.CONTAINS))
     for name, text in _texts(one):
         told.append(sr.TextContentItem(name.code, text, sr.RelationshipTypeValues.CONTAINS))
     return group

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _FIELDS = ("Modality", "BodyPartExamined", "InstanceNumber", "SOPClassUID")
 """What a search asks for beside identifiers; nothing of the patient."""
+_DATES, _DATE_TAGS = ("StudyDate", "StudyTime"), ("00080020", "00080030")
+MOST_STUDIES = 500
 _WANTED = 'multipart/related; type="application/dicom"; transfer-syntax=*'  # as it is stored, not encoded anew
 _ENVELOPE = 1 << 20  # bytes around a file in an answer
 
@@ -54,6 +56,22 @@ class Archive(AbstractContextManager["Archive"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._session.close()
+
+    def studies(self, date: str = "", modality: str = "") -> list[str]:
+        """The studies of a date or a range of dates, and of those with that modality, the newest first; at most
+        `MOST_STUDIES`, of which the archive chooses where it has more."""
+        filters = {"StudyDate": date, "ModalitiesInStudy": modality}
+        given = {name: value for name, value in filters.items() if value}
+        with explained(self.url, self._most), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                found = self._client.search_for_studies(limit=MOST_STUDIES, fields=_DATES, search_filters=given)
+            except ValueError as error:
+                raise self._odd("a search") from error
+        if not all(isinstance(one, dict) for one in found):
+            raise self._odd("a search")
+        newest = sorted(found, key=lambda one: [str(_value(one, tag) or "") for tag in _DATE_TAGS], reverse=True)
+        return [str(uid) for one in newest if (uid := _value(one, "0020000D"))]
 
     def images(self, study: str, series: str = "") -> list[Listed]:
         """The objects of a study, or of one series, by series and number. Empty where the archive has none."""

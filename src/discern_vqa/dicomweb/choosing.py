@@ -44,8 +44,7 @@ def choose(archive: Archive, study: str, series: str = "", instance: str = "") -
         where = f"series {series} of study {study}" if series else f"study {study}"
         there = f" (it has {len(listed):,} other objects)" if listed else ""
         raise DataError(f"{archive.url} has no {what} in {where}{there}", hint="check the UIDs with your viewer")
-    # Screenshots and pages, as answers are filed too; they are asked about where a study has nothing else.
-    images = [one for one in images if instance or series or one.sop_class != _SECONDARY_CAPTURE] or images
+    images = images if instance or series else images_of(images)
     by_series: defaultdict[str, list[Listed]] = defaultdict(list)
     for one in images:
         by_series[one.series].append(one)
@@ -64,6 +63,13 @@ def choose(archive: Archive, study: str, series: str = "", instance: str = "") -
     chosen = images[place - 1]
     several = f"image {place} of {len(images):,} of the series (the middle one: --instance UID chooses another)"
     return Address(study, chosen.series, chosen.instance, f"{sign}{choice}"), several if len(images) > 1 else ""
+
+
+def images_of(listed: list[Listed]) -> list[Listed]:
+    """The images of a study. Screenshots and pages, as answers are filed too, are among them only where it has nothing
+    else."""
+    images = [one for one in listed if may_be_image(one)]
+    return [one for one in images if one.sop_class != _SECONDARY_CAPTURE] or images
 
 
 def may_be_image(one: Listed) -> bool:

@@ -3,7 +3,8 @@
 Never a question, an answer, an address or the name of a file.
 
 A JSON line for each request: {"time", "user", "method", "route", "status", "ms", "image", "request_id"}. `image` is the
-beginning of the SHA-256 of the uploaded file; whoever has the file can find its line, nobody else learns anything.
+beginning of the SHA-256 of the uploaded file, of several with commas between; whoever has the file can find its line,
+nobody else learns anything.
 """
 
 import json
@@ -32,7 +33,7 @@ class AccessLog:
             "route": route,
             "status": status,
             "ms": round(ms, 1),
-            "image": image[:16],
+            "image": ",".join(digest[:16] for digest in image.split(",")),
             "request_id": request_id,
         }
         with self._lock, open(self.path, "a", encoding="utf-8") as file:

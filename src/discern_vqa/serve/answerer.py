@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError, DiscernError
+from discern_vqa.serve.case_indexes import CaseIndexes
+from discern_vqa.serve.tasks import SimilarCase
 
 if TYPE_CHECKING:
     from discern_vqa.dicom_out.reported import HeatMap
     from discern_vqa.evaluation.explain import Explained
     from discern_vqa.evaluation.predict import Predictor
-    from discern_vqa.evaluation.similar_cases import SimilarCases
-    from discern_vqa.fitting.cases import Case
 
 log = logging.getLogger("discern.serve")
 Result = TypeVar("Result")
@@ -68,7 +68,7 @@ class Answerer:
         from discern_vqa.evaluation.opening import open_run
 
         self.predictors: dict[str, Predictor] = {name: open_run(folder) for name, folder in runs.items()}
-        self._cases: dict[str, SimilarCases] = {}
+        self._cases = CaseIndexes()
 
     def answer(self, questions: Sequence[Question]) -> list[Answer | DiscernError]:
         """An answer for each question, or why there is none; questions of one run and mode are answered together. The
@@ -120,14 +120,13 @@ class Answerer:
         facts = {"chance": scores["chance"], "blind": blind, "split": scores["split"]}
         return {"mean": rates[name], "n": scores["methods"][name]["pointing"]["n"]} | facts
 
-    def similar(self, question: Question, count: int) -> "list[Case]":
-        """The most similar training cases, best first. Raises ConfigError, DataError, ImageError, ModelError."""
-        from discern_vqa.evaluation.similar_cases import SimilarCases
+    def similar(self, question: Question, count: int) -> list[SimilarCase]:
+        """The most similar training cases, best first. Raises Preparing, ConfigError, DataError, ImageError,
+        ModelError."""
 
-        def nearest() -> "list[Case]":
-            if question.run not in self._cases:
-                self._cases[question.run] = SimilarCases.of(self.predictors[question.run])
-            return self._cases[question.run].nearest_to(question.sample, count)
+        def nearest() -> list[SimilarCase]:
+            index = self._cases.of(question.run, self.predictors[question.run])
+            return index.nearest_to(question.sample, count)
 
         return _guarded(nearest)
 
@@ -136,8 +135,7 @@ class Answerer:
         samples = [Sample(id="1", split="test", image=key, path=Path()) for key in keys]
         for predictor in self.predictors.values():
             predictor.forget(samples)
-        for cases in self._cases.values():
-            cases.features.forget({sample.image for sample in samples})
+        self._cases.forget({sample.image for sample in samples})
 
     def facts(self) -> dict[str, RunFacts]:
         return {name: _facts(predictor) for name, predictor in self.predictors.items()}

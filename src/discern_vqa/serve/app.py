@@ -15,7 +15,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from discern_vqa.errors import DiscernError
-from discern_vqa.serve import routes_answers, routes_dicom, routes_images, routes_openai, routes_state
+from discern_vqa.serve import routes_answers, routes_dicom, routes_images, routes_next, routes_openai, routes_state
 from discern_vqa.serve.guards import CHAT, Guard
 from discern_vqa.serve.problems import Problem, of_error, of_http
 from discern_vqa.serve.service import Service
@@ -42,7 +42,7 @@ def build(service: Service) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.service = service
-    for routes in (routes_state, routes_images, routes_answers, routes_dicom, routes_openai):
+    for routes in (routes_state, routes_images, routes_answers, routes_next, routes_dicom, routes_openai):
         app.include_router(routes.router)
     _add_page(app)
     app.add_exception_handler(HTTPException, _problem)

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from discern_vqa.dicom_out.reported import HeatMap, Reported, RunInfo
 from discern_vqa.dicomweb.address import Address, checked_uid
 from discern_vqa.dicomweb.archive import Archive, Listed
-from discern_vqa.dicomweb.choosing import choose, may_be_image
+from discern_vqa.dicomweb.choosing import choose, images_of
+from discern_vqa.dicomweb.worklist import Worklist, worklist
 from discern_vqa.errors import DataError
 from discern_vqa.imaging.decoded import explained
 from discern_vqa.serve.memory_file import MemoryFile
 from discern_vqa.serve.problems import Problem
+from discern_vqa.serve.service import Service
 from discern_vqa.serve.settings import Bounds
 
 if TYPE_CHECKING:
@@ -36,13 +38,20 @@ class Fetched(NamedTuple):
     study: dict[str, str]
 
 
+def url_of(service: Service) -> str:
+    """The address of the archive. Raises Problem: there is none."""
+    if not service.settings.dicomweb:
+        raise Problem(422, "this service has no archive", "discern serve RUN --dicomweb URL")
+    return service.settings.dicomweb
+
+
 def series_of(url: str, study: str) -> list[dict[str, Any]]:
-    """The series of a study that hold images, in the archive's order. Raises ConfigError: no UID; DataError: the study
-    has no image; ArchiveError."""
+    """The series of a study that hold images, in the archive's order; those of filed answers are left out. Raises
+    ConfigError: no UID; DataError: the study has no image; ArchiveError."""
     with Archive(url) as archive:
         listed = archive.images(checked_uid(study, "study"))
     series: dict[str, list[Listed]] = {}
-    for one in filter(may_be_image, listed):
+    for one in images_of(listed):
         series.setdefault(one.series, []).append(one)
     if not series:
         raise DataError(f"the archive has no image in study {study}", hint="check the UID with your viewer")
@@ -50,6 +59,12 @@ def series_of(url: str, study: str) -> list[dict[str, Any]]:
         {"series": uid, "modality": some[0].modality, "body_part": some[0].body_part, "images": len(some)}
         for uid, some in series.items()
     ]
+
+
+def newest(url: str, most: int, date: str, modality: str) -> Worklist:
+    """Images of the archive to look at, at most `most`. Raises ConfigError: no date; ArchiveError."""
+    with Archive(url) as archive:
+        return worklist(archive, most, date, modality)
 
 
 def fetch(url: str, study: str, series: str, instance: str, bounds: Bounds) -> Fetched:

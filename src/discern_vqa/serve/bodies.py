@@ -171,6 +171,7 @@ class CaseBody(BaseModel):
     answer: str
     image_similarity: float
     question_similarity: float
+    thumbnail: str | None
 
 
 class CasesBody(BaseModel):
@@ -196,6 +197,28 @@ class NextItem(BaseModel):
 
 class NextBody(BaseModel):
     items: list[NextItem]
+
+
+class NextOfArchiveBody(_Given):
+    question: str
+    date: Annotated[str, Field(max_length=17, description="of the studies, 20261130 or 20261101-20261130")] = ""
+    modality: Annotated[str, Field(max_length=16, description="of the series, as CT; none: any")] = ""
+    most: Annotated[int, Field(ge=1, le=32, description="images that are read")] = 20
+    run: Annotated[str, Field(max_length=256, description="none: the first run of the service")] = ""
+
+
+class NotAnswered(BaseModel):
+    study: str
+    series: str
+    reason: str
+
+
+class NextOfArchive(NextBody):
+    images: list[ImageBody]
+    failed: list[NotAnswered]
+    studies: int
+    left_out: int
+    complete: bool
 
 
 class Suggestion(BaseModel):

@@ -70,10 +70,14 @@ class Guard:
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
             return
-        state = scope.setdefault("state", {})
+        scope.setdefault("state", {})
+        is_head = scope["method"] == "HEAD"
+        if is_head:  # what GET would answer, without its body
+            scope = {**scope, "method": "GET"}
+        state = scope["state"]
         state["request_id"], state["user"], state["image"] = secrets.token_hex(8), "", ""
         body = _Body(self.settings, self.gate, scope, receive)
-        reply = _Reply(send, state["request_id"], self.gate)
+        reply = _Reply(send, state["request_id"], self.gate, is_head)
         started = time.perf_counter()
         self.gate.running += 1
         self.metrics.running.set(self.gate.running)
@@ -92,7 +96,7 @@ class Guard:
             body.done()
             self.gate.running -= 1
             self.metrics.running.set(self.gate.running)
-            self._count(scope, reply, time.perf_counter() - started)
+            self._count(scope, "HEAD" if is_head else scope["method"], reply, time.perf_counter() - started)
 
     async def _admit(self, scope: Scope) -> None:
         """Raises Problem where the request is refused before anything is read of it."""
@@ -105,7 +109,7 @@ class Guard:
             )
         if self.gate.ends and path not in _ALWAYS:
             raise ending()
-        changes = method not in ("GET", "HEAD", "OPTIONS")
+        changes = method not in ("GET", "OPTIONS")
         if changes and path.startswith("/v1/"):
             _refuse_other_sites(headers)
             if path != CHAT and headers.get("x-discern") != "1":
@@ -142,7 +146,7 @@ class Guard:
             self.metrics.failures.labels(problem.code).inc()
         await problem.response(openai=scope["path"] == CHAT)(scope, receive, reply.send)
 
-    def _count(self, scope: Scope, reply: "_Reply", seconds: float) -> None:
+    def _count(self, scope: Scope, method: str, reply: "_Reply", seconds: float) -> None:
         route = getattr(scope.get("route"), "path", None) or "other"
         status = reply.status or 499  # nobody was there to be answered
         self.metrics.requests.labels(route, str(status)).inc()
@@ -150,7 +154,7 @@ class Guard:
             state = scope["state"]
             self.access_log.add(
                 user=state["user"],
-                method=scope["method"],
+                method=method,
                 route=route,
                 status=status,
                 ms=1000 * seconds,
@@ -162,8 +166,8 @@ class Guard:
 class _Reply:
     """Sends, with the headers that every answer has."""
 
-    def __init__(self, send: Send, request_id: str, gate: Gate) -> None:
-        self._send, self._id, self._gate, self.status = send, request_id, gate, 0
+    def __init__(self, send: Send, request_id: str, gate: Gate, is_head: bool) -> None:
+        self._send, self._id, self._gate, self._is_head, self.status = send, request_id, gate, is_head, 0
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -174,6 +178,8 @@ class _Reply:
             headers["X-Request-Id"] = self._id
             if self._gate.ends:
                 headers["Connection"] = "close"
+        elif message["type"] == "http.response.body" and self._is_head:
+            message = {**message, "body": b""}
         await self._send(message)
 
 

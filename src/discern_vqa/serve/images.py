@@ -16,6 +16,7 @@ from discern_vqa.imaging.dicom_place import Place, place_of
 from discern_vqa.imaging.greys import WINDOWS
 from discern_vqa.imaging.image_ref import with_choice
 from discern_vqa.imaging.images import open_recorded
+from discern_vqa.imaging.nifti_joined import joined
 from discern_vqa.imaging.stored import StoredFrame, contents, stored_frame
 from discern_vqa.serve.memory_file import MemoryFile
 from discern_vqa.serve.problems import Problem
@@ -123,11 +124,13 @@ class Images:
         patient: dict[str, str] | None = None,
         study: dict[str, str] | None = None,
     ) -> list[Held]:
-        """Takes files in: DICOM files of one series become one image, every other file is one. A file that this owner
-        uploaded before is the same image. Decodes each file once, so it is called in a thread.
+        """Takes files in: DICOM files of one series become one image, as a NIfTI header and its values do; every other
+        file is one. A file that this owner uploaded before is the same image. Decodes each file once, so it is called
+        in a thread.
 
         Raises ImageError: one of them is no image; Problem: more than the service holds.
         """
+        files = joined(files, self.bounds.image_bytes)
         if sum(map(len, files)) > self.bounds.image_bytes:
             raise Problem(413, f"more than {self.bounds.image_bytes >> 20} MiB of images", "upload fewer files")
         digests = [hashlib.sha256(content).hexdigest() for content in files]

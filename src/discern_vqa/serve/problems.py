@@ -9,8 +9,10 @@ from starlette.responses import JSONResponse
 
 from discern_vqa.dicomweb.connection import ArchiveError
 from discern_vqa.errors import ConfigError, DataError, DiscernError
+from discern_vqa.serve.tasks import Preparing
 
 MEDIA_TYPE = "application/problem+json"
+PREPARING = "preparing"
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 _HELD = re.compile(r"(?:the image )?(?:/proc/self/fd/\d+|\S*discern-held-\w+)(?:#[\w=:.+-]+)*")
 """Where an uploaded image lies, in a message of a reader: nobody outside knows that name."""
@@ -18,7 +20,8 @@ _COMMAND = re.compile(r"\b(?:gunzip|discern) ")
 
 
 class Problem(HTTPException):
-    """An error of a request. `code`: why, for the metrics: "busy", "left", "timeout", "image", "model", or ""."""
+    """An error of a request. `code`: why, for the metrics: "busy", "left", "timeout", "image", "model",
+    "preparing", or ""."""
 
     def __init__(self, status: int, detail: str, hint: str = "", retry_after: int = 0, code: str = "") -> None:
         super().__init__(status, detail, {"Retry-After": str(retry_after)} if retry_after else None)
@@ -42,6 +45,8 @@ class Problem(HTTPException):
 
 def of_error(error: DiscernError, code: str = "") -> Problem:
     """An error of ours as a problem; the place of an upload becomes "the image"."""
+    if isinstance(error, Preparing):
+        return Problem(503, str(error), error.hint, retry_after=5, code=PREPARING)
     # What is wrong with an image, a question or an option is the caller's to correct; a full disk is not.
     status = 502 if isinstance(error, ArchiveError) else 422 if isinstance(error, (ConfigError, DataError)) else 500
     hint = _without_place(error.hint)

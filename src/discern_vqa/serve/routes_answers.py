@@ -1,27 +1,36 @@
-"""Questions, heat maps, similar cases, corrections, and what to look at next."""
+"""Questions, heat maps, similar cases and corrections."""
 
+import asyncio
 import base64
+import time
 from dataclasses import asdict
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from PIL import Image
 
 from discern_vqa.data.answers import Answer
 from discern_vqa.errors import DiscernError
+from discern_vqa.imaging.images import open_image
 from discern_vqa.serve import bodies
 from discern_vqa.serve.answerer import Question, check_mode, question_of
 from discern_vqa.serve.corrections import Correction
 from discern_vqa.serve.images import MOST_ASKED, FrameOf, Held
-from discern_vqa.serve.problems import Problem, of_error
+from discern_vqa.serve.problems import PREPARING, Problem, of_error
 from discern_vqa.serve.routes_images import png
 from discern_vqa.serve.service import Service
 from discern_vqa.serve.shared import CHANGES, Running, errors
+from discern_vqa.serve.tasks import Explain, Explanation, FindSimilar, SimilarCase
 from discern_vqa.serve.told import answer_fields, failed_fields
 from discern_vqa.serve.worker import Answered
 
 router = APIRouter()
+_PAUSE = 0.25
+"""Seconds between two looks whether the similar cases are prepared."""
+_THUMBNAIL = 160
+"""The longer side of a similar case's image, in pixels."""
 _ERRORS = errors(403, 404, 408, 413, 415, 422, 503, 504)
 
 
@@ -32,7 +41,7 @@ async def answers(body: bodies.AskBody, request: Request, service: Running) -> A
     check_mode(service.facts[run], body.mode)
     held, frame = service.frame(request, body.image, body.frame, body.window, body.axis)
     entries, answered = await ask(request, service, run, frame, body.questions, body.mode)
-    _remember(held, run, frame, entries)
+    remember(held, run, frame, entries)
     return {
         "request_id": request.state.request_id,
         "run": run,
@@ -76,11 +85,7 @@ async def explanations(body: bodies.ExplainBody, request: Request, service: Runn
     run = service.run(body.run)
     _, frame = service.frame(request, body.image, body.frame, body.window, body.axis)
     question = asked_for(service, run, frame, body.question)
-
-    job = service.worker.do(
-        lambda answerer: (answerer.explain(question, body.method), answerer.hit_rate(run, body.method))
-    )
-    made, hit_rate = await service.turn(request, job)
+    made: Explanation = await service.turn(request, service.worker.do(Explain(question, body.method)))
     drawn = await service.in_thread(_map_over, frame, made.grid)
     return {
         "request_id": request.state.request_id,
@@ -94,7 +99,7 @@ async def explanations(body: bodies.ExplainBody, request: Request, service: Runn
         "rows": drawn.height,
         "grid": np.round(_scaled(made.grid), 4).tolist(),
         "measured": made.measured,
-        "hit_rate": hit_rate,
+        "hit_rate": made.hit_rate,
     }
 
 
@@ -104,8 +109,36 @@ async def similar(body: bodies.SimilarBody, request: Request, service: Running) 
     run = service.run(body.run)
     _, frame = service.frame(request, body.image, body.frame, body.window, body.axis)
     question = asked_for(service, run, frame, body.question)
-    cases = await service.turn(request, service.worker.do(lambda answerer: answerer.similar(question, body.count)))
-    return {"run": run, "cases": [asdict(case) for case in cases]}
+    cases = await _prepared(request, service, FindSimilar(question, body.count))
+    thumbnails = await service.in_thread(lambda: [_thumbnail(case.path) for case in cases])
+    told = [asdict(case) | {"thumbnail": thumbnail} for case, thumbnail in zip(cases, thumbnails, strict=True)]
+    return {"run": run, "cases": told}
+
+
+async def _prepared(request: Request, service: Service, task: FindSimilar) -> list[SimilarCase]:
+    """The similar cases, once there is an index of them; while one is made, other questions are answered. Raises
+    Problem, as `Service.turn`; 503 where making it takes longer than a request may wait."""
+    until = time.monotonic() + service.settings.bounds.wait
+    while True:
+        try:
+            cases: list[SimilarCase] = await service.turn(request, service.worker.do(task))
+            return cases
+        except Problem as problem:
+            if problem.code != PREPARING or time.monotonic() > until:
+                raise
+        await asyncio.sleep(_PAUSE)
+
+
+def _thumbnail(path: Path | None) -> str | None:
+    """A training image as a small PNG in a data URI, without any tag; None where the image is not here."""
+    if path is None:
+        return None
+    try:
+        image = open_image(path)
+    except DiscernError:  # it went, or broke, since the run was trained
+        return None
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    return f"data:image/png;base64,{base64.b64encode(png(image)).decode('ascii')}"
 
 
 @router.post(
@@ -145,23 +178,8 @@ async def corrections(body: bodies.CorrectionBody, request: Request, service: Ru
     return {"id": id, "corrections": kept.count}
 
 
-@router.get("/v1/next", response_model=bodies.NextBody, responses=errors(404, 422, 503))
-async def next_cases(
-    request: Request,
-    service: Running,
-    run: Annotated[str, Query(max_length=256)] = "",
-    limit: Annotated[int, Query(ge=1, le=1000)] = 20,
-) -> Any:
-    """What was answered and not yet corrected, least certain first, of equally certain ones the more unusual."""
-    name = service.run(run)
-    items = [
-        entry for held in service.images.of(request.state.user) for key, entry in held.asked.items() if key[0] == name
-    ]
-    items.sort(key=lambda entry: (entry["confidence"], -len(entry["outside"])))
-    return {"items": items[:limit]}
-
-
-def _remember(held: Held, run: str, frame: FrameOf, entries: list[dict[str, Any]]) -> None:
+def remember(held: Held, run: str, frame: FrameOf, entries: list[dict[str, Any]]) -> None:
+    """Keeps with an image what was answered about it, for `/v1/next`."""
     for entry in entries:
         if entry["error"] is None and len(held.asked) < MOST_ASKED:
             told = {name: entry[name] for name in bodies.NextItem.model_fields if name in entry}
@@ -179,7 +197,6 @@ def asked_for(service: Service, run: str, frame: FrameOf, text: str) -> Question
 def _map_over(frame: FrameOf, grid: Any) -> Image.Image:
     """A map over exactly the image, 8-bit greys."""
     from discern_vqa.evaluation.heatmaps import canvas, on_picture, scaled
-    from discern_vqa.imaging.images import open_image
 
     width, height = canvas(*open_image(frame.path).size)
     return Image.fromarray(np.rint(255 * scaled(on_picture(grid, width, height))).astype(np.uint8))

@@ -14,15 +14,16 @@ from discern_vqa.serve.bodies import ExplainBody
 from discern_vqa.serve.problems import Problem, of_error
 from discern_vqa.serve.routes_answers import asked_for
 from discern_vqa.serve.shared import CHANGES, Running, errors
+from discern_vqa.serve.tasks import DrawHeat
 
 router = APIRouter()
-Kind = Literal["sr", "sc", "pdf", "seg"]
+Kind = Literal["sr", "sc", "pdf", "seg", "gsps"]
 
 
 class DicomBody(ExplainBody):
-    kinds: Annotated[list[Kind], Field(min_length=1, max_length=4)] = ["sr", "sc"]
+    kinds: Annotated[list[Kind], Field(min_length=1, max_length=5)] = ["sr", "sc"]
     store: bool = False
-    heat: Annotated[bool, Field(description="draw the heat map beside the answer; always with seg")] = False
+    heat: Annotated[bool, Field(description="draw the heat map beside the answer; always with seg and gsps")] = False
 
 
 @router.post(
@@ -36,11 +37,9 @@ class DicomBody(ExplainBody):
 )
 async def dicom(body: DicomBody, request: Request, service: Running) -> Response:
     """The answer to a question as DICOM objects: a ZIP file, or stored in the archive of the service."""
-    url = service.settings.dicomweb
     if importlib.util.find_spec("highdicom") is None:
         raise Problem(422, "this service cannot write DICOM", "pip install 'discern-vqa[dicom-out]'")
-    if body.store and not url:
-        raise Problem(422, "this service has no archive to store in", "discern serve RUN --dicomweb URL")
+    url = archive.url_of(service) if body.store else ""
     run = service.run(body.run)
     _, frame = service.frame(request, body.image, body.frame, body.window, body.axis)
     question = asked_for(service, run, frame, body.question)
@@ -50,9 +49,8 @@ async def dicom(body: DicomBody, request: Request, service: Running) -> Response
         raise of_error(result)
     reported = Reported(question.text, result.verdict, result.mode, result.notes)
     heat = None
-    if body.heat or "seg" in body.kinds:
-        job = service.worker.do(lambda answerer: answerer.heat(question, body.method))
-        heat = await service.turn(request, job)
+    if body.heat or {"seg", "gsps"} & set(body.kinds):
+        heat = await service.turn(request, service.worker.do(DrawHeat(question, body.method)))
     files = service.files[run]
     info = archive.info_of(run, files.model, files.weights)
     kinds: list[str] = list(dict.fromkeys(body.kinds))

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from discern_vqa.imaging.images import load_image, open_image
 from discern_vqa.imaging.stored import StoredFrame, stored_frame
-from discern_vqa.serve.archive import fetch, series_of
+from discern_vqa.serve import archive
 from discern_vqa.serve.bodies import FetchBody, ImageBody, ImagesBody, SeriesBody
 from discern_vqa.serve.images import Held, window_fields
 from discern_vqa.serve.problems import Problem
@@ -67,45 +67,38 @@ async def _add(
     held: list[Held] = await service.in_thread(service.images.add, request.state.user, files, patient, study)
     service.metrics.preprocess.observe(time.perf_counter() - started)
     request.state.image = held[0].digest
-    return {"images": [_told(service, image) for image in held]}
+    return {"images": [told(service, image) for image in held]}
 
 
 async def _fetch(request: Request, service: Service) -> dict[str, Any]:
     """The images that a JSON body names, from the archive of the service. Raises Problem."""
     settings = service.settings
-    url = _archive(service)
+    url = archive.url_of(service)
     try:
         named = FetchBody.model_validate_json(await request.body()).dicomweb
     except ValidationError as error:
         raise Problem(422, "the body names no image of the archive", '{"dicomweb": {"study": UID}}') from error
     given = (url, named.study, named.series, named.instance, settings.bounds)
-    fetched = await service.in_thread(fetch, *given)
+    fetched: archive.Fetched = await service.in_thread(archive.fetch, *given)
     return await _add(request, service, fetched.files, fetched.patient, fetched.study)
-
-
-def _archive(service: Service) -> str:
-    """The address of the archive. Raises Problem: there is none."""
-    if not service.settings.dicomweb:
-        raise Problem(422, "this service has no archive to fetch from", "upload the file itself")
-    return service.settings.dicomweb
 
 
 @router.get("/v1/series", response_model=SeriesBody, responses=errors(422, 502, 503))
 async def series(service: Running, study: Annotated[str, Query(max_length=64, description="a UID")]) -> Any:
     """The series of a study of the archive that hold images."""
-    return {"series": await service.in_thread(series_of, _archive(service), study)}
+    return {"series": await service.in_thread(archive.series_of, archive.url_of(service), study)}
 
 
 @router.get("/v1/images", response_model=ImagesBody, responses=errors())
 async def images(request: Request, service: Running) -> Any:
     """The user's own images, the newest first."""
-    return {"images": [_told(service, held) for held in service.images.of(request.state.user)]}
+    return {"images": [told(service, held) for held in service.images.of(request.state.user)]}
 
 
 @router.get("/v1/images/{id}", response_model=ImageBody, responses=errors(404))
 async def image(id: str, request: Request, service: Running) -> Any:
     """One image."""
-    return _told(service, service.image(request, id))
+    return told(service, service.image(request, id))
 
 
 @router.delete("/v1/images/{id}", status_code=204, responses=errors(403, 404), dependencies=CHANGES)
@@ -173,7 +166,8 @@ def png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _told(service: Service, held: Held) -> dict[str, Any]:
+def told(service: Service, held: Held) -> dict[str, Any]:
+    """An image as the service tells of it."""
     return held.about | {"expires_s": service.images.remaining(held)}
 
 

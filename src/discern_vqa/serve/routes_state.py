@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
+from discern_vqa.dicom_out import KINDS
 from discern_vqa.serve.bodies import StatusBody, SuggestionsBody
 from discern_vqa.serve.problems import Problem, ending
 from discern_vqa.serve.shared import Running, errors
@@ -46,7 +47,7 @@ async def model(service: Running, run: RunName = "") -> dict[str, Any]:
     return told | {
         "corrections": service.corrections is not None,
         "dicomweb": bool(service.settings.dicomweb),
-        "dicom": ["sr", "sc", "pdf", "seg"] if importlib.util.find_spec("highdicom") else [],
+        "dicom": list(KINDS) if importlib.util.find_spec("highdicom") else [],
     }
 
 

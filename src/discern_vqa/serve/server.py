@@ -26,6 +26,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
         self.service, self._closing = service, 0.0
+        self._begun, self._address = time.monotonic(), ""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.service.gate.ends:
@@ -39,6 +40,9 @@ class _Server(uvicorn.Server):
         opened = self.service.worker.opened
         if opened.done() and opened.exception() is not None:
             return True
+        if self._address and self.service.is_ready:
+            _say(f"ready after {time.monotonic() - self._begun:.0f} s, listening on {self._address}")
+            self._address = ""
         if self.service.gate.ends:
             elapsed = time.monotonic() - self._closing
             is_over = self.service.gate.running == 0 and elapsed >= _NOTICE
@@ -47,11 +51,13 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     def _log_started_message(self, listeners: object) -> None:
+        """Where it listens is told when there is somebody to answer: `on_tick`."""
         for listener in self.servers[0].sockets[:1]:
             port = listener.getsockname()[1]
             scheme = "https" if self.config.ssl else "http"
             host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
-            print(f"listening on {scheme}://{host}:{port}", file=sys.stderr, flush=True)
+            self._address = f"{scheme}://{host}:{port}"
+        _say(f"loading {', '.join(self.service.settings.runs)} ...")
 
 
 def serve(settings: Settings) -> None:
@@ -61,6 +67,8 @@ def serve(settings: Settings) -> None:
         build(service),
         host=settings.host,
         port=settings.port,
+        loop="asyncio",  # the same whether or not ray brought others
+        http="h11",
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
         access_log=False,
@@ -79,6 +87,10 @@ def serve(settings: Settings) -> None:
     opened = service.worker.opened
     if opened.done() and (error := opened.exception()) is not None:
         raise error
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager

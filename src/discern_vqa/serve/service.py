@@ -18,9 +18,9 @@ from discern_vqa.serve.images import FrameOf, Held, Images
 from discern_vqa.serve.keys import Keys
 from discern_vqa.serve.metrics import Metrics
 from discern_vqa.serve.problems import Problem, of_error
-from discern_vqa.serve.settings import Settings
+from discern_vqa.serve.settings import Bounds, Settings
 from discern_vqa.serve.told import RunFiles
-from discern_vqa.serve.worker import Job, Worker
+from discern_vqa.serve.worker import Job, Worker, Working
 from discern_vqa.version import __version__
 
 _DECODING = 2
@@ -30,13 +30,21 @@ _DECODING = 2
 class Service:
     """Raises DiscernError where a file that it was told of cannot be read or written."""
 
-    def __init__(self, settings: Settings, make: Callable[[], Answerer] | None = None) -> None:
-        """make: opens the models; for tests."""
+    def __init__(
+        self,
+        settings: Settings,
+        make: Callable[[], Answerer] | None = None,
+        hire: Callable[[Bounds, Metrics], Working] | None = None,
+    ) -> None:
+        """make: opens the models; for tests. hire: gives another owner of the models than a thread of this process."""
         self.settings, self.gate, self.metrics = settings, Gate(), Metrics()
         self.keys = Keys.read(settings.key_file) if settings.key_file is not None else None
         self.access_log = AccessLog(settings.access_log) if settings.access_log is not None else None
         self.corrections = Corrections(settings.corrections) if settings.corrections is not None else None
-        self.worker = Worker(make or (lambda: Answerer(settings.runs)), settings.bounds, self.metrics)
+        opening = make or (lambda: Answerer(settings.runs))
+        self.worker: Working = (
+            hire(settings.bounds, self.metrics) if hire else Worker(opening, settings.bounds, self.metrics)
+        )
         self.images = Images(settings.bounds, self.worker.forget)
         self.metrics.images.set_function(lambda: float(len(self.images)))
         self.facts: dict[str, RunFacts] = {}

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from discern_vqa.data.answers import Answer
 from discern_vqa.errors import DiscernError
@@ -18,6 +18,7 @@ from discern_vqa.serve.answerer import Answerer, Question, RunFacts
 from discern_vqa.serve.metrics import Metrics
 from discern_vqa.serve.problems import Problem, busy, ending
 from discern_vqa.serve.settings import Bounds
+from discern_vqa.serve.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,10 @@ class Answered:
 
 @dataclass(eq=False)
 class Job:
-    """A request: questions, or (for heat maps and similar cases) something else that the models are needed for."""
+    """A request: questions, or a task (a heat map, similar cases)."""
 
     questions: Sequence[Question] = ()
-    work: Callable[[Answerer], Any] | None = None
+    task: Task | None = None
     future: "Future[Any]" = field(default_factory=Future)
     asked: float = field(default_factory=time.monotonic)
     begun: float = 0.0
@@ -50,6 +51,27 @@ class Job:
     @property
     def left(self) -> int:
         return len(self.questions) - len(self.results)
+
+
+class Working(Protocol):
+    """What a service needs of whoever owns its models: this thread, or replicas on other machines (`on_ray`)."""
+
+    opened: "Future[dict[str, RunFacts]]"
+
+    def start(self) -> None:
+        """Begins to open the runs; `opened` is done when they are."""
+
+    def stop(self) -> None:
+        """Ends after what is being done."""
+
+    def answer(self, questions: Sequence[Question]) -> Job:
+        """Takes questions about one image; the job's future becomes `Answered`. Raises Problem: busy, or loading."""
+
+    def do(self, task: Task) -> Job:
+        """Takes a task; the job's future becomes its result. Raises Problem, as `answer`."""
+
+    def forget(self, keys: set[str]) -> None:
+        """Frees what is kept of these frames."""
 
 
 class Worker:
@@ -81,9 +103,9 @@ class Worker:
         open."""
         return self._put(Job(questions=list(questions)))
 
-    def do(self, work: Callable[[Answerer], Any]) -> Job:
-        """Queues a request for something else. Raises Problem, as `answer`."""
-        return self._put(Job(work=work))
+    def do(self, task: Task) -> Job:
+        """Queues a task, whose result its future becomes. Raises Problem, as `answer`."""
+        return self._put(Job(task=task))
 
     def forget(self, keys: set[str]) -> None:
         """Frees what the models keep of these frames, before the next batch."""
@@ -136,12 +158,12 @@ class Worker:
         room, unfinished = self._bounds.batch, []
         while self._jobs and room:
             job = self._jobs[0]
-            if batch and (job.work is not None or _kind(job) != _kind(batch[0][0])):
+            if batch and (job.task is not None or _kind(job) != _kind(batch[0][0])):
                 break
             self._jobs.popleft()
             if not self._is_wanted(job):
                 continue
-            if job.work is not None:
+            if job.task is not None:
                 return [(job, ())]
             start = len(job.results)
             part = job.questions[start : start + room]
@@ -174,8 +196,8 @@ class Worker:
     def _work(self, answerer: Answerer, batch: list[tuple[Job, Sequence[Question]]]) -> None:
         started = time.monotonic()
         (first, _), *_ = batch
-        if first.work is not None:
-            _finish(first, first.work, answerer)
+        if first.task is not None:
+            _finish(first, first.task, answerer)
             self._metrics.inference.observe(time.monotonic() - started)
             return
         questions = [question for _, part in batch for question in part]
@@ -208,8 +230,8 @@ def _kind(job: Job) -> tuple[str, str]:
     return job.questions[0].run, job.questions[0].mode
 
 
-def _finish(job: Job, work: Callable[[Answerer], Any], answerer: Answerer) -> None:
+def _finish(job: Job, task: Task, answerer: Answerer) -> None:
     try:
-        job.future.set_result(work(answerer))
+        job.future.set_result(task.by(answerer))
     except Exception as error:
         job.future.set_exception(error)

@@ -96,11 +96,17 @@ function heatButton(asked, act, extra) {
 }
 
 function similarButton(asked, act, extra) {
-  return button(t("similar"), async (event) => {
+  return button(t("similar"), async ({ target }) => {
+    const waiting = make("p", { className: "note" }, t("similar_wait"));
+    waiting.setAttribute("role", "status");
+    target.disabled = true;
+    extra.append(waiting);
     const cases = await act.similar(asked);
+    waiting.remove();
+    target.disabled = Boolean(cases);
     if (!cases) return;
-    event.target.disabled = true;
     const rows = cases.map((found) => make("li", {}, make("strong", {}, found.answer), ` — ${found.question}`,
+      ...(found.thumbnail ? [make("img", { src: found.thumbnail, alt: found.image })] : []),
       make("div", { className: "note" }, t("similarity", { image: number(found.image_similarity, 2),
         words: number(found.question_similarity, 2), name: found.image }))));
     extra.append(make("h3", {}, t("similar_title")), make("p", { className: "note" }, t("similar_note")),

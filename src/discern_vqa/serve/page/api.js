@@ -61,11 +61,23 @@ export const fetched = async (study, series) => (await posted("/v1/images", { di
 export const forget = (id) => send("DELETE", `/v1/images/${id}`);
 export const answers = (asked) => posted("/v1/answers", asked);
 export const explanation = (asked) => posted("/v1/explanations", asked);
-export const similar = (asked) => posted("/v1/similar", asked);
 export const correction = (content) => posted("/v1/corrections", content);
 export const next = async (run) => (await get("/v1/next", { run, limit: 64 })).items;
+export const nextOfArchive = (question, date, run) => posted("/v1/next", { question, date, run });
 export const dicom = async (asked) => (await post("/v1/dicom", asked)).blob();
 export const stored = (asked) => posted("/v1/dicom", asked);
+
+/** Similar cases; the service says 503 as long as it prepares them, and is asked again. */
+export async function similar(asked) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await posted("/v1/similar", asked);
+    } catch (problem) {
+      if (problem.status !== 503 || tries === 60) throw problem;
+    }
+    await new Promise((wake) => setTimeout(wake, 5000));
+  }
+}
 
 /** Uploads files; DICOM files of one series become one image. */
 export async function upload(files) {

@@ -60,7 +60,7 @@ async function useModel(run) {
   $("versus-line").hidden = !others.length;
   $("versus").replaceChildren($("versus").options[0], ...others.map((name) => make("option", { value: name }, name)));
   versus = null;
-  $("study-form").hidden = !model.dicomweb;
+  $("study-form").hidden = $("day-form").hidden = !model.dicomweb;
   aboutModel();
   const known = await api.suggestions(model.run);
   questions.suggest(known.questions);
@@ -91,6 +91,31 @@ async function openStudy(study) {
 
 async function openSeries() {
   await add(await api.fetched($("series").dataset.study, $("series").value));
+}
+
+/** Asks the question about the studies of a day in the archive, and puts them on the worklist, the least certain first. */
+async function askDay(day) {
+  $("day-note").textContent = t("asking_all");
+  try {
+    const told = await api.nextOfArchive(needed($("question").value), day.replaceAll("-", ""), model.run);
+    const order = new Map(told.items.map(({ image }, place) => [image, place]));
+    const place = ({ id }) => order.get(id) ?? order.size;
+    if (!told.images.length) throw new api.Problem(0, t("day_none"), t("day_none_hint"));
+    await add(told.images.sort((one, other) => place(one) - place(other)));
+    const counts = { n: number(told.images.length), studies: number(told.studies) };
+    const rest = { left: number(told.left_out), failed: number(told.failed.length) };
+    const isAll = told.complete && !told.left_out && !told.failed.length;
+    $("day-note").textContent = `${t("day_done", counts)} ${isAll ? "" : t("day_some", rest)}`;
+  } catch (problem) {
+    $("day-note").textContent = "";
+    throw problem;
+  }
+}
+
+/** The question, without spaces around it; an error where there is none. */
+function needed(question) {
+  if (!question.trim()) throw new api.Problem(0, t("no_question"), t("no_question_hint"));
+  return question.trim();
 }
 
 const uploaded = (files) => attempt(async () => {
@@ -226,8 +251,7 @@ function wire() {
   }));
   $("image-choice").addEventListener("change", () => attempt(() => show({ image: $("image-choice").value })));
   $("ask-all").addEventListener("click", () => attempt(async () => {
-    const question = $("question").value.trim();
-    if (!question) throw new api.Problem(0, t("no_question"), t("no_question_hint"));
+    const question = needed($("question").value);
     $("news").textContent = t("asking_all");
     await questions.askAll(question, images);
     await refresh();
@@ -236,6 +260,10 @@ function wire() {
     event.preventDefault();
     const study = $("study").value.trim();
     attempt(() => ($("series").value && $("series").dataset.study === study ? openSeries() : openStudy(study)));
+  });
+  $("day-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    attempt(() => askDay($("day").value));
   });
   $("run").addEventListener("change", () => attempt(async () => {
     questions.clear();
