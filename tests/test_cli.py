@@ -54,7 +54,7 @@ VERBS = {
     "experiment run": {"--data", "--list", "--on", "--out", "--plan", "--seeds", "--split", "--workers"},
     "experiment search": {"--data", "--out", "--recipe", "--seed", "--set", "--space", "--storage", "--trials"},
     "explain": {"--data", "--limit", "--method", "--methods", "--out", "--score", "--split", "--words"},
-    "export": {"--license"},
+    "export": {"--data", "--int8", "--license", "--to"},
     "new model": {"--out"},
     "predict": {"--data", "--dicomweb", "--mode", "--option", "--out", "--question", "--resume"},
     "push": {"--i-checked", "--license", "--private", "--yes"},

@@ -238,18 +238,24 @@ class LiteText(TextEncoder):
         """States (B, M, c) below the given last layers -> those above them. Positions that no text of the batch uses
         (or behind `length`), but for the answer slot, are left out: they change nothing, and short questions leave half
         of them empty."""
+        if torch.compiler.is_exporting():  # how many are used depends on the numbers, and a graph has fixed shapes
+            return self._through(layers, states, keep)
         used = keep.any(0)
         if length is not None:
             used[:length] = True
         used[-1] = True
-        penalty = torch.zeros(keep.shape, dtype=states.dtype, device=states.device)
-        penalty = penalty.masked_fill(~keep, torch.finfo(states.dtype).min)[:, None, None, used]
-        v = states[:, used]
-        for layer in layers:
-            v = layer(v, penalty)
+        v = self._through(layers, states[:, used], keep[:, used])
         risen = v.new_zeros(states.shape)
         risen[:, used] = v
         return risen
+
+    @staticmethod
+    def _through(layers: nn.ModuleList, v: Tensor, keep: Tensor) -> Tensor:
+        penalty = torch.zeros(keep.shape, dtype=v.dtype, device=v.device)
+        penalty = penalty.masked_fill(~keep, torch.finfo(v.dtype).min)[:, None, None]
+        for layer in layers:
+            v = layer(v, penalty)
+        return v
 
     def forward(
         self, tokens: Tensor, keep: Tensor, hidden: Tensor | None = None, states: Tensor | None = None
