@@ -33,6 +33,7 @@ IMAGE_BYTES, TEXT_BYTES = 2**28, 2**25
 FEW_BYTES = 2**25
 """What is left of images after `forget`."""
 BATCH = 64
+EXPORT_ANEW = "export the run anew: discern export RUN DIR --to onnx"
 
 Floats = NDArray[np.float32]
 
@@ -54,7 +55,10 @@ class FileTokenizer(PieceRows):
     def __init__(self, file: Path, pad: int, cut: Any) -> None:
         from tokenizers import Tokenizer
 
-        self.inner, self.pad, self.cut = Tokenizer.from_file(str(file)), pad, cut
+        try:
+            self.inner, self.pad, self.cut = Tokenizer.from_file(str(file)), pad, cut
+        except Exception as error:  # the library has no error of its own
+            raise RunError(f"{file} is missing or damaged: {error}", hint=EXPORT_ANEW) from error
         self.inner.no_padding()
         self.inner.no_truncation()
 
@@ -82,7 +86,8 @@ class OnnxGraphs:
     ) -> None:
         self.images_at_once = images_at_once
         self.folder, self.facts = folder, facts
-        self.threads = threads or int(os.environ.get("OMP_NUM_THREADS", "0") or 0)
+        told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+        self.threads = threads or (int(told) if told.isdecimal() else 0)
         self.vocabulary = AnswerVocabulary.from_json(vocabulary["answers"])
         text = vocabulary["text"]
         self.length, self.size = int(facts["text"]["length"]), int(facts["image"]["size"])
@@ -201,5 +206,5 @@ class OnnxGraphs:
             return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has no common error
             raise RunError(
-                f"{path} is missing or damaged: {str(error).splitlines()[0][:200]}", hint="export the run anew"
+                f"{path} is missing or damaged: {str(error).splitlines()[0][:200]}", hint=EXPORT_ANEW
             ) from error

@@ -12,7 +12,7 @@ from discern_vqa.data.answers import Answer
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError, RunError
 from discern_vqa.evaluation.asked_run import AskedRun, Reads
-from discern_vqa.evaluation.onnx_graphs import OnnxGraphs
+from discern_vqa.evaluation.onnx_graphs import EXPORT_ANEW, OnnxGraphs
 from discern_vqa.files import read_json
 from discern_vqa.run_folder import ONNX, VOCABULARY
 from discern_vqa.trust import calibration, ood
@@ -20,7 +20,6 @@ from discern_vqa.trust.calibration import Calibration
 from discern_vqa.trust.ood import Detector
 
 VERSION = 1
-_HINT = "export the run anew: discern export RUN DIR --to onnx"
 
 
 @dataclass(eq=False)
@@ -37,14 +36,14 @@ class OnnxPredictor(AskedRun):
     def open(cls, folder: Path, threads: int = 0, images_at_once: int = 1) -> "OnnxPredictor":
         """Reads the folder; a graph is loaded when it is first needed. threads, images_at_once: see `OnnxGraphs`.
         Raises RunError: a file is missing or damaged, or of a newer version."""
-        facts, vocabulary = read_json(folder / ONNX, _HINT), read_json(folder / VOCABULARY, _HINT)
+        facts, vocabulary = read_json(folder / ONNX, EXPORT_ANEW), read_json(folder / VOCABULARY, EXPORT_ANEW)
         if (version := facts.get("version")) != VERSION:
-            raise RunError(f"{folder / ONNX} is of version {version!r}; this program reads {VERSION}", hint=_HINT)
+            raise RunError(f"{folder / ONNX} is of version {version!r}; this program reads {VERSION}", hint=EXPORT_ANEW)
         try:
             graphs = OnnxGraphs(folder, facts, vocabulary, threads, images_at_once)
-            weights = str(facts["weights_sha256"])
+            weights, _ = str(facts["weights_sha256"]), (facts["mode"], facts["modes"], facts["is_refit"])
         except (LookupError, TypeError, ValueError, AttributeError, DataError) as error:
-            raise RunError(f"{folder} has a broken {ONNX} or {VOCABULARY}: {error}", hint=_HINT) from error
+            raise RunError(f"{folder} has a broken {ONNX} or {VOCABULARY}: {error}", hint=EXPORT_ANEW) from error
         trust = calibration.read_if_there(folder, weights), ood.read_if_there(folder, weights)
         return cls(folder, facts, graphs, *trust)
 

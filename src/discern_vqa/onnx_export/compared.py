@@ -40,17 +40,23 @@ class Parity:
         return asdict(self) | {"batches": list(self.batches)}
 
 
-def compare(predictor: Predictor, folder: Path, samples: Sequence[Sample], part: str) -> Parity:
-    """The answers of the graphs in `folder` beside those of the run, each question from its files and its text.
-
-    Raises RunError: a question gets another answer, or its probabilities are further apart than `MOST_APART`.
-    """
-    wanted, again = (_probabilities(predictor, samples) for _ in range(2))
-    if float(np.abs(wanted - again).max()) > MOST_APART:
+def probabilities_of_run(predictor: Predictor, samples: Sequence[Sample]) -> np.ndarray:
+    """(n, K) of the run itself. Raises RunError: it gives others each time."""
+    once, again = (_probabilities(predictor, samples) for _ in range(2))
+    if float(np.abs(once - again).max()) > MOST_APART:
         raise RunError(
             f"{predictor.folder} answers otherwise each time it is asked, which no graph can repeat",
-            hint='train it with the profile "fixed": --set model.profile=fixed',
+            hint="train it with --set model.profile=fixed",
         )
+    return once
+
+
+def compare(run: Path, wanted: np.ndarray, folder: Path, samples: Sequence[Sample], part: str) -> Parity:
+    """The answers of the graphs in `folder` beside those of the run, each question from its files and its text.
+
+    wanted: `probabilities_of_run`. Raises RunError: a question gets another answer, or its probabilities are further
+    apart than `MOST_APART`.
+    """
     apart, same = 0.0, np.ones(len(samples), dtype=bool)
     for batch in BATCHES:
         opened = OnnxPredictor.open(folder, images_at_once=batch)
@@ -62,10 +68,10 @@ def compare(predictor: Predictor, folder: Path, samples: Sequence[Sample], part:
         same &= found.argmax(1) == wanted.argmax(1)
     if not same.all() or not apart <= MOST_APART:  # of what is no number nothing is true
         raise RunError(
-            f"the graphs do not answer as {predictor.folder} does: {int((~same).sum())} of {len(samples)} questions get"
+            f"the graphs do not answer as {run} does: {int((~same).sum())} of {len(samples)} questions get"
             f" another answer, and probabilities differ by up to {apart:.2g} ({MOST_APART:g} is allowed); nothing was"
             " written",
-            hint=f"ask the run itself: discern ask {predictor.folder} IMAGE QUESTION",
+            hint=f"ask the run itself: discern ask {run} IMAGE QUESTION",
         )
     return Parity(len(samples), part, BATCHES, apart, int(same.sum()))
 
@@ -77,7 +83,8 @@ def _probabilities(predictor: Predictor, samples: Sequence[Sample]) -> np.ndarra
 
 
 def milliseconds(graphs: Sequence[GraphModule]) -> dict[str, float]:
-    """What each module takes in torch for one image and one question, on one thread."""
+    """What each module takes in torch for one image and one question, on one thread: the time of the processor, which
+    other programs do not lengthen."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -113,7 +120,7 @@ def _median(run: Callable[[], object]) -> float:
     run()
     taken = []
     for _ in range(_TIMES):
-        start = time.perf_counter()
+        start = time.process_time()
         run()
-        taken.append(1e3 * (time.perf_counter() - start))
+        taken.append(1e3 * (time.process_time() - start))
     return statistics.median(taken)

@@ -107,6 +107,8 @@ def _written(
 ) -> tuple[dict[str, int], Parity, dict[str, dict[str, float]], Int8 | None]:
     """All files of the export, in `folder`. validation: what 8 bits are tried on; None: they are not asked for."""
     run = predictor.run
+    questions, part = asked
+    wanted = compared.probabilities_of_run(predictor, questions)
     model = run.load_model()
     graphs = graphs_of(run, model, run.batcher(model))
     with translated_once():
@@ -116,8 +118,8 @@ def _written(
     _write_what_answers(folder, predictor, licence)
     facts = _facts(predictor, graphs)
     _write_facts(folder, facts)
-    say(f"comparing {len(asked[0])} questions with the run")
-    parity = compared.compare(predictor, folder, *asked)
+    say(f"comparing {len(questions)} questions with the run")
+    parity = compared.compare(run.folder, wanted, folder, questions, part)
     tried = None
     if validation is not None:
         say(f"trying int8 on {len(validation):,} questions")

@@ -3,9 +3,10 @@
 Whether they do depends on the machine: without instructions for 8 bits onnxruntime is slower with them.
 """
 
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,11 @@ def quantise(source: Path, target: Path) -> None:
     """Writes a graph whose matrix products have weights of 8 bits; what they read is quantised as it comes."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    quantize_dynamic(str(source), str(target), op_types_to_quantize=["MatMul"], weight_type=QuantType.QInt8)
+    logging.disable(logging.WARNING)  # it advises a step that our graphs have behind them
+    try:
+        quantize_dynamic(str(source), str(target), op_types_to_quantize=["MatMul"], weight_type=QuantType.QInt8)
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _rights(folder: Path, samples: Sequence[Sample], normaliser: str) -> np.ndarray:
@@ -101,6 +106,4 @@ def _whole(ms: Mapping[str, float]) -> float:
 
 def as_json(int8: Int8) -> dict[str, Any]:
     """For onnx.json."""
-    from dataclasses import asdict
-
     return asdict(int8) | {"interval": None if int8.interval is None else list(int8.interval)}
