@@ -55,7 +55,7 @@ VERBS = {
     "experiment run": {"--data", "--list", "--on", "--out", "--plan", "--seeds", "--split", "--workers"},
     "experiment search": {"--data", "--out", "--recipe", "--seed", "--set", "--space", "--storage", "--trials"},
     "explain": {"--data", "--limit", "--method", "--methods", "--out", "--score", "--split", "--words"},
-    "export": {"--license"},
+    "export": {"--data", "--int8", "--license", "--to"},
     "export-tasks": {"--folds", "--option", "--split"},
     "new model": {"--out"},
     "predict": {"--data", "--dicomweb", "--mode", "--option", "--out", "--profile", "--question", "--resume"},

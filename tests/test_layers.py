@@ -17,8 +17,8 @@ LONGEST = 350
 # From the cellar to the roof. A room imports from the floors below it, never from its own floor or from above.
 FLOORS = [
     {"errors", "version", "contracts", "durations", "timers"},
-    {"files", "fonts", "pages", "toml", "own_packages", "run_folder"},
-    {"registry", "lock", "renamed_keys", "recipe_table"},
+    {"files", "fonts", "pages", "toml", "own_packages"},
+    {"registry", "lock", "renamed_keys", "recipe_table", "run_folder"},
     {"paths", "recipe_check"},
     {"config", "division", "imaging"},
     {"data", "nn"},
@@ -32,7 +32,7 @@ FLOORS = [
     {"dicom_out", "report"},
     {"training"},
     {"evaluation", "model_checks"},
-    {"bench", "experiments", "serve", "other_tools"},
+    {"bench", "experiments", "serve", "other_tools", "onnx_export"},
     {"start"},
     {"doctor", "scaffold"},
     {"commands"},
@@ -87,6 +87,20 @@ def module_of(file: Path) -> str:
 
 LIGHT = {room: [module_of(file) for file in sorted((PACKAGE / room).rglob("*.py"))] for room in LIGHT_ROOMS}
 LIGHT["files of the package"] = [module_of(PACKAGE / f"{name}.py") for name in LIGHT_FILES]
+LIGHT["what asks an export to ONNX"] = [
+    f"discern_vqa.{name}"
+    for name in (
+        "answering.classified",
+        "data.kept",
+        "data.prior.wording",
+        "data.token_rows",
+        "evaluation.asked_run",
+        "evaluation.onnx_graphs",
+        "evaluation.opening",
+        "evaluation.predict_file",
+        "evaluation.predict_onnx",
+    )
+]
 LIGHT["data"] = [module_of(PACKAGE / "data" / f"{name}.py") for name in LIGHT_DATA]
 
 FILES = sorted(PACKAGE.rglob("*.py"))

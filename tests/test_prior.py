@@ -11,9 +11,9 @@ from conftest import TINY_RECIPE
 
 from discern_vqa.config import check_recipe, read_recipe
 from discern_vqa.data.batch import PriorScores
-from discern_vqa.data.prior import Cases, Prior
 from discern_vqa.data.prior.fit import PriorTraining, fit_prior, leave_one_out
 from discern_vqa.data.prior.source import PriorSource
+from discern_vqa.data.prior.votes import Cases, Prior
 from discern_vqa.data.prior.wording import CLUES, Wording, form, offered
 from discern_vqa.errors import ConfigError
 

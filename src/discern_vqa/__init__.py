@@ -18,37 +18,38 @@ from discern_vqa.version import __version__
 
 if TYPE_CHECKING:
     from discern_vqa.data.answers import Answer
+    from discern_vqa.evaluation.asked_run import AskedRun
     from discern_vqa.evaluation.evaluate_callable import Evaluated, evaluate
     from discern_vqa.evaluation.explain import Explained
-    from discern_vqa.evaluation.predict import Predictor
 
-__all__ = ["Answer", "Evaluated", "Explained", "Predictor", "__version__", "evaluate", "load"]
+__all__ = ["Answer", "AskedRun", "Evaluated", "Explained", "__version__", "evaluate", "load"]
 
 _ELSEWHERE = {
     "Answer": "discern_vqa.data.answers",
+    "AskedRun": "discern_vqa.evaluation.asked_run",
     "Evaluated": "discern_vqa.evaluation.evaluate_callable",
     "Explained": "discern_vqa.evaluation.explain",
-    "Predictor": "discern_vqa.evaluation.predict",
     "evaluate": "discern_vqa.evaluation.evaluate_callable",
 }
 """Where each public name is defined: it is imported when it is first used."""
 
 
-def load(run: str | Path, *, revision: str | None = None) -> "Predictor":
+def load(run: str | Path, *, revision: str | None = None) -> "AskedRun":
     """The trained model of a run, ready to be asked. Raises RunError where there is none.
 
-    run: a run folder; or a repository of the Hugging Face hub, "org/name" or "hf://org/name", where no folder of that
-    name, nor one called "org", lies here. revision: a branch, tag or commit of the repository.
+    run: a run folder, or what `discern export --to onnx` wrote; or a repository of the Hugging Face hub, "org/name" or
+    "hf://org/name", where no folder of that name, nor one called "org", lies here. revision: a branch, tag or commit of
+    the repository.
     """
     from discern_vqa import hub
-    from discern_vqa.evaluation.opening import open_run
+    from discern_vqa.evaluation.opening import open_to_ask
 
     named = isinstance(run, str) and hub.is_hub_name(run) and not Path(run).parent.is_dir()
     if isinstance(run, str) and (
         run.startswith(hub.PREFIX) or named or (revision is not None and not Path(run).exists())
     ):
-        return open_run(hub.fetch(run, revision))
-    return open_run(Path(run))
+        return open_to_ask(hub.fetch(run, revision))
+    return open_to_ask(Path(run))
 
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and nothing that is not there

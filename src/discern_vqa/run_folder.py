@@ -3,12 +3,36 @@
 from pathlib import Path
 
 from discern_vqa.errors import RunError
+from discern_vqa.files import read_json, sha256_of
 
 CONFIG, VOCABULARY, WEIGHTS = "config.json", "vocabulary.json", "model.safetensors"
+ONNX = "onnx.json"
+"""What tells the folder of an export to ONNX from a run folder."""
+
+
+def is_onnx(folder: Path) -> bool:
+    """Whether `discern export --to onnx` wrote this folder."""
+    return (Path(folder) / ONNX).is_file() and not (Path(folder) / CONFIG).is_file()
+
+
+def weights_sha256(folder: Path) -> str:
+    """The SHA-256 of the weights of a finished run; of an export, of the weights that it was made of."""
+    return str(read_json(folder / ONNX)["weights_sha256"]) if is_onnx(folder) else sha256_of(folder / WEIGHTS)
+
+
+def require_asked(folder: Path, *, finished: bool) -> None:
+    """As `require_run`, and takes the folder of an export too."""
+    if not is_onnx(folder):
+        require_run(folder, finished=finished)
 
 
 def require_run(folder: Path, *, finished: bool) -> None:
     """Raises RunError: `folder` is no run folder, or (when `finished`) its training has not ended."""
+    if is_onnx(folder):
+        raise RunError(
+            f"{folder} is a run that was exported to ONNX, which can be asked and nothing else",
+            hint=f"name the run itself; of {folder}: discern ask, predict or serve",
+        )
     if not (folder / CONFIG).is_file():
         problem = (
             f"{folder} is no run folder: it has no {CONFIG}" if folder.is_dir() else f"there is no run folder {folder}"

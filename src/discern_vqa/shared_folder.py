@@ -85,6 +85,20 @@ def share(run: Path, out: Path, licence: str = "") -> Shared:
     return read(out)
 
 
+def copy_trust(run: Path, out: Path, licence: str = "") -> None:
+    """Copies what says how far a run's answers are to be believed into another folder: its calibration, what is outside
+    its training data, and its model card if it has one; without folders of this machine. licence: as of `share`."""
+    for name in ("calibration.json", "ood.json", "scope.json"):
+        if (run / name).is_file():
+            content = without_paths(read_json(run / name))
+            atomic_write_text(out / name, json.dumps(content, indent=1, ensure_ascii=False))
+    for name in ("ood.safetensors", "scope.safetensors"):
+        if (run / name).is_file():
+            shutil.copyfile(run / name, out / name)
+    if (run / card.CARD).is_file():
+        _write_card(run, out, licence)
+
+
 def read(folder: Path) -> Shared:
     """What is in a shareable folder. Raises RunError: it holds a file that such a folder does not have."""
     folder = Path(folder)

@@ -12,26 +12,24 @@ classes (softmax, averaged over views), of a generated answer, or of a candidate
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from discern_vqa.answering.classified import NAMED, classified, classified_by_type
 from discern_vqa.answering.decisions import Decided, decide_all, in_order
 from discern_vqa.data.answer_tokens import END, Writer
 from discern_vqa.data.answers import Answer, normaliser
 from discern_vqa.data.batch import Batcher, Inputs
-from discern_vqa.data.sample import CLOSED, OPEN, Sample
+from discern_vqa.data.sample import Sample
 from discern_vqa.division import Place
 from discern_vqa.errors import ConfigError
 from discern_vqa.nn.decoder import Generated, beam_search, rank_answers
 
 RANKED = 128
 """`rank` scores so many answers in full: the likeliest by their first token."""
-NAMED = 10
-"""So many answers are kept with their scores; of a classifier's, the rest share what is left."""
 
 
 @dataclass(eq=False)
@@ -54,27 +52,12 @@ class Answering:
         return answers
 
     def classify(self) -> list[Answer]:
-        return [self._classified(row, "classify") for row in self.decided.probabilities.tolist()]
+        return classified(self.decided.probabilities.numpy(), self.batcher.vocabulary)
 
     def classify_typed(self) -> list[Answer]:
-        """See the module. The score is a probability among the answers that are left."""
-        vocabulary = self.batcher.vocabulary
-        kinds = list(enumerate(vocabulary.kinds))
-        may = {
-            wanted: torch.tensor([kind in (wanted, "both", "") and vocabulary.may(place) for place, kind in kinds])
-            for wanted in (OPEN, CLOSED)
-        }
-        answers = []
-        for row, is_open in zip(self.decided.probabilities, self.is_open.tolist(), strict=True):
-            allowed = may[OPEN if is_open else CLOSED]
-            if len(allowed) != len(row) or not bool(allowed.any()):  # a table that does not know the kinds
-                answers.append(self._classified(row.tolist(), "classify_typed"))
-                continue
-            row = row * allowed
-            answer = self._classified((row / row.sum().clamp(min=1e-12)).tolist(), "classify_typed")
-            named = answer.alternatives[: int(allowed.sum())]
-            answers.append(replace(answer, alternatives=named, others=int(allowed.sum()) - len(named)))
-        return answers
+        """See the module and `classified_by_type`."""
+        is_open = self.is_open.tolist()
+        return classified_by_type(self.decided.probabilities.numpy(), is_open, self.batcher.vocabulary)
 
     def generate(self) -> list[Answer]:
         answers = []
@@ -159,9 +142,6 @@ class Answering:
     def _writer(self) -> Writer:
         assert self.batcher.writer is not None
         return self.batcher.writer
-
-    def _classified(self, row: list[float], mode: str) -> Answer:
-        return replace(Answer.from_scores(row, self.batcher.vocabulary, NAMED), mode=mode)
 
 
 def tune_hybrid(answering: Answering, normalise: str) -> tuple[float, dict[str, float]]:

@@ -50,7 +50,7 @@ AskedRun = Annotated[
     typer.Argument(
         parser=_asked_run,
         metavar="RUN",
-        help="A run folder, or hf://ORG/NAME of the Hugging Face hub.",
+        help="A run folder, an export to ONNX, or hf://ORG/NAME of the Hugging Face hub.",
     ),
 ]
 

@@ -12,11 +12,11 @@ from discern_vqa.commands._archive import DicomWeb, Instance, Series, Study, ima
 from discern_vqa.commands._output import AskedRun, Mode, PrintJson, say_next
 from discern_vqa.data.judged import shown_share
 from discern_vqa.errors import ConfigError
-from discern_vqa.run_folder import require_run
+from discern_vqa.run_folder import is_onnx, require_asked
 
 if TYPE_CHECKING:
     from discern_vqa.data.answers import Answer
-    from discern_vqa.evaluation.predict import Predictor
+    from discern_vqa.evaluation.asked_run import AskedRun
     from discern_vqa.fitting.cases import Case
 
 DISCLAIMER = "Research software: not for diagnosis."
@@ -55,7 +55,7 @@ def ask(
                 f"an image file ({image}) and an archive are both named",
                 hint=f'discern ask {run} --dicomweb {dicomweb} --study {study or "UID"} "{question}"',
             )
-        require_run(run, finished=False)
+        require_asked(run, finished=False)
         with image_of_study(dicomweb, study, series, instance) as (fetched, lines):
             if not as_json:  # what is printed as JSON is often kept
                 typer.echo("\n".join(lines))
@@ -73,12 +73,16 @@ def _ask(run: Path, image: Path, question: str, as_json: bool, mode: str, simila
     with decoded_once():
         # A mistyped image is told before torch and the model are loaded, a mistyped run first of all.
         part = seen(image) if run.is_dir() else ""
-        from discern_vqa.evaluation.opening import open_run
+        from discern_vqa.evaluation.opening import open_to_ask
 
-        predictor = open_run(run)
+        predictor = open_to_ask(run)
         answer = predictor.ask(image, question, mode)
         cases: list[Case] = []
         if similar:
+            if is_onnx(run):
+                raise ConfigError(
+                    f"{run} is an export, which has no similar cases", hint="ask the run, or leave it out"
+                )
             from discern_vqa.evaluation.similar_cases import SimilarCases
 
             cases = SimilarCases.of(predictor).nearest(image, question, similar)
@@ -86,18 +90,15 @@ def _ask(run: Path, image: Path, question: str, as_json: bool, mode: str, simila
         typer.echo(part, err=True)
     _say_if_uncalibrated(predictor)
     typer.echo(_as_json(answer, cases) if as_json else _as_text(answer, cases))
-    if not as_json and predictor.run.recipe.is_baseline:
+    if not as_json and not predictor.has_heat_maps:
         say_next("predict", str(run), "QUESTIONS.csv", "--out", "ANSWERS.csv", err=True)
     elif not as_json:
         say_next("explain", str(run), str(image), question, "--out", "map.png", err=True)
 
 
-def _say_if_uncalibrated(predictor: "Predictor") -> None:
-    from discern_vqa.trust.calibration import not_yet
-
+def _say_if_uncalibrated(predictor: "AskedRun") -> None:
     if predictor.calibration is None:
-        refit = predictor.run.recipe.data.refit != "none"
-        typer.echo(not_yet(predictor.run.folder, refit), err=True)
+        typer.echo(predictor.uncalibrated, err=True)
 
 
 def _as_text(answer: "Answer", cases: "list[Case]") -> str:
@@ -121,7 +122,7 @@ def _note(text: str) -> str:
 
 
 def _as_json(answer: "Answer", cases: "list[Case]") -> str:
-    from discern_vqa.evaluation.predict import trusted
+    from discern_vqa.evaluation.asked_run import trusted
 
     score = None if math.isnan(answer.score) else answer.score
     fields = {"answer": answer.text, "score": score, "alternatives": answer.alternatives, "mode": answer.mode}

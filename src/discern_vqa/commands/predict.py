@@ -12,7 +12,7 @@ from discern_vqa.commands._sets import parsed
 from discern_vqa.commands.answers import DISCLAIMER
 from discern_vqa.errors import ConfigError, DiscernError
 from discern_vqa.files import read_json
-from discern_vqa.run_folder import CONFIG, require_run
+from discern_vqa.run_folder import CONFIG, is_onnx, require_asked
 
 if TYPE_CHECKING:
     from discern_vqa.evaluation.predict_file import Predicted
@@ -61,7 +61,7 @@ def predict(
         raise ConfigError("predict writes to one file", hint=f"discern predict {run} {questions} --out answers.csv")
     target = out or to
     assert target is not None
-    require_run(run, finished=False)
+    require_asked(run, finished=False)
     from discern_vqa.evaluation.answer_table import check_out
     from discern_vqa.evaluation.predict_file import check, predict_file
     from discern_vqa.evaluation.questions import look_through
@@ -74,11 +74,11 @@ def predict(
     typed["--dicomweb"] = [dicomweb] if dicomweb else []
     words = ["discern", "predict", str(run), str(questions), "--out", str(target)]
     words += [word for name, values in typed.items() for value in values for word in (name, value)]
-    from discern_vqa.evaluation.opening import open_run
+    from discern_vqa.evaluation.opening import open_to_ask
 
     command = shlex.join([*words, "--resume"])
     with profiled(profile), open_archive(dicomweb, command) as bring, progress_bars() as progress:
-        predictor = open_run(run)
+        predictor = open_to_ask(run)
         made = predict_file(
             predictor,
             given,
@@ -89,14 +89,13 @@ def predict(
             progress=lambda done, total: progress("answering", done, total),
             bring=bring,
         )
-    from discern_vqa.trust.calibration import not_yet
-
-    is_calibrated, is_refit = predictor.calibration is not None, predictor.run.recipe.data.refit != "none"
-    for note in [*made.notes, *([] if is_calibrated else [not_yet(run, is_refit)])]:
+    is_calibrated, is_refit = predictor.calibration is not None, predictor.is_refit
+    for note in [*made.notes, *([] if is_calibrated else [predictor.uncalibrated])]:
         typer.echo(f"NOTE: {note}", err=True)
     typer.echo(_counted(made))
     typer.echo(f"predictions: {target}\n{DISCLAIMER}")
-    say_next(*(["report", str(run)] if is_calibrated else ["calibrate", str(run), *["--folds", "5"] * is_refit]))
+    if not is_onnx(run):
+        say_next(*(["report", str(run)] if is_calibrated else ["calibrate", str(run), *["--folds", "5"] * is_refit]))
     raise typer.Exit(NOTHING_ANSWERED if made.errors == made.rows else DONE)
 
 

@@ -1,25 +1,45 @@
 """The verbs that make a run ready for others: export, push."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from discern_vqa.commands._output import Run, say_next
+from discern_vqa.commands._output import MovedData, Run, say_next
+from discern_vqa.errors import ConfigError
 
 Licence = Annotated[str, typer.Option("--license", help="The weights' licence, as the hub names it (cc-by-4.0, ...).")]
+
+
+class Format(StrEnum):
+    """What `export` writes."""
+
+    RUN = "run"
+    ONNX = "onnx"
 
 
 def export(
     run: Run,
     out: Annotated[Path, typer.Argument(help="The folder to write.")],
     licence: Licence = "",
+    to: Annotated[Format, typer.Option(help="run: a run folder; onnx: graphs that answer without torch.")] = Format.RUN,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="With --to onnx: weights of 8 bits, if they are as good.")
+    ] = False,
+    data: MovedData = None,
 ) -> None:
     """Write a run as a folder for others.
 
     It holds what answers, its calibration and its model card; no question, no log, no folder of this machine. The
-    folder opens as a run (`discern ask DIR IMAGE QUESTION`) and is what `discern push` uploads.
+    folder opens as a run (`discern ask DIR IMAGE QUESTION`) and is what `discern push` uploads. With --to onnx it holds
+    graphs for onnxruntime, compared with the run on 32 of its held-out questions; ask, predict and serve take it.
     """
+    if to is Format.ONNX:
+        _export_onnx(run, out, licence, int8, data)
+        return
+    if int8 or data is not None:
+        raise ConfigError(f"{'--int8' if int8 else '--data'} is for --to onnx", hint="add --to onnx, or leave it out")
     from discern_vqa.shared_folder import share
 
     shared = share(run, out, licence)
@@ -27,6 +47,27 @@ def export(
         typer.echo(f"  {name}")
     typer.echo(f"{out}: {len(shared.files)} files, {shared.size / 2**20:.1f} MiB, licence {shared.licence}")
     typer.echo(f"texts of the training data in it: {_counted(shared.texts)}")
+
+
+def _export_onnx(run: Path, out: Path, licence: str, int8: bool, data: Path | None) -> None:
+    from discern_vqa.onnx_export.export import export as export_onnx
+
+    made = export_onnx(
+        run, out, data=data, int8=int8, licence=licence, say=lambda text: typer.echo(f"{text} ...", err=True)
+    )
+    for name, size in made.files.items():
+        taken = made.ms.get(name.removesuffix(".onnx"))
+        told = f"  {taken['onnxruntime']:.1f} ms (torch {taken['torch']:.1f} ms)" if taken else ""
+        typer.echo(f"  {name}  {size / 2**20:.1f} MiB{told}")
+    parity = made.parity
+    typer.echo(
+        f"{parity.same_answers} of {parity.questions} {parity.part} questions get the run's answer, in batches of"
+        f" {', '.join(map(str, parity.batches))}; the largest difference between probabilities is"
+        f" {parity.largest_difference:.1g}"
+    )
+    if made.int8 is not None:
+        typer.echo(made.int8.in_words)
+    say_next("ask", str(out), "IMAGE", "QUESTION")
 
 
 def push(
@@ -47,7 +88,6 @@ def push(
     import tempfile
 
     from discern_vqa import hub
-    from discern_vqa.errors import ConfigError
     from discern_vqa.shared_folder import share
 
     repo = hub.repository(name)

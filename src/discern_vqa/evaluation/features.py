@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from discern_vqa.data.batch import Batcher
 from discern_vqa.data.sources import Key
-from discern_vqa.data.text import UNKNOWN, Tokens, WordTokenizer
+from discern_vqa.data.text import BEGIN, END, UNKNOWN, Tokens, WordTokenizer
 
 _BATCH = 32
 _UNREAD = 10.0  # one unknown word in ten turns a question's vector by 45 degrees
@@ -48,13 +48,25 @@ def question_vectors(model: Any, batcher: Batcher, questions: Sequence[str]) -> 
 
 def _of_text(model: Any, batcher: Batcher, tokens: Tokens, device: torch.device) -> torch.Tensor:
     if batcher.texts is None:
-        h: torch.Tensor = model.text(tokens.ids.to(device), tokens.keep.to(device)).h
-        if not isinstance(batcher.tokenizer, WordTokenizer):
-            return h
-        unread = ((tokens.ids == UNKNOWN) & tokens.words).sum(1) / tokens.words.sum(1).clamp(min=1)
-        return torch.cat([F.normalize(h.float().cpu(), dim=1), _UNREAD * unread[:, None]], dim=1)
-    of_states: torch.Tensor = model.text.sentence(batcher.texts.get(tokens), tokens.keep)
-    return of_states
+        ids, keep = tokens.ids.to(device), tokens.keep.to(device)
+        return vector_of_text(model.text, ids, keep, None, isinstance(batcher.tokenizer, WordTokenizer))
+    return vector_of_text(model.text, tokens.ids, tokens.keep, batcher.texts.get(tokens), False)
+
+
+def vector_of_text(
+    encoder: Any, ids: torch.Tensor, keep: torch.Tensor, states: torch.Tensor | None, is_words: bool
+) -> torch.Tensor:
+    """(B, c) of the texts ids (B, M), whose tokens are at `keep`; states (B, M, c): of a frozen encoder. is_words: they
+    were made by a `WordTokenizer`."""
+    if states is not None:
+        of_states: torch.Tensor = encoder.sentence(states, keep)
+        return of_states
+    h: torch.Tensor = encoder(ids, keep).h
+    if not is_words:
+        return h
+    words = keep & (ids != BEGIN) & (ids != END)
+    unread = ((ids == UNKNOWN) & words).sum(1) / words.sum(1).clamp(min=1)
+    return torch.cat([F.normalize(h.float(), dim=1), _UNREAD * unread[:, None]], dim=1)
 
 
 def key_of(path: Path) -> Key:

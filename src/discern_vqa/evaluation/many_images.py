@@ -14,20 +14,21 @@ import numpy as np
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.evaluation.features import image_vectors
 from discern_vqa.evaluation.given_image import GIVEN, Given, as_file
 from discern_vqa.evaluation.one_question import single_question
 
 if TYPE_CHECKING:
-    from discern_vqa.evaluation.predict import Predictor
+    from discern_vqa.evaluation.asked_run import AskedRun
 
 BATCH = 64
 """Questions or images at a time."""
+_ANY = "image"
+"""A question, where only the image counts."""
 _EXAMPLE = 'model.ask_many([("chest.png", "Is there a mass?"), ("chest.png", "Where is it?")])'
 
 
-def ask_many(predictor: "Predictor", pairs: Iterable[tuple[Given, str]], mode: str = "") -> list[Answer]:
-    """The answer to each pair of an image and a question, in their order; see `Predictor.ask_many`."""
+def ask_many(predictor: "AskedRun", pairs: Iterable[tuple[Given, str]], mode: str = "") -> list[Answer]:
+    """The answer to each pair of an image and a question, in their order; see `AskedRun.ask_many`."""
     if not isinstance(pairs, Iterable) or isinstance(pairs, GIVEN):
         raise DataError(f"{type(pairs).__name__} is given; expected a list of (image, question)", hint=_EXAMPLE)
     asked = [_checked(place, pair) for place, pair in enumerate(pairs)]
@@ -43,11 +44,11 @@ def ask_many(predictor: "Predictor", pairs: Iterable[tuple[Given, str]], mode: s
     return [answers[place] for place in range(len(asked))]
 
 
-def embed(predictor: "Predictor", images: Iterable[Given]) -> np.ndarray:
-    """(n, c) float32, a row for each image, in their order; see `Predictor.embed`."""
-    if not predictor.run.recipe.is_network:
+def embed(predictor: "AskedRun", images: Iterable[Given]) -> np.ndarray:
+    """(n, c) float32, a row for each image, in their order; see `AskedRun.embed`."""
+    if predictor.image_size is None:
         raise ConfigError(
-            f"{predictor.run.folder} has no image encoder of its own: its model is {predictor.run.recipe.model.name}",
+            f"{predictor.folder} has no image encoder of its own: it is a baseline or somebody else's model",
             hint="load a run of cmdpi or cmi_mtl",
         )
     if isinstance(images, GIVEN) or not isinstance(images, Iterable):
@@ -57,12 +58,10 @@ def embed(predictor: "Predictor", images: Iterable[Given]) -> np.ndarray:
     for start in range(0, len(given), BATCH):
         with ExitStack() as opened:
             files = [opened.enter_context(as_file(image)) for image in given[start : start + BATCH]]
-            keys = [(os.path.realpath(file), file) for file in files]
-            unique = list(dict(keys).items())
-            vectors = dict(zip(dict(unique), image_vectors(predictor.model, predictor.batcher, unique), strict=True))
-            rows += [vectors[name] for name, _ in keys]
+            vectors, _ = predictor.vectors([single_question(file, _ANY) for file in files])
+            rows.append(vectors)
         predictor.forget([])
-    return np.stack(rows) if rows else np.zeros((0, 0), np.float32)
+    return np.concatenate(rows) if rows else np.zeros((0, 0), np.float32)
 
 
 def _checked(place: int, pair: object) -> tuple[Given, str]:

@@ -1,22 +1,37 @@
-"""A run folder, opened to be asked: a network's, a baseline's or somebody else's model's, by what its recipe names."""
+"""A run folder, opened to be asked: a network's, a baseline's or somebody else's model's, by what its recipe names; or
+the export of one. torch is imported when a run is opened."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.run import Run
+from discern_vqa import run_folder
 
-if TYPE_CHECKING:  # the readers of data sets and the baselines take as long to import as the model takes to answer
+if TYPE_CHECKING:  # torch, the readers of data sets and the baselines: whoever needs them imports them
+    from discern_vqa.evaluation.asked_run import AskedRun
+    from discern_vqa.evaluation.predict import Predictor
     from discern_vqa.recipe_samples import Samples
+    from discern_vqa.run import Run
 
 
-def open_run(folder: Path, device: str | None = None, *, calibrated: bool = True) -> Predictor:
+def open_to_ask(folder: Path) -> "AskedRun":
+    """As `open_run`, and opens what `discern export --to onnx` wrote too, without torch. Raises as it does."""
+    if run_folder.is_onnx(folder):
+        from discern_vqa.evaluation.predict_onnx import OnnxPredictor
+
+        return OnnxPredictor.open(Path(folder))
+    return open_run(folder)
+
+
+def open_run(folder: Path, device: str | None = None, *, calibrated: bool = True) -> "Predictor":
     """Loads a finished run, with its calibration and its out-of-distribution detector if it has them.
 
     device: where a network answers; None: the GPU where torch finds one, else the CPU. calibrated: False leaves out
     `calibration.json` and the detector, which may be broken or out of date. Raises RunError where the folder is no
     finished run, or one of its files is damaged.
     """
+    from discern_vqa.evaluation.predict import Predictor
+    from discern_vqa.run import Run
+
     run = Run.open(folder)
     kind: type[Predictor] = Predictor
     if run.recipe.is_baseline:
@@ -26,7 +41,7 @@ def open_run(folder: Path, device: str | None = None, *, calibrated: bool = True
     return kind.of(run, device, calibrated)
 
 
-def data_root(run: Run, data: Path | None = None) -> Path:
+def data_root(run: "Run", data: Path | None = None) -> Path:
     """The data set's folder: `data`; none: where it lay when the run was made, then where data is looked for."""
     from discern_vqa.recipe_samples import find_root
 
@@ -34,7 +49,7 @@ def data_root(run: Run, data: Path | None = None) -> Path:
     return run.root if data is None and knows_where and run.root.exists() else find_root(run.recipe.data, data)
 
 
-def samples_of(run: Run, data: Path | None = None) -> "Samples":
+def samples_of(run: "Run", data: Path | None = None) -> "Samples":
     """The samples of the run's recipe; `data` as in `data_root`, or a data.toml that says how they are read now."""
     from discern_vqa import data_file
     from discern_vqa.recipe_samples import Samples

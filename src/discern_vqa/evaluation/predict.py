@@ -1,6 +1,6 @@
 """Answers from a run: one question, a file, or a split; with its images, without, or with somebody else's."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,10 +18,10 @@ from discern_vqa.data.batch import Batcher
 from discern_vqa.data.bounded import PerText
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import ImageSource, StateSource
-from discern_vqa.evaluation import many_images
+from discern_vqa.evaluation.asked_run import AskedRun, Reads
 from discern_vqa.evaluation.features import image_vectors, question_vectors
-from discern_vqa.evaluation.given_image import Given, as_file
-from discern_vqa.evaluation.one_question import single_question
+from discern_vqa.evaluation.given_image import Given
+from discern_vqa.files import sha256_of
 from discern_vqa.nn.encoders.engines import FrozenImages, frozen_texts
 from discern_vqa.nn.encoders.timing import time_encoders
 from discern_vqa.run import WEIGHTS, Run
@@ -33,9 +33,6 @@ if TYPE_CHECKING:  # imports nothing that a single question does not need
     from discern_vqa.evaluation.explain import Explained
     from discern_vqa.measurements import Shown
 
-_QUOTED = 60
-"""So many letters at either end are quoted of what was not read."""
-
 
 class Answered(Protocol):
     """All that a run says about some questions (`answering.modes.Answering`, `predict_baseline.BaselineAnswering`)."""
@@ -45,7 +42,7 @@ class Answered(Protocol):
 
 
 @dataclass(eq=False)
-class Predictor:
+class Predictor(AskedRun):
     """An open run with its model in memory."""
 
     shows: ClassVar[tuple["Shown", ...]] = ("real", "blank", "noise")  # the images that can be shown
@@ -70,78 +67,57 @@ class Predictor:
         detector = read_detector(run.folder, run.folder / WEIGHTS) if calibrated else None
         return cls(run, model, answering_batcher(run, model), calibration, detector)
 
-    def ask(self, image: Given, question: str, mode: str = "") -> Answer:
-        """The answer to one question about one image; `Answer.verdict` says whether it is to be given at all. Raises
-        DataError, ImageError, ConfigError.
-
-        image: its file, the bytes of one, an image of Pillow, or an array (`evaluation.given_image.Given`). mode: a way
-        of answering; none: the recipe's.
-        """
-        with as_file(image) as file:
-            return self.answer_judged([single_question(file, question)], mode)[0]
-
-    def ask_many(self, pairs: Iterable[tuple[Given, str]], mode: str = "") -> list[Answer]:
-        """The answers to pairs of an image and a question, in their order; each is what `ask` gives.
-
-        An image that occurs in several pairs is decoded and encoded once. Raises as `ask`; the message names the pair,
-        counted from 1, and then no pair is answered.
-        """
-        return many_images.ask_many(self, pairs, mode)
-
-    def embed(self, images: Iterable[Given]) -> np.ndarray:
-        """(n, c) float32, a row for each image, in their order: the vector by which the run compares images.
-
-        Of a frozen encoder it is the encoder's own global state, before anything that this run has learned; of an
-        encoder that was trained, if only its last layers, its global feature h. Rows are not normalised. Raises
-        ImageError; ConfigError for a baseline's run and that of somebody else's model, which have no image encoder of
-        their own; DataError where one image is given instead of a list.
-        """
-        return many_images.embed(self, images)
+    @property
+    def folder(self) -> Path:
+        return self.run.folder
 
     def explain(self, image: Given, question: str, method: str = "auto") -> "Explained":
-        """The answer to one question with a heat map of what it rests on, and what such maps were measured to be worth
-        for this run (`evaluation.explain.explain`): `grid` is (h, w) over the square that the model looks at, and
-        `over(image.size)` the map over the image."""
+        """See AskedRun."""
         from discern_vqa.evaluation.explain import explain
 
         return explain(self, image, question, method)
 
-    def answer_judged(self, samples: Sequence[Sample], mode: str = "") -> list[Answer]:
-        """All that is known of each answer: as `answer`, `judged`, `placed` and `noted`."""
-        judged = [self.judged(answer, mode) for answer in self.answer(samples, mode=mode)]
-        return self.noted(samples, self.placed(samples, judged))
+    @property
+    def own_mode(self) -> str:
+        return str(self.run.recipe.run.mode)
 
-    def judged(self, answer: Answer, mode: str = "") -> Answer:
-        """The answer with how far it is to be believed, as it is where the run is not calibrated. A run is calibrated
-        for its own way of answering; in any other way its answers are not judged."""
-        own = mode in ("", self.run.recipe.run.mode)
-        return self.calibration.judge(answer) if self.calibration and own else answer
+    @property
+    def weights_sha256(self) -> str:
+        return sha256_of(self.run.folder / WEIGHTS)
 
-    def placed(self, samples: Sequence[Sample], answers: Sequence[Answer]) -> list[Answer]:
-        """The answers with whether their images and questions are like those that the run learned from; as they are
-        where the run does not know (see `trust/ood.py`)."""
-        if self.detector is None or not samples:
-            return list(answers)
+    @property
+    def is_refit(self) -> bool:
+        return self.run.recipe.data.refit != "none"
+
+    @property
+    def has_heat_maps(self) -> bool:
+        return True
+
+    @property
+    def explains(self) -> tuple[str, ...]:
+        from discern_vqa.attribution import methods
+
+        return tuple(methods.offered(self.model))
+
+    @property
+    def finds_similar(self) -> bool:
+        return True
+
+    @property
+    def image_size(self) -> int | None:
+        return int(self.model.image.size)
+
+    @property
+    def reading(self) -> tuple[Reads, int] | None:
+        return None if self.batcher is None else (self.batcher.tokenizer, self.batcher.length)
+
+    def vectors(self, samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
+        """See AskedRun; each image is looked at once."""
         paths = {sample.image: sample.path for sample in samples}
         rows = {image: row for row, image in enumerate(paths)}
         vectors = image_vectors(self.model, self.batcher, list(paths.items()))
-        images = vectors[[rows[sample.image] for sample in samples]]
         texts = question_vectors(self.model, self.batcher, [sample.question for sample in samples])
-        judged = self.detector.judge(images, texts)
-        return [replace(answer, within=within) for answer, within in zip(answers, judged, strict=True)]
-
-    def noted(self, samples: Sequence[Sample], answers: Sequence[Answer]) -> list[Answer]:
-        """The answers with a note where a question is longer than what the model reads. A baseline reads every word."""
-        if self.batcher is None:
-            return list(answers)
-        tokenizer, length = self.batcher.tokenizer, self.batcher.length
-        if not tokenizer.count_cut([sample.question for sample in samples], length):
-            return list(answers)
-        unread = [tokenizer.unread(sample.question, length) for sample in samples]
-        return [
-            replace(answer, notes=(*answer.notes, _not_read(part))) if part else answer
-            for answer, part in zip(answers, unread, strict=True)
-        ]
+        return vectors[[rows[sample.image] for sample in samples]], texts
 
     def answer(self, samples: Sequence[Sample], shown: "Shown" = "real", seed: int = 0, mode: str = "") -> list[Answer]:
         """One answer for each sample. `shown`: "blank" shows a grey image instead of each, "noise" its
@@ -169,26 +145,6 @@ class Predictor:
         """The run's batcher with another source of images before its own."""
         changed: Batcher = replace(self.batcher, images=source(self.batcher.images))
         return changed
-
-    def predict_file(
-        self, questions: Path, out: Path, progress: Callable[[int, int], None] | None = None, mode: str = ""
-    ) -> int:
-        """Answers every row of a table of questions (CSV, Excel, JSON Lines) into `out`, whose ending says how it is
-        written (see `predict_file` and `answer_table`). Returns how many rows. A row that cannot be answered has its
-        reason in `error`. Raises DataError and ConfigError for a file that cannot be read or written as a whole, and
-        where `out` is the file of questions or one of the run's."""
-        from discern_vqa.evaluation.predict_file import predict_file
-        from discern_vqa.evaluation.questions import look_through
-
-        given, out = look_through(Path(questions)), Path(out)
-        return predict_file(self, given, out, mode=mode, progress=progress).rows
-
-    def line_of(self, answer: Answer) -> dict[str, Any]:
-        """An answer as a line of JSON has it: `prediction`, `score`, `alternatives`, `others`, `mode`, and what a
-        calibrated run says of it."""
-        line = {"prediction": answer.text, "score": round(answer.score, 4)}
-        line["alternatives"] = [[text, round(score, 4)] for text, score in answer.alternatives]
-        return line | {"others": answer.others, "mode": answer.mode} | trusted(answer)
 
     def forget(self, samples: Sequence[Sample]) -> None:
         """Frees what is kept of images, but for those that were asked about last: memory does not grow with the number
@@ -220,20 +176,3 @@ def answering_batcher(run: Run, model: Any) -> Batcher:
     if batcher.texts is not None:
         texts, model.text.once = AnsweringTexts(frozen_texts(model.text)), PerText(TEXT_BYTES)
     return replace(batcher, images=images, texts=texts)
-
-
-def _not_read(part: str) -> str:
-    short = part if len(part) <= 2 * _QUOTED else f"{part[:_QUOTED]} ... {part[-_QUOTED:]}"
-    words = len(part.split())
-    return f"the question is longer than the model reads; {words:,} words of it were not read: {short!r}"
-
-
-def trusted(answer: Answer) -> dict[str, Any]:
-    """How far an answer is to be believed, for a line of JSON: the fields of its verdict, `outside` and `typical` where
-    the run knows what it learned from, and `notes` where there are any. What it does not know is not there."""
-    fields = answer.verdict.fields() if answer.judged is not None or answer.within is not None else {}
-    if (within := answer.within) is not None:
-        typical = {"image": within.image, "question": within.question}
-        fields["outside"] = list(within.outside)
-        fields["typical"] = {kind: round(share, 4) for kind, share in typical.items() if share is not None}
-    return fields | ({"notes": list(answer.notes)} if answer.notes else {})

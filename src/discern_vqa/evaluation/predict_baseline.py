@@ -52,6 +52,26 @@ class BaselinePredictor(Predictor):
             raise RunError(what, hint="restore the files, or train it again") from error
         return cls(run, model, None, read_if_there(run.folder, run.folder / WEIGHTS) if calibrated else None)
 
+    @property
+    def own_mode(self) -> str:
+        return MODE
+
+    @property
+    def has_heat_maps(self) -> bool:
+        return False
+
+    @property
+    def explains(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def finds_similar(self) -> bool:
+        return self.run.recipe.model.name in ("baselines.retrieval", "baselines.kernel_ridge")
+
+    @property
+    def image_size(self) -> int | None:
+        return None
+
     def answering(self, samples: Sequence[Sample], shown: Shown = "real", seed: int = 0) -> BaselineAnswering:
         """See Predictor. A blank image has no name, and nobody has seen it."""
         asked = list(samples)

@@ -20,11 +20,10 @@ from discern_vqa.evaluation.questions import Asked, Questions
 from discern_vqa.files import sha256_of
 from discern_vqa.paths import refuse_own_input
 from discern_vqa.reading.shapes import LINES
-from discern_vqa.run_folder import WEIGHTS
 from discern_vqa.timers import timed
 
 if TYPE_CHECKING:
-    from discern_vqa.evaluation.predict import Predictor
+    from discern_vqa.evaluation.asked_run import AskedRun
 
 BATCH = 64
 
@@ -57,7 +56,7 @@ def check(run: Path, questions: Path, out: Path) -> None:
 
 
 def predict_file(
-    predictor: "Predictor",
+    predictor: "AskedRun",
     questions: Questions,
     out: Path,
     *,
@@ -78,12 +77,12 @@ def predict_file(
         RunError: an interrupted run is there and `resume` is not given, or it is of other questions or another model;
             nothing of a whole batch could be answered, for a reason that is not in its rows.
     """
-    check(predictor.run.folder, questions.path, out)
+    check(predictor.folder, questions.path, out)
     check_out(out, questions.count)
     if mode and mode not in predictor.modes:
         raise ConfigError(f"the run cannot answer by {mode!r}", hint=f"it has: {', '.join(predictor.modes)}")
     errors, first_error, remarked = 0, "", list[str]()
-    weights = sha256_of(predictor.run.folder / WEIGHTS)
+    weights = predictor.weights_sha256
     with Journal(out, _identity(predictor, questions, mode), BATCH, questions.count) as journal:
         journal.begin(resume, command)
         to_come = islice(questions.rows(), journal.done, None)
@@ -132,7 +131,7 @@ def _own_names(questions: Questions, out: Path) -> list[str]:
     ]
 
 
-def _answered(predictor: "Predictor", rows: Sequence[Asked], mode: str, command: str) -> list[dict[str, Any]]:
+def _answered(predictor: "AskedRun", rows: Sequence[Asked], mode: str, command: str) -> list[dict[str, Any]]:
     """A line for each row: the answer, or why there is none."""
     places = [place for place, asked in enumerate(rows) if asked.sample is not None]
     lines: list[dict[str, Any]] = [{"error": asked.problem} for asked in rows]
@@ -173,9 +172,9 @@ def _answered(predictor: "Predictor", rows: Sequence[Asked], mode: str, command:
     return lines
 
 
-def _identity(predictor: "Predictor", questions: Questions, mode: str) -> str:
+def _identity(predictor: "AskedRun", questions: Questions, mode: str) -> str:
     """A digest of all that the answers depend on but the images."""
-    folder = predictor.run.folder
+    folder = predictor.folder
     files = sorted(file for pattern in ("*.json", "*.safetensors") for file in folder.glob(pattern))
     judged = ("predictions", "scores", "explanation", "features", "audit")
     about = [(file.name, sha256_of(file)) for file in files if not file.name.startswith(judged)]

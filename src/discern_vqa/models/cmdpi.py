@@ -184,9 +184,12 @@ class Model(ModelBase):
         used, v_used, may_used = self._used(v, may)
         for block in self.blocks:
             v_used = block(v_used, may_used)
-        v = v_used.new_zeros(v.shape)
-        v[:, used] = v_used
-        return Reconstruction(H_out=v, h_ans=v[torch.arange(len(v), device=v.device), self.slot(keep)])
+        if v_used.shape[1] < v.shape[1]:
+            v = v_used.new_zeros(v.shape)
+            v[:, used] = v_used
+        else:
+            v = v_used
+        return Reconstruction(H_out=v, h_ans=v[torch.arange(v.shape[0], device=v.device), self.slot(keep)])
 
     def answer_alone(self, h: Tensor, H_img: Tensor, H_txt: Tensor, keep: Tensor) -> Tensor:
         """(B, d) the state of the answer slot, as `recnet` gives it; nothing else of the last layer is computed."""
@@ -199,6 +202,8 @@ class Model(ModelBase):
     def _used(self, v: Tensor, may: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Which positions (T,) any row of the batch may attend to, and v and may there: the others change nothing; with
         short questions they are a fifth."""
+        if torch.compiler.is_exporting():  # how many there are depends on the numbers, and a graph has fixed shapes
+            return may.new_ones(may.shape[1]), v, may
         used = may.any(0)
         return used, v[:, used], may[:, used]
 
@@ -208,19 +213,19 @@ class Model(ModelBase):
         keep = keep.clone()
         if self.config.readings.answer_slot == "last_text":
             keep[:, -1] = True
-        may = [keep.new_ones(len(h), 1 + H_img.shape[1]), keep]
+        may = [keep.new_ones(h.shape[0], 1 + H_img.shape[1]), keep]
         if self.config.readings.answer_slot == "ans_token":
-            parts.append(self.ans_token.expand(len(h), 1, -1).to(h.dtype))
-            may.append(keep.new_ones(len(h), 1))
+            parts.append(self.ans_token.expand(h.shape[0], 1, -1).to(h.dtype))
+            may.append(keep.new_ones(h.shape[0], 1))
         return self.enter(torch.cat(parts, dim=1)) + self.pos, torch.cat(may, dim=1)
 
     def slot(self, keep: Tensor) -> Tensor:
         """(B,) the position of T at which the answer is read (A1)."""
         if self.config.readings.answer_slot == "global":
-            return keep.new_zeros(len(keep), dtype=torch.int64)
+            return keep.new_zeros(keep.shape[0], dtype=torch.int64)
         if self.config.readings.answer_slot == "eot":
             return keep.sum(1) + self.image.cells
-        return torch.full((len(keep),), len(self.pos) - 1, device=keep.device)
+        return torch.full((keep.shape[0],), len(self.pos) - 1, device=keep.device)
 
     # -- Eq. 4 -------------------------------------------------------------------------------------------------------
 

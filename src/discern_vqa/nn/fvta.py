@@ -151,7 +151,7 @@ class Fvta(nn.Module):
 
         looked (B, K, 1 + N); winner (B,) of `winner`.
         """
-        return looked[torch.arange(len(winner), device=winner.device), winner, 1:]
+        return looked[torch.arange(winner.shape[0], device=winner.device), winner, 1:]
 
     def similarities(self, images: Tensor, texts: Tensor) -> Tensor:
         """s_ij = max_k <q_ik, t_j> / tau, (I, J); images (I, K, e), texts (J, e)."""

@@ -73,10 +73,10 @@ class QueryTransformer(nn.Module):
         words (B, M, d), keep (B, M) True = a real one: further queries, which the learned ones may attend to and
         which do not come back (a query transformer that knows the question). maps: also say where each query looked.
         """
-        K, z, may = len(self.queries), self.queries.expand(len(seen), -1, -1), None
+        K, z, may = len(self.queries), self.queries.expand(seen.shape[0], -1, -1), None
         if words is not None:
             z = torch.cat([z, words], dim=1)
-            may = torch.cat([keep.new_ones(len(z), K), keep], dim=1) if keep is not None else None
+            may = torch.cat([keep.new_ones(z.shape[0], K), keep], dim=1) if keep is not None else None
         z = self.drop(self.enter(z))
         looked: list[Tensor] = []
         for module in self.blocks:

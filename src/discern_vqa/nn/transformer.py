@@ -76,7 +76,7 @@ class PostNormBlock(nn.Module):
         """As `forward`, of one position of each row alone, place (B,): (B, d). A last layer of which no more is read
         costs a sixth."""
         width = v.shape[-1]
-        one = v[torch.arange(len(v), device=v.device), place][:, None]
+        one = v[torch.arange(v.shape[0], device=v.device), place][:, None]
         q = rearrange(
             F.linear(one, self.qkv.weight[:width], self.qkv.bias[:width]), "b t (a e) -> b a t e", a=self.heads
         )

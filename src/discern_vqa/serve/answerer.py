@@ -19,8 +19,8 @@ from discern_vqa.serve.tasks import SimilarCase
 
 if TYPE_CHECKING:
     from discern_vqa.dicom_out.reported import HeatMap
+    from discern_vqa.evaluation.asked_run import AskedRun
     from discern_vqa.evaluation.explain import Explained
-    from discern_vqa.evaluation.predict import Predictor
 
 log = logging.getLogger("discern.serve")
 Result = TypeVar("Result")
@@ -65,9 +65,9 @@ class Answerer:
 
     def __init__(self, runs: Mapping[str, Path]) -> None:
         """Opens all runs. Raises RunError."""
-        from discern_vqa.evaluation.opening import open_run
+        from discern_vqa.evaluation.opening import open_to_ask
 
-        self.predictors: dict[str, Predictor] = {name: open_run(folder) for name, folder in runs.items()}
+        self.predictors: dict[str, AskedRun] = {name: open_to_ask(folder) for name, folder in runs.items()}
         self._cases = CaseIndexes()
 
     def answer(self, questions: Sequence[Question]) -> list[Answer | DiscernError]:
@@ -140,7 +140,7 @@ class Answerer:
     def facts(self) -> dict[str, RunFacts]:
         return {name: _facts(predictor) for name, predictor in self.predictors.items()}
 
-    def _together(self, predictor: "Predictor", samples: Sequence[Sample], mode: str) -> list[Answer | DiscernError]:
+    def _together(self, predictor: "AskedRun", samples: Sequence[Sample], mode: str) -> list[Answer | DiscernError]:
         try:
             return list(_guarded(lambda: predictor.answer_judged(samples, mode)))
         except DiscernError as error:
@@ -187,14 +187,8 @@ def _guarded(work: Callable[[], Result]) -> Result:
         ) from error
 
 
-def _facts(predictor: "Predictor") -> RunFacts:
-    run, calibration = predictor.run, predictor.calibration
-    is_baseline = run.recipe.is_baseline
-    explains: tuple[str, ...] = ()
-    if not is_baseline:
-        from discern_vqa.attribution import methods
-
-        explains = tuple(methods.offered(predictor.model))
+def _facts(predictor: "AskedRun") -> RunFacts:
+    calibration = predictor.calibration
     fitted = None
     if calibration is not None:
         fitted = {
@@ -203,12 +197,12 @@ def _facts(predictor: "Predictor") -> RunFacts:
             "fitted_on": {name: calibration.fitted_on.get(name) for name in ("n", "images")},
         }
     return RunFacts(
-        folder=run.folder,
-        modes=tuple(predictor.modes),
-        mode=run.recipe.run.mode if not is_baseline else predictor.modes[0],
-        size=None if is_baseline else int(predictor.model.image.size),
-        explains=explains,
-        similar=not is_baseline or run.recipe.model.name in ("baselines.retrieval", "baselines.kernel_ridge"),
+        folder=predictor.folder,
+        modes=predictor.modes,
+        mode=predictor.own_mode,
+        size=predictor.image_size,
+        explains=predictor.explains,
+        similar=predictor.finds_similar,
         calibration=fitted,
         detects_outside=predictor.detector is not None,
     )

@@ -8,8 +8,7 @@ from typing import Any
 from starlette.requests import Request
 
 from discern_vqa.errors import DiscernError
-from discern_vqa.files import sha256_of
-from discern_vqa.run_folder import WEIGHTS
+from discern_vqa.run_folder import weights_sha256
 from discern_vqa.serve.access_log import AccessLog
 from discern_vqa.serve.answerer import Answerer, RunFacts
 from discern_vqa.serve.corrections import Corrections
@@ -61,7 +60,7 @@ class Service:
         if opened.exception() is not None:
             return
         for name, folder in self.settings.runs.items():
-            weights = sha256_of(folder / WEIGHTS)
+            weights = weights_sha256(folder)
             self.files[name] = files = RunFiles.read(folder, weights)
             self.metrics.tell_model(name, weights[:16], files.model, __version__)
         self.facts = opened.result()

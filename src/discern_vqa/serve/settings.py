@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from discern_vqa.errors import ConfigError
-from discern_vqa.run_folder import require_run
+from discern_vqa.run_folder import require_asked
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -61,7 +61,7 @@ def named(folders: list[Path]) -> dict[str, Path]:
     """Runs by the names of their folders. Raises ConfigError: two of one name; RunError: one is no finished run."""
     runs: dict[str, Path] = {}
     for folder in folders:
-        require_run(folder, finished=True)
+        require_asked(folder, finished=True)
         name = folder.resolve().name
         if name in runs:
             raise ConfigError(

@@ -11,7 +11,7 @@ from typing import Any
 from discern_vqa.data.answers import Answer
 from discern_vqa.errors import DiscernError
 from discern_vqa.files import from_json, read_json
-from discern_vqa.run_folder import CONFIG, VOCABULARY
+from discern_vqa.run_folder import CONFIG, ONNX, VOCABULARY, is_onnx
 from discern_vqa.serve.answerer import RunFacts
 from discern_vqa.serve.problems import of_error
 from discern_vqa.version import __version__
@@ -69,7 +69,8 @@ class RunFiles:
     @classmethod
     def read(cls, folder: Path, weights: str) -> "RunFiles":
         """Raises RunError where the run's own files are broken; what is optional and broken is left out."""
-        config, vocabulary = read_json(folder / CONFIG), read_json(folder / VOCABULARY)
+        config = read_json(folder / (ONNX if is_onnx(folder) else CONFIG))
+        vocabulary = read_json(folder / VOCABULARY)
         table = vocabulary.get("answers", {})
         answers = table.get("spellings") or table.get("answers") or []
         return cls(

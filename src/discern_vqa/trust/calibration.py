@@ -168,8 +168,8 @@ class Calibration:
             return made
 
 
-def read_if_there(folder: Path, weights: Path) -> Calibration | None:
-    """The calibration of a run's folder, None where there is none.
+def read_if_there(folder: Path, weights: Path | str) -> Calibration | None:
+    """The calibration of a run's folder, None where there is none. weights: the file, or its SHA-256.
 
     Raises RunError when it is broken, or was made for other weights than the run has now.
     """
@@ -182,16 +182,22 @@ def read_if_there(folder: Path, weights: Path) -> Calibration | None:
     return made
 
 
-def refuse_other_weights(path: Path, fitted: str, weights: Path) -> None:
-    """Raises RunError when the file `path` of a run's folder was made for weights of another digest than `weights`."""
-    if fitted != digest(weights):
+def refuse_other_weights(path: Path, fitted: str, weights: Path | str) -> None:
+    """Raises RunError when the file `path` of a run's folder was made for weights of another digest than `weights`: a
+    file, or its SHA-256, as the folder of an export knows it."""
+    if fitted == digest(weights):
+        return
+    if isinstance(weights, str):
+        told, hint = f"{path} was made for other weights than those that were exported", "export the run anew"
+    else:
+        told = f"{path} was made for other weights than {weights.name} holds now"
         hint = f"make it anew: discern calibrate {path.parent}, or remove it"
-        raise RunError(f"{path} was made for other weights than {weights.name} holds now", hint=hint)
+    raise RunError(told, hint=hint)
 
 
-def digest(path: Path) -> str:
-    """Which weights a calibration belongs to: the beginning of the file's SHA-256."""
-    return sha256_of(path)[:16]
+def digest(weights: Path | str) -> str:
+    """Which weights a calibration belongs to: the beginning of the SHA-256 of their file (or of the one given)."""
+    return (weights if isinstance(weights, str) else sha256_of(weights))[:16]
 
 
 def count_shared(rows: Sequence[Prediction], others: Sequence[Prediction | Sample]) -> int:

@@ -191,8 +191,9 @@ def there(folder: Path, name: str) -> Path:
     return before if before.is_file() and not path.is_file() else path
 
 
-def read_if_there(folder: Path, weights: Path) -> Detector | None:
-    """The run's own, None where there is none. Raises RunError when it is broken, or made for other weights."""
+def read_if_there(folder: Path, weights: Path | str) -> Detector | None:
+    """The run's own, None where there is none. weights: the file, or its SHA-256. Raises RunError when it is broken, or
+    made for other weights."""
     path = there(folder, FILE)
     if not path.is_file():
         return None

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from discern_vqa.data.prior import Cases, Prior
+from discern_vqa.data.prior.votes import Cases, Prior
 from discern_vqa.data.prior.wording import CLUES
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.splits import question_units

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from discern_vqa.data.bounded import PerText
-from discern_vqa.data.prior import Cases, Prior
 from discern_vqa.data.prior.fit import PriorTraining, fit_prior, leave_one_out
+from discern_vqa.data.prior.votes import Cases, Prior
 from discern_vqa.data.prior.wording import CLUES, Wording
 from discern_vqa.data.sample import Sample
 
@@ -101,6 +101,11 @@ class PriorSource:
             return None
         expects = log_p.exp() @ torch.from_numpy(self._wording.yes_no) > 0.5
         return torch.where(expects, self._share_yes_no, self._share)
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The last layers that the text encoder had when the cases were kept; empty: none that were trained."""
+        return self._layers
 
     def dump(self) -> dict[str, Tensor]:
         """The whole prior, as plain tensors for a safetensors file."""

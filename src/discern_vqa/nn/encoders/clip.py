@@ -78,7 +78,7 @@ class ClipImage(ImageEncoder):
         vision = self.tower.vision_model
         patches = vision.embeddings.patch_embedding((image - self.mean) / self.std).flatten(2).transpose(1, 2)
         patches = self.covered(patches, hidden)
-        head = vision.embeddings.class_embedding.expand(len(patches), 1, -1)
+        head = vision.embeddings.class_embedding.expand(patches.shape[0], 1, -1)
         positions = vision.embeddings.position_embedding(vision.embeddings.position_ids)
         v = vision.pre_layrnorm(torch.cat([head.to(patches.dtype), patches], dim=1) + positions)
         v = vision.encoder(inputs_embeds=v).last_hidden_state
@@ -122,7 +122,7 @@ class ClipText(TextEncoder):
         """h is the state of the last real token, the end of the text."""
         states = self._run(tokens, keep, hidden) if states is None else states
         end = keep.sum(1) - 1
-        return Encoded(h=states[torch.arange(len(states), device=states.device), end], H=states)
+        return Encoded(h=states[torch.arange(states.shape[0], device=states.device), end], H=states)
 
     def _run(self, tokens: Tensor, keep: Tensor, hidden: Tensor | None) -> Tensor:
         text = self.tower.text_model

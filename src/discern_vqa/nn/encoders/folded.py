@@ -44,7 +44,7 @@ class Convolution:
         if (top, left) != (bottom, right):
             x, top, left = F.pad(x, (left, right, top, bottom)), 0, 0
         y = F.conv2d(x, self.weight, self.bias, self.stride, (top, left), self.dilation, self.groups)
-        return y.clamp_(0, _TOP) if self.is_clipped else y
+        return y.clamp_(0.0, _TOP) if self.is_clipped else y
 
 
 @dataclass(frozen=True)

@@ -238,6 +238,8 @@ class LiteText(TextEncoder):
     def _rise(self, states: Tensor, keep: Tensor, layers: nn.ModuleList, length: int | None = None) -> Tensor:
         """States (B, M, c) below the given last layers -> those above them, of the used positions: a text's own (up to
         `length`) and the answer slot."""
+        if torch.compiler.is_exporting():  # how many are used depends on the numbers, and a graph has fixed shapes
+            return self._through(layers, states, keep)
         columns = keep.any(0)
         if length is not None:
             columns[:length] = True
@@ -248,13 +250,18 @@ class LiteText(TextEncoder):
             used[:, -1] = True
             v = packed(layers, v, read, used)
         else:
-            penalty = torch.zeros(read.shape, dtype=states.dtype, device=states.device)
-            penalty = penalty.masked_fill(~read, torch.finfo(states.dtype).min)[:, None, None]
-            for layer in layers:
-                v = layer(v, penalty)
+            v = self._through(layers, v, read)
         risen = v.new_zeros(states.shape)
         risen[:, columns] = v
         return risen
+
+    @staticmethod
+    def _through(layers: nn.ModuleList, v: Tensor, keep: Tensor) -> Tensor:
+        penalty = torch.zeros(keep.shape, dtype=v.dtype, device=v.device)
+        penalty = penalty.masked_fill(~keep, torch.finfo(v.dtype).min)[:, None, None]
+        for layer in layers:
+            v = layer(v, penalty)
+        return v
 
     def forward(
         self, tokens: Tensor, keep: Tensor, hidden: Tensor | None = None, states: Tensor | None = None

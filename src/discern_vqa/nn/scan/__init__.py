@@ -68,6 +68,9 @@ def selective_scan(
     DISCERN_SCAN does so everywhere. ValueError if shapes do not fit; ConfigError if a path cannot be taken.
     """
     _check(x, dt, A, B, C, D, keep)
+    if path is None and torch.compiler.is_exporting():
+        exported: Tensor = selective_scan_operator(x, dt, A, B, C, D, keep, reverse)
+        return exported
     given = (x, dt, A, B, C, D)
     dtype = torch.float64 if any(tensor.dtype == torch.float64 for tensor in given) else torch.float32
     asked = path or os.environ.get("DISCERN_SCAN")
@@ -82,11 +85,25 @@ def selective_scan(
     return y.to(x.dtype)
 
 
+@torch.library.custom_op("discern::selective_scan", mutates_args=())
+def selective_scan_operator(
+    x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, keep: Tensor | None, reverse: bool
+) -> Tensor:
+    """`selective_scan` as one node of a graph that `torch.export` makes, however it is computed where that graph runs;
+    `onnx_export/scan.py` translates it. For answering: it has no gradient."""
+    return selective_scan(x, dt, A, B, C, D, keep=keep, reverse=reverse)
+
+
+@selective_scan_operator.register_fake
+def _(x, dt, A, B, C, D, keep, reverse):
+    return x.new_empty(x.shape)
+
+
 def choose(device: torch.device, dtype: torch.dtype, states: int, length: int) -> str:
     """The fastest path for these. It does not depend on the batch: a sample gives the same alone and among others."""
     if torch.jit.is_tracing():  # type: ignore[attr-defined]
         return "reference"
-    if torch.compiler.is_compiling():  # the compiled path is one node of a graph, the others are traced
+    if torch.compiler.is_compiling():  # with gradients: the compiled path is one node, the others are traced
         return "compiled" if not _obstacle("compiled", device, dtype, states) else "reference"
     for path in NEEDS:
         if not _obstacle(path, device, dtype, states):
