@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from discern_vqa.evaluation.predict import Predictor
 from discern_vqa.run import Run
+from discern_vqa.timers import timed
 
 if TYPE_CHECKING:  # the readers of data sets and the baselines take as long to import as the model takes to answer
     from discern_vqa.recipe_samples import Samples
@@ -17,7 +18,11 @@ def open_run(folder: Path, device: str | None = None, *, calibrated: bool = True
     `calibration.json` and the detector, which may be broken or out of date. Raises RunError where the folder is no
     finished run, or one of its files is damaged.
     """
-    run = Run.open(folder)
+    with timed("setting up"):
+        return _open(Run.open(folder), device, calibrated)
+
+
+def _open(run: Run, device: str | None, calibrated: bool) -> Predictor:
     kind: type[Predictor] = Predictor
     if run.recipe.is_baseline:
         from discern_vqa.evaluation.predict_baseline import BaselinePredictor as kind
