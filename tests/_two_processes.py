@@ -99,6 +99,7 @@ def main(root: Path, kind: str) -> None:
         run(root, job, kind, mine.name, resume=True)
     for job in jobs:
         if job.get("evaluate"):  # last of all: then the processes part
+            compute_with(job.get("bits", 64))
             evaluate(root / f"{job['name']}-{kind}")
 
 
