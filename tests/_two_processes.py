@@ -87,8 +87,6 @@ def main(root: Path, kind: str) -> None:
     jobs, other = json.loads((root / "jobs.json").read_text()), {"one": "two", "two": "one"}[kind]
     for job in jobs:
         run(root, job, kind, f"{job['name']}-{kind}")
-        if job.get("evaluate"):
-            evaluate(root / f"{job['name']}-{kind}", baselines=False)
     stopped = [job for job in jobs if job.get("stop")]
     for job in stopped:
         begun = root / f"{job['name']}-{other}"
@@ -99,6 +97,10 @@ def main(root: Path, kind: str) -> None:
             (root / "copying" / mine.name).rename(mine)
         wait_for(mine)
         run(root, job, kind, mine.name, resume=True)
+    for job in jobs:
+        if job.get("evaluate"):  # last of all: then the processes part
+            compute_with(job.get("bits", 64))
+            evaluate(root / f"{job['name']}-{kind}")
 
 
 if __name__ == "__main__":

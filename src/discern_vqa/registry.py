@@ -13,6 +13,7 @@ from typing import cast
 from discern_vqa.contracts import BaselineRow, ExplanationMethod, FittedBaseline, Model, Objective, Outside, Reader
 from discern_vqa.errors import ConfigError, did_you_mean
 from discern_vqa.own_packages import VARIABLE, import_own, package_names
+from discern_vqa.timers import timed
 
 BASELINE = "baselines."
 OUTSIDE = "outside."
@@ -110,8 +111,10 @@ def load(kind: str, name: str) -> ModuleType:
         raise ConfigError(f"there is no {name!r} among the {kind}", hint=hint)
     full = modules[name]
     if full.startswith("discern_vqa."):
-        return importlib.import_module(full)
-    module = import_own(full)
+        with timed("importing"):
+            return importlib.import_module(full)
+    with timed("importing"):
+        module = import_own(full)
     if lacking := [part for part in OPEN[kind] if not hasattr(module, part)]:
         raise ConfigError(
             f"{module.__file__} has no {', no '.join(lacking)}; {kind} have {', '.join(OPEN[kind])}",

@@ -15,6 +15,8 @@ from typing import Self, TypeVar
 
 T = TypeVar("T")
 
+LEAST = 0.005
+"""Seconds that are shown by name."""
 _OFF: AbstractContextManager[None] = nullcontext()
 
 
@@ -48,9 +50,11 @@ class Timers:
         self.whole = time.perf_counter() - self._begun
 
     def lines(self) -> list[str]:
-        """A table: what, seconds, share of the whole; the longest first, what no timer knows last."""
-        named = sorted(self.seconds.items(), key=lambda item: -item[1])
-        rows = [*named, ("everything else", self.whole - sum(self.seconds.values())), ("whole", self.whole)]
+        """A table: what, seconds, share of the whole; the longest first, what no timer knows, or hardly, last."""
+        named = sorted(
+            ((name, taken) for name, taken in self.seconds.items() if taken >= LEAST), key=lambda row: -row[1]
+        )
+        rows = [*named, ("everything else", self.whole - sum(taken for _, taken in named)), ("whole", self.whole)]
         wide = max(len(name) for name, _ in rows)
         whole = max(self.whole, 1e-9)
         return [

@@ -16,14 +16,14 @@ from discern_vqa.evaluation.explain import BATCH, Explainer
 from discern_vqa.evaluation.heatmaps import kept
 from discern_vqa.evaluation.opening import open_run, samples_of
 from discern_vqa.evaluation.predict import Predictor
-from discern_vqa.files import atomic_write_text, read_json
+from discern_vqa.files import atomic_write_text
 from discern_vqa.measurements import Context
 from discern_vqa.recipe_samples import evaluated
 from discern_vqa.report.card import write_judged_card
 from discern_vqa.report.read import audit_file
 from discern_vqa.scoring import kept_states, metrics, predictions
 from discern_vqa.timers import timed
-from discern_vqa.training.processes import place_of, several
+from discern_vqa.training.processes import part, place_of, several
 from discern_vqa.trust import ood
 from discern_vqa.trust.ood import WITHIN
 
@@ -47,7 +47,8 @@ def evaluate(
     data: as in `data_root`. baselines: also fit the baselines, on the run's training and validation questions but for
     those of the evaluation split (cached in the run folder).
 
-    Several processes answer the questions together, and the first does the rest alone.
+    Several processes answer the questions together, and the first does the rest alone; the others return the scores of
+    the answers.
     """
     among = several()
     predictor = open_run(run)
@@ -68,11 +69,13 @@ def evaluate(
         for each in predictor.modes:
             answering.answers(each)
         answering.place = None  # all is there: nobody is asked again
-    if among is not None and not among.is_main_process:
-        among.wait_for_everyone()
-        return read_json(folder / f"scores.{split}.json")
     answers = answering.answers(mode)
     rows = predictions.from_answers(samples, answers)
+    if among is not None:
+        is_first = among.is_main_process
+        part(among)
+        if not is_first:
+            return {"split": split, "mode": mode} | metrics.score(rows, config.normaliser)
     _keep(rows, folder / f"predictions.{split}.jsonl", folder / f"scores.{split}.json")
     scores = {"split": split, "mode": mode} | metrics.score(rows, config.normaliser)
     metrics.check_parts(scores, str(run))
@@ -98,8 +101,6 @@ def evaluate(
     ood.write_within(folder / f"{WITHIN}.{split}.jsonl", [sample.id for sample in samples], placed)
     keep_states(predictor, samples, folder / f"features.{split}.safetensors")
     write_judged_card(folder, split)
-    if among is not None:
-        among.wait_for_everyone()
     return scores
 
 

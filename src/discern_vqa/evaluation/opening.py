@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from discern_vqa import run_folder
+from discern_vqa.timers import timed
 
 if TYPE_CHECKING:  # torch, the readers of data sets and the baselines: whoever needs them imports them
     from discern_vqa.evaluation.asked_run import AskedRun
@@ -29,10 +30,15 @@ def open_run(folder: Path, device: str | None = None, *, calibrated: bool = True
     `calibration.json` and the detector, which may be broken or out of date. Raises RunError where the folder is no
     finished run, or one of its files is damaged.
     """
-    from discern_vqa.evaluation.predict import Predictor
     from discern_vqa.run import Run
 
-    run = Run.open(folder)
+    with timed("setting up"):
+        return _open(Run.open(folder), device, calibrated)
+
+
+def _open(run: "Run", device: str | None, calibrated: bool) -> "Predictor":
+    from discern_vqa.evaluation.predict import Predictor
+
     kind: type[Predictor] = Predictor
     if run.recipe.is_baseline:
         from discern_vqa.evaluation.predict_baseline import BaselinePredictor as kind

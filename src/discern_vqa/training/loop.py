@@ -69,13 +69,14 @@ def rng_for(seed: int, step: int) -> torch.Generator:
 def fit(work: Work, optim: OptimConfig, run: RunConfig, folder: Path, *, resume: bool, show: Display) -> Progress:
     """Trains until the epochs are done or patience ends; leaves `model.safetensors` in `folder`. `resume`: goes on from
     `state.safetensors` if it is there. Raises DiscernError naming the part of the loss that is no longer finite."""
-    accelerator = make_accelerator(optim, run)
-    optimizer = make_optimizer(work.model, optim, run.precision)
-    mean = RunningMean(work.model, optim.ema) if optim.ema else None
-    if mean is not None:
-        mean.mean = {name: tensor.to(accelerator.device) for name, tensor in mean.mean.items()}
-    norms = share_norms(work.objective) if accelerator.num_processes > 1 else []
-    objective, optimizer = accelerator.prepare(work.objective, optimizer)
+    with timed("setting up"):
+        accelerator = make_accelerator(optim, run)
+        optimizer = make_optimizer(work.model, optim, run.precision)
+        mean = RunningMean(work.model, optim.ema) if optim.ema else None
+        if mean is not None:
+            mean.mean = {name: tensor.to(accelerator.device) for name, tensor in mean.mean.items()}
+        norms = share_norms(work.objective) if accelerator.num_processes > 1 else []
+        objective, optimizer = accelerator.prepare(work.objective, optimizer)
     plain = accelerator.unwrap_model(objective)
     progress, state = Progress(), folder / STATE
     if accelerator.is_main_process:

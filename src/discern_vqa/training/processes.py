@@ -29,6 +29,15 @@ def several() -> PartialState | None:
     return processes() if int(os.environ.get("WORLD_SIZE", "1")) > 1 else None
 
 
+def part(among: PartialState) -> None:
+    """The processes have done together what they share; from here on each is a process alone. Waits for all."""
+    among.wait_for_everyone()
+    among.destroy_process_group()
+    AcceleratorState._reset_state(reset_partial_state=True)
+    for name in ("WORLD_SIZE", "LOCAL_RANK"):  # by which accelerate would look for the others again
+        os.environ.pop(name, None)
+
+
 def place_of(among: PartialState) -> Place | None:
     """Which of several processes this one is; None for one that trains alone."""
     return Place(among.process_index, among.num_processes) if among.num_processes > 1 else None

@@ -24,6 +24,7 @@ from discern_vqa.lock import locked
 from discern_vqa.paths import find_recipe
 from discern_vqa.recipe_samples import find_root
 from discern_vqa.run import ANSWERING, CONFIG, WEIGHTS, Run, has_begun
+from discern_vqa.timers import timed
 from discern_vqa.training.baseline import fit_baseline
 from discern_vqa.training.loop import Work, fit, remove_unneeded
 from discern_vqa.training.processes import processes
@@ -87,7 +88,8 @@ def train(
             _train_before(recipe, settings, data, overrides, out, resume=resume, quiet=quiet)
         with among.main_process_first():
             root = find_root(settings.data, data)
-        start = set_up(settings, recipe, root, out, from_run=from_run, resume=resume, among=among, say=say)
+        with timed("setting up"):
+            start = set_up(settings, recipe, root, out, from_run=from_run, resume=resume, among=among, say=say)
         progress = _learn(start, out, resume, quiet, say, validated)
         best = (
             f", best validation {progress.best:.3f} after epoch {progress.best_epoch + 1}" if start.validation else ""
