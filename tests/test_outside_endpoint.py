@@ -268,3 +268,13 @@ def test_what_is_under_way_when_somebody_interrupts_is_still_kept() -> None:
 
     asyncio.run(interrupted())
     assert sorted(kept) == [0, 1, 2, 3, 4, 5]
+
+
+def test_prepared_images_are_on_the_disk_before_all_are(requests: list[Request], tmp_path: Path) -> None:
+    image, known = requests[0].shown.path, []
+    shown = [Request(Shown(image, "a", seed=number), "Q") for number in range(60)]
+    talk = interview(Spoken(said), tmp_path / "r.jsonl", endpoint="http://127.0.0.1:9/v1")
+    kept = tmp_path / "sent.json"
+    talk.prepare(shown, lambda done, total: known.append(len(json.loads(kept.read_text())) if kept.is_file() else 0))
+    assert (known[49], known[50], known[59]) == (0, 50, 50), "what is killed here makes ten images anew, not all"
+    assert len(json.loads(kept.read_text())) == 60

@@ -10,6 +10,7 @@ import pytest
 from discern_vqa.data.normalisers import normaliser
 from discern_vqa.data.rephrased import LINKED, PARAPHRASES, Rephrased, rephrased
 from discern_vqa.data.sample import Sample
+from discern_vqa.data.splits import question_units
 from discern_vqa.datasets import vqa_rad
 from discern_vqa.measurements import Context, visual_reliance
 from discern_vqa.measurements import rephrased as measurement
@@ -46,6 +47,9 @@ LINKED_SAMPLES = [
 def test_links_of_the_data_make_groups_of_one_image_and_one_true_answer():
     assert rephrased(LINKED_SAMPLES, plain) == Rephrased(((0, 1), (3, 4, 5)), LINKED, 2)
     assert rephrased([LINKED_SAMPLES[0], LINKED_SAMPLES[6]], plain).groups == ()
+    numbered = [question(number, "a", "yes", linked=number // 2) for number in range(4)]
+    assert rephrased(numbered, plain).groups == ((0, 1), (2, 3)), "a link may be the number 0"
+    assert question_units(numbered) == [[0, 1], [2, 3]]
 
 
 def test_paraphrases_without_links_are_taken_where_there_is_no_doubt():

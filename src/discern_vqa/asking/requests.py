@@ -11,6 +11,8 @@ from typing import Any, Protocol
 from discern_vqa.asking.images import SentImages, Shown
 from discern_vqa.asking.replies import Replies, Reply
 
+_SAVED_EVERY = 50
+"""Images: a quarter of a minute where the processor is busy."""
 Progress = Callable[[int, int], None]
 """Is told how many are done, and how many there are."""
 
@@ -113,6 +115,8 @@ class Interview:
             for number, one in enumerate(shown):
                 progress(number, len(shown))
                 self.images.digest(one)
+                if number % _SAVED_EVERY == _SAVED_EVERY - 1:  # a process that is killed makes so many anew
+                    self.images.save()
         finally:
             self.images.save()
 

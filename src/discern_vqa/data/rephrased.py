@@ -27,8 +27,8 @@ class Rephrased:
 
 def rephrased(samples: Sequence[Sample], plain: Callable[[str], str]) -> Rephrased:
     """The re-phrasings among the samples; `plain` is how answers are compared."""
-    if any(sample.extra.get("linked") for sample in samples):
-        by_link = _grouped(samples, lambda sample: str(sample.extra.get("linked") or ""))
+    if any(link_of(sample) for sample in samples):
+        by_link = _grouped(samples, link_of)
         wholes = [places for places in by_link if len(places) > 1]
         parts = [_grouped(samples, lambda sample: (sample.image, plain(sample.answer)), places) for places in wholes]
         groups = tuple(tuple(places) for part in parts for places in part if len(places) > 1)
@@ -41,6 +41,12 @@ def rephrased(samples: Sequence[Sample], plain: Callable[[str], str]) -> Rephras
         if len(places) == 2 and {samples[place].phrase_type for place in places} == {"freeform", "para"}
     )
     return Rephrased(pairs, PARAPHRASES if pairs else "")
+
+
+def link_of(sample: Sample) -> str:
+    """What all wordings of one question share; "" where the data link none to this one. A number may be 0."""
+    link = sample.extra.get("linked")
+    return "" if link is None else str(link)
 
 
 def _grouped(

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Literal
 
 from discern_vqa.data.answers import normaliser
+from discern_vqa.data.rephrased import link_of
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
 
@@ -113,7 +114,7 @@ def question_units(samples: Sequence[Sample]) -> list[list[int]]:
         bonds: list[Hashable] = [("question", *about)]
         if sample.twin:
             bonds.append(("twin", sample.twin))
-        if linked := sample.extra.get("linked"):
+        if linked := link_of(sample):
             bonds.append(("linked", linked))
         elif sample.phrase_type in ("freeform", "para"):
             bonds.append(("answer", sample.image, sample.kind, plain(sample.answer)))
