@@ -242,13 +242,10 @@ class BatcherInput:
 
 
 def test_a_run_answers_multimedevals_prompts_without_the_sentence_that_tells_the_kind_of_answer(tiny_run, monkeypatch):
-    try:
-        tool = importlib.import_module("multimedeval.utils")
-    except (ImportError, AttributeError):  # not installed, or not fit for the transformers that is
-        tool = ModuleType("multimedeval.utils")
-        tool.BatcherInput, tool.BatcherOutput = BatcherInput, BatcherOutput  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "multimedeval", ModuleType("multimedeval"))
-        monkeypatch.setitem(sys.modules, "multimedeval.utils", tool)
+    tool = ModuleType("multimedeval.utils")
+    tool.BatcherInput, tool.BatcherOutput = BatcherInput, BatcherOutput  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "multimedeval", ModuleType("multimedeval"))
+    monkeypatch.setitem(sys.modules, "multimedeval.utils", tool)
     from discern_vqa.other_tools.multimedeval import asked, batcher
 
     samples = phantom.read(tiny_run.parent / "phantoms", "test")[:6]
@@ -258,13 +255,11 @@ def test_a_run_answers_multimedevals_prompts_without_the_sentence_that_tells_the
         content = f"{before}<img> {one.question}"
         example = [{"role": "user", "content": "<img> What?"}, {"role": "assistant", "content": "that"}]
         turns = [*example, {"role": "user", "content": content}]
-        prompts.append(tool.BatcherInput(turns, [Image.new("L", (4, 4)), opened(one.path)]))
+        prompts.append(BatcherInput(turns, [Image.new("L", (4, 4)), opened(one.path)]))
     assert {"yes", "no"} & {one.answer for one in samples}
     assert [asked(prompt)[1] for prompt in prompts] == [one.question for one in samples]
     predictor = discern_vqa.load(tiny_run)
-    assert batcher(tiny_run)(prompts) == [
-        tool.BatcherOutput(predictor.ask(one.path, one.question).text) for one in samples
-    ]
+    assert batcher(tiny_run)(prompts) == [BatcherOutput(predictor.ask(one.path, one.question).text) for one in samples]
     for content, images in (("no image?", 1), ("<img><img> which?", 2)):
         with pytest.raises(DataError, match=f"about {0 if images == 1 else 2} images"):
             asked(BatcherInput([{"role": "user", "content": content}], [Image.new("L", (4, 4))] * images))

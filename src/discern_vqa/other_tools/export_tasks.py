@@ -182,7 +182,8 @@ def _task_yaml(out: Path, task: Task, choice: DataConfig, types: Sequence[str]) 
 
 
 def _group_yaml(group: str, names: Sequence[str]) -> str:
-    together = [{"metric": "accuracy", "aggregation": "mean", "weight_by_size": True}]
+    # Folds are as large as each other. By size lmms-eval would weigh them by the items of the metric that comes last.
+    together = [{"metric": "accuracy", "aggregation": "mean", "weight_by_size": False}]
     keys = {"group": group, "task": list(names), "aggregate_metric_list": together, "metadata": {"version": 1.0}}
     return "".join(f"{key}: {_json(value)}\n" for key, value in keys.items())
 
