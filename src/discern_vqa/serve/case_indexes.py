@@ -48,7 +48,8 @@ class CaseIndexes:
         Raises Preparing: it is being made; whatever making it raised, once: the call after that begins anew.
         """
         if name not in self._made:
-            self._made[name] = future = Future()
+            future: Future[CaseIndex] = Future()
+            self._made[name] = future
             thread = threading.Thread(target=_make, args=(predictor, future), name="discern-cases", daemon=True)
             thread.start()
         future = self._made[name]
