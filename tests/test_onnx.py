@@ -33,7 +33,7 @@ from discern_vqa.serve.told import RunFiles
 from discern_vqa.training.train import train
 
 GRAPHS = ("image_encoder", "text_encoder", "answer")
-CLOSE = 1e-4
+CLOSE = 1e-5
 IMAGES = {"pretrain": 2, "train": 24, "validation": 22, "test": 8}
 CMDPI = TINY_RECIPE.replace("[objective]", "[prior]\nwording = true\n\n[objective]")
 CMI_MTL = """
@@ -115,7 +115,7 @@ def test_what_is_told_of_an_answer_is_the_runs(made):
     for of_run, of_graphs in zip(
         open_run(made.run, "cpu").answer_judged(samples), open_to_ask(made.folder).answer_judged(samples), strict=True
     ):
-        assert of_graphs.verdict.confidence == pytest.approx(of_run.verdict.confidence, abs=CLOSE)
+        assert of_graphs.verdict.confidence == pytest.approx(of_run.verdict.confidence, abs=10 * CLOSE)
         assert (of_graphs.text, of_graphs.judged.answer_set) == (of_run.text, of_run.judged.answer_set)
         assert (of_graphs.judged.abstains, of_graphs.within.outside) == (of_run.judged.abstains, of_run.within.outside)
         assert of_graphs.within.image == pytest.approx(of_run.within.image, abs=0.02)
@@ -146,7 +146,7 @@ assert cli.main(["predict", {str(made.folder)!r}, {str(table)!r}, "--out", {str(
     (answer,) = open_run(made.run, "cpu").answer_judged([sample])
     for line in (asked["answer"], written["prediction"]):
         assert line == answer.text
-    assert asked["confidence"] == written["confidence"] == pytest.approx(answer.judged.confidence, abs=2 * CLOSE)
+    assert asked["confidence"] == written["confidence"] == pytest.approx(answer.judged.confidence, abs=1e-4)
     assert asked["outside"] == list(answer.within.outside)
     assert written["weights_sha256"] == open_run(made.run, "cpu").weights_sha256
 
@@ -236,7 +236,7 @@ def test_a_damaged_export_is_told(made, tmp_path):
 
 def test_eight_bits_are_kept_only_where_they_are_faster_and_no_worse():
     images = [str(number // 2) for number in range(60)]
-    even, worse = np.zeros(60), np.where(np.arange(60) % 3 == 0, -1.0, 0.0)
+    even, worse = np.zeros(60), np.where(np.arange(60) % 6 == 0, -1.0, 0.0)
     assert quantised.decide(even, images, ms=2.0, ms_int8=1.0)[0]
     assert not quantised.decide(even, images, ms=1.0, ms_int8=1.0)[0]
     assert not quantised.decide(worse, images, ms=2.0, ms_int8=1.0)[0]

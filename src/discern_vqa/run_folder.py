@@ -15,6 +15,15 @@ def is_onnx(folder: Path) -> bool:
     return (Path(folder) / ONNX).is_file() and not (Path(folder) / CONFIG).is_file()
 
 
+def refuse_onnx(folder: Path) -> None:
+    """Raises RunError: the folder of an export, of which somebody wants more than answers."""
+    if is_onnx(folder):
+        raise RunError(
+            f"{folder} is a run that was exported to ONNX, which can be asked and nothing else",
+            hint=f"name the run itself; of {folder}: discern ask, predict or serve",
+        )
+
+
 def weights_sha256(folder: Path) -> str:
     """The SHA-256 of the weights of a finished run; of an export, of the weights that it was made of."""
     return str(read_json(folder / ONNX)["weights_sha256"]) if is_onnx(folder) else sha256_of(folder / WEIGHTS)
@@ -28,11 +37,7 @@ def require_asked(folder: Path, *, finished: bool) -> None:
 
 def require_run(folder: Path, *, finished: bool) -> None:
     """Raises RunError: `folder` is no run folder, or (when `finished`) its training has not ended."""
-    if is_onnx(folder):
-        raise RunError(
-            f"{folder} is a run that was exported to ONNX, which can be asked and nothing else",
-            hint=f"name the run itself; of {folder}: discern ask, predict or serve",
-        )
+    refuse_onnx(folder)
     if not (folder / CONFIG).is_file():
         problem = (
             f"{folder} is no run folder: it has no {CONFIG}" if folder.is_dir() else f"there is no run folder {folder}"

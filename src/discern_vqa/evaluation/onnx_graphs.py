@@ -96,6 +96,7 @@ class OnnxGraphs:
         else:
             self.tokenizer = FileTokenizer(folder / TOKENIZER, int(facts["text"]["pad"]), text.get("cut", "end"))
         self._wording = Wording(self.vocabulary.answers) if "clues" in facts["graphs"][ANSWER]["inputs"] else None
+        self._crops = facts["graphs"][TEXT]["inputs"]["ids"]["shape"][1] == "tokens"
         self._images: Bounded[Encoded] = Bounded(IMAGE_BYTES)
         self._texts: Bounded[Encoded] = Bounded(TEXT_BYTES)
 
@@ -164,6 +165,8 @@ class OnnxGraphs:
         for start in range(0, len(missing), BATCH):
             chunk = missing[start : start + BATCH]
             ids, keep = self._ids(chunk)
+            if self._crops:
+                ids, keep = (_cropped(rows, int(keep.sum(1).max())) for rows in (ids, keep))
             outputs = self.text_encoder.run(None, {"ids": ids, "keep": keep})
             for row, text in enumerate(chunk):
                 known[text] = encoded = Encoded(tuple(output[row].copy() for output in outputs))
@@ -208,3 +211,9 @@ class OnnxGraphs:
             raise RunError(
                 f"{path} is missing or damaged: {str(error).splitlines()[0][:200]}", hint=EXPORT_ANEW
             ) from error
+
+
+def _cropped(rows: np.ndarray, longest: int) -> np.ndarray:
+    """The first `longest` positions of (B, M), rounded up as `data.bounded.padded` does, and the answer slot."""
+    length = min(-(-longest // 4) * 4, rows.shape[1] - 1)
+    return np.ascontiguousarray(np.concatenate([rows[:, :length], rows[:, -1:]], axis=1))

@@ -113,7 +113,7 @@ def _run_by_onnx(session: Any, given: Mapping[str, np.ndarray]) -> Callable[[], 
 
 def _one(graph: GraphModule) -> dict[str, torch.Tensor]:
     """The examples' first image and first text."""
-    return {name: value[:1] if name in graph.dynamic else value for name, value in graph.examples.items()}
+    return {name: value[:1] for name, value in graph.examples.items()}
 
 
 def _median(run: Callable[[], object]) -> float:

@@ -221,8 +221,8 @@ def _facts(predictor: Predictor, graphs: Sequence[GraphModule]) -> dict[str, Any
 
 def _described(graph: GraphModule, name: str) -> dict[str, Any]:
     example = graph.examples[name]
-    first = [graph.dynamic[name]] if name in graph.dynamic else [example.shape[0]]
-    return {"type": str(example.dtype).removeprefix("torch."), "shape": [*first, *example.shape[1:]]}
+    axes = graph.dynamic[name]
+    return {"type": str(example.dtype).removeprefix("torch."), "shape": [*axes, *example.shape[len(axes) :]]}
 
 
 def _write_facts(folder: Path, facts: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from discern_vqa.answering.decisions import decided
@@ -24,7 +25,7 @@ from discern_vqa.data.text import Tokenizer, WordTokenizer
 from discern_vqa.evaluation.features import vector_of_text
 from discern_vqa.nn.encoders import Encoded, ImageEncoder, TextEncoder
 from discern_vqa.nn.encoders.folded import folded
-from discern_vqa.nn.encoders.lite import LiteImage
+from discern_vqa.nn.encoders.lite import LiteImage, LiteText
 from discern_vqa.run import Run
 
 
@@ -32,13 +33,13 @@ from discern_vqa.run import Run
 class GraphModule:
     """A module with examples of what it is given, by name, and the names of what it returns.
 
-    `dynamic`: of each input the name of its first axis, of which there may be any number.
+    `dynamic`: of each input the names of its first axes, which may be of any length.
     """
 
     name: str
     module: nn.Module
     examples: Mapping[str, Tensor]
-    dynamic: Mapping[str, str]
+    dynamic: Mapping[str, tuple[str, ...]]
     outputs: tuple[str, ...]
 
 
@@ -69,22 +70,41 @@ class ImageGraph(nn.Module):
 
 class TextGraph(nn.Module):
     """ids (B, M), keep (B, M) True = a real token -> features (B, 1 + M, d), vector (B, c) and, where the prior
-    compares questions, prior_vector (B, c')."""
+    compares questions, prior_vector (B, c').
 
-    def __init__(self, encoder: TextEncoder, frozen: bool, tokenizer: Tokenizer, prior: nn.ModuleList | None) -> None:
+    A frozen BERT that `crops` takes any L < M of the positions, the last of which is the answer slot: (B, L). Most
+    questions are short, and what stands behind them changes nothing (`LiteText.states_up_to`).
+    """
+
+    def __init__(
+        self, encoder: TextEncoder, frozen: bool, tokenizer: Tokenizer, length: int, prior: nn.ModuleList | None
+    ) -> None:
         super().__init__()
-        self.encoder, self.frozen, self.prior = encoder, frozen, prior
+        self.encoder, self.frozen, self.length, self.prior = encoder, frozen, length, prior
+        is_bert = isinstance(encoder, LiteText) and encoder.backbone.config.model_type == "bert"
+        self.crops = frozen and is_bert
         self.is_words = isinstance(tokenizer, WordTokenizer)
 
     def forward(self, ids: Tensor, keep: Tensor) -> tuple[Tensor, ...]:
-        states = _rounded(self.encoder.states(ids, keep)) if self.frozen else None
+        states = self._states(ids, keep) if self.frozen else None
         encoded = self.encoder(ids, keep, None, states)
+        if self.crops:
+            before, slot = encoded.H[:, :-1], encoded.H[:, -1:]
+            between = self.length - ids.shape[1]
+            encoded = Encoded(encoded.h, torch.cat([F.pad(before, (0, 0, 0, between)), slot], dim=1))
         vector = vector_of_text(self.encoder, ids, keep, states, self.is_words)
         outputs = [_joined(encoded), vector]
         if self.prior is not None:
             assert states is not None  # cases are compared by frozen encoders alone
             outputs.append(self.encoder.sentence(states, keep, self.prior))
         return tuple(outputs)
+
+    def _states(self, ids: Tensor, keep: Tensor) -> Tensor:
+        if not (self.crops and isinstance(self.encoder, LiteText)):
+            return _rounded(self.encoder.states(ids, keep))
+        places = torch.cat([torch.arange(ids.shape[1] - 1), torch.tensor([self.length - 1])])
+        read = self.encoder.backbone(input_ids=ids, attention_mask=keep.long(), position_ids=places[None])
+        return _rounded(read.last_hidden_state)
 
 
 class AnswerGraph(nn.Module):
@@ -149,16 +169,17 @@ def graphs_of(run: Run, model: ModelBase, batcher: Batcher) -> tuple[GraphModule
     has_cases = prior is not None and prior.cases is not None
     image = ImageGraph(model.image, config.image.frozen, has_cases)
     layers = source.layers if source is not None and has_cases else None
-    text = TextGraph(model.text, config.text.frozen, batcher.tokenizer, layers)
     length, size = batcher.length, model.image.size
-    ids = torch.full((3, length), 1)
-    keep = (torch.arange(length) < torch.tensor([4, 6, 5])[:, None]) & (torch.arange(length) < length - 1)
+    text = TextGraph(model.text, config.text.frozen, batcher.tokenizer, length, layers)
+    read = min(9, length) if text.crops else length
+    ids = torch.full((3, read), 1)
+    keep = (torch.arange(read) < torch.tensor([4, 6, 5])[:, None]) & (torch.arange(read) < read - 1)
     pixels = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         of_image, of_text = image(pixels), text(ids, keep)
     model.image, model.text = Given(model.image), Given(model.text)  # type: ignore[assignment]
     given: dict[str, Tensor] = {"image_features": of_image[0], "which": torch.tensor([0, 1, 1])}
-    given |= {"text_features": of_text[0], "keep": keep}
+    given |= {"text_features": of_text[0], "keep": F.pad(keep, (0, length - read))}
     if source is not None and prior is not None and run.recipe.prior.wording:
         given["clues"] = torch.zeros(3, len(batcher.vocabulary), len(CLUES))
     if has_cases:
@@ -167,12 +188,11 @@ def graphs_of(run: Run, model: ModelBase, batcher: Batcher) -> tuple[GraphModule
     answer = AnswerGraph(model, batcher).eval()
     with torch.no_grad():
         outputs = ("probabilities", "openness")[: len(answer(**given))]
-    axes = {name: "images" if name.startswith("image") else "texts" for name in given}
+    axes = {name: ("images" if name.startswith("image") else "texts",) for name in given}
+    of_texts = dict.fromkeys(("ids", "keep"), ("texts", "tokens") if text.crops else ("texts",))
     return (
-        GraphModule("image_encoder", image.eval(), {"pixels": pixels}, {"pixels": "images"}, vectors),
-        GraphModule(
-            "text_encoder", text.eval(), {"ids": ids, "keep": keep}, dict.fromkeys(("ids", "keep"), "texts"), vectors
-        ),
+        GraphModule("image_encoder", image.eval(), {"pixels": pixels}, {"pixels": ("images",)}, vectors),
+        GraphModule("text_encoder", text.eval(), {"ids": ids, "keep": keep}, of_texts, vectors),
         GraphModule("answer", answer, given, axes, outputs),
     )
 

@@ -20,6 +20,9 @@ from discern_vqa.scoring.metrics import rights
 from discern_vqa.scoring.paired import Paired
 from discern_vqa.scoring.predictions import from_answers
 
+_LEAST = 8
+"""Rows and columns of a matrix whose weights are quantised."""
+
 
 @dataclass(frozen=True)
 class Int8:
@@ -86,12 +89,24 @@ def try_int8(folder: Path, graphs: Sequence[GraphModule], validation: Sequence[S
 
 
 def quantise(source: Path, target: Path) -> None:
-    """Writes a graph whose matrix products have weights of 8 bits; what they read is quantised as it comes."""
+    """Writes a graph whose matrix products have weights of 8 bits; what they read is quantised as it comes. Products
+    with few weights stay as they are: they gain nothing, and onnxruntime fails at some of them."""
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     logging.disable(logging.WARNING)  # it advises a step that our graphs have behind them
     try:
-        quantize_dynamic(str(source), str(target), op_types_to_quantize=["MatMul"], weight_type=QuantType.QInt8)
+        graph = onnx.load(source).graph
+        large = {tensor.name for tensor in graph.initializer if len(tensor.dims) == 2 and min(tensor.dims) >= _LEAST}
+        quantize_dynamic(
+            str(source),
+            str(target),
+            op_types_to_quantize=["MatMul"],
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=[
+                node.name for node in graph.node if node.op_type == "MatMul" and not large.intersection(node.input)
+            ],
+        )
     finally:
         logging.disable(logging.NOTSET)
 

@@ -15,6 +15,7 @@ from discern_vqa.data.judged import Within
 from discern_vqa.errors import RunError
 from discern_vqa.report.clean import without_paths
 from discern_vqa.report.places import places
+from discern_vqa.run_folder import refuse_onnx
 from discern_vqa.scoring import kept_states, predictions, stored
 from discern_vqa.scoring.kept_states import States
 from discern_vqa.scoring.metrics import check_parts
@@ -61,6 +62,7 @@ def read_run(folder: Path, split: str = "") -> RunFiles:
     folder = Path(folder)
     if not folder.is_dir():
         raise RunError(f"there is no run folder {folder}", hint="discern train RECIPE --out RUN makes one")
+    refuse_onnx(folder)
     config_file, recipe = folder / "config.json", folder / "recipe.toml"
     if not config_file.is_file():
         hint = "discern train RECIPE --out RUN, then discern evaluate RUN"
