@@ -142,7 +142,9 @@ def _folder(root: Path, name: str) -> Path:
     if not any((root / folder).is_dir() for folder, _ in _PLACES.values()):
         raise DataError(
             f"{root} holds no RadImageNet-VQA: no folder benchmark, instruct or alignment",
-            hint=near_file(root / name, "name the folder that discern data get radimagenet_vqa made"),
+            hint=near_file(
+                root / name, "name the folder that holds them, or fetch them: discern data get radimagenet_vqa"
+            ),
         )
     return root / name
 
