@@ -119,11 +119,12 @@ def test_a_task_judges_and_shows_without_this_package_as_this_package_does(tmp_p
         for place, (image, answer) in enumerate(zip(["plain.png", "turned.jpg", "deep.png"] * 4, ANSWERS, strict=False))
     ]  # fmt: skip
     (tmp_path / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows if row["answer"]))
+    (tmp_path / "data.toml").write_text('name = "Klinik Süd"\nreader = "jsonl"\nroot = "."\n', encoding="utf-8")
     tasks = tmp_path / "tasks"
-    assert cli.main(["export-tasks", str(tasks), "jsonl", str(tmp_path), "--folds", "0"]) == 0
+    assert cli.main(["export-tasks", str(tasks), str(tmp_path / "data.toml"), "--folds", "0"]) == 0
     assert "written as PNG, since lmms-eval could not open them as they are: 2" in capsys.readouterr().out
     assert not list(tasks.glob("*disjoint*"))
-    docs, said = docs_of(tasks / "discern_jsonl.jsonl"), alone(tasks, "discern_jsonl")
+    docs, said = docs_of(tasks / "discern_klinik_sud.jsonl"), alone(tasks, "discern_klinik_sud")
     same = NORMALISERS["plain"]
     expected = [[float(same(answer) == same(doc["answer"])) for answer in ANSWERS] for doc in docs]
     assert [[records["accuracy"]["score"] for records in row] for row in said["judged"]] == expected

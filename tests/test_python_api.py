@@ -215,5 +215,7 @@ def test_confidences_are_taken_and_a_failing_callable_is_named(tiny_run, planted
     with pytest.raises(ConfigError, match="cannot be called") as caught:
         discern_vqa.evaluate(discern_vqa.load(tiny_run), "phantom", phantoms)  # type: ignore[arg-type]
     assert "ask_many" in caught.value.hint
+    with pytest.raises(ConfigError, match="no 'phantm' among the datasets"):
+        discern_vqa.evaluate(planted_model.answer, "phantm", phantoms)
     with pytest.raises(DiscernError, match="is given too"):
         discern_vqa.evaluate(planted_model.answer, "data.toml", phantoms)

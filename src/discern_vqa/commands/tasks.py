@@ -1,6 +1,7 @@
 """The verb export-tasks: a data set as tasks of another evaluation tool."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -42,6 +43,6 @@ def export_tasks(
         typer.echo(f"images written as PNG, since lmms-eval could not open them as they are: {exported.converted:,}")
     first = exported.tasks[0].name
     typer.echo(
-        f"\nlmms-eval --model discern --model_args run=RUN --tasks {first} --include_path {out.resolve()} "
+        f"\nlmms-eval --model discern --model_args run=RUN --tasks {first} --include_path {quote(str(out.resolve()))} "
         "--log_samples --output_path results"
     )

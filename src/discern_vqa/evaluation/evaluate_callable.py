@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from discern_vqa import data_file
+from discern_vqa import data_file, registry
 from discern_vqa.errors import ConfigError
 from discern_vqa.evaluation.evaluate_outside import evaluate_outside
 from discern_vqa.outside.function import SHAPE, Function, provided
@@ -97,6 +97,7 @@ def evaluate(
         run = folder if folder is not None else Path(passing) / "run"
         keys = {"model.function": name, "model.batch": batch, "model.confidence": "verbal" if confidence else "none"}
         if not is_file:
+            registry.reader(os.fspath(data))  # says which name is near
             keys["data.dataset"] = os.fspath(data)
         overrides = [*(f"{key}={toml_value(value)}" for key, value in keys.items()), *settings]
         where = Path(data) if is_file else Path(root) if root is not None else None

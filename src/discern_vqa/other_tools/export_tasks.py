@@ -14,6 +14,7 @@ import hashlib
 import inspect
 import json
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,8 +72,7 @@ def export_tasks(out: Path, choice: DataConfig, root: Path, title: str, split: s
     if folds == 1 or folds < 0:
         raise ConfigError(f"--folds {folds}; expected 2 or more, or 0 for none", hint="--folds 5")
     refuse_own_input(out, root)
-    plain = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_") or choice.dataset
-    out, name = Path(out), f"discern_{plain}"
+    out, name = Path(out), f"discern_{_plain(title) or choice.dataset}"
     usual = Samples(choice, root)
     split = split or _usual_split(usual, choice)
     tasks = [Task(name, f"usual, split {split}", _without_choices(usual.test(split)))]
@@ -100,6 +100,12 @@ def task_module() -> str:
     statement = f"from {normalising.__name__} import NORMALISERS\n"
     assert statement in body
     return f"{about}{end}{rules}\n\n{body.replace(statement, '').strip()}\n"
+
+
+def _plain(title: str) -> str:
+    """A title in small letters, digits and underscores."""
+    letters = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "_", letters).strip("_")
 
 
 def _without_choices(samples: Sequence[Sample]) -> Sequence[Sample]:
