@@ -2,10 +2,12 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError
 from discern_vqa.evaluation.opening import open_run
 from discern_vqa.serve import cluster
-from discern_vqa.serve.settings import Bounds, Settings
+from discern_vqa.serve.settings import Settings
 
 HERE = Path(__file__).parent
 
@@ -82,13 +84,26 @@ def test_it_refuses_to_open_a_port_to_others_and_says_what_to_do(tiny_run, monke
     monkeypatch.setattr(cluster, "is_installed", lambda: True)
     monkeypatch.delenv("RAY_USE_TLS", raising=False)
     monkeypatch.setattr(cluster, "interfaces_to_others", lambda: ["eth0"])
-    settings = Settings(runs={"run": tiny_run}, bounds=Bounds())
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        settings = Settings(runs={"run": tiny_run}, port=free.getsockname()[1])
     with pytest.raises(ConfigError, match="others reach this machine by eth0") as refused:
         cluster.check_cluster(settings)
     assert "docs/cluster.md" in refused.value.hint
-    cluster.check_cluster(Settings(runs={"run": tiny_run}, behind_proxy=True))
+    cluster.check_cluster(replace(settings, behind_proxy=True))
     monkeypatch.setenv("RAY_USE_TLS", "1")
     cluster.check_cluster(settings)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"nothing can listen on 127.0.0.1, port {port}") as refused:
+            cluster.check_cluster(replace(settings, port=port))
+    assert refused.value.hint == f"--port {port % 65535 + 1}"
+    with pytest.raises(ConfigError, match=f"no Ray listens on 127.0.0.1:{port}"):
+        cluster.check_address(f"127.0.0.1:{port}")
+    for wrong in ("here", "ray://a:1", "a:0", ":1"):
+        with pytest.raises(ConfigError, match="no address of a Ray|no Ray listens"):
+            cluster.check_address(wrong)
+    with pytest.raises(ConfigError, match="a port of its own"):
+        cluster.check_cluster(replace(settings, port=0))
     monkeypatch.setattr(cluster, "is_installed", lambda: False)
     with pytest.raises(ConfigError, match="needs ray"):
         cluster.check_cluster(settings)

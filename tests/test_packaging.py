@@ -81,7 +81,7 @@ def test_the_wheel_says_its_version_licence_and_command(wheel):
 def test_every_core_dependency_is_pinned_for_development_and_torch_comes_first():
     pinned = [canonical(line.split("==")[0]) for line in CONSTRAINTS if "==" in line]
     assert pinned[0] == "torch"
-    core = {canonical(re.split(r"[>=<]", requirement)[0]) for requirement in PROJECT["project"]["dependencies"]}
+    core = {canonical(re.split(r"[\[>=<]", requirement)[0]) for requirement in PROJECT["project"]["dependencies"]}
     assert core <= set(pinned)
 
 
@@ -99,7 +99,7 @@ def test_everything_imported_is_declared():
     modules = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
     groups = PROJECT["project"]["optional-dependencies"]
     declared = [*PROJECT["project"]["dependencies"], *(one for group in groups.values() for one in group)]
-    names = {canonical(re.split(r"[>=<]", requirement)[0]) for requirement in declared} | {"pydantic-core"}
+    names = {canonical(re.split(r"[\[>=<]", requirement)[0]) for requirement in declared} | {"pydantic-core"}
     imported = set()
     for path in (ROOT / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -66,6 +66,23 @@ def check_cluster(settings: Settings) -> None:
         )
 
 
+def check_address(address: str) -> None:
+    """Raises ConfigError: no Ray listens there. Ray itself would look for it for minutes."""
+    if address == LOCAL:
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        raise ConfigError(
+            f"--cluster {address} is no address of a Ray", hint="--cluster local, or HOST:PORT as ray start printed it"
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except OSError as error:
+        raise ConfigError(
+            f"no Ray listens on {address}: {error}", hint=f"ray start --head --port {port}, or --cluster local"
+        ) from error
+
+
 def _check_port(host: str, port: int) -> None:
     """Raises ConfigError: nobody can listen there. Ray would say so in a log."""
     kind = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -102,6 +119,7 @@ def serve_on_cluster(settings: Settings, address: str, replicas: int) -> None:
     Raises ConfigError: see `check_cluster`, or there is no Ray at that address; RunError: a run cannot be opened.
     """
     check_cluster(settings)
+    check_address(address)
     Service(settings)  # reads and opens every file that it names: what is wrong is said here, and not in Ray's logs
     # In this order: ray takes SIGTERM for itself.
     with _ray(settings, address, replicas) as (node, logs), _stops() as stopped:
@@ -129,15 +147,15 @@ def _ray(settings: Settings, address: str, replicas: int) -> Iterator[tuple[str,
     """A Ray that this process is connected to; gives this machine's address in it, and where its logs lie. One that was
     started here ends with it, and leaves no file, but where its replicas failed."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    usual = tempfile.gettempdir()  # a name of a socket has at most 107 letters, of which Ray takes 64
-    folder = Path(tempfile.mkdtemp(prefix="discern-ray-", dir=usual if len(usual) <= _SHORT else "/tmp"))
+    folder: Path | None = None
     options: dict[str, Any] = {"address": address}
     if address == LOCAL:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # on Linux too: its ports are on 127.0.0.1
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        options = {
-            "address": "local",
+        usual = tempfile.gettempdir()  # a name of a socket has at most 107 letters, of which Ray takes 64
+        folder = Path(tempfile.mkdtemp(prefix="discern-ray-", dir=usual if len(usual) <= _SHORT else "/tmp"))
+        options |= {
             "include_dashboard": False,
             "num_cpus": max(os.cpu_count() or 1, replicas),  # Ray would wait for processors that there are not
             "object_store_memory": settings.bounds.image_bytes + _MARGIN,
@@ -155,13 +173,13 @@ def _ray(settings: Settings, address: str, replicas: int) -> Iterator[tuple[str,
                 f"no Ray can be used at {address}: {str(error).splitlines()[0][:200]}",
                 hint="ray status --address HOST:PORT says whether it runs; --cluster local starts one here",
             ) from error
-        yield ray.util.get_node_ip_address(), folder if address == LOCAL else Path("/tmp/ray")
+        yield ray.util.get_node_ip_address(), folder or Path("/tmp/ray")
     except ReplicaError:
-        is_wanted = address == LOCAL
+        is_wanted = True
         raise
     finally:
         ray.shutdown()
-        if not is_wanted:
+        if folder is not None and not is_wanted:
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -187,10 +205,7 @@ def _start(application: Any, logs: Path) -> None:
         handle = serve.get_deployment_handle(MODELS, app_name=APPLICATION)
         facts = handle.facts.remote().result(timeout_s=_OPENING)
     except (RayError, RuntimeError, TimeoutError) as error:
-        raise ReplicaError(
-            f"the replicas do not start ({type(error).__name__})",
-            hint=f"Ray's logs say why: {logs}/session_latest/logs/serve",
-        ) from error
+        raise ReplicaError(f"the replicas do not start ({type(error).__name__})", logs) from error
     if isinstance(facts, DiscernError):
         raise facts
 
@@ -229,10 +244,7 @@ def _watch(stopped: list[int], logs: Path) -> None:
         except (RayError, LookupError) as error:
             raise RunError("Ray has ended", hint="ray status says whether it runs; then start this again") from error
         if status == "DEPLOY_FAILED":
-            raise ReplicaError(
-                "Ray gave the service up: its replicas end again and again",
-                hint=f"Ray's logs say why: {logs}/session_latest/logs/serve",
-            )
+            raise ReplicaError("Ray gave the service up: its replicas end again and again", logs)
     _say("ending: what was begun is finished")
 
 
