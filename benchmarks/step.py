@@ -23,6 +23,7 @@ from discern_vqa.nn.losses import total
 from discern_vqa.recipe_samples import find_root
 from discern_vqa.training.loop import rng_for
 from discern_vqa.training.optim import make_optimizer
+from discern_vqa.training.processes import processes
 from discern_vqa.training.setup import set_up
 
 WARM = 3
@@ -32,7 +33,7 @@ def stepper(recipe: Path, overrides: list[str], data: Path | None, folder: Path)
     """Builds all that a training of this recipe builds; the result takes step number i of its first epoch. On a GPU if
     there is one, as training does."""
     settings = read_recipe(recipe, overrides)
-    start = set_up(settings, recipe, find_root(settings.data, data), folder)
+    start = set_up(settings, recipe, find_root(settings.data, data), folder, among=processes())
     device = next(start.model.parameters()).device
     optim, batches = settings.optim, start.batches(0)
     optimizer = make_optimizer(start.model, optim, settings.run.precision)
