@@ -1,19 +1,20 @@
 """Draws how near each stage comes to its machine's ceiling, one mark for each file that `discern doctor --bench` left.
 
 discern doctor --bench --json > benchmarks/results/machine_NAME.json
-python benchmarks/machines_chart.py        # benchmarks/results/machines.png and machines.svg
+python benchmarks/machines_chart.py        # benchmarks/results/machines.png
 """
 
 import json
 from pathlib import Path
 from typing import Any
 
-from discern_vqa.experiments.figure_files import COLORS, MARKERS, canvas, foot, heading, save
+from discern_vqa.experiments.figure_files import COLORS, DPI, MARKERS, canvas, foot, heading
+from discern_vqa.files import atomic_path
 
 RESULTS = Path(__file__).parent / "results"
 
 
-def main(results: Path = RESULTS) -> list[Path]:
+def main(results: Path = RESULTS) -> Path:
     """Reads every `machine_*.json` of the folder and writes the chart beside them."""
     machines = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(results.glob("machine_*.json"))]
     if not machines:
@@ -39,7 +40,9 @@ def main(results: Path = RESULTS) -> list[Path]:
         "necessary operations (or images opened) per second, in % of the highest speed measured in the same run",
     )
     foot(figure, [axes])
-    return save(figure, results, "machines")
+    with atomic_path(results / "machines.png") as partial:
+        figure.savefig(partial, format="png", dpi=DPI)
+    return results / "machines.png"
 
 
 def name_of(machine: dict[str, Any]) -> str:
@@ -50,5 +53,4 @@ def name_of(machine: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    for written in main():
-        print(written)
+    print(main())

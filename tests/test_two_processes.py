@@ -36,15 +36,17 @@ CMI = [
 ]  # fmt: skip
 ALONE = ["optim.per_image=1", "optim.batch=7"]  # eight images: batches of seven texts and of one
 CAPTIONS = ["optim.per_image=3", "run.epochs=1", "objective.contra_vqa=false"]  # a process may have no caption
+PRIOR = ["run.epochs=1", "prior.wording=true", "objective.lam=beta"]  # which computes in 32 bits alone
+OTHER = ["run.epochs=3", "model.fvta.token=sparc", "objective.loss=ce", "objective.generate=all"]
 JOBS = [
     {"name": "stopped", "recipe": "tune.toml", "set": [*TUNE, *ALONE], "stop": 7},
     {"name": "tune", "recipe": "tune.toml", "set": TUNE},
     {"name": "tune-single", "recipe": "tune.toml", "set": [*TUNE, *ALONE]},
-    {"name": "tune-32", "recipe": "tune.toml", "set": [*TUNE, "run.epochs=1"], "bits": 32},
+    {"name": "tune-32", "recipe": "tune.toml", "set": [*TUNE, *PRIOR], "bits": 32},
     {"name": "pretrain", "recipe": "pretrain.toml", "set": PRETRAIN},
     {"name": "pretrain-mixed", "recipe": "pretrain.toml", "set": [*PRETRAIN, *CAPTIONS]},
     {"name": "cmi", "recipe": "cmi.toml", "set": CMI},
-    {"name": "cmi-single", "recipe": "cmi.toml", "set": [*CMI, *ALONE, "run.epochs=3", "model.fvta.token=sparc"]},
+    {"name": "cmi-single", "recipe": "cmi.toml", "set": [*CMI, *ALONE, *OTHER]},
     {"name": "judged", "recipe": "cmi.toml", "set": [*SMALL, "run.epochs=1"], "bits": 32, "evaluate": True},
 ]
 FIRST = {"tune": 9.178808812780531, "pretrain": 19.488792171397357, "cmi": 20.89074159499505}
