@@ -162,6 +162,7 @@ class OnnxGraphs:
     def _encoded_texts(self, texts: Sequence[str]) -> list[Encoded]:
         known = {text: self._texts.get(text) for text in texts}
         missing = [text for text, encoded in known.items() if encoded is None]
+        missing.sort(key=len)  # texts that are about as long are cut to about the same
         for start in range(0, len(missing), BATCH):
             chunk = missing[start : start + BATCH]
             ids, keep = self._ids(chunk)
