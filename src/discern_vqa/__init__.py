@@ -14,12 +14,12 @@ from discern_vqa.version import __version__
 
 if TYPE_CHECKING:
     from discern_vqa.data.answers import Answer
-    from discern_vqa.evaluation.asked_run import AskedRun
+    from discern_vqa.evaluation.asked_run import OpenRun
 
 __all__ = ["Answer", "__version__", "load"]
 
 
-def load(run: str | Path, *, revision: str | None = None) -> "AskedRun":
+def load(run: str | Path, *, revision: str | None = None) -> "OpenRun":
     """The trained model of a run, ready to be asked. Raises RunError where there is none.
 
     run: a run folder, or what `discern export --to onnx` wrote; or a repository of the Hugging Face hub, "org/name" or

@@ -170,8 +170,8 @@ class OnnxGraphs:
                 ids, keep = (_cropped(rows, int(keep.sum(1).max())) for rows in (ids, keep))
             outputs = self.text_encoder.run(None, {"ids": ids, "keep": keep})
             for row, text in enumerate(chunk):
-                known[text] = encoded = Encoded(tuple(output[row].copy() for output in outputs))
-                self._texts.put(text, encoded)
+                known[text] = made = Encoded(tuple(output[row].copy() for output in outputs))
+                self._texts.put(text, made)
         return [encoded for text in texts if (encoded := known[text]) is not None]
 
     def _ids(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
