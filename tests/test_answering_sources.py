@@ -161,7 +161,7 @@ def test_what_was_made_of_texts_can_be_cleared():
 
 
 def test_to_open_a_run_imports_nothing_that_answering_does_not_use():
-    program = "import discern_vqa.evaluation.opening, sys; print(*sys.modules)"
+    program = "import discern_vqa.evaluation.opening, discern_vqa.evaluation.predict, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     heavy = ("scipy", "sklearn", "transformers", "onnxruntime", "pandas", "matplotlib", "discern_vqa.datasets")
     imported = done.stdout.split()

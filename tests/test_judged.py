@@ -6,7 +6,7 @@ from discern_vqa.commands.answers import _answered, _as_json
 from discern_vqa.commands.explaining import _in_words
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.judged import Judged, Within, shown_percent, shown_share
-from discern_vqa.evaluation.predict import trusted
+from discern_vqa.evaluation.asked_run import trusted
 
 SURE = Judged(confidence=0.93, answer_set=("no",), coverage=0.9, abstains=False, threshold=0.6)
 UNSURE = Judged(confidence=0.4, answer_set=("no", "yes"), coverage=0.9, abstains=True, threshold=0.6)

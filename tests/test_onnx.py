@@ -191,7 +191,7 @@ def test_what_needs_the_run_itself_says_so(made, capsys):
         assert "Traceback" not in problem
     image, question = made.questions(1)[0].path, "Is there a mass?"
     assert cli.main(["ask", str(made.folder), str(image), question, "--similar", "2"]) == 2
-    assert "no similar cases" in capsys.readouterr().err
+    assert "was exported to ONNX" in capsys.readouterr().err
     assert cli.main(["ask", str(made.folder), str(image), question, "--mode", "generate"]) == 2
     assert "cannot answer by 'generate'" in capsys.readouterr().err
 

@@ -13,9 +13,9 @@ from discern_vqa import cli
 from discern_vqa.data.judged import Within, unlike
 from discern_vqa.datasets import phantom
 from discern_vqa.errors import DataError, RunError
+from discern_vqa.evaluation.asked_run import trusted
 from discern_vqa.evaluation.ood_fit import fit_and_measure, fit_run, measure_outside, measure_split
 from discern_vqa.evaluation.opening import open_run
-from discern_vqa.evaluation.predict import trusted
 from discern_vqa.training.train import train
 from discern_vqa.trust import ood
 from discern_vqa.trust.ood import FIGURES, FILE, Detector, Known, auroc

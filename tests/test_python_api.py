@@ -48,7 +48,7 @@ def images(tiny_run: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def model(tiny_run: Path) -> discern_vqa.AskedRun:
+def model(tiny_run: Path) -> discern_vqa.OpenRun:
     return discern_vqa.load(tiny_run)
 
 

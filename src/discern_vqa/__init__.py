@@ -18,15 +18,15 @@ from discern_vqa.version import __version__
 
 if TYPE_CHECKING:
     from discern_vqa.data.answers import Answer
-    from discern_vqa.evaluation.asked_run import AskedRun
+    from discern_vqa.evaluation.asked_run import OpenRun
     from discern_vqa.evaluation.evaluate_callable import Evaluated, evaluate
     from discern_vqa.evaluation.explain import Explained
 
-__all__ = ["Answer", "AskedRun", "Evaluated", "Explained", "__version__", "evaluate", "load"]
+__all__ = ["Answer", "Evaluated", "Explained", "OpenRun", "__version__", "evaluate", "load"]
 
 _ELSEWHERE = {
     "Answer": "discern_vqa.data.answers",
-    "AskedRun": "discern_vqa.evaluation.asked_run",
+    "OpenRun": "discern_vqa.evaluation.asked_run",
     "Evaluated": "discern_vqa.evaluation.evaluate_callable",
     "Explained": "discern_vqa.evaluation.explain",
     "evaluate": "discern_vqa.evaluation.evaluate_callable",
@@ -34,7 +34,7 @@ _ELSEWHERE = {
 """Where each public name is defined: it is imported when it is first used."""
 
 
-def load(run: str | Path, *, revision: str | None = None) -> "AskedRun":
+def load(run: str | Path, *, revision: str | None = None) -> "OpenRun":
     """The trained model of a run, ready to be asked. Raises RunError where there is none.
 
     run: a run folder, or what `discern export --to onnx` wrote; or a repository of the Hugging Face hub, "org/name" or

@@ -12,11 +12,11 @@ from discern_vqa.commands._archive import DicomWeb, Instance, Series, Study, ima
 from discern_vqa.commands._output import AskedRun, Mode, PrintJson, say_next
 from discern_vqa.data.judged import shown_share
 from discern_vqa.errors import ConfigError
-from discern_vqa.run_folder import is_onnx, require_asked
+from discern_vqa.run_folder import require_asked
 
 if TYPE_CHECKING:
     from discern_vqa.data.answers import Answer
-    from discern_vqa.evaluation.asked_run import AskedRun
+    from discern_vqa.evaluation.asked_run import OpenRun
     from discern_vqa.fitting.cases import Case
 
 DISCLAIMER = "Research software: not for diagnosis."
@@ -73,19 +73,16 @@ def _ask(run: Path, image: Path, question: str, as_json: bool, mode: str, simila
     with decoded_once():
         # A mistyped image is told before torch and the model are loaded, a mistyped run first of all.
         part = seen(image) if run.is_dir() else ""
-        from discern_vqa.evaluation.opening import open_to_ask
+        from discern_vqa.evaluation.opening import open_to_ask, whole_run
 
         predictor = open_to_ask(run)
         answer = predictor.ask(image, question, mode)
         cases: list[Case] = []
         if similar:
-            if is_onnx(run):
-                raise ConfigError(
-                    f"{run} is an export, which has no similar cases", hint="ask the run, or leave it out"
-                )
+            whole = whole_run(predictor)
             from discern_vqa.evaluation.similar_cases import SimilarCases
 
-            cases = SimilarCases.of(predictor).nearest(image, question, similar)
+            cases = SimilarCases.of(whole).nearest(image, question, similar)
     if part:
         typer.echo(part, err=True)
     _say_if_uncalibrated(predictor)
@@ -96,7 +93,7 @@ def _ask(run: Path, image: Path, question: str, as_json: bool, mode: str, simila
         say_next("explain", str(run), str(image), question, "--out", "map.png", err=True)
 
 
-def _say_if_uncalibrated(predictor: "AskedRun") -> None:
+def _say_if_uncalibrated(predictor: "OpenRun") -> None:
     if predictor.calibration is None:
         typer.echo(predictor.uncalibrated, err=True)
 

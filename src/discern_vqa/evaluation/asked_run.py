@@ -32,7 +32,7 @@ class Reads(Protocol):
     def unread(self, text: str, length: int) -> str: ...
 
 
-class AskedRun:
+class OpenRun:
     """An open run. Subclasses say how it answers (`answer`) and what image and question look like to it (`vectors`)."""
 
     calibration: Calibration | None

@@ -18,7 +18,7 @@ from discern_vqa.evaluation.given_image import GIVEN, Given, as_file
 from discern_vqa.evaluation.one_question import single_question
 
 if TYPE_CHECKING:
-    from discern_vqa.evaluation.asked_run import AskedRun
+    from discern_vqa.evaluation.asked_run import OpenRun
 
 BATCH = 64
 """Questions or images at a time."""
@@ -27,8 +27,8 @@ _ANY = "image"
 _EXAMPLE = 'model.ask_many([("chest.png", "Is there a mass?"), ("chest.png", "Where is it?")])'
 
 
-def ask_many(predictor: "AskedRun", pairs: Iterable[tuple[Given, str]], mode: str = "") -> list[Answer]:
-    """The answer to each pair of an image and a question, in their order; see `AskedRun.ask_many`."""
+def ask_many(predictor: "OpenRun", pairs: Iterable[tuple[Given, str]], mode: str = "") -> list[Answer]:
+    """The answer to each pair of an image and a question, in their order; see `OpenRun.ask_many`."""
     if not isinstance(pairs, Iterable) or isinstance(pairs, GIVEN):
         raise DataError(f"{type(pairs).__name__} is given; expected a list of (image, question)", hint=_EXAMPLE)
     asked = [_checked(place, pair) for place, pair in enumerate(pairs)]
@@ -44,8 +44,8 @@ def ask_many(predictor: "AskedRun", pairs: Iterable[tuple[Given, str]], mode: st
     return [answers[place] for place in range(len(asked))]
 
 
-def embed(predictor: "AskedRun", images: Iterable[Given]) -> np.ndarray:
-    """(n, c) float32, a row for each image, in their order; see `AskedRun.embed`."""
+def embed(predictor: "OpenRun", images: Iterable[Given]) -> np.ndarray:
+    """(n, c) float32, a row for each image, in their order; see `OpenRun.embed`."""
     if predictor.image_size is None:
         raise ConfigError(
             f"{predictor.folder} has no image encoder of its own: it is a baseline or somebody else's model",

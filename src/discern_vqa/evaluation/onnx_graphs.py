@@ -162,6 +162,7 @@ class OnnxGraphs:
     def _encoded_texts(self, texts: Sequence[str]) -> list[Encoded]:
         known = {text: self._texts.get(text) for text in texts}
         missing = [text for text, encoded in known.items() if encoded is None]
+        missing.sort(key=len)  # texts that are about as long are cut to about the same
         for start in range(0, len(missing), BATCH):
             chunk = missing[start : start + BATCH]
             ids, keep = self._ids(chunk)
@@ -169,8 +170,8 @@ class OnnxGraphs:
                 ids, keep = (_cropped(rows, int(keep.sum(1).max())) for rows in (ids, keep))
             outputs = self.text_encoder.run(None, {"ids": ids, "keep": keep})
             for row, text in enumerate(chunk):
-                known[text] = encoded = Encoded(tuple(output[row].copy() for output in outputs))
-                self._texts.put(text, encoded)
+                known[text] = made = Encoded(tuple(output[row].copy() for output in outputs))
+                self._texts.put(text, made)
         return [encoded for text in texts if (encoded := known[text]) is not None]
 
     def _ids(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

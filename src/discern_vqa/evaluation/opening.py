@@ -8,13 +8,13 @@ from discern_vqa import run_folder
 from discern_vqa.timers import timed
 
 if TYPE_CHECKING:  # torch, the readers of data sets and the baselines: whoever needs them imports them
-    from discern_vqa.evaluation.asked_run import AskedRun
+    from discern_vqa.evaluation.asked_run import OpenRun
     from discern_vqa.evaluation.predict import Predictor
     from discern_vqa.recipe_samples import Samples
     from discern_vqa.run import Run
 
 
-def open_to_ask(folder: Path) -> "AskedRun":
+def open_to_ask(folder: Path) -> "OpenRun":
     """As `open_run`, and opens what `discern export --to onnx` wrote too, without torch. Raises as it does."""
     if run_folder.is_onnx(folder):
         from discern_vqa.evaluation.predict_onnx import OnnxPredictor
@@ -45,6 +45,15 @@ def _open(run: "Run", device: str | None, calibrated: bool) -> "Predictor":
     elif run.recipe.is_outside:
         from discern_vqa.evaluation.predict_outside import OutsidePredictor as kind  # httpx is an extra
     return kind.of(run, device, calibrated)
+
+
+def whole_run(opened: "OpenRun") -> "Predictor":
+    """The same, for what an export has not: heat maps and similar cases. Raises RunError of an export."""
+    run_folder.refuse_onnx(opened.folder)
+    from discern_vqa.evaluation.predict import Predictor
+
+    assert isinstance(opened, Predictor)
+    return opened
 
 
 def data_root(run: "Run", data: Path | None = None) -> Path:

@@ -18,7 +18,7 @@ from discern_vqa.data.batch import Batcher
 from discern_vqa.data.bounded import PerText
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.sources import ImageSource, StateSource
-from discern_vqa.evaluation.asked_run import AskedRun, Reads
+from discern_vqa.evaluation.asked_run import OpenRun, Reads
 from discern_vqa.evaluation.features import image_vectors, question_vectors
 from discern_vqa.evaluation.given_image import Given
 from discern_vqa.files import sha256_of
@@ -42,7 +42,7 @@ class Answered(Protocol):
 
 
 @dataclass(eq=False)
-class Predictor(AskedRun):
+class Predictor(OpenRun):
     """An open run with its model in memory."""
 
     shows: ClassVar[tuple["Shown", ...]] = ("real", "blank", "noise")  # the images that can be shown
@@ -72,7 +72,7 @@ class Predictor(AskedRun):
         return self.run.folder
 
     def explain(self, image: Given, question: str, method: str = "auto") -> "Explained":
-        """See AskedRun."""
+        """See OpenRun."""
         from discern_vqa.evaluation.explain import explain
 
         return explain(self, image, question, method)
@@ -112,7 +112,7 @@ class Predictor(AskedRun):
         return None if self.batcher is None else (self.batcher.tokenizer, self.batcher.length)
 
     def vectors(self, samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
-        """See AskedRun; each image is looked at once."""
+        """See OpenRun; each image is looked at once."""
         paths = {sample.image: sample.path for sample in samples}
         rows = {image: row for row, image in enumerate(paths)}
         vectors = image_vectors(self.model, self.batcher, list(paths.items()))

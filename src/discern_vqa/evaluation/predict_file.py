@@ -23,7 +23,7 @@ from discern_vqa.reading.shapes import LINES
 from discern_vqa.timers import timed
 
 if TYPE_CHECKING:
-    from discern_vqa.evaluation.asked_run import AskedRun
+    from discern_vqa.evaluation.asked_run import OpenRun
 
 BATCH = 64
 
@@ -56,7 +56,7 @@ def check(run: Path, questions: Path, out: Path) -> None:
 
 
 def predict_file(
-    predictor: "AskedRun",
+    predictor: "OpenRun",
     questions: Questions,
     out: Path,
     *,
@@ -131,7 +131,7 @@ def _own_names(questions: Questions, out: Path) -> list[str]:
     ]
 
 
-def _answered(predictor: "AskedRun", rows: Sequence[Asked], mode: str, command: str) -> list[dict[str, Any]]:
+def _answered(predictor: "OpenRun", rows: Sequence[Asked], mode: str, command: str) -> list[dict[str, Any]]:
     """A line for each row: the answer, or why there is none."""
     places = [place for place, asked in enumerate(rows) if asked.sample is not None]
     lines: list[dict[str, Any]] = [{"error": asked.problem} for asked in rows]
@@ -172,7 +172,7 @@ def _answered(predictor: "AskedRun", rows: Sequence[Asked], mode: str, command: 
     return lines
 
 
-def _identity(predictor: "AskedRun", questions: Questions, mode: str) -> str:
+def _identity(predictor: "OpenRun", questions: Questions, mode: str) -> str:
     """A digest of all that the answers depend on but the images."""
     folder = predictor.folder
     files = sorted(file for pattern in ("*.json", "*.safetensors") for file in folder.glob(pattern))

@@ -11,7 +11,7 @@ from discern_vqa.answering.classified import classified, classified_by_type
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError, RunError
-from discern_vqa.evaluation.asked_run import AskedRun, Reads
+from discern_vqa.evaluation.asked_run import OpenRun, Reads
 from discern_vqa.evaluation.onnx_graphs import EXPORT_ANEW, OnnxGraphs
 from discern_vqa.files import read_json
 from discern_vqa.run_folder import ONNX, VOCABULARY
@@ -23,7 +23,7 @@ VERSION = 1
 
 
 @dataclass(eq=False)
-class OnnxPredictor(AskedRun):
+class OnnxPredictor(OpenRun):
     """An open export. facts: its onnx.json."""
 
     path: Path
@@ -83,7 +83,7 @@ class OnnxPredictor(AskedRun):
         return self.graphs.tokenizer, self.graphs.length
 
     def answer(self, samples: Sequence[Sample], *, mode: str = "") -> list[Answer]:
-        """See AskedRun."""
+        """See OpenRun."""
         mode = mode or self.own_mode
         if mode not in self.modes:
             raise ConfigError(
@@ -98,9 +98,9 @@ class OnnxPredictor(AskedRun):
         return classified_by_type(probabilities, (openness > 0).tolist(), self.graphs.vocabulary)
 
     def vectors(self, samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
-        """See AskedRun."""
+        """See OpenRun."""
         return self.graphs.image_vectors(samples), self.graphs.text_vectors([sample.question for sample in samples])
 
     def forget(self, samples: Sequence[Sample]) -> None:
-        """See AskedRun."""
+        """See OpenRun."""
         self.graphs.forget()

@@ -46,8 +46,8 @@ class Int8:
         low, high = (100 * end for end in self.interval)
         return (
             f"int8 on {self.questions:,} validation questions: accuracy {100 * self.accuracy_int8:.1f} % against"
-            f" {100 * self.accuracy:.1f} %, a difference of {100 * (self.accuracy_int8 - self.accuracy):+.1f} points"
-            f" [{low:+.1f}, {high:+.1f}]; {self.ms_int8:.1f} ms a question against {self.ms:.1f} ms."
+            f" {100 * self.accuracy:.1f} %, a difference of {100 * (self.accuracy_int8 - self.accuracy):+.1f}"
+            f" percentage points [{low:+.1f}, {high:+.1f}]; {self.ms_int8:.1f} ms a question against {self.ms:.1f} ms."
             f" int8 {'is' if self.is_used else 'is not'} used: {self.why}"
         )
 

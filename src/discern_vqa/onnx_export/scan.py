@@ -1,3 +1,5 @@
+# mypy: ignore-errors
+# (The bodies are onnxscript's own language, which mypy takes for Python.)
 """The selective scan (`nn.scan`) in a graph of ONNX: torch sees one operator, and that becomes one `Scan`, whose body
 is one place of a sequence:
 
@@ -67,8 +69,7 @@ def _translated(x: Any, dt: Any, A: Any, B: Any, C: Any, D: Any, keep: Any, reve
     if keep is not None:
         real = op.Cast(op.Unsqueeze(keep, [2]), to=1)
         dt, B = op.Mul(dt, real), op.Mul(B, real)
-    rows = op.Unsqueeze(op.Slice(op.Shape(x), [0], [1]), [0])
-    h = op.Expand(op.Unsqueeze(op.Mul(A, 0.0), [0]), op.Concat(op.Squeeze(rows, [0]), op.Shape(A), axis=0))
+    h = op.Expand(op.Unsqueeze(op.Mul(A, 0.0), [0]), op.Concat(op.Shape(x, end=1), op.Shape(A), axis=0))
     given = [op.Unsqueeze(dt, [3]), op.Unsqueeze(op.Mul(dt, x), [3]), op.Unsqueeze(B, [2]), op.Unsqueeze(C, [3])]
     y = op.Squeeze((scan_backwards if reverse else scan_forwards)(*given, A, h), [3])
     y = op.Add(y, op.Mul(D, x))

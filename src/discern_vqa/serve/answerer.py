@@ -19,7 +19,7 @@ from discern_vqa.serve.tasks import SimilarCase
 
 if TYPE_CHECKING:
     from discern_vqa.dicom_out.reported import HeatMap
-    from discern_vqa.evaluation.asked_run import AskedRun
+    from discern_vqa.evaluation.asked_run import OpenRun
     from discern_vqa.evaluation.explain import Explained
 
 log = logging.getLogger("discern.serve")
@@ -67,7 +67,7 @@ class Answerer:
         """Opens all runs. Raises RunError."""
         from discern_vqa.evaluation.opening import open_to_ask
 
-        self.predictors: dict[str, AskedRun] = {name: open_to_ask(folder) for name, folder in runs.items()}
+        self.predictors: dict[str, OpenRun] = {name: open_to_ask(folder) for name, folder in runs.items()}
         self._cases = CaseIndexes()
 
     def answer(self, questions: Sequence[Question]) -> list[Answer | DiscernError]:
@@ -85,9 +85,10 @@ class Answerer:
     def explain(self, question: Question, method: str) -> "Explained":
         """As `evaluation.explain.explain`. Raises ConfigError, ImageError, ModelError."""
         from discern_vqa.evaluation.explain import explain_sample
+        from discern_vqa.evaluation.opening import whole_run
 
         def explained() -> "Explained":
-            return explain_sample(self.predictors[question.run], question.sample, method)
+            return explain_sample(whole_run(self.predictors[question.run]), question.sample, method)
 
         return _guarded(explained)
 
@@ -109,8 +110,9 @@ class Answerer:
         """How often a method's maps hit the region that is asked about; None where that was not measured."""
         from discern_vqa.evaluation.explain import Explainer, read_scores
         from discern_vqa.evaluation.explain_view import BLIND
+        from discern_vqa.evaluation.opening import whole_run
 
-        predictor = self.predictors[run]
+        predictor = whole_run(self.predictors[run])
         scores = read_scores(predictor.run)
         name = Explainer(predictor.run, predictor.model, predictor.batcher).choose(method)
         if scores is None or name not in scores["methods"]:
@@ -123,9 +125,10 @@ class Answerer:
     def similar(self, question: Question, count: int) -> list[SimilarCase]:
         """The most similar training cases, best first. Raises Preparing, ConfigError, DataError, ImageError,
         ModelError."""
+        from discern_vqa.evaluation.opening import whole_run
 
         def nearest() -> list[SimilarCase]:
-            index = self._cases.of(question.run, self.predictors[question.run])
+            index = self._cases.of(question.run, whole_run(self.predictors[question.run]))
             return index.nearest_to(question.sample, count)
 
         return _guarded(nearest)
@@ -140,7 +143,7 @@ class Answerer:
     def facts(self) -> dict[str, RunFacts]:
         return {name: _facts(predictor) for name, predictor in self.predictors.items()}
 
-    def _together(self, predictor: "AskedRun", samples: Sequence[Sample], mode: str) -> list[Answer | DiscernError]:
+    def _together(self, predictor: "OpenRun", samples: Sequence[Sample], mode: str) -> list[Answer | DiscernError]:
         try:
             return list(_guarded(lambda: predictor.answer_judged(samples, mode)))
         except DiscernError as error:
@@ -187,7 +190,7 @@ def _guarded(work: Callable[[], Result]) -> Result:
         ) from error
 
 
-def _facts(predictor: "AskedRun") -> RunFacts:
+def _facts(predictor: "OpenRun") -> RunFacts:
     calibration = predictor.calibration
     fitted = None
     if calibration is not None:
