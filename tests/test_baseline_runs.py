@@ -6,10 +6,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from discern_vqa import registry
+from discern_vqa.baselines.plain_transformer import Plain
 from discern_vqa.cli import main
 from discern_vqa.config import check_recipe, read_recipe
 from discern_vqa.errors import ConfigError, DiscernError, RunError
@@ -218,3 +221,20 @@ def test_what_is_said_to_type_instead_of_explain_works(
     assert ("Similar cases" in capsys.readouterr().out) == (name == "kernel_ridge")
     assert main(["explain", str(runs[name]), "--score"]) == 2
     assert f"try: discern evaluate {runs[name]} (" in capsys.readouterr().err
+
+
+def test_the_plain_transformer_reads_nothing_of_unused_positions_and_answers_from_its_token():
+    """As the same layers over all positions, of which the first is read."""
+    torch.manual_seed(0)
+    keep = torch.arange(7) < torch.tensor([[2], [5], [1]])
+    keep[:, 6] = torch.tensor([True, False, False])  # a used position behind unused ones
+    inputs = SimpleNamespace(
+        image=torch.randn(2, 5, 12), which=torch.tensor([0, 1, 1]), text_states=torch.randn(3, 7, 8), keep=keep
+    )
+    model = Plain(inputs, 4).eval()
+    cells = model.project_image(inputs.image)[inputs.which]
+    v = torch.cat([model.token.expand(3, -1, -1), cells, model.project_text(inputs.text_states)], dim=1) + model.pos
+    v, may = model.enter(v), torch.cat([torch.ones(3, 6).bool(), keep], dim=1)
+    for block in model.blocks:
+        v = block(v, may)
+    torch.testing.assert_close(model.decide(inputs).scores, model.head(v[:, 0]), atol=1e-5, rtol=1e-5)

@@ -5,6 +5,7 @@ Only for runs whose two encoders are frozen: it reads their cached states, so th
 """
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -54,12 +55,16 @@ class Plain(ModelBase):
     def decide(self, inputs: Inputs) -> Decision:
         """Scores of all answers."""
         image = self.project_image(inputs.image)[inputs.which]
-        v = torch.cat([self.token.expand(len(image), -1, -1), image, self.project_text(inputs.text_states)], dim=1)
-        keep = torch.cat([inputs.keep.new_ones(len(image), 1 + image.shape[1]), inputs.keep], dim=1)
-        v = self.enter(v + self.pos)
-        for block in self.blocks:
+        used = inputs.keep.any(0)  # positions that no text of the batch uses change nothing
+        words = self.project_text(inputs.text_states[:, used]) if inputs.text_states is not None else image[:, :0]
+        v = torch.cat([self.token.expand(len(image), -1, -1), image, words], dim=1)
+        keep = torch.cat([inputs.keep.new_ones(len(image), 1 + image.shape[1]), inputs.keep[:, used]], dim=1)
+        places = torch.cat([used.new_ones(1 + image.shape[1]), used])
+        v = self.enter(v + self.pos[places])
+        for block in self.blocks[:-1]:
             v = block(v, keep)
-        return Decision(self.head(v[:, 0]))
+        last = cast(PostNormBlock, self.blocks[-1])
+        return Decision(self.head(last.at(v, keep, torch.zeros(len(v), dtype=torch.int64, device=v.device))))
 
 
 def answer(
