@@ -218,6 +218,9 @@ def test_a_stated_confidence_is_calibrated_on_held_out_questions(data: Path, tmp
         before = len(spoken.digests)
         calibrate_run(run)
         assert len(spoken.digests) == before
+        with pytest.raises(RunError, match="never trained") as refused:
+            calibrate_run(run, folds=5)
+        assert "--folds" not in refused.value.hint
 
 
 def test_an_answer_of_several_is_the_commonest_and_the_others_are_its_alternatives(data: Path, tmp_path: Path) -> None:

@@ -245,8 +245,11 @@ def test_two_runs_side_by_side_and_a_worklist_by_keyboard(desk: Desk) -> None:
 
 def test_it_speaks_german_and_says_what_went_wrong(desk: Desk) -> None:
     page = desk.page
+    page.set_input_files("#file", {"name": "b.png", "mimeType": "image/png", "buffer": png(1)})
+    expect(page.locator("#warnings")).to_have_text(TEXTS["en"]["no_sides"])
     page.select_option("#language", "de")
     expect(page.locator(".caution")).to_contain_text("Forschung, nicht zur Diagnose")
+    expect(page.locator("#warnings")).to_have_text(TEXTS["de"]["no_sides"])
     page.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": png()})
     expect(page.locator("#news")).to_have_text("Das Bild ist offen")
     desk.ask()

@@ -32,6 +32,16 @@ def test_a_training_says_step_loss_and_time_left(clock, capsys):
     ]
 
 
+def test_a_line_of_a_log_is_not_broken(clock, capsys):
+    with progress.Bar(epochs=1, quiet=False) as bar:
+        bar.epoch(0, 10, 0)
+        for _ in range(4):
+            clock[0] += 4
+            bar.step({f"part {number}": 1.0 for number in range(20)})
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "step" in line)
+    assert line.endswith("s left")
+
+
 def test_a_quiet_training_says_nothing(clock, capsys):
     with progress.Bar(epochs=1, quiet=True) as bar:
         bar.epoch(0, 10, 0)

@@ -1,5 +1,6 @@
 """Who may call the service, by which name, with which headers, and how much may be sent. No model is opened here."""
 
+import socket
 import time
 
 import pytest
@@ -146,6 +147,15 @@ def test_the_command_opens_to_others_only_with_keys_and_encryption(tiny_run, tmp
         error, told = capsys.readouterr().err.splitlines()[-2:]
         assert error.startswith("error: ")
         assert hint in told
+
+
+def test_a_port_that_is_taken_is_told_before_the_run_is_opened(tiny_run, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert cli.main(["serve", str(tiny_run), "--port", str(port)]) == 2
+    told = capsys.readouterr().err
+    assert f"--port {port} is not to be had on 127.0.0.1: another program listens there" in told
+    assert "loading" not in told
 
 
 def test_a_run_that_is_damaged_ends_the_service_with_its_reason(tiny_run, tmp_path, capsys):

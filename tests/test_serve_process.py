@@ -3,16 +3,19 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
+import pytest
 from _medical import dicom, scene
-from _serve import HEADERS
+from _serve import HEADERS, png
 
 QUESTIONS = [f"Is there a nodule of {number} mm?" for number in range(64)]
 
@@ -38,6 +41,21 @@ def process(run, folder):
         finally:
             running.kill()
             running.wait()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
+def test_the_commands_of_the_page_run_as_they_stand(tiny_run, tmp_path):
+    page = (Path(__file__).parents[1] / "docs" / "serve.md").read_text(encoding="utf-8")
+    (commands,) = re.findall(r"^```sh\n(address=.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "chest.png").write_bytes(png())
+    with process(tiny_run, tmp_path / "asked") as (_, client):
+        commands = commands.replace("http://127.0.0.1:8765", str(client.base_url).rstrip("/"))
+        told = subprocess.run(
+            ["sh", "-ec", commands], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+        )
+        assert client.get("/v1/images").json() == {"images": []}
+    assert '"answers":[{"question":"Is there a pleural effusion?","answer":' in told.stdout
+    assert '"map":"data:image/png;base64,' in told.stdout
 
 
 def test_it_finishes_what_it_began_and_leaves_nothing_when_it_is_killed(tiny_run, tmp_path):

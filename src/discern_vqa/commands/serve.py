@@ -41,7 +41,7 @@ def serve(
     if missing:
         raise ConfigError(f"the service needs {', '.join(missing)}", hint="pip install 'discern-vqa[serve]'")
     from discern_vqa.serve.keys import new_key as made_key
-    from discern_vqa.serve.settings import Settings, check, named
+    from discern_vqa.serve.settings import Settings, check, named, require_free_port
 
     if new_key:
         if key_file is None:
@@ -63,6 +63,7 @@ def serve(
         access_log=access_log,
     )
     check(settings)
+    require_free_port(settings)
     typer.echo(f"{', '.join(settings.runs)}: Research software: not for diagnosis.", err=True)
     if cluster:
         from discern_vqa.serve.cluster import serve_on_cluster

@@ -79,13 +79,18 @@ def calibrate_run(
             f"{run} asks a model for answers without a score, and only scores can be calibrated",
             hint="evaluate another run with --set model.confidence=verbal (docs/outside_models.md)",
         )
+    if folds and opened.recipe.is_outside:
+        raise RunError(
+            f"--folds trains a run anew, and {run} is somebody else's model, which is never trained",
+            hint=what_can_be_done(run, is_outside=True),
+        )
     if folds:
         rows = predict_out_of_fold(opened, folds, data, say)
         about = {"what": "out-of-fold", "file": out_of_fold.FILE, "folds": folds}
         return _fit(run, rows, opened.recipe.data.normaliser, coverage, target, about), rows
     validation = samples_of(opened, data).held_out()
     if not validation:
-        raise RunError(nothing_held_out(run), hint=what_can_be_done(run))
+        raise RunError(nothing_held_out(run), hint=what_can_be_done(run, is_outside=opened.recipe.is_outside))
     refuse_few(len(validation))  # before the model is loaded
     predictor = open_run(run, calibrated=False)  # what is there may be broken or out of date
     say(f"{len(validation):,} validation questions")

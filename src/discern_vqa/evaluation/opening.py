@@ -30,7 +30,9 @@ def open_run(folder: Path, device: str | None = None, *, calibrated: bool = True
     `calibration.json` and the detector, which may be broken or out of date. Raises RunError where the folder is no
     finished run, or one of its files is damaged.
     """
-    from discern_vqa.run import Run
+    with timed("importing"):  # torch, and the readers of data sets
+        from discern_vqa.evaluation import predict  # noqa: F401
+        from discern_vqa.run import Run
 
     with timed("setting up"):
         return _open(Run.open(folder), device, calibrated)

@@ -33,7 +33,7 @@ def _missing(context: Context) -> dict[str, str]:
         return {}
     return {
         "missing": promises.too_few(len(held_out)) if held_out else calibrations.nothing_held_out(context.folder),
-        "hint": calibrations.what_can_be_done(context.folder),
+        "hint": calibrations.what_can_be_done(context.folder, is_outside=context.run.recipe.is_outside),
     }
 
 

@@ -255,4 +255,6 @@ def _require_type(content_type: str, path: str) -> None:
     if path == UPLOAD and (kind in uploads or kind.startswith("image/")):
         return
     expected = f"application/json, {', '.join(uploads)} or image/..." if path == UPLOAD else "application/json"
-    raise Problem(415, f"the body is of the type {kind[:80] or 'nothing'!r}; expected {expected}", "set Content-Type")
+    raise Problem(
+        415, f"the body is of the type {kind[:80] or 'nothing'!r}; expected {expected}", "set the header Content-Type"
+    )

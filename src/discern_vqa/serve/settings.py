@@ -1,5 +1,7 @@
 """What a service is told when it starts, and its limits. No torch here."""
 
+import errno
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,3 +97,26 @@ def check(settings: Settings) -> None:
             f"--host {settings.host} would send images and keys over the network without encryption",
             hint="add --tls-cert cert.pem --tls-key key.pem, or --behind-proxy where a proxy ends TLS",
         )
+
+
+def require_free_port(settings: Settings) -> None:
+    """Raises ConfigError before any run is opened: another program listens there, or this user may not. What else is
+    wrong with an address is told when the service listens."""
+    try:
+        places = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError:
+        return
+    for family, kind, _, _, place in places:
+        try:
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind(place)
+        except OSError as error:
+            reasons = {errno.EADDRINUSE: "another program listens there", errno.EACCES: "this user may not"}
+            if error.errno in reasons:
+                raise ConfigError(
+                    f"--port {settings.port} is not to be had on {settings.host}: {reasons[error.errno]}",
+                    hint="--port with the number of one that is free",
+                ) from error

@@ -65,4 +65,5 @@ class Bar(Display):
 
     def said(self, text: str) -> None:
         if not self.quiet:
-            self.bar.console.print(text, highlight=False)
+            # In a terminal words wrap; in a log a line stays a line.
+            self.bar.console.print(text, highlight=False, soft_wrap=not self.bar.console.is_terminal)

@@ -242,8 +242,14 @@ def refuse_few(count: int) -> None:
         )
 
 
-def what_can_be_done(run: Path) -> str:
-    """What to type instead."""
+def what_can_be_done(run: Path, *, is_outside: bool) -> str:
+    """What to type instead. is_outside: somebody else's model, which is never trained."""
+    if is_outside:
+        return (
+            f"discern calibrate {run} --on HELD_OUT.jsonl (its predictions, with gold, on {FEWEST} questions or more"
+            " of your own); or, where the data set has no validation part of its own, another run with --set"
+            " data.validation_ratio=0.5"
+        )
     return (
         f"discern calibrate {run} --folds 5 (trains it five times more, each time without a fifth, and calibrates on"
         " the answers to that fifth), or --on HELD_OUT.jsonl (its predictions, with gold, on"

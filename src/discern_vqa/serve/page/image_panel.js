@@ -115,6 +115,7 @@ export class ImagePanel {
     this.#presets();
     this.#slices();
     this.#tell();
+    if (this.image && this.viewer.frame) this.#warn(); // in another language
   }
 
   async #load() {
