@@ -223,15 +223,48 @@ def test_a_damaged_export_is_told(made, tmp_path):
     shutil.copytree(made.folder, broken)
     sample = made.questions(1)[0]
     (broken / "answer.onnx").write_bytes(b"nothing")
-    with pytest.raises(RunError, match=r"answer\.onnx is missing or damaged"):
+    with pytest.raises(RunError, match=r"answer\.onnx is not the file that was exported"):
+        open_to_ask(broken).answer([sample])
+    (broken / "answer.onnx").unlink()
+    with pytest.raises(RunError, match=r"answer\.onnx is not there"):
         open_to_ask(broken).answer([sample])
     facts = json.loads((broken / "onnx.json").read_text())
     (broken / "onnx.json").write_text(json.dumps(facts | {"weights_sha256": "0" * 64}))
     with pytest.raises(RunError, match="other weights than those that were exported"):
         open_to_ask(broken)
     (broken / "onnx.json").write_text(json.dumps(facts | {"version": 2}))
-    with pytest.raises(RunError, match="of version 2"):
+    with pytest.raises(RunError, match="of version 2") as newer:
         open_to_ask(broken)
+    assert "pip install --upgrade discern-vqa" in newer.value.hint
+    (broken / "onnx.json").write_text(json.dumps(facts | {"image": facts["image"] | {"size": 32}}))
+    with pytest.raises(RunError, match=r"image_encoder\.onnx does not take what onnx\.json describes"):
+        open_to_ask(broken).answer([sample])
+    (broken / "onnx.json").write_text(json.dumps(facts))
+    (broken / "calibration.json").write_text("{}")
+    with pytest.raises(RunError, match=r"calibration\.json is broken") as damaged:
+        open_to_ask(broken)
+    assert damaged.value.hint.startswith("calibrate the run: discern calibrate RUN; then export"), "not the export"
+
+
+def test_files_of_another_export_do_not_answer(made, tmp_path):
+    """A changed weight, or answers in another order, would be answered with as if nothing had happened."""
+    mixed, sample = tmp_path / "onnx", made.questions(1)[0]
+    for name in (*GRAPHS, "vocabulary"):
+        shutil.copytree(made.folder, mixed, dirs_exist_ok=True)
+        if name == "vocabulary":
+            file = mixed / "vocabulary.json"
+            content = json.loads(file.read_text(encoding="utf-8"))
+            content["answers"]["answers"].reverse()
+            file.write_text(json.dumps(content), encoding="utf-8")
+        else:
+            file = mixed / f"{name}.onnx"
+            model = onnx.load(file)
+            floats = [tensor for tensor in model.graph.initializer if tensor.data_type == 1 and tensor.raw_data]
+            largest = max(floats, key=lambda tensor: len(tensor.raw_data))
+            largest.raw_data = np.frombuffer(largest.raw_data, np.float32)[::-1].tobytes()
+            onnx.save(model, file)
+        with pytest.raises(RunError, match=rf"{file.name} is not the file that was exported"):
+            open_to_ask(mixed).answer([sample])
 
 
 def test_eight_bits_are_kept_only_where_they_are_faster_and_no_worse():

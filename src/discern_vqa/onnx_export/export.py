@@ -130,6 +130,7 @@ def _written(
     for name, entry in facts["graphs"].items():
         entry["sha256"] = sha256_of(folder / f"{name}.onnx")
         entry["ms"] = {engine: round(taken, 2) for engine, taken in ms[name].items()}
+    facts["files"] = {name: sha256_of(folder / name) for name in (VOCABULARY, TOKENIZER) if (folder / name).is_file()}
     facts["parity"] = parity.fields()
     facts["int8"] = None if tried is None else quantised.as_json(tried)
     _write_facts(folder, facts)
