@@ -2,9 +2,12 @@
 export that does not is not written."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -176,6 +179,10 @@ def test_the_service_opens_an_export(made):
     sample = made.questions(1)[0]
     (answer,) = answerer.answer([Question(name, sample.image, sample.path, sample.question)])
     assert answer.text == open_run(made.run, "cpu").answer([sample])[0].text
+    asked = Question(name, sample.image, sample.path, sample.question)
+    for refused in (lambda: answerer.explain(asked, "auto"), lambda: answerer.similar(asked, 3)):
+        with pytest.raises(ConfigError, match="exported to ONNX: it has neither heat maps nor similar cases"):
+            refused()
     facts = answerer.facts()[name]
     assert (facts.size, facts.explains, facts.similar, facts.detects_outside) == (64, (), False, True)
     files = RunFiles.read(made.folder, "0")
@@ -297,10 +304,31 @@ def test_eight_bits_take_the_place_of_the_graphs_or_leave_nothing(with_ready_gra
     assert OnnxPredictor.open(tmp_path / "out").answer(made.questions(2))
 
 
+def test_an_export_that_is_ended_leaves_nothing(made, tmp_path, monkeypatch, capsys):
+    def ended(folder, *_):
+        (folder / "answer.onnx").write_bytes(b"half")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(exporting, "_written", ended)
+    assert cli.main(["export", str(made.run), str(tmp_path / "out"), "--to", "onnx"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 def test_what_no_graph_has_is_refused_at_once(made, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(exporting, "open_run", lambda *given, **more: pytest.fail("opened all the same"))
     with pytest.raises(ConfigError, match="not an empty folder"):
         exporting.export(made.run, made.folder)
+    here = tmp_path / "here"
+    here.mkdir()
+    (tmp_path / "link").symlink_to(here)
+    monkeypatch.chdir(here)
+    for out, told in ((Path(), "is the folder in which you are"), (tmp_path / "link", "is a link, and an export")):
+        with pytest.raises(ConfigError, match=told):
+            exporting.export(made.run, out)
     written = tmp_path / "writes"
     shutil.copytree(made.run, written)
     config = json.loads((written / "config.json").read_text())

@@ -77,6 +77,9 @@ def export(
     require_run(run, finished=True)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out} is there already, and not an empty folder", hint="name another folder for the export")
+    if out.is_symlink() or (out.exists() and out.samefile(Path.cwd())):  # no folder can be moved there
+        what = "a link" if out.is_symlink() else "the folder in which you are"
+        raise ConfigError(f"{out} is {what}, and an export makes a folder", hint="name a folder that is not there yet")
     if missing := [name for name in _PACKAGES if find_spec(name) is None]:
         raise ConfigError(f"an export to ONNX needs {', '.join(missing)}", hint=f"pip install {' '.join(_PACKAGES)}")
     opened = Run.open(run)

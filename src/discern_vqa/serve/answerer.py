@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.sample import Sample
-from discern_vqa.errors import ConfigError, DataError, DiscernError
+from discern_vqa.errors import ConfigError, DataError, DiscernError, RunError
 from discern_vqa.serve.case_indexes import CaseIndexes
 from discern_vqa.serve.tasks import SimilarCase
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from discern_vqa.dicom_out.reported import HeatMap
     from discern_vqa.evaluation.asked_run import OpenRun
     from discern_vqa.evaluation.explain import Explained
+    from discern_vqa.evaluation.predict import Predictor
 
 log = logging.getLogger("discern.serve")
 Result = TypeVar("Result")
@@ -84,13 +85,10 @@ class Answerer:
 
     def explain(self, question: Question, method: str) -> "Explained":
         """As `evaluation.explain.explain`. Raises ConfigError, ImageError, ModelError."""
+        predictor = self._whole(question.run)
         from discern_vqa.evaluation.explain import explain_sample
-        from discern_vqa.evaluation.opening import whole_run
 
-        def explained() -> "Explained":
-            return explain_sample(whole_run(self.predictors[question.run]), question.sample, method)
-
-        return _guarded(explained)
+        return _guarded(lambda: explain_sample(predictor, question.sample, method))
 
     def heat(self, question: Question, method: str) -> "HeatMap":
         """What the answer rests on, over the image as it is shown, for a DICOM object. Raises as `explain`."""
@@ -110,9 +108,8 @@ class Answerer:
         """How often a method's maps hit the region that is asked about; None where that was not measured."""
         from discern_vqa.evaluation.explain import Explainer, read_scores
         from discern_vqa.evaluation.explain_view import BLIND
-        from discern_vqa.evaluation.opening import whole_run
 
-        predictor = whole_run(self.predictors[run])
+        predictor = self._whole(run)
         scores = read_scores(predictor.run)
         name = Explainer(predictor.run, predictor.model, predictor.batcher).choose(method)
         if scores is None or name not in scores["methods"]:
@@ -125,13 +122,8 @@ class Answerer:
     def similar(self, question: Question, count: int) -> list[SimilarCase]:
         """The most similar training cases, best first. Raises Preparing, ConfigError, DataError, ImageError,
         ModelError."""
-        from discern_vqa.evaluation.opening import whole_run
-
-        def nearest() -> list[SimilarCase]:
-            index = self._cases.of(question.run, whole_run(self.predictors[question.run]))
-            return index.nearest_to(question.sample, count)
-
-        return _guarded(nearest)
+        predictor = self._whole(question.run)
+        return _guarded(lambda: self._cases.of(question.run, predictor).nearest_to(question.sample, count))
 
     def forget(self, keys: Iterable[str]) -> None:
         """Frees what is kept of these frames."""
@@ -142,6 +134,18 @@ class Answerer:
 
     def facts(self) -> dict[str, RunFacts]:
         return {name: _facts(predictor) for name, predictor in self.predictors.items()}
+
+    def _whole(self, run: str) -> "Predictor":
+        """For what an export has not. Raises ConfigError of one: the caller may name another run."""
+        from discern_vqa.evaluation.opening import whole_run
+
+        try:
+            return whole_run(self.predictors[run])
+        except RunError as error:
+            raise ConfigError(
+                f"{run} is a run that was exported to ONNX: it has neither heat maps nor similar cases",
+                hint="ask another run of this service; GET /v1/models names them",
+            ) from error
 
     def _together(self, predictor: "OpenRun", samples: Sequence[Sample], mode: str) -> list[Answer | DiscernError]:
         try:
