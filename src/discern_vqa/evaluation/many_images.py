@@ -56,7 +56,8 @@ def embed(predictor: "OpenRun", images: Iterable[Given]) -> np.ndarray:
         )
     if isinstance(images, GIVEN) or not isinstance(images, Iterable):
         raise DataError(f"{type(images).__name__} is given; expected a list of images", hint="model.embed([image])")
-    given, rows = iter(images), []
+    given = iter(images)
+    rows: list[np.ndarray] = []
     while True:
         first = sum(map(len, rows))
         with ExitStack() as opened:

@@ -97,7 +97,7 @@ class Model:
             return answer.strip()
         if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], str):
             text, confidence = answer
-            if isinstance(confidence, Real) and 0 <= confidence <= 1:
+            if isinstance(confidence, Real) and 0 <= float(confidence) <= 1:
                 return f"{text.strip()}{CONFIDENCE_LINE.format(100 * float(confidence))}"
         raise RunError(
             f"{self.config.function} returned {type(answer).__name__} {str(answer)[:60]!r} for an answer",
