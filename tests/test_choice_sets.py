@@ -210,6 +210,9 @@ def test_radimagenet_vqa_says_what_is_missing_and_what_is_broken(tmp_path):
         "'choices' is None; expe",
     ]
     assert [text.partition(": ")[0][-5:] for text in skipped] == ["row 1", "row 3", "row 4"]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row | {"metadata": "CT"} for row in rows]), file)
+    with pytest.raises(DataError, match="'metadata' is 'CT'; expected a struct of facts"):
+        radimagenet_vqa.read(tmp_path, "test")
     file.unlink()
     assert radimagenet_vqa.present(tmp_path) == ("pretrain", "train", "validation")
     with pytest.raises(DataError, match="no Parquet file of the split 'test'"):

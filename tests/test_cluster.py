@@ -15,11 +15,12 @@ from _cluster import QUESTIONS
 from _orthanc import namespace
 from _serve import png
 
+from discern_vqa import cli
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError
 from discern_vqa.evaluation.opening import open_run
 from discern_vqa.serve import cluster
-from discern_vqa.serve.settings import Settings
+from discern_vqa.serve.settings import Settings, named
 
 HERE = Path(__file__).parent
 
@@ -110,6 +111,15 @@ def test_it_refuses_to_open_a_port_to_others_and_says_what_to_do(tiny_run, monke
 
 
 @pytest.mark.skipif(not namespace(), reason="this machine gives a process no network of its own (unshare)")
+def test_replicas_without_a_cluster_and_an_address_of_another_machine_are_refused(tiny_run, capsys, monkeypatch):
+    monkeypatch.setattr(cluster, "is_installed", lambda: True)
+    assert cli.main(["serve", str(tiny_run), "--replicas", "3"]) == 2
+    assert "--replicas is for --cluster" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="Cannot assign requested address") as caught:
+        cluster.check_cluster(Settings(runs=named([tiny_run]), host="192.0.2.1", port=8765, behind_proxy=True))
+    assert caught.value.hint == "--host with an address of this machine"
+
+
 def test_a_network_of_its_own_leads_to_nobody():
     program = "from discern_vqa.serve.cluster import interfaces_to_others as them; print(them())"
     asked = subprocess.run([*namespace(), sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image, ImageOps
 from discern_vqa.errors import DiscernError
 from discern_vqa.imaging import fingerprints as module
 from discern_vqa.imaging.fingerprint_cache import Cache
-from discern_vqa.imaging.fingerprints import SIDE, VIEWS, fingerprint, fingerprints, inner_box
+from discern_vqa.imaging.fingerprints import SIDE, VIEWS, content_digest, fingerprint, fingerprints, inner_box
 
 
 def test_equal_pixels_have_one_digest_whatever_the_format_and_colour(tmp_path):
@@ -181,3 +182,7 @@ def test_the_cache_holds_no_name(tmp_path):
     fingerprints([file], cache=cache)
     assert b"jane" not in cache.read_bytes()
     assert cache.stat().st_mode & 0o077 == 0
+
+
+def test_a_device_without_an_end_is_not_read():
+    assert content_digest(Path("/dev/zero")) == b""

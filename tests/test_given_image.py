@@ -47,3 +47,32 @@ def test_an_image_that_lies_on_its_side_is_turned_upright():
     with as_file(image) as file:
         assert open_image(file).size == (20, 40)
     assert not file.exists()
+
+
+@pytest.mark.parametrize("mode", ["I;16B", "I;16L"])
+def test_sixteen_bits_in_any_order_of_bytes_keep_their_values(mode):
+    greys = np.array([[0, 255, 256], [1000, 40000, 65535]], np.uint16)
+    image = Image.frombytes(mode, (3, 2), greys.astype(">u2" if mode == "I;16B" else "<u2").tobytes())
+    with as_file(image) as file, Image.open(file) as written:
+        assert np.asarray(written).tolist() == greys.tolist()
+
+
+def test_an_image_of_pillow_that_cannot_be_read_is_refused_in_words(tmp_path):
+    file = tmp_path / "noise.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)).save(file)
+    closed = Image.open(file)
+    closed.close()
+    cut = tmp_path / "cut.png"
+    cut.write_bytes(file.read_bytes()[:2000])
+    with Image.open(cut) as half:
+        for image, told in (
+            (closed, "cannot be read: Operation on closed image"),
+            (half, "cannot be read: .*truncated"),
+            (Image.new("RGB", (0, 5)), "has 0 x 5 pixels"),
+        ):
+            with pytest.raises(ImageError, match=told) as caught, as_file(image):
+                pass
+            assert caught.value.hint
+    transparent = Image.new("LA", (2, 2), (100, 255)).convert("La")
+    with as_file(transparent) as written, Image.open(written) as opened:
+        assert opened.getpixel((0, 0)) == (100, 255)

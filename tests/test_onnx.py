@@ -2,9 +2,12 @@
 export that does not is not written."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -176,11 +179,15 @@ def test_the_service_opens_an_export(made):
     sample = made.questions(1)[0]
     (answer,) = answerer.answer([Question(name, sample.image, sample.path, sample.question)])
     assert answer.text == open_run(made.run, "cpu").answer([sample])[0].text
+    asked = Question(name, sample.image, sample.path, sample.question)
+    for refused in (lambda: answerer.explain(asked, "auto"), lambda: answerer.similar(asked, 3)):
+        with pytest.raises(ConfigError, match="exported to ONNX: it has neither heat maps nor similar cases"):
+            refused()
     facts = answerer.facts()[name]
     assert (facts.size, facts.explains, facts.similar, facts.detects_outside) == (64, (), False, True)
     asked = Question(name, sample.image, sample.path, sample.question)
     for refused in (lambda: answerer.explain(asked, "auto"), lambda: answerer.similar(asked, 3)):
-        with pytest.raises(ConfigError, match="no heat maps and no similar cases"):  # 422, and not 500
+        with pytest.raises(ConfigError, match="neither heat maps nor similar cases"):  # 422, and not 500
             refused()
     files = RunFiles.read(made.folder, "0")
     assert files.dataset == "phantom"
@@ -227,15 +234,48 @@ def test_a_damaged_export_is_told(made, tmp_path):
     shutil.copytree(made.folder, broken)
     sample = made.questions(1)[0]
     (broken / "answer.onnx").write_bytes(b"nothing")
-    with pytest.raises(RunError, match=r"answer\.onnx is missing or damaged"):
+    with pytest.raises(RunError, match=r"answer\.onnx is not the file that was exported"):
+        open_to_ask(broken).answer([sample])
+    (broken / "answer.onnx").unlink()
+    with pytest.raises(RunError, match=r"answer\.onnx is not there"):
         open_to_ask(broken).answer([sample])
     facts = json.loads((broken / "onnx.json").read_text())
     (broken / "onnx.json").write_text(json.dumps(facts | {"weights_sha256": "0" * 64}))
     with pytest.raises(RunError, match="other weights than those that were exported"):
         open_to_ask(broken)
     (broken / "onnx.json").write_text(json.dumps(facts | {"version": 2}))
-    with pytest.raises(RunError, match="of version 2"):
+    with pytest.raises(RunError, match="of version 2") as newer:
         open_to_ask(broken)
+    assert "pip install --upgrade discern-vqa" in newer.value.hint
+    (broken / "onnx.json").write_text(json.dumps(facts | {"image": facts["image"] | {"size": 32}}))
+    with pytest.raises(RunError, match=r"image_encoder\.onnx does not take what onnx\.json describes"):
+        open_to_ask(broken).answer([sample])
+    (broken / "onnx.json").write_text(json.dumps(facts))
+    (broken / "calibration.json").write_text("{}")
+    with pytest.raises(RunError, match=r"calibration\.json is broken") as damaged:
+        open_to_ask(broken)
+    assert damaged.value.hint.startswith("calibrate the run: discern calibrate RUN; then export"), "not the export"
+
+
+def test_files_of_another_export_do_not_answer(made, tmp_path):
+    """A changed weight, or answers in another order, would be answered with as if nothing had happened."""
+    mixed, sample = tmp_path / "onnx", made.questions(1)[0]
+    for name in (*GRAPHS, "vocabulary"):
+        shutil.copytree(made.folder, mixed, dirs_exist_ok=True)
+        if name == "vocabulary":
+            file = mixed / "vocabulary.json"
+            content = json.loads(file.read_text(encoding="utf-8"))
+            content["answers"]["answers"].reverse()
+            file.write_text(json.dumps(content), encoding="utf-8")
+        else:
+            file = mixed / f"{name}.onnx"
+            model = onnx.load(file)
+            floats = [tensor for tensor in model.graph.initializer if tensor.data_type == 1 and tensor.raw_data]
+            largest = max(floats, key=lambda tensor: len(tensor.raw_data))
+            largest.raw_data = np.frombuffer(largest.raw_data, np.float32)[::-1].tobytes()
+            onnx.save(model, file)
+        with pytest.raises(RunError, match=rf"{file.name} is not the file that was exported"):
+            open_to_ask(mixed).answer([sample])
 
 
 def test_eight_bits_are_kept_only_where_they_are_faster_and_no_worse():
@@ -268,10 +308,31 @@ def test_eight_bits_take_the_place_of_the_graphs_or_leave_nothing(with_ready_gra
     assert OnnxPredictor.open(tmp_path / "out").answer(made.questions(2))
 
 
+def test_an_export_that_is_ended_leaves_nothing(made, tmp_path, monkeypatch, capsys):
+    def ended(folder, *_):
+        (folder / "answer.onnx").write_bytes(b"half")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(exporting, "_written", ended)
+    assert cli.main(["export", str(made.run), str(tmp_path / "out"), "--to", "onnx"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 def test_what_no_graph_has_is_refused_at_once(made, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(exporting, "open_run", lambda *given, **more: pytest.fail("opened all the same"))
     with pytest.raises(ConfigError, match="not an empty folder"):
         exporting.export(made.run, made.folder)
+    here = tmp_path / "here"
+    here.mkdir()
+    (tmp_path / "link").symlink_to(here)
+    monkeypatch.chdir(here)
+    for out, told in ((Path(), "is the folder in which you are"), (tmp_path / "link", "is a link, and an export")):
+        with pytest.raises(ConfigError, match=told):
+            exporting.export(made.run, out)
     written = tmp_path / "writes"
     shutil.copytree(made.run, written)
     config = json.loads((written / "config.json").read_text())

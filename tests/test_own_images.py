@@ -187,3 +187,14 @@ def test_an_image_of_another_number_is_never_suggested(tmp_path):
     with pytest.raises(DataError) as mistyped:
         images.find("pateint_12.png", "q.csv:3")
     assert mistyped.value.hint == "did you mean 'patient_12.png'?"
+
+
+def test_a_link_that_names_itself_is_no_end_of_the_search(tmp_path):
+    folder(tmp_path, "images/a.png")
+    (tmp_path / "images" / "b.png").symlink_to("b.png")
+    (tmp_path / "questions.csv").write_text("image,question,answer\na.png,x?,yes\nb.png,y?,no\n", encoding="utf-8")
+    skipped: list[str] = []
+    rows = csv.read(tmp_path, "train", skipped=skipped)
+    assert [row.image for row in rows] == ["images/a.png"]
+    assert len(skipped) == 1
+    assert "b.png" in skipped[0]

@@ -75,6 +75,33 @@ def test_many_questions_are_answered_as_one_by_one_and_each_image_is_decoded_onc
     assert model.ask_many([]) == []
 
 
+def test_a_generator_may_draw_each_image_into_the_same_memory(model, images):
+    arrays = [np.asarray(Image.open(path)) for path in images[:3]]
+    expected = [model.ask(array, QUESTIONS[0]).score for array in arrays]
+    assert len(set(expected)) == 3
+
+    def drawn(memory: Any) -> Iterator[Any]:
+        for array in arrays:
+            if isinstance(memory, np.ndarray):
+                memory[:] = array
+            else:
+                memory.paste(Image.fromarray(array))
+            yield memory
+
+    for memory in (np.zeros_like(arrays[0]), Image.new("L", arrays[0].shape[::-1])):
+        scores = [answer.score for answer in model.ask_many((image, QUESTIONS[0]) for image in drawn(memory))]
+        assert scores == pytest.approx(expected, abs=1e-5)
+        np.testing.assert_allclose(model.embed(drawn(memory)), model.embed(arrays), atol=1e-5)
+
+
+def test_a_wrong_image_among_many_is_named_and_a_run_that_is_no_path_is_refused(model, images):
+    for wrong in ("gone.png", b"no image", 3):
+        with pytest.raises(ImageError, match="image 2: the image"):
+            model.embed([images[0], wrong])
+    with pytest.raises(RunError, match="the run is given as int"):
+        discern_vqa.load(3)  # type: ignore[arg-type]
+
+
 def test_a_vector_of_an_image_is_the_encoders_own_whatever_the_image_is_given_as(model, images, monkeypatch):
     monkeypatch.setattr(many_images, "BATCH", 3)
     with torch.inference_mode():
@@ -200,6 +227,11 @@ def test_confidences_are_taken_and_a_failing_callable_is_named(tiny_run, planted
         planted_model.sure, "phantom", phantoms, confidence=True, baselines=False, settings=few
     )
     assert {row.score for row in judged.answers} == {1.0}
+    numbers = discern_vqa.evaluate(
+        lambda pairs: [("yes", np.float32(0.25))] * len(pairs), "phantom", phantoms, confidence=True, baselines=False,
+        settings=few,
+    )  # fmt: skip
+    assert {row.score for row in numbers.answers} == {0.25}
     assert judged.folder is None
     with pytest.raises(ConfigError, match="needs the run folder"):
         judged.report()
@@ -217,5 +249,9 @@ def test_confidences_are_taken_and_a_failing_callable_is_named(tiny_run, planted
     assert "ask_many" in caught.value.hint
     with pytest.raises(ConfigError, match="no 'phantm' among the datasets"):
         discern_vqa.evaluate(planted_model.answer, "phantm", phantoms)
+    with pytest.raises(ConfigError, match="settings is given as str; expected a list of texts"):
+        discern_vqa.evaluate(planted_model.answer, "phantom", phantoms, settings="data.limit=12")
+    with pytest.raises(ConfigError, match="data is given as int"):
+        discern_vqa.evaluate(planted_model.answer, 3)  # type: ignore[arg-type]
     with pytest.raises(DiscernError, match="is given too"):
         discern_vqa.evaluate(planted_model.answer, "data.toml", phantoms)

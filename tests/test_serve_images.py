@@ -1,5 +1,7 @@
 """Images of the service: what is uploaded is shown as the readers show it, and what is broken is refused."""
 
+import asyncio
+import math
 import random
 import struct
 
@@ -41,6 +43,34 @@ def test_a_nifti_pair_becomes_one_image(client, tmp_path):
         422,
         "upload one pair at a time, its .hdr and its .img together",
     )
+    for offset in (math.nan, math.inf):
+        odd = header[:108] + struct.pack("<f", offset) + header[112:]
+        refused = client.post("/v1/images", files=[("file", ("a.hdr", odd)), ("file", ("a.img", values))])
+        assert refused.status_code == 422
+        assert f"its values begin at byte {offset}" in refused.json()["detail"]
+
+
+def test_a_caller_who_leaves_within_an_upload_is_no_failure_of_the_service(client, caplog):
+    begun = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\nhalf'
+    messages = [{"type": "http.request", "body": begun, "more_body": True}, {"type": "http.disconnect"}]
+    sent = []
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    names = {"host": "127.0.0.1", "x-discern": "1", "content-type": "multipart/form-data; boundary=x"}
+    scope = {
+        "type": "http", "method": "POST", "path": "/v1/images", "raw_path": b"/v1/images", "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in names.items()], "http_version": "1.1",
+        "scheme": "http", "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 1), "root_path": "",
+    }  # fmt: skip
+    asyncio.run(client.app(scope, receive, send))
+    assert (messages, sent) == ([], [])
+    assert not [record for record in caplog.records if record.name == "discern.serve"]
+    assert 'discern_requests_total{code="499",route="/v1/images"} 1.0' in client.get("/metrics").text
 
 
 def test_a_dicom_frame_comes_as_it_was_measured_and_shows_as_the_readers_show_it(client):

@@ -42,7 +42,14 @@ def load(run: str | Path, *, revision: str | None = None) -> "OpenRun":
     the repository.
     """
     from discern_vqa import hub
+    from discern_vqa.errors import RunError
     from discern_vqa.evaluation.opening import open_to_ask
+
+    if not isinstance(run, str | Path):
+        raise RunError(
+            f"the run is given as {type(run).__name__}; expected a path or a name of the hub",
+            hint='for example: discern_vqa.load("runs/demo")',
+        )
 
     named = isinstance(run, str) and hub.is_hub_name(run) and not Path(run).parent.is_dir()
     if isinstance(run, str) and (

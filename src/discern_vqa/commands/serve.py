@@ -62,6 +62,8 @@ def serve(
         dicomweb=dicomweb,
         access_log=access_log,
     )
+    if replicas > 1 and not cluster:
+        raise ConfigError("--replicas is for --cluster: without it one process answers", hint="--cluster local")
     check(settings)
     require_free_port(settings)
     typer.echo(f"{', '.join(settings.runs)}: Research software: not for diagnosis.", err=True)

@@ -1,5 +1,6 @@
 """The verbs that make a run ready for others: export, push."""
 
+import signal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -52,9 +53,13 @@ def export(
 def _export_onnx(run: Path, out: Path, licence: str, int8: bool, data: Path | None) -> None:
     from discern_vqa.onnx_export.export import export as export_onnx
 
-    made = export_onnx(
-        run, out, data=data, int8=int8, licence=licence, say=lambda text: typer.echo(f"{text} ...", err=True)
-    )
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # leaves nothing half made, as an interrupt does
+    try:
+        made = export_onnx(
+            run, out, data=data, int8=int8, licence=licence, say=lambda text: typer.echo(f"{text} ...", err=True)
+        )
+    finally:
+        signal.signal(signal.SIGTERM, before)
     for name, size in made.files.items():
         taken = made.ms.get(name.removesuffix(".onnx"))
         told = f"  {taken['onnxruntime']:.1f} ms (torch {taken['torch']:.1f} ms)" if taken else ""

@@ -50,6 +50,7 @@ from discern_vqa.reading.records import (
     no_record,
     require_folder,
     require_split,
+    shown,
 )
 from discern_vqa.reading.sources import Hub
 from discern_vqa.reading.unpacked import Unpacked
@@ -103,8 +104,12 @@ def read(root: Path, split: str, *, skipped: list[str] | None = None) -> list[Sa
     columns = ("question", "choices", "answer", "question_type") if split == "test" else ("conversations",)
 
     def samples(row: parquet_files.Row) -> Iterator[Sample]:
-        about = row.values.get("metadata")
-        facts = Record({key: value for key, value in (about or {}).items() if value is not None}, row.source, 0)
+        about = row.values.get("metadata") or {}
+        if not isinstance(about, dict):
+            raise DataError(
+                f"{row.source}: 'metadata' is {shown(about)}; expected a struct of facts", hint="fetch the file again"
+            )
+        facts = Record({key: value for key, value in about.items() if value is not None}, row.source, 0)
         image, path = unpacked.by_content(parquet_files.embedded(row.values.get("image"), row.source), row.source)
         plain = Sample(
             id=ids.next(facts.optional("question_id"), row.number),

@@ -85,6 +85,16 @@ def evaluate(
             f"{type(answer).__name__} cannot be called; expected {SHAPE}",
             hint="of a run: discern_vqa.evaluate(lambda pairs: [a.text for a in model.ask_many(pairs)], data)",
         )
+    if isinstance(settings, str | Mapping):
+        raise ConfigError(
+            f"settings is given as {type(settings).__name__}; expected a list of texts",
+            hint='settings=["data.protocol=image_disjoint"]',
+        )
+    if not isinstance(data, str | os.PathLike):
+        raise ConfigError(
+            f"data is given as {type(data).__name__}; expected the name of a data set or the path of a data.toml",
+            hint='discern_vqa.evaluate(answer, "vqa_rad")',
+        )
     is_file = data_file.is_data_file(Path(data))
     if is_file and root is not None:
         raise ConfigError(f"{data} says where the data lie, and {root} is given too", hint=f"leave out {root}")

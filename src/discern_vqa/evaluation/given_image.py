@@ -50,10 +50,24 @@ def as_file(image: Given) -> Iterator[Path]:
         yield file
 
 
+def frozen(image: Given) -> Given:
+    """The image as it is now: what a program changes later, or draws into anew, does not change it. A path stays a
+    path. Raises ImageError as `as_file`."""
+    return image if isinstance(image, str | os.PathLike | bytes) else _opened(image).copy()
+
+
 def _opened(image: object) -> Image.Image:
     if isinstance(image, Image.Image):
-        upright = ImageOps.exif_transpose(image)
-        return upright if upright.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16") else _converted(upright)
+        if 0 in image.size:
+            raise ImageError(f"the image has {image.width} x {image.height} pixels", hint="give an image with pixels")
+        try:
+            upright = ImageOps.exif_transpose(image)
+            return upright if upright.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16") else _converted(upright)
+        except (OSError, ValueError, SyntaxError, EOFError) as error:  # Pillow decodes when it is first asked
+            raise ImageError(
+                f"the image of Pillow (mode {image.mode!r}) cannot be read: {error}",
+                hint="ask while its file is open, or give the path of the file",
+            ) from error
     if not isinstance(image, np.ndarray):
         raise ImageError(
             f"the image is given as {type(image).__name__}; expected a path, the bytes of an image file, "
@@ -77,4 +91,6 @@ def _converted(image: Image.Image) -> Image.Image:
             f"the image has the mode {image.mode!r}, whose range of values is not known",
             hint="scale it to 0..255 and convert it: Image.fromarray(array.round().astype('uint8'))",
         )
-    return image.convert("RGB")
+    if image.mode.startswith("I;16"):  # in other orders of bytes; Pillow would cut its values off at 255
+        return Image.fromarray(np.asarray(image).astype(np.uint16))
+    return image.convert("LA" if image.mode == "La" else "RGB")

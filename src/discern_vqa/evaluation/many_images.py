@@ -7,14 +7,17 @@ An image is known by its path, or by being the same object; behind that, the sou
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from discern_vqa.data.answers import Answer
 from discern_vqa.data.sample import Sample
 from discern_vqa.errors import ConfigError, DataError
-from discern_vqa.evaluation.given_image import GIVEN, Given, as_file
+from discern_vqa.evaluation.given_image import GIVEN, Given, as_file, frozen
 from discern_vqa.evaluation.one_question import single_question
 
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ def ask_many(predictor: "OpenRun", pairs: Iterable[tuple[Given, str]], mode: str
     """The answer to each pair of an image and a question, in their order; see `OpenRun.ask_many`."""
     if not isinstance(pairs, Iterable) or isinstance(pairs, GIVEN):
         raise DataError(f"{type(pairs).__name__} is given; expected a list of (image, question)", hint=_EXAMPLE)
-    asked = [_checked(place, pair) for place, pair in enumerate(pairs)]
+    asked = list(_checked(pairs))
     keys = [_key(image) for image, _ in asked]
     first = {key: place for place, key in reversed(list(enumerate(keys)))}
     order = sorted(range(len(asked)), key=lambda place: first[keys[place]])
@@ -53,25 +56,42 @@ def embed(predictor: "OpenRun", images: Iterable[Given]) -> np.ndarray:
         )
     if isinstance(images, GIVEN) or not isinstance(images, Iterable):
         raise DataError(f"{type(images).__name__} is given; expected a list of images", hint="model.embed([image])")
-    given = list(images)
-    rows = []
-    for start in range(0, len(given), BATCH):
+    given = iter(images)
+    rows: list[np.ndarray] = []
+    while True:
+        first = sum(map(len, rows))
         with ExitStack() as opened:
-            files = [opened.enter_context(as_file(image)) for image in given[start : start + BATCH]]
-            vectors, _ = predictor.vectors([single_question(file, _ANY) for file in files])
+            files: list[Path] = []
+            for place, image in enumerate(islice(given, BATCH), start=first):
+                with _named("image", place):
+                    files.append(opened.enter_context(as_file(image)))  # at once: a generator may draw into it anew
+            if not files:
+                return np.concatenate(rows) if rows else np.zeros((0, 0), np.float32)
+            with _named_by_file("image", range(first, first + len(files)), files):
+                vectors, _ = predictor.vectors([single_question(file, _ANY) for file in files])
             rows.append(vectors)
         predictor.forget([])
-    return np.concatenate(rows) if rows else np.zeros((0, 0), np.float32)
 
 
-def _checked(place: int, pair: object) -> tuple[Given, str]:
-    if isinstance(pair, tuple | list) and len(pair) == 2:
+def _checked(pairs: Iterable[tuple[Given, str]]) -> Iterator[tuple[Given, str]]:
+    """The pairs as they are when they are read: a generator often draws the next image into the last one's memory. An
+    image that did not change stays the same object."""
+    passing = isinstance(pairs, Iterator)
+    held: dict[int, Given] = {}  # id(image) -> how it last was; another one's id may be taken again
+    for place, pair in enumerate(pairs):
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise DataError(
+                f"pair {place + 1} is {type(pair).__name__} {str(pair)[:60]!r}; expected (image, question)",
+                hint=_EXAMPLE,
+            )
         image, question = pair
-        return image, question
-    raise DataError(
-        f"pair {place + 1} is {type(pair).__name__} {str(pair)[:60]!r}; expected (image, question)",
-        hint=_EXAMPLE,
-    )
+        if passing and isinstance(image, Image.Image | np.ndarray):
+            with _named("pair", place):
+                now = frozen(image)
+            if held.get(id(image)) != now:
+                held[id(image)] = now
+            image = held[id(image)]
+        yield image, question
 
 
 def _key(image: Given) -> str | int:
@@ -89,16 +109,31 @@ def _samples(
         samples: list[Sample] = []
         for place in places:
             image, question = asked[place]
-            try:
+            with _named("pair", place):
                 if keys[place] not in files:
                     files[keys[place]] = opened.enter_context(as_file(image))
                 samples.append(single_question(files[keys[place]], question))
-            except DataError as error:
-                raise type(error)(f"pair {place + 1}: {error}", hint=error.hint) from error
-        try:
+        with _named_by_file("pair", places, [sample.path for sample in samples]):
             yield samples
-        except DataError as error:
-            for place, sample in zip(places, samples, strict=True):
-                if str(sample.path) in str(error):
-                    raise type(error)(f"pair {place + 1}: {error}", hint=error.hint) from error
-            raise
+
+
+@contextmanager
+def _named(what: str, place: int) -> Iterator[None]:
+    """Says of what is wrong inside the block which pair or image it is, counted from 1."""
+    try:
+        yield
+    except DataError as error:
+        raise type(error)(f"{what} {place + 1}: {error}", hint=error.hint) from error
+
+
+@contextmanager
+def _named_by_file(what: str, places: Sequence[int], files: Sequence[Path]) -> Iterator[None]:
+    """The same for several at once, by the file that the error names."""
+    try:
+        yield
+    except DataError as error:
+        for place, file in zip(places, files, strict=True):
+            if str(file) in str(error):
+                with _named(what, place):
+                    raise
+        raise

@@ -23,8 +23,10 @@ from discern_vqa.data.prior.wording import Wording
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.token_rows import PieceRows, WordRows, own_ids
 from discern_vqa.errors import RunError
+from discern_vqa.files import sha256_of
 from discern_vqa.imaging.fingerprints import content_digest
 from discern_vqa.imaging.images import load_image
+from discern_vqa.run_folder import ONNX, VOCABULARY
 
 IMAGE, TEXT, ANSWER = "image_encoder", "text_encoder", "answer"
 TOKENIZER = "tokenizer.json"
@@ -86,6 +88,8 @@ class OnnxGraphs:
     ) -> None:
         self.images_at_once = images_at_once
         self.folder, self.facts = folder, facts
+        digests = facts.get("files", {})
+        _require_own(folder / VOCABULARY, digests.get(VOCABULARY))
         told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
         self.threads = threads or (int(told) if told.isdecimal() else 0)
         self.vocabulary = AnswerVocabulary.from_json(vocabulary["answers"])
@@ -94,6 +98,7 @@ class OnnxGraphs:
         if text["kind"] == "words":
             self.tokenizer: WordRows | PieceRows = WordRows(text["words"], text.get("cut", "end"))
         else:
+            _require_own(folder / TOKENIZER, digests.get(TOKENIZER))
             self.tokenizer = FileTokenizer(folder / TOKENIZER, int(facts["text"]["pad"]), text.get("cut", "end"))
         self._wording = Wording(self.vocabulary.answers) if "clues" in facts["graphs"][ANSWER]["inputs"] else None
         self._crops = facts["graphs"][TEXT]["inputs"]["ids"]["shape"][1] == "tokens"
@@ -140,8 +145,7 @@ class OnnxGraphs:
         if "image_prior_vector" in self.facts["graphs"][ANSWER]["inputs"]:
             given["image_prior_vector"] = np.stack([image.outputs[2] for image in images])
             given["text_prior_vector"] = np.stack([text.outputs[2] for text in texts])
-        outputs: list[Floats] = self.answer.run(None, given)
-        return outputs
+        return self._run(ANSWER, self.answer, given)
 
     def _encoded_images(self, samples: Sequence[Sample]) -> dict[str, Encoded]:
         """Each distinct image by its name."""
@@ -152,7 +156,8 @@ class OnnxGraphs:
         for start in range(0, len(missing), self.images_at_once):
             chunk = missing[start : start + self.images_at_once]
             pixels = np.stack([load_image(paths[name], self.size, "rgb").transpose(2, 0, 1) for name in chunk])
-            outputs = self.image_encoder.run(None, {"pixels": pixels.astype(np.float32) / np.float32(255)})
+            given = {"pixels": pixels.astype(np.float32) / np.float32(255)}
+            outputs = self._run(IMAGE, self.image_encoder, given)
             for row, name in enumerate(chunk):
                 known[name] = encoded = Encoded(tuple(output[row].copy() for output in outputs))
                 if contents[name]:  # else the file could not be read a moment ago
@@ -168,7 +173,7 @@ class OnnxGraphs:
             ids, keep = self._ids(chunk)
             if self._crops:
                 ids, keep = (_cropped(rows, int(keep.sum(1).max())) for rows in (ids, keep))
-            outputs = self.text_encoder.run(None, {"ids": ids, "keep": keep})
+            outputs = self._run(TEXT, self.text_encoder, {"ids": ids, "keep": keep})
             for row, text in enumerate(chunk):
                 known[text] = made = Encoded(tuple(output[row].copy() for output in outputs))
                 self._texts.put(text, made)
@@ -181,6 +186,16 @@ class OnnxGraphs:
         for place, row in enumerate(rows):
             ids[place, : len(row)] = row
         return ids, np.arange(self.length) < np.array([len(row) for row in rows])[:, None]
+
+    def _run(self, name: str, session: Any, given: dict[str, Any]) -> list[Floats]:
+        try:
+            outputs: list[Floats] = session.run(None, given)
+        except Exception as error:  # onnxruntime has no common error
+            raise RunError(
+                f"{self.folder / f'{name}.onnx'} does not take what {ONNX} describes: {_first_line(error)}",
+                hint=EXPORT_ANEW,
+            ) from error
+        return outputs
 
     @cached_property
     def image_encoder(self) -> Any:
@@ -206,12 +221,33 @@ class OnnxGraphs:
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         path = self.folder / f"{name}.onnx"
+        _require_own(path, self.facts["graphs"][name].get("sha256"))
         try:
             return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has no common error
-            raise RunError(
-                f"{path} is missing or damaged: {str(error).splitlines()[0][:200]}", hint=EXPORT_ANEW
-            ) from error
+            raise RunError(f"{path} is missing or damaged: {_first_line(error)}", hint=EXPORT_ANEW) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _require_own(path: Path, expected: str | None) -> None:
+    """Raises RunError: `path` is not the file that was compared with the run. Changed weights or exchanged answers
+    would answer all the same. expected: its SHA-256; None: the export is still being made."""
+    if expected is None:
+        return
+    try:
+        actual = sha256_of(path)
+    except OSError as error:
+        told = "is not there" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        raise RunError(f"{path} {told}", hint=EXPORT_ANEW) from error
+    if actual != expected:
+        raise RunError(
+            f"{path} is not the file that was exported: its SHA-256 is {actual[:12]}..., and {ONNX} has"
+            f" {expected[:12]}...",
+            hint=f"fetch or copy the whole folder again, or {EXPORT_ANEW}",
+        )
 
 
 def _cropped(rows: np.ndarray, longest: int) -> np.ndarray:

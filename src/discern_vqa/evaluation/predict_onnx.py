@@ -38,13 +38,18 @@ class OnnxPredictor(OpenRun):
         Raises RunError: a file is missing or damaged, or of a newer version."""
         facts, vocabulary = read_json(folder / ONNX, EXPORT_ANEW), read_json(folder / VOCABULARY, EXPORT_ANEW)
         if (version := facts.get("version")) != VERSION:
-            raise RunError(f"{folder / ONNX} is of version {version!r}; this program reads {VERSION}", hint=EXPORT_ANEW)
+            newer = isinstance(version, int) and version > VERSION
+            hint = f"pip install --upgrade discern-vqa, or {EXPORT_ANEW}" if newer else EXPORT_ANEW
+            raise RunError(f"{folder / ONNX} is of version {version!r}; this program reads {VERSION}", hint=hint)
         try:
             graphs = OnnxGraphs(folder, facts, vocabulary, threads, images_at_once)
             weights, _ = str(facts["weights_sha256"]), (facts["mode"], facts["modes"], facts["is_refit"])
         except (LookupError, TypeError, ValueError, AttributeError, DataError) as error:
             raise RunError(f"{folder} has a broken {ONNX} or {VOCABULARY}: {error}", hint=EXPORT_ANEW) from error
-        trust = calibration.read_if_there(folder, weights), ood.read_if_there(folder, weights)
+        try:
+            trust = calibration.read_if_there(folder, weights), ood.read_if_there(folder, weights)
+        except RunError as error:
+            raise RunError(str(error), hint=f"calibrate the run: discern calibrate RUN; then {EXPORT_ANEW}") from error
         return cls(folder, facts, graphs, *trust)
 
     @property

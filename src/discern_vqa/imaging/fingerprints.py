@@ -13,6 +13,7 @@ import hashlib
 import multiprocessing
 import os
 import signal
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -143,6 +144,8 @@ def _content(path: Path) -> bytes:
     """Two frames of a file are two images. Raises OSError."""
     file, choice = split_choice(path)
     status = file.stat()
+    if not stat.S_ISREG(status.st_mode):  # a pipe or a device may have no end
+        raise OSError(f"{file} is no regular file")
     content = _file_digest(file, status.st_size, status.st_mtime_ns)
     if (other := partner(file)) is not None:  # two volumes of one series may have the same header
         status = other.stat()

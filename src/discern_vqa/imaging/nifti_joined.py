@@ -83,7 +83,13 @@ def _header(content: bytes) -> _Header | None:
     order = "<" if int.from_bytes(start[:4], "little") == length else ">"
     if is_first:
         dimensions, bits = struct.unpack_from(f"{order}8h", start, 40), struct.unpack_from(f"{order}h", start, 72)[0]
-        offset = int(struct.unpack_from(f"{order}f", start, 108)[0])
+        stated = struct.unpack_from(f"{order}f", start, 108)[0]
+        if not math.isfinite(stated):
+            raise ImageError(
+                f"a NIfTI header (.hdr) says that its values begin at byte {stated}; expected a number",
+                hint="the file may be damaged: fetch it again",
+            )
+        offset = int(stated)
     else:
         dimensions, bits = struct.unpack_from(f"{order}8q", start, 16), struct.unpack_from(f"{order}h", start, 14)[0]
         offset = struct.unpack_from(f"{order}q", start, 168)[0]

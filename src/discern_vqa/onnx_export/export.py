@@ -77,6 +77,9 @@ def export(
     require_run(run, finished=True)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out} is there already, and not an empty folder", hint="name another folder for the export")
+    if out.is_symlink() or (out.exists() and out.samefile(Path.cwd())):  # no folder can be moved there
+        what = "a link" if out.is_symlink() else "the folder in which you are"
+        raise ConfigError(f"{out} is {what}, and an export makes a folder", hint="name a folder that is not there yet")
     if missing := [name for name in _PACKAGES if find_spec(name) is None]:
         raise ConfigError(f"an export to ONNX needs {', '.join(missing)}", hint=f"pip install {' '.join(_PACKAGES)}")
     opened = Run.open(run)
@@ -130,6 +133,7 @@ def _written(
     for name, entry in facts["graphs"].items():
         entry["sha256"] = sha256_of(folder / f"{name}.onnx")
         entry["ms"] = {engine: round(taken, 2) for engine, taken in ms[name].items()}
+    facts["files"] = {name: sha256_of(folder / name) for name in (VOCABULARY, TOKENIZER) if (folder / name).is_file()}
     facts["parity"] = parity.fields()
     facts["int8"] = None if tried is None else quantised.as_json(tried)
     _write_facts(folder, facts)

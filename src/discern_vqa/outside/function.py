@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,8 @@ class Model:
             return answer.strip()
         if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], str):
             text, confidence = answer
-            if isinstance(confidence, int | float) and 0 <= confidence <= 1:
-                return f"{text.strip()}{CONFIDENCE_LINE.format(100 * confidence)}"
+            if isinstance(confidence, Real) and 0 <= float(confidence) <= 1:
+                return f"{text.strip()}{CONFIDENCE_LINE.format(100 * float(confidence))}"
         raise RunError(
             f"{self.config.function} returned {type(answer).__name__} {str(answer)[:60]!r} for an answer",
             hint="expected a text, or a pair of a text and a number from 0 to 1",

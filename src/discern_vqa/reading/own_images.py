@@ -67,7 +67,7 @@ class Folder:
             for entry in entries:
                 if entry.name.startswith(".") or entry.name == "__MACOSX":
                     continue
-                if entry.is_dir():
+                if _is_folder(entry):
                     waiting.append((f"{inside}{entry.name}/", entry.path))
                 else:
                     names[key_of(entry.name)].append(inside + entry.name)
@@ -267,3 +267,11 @@ def _alike(names: Sequence[str], others: Sequence[str]) -> int:
     """How many names are equal, from the first on."""
     pairs = list(zip(names, others, strict=False))
     return next((number for number, (name, other) in enumerate(pairs) if name != other), len(pairs))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """False for a link in a circle too: whoever opens it says what it is."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

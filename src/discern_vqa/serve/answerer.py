@@ -85,12 +85,10 @@ class Answerer:
 
     def explain(self, question: Question, method: str) -> "Explained":
         """As `evaluation.explain.explain`. Raises ConfigError, ImageError, ModelError."""
+        predictor = self._whole(question.run)
         from discern_vqa.evaluation.explain import explain_sample
 
-        def explained() -> "Explained":
-            return explain_sample(self._whole(question.run), question.sample, method)
-
-        return _guarded(explained)
+        return _guarded(lambda: explain_sample(predictor, question.sample, method))
 
     def heat(self, question: Question, method: str) -> "HeatMap":
         """What the answer rests on, over the image as it is shown, for a DICOM object. Raises as `explain`."""
@@ -124,24 +122,8 @@ class Answerer:
     def similar(self, question: Question, count: int) -> list[SimilarCase]:
         """The most similar training cases, best first. Raises Preparing, ConfigError, DataError, ImageError,
         ModelError."""
-
-        def nearest() -> list[SimilarCase]:
-            index = self._cases.of(question.run, self._whole(question.run))
-            return index.nearest_to(question.sample, count)
-
-        return _guarded(nearest)
-
-    def _whole(self, run: str) -> "Predictor":
-        """The run, for what an export has not. Raises ConfigError of an export, which is the caller's to correct."""
-        from discern_vqa.evaluation.opening import whole_run
-
-        try:
-            return whole_run(self.predictors[run])
-        except RunError as error:
-            raise ConfigError(
-                f"{run} was exported to ONNX, and has no heat maps and no similar cases",
-                hint="ask for them of the run that it was made of",
-            ) from error
+        predictor = self._whole(question.run)
+        return _guarded(lambda: self._cases.of(question.run, predictor).nearest_to(question.sample, count))
 
     def forget(self, keys: Iterable[str]) -> None:
         """Frees what is kept of these frames."""
@@ -152,6 +134,18 @@ class Answerer:
 
     def facts(self) -> dict[str, RunFacts]:
         return {name: _facts(predictor) for name, predictor in self.predictors.items()}
+
+    def _whole(self, run: str) -> "Predictor":
+        """For what an export has not. Raises ConfigError of one: the caller may name another run."""
+        from discern_vqa.evaluation.opening import whole_run
+
+        try:
+            return whole_run(self.predictors[run])
+        except RunError as error:
+            raise ConfigError(
+                f"{run} is a run that was exported to ONNX: it has neither heat maps nor similar cases",
+                hint="ask another run of this service; GET /v1/models names them",
+            ) from error
 
     def _together(self, predictor: "OpenRun", samples: Sequence[Sample], mode: str) -> list[Answer | DiscernError]:
         try:

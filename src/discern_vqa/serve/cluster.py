@@ -6,6 +6,7 @@ unless Ray encrypts and authenticates its connections (RAY_USE_TLS), or the user
 (`--behind-proxy`). A Ray that is started here keeps every other port on 127.0.0.1.
 """
 
+import errno
 import importlib.util
 import logging
 import os
@@ -89,8 +90,10 @@ def _check_port(host: str, port: int) -> None:
     try:
         socket.create_server((host, port), family=kind).close()
     except OSError as error:
+        is_elsewhere = error.errno == errno.EADDRNOTAVAIL
         raise ConfigError(
-            f"nothing can listen on {host}, port {port}: {error.strerror}", hint=f"--port {port % 65535 + 1}"
+            f"nothing can listen on {host}, port {port}: {error.strerror}",
+            hint="--host with an address of this machine" if is_elsewhere else f"--port {port % 65535 + 1}",
         ) from error
 
 

@@ -15,6 +15,7 @@ import traceback
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from discern_vqa.serve.access_log import AccessLog
@@ -86,6 +87,8 @@ class Guard:
             await self.app(scope, body.receive, reply.send)
         except Problem as problem:
             await self._refuse(problem, scope, receive, reply)
+        except ClientDisconnect:  # the caller left before the body had come: nobody is there to be answered
+            pass
         except Exception as error:
             # Where it broke, and nothing of what was sent: the text of an error may quote that.
             frames = "".join(traceback.format_tb(error.__traceback__))
