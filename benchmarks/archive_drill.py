@@ -18,7 +18,6 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import pydicom
 from pydicom.data import get_testdata_file
@@ -28,6 +27,7 @@ from discern_vqa.dicomweb.archive import Archive
 from discern_vqa.evaluation.archived_images import ArchivedImages
 from discern_vqa.evaluation.predict_file import BATCH, predict_file
 from discern_vqa.evaluation.questions import look_through
+from discern_vqa.files import sha256_of
 from discern_vqa.imaging.images import open_image
 
 IMAGES = ("CT_small.dcm", "MR_small.dcm")
@@ -40,8 +40,12 @@ class Digest:
     def __init__(self, folder: Path, log: Path | None = None, wait_s: float = 0.0) -> None:
         folder.mkdir(exist_ok=True)
         (folder / "model.safetensors").write_bytes(b"no weights")
-        self.run, self.modes = SimpleNamespace(folder=folder), ("classify",)
+        self.folder, self.modes = folder, ("classify",)
         self.log, self.wait_s = log, wait_s
+
+    @property
+    def weights_sha256(self):
+        return sha256_of(self.folder / "model.safetensors")
 
     def answer_judged(self, samples, mode=""):
         time.sleep(self.wait_s)

@@ -75,7 +75,7 @@ def test_states_that_training_left_are_taken_while_the_file_is_what_it_was(tmp_p
     save_file(learning.dump(), tmp_path / "states.safetensors")
     draw(files[1][1], 9)
     encode = Encoder()
-    answering = source(encode, views=2, before=tmp_path / "states.safetensors")
+    answering = source(encode, views=2, before=lambda: tmp_path / "states.safetensors")
     states = answering.get([*files, draw(tmp_path / "new.png", 7)])[0]
     assert encode.encoded == 2, "the file that was replaced, and the one that is new"
     kept = learning.get(files)[0]

@@ -24,12 +24,12 @@ def words(batch):
 
 @pytest.fixture
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    (tmp_path / "answering.py").write_text(FUNCTIONS)
+    (tmp_path / "choice_answering.py").write_text(FUNCTIONS)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     def ask(name: str, function: str) -> dict[str, Any]:
-        changes = [f"data.dataset={name}", f"model.function=answering:{function}"]
+        changes = [f"data.dataset={name}", f"model.function=choice_answering:{function}"]
         return evaluate_outside(tmp_path / "run", RECIPE, overrides=changes, data=tmp_path / "set")
 
     return ask

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from openpyxl import Workbook, load_workbook
@@ -19,6 +18,7 @@ from discern_vqa.errors import ConfigError, DiscernError, ImageError, RunError
 from discern_vqa.evaluation import answer_table
 from discern_vqa.evaluation.predict_file import BATCH, predict_file
 from discern_vqa.evaluation.questions import look_through
+from discern_vqa.files import sha256_of
 from discern_vqa.reading.image_files import tiny_image
 
 
@@ -28,10 +28,14 @@ class Model:
     def __init__(self, folder: Path, log: Path | None = None, wait_s: float = 0.0, calibrated: bool = True) -> None:
         folder.mkdir(exist_ok=True)
         (folder / "model.safetensors").write_bytes(b"weights")
-        self.run, self.modes = SimpleNamespace(folder=folder), ("classify",)
+        self.folder, self.modes = folder, ("classify",)
         self.log, self.wait_s, self.calibrated = log, wait_s, calibrated
         self.largest = self.kept = 0
         self.images: set[str] = set()
+
+    @property
+    def weights_sha256(self):
+        return sha256_of(self.folder / "model.safetensors")
 
     def answer_judged(self, samples, mode=""):
         self.images |= {sample.image for sample in samples}

@@ -154,7 +154,7 @@ def test_a_port_that_is_taken_is_told_before_the_run_is_opened(tiny_run, capsys)
         port = other.getsockname()[1]
         assert cli.main(["serve", str(tiny_run), "--port", str(port)]) == 2
     told = capsys.readouterr().err
-    assert f"--port {port} is not to be had on 127.0.0.1: another program listens there" in told
+    assert f"--port {port} is not available on 127.0.0.1: another program listens there" in told
     assert "loading" not in told
 
 

@@ -20,7 +20,7 @@ def refuse_onnx(folder: Path) -> None:
     if is_onnx(folder):
         raise RunError(
             f"{folder} is a run that was exported to ONNX, which can be asked and nothing else",
-            hint=f"name the run itself; of {folder}: discern ask, predict or serve",
+            hint="name the run that it was made of; what can be done with this one: ask, predict and serve",
         )
 
 

@@ -117,6 +117,6 @@ def require_free_port(settings: Settings) -> None:
             reasons = {errno.EADDRINUSE: "another program listens there", errno.EACCES: "this user may not"}
             if error.errno in reasons:
                 raise ConfigError(
-                    f"--port {settings.port} is not to be had on {settings.host}: {reasons[error.errno]}",
+                    f"--port {settings.port} is not available on {settings.host}: {reasons[error.errno]}",
                     hint="--port with the number of one that is free",
                 ) from error
