@@ -91,21 +91,23 @@ class Predictor(OpenRun):
 
     @property
     def has_heat_maps(self) -> bool:
-        return True
+        return self.run.recipe.is_network
 
     @property
     def explains(self) -> tuple[str, ...]:
+        if not self.has_heat_maps:
+            return ()
         from discern_vqa.attribution import methods
 
         return tuple(methods.offered(self.model))
 
     @property
     def finds_similar(self) -> bool:
-        return True
+        return self.run.recipe.is_network
 
     @property
     def image_size(self) -> int | None:
-        return int(self.model.image.size)
+        return int(self.model.image.size) if self.run.recipe.is_network else None
 
     @property
     def reading(self) -> tuple[Reads, int] | None:

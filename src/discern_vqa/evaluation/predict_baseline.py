@@ -57,20 +57,8 @@ class BaselinePredictor(Predictor):
         return MODE
 
     @property
-    def has_heat_maps(self) -> bool:
-        return False
-
-    @property
-    def explains(self) -> tuple[str, ...]:
-        return ()
-
-    @property
     def finds_similar(self) -> bool:
         return self.run.recipe.model.name in ("baselines.retrieval", "baselines.kernel_ridge")
-
-    @property
-    def image_size(self) -> int | None:
-        return None
 
     def answering(self, samples: Sequence[Sample], shown: Shown = "real", seed: int = 0) -> BaselineAnswering:
         """See Predictor. A blank image has no name, and nobody has seen it."""

@@ -68,22 +68,6 @@ class OutsidePredictor(Predictor):
         return cls(run, interview, None, read_if_there(run.folder, run.folder / WEIGHTS) if calibrated else None)
 
     @property
-    def has_heat_maps(self) -> bool:
-        return False
-
-    @property
-    def explains(self) -> tuple[str, ...]:
-        return ()
-
-    @property
-    def finds_similar(self) -> bool:
-        return False
-
-    @property
-    def image_size(self) -> int | None:
-        return None
-
-    @property
     def table(self) -> AskedTable:
         """[model] of the recipe."""
         return cast(AskedTable, self.run.recipe.model)
