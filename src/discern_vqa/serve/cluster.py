@@ -26,7 +26,7 @@ from typing import Any
 
 from discern_vqa.errors import ConfigError, DiscernError, RunError
 from discern_vqa.serve.service import Service
-from discern_vqa.serve.settings import Settings
+from discern_vqa.serve.settings import Settings, against_listening
 
 LOCAL = "local"
 """In place of an address: a Ray of one node, started here."""
@@ -86,10 +86,7 @@ def check_address(address: str) -> None:
 
 def _check_port(host: str, port: int) -> None:
     """Raises ConfigError: nobody can listen there. Ray would say so in a log."""
-    kind = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        socket.create_server((host, port), family=kind).close()
-    except OSError as error:
+    for error in against_listening(host, port, socket.AF_INET6 if ":" in host else socket.AF_INET):
         is_elsewhere = error.errno == errno.EADDRNOTAVAIL
         raise ConfigError(
             f"nothing can listen on {host}, port {port}: {error.strerror}",

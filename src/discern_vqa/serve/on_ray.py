@@ -31,7 +31,7 @@ from discern_vqa.serve.answerer import Answerer, Question, RunFacts
 from discern_vqa.serve.app import build
 from discern_vqa.serve.memory_file import MemoryFile
 from discern_vqa.serve.metrics import Metrics
-from discern_vqa.serve.problems import Problem, busy
+from discern_vqa.serve.problems import Problem, busy, loading
 from discern_vqa.serve.service import Service
 from discern_vqa.serve.settings import Bounds, Settings
 from discern_vqa.serve.tasks import Task
@@ -194,7 +194,7 @@ class RemoteWorker:
 
     def _put(self, job: Job) -> Job:
         if not self.opened.done():
-            raise Problem(503, "the models are still loading", "try again in some seconds", 2, "busy")
+            raise loading()
         job.begun = job.asked  # Ray bounds how many wait, and not for how long: waiting counts as answering
         running = self._begin(self._finish(job))
         job.future.add_done_callback(lambda future: running.cancel() if future.cancelled() else None)

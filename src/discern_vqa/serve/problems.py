@@ -73,6 +73,10 @@ def busy(seconds: int = 1) -> Problem:
     return Problem(503, "too many requests are waiting", f"try again in {seconds} s", retry_after=seconds, code="busy")
 
 
+def loading() -> Problem:
+    return Problem(503, "the models are still loading", "try again in some seconds", 2, "busy")
+
+
 def ending() -> Problem:
     return Problem(503, "the service is ending", "try again when it is back", retry_after=5, code="busy")
 

@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -102,21 +103,28 @@ def check(settings: Settings) -> None:
 def require_free_port(settings: Settings) -> None:
     """Raises ConfigError before any run is opened: another program listens there, or this user may not. What else is
     wrong with an address is told when the service listens."""
+    reasons = {errno.EADDRINUSE: "another program listens there", errno.EACCES: "this user may not"}
+    for error in against_listening(settings.host, settings.port):
+        if error.errno in reasons:
+            raise ConfigError(
+                f"--port {settings.port} is not available on {settings.host}: {reasons[error.errno]}",
+                hint="--port with the number of one that is free",
+            ) from error
+
+
+def against_listening(host: str, port: int, family: int = socket.AF_UNSPEC) -> Iterator[OSError]:
+    """What the system says against listening there, for each address that the name stands for."""
     try:
-        places = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError:
+        places = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        yield error
         return
-    for family, kind, _, _, place in places:
+    for version, kind, _, _, place in places:
         try:
-            with socket.socket(family, kind) as probe:
+            with socket.socket(version, kind) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
+                if version == socket.AF_INET6:
                     probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 probe.bind(place)
         except OSError as error:
-            reasons = {errno.EADDRINUSE: "another program listens there", errno.EACCES: "this user may not"}
-            if error.errno in reasons:
-                raise ConfigError(
-                    f"--port {settings.port} is not available on {settings.host}: {reasons[error.errno]}",
-                    hint="--port with the number of one that is free",
-                ) from error
+            yield error

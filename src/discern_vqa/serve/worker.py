@@ -16,7 +16,7 @@ from discern_vqa.data.answers import Answer
 from discern_vqa.errors import DiscernError
 from discern_vqa.serve.answerer import Answerer, Question, RunFacts
 from discern_vqa.serve.metrics import Metrics
-from discern_vqa.serve.problems import Problem, busy, ending
+from discern_vqa.serve.problems import Problem, busy, ending, loading
 from discern_vqa.serve.settings import Bounds
 from discern_vqa.serve.tasks import Task
 
@@ -118,7 +118,7 @@ class Worker:
 
     def _put(self, job: Job) -> Job:
         if not self.opened.done():
-            raise Problem(503, "the models are still loading", "try again in some seconds", 2, "busy")
+            raise loading()
         with self._changed:
             if self._ends:
                 raise ending()
