@@ -8,7 +8,7 @@ is one place of a sequence:
 A place that is padding has dt = 0 and B = 0: the state passes it unchanged, as in `nn.scan`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -19,28 +19,18 @@ from discern_vqa.nn import scan as _  # registers the operator  # noqa: F401
 
 
 @script()
-def scan_forwards(
-    dt: FLOAT[...], drive: FLOAT[...], B: FLOAT[...], C: FLOAT[...], A: FLOAT[...], h: FLOAT[...]
+def scan_along(
+    dt: FLOAT[...],
+    drive: FLOAT[...],
+    B: FLOAT[...],
+    C: FLOAT[...],
+    A: FLOAT[...],
+    h: FLOAT[...],
+    ways_in: Sequence[int],
+    ways_out: Sequence[int],
 ) -> FLOAT[...]:
-    """dt, drive = dt x (B, L, E, 1), B (B, L, 1, S), C (B, L, S, 1), A (E, S), h (B, E, S) = 0 -> y (B, L, E, 1)."""
-
-    @graph()
-    def step(state: FLOAT[...], dt_t: FLOAT[...], drive_t: FLOAT[...], B_t: FLOAT[...], C_t: FLOAT[...]):
-        following = op.Add(op.Mul(op.Exp(op.Mul(dt_t, A)), state), op.Mul(drive_t, B_t))
-        y_t = op.MatMul(following, C_t)
-        return following, y_t
-
-    last, y = op.Scan(
-        h, dt, drive, B, C, body=step, num_scan_inputs=4, scan_input_axes=[1, 1, 1, 1], scan_output_axes=[1]
-    )
-    return y
-
-
-@script()
-def scan_backwards(
-    dt: FLOAT[...], drive: FLOAT[...], B: FLOAT[...], C: FLOAT[...], A: FLOAT[...], h: FLOAT[...]
-) -> FLOAT[...]:
-    """As `scan_forwards`, from the last place to the first."""
+    """dt, drive = dt x (B, L, E, 1), B (B, L, 1, S), C (B, L, S, 1), A (E, S), h (B, E, S) = 0 -> y (B, L, E, 1).
+    ways_in (of these four), ways_out: 0 from the first place on, 1 from the last."""
 
     @graph()
     def step(state: FLOAT[...], dt_t: FLOAT[...], drive_t: FLOAT[...], B_t: FLOAT[...], C_t: FLOAT[...]):
@@ -57,9 +47,9 @@ def scan_backwards(
         body=step,
         num_scan_inputs=4,
         scan_input_axes=[1, 1, 1, 1],
-        scan_input_directions=[1, 1, 1, 1],
+        scan_input_directions=ways_in,
         scan_output_axes=[1],
-        scan_output_directions=[1],
+        scan_output_directions=ways_out,
     )
     return y
 
@@ -71,7 +61,8 @@ def _translated(x: Any, dt: Any, A: Any, B: Any, C: Any, D: Any, keep: Any, reve
         dt, B = op.Mul(dt, real), op.Mul(B, real)
     h = op.Expand(op.Unsqueeze(op.Mul(A, 0.0), [0]), op.Concat(op.Shape(x, end=1), op.Shape(A), axis=0))
     given = [op.Unsqueeze(dt, [3]), op.Unsqueeze(op.Mul(dt, x), [3]), op.Unsqueeze(B, [2]), op.Unsqueeze(C, [3])]
-    y = op.Squeeze((scan_backwards if reverse else scan_forwards)(*given, A, h), [3])
+    way = int(reverse)
+    y = op.Squeeze(scan_along(*given, A, h, ways_in=[way] * 4, ways_out=[way]), [3])
     y = op.Add(y, op.Mul(D, x))
     return y if keep is None else op.Mul(y, real)
 
