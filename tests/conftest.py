@@ -3,8 +3,14 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:  # a browser, which most tests do without
+    from _browser import Watch
+    from _desk import Desk
+    from playwright.sync_api import BrowserContext
 
 BESIDE = Path(__file__).resolve().parents[2] / "shared"
 
@@ -93,6 +99,24 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tiny.toml").write_text(TINY_RECIPE, encoding="utf-8")
     train(folder / "tiny.toml", data=folder / "phantoms", out=folder / "run", quiet=True)
     return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def page_context(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[tuple[BrowserContext, Watch]]":
+    """A service with `tiny_run` and a browser for it (`_desk.served`)."""
+    from _desk import served
+
+    with served(tiny_run, tmp_path_factory.mktemp("corrections")) as context:
+        yield context
+
+
+@pytest.fixture
+def desk(page_context: "tuple[BrowserContext, Watch]", tiny_run: Path, tmp_path: Path) -> "Iterator[Desk]":
+    """A fresh page of that service without images (`_desk.cleared`)."""
+    from _desk import cleared
+
+    with cleared(*page_context, tiny_run, tmp_path) as desk:
+        yield desk
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -5,29 +5,15 @@ other origins; each starts with a fresh page and no image.
 """
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
-from _browser import Watch, drawn, eventually, spot
-from _desk import CT, QUESTION, RAMP, TEXTS, Desk, cleared, png, served, violations
+from _browser import drawn, eventually, spot
+from _desk import CT, QUESTION, RAMP, TEXTS, Desk, png, violations
 from _medical import dicom
-from playwright.sync_api import BrowserContext, Route, expect
+from playwright.sync_api import Route, expect
 
 from discern_vqa.imaging.images import load_image, open_image
-
-
-@pytest.fixture(scope="module")
-def context(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[BrowserContext, Watch]]:
-    with served(tiny_run, tmp_path_factory.mktemp("corrections")) as context:
-        yield context
-
-
-@pytest.fixture
-def desk(context: tuple[BrowserContext, Watch], tiny_run: Path, tmp_path: Path) -> Iterator[Desk]:
-    with cleared(*context, tiny_run, tmp_path) as desk:
-        yield desk
 
 
 def test_every_pixel_on_the_screen_is_the_grey_that_the_reader_of_files_makes(desk: Desk) -> None:

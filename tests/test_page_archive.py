@@ -1,25 +1,8 @@
 """The page with an archive behind it, and the training images beside it, in a real browser; as `test_page.py`."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-from _browser import Watch
-from _desk import CT, QUESTION, RAMP, TEXTS, Desk, cleared, png, served, violations
+from _desk import CT, QUESTION, RAMP, TEXTS, Desk, png, violations
 from _medical import dicom
-from playwright.sync_api import BrowserContext, Route, expect
-
-
-@pytest.fixture(scope="module")
-def context(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[BrowserContext, Watch]]:
-    with served(tiny_run, tmp_path_factory.mktemp("corrections")) as context:
-        yield context
-
-
-@pytest.fixture
-def desk(context: tuple[BrowserContext, Watch], tiny_run: Path, tmp_path: Path) -> Iterator[Desk]:
-    with cleared(*context, tiny_run, tmp_path) as desk:
-        yield desk
+from playwright.sync_api import Route, expect
 
 
 def test_the_studies_of_a_day_are_put_on_the_worklist_the_least_certain_first(desk: Desk) -> None:
