@@ -5,10 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from discern_vqa.data.kept import Bounded
-
-_STEP = 4
-
+from discern_vqa.data.kept import STEP, Bounded
 
 BoundedTensors = Bounded[Tensor]
 
@@ -16,7 +13,7 @@ BoundedTensors = Bounded[Tensor]
 def padded(keep: Tensor) -> Tensor:
     """(B,) the lengths of texts whose tokens are at `keep` (B, M), rounded up, so that few texts are alone with theirs:
     a layer's weights are read from memory once for all that are computed together."""
-    return (keep.sum(1) + _STEP - 1) // _STEP * _STEP
+    return (keep.sum(1) + STEP - 1) // STEP * STEP
 
 
 class PerText:

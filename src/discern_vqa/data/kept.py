@@ -15,6 +15,8 @@ class Sized(Protocol):
 
 
 T = TypeVar("T", bound=Sized)
+STEP = 4
+"""Lengths of texts are rounded up to a multiple of this, so that few texts are alone with theirs."""
 
 
 class Bounded(Generic[T]):

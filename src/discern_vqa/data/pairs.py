@@ -115,9 +115,10 @@ def similar_images(
         threshold = float(torch.quantile(_sampled_cosines(unit), percentile))
     organ, group = _numbers(organs), _numbers(groups)
     is_grouped = torch.tensor([bool(name) for name in groups]) if groups is not None else None
-    most = min(nearest or len(keys), max(1, MOST_PAIRS // max(1, len(keys))))
+    together = max(1, MOST_PAIRS // max(1, len(keys)))  # images that are compared with all, and kept of each
+    most = min(nearest or len(keys), together)
     index = {}
-    for rows in torch.split(torch.arange(len(keys)), max(1, MOST_PAIRS // max(1, len(keys)))):
+    for rows in torch.split(torch.arange(len(keys)), together):
         cosine = unit[rows] @ unit.T  # (rows, U)
         allowed = rows[:, None] != torch.arange(len(keys))
         if organ is not None:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discern_vqa.data.answers import AnswerVocabulary
-from discern_vqa.data.kept import Bounded
+from discern_vqa.data.kept import STEP, Bounded
 from discern_vqa.data.prior.wording import Wording
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.token_rows import PieceRows, WordRows, own_ids
@@ -252,5 +252,5 @@ def _require_own(path: Path, expected: str | None) -> None:
 
 def _cropped(rows: np.ndarray, longest: int) -> np.ndarray:
     """The first `longest` positions of (B, M), rounded up as `data.bounded.padded` does, and the answer slot."""
-    length = min(-(-longest // 4) * 4, rows.shape[1] - 1)
+    length = min(-(-longest // STEP) * STEP, rows.shape[1] - 1)
     return np.ascontiguousarray(np.concatenate([rows[:, :length], rows[:, -1:]], axis=1))

@@ -34,9 +34,10 @@ def measure(context: Context) -> Mapping[str, Any]:
         return {}
     same, images = normaliser(context.normalise), [row.image for row in context.rows]
 
+    right = rights(context.rows, context.normalise).astype(float)
+
     def against(name: str, wrong: Sequence[Prediction]) -> dict[str, Any]:
-        right, others = (rights(rows, context.normalise).astype(float) for rows in (context.rows, wrong))
-        return gap(right, {name: others}, images)
+        return gap(right, {name: rights(wrong, context.normalise).astype(float)}, images)
 
     pairs = zip(context.rows, shuffled, strict=True)
     changed = np.array([same(row.prediction) != same(other.prediction) for row, other in pairs], dtype=bool)

@@ -37,15 +37,10 @@ def masked_mse(output: Tensor, target: Tensor, where: Tensor | None = None, shar
     output, target (B, N, p); `where` (B, N) True = counts (none: all). 0 when nothing counts.
     """
     error = (output.float() - target.float()).square().mean(-1)  # (B N)
-    if share is not None:
-        return (
-            mean(error.sum(), error.numel(), share)
-            if where is None
-            else mean((error * where).sum(), where.sum(), share)
-        )
     if where is None:
-        return error.mean()
-    return (error * where).sum() / where.sum().clamp(min=1)
+        return error.mean() if share is None else mean(error.sum(), error.numel(), share)
+    total, count = (error * where).sum(), where.sum()
+    return total / count.clamp(min=1) if share is None else mean(total, count, share)
 
 
 def token_cross_entropy(logits: Tensor, ids: Tensor, share: Share | None = None) -> Tensor:

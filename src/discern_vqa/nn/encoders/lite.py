@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from discern_vqa.errors import ConfigError
 from discern_vqa.nn.encoders.base import Encoded, EncoderConfig, ImageEncoder, TextEncoder, from_folder
-from discern_vqa.nn.encoders.packed import are_packable, packed
+from discern_vqa.nn.encoders.packed import are_packable, packed, penalty_of
 
 IMAGE_WEIGHTS, TEXT_WEIGHTS = "mobilenet_v2_1.0_224", "all-minilm-l6-v2"
 
@@ -257,8 +257,7 @@ class LiteText(TextEncoder):
 
     @staticmethod
     def _through(layers: nn.ModuleList, v: Tensor, keep: Tensor) -> Tensor:
-        penalty = torch.zeros(keep.shape, dtype=v.dtype, device=v.device)
-        penalty = penalty.masked_fill(~keep, torch.finfo(v.dtype).min)[:, None, None]
+        penalty = penalty_of(keep, v)
         for layer in layers:
             v = layer(v, penalty)
         return v

@@ -19,13 +19,18 @@ def are_packable(layers: nn.ModuleList) -> bool:
     return all(isinstance(layer, BertLayer | RobertaLayer) for layer in layers)
 
 
+def penalty_of(keep: Tensor, states: Tensor) -> Tensor:
+    """(B, 1, 1, M) for what `keep` (B, M) leaves out of attention, as transformers' plain attention adds it."""
+    penalty = torch.zeros(keep.shape, dtype=states.dtype, device=states.device)
+    return penalty.masked_fill(~keep, torch.finfo(states.dtype).min)[:, None, None]
+
+
 def packed(layers: nn.ModuleList, states: Tensor, keep: Tensor, used: Tensor) -> Tensor:
     """States (B, M, c) below `layers` -> those above them at the positions `used` (B, M), 0 elsewhere. Attention reads
     the positions `keep` (B, M), of which every one is used."""
     batch, length, width = states.shape
     places = used.flatten().nonzero()[:, 0]
-    penalty = torch.zeros(keep.shape, dtype=states.dtype, device=states.device)
-    penalty = penalty.masked_fill(~keep, torch.finfo(states.dtype).min)[:, None, None]
+    penalty = penalty_of(keep, states)
 
     def beside(packed_rows: Tensor, heads: int) -> Tensor:
         """(U, c) -> (B, heads, M, c / heads)."""
