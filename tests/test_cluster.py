@@ -88,26 +88,28 @@ def test_it_refuses_to_open_a_port_to_others_and_says_what_to_do(tiny_run, monke
     with socket.create_server(("127.0.0.1", 0)) as free:
         settings = Settings(runs={"run": tiny_run}, port=free.getsockname()[1])
     with pytest.raises(ConfigError, match="others reach this machine by eth0") as refused:
-        cluster.check_cluster(settings)
+        cluster.check_cluster(settings, cluster.LOCAL)
     assert "docs/cluster.md" in refused.value.hint
-    cluster.check_cluster(replace(settings, behind_proxy=True))
+    with pytest.raises(ConfigError, match="no address of a Ray"):
+        cluster.check_cluster(settings, "here")
+    cluster.check_cluster(replace(settings, behind_proxy=True), cluster.LOCAL)
     monkeypatch.setenv("RAY_USE_TLS", "1")
-    cluster.check_cluster(settings)
+    cluster.check_cluster(settings, cluster.LOCAL)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=f"nothing can listen on 127.0.0.1, port {port}") as refused:
-            cluster.check_cluster(replace(settings, port=port))
+            cluster.check_cluster(replace(settings, port=port), cluster.LOCAL)
     assert refused.value.hint == f"--port {port % 65535 + 1}"
     with pytest.raises(ConfigError, match=f"no Ray listens on 127.0.0.1:{port}"):
-        cluster.check_address(f"127.0.0.1:{port}")
+        cluster.check_cluster(settings, f"127.0.0.1:{port}")
     for wrong in ("here", "ray://a:1", "a:0", ":1"):
         with pytest.raises(ConfigError, match="no address of a Ray|no Ray listens"):
-            cluster.check_address(wrong)
+            cluster.check_cluster(settings, wrong)
     with pytest.raises(ConfigError, match="a port of its own"):
-        cluster.check_cluster(replace(settings, port=0))
+        cluster.check_cluster(replace(settings, port=0), cluster.LOCAL)
     monkeypatch.setattr(cluster, "is_installed", lambda: False)
     with pytest.raises(ConfigError, match="needs ray"):
-        cluster.check_cluster(settings)
+        cluster.check_cluster(settings, cluster.LOCAL)
 
 
 @pytest.mark.skipif(not namespace(), reason="this machine gives a process no network of its own (unshare)")
@@ -115,8 +117,9 @@ def test_replicas_without_a_cluster_and_an_address_of_another_machine_are_refuse
     monkeypatch.setattr(cluster, "is_installed", lambda: True)
     assert cli.main(["serve", str(tiny_run), "--replicas", "3"]) == 2
     assert "--replicas is for --cluster" in capsys.readouterr().err
+    elsewhere = Settings(runs=named([tiny_run]), host="192.0.2.1", port=8765, behind_proxy=True)
     with pytest.raises(ConfigError, match="Cannot assign requested address") as caught:
-        cluster.check_cluster(Settings(runs=named([tiny_run]), host="192.0.2.1", port=8765, behind_proxy=True))
+        cluster.check_cluster(elsewhere, cluster.LOCAL)
     assert caught.value.hint == "--host with an address of this machine"
 
 

@@ -101,6 +101,13 @@ def test_the_strongest_region_is_marked_on_the_pixels_of_the_file_which_look_as_
     assert (state.Modality, state.SeriesNumber, state.PresentationLUTShape) == ("PR", 905, "IDENTITY")
     assert (state.PresentationCreationDate, state.PresentationCreationTime) == ("20261130", "123005")
 
+    second = source(tmp_path, name="c.dcm", choice="#window=2", WindowCenter=[100, 1000], WindowWidth=[50, 400])
+    (window,) = state_of(second, sure).SoftcopyVOILUTSequence
+    assert (window.WindowCenter, window.WindowWidth) == (999.5, 399), "as LINEAR means 1000:400 (PS3.3 C.11.2.1.2)"
+    full = source(tmp_path, name="d.dcm", choice="#window=full", WindowCenter=100, WindowWidth=50)
+    (window,) = state_of(full, sure).SoftcopyVOILUTSequence
+    assert (window.WindowCenter, window.WindowWidth) == (1770, 3540)
+
     turned = source(tmp_path, name="b.dcm", choice="#mirror=yes", PhotometricInterpretation="MONOCHROME1",
                     RescaleSlope="2", RescaleIntercept="-100", PixelSpacing=[2.0, 1.0])  # fmt: skip
     state = state_of(turned, replace(sure, heat=spot(80, 60)))

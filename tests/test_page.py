@@ -158,6 +158,11 @@ def test_an_answer_its_heat_map_and_what_was_asked_before(desk: Desk) -> None:
     expect(card.locator(".heat-worth")).to_contain_text("has not been measured")
     page.fill("#opacity", "100")
     assert np.abs(drawn(page).values - without).max() > 50
+    page.select_option("#language", "de")
+    expect(page.locator(".heat[aria-pressed=true]")).to_have_text(TEXTS["de"]["heat"])
+    expect(page.locator("#heat")).to_be_visible()
+    page.select_option("#language", "en")
+    expect(page.locator(".heat[aria-pressed=true]")).to_have_text(TEXTS["en"]["heat"])
     page.fill("#opacity", "0")
     np.testing.assert_array_equal(drawn(page).values, without)
     page.fill("#opacity", "60")
@@ -173,6 +178,12 @@ def test_an_answer_its_heat_map_and_what_was_asked_before(desk: Desk) -> None:
     page.reload()
     expect(page.locator("#suggestions button").first).to_be_visible()
     expect(page.locator("#asked button")).to_have_count(0)  # nothing is kept outside of the tab's memory
+    expect(page.locator("#image-choice option:checked")).to_have_text(
+        "Open: 1. Choose one"
+    )  # but what the service holds
+    page.select_option("#image-choice", index=1)
+    expect(page.locator("#canvas")).to_be_visible()
+    expect(page.locator("#image-choice")).not_to_be_visible()
 
 
 def test_the_reader_answers_first_disagrees_and_the_correction_is_a_row_that_trains(desk: Desk) -> None:

@@ -199,6 +199,31 @@ def test_of_200_callers_each_is_answered_as_if_alone_or_told_that_there_is_too_m
             assert entry["score"] == pytest.approx(again["score"], abs=2e-4)
 
 
+def test_of_more_requests_than_run_at_a_time_each_is_told_when_to_come_back(tiny_run):
+    settings = Settings(runs={"run": tiny_run}, bounds=Bounds(running=2))
+    crowded = Service(settings, lambda: Gated(settings.runs))
+    with TestClient(build(crowded), base_url=BASE, headers=HEADERS) as client:
+        wait_until_ready(crowded)
+        (image,) = client.post("/v1/images", content=png(0), headers={"Content-Type": "image/png"}).json()["images"]
+        body = {"image": image["id"], "questions": ["Is there a mass?"]}
+
+        async def all_at_once():
+            transport = httpx.ASGITransport(client.app)
+            async with httpx.AsyncClient(transport=transport, base_url=BASE, headers=HEADERS, timeout=60) as caller:
+                Gated.gate.clear()
+                waiting = [asyncio.ensure_future(caller.post("/v1/answers", json=body)) for _ in range(2)]
+                while crowded.gate.running < 2:
+                    await asyncio.sleep(0.01)
+                refused, lives = await caller.get("/v1/model"), await caller.get("/livez")
+                Gated.gate.set()
+                return refused, lives, await asyncio.gather(*waiting)
+
+        refused, lives, answered = client.portal.call(all_at_once)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert refused.json()["detail"] == "too many requests are waiting"
+        assert [reply.status_code for reply in (lives, *answered, client.get("/v1/model"))] == [200] * 4
+
+
 def test_nobody_is_answered_who_has_left(client, service):
     reply = client.post("/v1/images", content=png(2), headers={"Content-Type": "image/png"})
     id = reply.json()["images"][0]["id"]

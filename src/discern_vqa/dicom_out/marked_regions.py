@@ -18,8 +18,6 @@ from discern_vqa.dicom_out.reported import Reported
 from discern_vqa.dicom_out.series import Making, short
 from discern_vqa.dicom_out.source import MEASURES
 from discern_vqa.errors import ImageError
-from discern_vqa.imaging.greys import Window, wanted_window
-from discern_vqa.imaging.image_ref import read_choice
 from discern_vqa.imaging.stored import StoredFrame, stored_frame
 
 if TYPE_CHECKING:
@@ -64,7 +62,7 @@ def marked_regions(making: Making) -> "Dataset | None":
     if not shown:
         return None
     source = making.source
-    stored = _as_shown(making)
+    stored = stored_frame(source.path)
     image = _image(making, is_grey=stored.window is not None)
     size = int(image.Rows), int(image.Columns)
     marks, layers = [], []
@@ -100,19 +98,6 @@ def marked_regions(making: Making) -> "Dataset | None":
     made.PresentationCreationDate = making.run.made_at.strftime("%Y%m%d")
     made.PresentationCreationTime = making.run.made_at.strftime("%H%M%S")
     return making.finished(made)
-
-
-def _as_shown(making: Making) -> StoredFrame:
-    """The frame with the window in which the model saw it; of a file's second window and those after it, the first."""
-    path, dataset = making.source.path, making.source.dataset
-    stored = stored_frame(path)
-    if stored.window is None or not (wanted := read_choice(path)[1].window):
-        return stored
-    chosen = wanted_window(wanted, str(path), str(dataset.get("Modality") or ""))
-    if chosen is None and wanted == "full":
-        low, high = (stored.slope * float(end) + stored.intercept for end in (stored.values.min(), stored.values.max()))
-        chosen = Window(low, high, "full")
-    return stored if chosen is None else stored._replace(window=chosen)
 
 
 def _text(one: Reported) -> str:

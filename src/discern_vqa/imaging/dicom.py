@@ -101,7 +101,8 @@ def stored_grey(path: Path, choice: Choice, limits: Limits) -> StoredGrey | None
         with explained(path, "the pixels of this DICOM file"):
             stored = dicom_frames.decode(path, dataset, about, index)
         with explained(path, "the grey scale of this DICOM file"):
-            scale = dicom_greys.scale_of(path, stored, dataset, about, index)
+            modality = word(dataset, "Modality")
+            scale = dicom_greys.scale_of(path, stored, dataset, about, index, choice.window, modality)
     return StoredGrey(stored, scale, about.photometric == "MONOCHROME1", shape)
 
 

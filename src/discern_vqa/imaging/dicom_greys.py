@@ -72,6 +72,38 @@ class Grey(NamedTuple):
     warnings: tuple[str, ...]
 
 
+class _Look(NamedTuple):
+    """How a grey frame is looked at: what its stored values measure, in words too, then a window or a table."""
+
+    rescale: Callable[[Values], Values]
+    step: str
+    voi: Window | Table | Sigmoid
+    unusable: tuple[str, ...]
+
+
+def _look(
+    path: Path,
+    stored: NDArray[np.generic],
+    dataset: "Dataset",
+    about: About,
+    index: int,
+    wanted: str | None,
+    modality: str,
+) -> _Look:
+    """See `_Look`. Raises ImageError: the wanted window is not there."""
+    groups = list(_groups(dataset, index))
+    rescale, step, slope = _modality(groups)
+    windows = _windows(groups, stored.dtype.kind == "f" or abs(slope) < 1)
+    named = wanted_window(wanted, str(path), modality) if wanted else None
+    voi: Window | Table | Sigmoid | None
+    if wanted == "full":
+        voi = whole_window(stored, rescale)
+    else:
+        voi = named or _of_the_file(path, [*_tables(groups), *windows.usable], wanted)
+    voi = voi or _usual(stored, groups[-1], about, rescale, step)
+    return _Look(rescale, step, voi, () if wanted else windows.unusable)
+
+
 def show(
     path: Path,
     stored: NDArray[np.generic],
@@ -82,35 +114,30 @@ def show(
     modality: str,
 ) -> Grey:
     """A grey frame as 8 bits, and what was done to it. Raises ImageError: the wanted window is not there."""
-    groups = list(_groups(dataset, index))
-    rescale, step, slope = _modality(groups)
-    windows = _windows(groups, stored.dtype.kind == "f" or abs(slope) < 1)
-    named = wanted_window(wanted, str(path), modality) if wanted else None
-    voi: Window | Table | Sigmoid | None
-    if wanted == "full":
-        voi = whole_window(stored, rescale)
-    else:
-        voi = named or _of_the_file(path, [*_tables(groups), *windows.usable], wanted)
-    warnings = () if wanted else windows.unusable
-    voi = voi or _usual(stored, groups[-1], about, rescale, step)
+    rescale, step, voi, unusable = _look(path, stored, dataset, about, index, wanted, modality)
     shown = to_bytes(stored, lambda values: voi(rescale(values)))
-    return Grey(shown, ", ".join(filter(None, (step, voi.why))), warnings)
+    return Grey(shown, ", ".join(filter(None, (step, voi.why))), unusable)
 
 
 class Scale(NamedTuple):
-    """What a viewer needs of a grey frame: from stored values to what they measure, and the usual window of that."""
+    """What a viewer needs of a grey frame: from stored values to what they measure, and the window of that."""
 
     rescale: Callable[[Values], Values]
     window: Window
 
 
-def scale_of(path: Path, stored: NDArray[np.generic], dataset: "Dataset", about: About, index: int) -> Scale:
-    """See `Scale`; a VOI LUT or a sigmoid, which are no straight lines, give the range over which they rise."""
-    groups = list(_groups(dataset, index))
-    rescale, step, slope = _modality(groups)
-    windows = _windows(groups, stored.dtype.kind == "f" or abs(slope) < 1)
-    voi = _of_the_file(path, [*_tables(groups), *windows.usable], None)
-    voi = voi or _usual(stored, groups[-1], about, rescale, step)
+def scale_of(
+    path: Path,
+    stored: NDArray[np.generic],
+    dataset: "Dataset",
+    about: About,
+    index: int,
+    wanted: str | None,
+    modality: str,
+) -> Scale:
+    """See `Scale`; a VOI LUT or a sigmoid, which are no straight lines, give the range over which they rise. Raises
+    ImageError: the wanted window is not there."""
+    rescale, _, voi, _ = _look(path, stored, dataset, about, index, wanted, modality)
     if isinstance(voi, Table):
         return Scale(rescale, Window(float(voi.first), float(voi.first + len(voi.values) - 1), voi.why))
     if isinstance(voi, Sigmoid):

@@ -50,13 +50,15 @@ def is_installed() -> bool:
     return importlib.util.find_spec("ray") is not None
 
 
-def check_cluster(settings: Settings) -> None:
-    """Raises ConfigError: ray is not installed, the port is taken, or others could reach the ports that Ray opens."""
+def check_cluster(settings: Settings, address: str) -> None:
+    """Raises ConfigError: ray is not installed, the port is taken, no Ray listens on the address, or others could reach
+    the ports that Ray opens."""
     if not is_installed():
         raise ConfigError("--cluster needs ray", hint="pip install 'discern-vqa[cluster]'")
     if not settings.port:
         raise ConfigError("--cluster needs a port of its own", hint="--port 8765")
     _check_port(settings.host, settings.port)
+    _check_address(address)
     if settings.behind_proxy or os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
         return
     if others := interfaces_to_others():
@@ -67,7 +69,7 @@ def check_cluster(settings: Settings) -> None:
         )
 
 
-def check_address(address: str) -> None:
+def _check_address(address: str) -> None:
     """Raises ConfigError: no Ray listens there. Ray itself would look for it for minutes."""
     if address == LOCAL:
         return
@@ -118,8 +120,7 @@ def serve_on_cluster(settings: Settings, address: str, replicas: int) -> None:
 
     Raises ConfigError: see `check_cluster`, or there is no Ray at that address; RunError: a run cannot be opened.
     """
-    check_cluster(settings)
-    check_address(address)
+    check_cluster(settings, address)
     Service(settings)  # reads and opens every file that it names: what is wrong is said here, and not in Ray's logs
     # In this order: ray takes SIGTERM for itself.
     with _ray(settings, address, replicas) as (node, logs), _stops() as stopped:

@@ -38,7 +38,7 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _ALWAYS = ("/livez", "/readyz", "/metrics")
-"""Routes that answer while the service ends."""
+"""Routes that answer while the service ends, and while it has too much to do."""
 
 
 class Gate:
@@ -112,6 +112,8 @@ class Guard:
             )
         if self.gate.ends and path not in _ALWAYS:
             raise ending()
+        if self.gate.running > self.settings.bounds.running and path not in _ALWAYS:
+            raise busy()
         changes = method not in ("GET", "OPTIONS")
         if changes and path.startswith("/v1/"):
             _refuse_other_sites(headers)

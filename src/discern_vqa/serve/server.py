@@ -14,7 +14,8 @@ from discern_vqa.serve.app import build
 from discern_vqa.serve.service import Service
 from discern_vqa.serve.settings import Settings
 
-_MOST_CONNECTIONS = 512
+_IDLE = 512
+"""Connections without a request, beside those with one. Of more uvicorn says so itself, and not when to come back."""
 _NOTICE = 1.0
 """Seconds between "not ready" and the end of listening, so that a proxy notices."""
 
@@ -76,7 +77,7 @@ def serve(settings: Settings) -> None:
         log_level="warning",
         server_header=False,
         ws="none",
-        limit_concurrency=_MOST_CONNECTIONS,
+        limit_concurrency=settings.bounds.running + _IDLE,
         timeout_keep_alive=5,
         timeout_graceful_shutdown=round(settings.bounds.drain),
         proxy_headers=False,

@@ -19,6 +19,7 @@ class Bounds:
     body: int = 64 << 20
     json_body: int = 1 << 20
     in_flight: int = 256 << 20  # bodies that are being received, together
+    running: int = 512  # requests, those that are being received and those that wait among them
     pause: float = 30.0  # between two pieces of a body
     images: int = 512
     image_bytes: int = 512 << 20

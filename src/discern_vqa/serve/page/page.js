@@ -140,9 +140,9 @@ async function show(where) {
 
 function listImages() {
   $("images").hidden = images.length < (panel.image ? 2 : 1);
-  $("image-choice").replaceChildren(...images.map((image) =>
+  const none = make("option", { value: "", disabled: true, selected: true }, t("held", { n: number(images.length) }));
+  $("image-choice").replaceChildren(...(panel.image ? [] : [none]), ...images.map((image) =>
     make("option", { value: image.id, selected: image.id === panel.image?.id }, named(image))));
-  if (!panel.image) $("image-choice").value = "";
 }
 
 async function refresh() {

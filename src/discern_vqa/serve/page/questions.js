@@ -58,10 +58,13 @@ export class Questions {
     this.panel.cover(null);
   }
 
-  /** Draws cards and history again, in another language. */
+  /** Draws cards and history again, in another language; a heat map stays. */
   speak() {
     this.#list();
-    if (this.shown) this.#show(this.shown);
+    if (!this.shown) return;
+    const heated = [...$("answers").querySelectorAll(".heat")].indexOf(this.heated);
+    this.#show(this.shown);
+    if (heated >= 0) $("answers").querySelectorAll(".heat")[heated].click();
   }
 
   /** Takes the cards away; an answer that is on its way is then listed, and not shown for another image. */
