@@ -5,7 +5,8 @@
 
 Each part starts `discern serve` as a process of its own on a free port of 127.0.0.1:
 
-    load      so many requests of one question by so many callers at once: answered, told to come back, anything else
+    load      so many requests of one question by so many callers at once: answered as if it were asked alone, told to
+              come back, anything else; and what the service spends in ten seconds without any
     uploads   so many broken files of every kind that is read (tests/_broken.py): refused, opened, anything else
     soak      seconds of uploads, questions and heat maps; memory in the first and the last third
     kills     the process is ended at a random moment, by SIGKILL and SIGTERM in turns, while corrections are sent: no
@@ -41,6 +42,9 @@ from _broken import SEEDS  # noqa: E402
 from _mutations import mutated  # noqa: E402
 
 HEADERS = {"X-Discern": "1"}
+IDLE = 10.0
+MOST_IDLE = 0.1
+"""Seconds of the processor that a service without work may take in so many seconds."""
 MOST_GROWTH = 1.15
 """Memory in the last third of a soak over that in the first."""
 
@@ -76,11 +80,21 @@ def load(run: Path, folder: Path, callers: int, requests: int, seed: int) -> dic
         limits = httpx.Limits(max_connections=callers, max_keepalive_connections=callers)
         with httpx.Client(base_url=address, headers=HEADERS, timeout=120, limits=limits) as client:
             ids = [uploaded(client, SEEDS["png"]()[number]) for number in range(2)]
+            bodies = [
+                {"image": id, "questions": [f"Is there a nodule of {size} mm?"]} for id in ids for size in range(50)
+            ]
+            alone = [said(client.post("/v1/answers", json=body)) for body in bodies]
+            unequal, before = list[int](), cpu_seconds(process.pid)
+            time.sleep(IDLE)
+            idle = cpu_seconds(process.pid) - before
 
             def ask(number: int) -> tuple[int, float]:
                 started = time.perf_counter()
-                body = {"image": ids[number % 2], "questions": [f"Is there a nodule of {number} mm?"]}
-                return client.post("/v1/answers", json=body).status_code, time.perf_counter() - started
+                reply = client.post("/v1/answers", json=bodies[number % len(bodies)])
+                took = time.perf_counter() - started
+                if reply.status_code == 200 and not same(said(reply), alone[number % len(bodies)]):
+                    unequal.append(number)
+                return reply.status_code, took
 
             before, started = cpu_seconds(process.pid), time.perf_counter()
             with ThreadPoolExecutor(callers) as pool:
@@ -89,14 +103,30 @@ def load(run: Path, folder: Path, callers: int, requests: int, seed: int) -> dic
             spent = cpu_seconds(process.pid) - before
     statuses = Counter(status for status, _ in replies)
     took = sorted(seconds for status, seconds in replies if status == 200)
+    others = sum(count for status, count in statuses.items() if status not in (200, 503))
     return {
         "statuses": dict(statuses),
         "answered_per_second": round(len(took) / wall, 1),
         "answered_per_cpu_second": round(len(took) / spent, 1),
         "p50_ms": round(1000 * took[len(took) // 2], 1),
         "p95_ms": round(1000 * took[int(0.95 * len(took))], 1),
-        "wrong": sum(count for status, count in statuses.items() if status not in (200, 503)),
+        "idle_cpu_s": round(idle, 2),
+        "unequal": len(unequal),
+        "wrong": others + len(unequal) + (idle > MOST_IDLE),
     }
+
+
+def said(reply: httpx.Response) -> dict[str, Any]:
+    """The answer to the one question of a request."""
+    (entry,) = reply.raise_for_status().json()["answers"]
+    return dict(entry)
+
+
+def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two answers say the same; a confidence may differ as sums in batches do."""
+    if any(one[key] != other[key] for key in ("answer", "abstains", "answer_set")):
+        return False
+    return abs(one["confidence"] - other["confidence"]) < 1e-4
 
 
 def uploads(run: Path, folder: Path, count: int, seed: int) -> dict[str, Any]:
