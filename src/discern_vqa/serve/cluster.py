@@ -26,7 +26,7 @@ from typing import Any
 
 from discern_vqa.errors import ConfigError, DiscernError, RunError
 from discern_vqa.serve.service import Service
-from discern_vqa.serve.settings import Settings, against_listening
+from discern_vqa.serve.settings import KEEP_ALIVE, Settings, against_listening
 
 LOCAL = "local"
 """In place of an address: a Ray of one node, started here."""
@@ -189,7 +189,7 @@ def _http(settings: Settings) -> dict[str, Any]:
     return {
         "host": settings.host,
         "port": settings.port,
-        "keep_alive_timeout_s": 5,
+        "keep_alive_timeout_s": KEEP_ALIVE,
         **(encrypted if settings.tls_cert else {}),
     }
 

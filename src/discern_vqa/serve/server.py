@@ -12,7 +12,7 @@ import uvicorn
 
 from discern_vqa.serve.app import build
 from discern_vqa.serve.service import Service
-from discern_vqa.serve.settings import Settings
+from discern_vqa.serve.settings import KEEP_ALIVE, Settings
 
 _IDLE = 512
 """Connections without a request, beside those with one. Of more uvicorn says so itself, and not when to come back."""
@@ -78,7 +78,7 @@ def serve(settings: Settings) -> None:
         server_header=False,
         ws="none",
         limit_concurrency=settings.bounds.running + _IDLE,
-        timeout_keep_alive=5,
+        timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=round(settings.bounds.drain),
         proxy_headers=False,
     )

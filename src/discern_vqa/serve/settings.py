@@ -12,6 +12,11 @@ from discern_vqa.run_folder import require_asked
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
+KEEP_ALIVE = 75
+"""Seconds that a connection without a request is kept: longer than proxies (nginx: 60) and clients (5 to 60) keep theirs,
+so that they close it, and none sends a request into a connection that is just being closed."""
+
+
 @dataclass(frozen=True)
 class Bounds:
     """Limits of one service. Sizes in bytes, times in seconds."""
