@@ -13,19 +13,28 @@ from discern_vqa.nn.encoders.base import TextEncoder
 from discern_vqa.nn.encoders.engines import FrozenImages
 from discern_vqa.nn.encoders.folded import Folded, folded
 from discern_vqa.nn.encoders.lite import LiteImage, LiteText
+from discern_vqa.nn.encoders.mobilenet import MobileNetV2, mobilenet
 
 needs_onnx = pytest.mark.skipif(not onnx_engine.is_installed(), reason="pip install 'discern-vqa[onnx]'")
 
 
-def network(size: int = 64, **settings: object) -> MobileNetV2Model:
-    """A small MobileNetV2 whose batch norm does something."""
+def both(folder: Path, size: int = 64, **settings: object) -> tuple[MobileNetV2Model, MobileNetV2]:
+    """A small MobileNetV2 whose batch norm does something, of `transformers`, and ours from its folder."""
     torch.manual_seed(0)
     made = MobileNetV2Model(MobileNetV2Config(image_size=size, depth_multiplier=0.35, **settings)).eval()
     for module in made.modules():
         if isinstance(module, nn.BatchNorm2d):
             for tensor, low in ((module.running_mean, -0.3), (module.bias, -0.3), (module.running_var, 0.5)):
                 tensor.data.uniform_(low, low + 0.9)
-    return made
+    made.save_pretrained(folder)
+    ours = mobilenet(folder)
+    assert ours is not None
+    assert ours[1] == []
+    return made, ours[0].eval()
+
+
+def network(folder: Path, **settings: object) -> MobileNetV2:
+    return both(folder, **settings)[1]
 
 
 @torch.inference_mode()
@@ -45,10 +54,11 @@ def apart(ours: torch.Tensor, theirs: torch.Tensor) -> float:
     ],
 )
 def test_folding_and_the_graph_of_onnxruntime_change_nothing(size, settings, tmp_path):
-    plain = network(size, **settings)
+    theirs, plain = both(tmp_path / "weights", size, **settings)
     image = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(1)) * 2 - 1
     with torch.inference_mode():
-        wanted = plain(image).last_hidden_state
+        wanted = theirs(image).last_hidden_state
+        assert torch.equal(plain(image).last_hidden_state, wanted)
         ours = folded(plain)
         assert isinstance(ours, Folded)
         assert apart(ours(image), wanted) < 1e-5
@@ -67,7 +77,7 @@ def test_only_a_mobilenet_is_folded():
 
 @needs_onnx
 def test_a_graph_is_made_once_for_its_weights_and_anew_where_it_was_damaged(tmp_path, monkeypatch):
-    ours = folded(network())
+    ours = folded(network(tmp_path / "weights"))
     made: list[int] = []
     real = onnx_engine._graph
     monkeypatch.setattr(onnx_engine, "_graph", lambda *given: made.append(1) or real(*given))
@@ -83,7 +93,8 @@ def test_a_graph_is_made_once_for_its_weights_and_anew_where_it_was_damaged(tmp_
 
 @needs_onnx
 def test_a_graph_that_gives_something_else_is_not_used_and_the_reason_is_told(tmp_path, monkeypatch):
-    ours, other = folded(network()), folded(network(depth_divisible_by=16))
+    ours = folded(network(tmp_path / "weights"))
+    other = folded(network(tmp_path / "others", depth_divisible_by=16))
     real = onnx_engine._graph
     monkeypatch.setattr(onnx_engine, "_graph", lambda given, size: real(other, size))
     assert onnx_engine.onnx_engine(ours, "a" * 64, 64, tmp_path) is None

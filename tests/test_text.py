@@ -71,7 +71,7 @@ def test_the_vocabulary_survives_being_written(words):
 
 
 @pytest.mark.parametrize("name", ["clip_tokenizer", "all-minilm-l6-v2"])
-def test_a_tokenizer_folder_keeps_the_slot_and_protects_its_special_tokens(name, request):
+def test_a_tokenizer_folder_keeps_the_slot_and_protects_its_special_tokens(name, request, tmp_path):
     from discern_vqa.paths import find_local_weights
 
     folder = find_local_weights(name) or request.getfixturevalue("real_weights")(name)
@@ -88,3 +88,11 @@ def test_a_tokenizer_folder_keeps_the_slot_and_protects_its_special_tokens(name,
     assert not hidden_ever & special
     assert int(tokens.words[0].sum()) == len(inner) - 2
     assert int(tokens.keep[0].sum()) == len(inner)
+    tokenizer.inner.save_pretrained(tmp_path)
+    kept = FolderTokenizer(tmp_path)
+    again = kept.encode(["is there a mass?", " ".join(["effusion"] * 90)], 16)
+    assert all(torch.equal(getattr(again, part), getattr(tokens, part)) for part in ("ids", "keep", "words"))
+    assert (kept.pad, kept.size) == (tokenizer.pad, tokenizer.size)
+    assert kept.names(again.ids[0].tolist()) == tokenizer.names(tokens.ids[0].tolist())
+    assert kept.unread("one " * 40, 16) == tokenizer.unread("one " * 40, 16) != ""
+    assert "inner" not in vars(kept), "transformers takes longer to import than a question to be answered"

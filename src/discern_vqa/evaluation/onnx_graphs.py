@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from discern_vqa.data.answers import AnswerVocabulary
 from discern_vqa.data.kept import STEP, Bounded
+from discern_vqa.data.piece_file import PieceFile
 from discern_vqa.data.prior.wording import Wording
 from discern_vqa.data.sample import Sample
 from discern_vqa.data.token_rows import PieceRows, WordRows, own_ids
@@ -52,25 +53,18 @@ class Encoded:
 
 
 class FileTokenizer(PieceRows):
-    """A tokenizer.json, read by the library `tokenizers`."""
+    """The tokenizer.json of an export."""
 
     def __init__(self, file: Path, pad: int, cut: Any) -> None:
-        from tokenizers import Tokenizer
-
-        try:
-            self.inner, self.pad, self.cut = Tokenizer.from_file(str(file)), pad, cut
-        except Exception as error:  # the library has no error of its own
-            raise RunError(f"{file} is missing or damaged: {error}", hint=EXPORT_ANEW) from error
-        self.inner.no_padding()
-        self.inner.no_truncation()
+        self.pieces, self.pad, self.cut = PieceFile.read(file, EXPORT_ANEW), pad, cut
 
     def uncut(self, texts: Sequence[str]) -> list[tuple[list[int], slice]]:
         """See PieceRows."""
-        return [own_ids(text.ids, text.special_tokens_mask) for text in self.inner.encode_batch(list(texts))]
+        return [own_ids(*encoded) for encoded in self.pieces.encoded(texts)]
 
     def spelled(self, ids: Sequence[int]) -> str:
         """See PieceRows."""
-        return str(self.inner.decode(list(ids), skip_special_tokens=False))
+        return self.pieces.decoded(ids)
 
 
 class OnnxGraphs:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from discern_vqa.errors import ConfigError
 from discern_vqa.nn.encoders.base import from_folder
+from discern_vqa.nn.encoders.bert import bert
 from discern_vqa.nn.transformer import Attention, BlockShape, PostNormBlock
 
 BERT_EPS = 1e-12  # epsilon of the norms of every BERT that is known here
@@ -99,12 +100,11 @@ def start_from_bert(net: QueryTransformer, folder: Path) -> list[str]:
     Raises ConfigError when BERT's layers are of another number or size, or its norms of another epsilon: the recipe
     says both, so that a run opens without its BERT.
     """
-    from transformers import BertModel
-
-    bert: Any = from_folder(BertModel, folder, add_pooling_layer=False)[0]
+    own = bert(folder)
+    found: Any = from_folder("BertModel", folder, add_pooling_layer=False)[0] if own is None else own[0]
     block = cast(QueryBlock, net.blocks[0])
     ours = (len(net.blocks), net.queries.shape[1], block.heads, block.expand.out_features)
-    config = bert.config
+    config = found.config
     theirs = (config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.intermediate_size)
     if ours != theirs:
         raise ConfigError(
@@ -117,8 +117,8 @@ def start_from_bert(net: QueryTransformer, folder: Path) -> list[str]:
             f"{net.enter.eps}",
             hint=f"fvta.eps = {config.layer_norm_eps}",
         )
-    pairs: list[tuple[nn.Module, nn.Module]] = [(net.enter, bert.embeddings.LayerNorm)]
-    for module, layer in zip(net.blocks, bert.encoder.layer, strict=True):
+    pairs: list[tuple[nn.Module, nn.Module]] = [(net.enter, found.embeddings.LayerNorm)]
+    for module, layer in zip(net.blocks, found.encoder.layer, strict=True):
         block, attention = cast(QueryBlock, module), layer.attention
         for name in ("weight", "bias"):
             parts = [getattr(attention.self, part).get_parameter(name) for part in ("query", "key", "value")]

@@ -177,12 +177,12 @@ def _write_what_answers(folder: Path, predictor: Predictor, licence: str) -> Non
     content = {"answers": run.vocabulary.to_json(), "text": run.tokenizer.to_json()}
     atomic_write_text(folder / VOCABULARY, json.dumps(content, indent=1, ensure_ascii=False))
     if isinstance(run.tokenizer, FolderTokenizer):
-        if not run.tokenizer.inner.is_fast:
+        if run.tokenizer.pieces is None:
             raise ConfigError(
                 f"the tokenizer of {run.folder} has no tokenizer.json, which is all that is read without transformers",
                 hint="ask the run itself",
             )
-        run.tokenizer.inner.backend_tokenizer.save(str(folder / TOKENIZER))
+        run.tokenizer.pieces.save(folder / TOKENIZER)
     shared_folder.copy_trust(run.folder, folder, licence)
 
 

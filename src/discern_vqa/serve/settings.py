@@ -10,11 +10,9 @@ from discern_vqa.errors import ConfigError
 from discern_vqa.run_folder import require_asked
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
 KEEP_ALIVE = 75
-"""Seconds that a connection without a request is kept: longer than proxies (nginx: 60) and clients (5 to 60) keep theirs,
-so that they close it, and none sends a request into a connection that is just being closed."""
+"""Seconds that a connection without a request is kept: longer than proxies (nginx: 60) and clients (5 to 60) keep
+theirs, so that they close it, and none sends a request into a connection that is just being closed."""
 
 
 @dataclass(frozen=True)

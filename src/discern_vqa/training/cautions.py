@@ -57,7 +57,7 @@ def texts_cut(length: int, samples: Sequence[Sample], tokenizer: Tokenizer) -> l
 
 def hardly_read(samples: Sequence[Sample], tokenizer: FolderTokenizer) -> list[str]:
     """Where the text encoder's tokenizer can read little of the texts, by language."""
-    return pieces.hardly_read(tokenizer.inner.backend_tokenizer, samples) if tokenizer.inner.is_fast else []
+    return [] if tokenizer.pieces is None else pieces.hardly_read(tokenizer.pieces.library, samples)
 
 
 def not_mirrored(samples: Sequence[Sample]) -> list[str]:

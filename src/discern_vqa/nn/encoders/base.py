@@ -142,13 +142,16 @@ class TextEncoder(Encoder):
         return mean_of(states, keep)
 
 
-def from_folder(cls: Any, folder: Path, **settings: Any) -> tuple[nn.Module, list[str]]:
-    """A `transformers` module from a folder, and the names of its parameters that stayed random.
+def from_folder(kind: Any, folder: Path, **settings: Any) -> tuple[nn.Module, list[str]]:
+    """A `transformers` module from a folder, and the names of its parameters that stayed random. kind: its class, or
+    the class's name.
 
     A folder with a configuration and no weights (as a run folder keeps it) gives the bare architecture.
     """
+    import transformers
     from transformers.utils import logging
 
+    cls = getattr(transformers, kind) if isinstance(kind, str) else kind
     # What stays random is listed by us; the library's own bars and tables would bury it.
     logging.disable_progress_bar()
     logging.set_verbosity_error()

@@ -1,17 +1,19 @@
 """A frozen MobileNetV2: the same function with its batch norm folded into the convolutions, borders that
 the convolutions add themselves, and channels last. In torch it takes two thirds of the time.
 
-What `transformers` builds is read off its modules (`folded`), as a plain list of blocks that another engine can be made
-of too (`onnx_engine`). A module that is built in any other way is not folded.
+It is read off the modules of `mobilenet` (`folded`), as a plain list of blocks that another engine can be made of too
+(`onnx_engine`).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from discern_vqa.nn.encoders.mobilenet import ConvLayer, MobileNetV2, borders
 
 _TOP = 6.0  # of ReLU6
 
@@ -32,11 +34,7 @@ class Convolution:
         """(top, left, bottom, right) pixels that are added to a map of this size."""
         if self.padding is not None:
             return (self.padding,) * 4
-        kernel = self.weight.shape[-1]
-        both = [max(kernel - (side % self.stride or self.stride), 0) for side in (height, width)]
-        top, left = (whole // 2 * self.dilation for whole in both)
-        bottom, right = ((whole - whole // 2) * self.dilation for whole in both)
-        return top, left, bottom, right
+        return borders(height, width, self.weight.shape[-1], self.stride, self.dilation)
 
     def __call__(self, x: Tensor) -> Tensor:
         """(U, I, H, W) -> (U, O, H', W')."""
@@ -74,31 +72,28 @@ class Folded:
 
 
 def folded(backbone: nn.Module) -> Folded | None:
-    """The blocks of a MobileNetV2 of `transformers` in eval mode; None of any other network."""
-    from transformers import MobileNetV2Model
-
-    if not isinstance(backbone, MobileNetV2Model):
+    """The blocks of a MobileNetV2 in eval mode; None of any other network."""
+    if not isinstance(backbone, MobileNetV2):
         return None
-    modules: Any = backbone  # its annotations do not say what its parts are
-    layers = [modules.conv_stem, *modules.layer]
-    blocks = [Block(tuple(map(_folded, layer.children())), getattr(layer, "use_residual", False)) for layer in layers]
-    if not isinstance(modules.conv_1x1, nn.Identity):  # else it belongs to what is trained
-        blocks.append(Block((_folded(modules.conv_1x1),)))
+    layers = [backbone.conv_stem, *backbone.layer]
+    blocks = [Block(tuple(_folded_all(layer)), getattr(layer, "use_residual", False)) for layer in layers]
+    if isinstance(backbone.conv_1x1, ConvLayer):  # else it belongs to what is trained
+        blocks.append(Block(tuple(_folded_all(nn.Sequential(backbone.conv_1x1)))))
     return Folded(tuple(blocks))
 
 
-def _folded(layer: Any) -> Convolution:
-    """A convolution, its batch norm and its ReLU6, where they are there."""
-    bare: nn.Conv2d = layer.convolution
-    convolution = bare if layer.normalization is None else fuse_conv_bn_eval(bare, layer.normalization)
-    weight = convolution.weight.detach()
-    bias = torch.zeros(len(weight)) if convolution.bias is None else convolution.bias.detach()
-    return Convolution(
-        weight.contiguous(memory_format=torch.channels_last),
-        bias,
-        convolution.stride[0],
-        convolution.dilation[0],
-        convolution.groups,
-        None if layer.config.tf_padding else int(convolution.padding[0]),
-        layer.activation is not None,
-    )
+def _folded_all(block: nn.Module) -> Iterator[Convolution]:
+    """Each convolution of a block with its batch norm and its ReLU6."""
+    for layer in block.children():
+        assert isinstance(layer, ConvLayer)
+        convolution = fuse_conv_bn_eval(layer.convolution, layer.normalization)
+        assert convolution.bias is not None
+        yield Convolution(
+            convolution.weight.detach().contiguous(memory_format=torch.channels_last),
+            convolution.bias.detach(),
+            convolution.stride[0],
+            convolution.dilation[0],
+            convolution.groups,
+            None if layer.pads_as_tensorflow else int(convolution.padding[0]),
+            layer.is_clipped,
+        )

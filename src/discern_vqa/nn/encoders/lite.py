@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from discern_vqa.errors import ConfigError
 from discern_vqa.nn.encoders.base import Encoded, EncoderConfig, ImageEncoder, TextEncoder, from_folder
+from discern_vqa.nn.encoders.bert import Bert, bert
+from discern_vqa.nn.encoders.mobilenet import mobilenet
 from discern_vqa.nn.encoders.packed import are_packable, packed, penalty_of
 
 IMAGE_WEIGHTS, TEXT_WEIGHTS = "mobilenet_v2_1.0_224", "all-minilm-l6-v2"
@@ -38,12 +40,12 @@ class LiteImage(ImageEncoder):
 
     def __init__(self, config: EncoderConfig, d: int, folder: Path | None) -> None:
         super().__init__()
-        from transformers import AutoModel, MobileNetV2Config, MobileNetV2Model
-
-        if folder is None:
-            self.backbone, self.random = MobileNetV2Model(MobileNetV2Config()), ["all"]
+        self.backbone: Any  # its annotations do not say what its parts are
+        if own := mobilenet(folder):
+            self.backbone, self.random = own
         else:
-            self.backbone, self.random = from_folder(AutoModel, folder)
+            assert folder is not None
+            self.backbone, self.random = from_folder("AutoModel", folder)
             if any(True for _ in getattr(self.backbone, "pooler", nn.Identity()).parameters()):
                 self.backbone.pooler = None  # a trained pooler would never receive a gradient: its output is not used
                 self.random = [name for name in self.random if not name.startswith("pooler.")]
@@ -184,16 +186,17 @@ class LiteText(TextEncoder):
 
     def __init__(self, config: EncoderConfig, d: int, folder: Path | None) -> None:
         super().__init__()
-        from transformers import AutoModel, BertConfig, BertModel, RobertaConfig, RobertaModel
-
+        self.backbone: Any  # its annotations do not say what its parts are
         if folder is None and config.kind == "hf":
+            from transformers import RobertaConfig, RobertaModel
+
             base = RobertaConfig(vocab_size=50_265, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5)
             self.backbone, self.random = RobertaModel(base, add_pooling_layer=False), ["all"]
-        elif folder is None:
-            small = BertConfig(hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536)
-            self.backbone, self.random = BertModel(small, add_pooling_layer=False), ["all"]
+        elif own := bert(folder):
+            self.backbone, self.random = own
         else:
-            self.backbone, self.random = from_folder(AutoModel, folder, add_pooling_layer=False)
+            assert folder is not None
+            self.backbone, self.random = from_folder("AutoModel", folder, add_pooling_layer=False)
         if not hasattr(self.backbone.config, "hidden_size"):
             raise ConfigError(f"{folder} is no text encoder", hint=f"name a folder such as {TEXT_WEIGHTS}")
         self.frozen = config.frozen
@@ -217,9 +220,7 @@ class LiteText(TextEncoder):
 
     def states_up_to(self, length: int, tokens: Tensor, keep: Tensor) -> Tensor:
         """See TextEncoder. BERT reads these positions and the answer slot alone."""
-        from transformers import BertModel
-
-        if not isinstance(self.backbone, BertModel):  # whose positions are numbered as they stand in the text
+        if not isinstance(self.backbone, Bert):  # whose positions are numbered as they stand in the text
             return self.states(tokens, keep)
         last = keep.shape[1] - 1
         used = torch.tensor([*range(min(length, last)), last], device=keep.device)

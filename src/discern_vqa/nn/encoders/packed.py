@@ -2,7 +2,7 @@
 
 A batch of short questions is half padding. What works on each position alone (projections, norms, the feed-forward
 part: nearly all of a layer) is computed here for the used positions only, packed one behind the other; attention alone
-sees the texts side by side. The same arithmetic as transformers' `BertLayer` with plain attention, without dropout.
+sees the texts side by side. The same arithmetic as `BertLayer` with plain attention, without dropout.
 """
 
 from typing import Any
@@ -12,11 +12,8 @@ from torch import Tensor, nn
 
 
 def are_packable(layers: nn.ModuleList) -> bool:
-    """Whether these are BERT's own layers, or RoBERTa's, which are the same."""
-    from transformers.models.bert.modeling_bert import BertLayer
-    from transformers.models.roberta.modeling_roberta import RobertaLayer
-
-    return all(isinstance(layer, BertLayer | RobertaLayer) for layer in layers)
+    """Whether these are BERT's layers, here or in `transformers`, or RoBERTa's of there, which are the same."""
+    return all(type(layer).__name__ in ("BertLayer", "RobertaLayer") for layer in layers)
 
 
 def penalty_of(keep: Tensor, states: Tensor) -> Tensor:
