@@ -5,16 +5,25 @@
 
 Each variant is a name and `table.key=value` overrides. Variants take turns (A B C A B C ...), so that a machine whose
 speed drifts drifts for all of them; the table gives medians and the ratio to the first, pair by pair.
+
+--as-printed puts before them the step of a CMDPI recipe the straightforward way, in 32 bits: as the paper prints it,
+with nothing shared (tests/_as_printed.py). --memory adds what each variant holds at most beyond what it held before its
+first step, in a process of its own (Linux).
 """
 
 import argparse
 import json
+import os
 import platform
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -27,12 +36,21 @@ from discern_vqa.training.optim import make_optimizer
 from discern_vqa.training.processes import processes
 from discern_vqa.training.setup import set_up
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+import _as_printed  # noqa: E402
+
 WARM = 3
+AS_PRINTED = "as printed"
+PRINTED = {"cmdpi_finetune": _as_printed.finetuning, "cmdpi_pretrain": _as_printed.pretraining}
+Step = Callable[[int], None]
 
 
-def stepper(recipe: Path, overrides: list[str], data: Path | None, folder: Path) -> Callable[[int], None]:
+def stepper(recipe: Path, overrides: list[str], data: Path | None, folder: Path, as_printed: bool = False) -> Step:
     """Builds all that a training of this recipe builds; the result takes step number i of its first epoch. On a GPU if
     there is one, as training does."""
+    if as_printed:
+        overrides = [*overrides, 'run.precision="fp32"']
     settings = read_recipe(recipe, overrides)
     root = find_root(settings.data, data)
     start = set_up(settings, recipe, root, folder, among=processes())
@@ -40,12 +58,13 @@ def stepper(recipe: Path, overrides: list[str], data: Path | None, folder: Path)
     optim, batches = settings.optim, start.batches(0)
     optimizer = make_optimizer(start.model, optim, settings.run.precision)
     objective = start.objective.train()
+    losses = partial(PRINTED[settings.objective.name], objective) if as_printed else objective
 
     def step(number: int) -> None:
         rng = rng_for(0, number)
         batch = start.batch(batches[number % len(batches)], rng).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=computed(settings.run.precision) == "bf16"):
-            loss = total(objective(batch, rng), objective.config.weights)
+            loss = total(losses(batch, rng), objective.config.weights)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(objective.parameters(), optim.clip)
         optimizer.step()
@@ -57,21 +76,51 @@ def stepper(recipe: Path, overrides: list[str], data: Path | None, folder: Path)
     return step
 
 
+def held(recipe: Path, overrides: list[str], data: Path | None, as_printed: bool, threads: int) -> int:
+    """MiB that two steps hold at most, beyond what was held before them: gradients, activations, the optimiser's."""
+    program = "import sys; from step import _held; _held(*sys.argv[1:])"
+    given = [str(recipe), str(data or ""), str(int(as_printed)), str(threads), *overrides]
+    here = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    done = subprocess.run([sys.executable, "-c", program, *given], env=here, stdout=subprocess.PIPE, check=True)
+    return int(done.stdout.split()[-1])
+
+
+def _held(recipe: str, data: str, as_printed: str, threads: str, *overrides: str) -> None:
+    torch.set_num_threads(int(threads))
+    with tempfile.TemporaryDirectory() as scratch:
+        where = Path(data) if data else None
+        step = stepper(Path(recipe), list(overrides), where, Path(scratch) / "run", as_printed == "1")
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak is counted anew
+        before = _peak_kib("VmRSS")
+        for number in range(2):
+            step(number)
+        print((_peak_kib("VmHWM") - before) // 1024)
+
+
+def _peak_kib(field: str) -> int:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition(f"{field}:")[2].split()[0])
+
+
 def main() -> None:
     """Reads the arguments, times, prints and (with --json) writes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--variant", nargs="+", action="append", default=[], metavar=("NAME", "KEY=VALUE"))
+    parser.add_argument("--as-printed", nargs="*", metavar="KEY=VALUE", help="overrides of the straightforward step")
+    parser.add_argument("--memory", action="store_true")
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     variants = [(name, overrides) for name, *overrides in arguments.variant] or [("as it stands", [])]
+    if arguments.as_printed is not None:
+        variants.insert(0, (AS_PRINTED, arguments.as_printed))
     with tempfile.TemporaryDirectory() as scratch:
         steps = {
-            name: stepper(arguments.recipe, overrides, arguments.data, Path(scratch) / str(number))
+            name: stepper(arguments.recipe, overrides, arguments.data, Path(scratch) / str(number), name == AS_PRINTED)
             for number, (name, overrides) in enumerate(variants)
         }
         seconds: dict[str, list[float]] = {name: [] for name in steps}
@@ -82,7 +131,7 @@ def main() -> None:
                 if number >= WARM:
                     seconds[name].append(time.perf_counter() - started)
     first = next(iter(seconds.values()))
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "variant": name,
             "overrides": dict(variants)[name],
@@ -91,9 +140,14 @@ def main() -> None:
         }
         for name, taken in seconds.items()
     ]
+    if arguments.memory:
+        for row in rows:
+            name, given = str(row["variant"]), dict(variants)[str(row["variant"])]
+            row["held_mib"] = held(arguments.recipe, given, arguments.data, name == AS_PRINTED, arguments.threads)
     print(f"{arguments.recipe.name}, {arguments.steps} steps each, {arguments.threads} thread(s)")
     for row in rows:
-        print(f"{row['variant']:24} {row['median_ms']:9.2f} ms   x {row['ratio']:.3f}")
+        memory = f"   {row['held_mib']:6} MiB" if "held_mib" in row else ""
+        print(f"{row['variant']:24} {row['median_ms']:9.2f} ms   x {row['ratio']:.3f}{memory}")
     if arguments.json:
         device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
         about = {"machine": device, "torch": torch.__version__, "threads": arguments.threads}

@@ -178,6 +178,9 @@ class OptimConfig(Table):
     together, so that the image is encoded once for all of them."""
     accumulate: int = Field(1, ge=1)
     """The number of batches whose gradients are added up before a step."""
+    recompute: bool = False
+    """What layers compute on the way forward is computed again on the way back, and not kept: less memory, more time,
+    the same losses."""
     clip: float = Field(1.0, gt=0, allow_inf_nan=True)
     """The largest norm of all gradients together; `inf` does not limit it."""
     schedule: Literal["constant", "cosine", "linear"] = "cosine"

@@ -127,6 +127,7 @@ class Model(ModelBase):
         d = config.width
         self.image = image_encoder(config.image, d, image_folder)
         self.text = text_encoder(config.text, d, vocabulary, length, text_folder)
+        self.text.reads_padding = not config.readings.mask_padding
         self.modality = nn.Parameter(torch.randn(2, d) * 0.02)
         self.fvta = Fvta(config.fvta, d, fvta_folder)
         self.cifr = Cifr(config.cifr, d)

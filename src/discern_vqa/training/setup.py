@@ -41,6 +41,7 @@ from discern_vqa.run import AUXILIARY, CONFIG, SIMILAR, WEIGHTS, Run, load_weigh
 from discern_vqa.training.cautions import cautions
 from discern_vqa.training.optim import check_factors
 from discern_vqa.training.processes import place_of
+from discern_vqa.training.recompute import recompute
 
 Say = Callable[[str], None]
 
@@ -157,6 +158,8 @@ def set_up(
         warm_states(run, model, batcher, [*learned, *validation], say)
         run.learn_prior(batcher, samples)
     objective = registry.objective(settings.objective.name).Objective(settings.objective, model)
+    if settings.optim.recompute:
+        recompute(model)  # now that the objective has made its copies, which learn nothing
     batcher.second_view, batcher.statements = objective.second_view, objective.statements
     batcher.place = place_of(among)
     if objective.finds_similar:

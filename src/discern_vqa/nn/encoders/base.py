@@ -118,6 +118,17 @@ class TextEncoder(Encoder):
     once: Once | None = None
     """For answering, when weights stay as they are and texts are not changed: what the last layers make of a text is
     made once. Set by whoever opens a model to ask it."""
+    reads_padding = False
+    """Whether the model reads what stands behind a text too, as the published program of CMI-MTL does."""
+
+    def columns(self, keep: Tensor) -> Tensor:
+        """Which positions (M,) are worth computing for texts `keep` (B, M): those that any of them has, and the answer
+        slot. All where padding is read, or where a graph of fixed shapes is made."""
+        if self.reads_padding or torch.compiler.is_exporting():
+            return torch.ones_like(keep[0])
+        columns = keep.any(0)
+        columns[-1] = True
+        return columns
 
     def states(self, tokens: Tensor, keep: Tensor) -> Tensor:
         """(B, M) ids -> (B, M, c) states: what a frozen encoder caches."""

@@ -125,16 +125,25 @@ class ClipText(TextEncoder):
         return Encoded(h=states[torch.arange(states.shape[0], device=states.device), end], H=states)
 
     def _run(self, tokens: Tensor, keep: Tensor, hidden: Tensor | None) -> Tensor:
-        text = self.tower.text_model
-        v = self.covered(text.embeddings.token_embedding(tokens), hidden)
-        v = v + text.embeddings.position_embedding.weight[: tokens.shape[1]]
-        length = tokens.shape[1]
+        """(B, M, d). Positions that no text of the batch has are not computed, and 0."""
+        text, columns = self.tower.text_model, self.columns(keep)
+        read = keep[:, columns]
+        v = self.covered(
+            text.embeddings.token_embedding(tokens[:, columns]), None if hidden is None else hidden[:, columns]
+        )
+        v = v + text.embeddings.position_embedding.weight[: tokens.shape[1]][columns]
+        length = read.shape[1]
         causal = torch.ones(length, length, dtype=torch.bool, device=tokens.device).tril()
         itself = torch.eye(length, dtype=torch.bool, device=tokens.device)
-        may = (causal & (keep[:, None, :] | itself))[:, None]  # (B 1 M M)
+        may = (causal & (read[:, None, :] | itself))[:, None]  # (B 1 L L)
         penalty = torch.zeros(may.shape, dtype=v.dtype, device=v.device).masked_fill(~may, torch.finfo(v.dtype).min)
         v = text.encoder(inputs_embeds=v, attention_mask=penalty, is_causal=False).last_hidden_state
-        return self.tower.text_projection(text.final_layer_norm(v))
+        v = self.tower.text_projection(text.final_layer_norm(v))
+        if length == tokens.shape[1]:
+            return v
+        states = v.new_zeros(*tokens.shape, v.shape[-1])
+        states[:, columns] = v
+        return states
 
 
 def _check_width(states: int, d: int, which: str, how: str = "projects to") -> None:

@@ -231,6 +231,17 @@ class LiteText(TextEncoder):
         states[:, used] = read
         return states
 
+    def _read(self, tokens: Tensor, keep: Tensor) -> Tensor:
+        """As `states`, but positions that no text of the batch has are not computed, and 0."""
+        columns = self.columns(keep)
+        if bool(columns.all()) or not _numbers_by_words(self.backbone):
+            return self.states(tokens, keep)
+        given = {"position_ids": columns.nonzero().T} if isinstance(self.backbone, Bert) else {}
+        read = self.backbone(input_ids=tokens[:, columns], attention_mask=keep[:, columns].long(), **given)
+        states = read.last_hidden_state.new_zeros(*tokens.shape, self.state_width)
+        states[:, columns] = read.last_hidden_state
+        return states
+
     def sentence(
         self, states: Tensor, keep: Tensor, layers: nn.ModuleList | None = None, length: int | None = None
     ) -> Tensor:
@@ -241,10 +252,9 @@ class LiteText(TextEncoder):
         `length`) and the answer slot."""
         if torch.compiler.is_exporting():  # how many are used depends on the numbers, and a graph has fixed shapes
             return self._through(layers, states, keep)
-        columns = keep.any(0)
+        columns = self.columns(keep)
         if length is not None:
             columns[:length] = True
-        columns[-1] = True
         v, read = states[:, columns], keep[:, columns]
         if are_packable(layers):
             used = read.clone()
@@ -271,7 +281,7 @@ class LiteText(TextEncoder):
             words = self.covered(self.backbone.get_input_embeddings()(tokens), hidden)
             states = self.backbone(inputs_embeds=words, attention_mask=keep.long()).last_hidden_state
         else:
-            below = states = self.covered(self.states(tokens, keep) if states is None else states, hidden)
+            below = states = self.covered(self._read(tokens, keep) if states is None else states, hidden)
             if self.upper and self.once is not None and hidden is None and not torch.is_grad_enabled():
                 states = self.once(
                     tokens, keep, lambda length, rows: self._rise(below[rows], keep[rows], self.upper, length)
@@ -280,6 +290,12 @@ class LiteText(TextEncoder):
                 states = self._rise(states, keep, self.upper)
         mean = super().sentence(states, keep)
         return Encoded(h=self.project_global(mean), H=self.project_words(states))
+
+
+def _numbers_by_words(backbone: Any) -> bool:
+    """Whether a word's position can be told to this encoder, or follows from the words before it: it does not matter
+    then how much padding is left out between the text and the answer slot."""
+    return isinstance(backbone, Bert) or type(backbone).__name__ == "RobertaModel"
 
 
 def _last_layers(backbone: Any, config: EncoderConfig) -> nn.ModuleList:
