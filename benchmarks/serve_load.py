@@ -8,7 +8,7 @@ Each part starts `discern serve` as a process of its own on a free port of 127.0
     load      so many requests of one question by so many callers at once: answered as if it were asked alone, told to
               come back, anything else; and what the service spends in ten seconds without any
     uploads   so many broken files of every kind that is read (tests/_broken.py): refused, opened, anything else
-    soak      seconds of uploads, questions and heat maps; memory in the first and the last third
+    soak      seconds of uploads, questions and heat maps; memory in each tenth of them
     kills     the process is ended at a random moment, by SIGKILL and SIGTERM in turns, while corrections are sent: no
               confirmed one may be missing, no line may be broken, nothing may be left in the temporary folder
 
@@ -45,8 +45,8 @@ HEADERS = {"X-Discern": "1"}
 IDLE = 10.0
 MOST_IDLE = 0.1
 """Seconds of the processor that a service without work may take in so many seconds."""
-MOST_GROWTH = 1.15
-"""Memory in the last third of a soak over that in the first."""
+MOST_GROWTH = 1.05
+"""Memory at the end of a soak over that in the middle, when what is kept of images and questions has filled up."""
 
 
 @contextmanager
@@ -169,11 +169,13 @@ def soak(run: Path, folder: Path, seconds: float, seed: int) -> dict[str, Any]:
                 statuses[client.post("/v1/explanations", json=body, timeout=120).status_code] += 1
             client.get(f"/v1/images/{id}/seen", timeout=120)
             memory.append(resident_mib(process.pid))
-    third = max(1, len(memory) // 3)
-    first, last = (sum(part) / len(part) for part in (memory[:third], memory[-third:]))
-    told = {"images": number, "statuses": dict(statuses), "memory_mib": [round(first), round(last)]}
+    tenth = max(1, len(memory) // 10)
+    means = [
+        sum(part) / len(part) for part in (memory[start : start + tenth] for start in range(0, len(memory), tenth))
+    ]
+    told = {"images": number, "statuses": dict(statuses), "memory_mib": [round(mean) for mean in means]}
     wrong = sum(count for status, count in statuses.items() if status not in (200, 422))
-    return told | {"wrong": wrong + (last > MOST_GROWTH * first)}
+    return told | {"wrong": wrong + (means[-1] > MOST_GROWTH * means[len(means) // 2])}
 
 
 def kills(run: Path, folder: Path, count: int, seed: int) -> dict[str, Any]:

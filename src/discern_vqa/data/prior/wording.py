@@ -31,7 +31,7 @@ _VERBS = (
 _POLAR = frozenset(_VERBS.split())
 _BETWEEN = frozenset({"or", "vs", "versus"})
 _YES_NO = frozenset({"yes", "no"})
-_KEPT_BYTES = 200_000_000  # of clues that are kept: the same questions come again in every epoch
+_KEPT_BYTES = 2**25  # of clues that are kept: the same questions come again in every epoch
 _REACH = 3  # words on either side of "or" that may name what is offered: "left upper lobe or right lower lobe"
 
 

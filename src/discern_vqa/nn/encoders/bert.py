@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from discern_vqa.nn.encoders.plain_weights import Embedding, Linear, built, loaded, settings_of, weights_of
+from discern_vqa.nn.encoders.plain_weights import Embedding, Linear, bare, drawn, loaded, settings_of, weights_of
 
 _DEFAULTS = {
     "vocab_size": 30_522,
@@ -173,14 +173,19 @@ class Bert(nn.Module):
 
 
 def bert(folder: Path | None) -> tuple[Bert, list[str]] | None:
-    """The network of a folder and the names of what stays random, as `from_folder`; None of another network, or of
+    """The network of a folder and the names of what no file filled, as `from_folder`; None of another network, or of
     weights that are not whole. Without a folder, all of it is random, in the size of all-MiniLM-L6-v2."""
-    config = {**_DEFAULTS, **MINILM, "model_type": "bert"} if folder is None else settings_of(folder, _ASKED, _DEFAULTS)
-    weights = {} if folder is None else weights_of(folder)
+    if folder is None:
+        return _numbered(drawn(lambda: Bert({**_DEFAULTS, **MINILM, "model_type": "bert"}))), ["all"]
+    config, weights = settings_of(folder, _ASKED, _DEFAULTS), weights_of(folder)
     if config is None or weights is None:
         return None
-    network = built(lambda: Bert(config)) if not weights else loaded(lambda: Bert(config), weights, "bert.")
-    if network is None:
-        return None
+    if not weights:
+        return _numbered(bare(lambda: Bert(config))), ["all"]
+    network = loaded(lambda: Bert(config), weights, "bert.")
+    return None if network is None else (_numbered(network), [])
+
+
+def _numbered(network: Bert) -> Bert:
     network.embeddings.number()
-    return network, [] if weights else ["all"]
+    return network

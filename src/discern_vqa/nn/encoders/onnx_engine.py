@@ -73,10 +73,9 @@ def verdicts(folder: Path) -> list[dict[str, Any]]:
 
 
 def _versions() -> str:
-    import onnx
-    import onnxruntime
+    from importlib.metadata import version  # importing onnx to be told would take longer
 
-    return f"onnxruntime-{onnxruntime.__version__}-onnx-{onnx.__version__}"
+    return "-".join(f"{name}-{version(name)}" for name in ("onnxruntime", "onnx"))
 
 
 def _verdict(graph: Path) -> Path:

@@ -24,7 +24,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class Linear(nn.Linear):
-    """Without torch's own draws, which would be thrown away: `built` and `loaded` fill it."""
+    """Without torch's own draws, which would be thrown away: `drawn`, `bare` and `loaded` fill it."""
 
     def reset_parameters(self) -> None: ...
 
@@ -41,7 +41,7 @@ class Embedding(nn.Embedding):
     def reset_parameters(self) -> None: ...
 
 
-def built(make: Callable[[], Network]) -> Network:
+def drawn(make: Callable[[], Network]) -> Network:
     """A network with random weights: normal of spread 0.02, and no offset; norms as they are."""
     network = make()
     for module in network.modules():
@@ -49,6 +49,16 @@ def built(make: Callable[[], Network]) -> Network:
             nn.init.normal_(module.weight, std=_SPREAD)
             if isinstance(bias := getattr(module, "bias", None), Tensor):
                 nn.init.zeros_(bias)
+    return network
+
+
+def bare(make: Callable[[], Network]) -> Network:
+    """A network of zeros: a run's own weights are read into it, and drawing some first would take as long."""
+    network = make()
+    for module in network.modules():
+        if isinstance(module, Linear | Conv2d | Embedding):
+            for parameter in module.parameters(recurse=False):
+                nn.init.zeros_(parameter)
     return network
 
 
