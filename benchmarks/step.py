@@ -28,13 +28,14 @@ from typing import Any
 import torch
 
 from discern_vqa.config import read_recipe
+from discern_vqa.data.batch import Batch
 from discern_vqa.nn.losses import total
 from discern_vqa.nn.precision import computed
 from discern_vqa.recipe_samples import find_root
 from discern_vqa.training.loop import rng_for
 from discern_vqa.training.optim import make_optimizer
 from discern_vqa.training.processes import processes
-from discern_vqa.training.setup import set_up
+from discern_vqa.training.setup import Start, set_up
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
@@ -46,14 +47,23 @@ PRINTED = {"cmdpi_finetune": _as_printed.finetuning, "cmdpi_pretrain": _as_print
 Step = Callable[[int], None]
 
 
-def stepper(recipe: Path, overrides: list[str], data: Path | None, folder: Path, as_printed: bool = False) -> Step:
+def stepper(
+    recipe: Path,
+    overrides: list[str],
+    data: Path | None,
+    folder: Path,
+    as_printed: bool = False,
+    change: Callable[[Start], None] = lambda start: None,
+    fill: Callable[[Batch], Batch] = lambda batch: batch,
+) -> Step:
     """Builds all that a training of this recipe builds; the result takes step number i of its first epoch. On a GPU if
-    there is one, as training does."""
+    there is one, as training does. change: of what is trained, before the optimiser is made; fill: of each batch."""
     if as_printed:
         overrides = [*overrides, 'run.precision="fp32"']
     settings = read_recipe(recipe, overrides)
     root = find_root(settings.data, data)
     start = set_up(settings, recipe, root, folder, among=processes())
+    change(start)
     device = next(start.model.parameters()).device
     optim, batches = settings.optim, start.batches(0)
     optimizer = make_optimizer(start.model, optim, settings.run.precision)
@@ -62,7 +72,7 @@ def stepper(recipe: Path, overrides: list[str], data: Path | None, folder: Path,
 
     def step(number: int) -> None:
         rng = rng_for(0, number)
-        batch = start.batch(batches[number % len(batches)], rng).to(device)
+        batch = fill(start.batch(batches[number % len(batches)], rng)).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=computed(settings.run.precision) == "bf16"):
             loss = total(losses(batch, rng), objective.config.weights)
         loss.backward()
@@ -90,14 +100,14 @@ def _held(recipe: str, data: str, as_printed: str, threads: str, *overrides: str
     with tempfile.TemporaryDirectory() as scratch:
         where = Path(data) if data else None
         step = stepper(Path(recipe), list(overrides), where, Path(scratch) / "run", as_printed == "1")
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak is counted anew
-        before = _peak_kib("VmRSS")
+        before = kib("VmRSS")
         for number in range(2):
             step(number)
-        print((_peak_kib("VmHWM") - before) // 1024)
+        print((kib("VmHWM") - before) // 1024)
 
 
-def _peak_kib(field: str) -> int:
+def kib(field: str) -> int:
+    """What /proc says of this process: VmRSS, held now; VmHWM, held at most."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.partition(f"{field}:")[2].split()[0])
 
