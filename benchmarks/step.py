@@ -41,7 +41,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import _as_printed  # noqa: E402
 
-WARM = 3
 AS_PRINTED = "as printed"
 PRINTED = {"cmdpi_finetune": _as_printed.finetuning, "cmdpi_pretrain": _as_printed.pretraining}
 Step = Callable[[int], None]
@@ -121,6 +120,7 @@ def main() -> None:
     parser.add_argument("--as-printed", nargs="*", metavar="KEY=VALUE", help="overrides of the straightforward step")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--warm", type=int, default=3, help="steps before these, which are not timed")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -134,11 +134,11 @@ def main() -> None:
             for number, (name, overrides) in enumerate(variants)
         }
         seconds: dict[str, list[float]] = {name: [] for name in steps}
-        for number in range(WARM + arguments.steps):
+        for number in range(arguments.warm + arguments.steps):
             for name, step in steps.items():
                 started = time.perf_counter()
                 step(number)
-                if number >= WARM:
+                if number >= arguments.warm:
                     seconds[name].append(time.perf_counter() - started)
     first = next(iter(seconds.values()))
     rows: list[dict[str, Any]] = [

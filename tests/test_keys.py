@@ -28,7 +28,7 @@ NEEDED = {
     "EncoderConfig": "width heads",  # sizes of the small encoder
     "FvtaConfig": "eps",  # a BERT with another epsilon is refused with this key
     "GeneratorConfig": "beams",  # how long an answer takes to be written
-    "OptimConfig": "clip muon_lr",
+    "OptimConfig": "clip muon_lr recompute",
     "PriorConfig": "share_yes_no",  # docs/prior.md
     "RunConfig": "save_every seed trackers",
     # Where a model of somebody else's is, whose it is, and how fast it may be asked.
