@@ -1,5 +1,5 @@
 """What grows with what: seconds and memory against the size of a batch, of an image, of a text, of the vocabulary, of a
-data set; with the exponent b of seconds ~ size^b, fitted to each curve, and a chart.
+data set; with the exponent b of seconds ~ size^b, fitted to all of each curve and to its last two points, and a chart.
 
     python benchmarks/cost_curves.py [--curve NAME ...] [--threads 2]
     # benchmarks/results/cost_curves.json, cost_curves.png
@@ -162,6 +162,8 @@ def fitted(points: list[dict[str, Any]]) -> float:
 
 def chart(found: dict[str, Any], to: Path) -> None:
     """One panel for each curve: seconds on the left, memory on the right, both axes by powers of ten."""
+    from matplotlib.ticker import LogLocator
+
     from discern_vqa.experiments.figure_files import COLORS, DPI, canvas, foot, heading
     from discern_vqa.files import atomic_path
 
@@ -173,10 +175,14 @@ def chart(found: dict[str, Any], to: Path) -> None:
         right = panel.twinx()
         right.loglog(sizes, [max(1, row["mib"]) for row in told["points"]], "s--", color=COLORS[1])
         panel.plot([], [], "s--", color=COLORS[1], label="MiB at most (right)")
-        panel.set_title(f"{CURVES[name].note}\nseconds ~ size^{told['exponent']:.2f}", fontsize=8)
+        of_all, at_end = fitted(told["points"]), fitted(told["points"][-2:])
+        panel.set_title(f"{CURVES[name].note}\nseconds ~ size^{of_all:.2f}, at the end {at_end:.2f}", fontsize=8)
         panel.set_xlabel(CURVES[name].axis, fontsize=8)
+        panel.set_xticks(sizes, [f"{size:,}" for size in sizes], rotation=25)
         for axes in (panel, right):
-            axes.tick_params(labelsize=7, which="both")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.tick_params(labelsize=7)
             axes.minorticks_off()
     heading(
         figure, "What grows with what", f"{found['machine']}, {found['threads']} threads, drawn data, random weights"
@@ -191,6 +197,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--curve", action="append", choices=list(CURVES))
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--draw", action="store_true", help="only draw what is known")
     parser.add_argument("--point", nargs=2, metavar=("CURVE", "SIZE"), help="one point; the program asks itself")
     given = parser.parse_args()
     if given.point:
@@ -198,6 +205,8 @@ def main() -> None:
     from discern_vqa.bench.machine import about_this_machine
 
     file = RESULTS / "cost_curves.json"
+    if given.draw:
+        return chart(json.loads(file.read_text(encoding="utf-8")), RESULTS / "cost_curves.png")
     kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"curves": {}}
     machine = about_this_machine()["machine"]
     if kept.get("machine") != machine or kept.get("threads") != given.threads:
@@ -210,7 +219,8 @@ def main() -> None:
             done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
             points.append(json.loads(done.stdout.splitlines()[-1]))
             print(name, points[-1], flush=True)
-        kept["curves"][name] = {"exponent": round(fitted(points), 2), "points": points}
+        end = round(fitted(points[-2:]), 2)
+        kept["curves"][name] = {"exponent": round(fitted(points), 2), "exponent_at_the_end": end, "points": points}
         file.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     kept["curves"] = {name: kept["curves"][name] for name in CURVES if name in kept["curves"]}
     chart(kept, RESULTS / "cost_curves.png")
