@@ -102,7 +102,8 @@ def stored_grey(path: Path, choice: Choice, limits: Limits) -> StoredGrey | None
             stored = dicom_frames.decode(path, dataset, about, index)
         with explained(path, "the grey scale of this DICOM file"):
             modality = word(dataset, "Modality")
-            scale = dicom_greys.scale_of(path, stored, dataset, about, index, choice.window, modality)
+            seen = dicom_greys.look(path, stored, dataset, about, index, choice.window, modality)
+            scale = dicom_greys.scale_of(seen)
     return StoredGrey(stored, scale, about.photometric == "MONOCHROME1", shape)
 
 
@@ -133,7 +134,8 @@ def _shown(
             coloured = dicom_greys.through_palette(stored, dataset)
         return _Shown(coloured, ("its palette made plain colours",), _profile(dataset))
     with explained(path, "the grey scale of this DICOM file"):
-        grey = dicom_greys.show(path, stored, dataset, about, index, choice.window, modality)
+        seen = dicom_greys.look(path, stored, dataset, about, index, choice.window, modality)
+        grey = dicom_greys.show(stored, seen)
     if about.photometric != "MONOCHROME1":
         return _Shown(grey.values, (grey.how, holes(stored)), grey.warnings)
     turned = 255 - grey.values

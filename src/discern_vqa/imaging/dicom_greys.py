@@ -72,7 +72,7 @@ class Grey(NamedTuple):
     warnings: tuple[str, ...]
 
 
-class _Look(NamedTuple):
+class Look(NamedTuple):
     """How a grey frame is looked at: what its stored values measure, in words too, then a window or a table."""
 
     rescale: Callable[[Values], Values]
@@ -81,7 +81,7 @@ class _Look(NamedTuple):
     unusable: tuple[str, ...]
 
 
-def _look(
+def look(
     path: Path,
     stored: NDArray[np.generic],
     dataset: "Dataset",
@@ -89,8 +89,8 @@ def _look(
     index: int,
     wanted: str | None,
     modality: str,
-) -> _Look:
-    """See `_Look`. Raises ImageError: the wanted window is not there."""
+) -> Look:
+    """See `Look`. Raises ImageError: the wanted window is not there."""
     groups = list(_groups(dataset, index))
     rescale, step, slope = _modality(groups)
     windows = _windows(groups, stored.dtype.kind == "f" or abs(slope) < 1)
@@ -101,22 +101,13 @@ def _look(
     else:
         voi = named or _of_the_file(path, [*_tables(groups), *windows.usable], wanted)
     voi = voi or _usual(stored, groups[-1], about, rescale, step)
-    return _Look(rescale, step, voi, () if wanted else windows.unusable)
+    return Look(rescale, step, voi, () if wanted else windows.unusable)
 
 
-def show(
-    path: Path,
-    stored: NDArray[np.generic],
-    dataset: "Dataset",
-    about: About,
-    index: int,
-    wanted: str | None,
-    modality: str,
-) -> Grey:
-    """A grey frame as 8 bits, and what was done to it. Raises ImageError: the wanted window is not there."""
-    rescale, step, voi, unusable = _look(path, stored, dataset, about, index, wanted, modality)
-    shown = to_bytes(stored, lambda values: voi(rescale(values)))
-    return Grey(shown, ", ".join(filter(None, (step, voi.why))), unusable)
+def show(stored: NDArray[np.generic], seen: Look) -> Grey:
+    """A grey frame as 8 bits, and what was done to it."""
+    shown = to_bytes(stored, lambda values: seen.voi(seen.rescale(values)))
+    return Grey(shown, ", ".join(filter(None, (seen.step, seen.voi.why))), seen.unusable)
 
 
 class Scale(NamedTuple):
@@ -126,18 +117,9 @@ class Scale(NamedTuple):
     window: Window
 
 
-def scale_of(
-    path: Path,
-    stored: NDArray[np.generic],
-    dataset: "Dataset",
-    about: About,
-    index: int,
-    wanted: str | None,
-    modality: str,
-) -> Scale:
-    """See `Scale`; a VOI LUT or a sigmoid, which are no straight lines, give the range over which they rise. Raises
-    ImageError: the wanted window is not there."""
-    rescale, _, voi, _ = _look(path, stored, dataset, about, index, wanted, modality)
+def scale_of(seen: Look) -> Scale:
+    """See `Scale`; a VOI LUT or a sigmoid, which are no straight lines, give the range over which they rise."""
+    rescale, voi = seen.rescale, seen.voi
     if isinstance(voi, Table):
         return Scale(rescale, Window(float(voi.first), float(voi.first + len(voi.values) - 1), voi.why))
     if isinstance(voi, Sigmoid):

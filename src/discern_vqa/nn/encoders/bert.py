@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from discern_vqa.nn.encoders.plain_weights import Embedding, Linear, bare, drawn, loaded, settings_of, weights_of
+from discern_vqa.nn.encoders.packed import penalty_of
+from discern_vqa.nn.encoders.plain_weights import Embedding, Linear, drawn, opened
 
 _DEFAULTS = {
     "vocab_size": 30_522,
@@ -46,10 +47,8 @@ class Embeddings(nn.Module):
         self.token_type_embeddings = Embedding(config.type_vocab_size, width)
         self.LayerNorm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
-
-    def number(self) -> None:
-        """Makes the two buffers that `transformers` has here too: digests of frozen encoders are taken of them."""
-        positions = torch.arange(self.position_embeddings.num_embeddings)[None]
+        # As `transformers` has them: digests of frozen encoders are taken of them.
+        positions = torch.arange(config.max_position_embeddings)[None]
         self.register_buffer("position_ids", positions, persistent=False)
         self.register_buffer("token_type_ids", torch.zeros_like(positions), persistent=False)
 
@@ -164,9 +163,8 @@ class Bert(nn.Module):
         words = self.embeddings.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
         places = self.embeddings.position_ids[:, : words.shape[1]] if position_ids is None else position_ids
         v = self.embeddings(words, places)
-        penalty = v.new_zeros(v.shape[0], 1, 1, v.shape[1])
-        if attention_mask is not None:
-            penalty = penalty.masked_fill(attention_mask[:, None, None] == 0, torch.finfo(v.dtype).min)
+        keep = torch.ones(v.shape[:2], device=v.device) if attention_mask is None else attention_mask
+        penalty = penalty_of(keep > 0, v)
         for layer in self.encoder.layer:
             v = layer(v, penalty)
         return SimpleNamespace(last_hidden_state=v)
@@ -176,16 +174,5 @@ def bert(folder: Path | None) -> tuple[Bert, list[str]] | None:
     """The network of a folder and the names of what no file filled, as `from_folder`; None of another network, or of
     weights that are not whole. Without a folder, all of it is random, in the size of all-MiniLM-L6-v2."""
     if folder is None:
-        return _numbered(drawn(lambda: Bert({**_DEFAULTS, **MINILM, "model_type": "bert"}))), ["all"]
-    config, weights = settings_of(folder, _ASKED, _DEFAULTS), weights_of(folder)
-    if config is None or weights is None:
-        return None
-    if not weights:
-        return _numbered(bare(lambda: Bert(config))), ["all"]
-    network = loaded(lambda: Bert(config), weights, "bert.")
-    return None if network is None else (_numbered(network), [])
-
-
-def _numbered(network: Bert) -> Bert:
-    network.embeddings.number()
-    return network
+        return drawn(lambda: Bert({**_DEFAULTS, **MINILM, "model_type": "bert"})), ["all"]
+    return opened(Bert, folder, _ASKED, _DEFAULTS, "bert.")

@@ -222,20 +222,19 @@ class LiteText(TextEncoder):
         """See TextEncoder. BERT reads these positions and the answer slot alone."""
         if not isinstance(self.backbone, Bert):  # whose positions are numbered as they stand in the text
             return self.states(tokens, keep)
-        last = keep.shape[1] - 1
-        used = torch.tensor([*range(min(length, last)), last], device=keep.device)
-        read = self.backbone(
-            input_ids=tokens[:, used], attention_mask=keep[:, used].long(), position_ids=used[None]
-        ).last_hidden_state
-        states = read.new_zeros(*tokens.shape, read.shape[-1])
-        states[:, used] = read
-        return states
+        columns = torch.zeros_like(keep[0])
+        columns[:length], columns[-1] = True, True
+        return self._read_at(columns, tokens, keep)
 
     def _read(self, tokens: Tensor, keep: Tensor) -> Tensor:
         """As `states`, but positions that no text of the batch has are not computed, and 0."""
         columns = self.columns(keep)
         if bool(columns.all()) or not _numbers_by_words(self.backbone):
             return self.states(tokens, keep)
+        return self._read_at(columns, tokens, keep)
+
+    def _read_at(self, columns: Tensor, tokens: Tensor, keep: Tensor) -> Tensor:
+        """The states at these positions (M,), 0 elsewhere."""
         given = {"position_ids": columns.nonzero().T} if isinstance(self.backbone, Bert) else {}
         read = self.backbone(input_ids=tokens[:, columns], attention_mask=keep[:, columns].long(), **given)
         states = read.last_hidden_state.new_zeros(*tokens.shape, self.state_width)

@@ -8,7 +8,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from discern_vqa.nn.encoders.plain_weights import Conv2d, bare, drawn, loaded, settings_of, weights_of
+from discern_vqa.nn.encoders.plain_weights import Conv2d, drawn, opened
 
 _CHANNELS = (16, 24, 24, 32, 32, 32, 64, 64, 64, 64, 96, 96, 96, 160, 160, 160, 320)
 _STRIDES = (2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1)
@@ -28,6 +28,7 @@ _DEFAULTS = {
     "layer_norm_eps": 0.001,
 }
 """What a config.json leaves out."""
+_ASKED = {"model_type": "mobilenet_v2", "hidden_act": "relu6"}
 
 
 class ConvLayer(nn.Module):
@@ -136,19 +137,9 @@ class MobileNetV2(nn.Module):
 def mobilenet(folder: Path | None) -> tuple[MobileNetV2, list[str]] | None:
     """The network of a folder and the names of what no file filled, as `from_folder`; None of another network, or of
     weights that are not whole. Without a folder, all of it is random."""
-    config: dict[str, Any] | None = dict(_DEFAULTS)
-    if folder is not None:
-        config = settings_of(folder, {"model_type": "mobilenet_v2", "hidden_act": "relu6"}, _DEFAULTS)
-    if config is None:
-        return None
     if folder is None:
-        return drawn(lambda: MobileNetV2(config)), ["all"]
-    if (weights := weights_of(folder)) is None:
-        return None
-    if not weights:
-        return bare(lambda: MobileNetV2(config)), ["all"]
-    network = loaded(lambda: MobileNetV2(config), weights, "mobilenet_v2.")
-    return None if network is None else (network, [])
+        return drawn(lambda: MobileNetV2(_DEFAULTS)), ["all"]
+    return opened(MobileNetV2, folder, _ASKED, _DEFAULTS, "mobilenet_v2.")
 
 
 def _scaled(channels: int, settings: Any) -> int:

@@ -4,7 +4,7 @@ Two architectures are written here themselves (`mobilenet`, `bert`), under the n
 folder that asks for anything else, or lacks a weight, is left to `transformers`, which says what is wrong with it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,25 +41,45 @@ class Embedding(nn.Embedding):
     def reset_parameters(self) -> None: ...
 
 
+def bare(make: Callable[[], Network]) -> Network:
+    """A network of zeros, norms as they are: a run's own weights are read into it, and drawing some first would take as
+    long."""
+    network = make()
+    for module in _unfilled(network):
+        for parameter in module.parameters(recurse=False):
+            nn.init.zeros_(parameter)
+    return network
+
+
 def drawn(make: Callable[[], Network]) -> Network:
     """A network with random weights: normal of spread 0.02, and no offset; norms as they are."""
-    network = make()
-    for module in network.modules():
-        if isinstance(module, Linear | Conv2d | Embedding):
-            nn.init.normal_(module.weight, std=_SPREAD)
-            if isinstance(bias := getattr(module, "bias", None), Tensor):
-                nn.init.zeros_(bias)
+    network = bare(make)
+    for module in _unfilled(network):
+        nn.init.normal_(module.weight, std=_SPREAD)
     return network
 
 
-def bare(make: Callable[[], Network]) -> Network:
-    """A network of zeros: a run's own weights are read into it, and drawing some first would take as long."""
-    network = make()
-    for module in network.modules():
-        if isinstance(module, Linear | Conv2d | Embedding):
-            for parameter in module.parameters(recurse=False):
-                nn.init.zeros_(parameter)
-    return network
+def _unfilled(network: nn.Module) -> Iterator[Linear | Conv2d | Embedding]:
+    return (module for module in network.modules() if isinstance(module, Linear | Conv2d | Embedding))
+
+
+def opened(
+    make: Callable[[dict[str, Any]], Network],
+    folder: Path,
+    asked: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    prefix: str,
+) -> tuple[Network, list[str]] | None:
+    """The network of a folder and the names of what no file filled, as `from_folder`; None of another network than is
+    `asked` for, or of weights that are not whole."""
+    config = settings_of(folder, asked, defaults)
+    weights = None if config is None else weights_of(folder)
+    if config is None or weights is None:
+        return None
+    if not weights:
+        return bare(lambda: make(config)), ["all"]
+    network = loaded(lambda: make(config), weights, prefix)
+    return None if network is None else (network, [])
 
 
 def loaded(make: Callable[[], Network], weights: Mapping[str, Tensor], prefix: str) -> Network | None:
